@@ -1,0 +1,87 @@
+//! The grammar of the command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    commands::{bench, cancel, demo, genesis, jobs, logs, result, status, submit, up, verify},
+    failure::Exit,
+    settings::GlobalOptions,
+};
+
+/// Schedule work on a peer-to-peer mesh: submit signed tasks, run them sandboxed on volunteers' machines, get results
+/// with proofs.
+#[derive(Parser, Debug)]
+#[command(name = "meshwork", version, propagate_version = true, after_help = Exit::HELP)]
+pub struct Arguments {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: GlobalOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Make a key for this peer or person, and print its public half
+    Init,
+    /// Found a network
+    #[command(subcommand)]
+    Genesis(genesis::GenesisCommand),
+    /// Run a peer in the foreground: follow the network, vote if the genesis lists this key, and work
+    Up(up::Options),
+    /// Submit a job: one task or an array of them
+    Submit(submit::Options),
+    /// List jobs, newest first
+    Jobs(jobs::Options),
+    /// Show the node and the mesh, or one job
+    Status(status::Options),
+    /// Fetch a job's results, check their proofs and their content, and write them to files
+    Result(result::Options),
+    /// Show what tasks wrote to standard output and standard error
+    Logs(logs::Options),
+    /// Stop a job of one's own
+    Cancel(cancel::Options),
+    /// List the workers whose claims stand
+    Workers,
+    /// List the peers that the node is connected to
+    Peers,
+    /// Check saved proofs offline, with nothing but the genesis
+    Verify(verify::Options),
+    /// Show all of it: a mesh of processes on this machine renders an image while some of them are killed
+    Demo(demo::Options),
+    /// Measure a mesh of processes on this machine
+    Bench(bench::Options),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_two_dashes_is_the_programs() {
+        let line = ["meshwork", "submit", "p.wasm", "--each", "a", "b", "--priority", "-3", "--", "--wait", "x"];
+        let arguments = Arguments::try_parse_from(line).expect("good");
+        let Command::Submit(submit) = arguments.command else { panic!("not a submit") };
+        assert_eq!(submit.each.len(), 2);
+        assert_eq!(submit.priority, -3);
+        assert!(!submit.wait);
+        assert_eq!(submit.arguments, ["--wait", "x"]);
+    }
+
+    #[test]
+    fn global_options_may_stand_after_the_command() {
+        let line = ["meshwork", "jobs", "--json", "--api", "127.0.0.1:7420"];
+        let arguments = Arguments::try_parse_from(line).expect("good");
+        assert!(arguments.global.json);
+        assert_eq!(arguments.global.api.as_deref(), Some("127.0.0.1:7420"));
+    }
+}

@@ -1,0 +1,300 @@
+//! A typed client of a node's HTTP API.
+
+mod blobs;
+mod events;
+
+use std::time::Duration;
+
+use meshwork_core::{
+    codec,
+    proof::Proof,
+    types::{JobId, SignedTransaction, TaskId},
+};
+use meshwork_node::api::views::{
+    AdmissionView, BlockView, ErrorView, JobView, PeerView, StatusView, TaskState, TaskView, WorkerView,
+};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+pub use self::events::Events;
+use crate::failure::{Done, Exit, Failure};
+
+/// The most proofs that the node gives at once.
+pub const PROOFS_PAGE: u32 = 256;
+
+/// The most bytes of an answer that is held in memory.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// How long a connection may take to come about. The node is on this machine or near it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an answer that is no blob or stream may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why a node did not give what was asked.
+#[derive(Clone, Debug, Error)]
+pub enum ClientError {
+    /// It does not answer.
+    #[error(
+        "The node at {base} does not answer ({why}); see that `meshwork up` runs there, or name another with --api."
+    )]
+    Unreachable {
+        /// Where it should be.
+        base: String,
+        /// What the system said.
+        why: String,
+    },
+    /// It answered that it will not.
+    #[error("{sentence}")]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// Its own sentence.
+        sentence: String,
+    },
+    /// It answered something else than it should.
+    #[error(
+        "The node at {base} gave an answer that makes no sense ({why}); see that it is the same version as this program."
+    )]
+    Nonsense {
+        /// Where it is.
+        base: String,
+        /// What is wrong with the answer.
+        why: String,
+    },
+    /// A blob is not what its name says.
+    #[error("The node gave content for {0} that does not have that digest; it was thrown away. Ask another node.")]
+    Content(String),
+    /// Content could not be written here.
+    #[error("Could not write what the node gave: {0}; make room or choose another place.")]
+    Write(String),
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = match error {
+            ClientError::Unreachable { .. } => Exit::Unreachable,
+            ClientError::Content(_) => Exit::Proof,
+            _ => Exit::Failed,
+        };
+        Self { exit, sentence: error.to_string() }
+    }
+}
+
+impl ClientError {
+    /// Whether the node said that there is no such thing, or not yet.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Refused { status: StatusCode::NOT_FOUND | StatusCode::CONFLICT, .. })
+    }
+}
+
+/// A node's HTTP API.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Client {
+    /// A client for the API at an address and port, with or without `http://`.
+    ///
+    /// # Errors
+    /// The text is not a place that can be asked.
+    pub fn new(api: &str) -> Done<Self> {
+        let base = if api.contains("://") { api.to_owned() } else { format!("http://{api}") };
+        let base = base.trim_end_matches('/').to_owned();
+        let usable = reqwest::Url::parse(&base).is_ok_and(|url| url.scheme() == "http" && url.has_host());
+        if !usable {
+            return Err(Failure::usage(format!(
+                "{api:?} is not where an API can be; write an address and a port: 127.0.0.1:7420."
+            )));
+        }
+        // A proxy of the environment is for the world outside, not for a node on this machine.
+        let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+        let http = http.build().map_err(|error| Failure::failed(format!("No HTTP client could be made: {error}.")))?;
+        Ok(Self { http, base })
+    }
+
+    /// Where it asks.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// This node and what it sees.
+    pub async fn status(&self) -> Result<StatusView, ClientError> {
+        self.get("/v1/status").await
+    }
+
+    /// The network's genesis, as the node has it.
+    pub async fn genesis(&self) -> Result<String, ClientError> {
+        self.text("/v1/genesis").await
+    }
+
+    /// The counters, in Prometheus' text format.
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        self.text("/metrics").await
+    }
+
+    /// Whether the node says that it is well.
+    pub async fn is_healthy(&self) -> bool {
+        self.send(self.request(Method::GET, "/health").timeout(CONNECT_TIMEOUT)).await.is_ok()
+    }
+
+    /// Hands signed transactions to the node.
+    pub async fn admit(&self, transactions: &[SignedTransaction]) -> Result<Vec<AdmissionView>, ClientError> {
+        let request = self
+            .request(Method::POST, "/v1/transactions")
+            .header(reqwest::header::CONTENT_TYPE, "application/cbor")
+            .body(codec::encode(transactions));
+        let answer = self.send(request.timeout(ANSWER_TIMEOUT)).await?;
+        self.json(answer).await
+    }
+
+    /// All jobs, newest first.
+    pub async fn jobs(&self) -> Result<Vec<JobView>, ClientError> {
+        self.get("/v1/jobs").await
+    }
+
+    /// One job.
+    pub async fn job(&self, job: JobId) -> Result<JobView, ClientError> {
+        self.get(&format!("/v1/jobs/{job}")).await
+    }
+
+    /// Some tasks of a job, by index.
+    pub async fn tasks(
+        &self,
+        job: JobId,
+        from: u32,
+        limit: u32,
+        state: Option<TaskState>,
+    ) -> Result<Vec<TaskView>, ClientError> {
+        let mut path = format!("/v1/jobs/{job}/tasks?from={from}&limit={limit}");
+        if let Some(state) = state {
+            let name = serde_json::to_value(state).unwrap_or_default();
+            path.push_str(&format!("&state={}", name.as_str().unwrap_or_default()));
+        }
+        self.get(&path).await
+    }
+
+    /// One task.
+    pub async fn task(&self, task: TaskId) -> Result<TaskView, ClientError> {
+        self.get(&format!("/v1/tasks/{task}")).await
+    }
+
+    /// The proof of a task's outcome; nothing while there is none.
+    pub async fn proof(&self, task: TaskId) -> Result<Option<Proof>, ClientError> {
+        let bytes = match self.bytes(&format!("/v1/tasks/{task}/proof")).await {
+            Err(error) if error.is_absent() => return Ok(None),
+            answer => answer?,
+        };
+        Proof::decode(&bytes).map(Some).map_err(|error| self.nonsense(&error))
+    }
+
+    /// Proofs of a job's tasks that have one, by index, from an index on: at most [`PROOFS_PAGE`].
+    pub async fn proofs(&self, job: JobId, from: u32) -> Result<Vec<Proof>, ClientError> {
+        let bytes = self.bytes(&format!("/v1/jobs/{job}/proofs?from={from}&limit={PROOFS_PAGE}")).await?;
+        codec::decode(&bytes, ANSWER_BYTES_MAX).map_err(|error| self.nonsense(&error))
+    }
+
+    /// The workers whose claims stand.
+    pub async fn workers(&self) -> Result<Vec<WorkerView>, ClientError> {
+        self.get("/v1/workers").await
+    }
+
+    /// The peers that the node is connected to.
+    pub async fn peers(&self) -> Result<Vec<PeerView>, ClientError> {
+        self.get("/v1/peers").await
+    }
+
+    /// Some blocks, by height.
+    #[allow(dead_code)]
+    pub async fn blocks(&self, from: u64, limit: u32) -> Result<Vec<BlockView>, ClientError> {
+        self.get(&format!("/v1/blocks?from={from}&limit={limit}")).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// Sends, and turns a refusal into the node's own sentence.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let text = answer.text().await.unwrap_or_default();
+        let sentence = serde_json::from_str::<ErrorView>(&text)
+            .map(|view| view.error)
+            .unwrap_or_else(|_| format!("The node at {} answered {status}: {}", self.base, text.trim()));
+        Err(ClientError::Refused { status, sentence })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let answer = self.send(self.request(Method::GET, path).timeout(ANSWER_TIMEOUT)).await?;
+        self.json(answer).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, answer: Response) -> Result<T, ClientError> {
+        let bytes = self.collect(answer).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.nonsense(&error))
+    }
+
+    async fn text(&self, path: &str) -> Result<String, ClientError> {
+        String::from_utf8(self.bytes(path).await?).map_err(|error| self.nonsense(&error))
+    }
+
+    async fn bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
+        let answer = self.send(self.request(Method::GET, path).timeout(ANSWER_TIMEOUT)).await?;
+        self.collect(answer).await
+    }
+
+    /// The whole of an answer, if it is not too large to hold.
+    async fn collect(&self, mut answer: Response) -> Result<Vec<u8>, ClientError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.unreachable(&error))? {
+            if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+                return Err(self.nonsense(&format!("more than {ANSWER_BYTES_MAX} bytes")));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> ClientError {
+        // The innermost cause is what a person can act on ("connection refused"); the rest is layers of the library.
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        let why = if error.is_timeout() { "it took too long".to_owned() } else { cause.to_string() };
+        ClientError::Unreachable { base: self.base.clone(), why }
+    }
+
+    fn nonsense(&self, why: &dyn std::fmt::Display) -> ClientError {
+        ClientError::Nonsense { base: self.base.clone(), why: why.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_that_cannot_be_asked_are_refused() {
+        assert_eq!(Client::new("127.0.0.1:7420").expect("good").base(), "http://127.0.0.1:7420");
+        assert_eq!(Client::new("http://[::1]:7420/").expect("good").base(), "http://[::1]:7420");
+        for text in ["", "https://example.com", "http://", "a b"] {
+            assert_eq!(Client::new(text).expect_err(text).exit, Exit::Usage);
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_said_to_be_unreachable() {
+        let client = Client::new("127.0.0.1:9").expect("good");
+        let failure = Failure::from(client.status().await.expect_err("nobody"));
+        assert_eq!(failure.exit, Exit::Unreachable);
+        assert!(failure.sentence.contains("127.0.0.1:9") && failure.sentence.contains("meshwork up"), "{failure}");
+    }
+}

@@ -1,0 +1,71 @@
+//! Blobs up and down: streamed, and checked against their digest as they pass.
+
+use std::{io::Write, path::Path};
+
+use meshwork_core::{digest::Digest, identity::PublicKey, types::BlobRef};
+use meshwork_node::api::views::BlobView;
+use reqwest::Method;
+
+use super::{Client, ClientError};
+use crate::failure::{Done, Failure};
+
+impl Client {
+    /// Gives the node a file to hold.
+    ///
+    /// # Errors
+    /// The file cannot be read, changes meanwhile, or the node refuses it.
+    pub async fn put_file(&self, path: &Path) -> Done<BlobRef> {
+        let io = |error: std::io::Error| Failure::file("read", path, &error);
+        let mut hasher = blake3::Hasher::new();
+        let file = std::fs::File::open(path).map_err(io)?;
+        hasher.update_reader(&file).map_err(io)?;
+        let blob = BlobRef { digest: Digest(*hasher.finalize().as_bytes()), bytes: hasher.count() };
+        let body = tokio::fs::File::open(path).await.map_err(io)?;
+        let request = self.request(Method::PUT, "/v1/blobs").header(reqwest::header::CONTENT_LENGTH, blob.bytes);
+        let held: BlobView = self.json(self.send(request.body(body)).await?).await?;
+        if (held.digest, held.bytes) == (blob.digest, blob.bytes) {
+            Ok(blob)
+        } else {
+            Err(Failure::failed(format!("{} changed while it was sent; try again.", path.display())))
+        }
+    }
+
+    /// Gives the node content to hold.
+    ///
+    /// # Errors
+    /// The node refuses it.
+    pub async fn put_bytes(&self, content: Vec<u8>) -> Result<BlobRef, ClientError> {
+        let blob = BlobRef { digest: Digest::of(&content), bytes: content.len() as u64 };
+        let request = self.request(Method::PUT, "/v1/blobs").body(content);
+        let held: BlobView = self.json(self.send(request).await?).await?;
+        if held.digest == blob.digest { Ok(blob) } else { Err(ClientError::Content(blob.digest.to_string())) }
+    }
+
+    /// Fetches content by its name into `sink`, from the node or by it from `holders` or whoever else has it. At most
+    /// `blob.bytes` are taken, and the digest decides whether they are good: on an error what `sink` got is worthless.
+    ///
+    /// # Errors
+    /// Nobody has it, it is not what its name says, or `sink` cannot take it.
+    pub async fn get_blob(
+        &self,
+        blob: &BlobRef,
+        holders: &[PublicKey],
+        sink: &mut (impl Write + Send),
+    ) -> Result<(), ClientError> {
+        let mut path = format!("/v1/blobs/{}?bytes={}", blob.digest, blob.bytes);
+        for holder in holders {
+            path.push_str(&format!("&from={holder}"));
+        }
+        let mut answer = self.send(self.request(Method::GET, &path)).await?;
+        let mut hasher = blake3::Hasher::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| self.unreachable(&error))? {
+            hasher.update(&chunk);
+            if hasher.count() > blob.bytes {
+                break;
+            }
+            sink.write_all(&chunk).map_err(|error| ClientError::Write(error.to_string()))?;
+        }
+        let whole = Digest(*hasher.finalize().as_bytes()) == blob.digest;
+        if whole { Ok(()) } else { Err(ClientError::Content(blob.digest.to_string())) }
+    }
+}

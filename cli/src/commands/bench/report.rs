@@ -1,0 +1,59 @@
+//! What was measured.
+
+use serde::Serialize;
+
+use super::conditions::Conditions;
+use crate::output::{Record, words::bytes};
+
+/// The figures. Those that this machine or the node does not tell are absent.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// No-op tasks a second in one array, from its submission to the end of the last being known to the submitter.
+    pub noop_array_per_s: f64,
+    /// No-op tasks a second, each its own signed job.
+    pub noop_single_per_s: f64,
+    /// From a submission to its result, one after the other, median.
+    pub latency_ms_p50: f64,
+    /// The 99th percentile of the same.
+    pub latency_ms_p99: f64,
+    /// From a block's own time to its being final, median.
+    pub finality_ms_p50: Option<f64>,
+    /// The 99th percentile of the same.
+    pub finality_ms_p99: Option<f64>,
+    /// Growth of a peer's data for each task of the array.
+    pub disk_bytes_per_task: f64,
+    /// The same for each single job.
+    pub disk_bytes_per_single_task: f64,
+    /// What all peers sent for each task of the array.
+    pub wire_bytes_per_task: Option<f64>,
+    /// The same for each single job.
+    pub wire_bytes_per_single_task: Option<f64>,
+    /// The largest process at its largest.
+    pub memory_bytes_max: Option<u64>,
+    /// Final blocks at the end.
+    pub blocks: u64,
+    /// Under what conditions.
+    pub conditions: Conditions,
+}
+
+impl Record for Report {
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let ms = |value: Option<f64>| value.map_or("not measured".into(), |value| format!("{value:.2} ms"));
+        let size = |value: Option<f64>| value.map_or("not measured".into(), |value| format!("{value:.0} bytes"));
+        vec![
+            ("no-op tasks, one array", format!("{:.0} /s", self.noop_array_per_s)),
+            ("no-op tasks, one by one", format!("{:.0} /s", self.noop_single_per_s)),
+            ("submit to result, median", format!("{:.2} ms", self.latency_ms_p50)),
+            ("submit to result, 99th percentile", format!("{:.2} ms", self.latency_ms_p99)),
+            ("finality, median", ms(self.finality_ms_p50)),
+            ("finality, 99th percentile", ms(self.finality_ms_p99)),
+            ("disk for each task and peer, array", size(Some(self.disk_bytes_per_task))),
+            ("disk for each task and peer, single", size(Some(self.disk_bytes_per_single_task))),
+            ("wire for each task, array", size(self.wire_bytes_per_task)),
+            ("wire for each task, single", size(self.wire_bytes_per_single_task)),
+            ("largest process", self.memory_bytes_max.map_or("not measured".into(), bytes)),
+            ("blocks", self.blocks.to_string()),
+            ("conditions", self.conditions.in_a_line()),
+        ]
+    }
+}

@@ -1,0 +1,146 @@
+//! `meshwork demo`: all of it in one command. A mesh of processes on this machine renders an image in tiles; halfway one
+//! volunteer and one authority are killed; every receipt is verified offline; the image is there all the same.
+
+mod observer;
+mod scene;
+mod story;
+mod summary;
+mod tally;
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use clap::Args;
+
+use self::{scene::Scene, story::Story};
+use super::Context;
+use crate::{
+    failure::{Done, Failure},
+    local_mesh::{LocalMesh, Plan, unless_interrupted},
+    output::words::short,
+};
+
+/// What to show.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// How many peers vote; one of them is killed halfway if there are at least 4
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    authorities: usize,
+    /// How many peers work; one of them is killed halfway if there are at least 2
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    workers: usize,
+    /// How many tasks each worker runs at once
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    slots: u32,
+    /// The image's size
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "640x480")]
+    size: Size,
+    /// The side of one tile, which is one task
+    #[arg(long, value_name = "PIXELS", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    tile: u32,
+    /// Rays for each pixel: more is smoother, and more work
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    samples: u32,
+    /// Where to write the image
+    #[arg(long, value_name = "FILE", default_value = "meshwork-demo.png")]
+    output: PathBuf,
+    /// Leave the mesh running at the end, and say how to talk to it
+    #[arg(long)]
+    keep: bool,
+    /// Give up after so long
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+/// An image's width and height.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    width: u32,
+    height: u32,
+}
+
+impl FromStr for Size {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        const SIDE_MAX: u32 = 16_384;
+        let size = text
+            .split_once('x')
+            .and_then(|(width, height)| Some(Self { width: width.parse().ok()?, height: height.parse().ok()? }));
+        size.filter(|size| (1..=SIDE_MAX).contains(&size.width) && (1..=SIDE_MAX).contains(&size.height))
+            .ok_or_else(|| format!("write WIDTHxHEIGHT, each from 1 to {SIDE_MAX}"))
+    }
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// Something did not work, or a figure of the summary is not right.
+pub async fn run(context: &Context, options: Options) -> Done {
+    unless_interrupted(play(context, options)).await
+}
+
+async fn play(context: &Context, options: Options) -> Done {
+    let scene = Scene::new(options.size.width, options.size.height, options.tile, options.samples)?;
+    let mut plan = Plan::new("demo", options.authorities, options.workers, options.slots)?;
+    plan.may_outlive = options.keep;
+    if let Some(log) = &context.settings.options.log {
+        plan.log.clone_from(log);
+    }
+    context.output.note(&format!(
+        "Starting {} authorities and {} volunteers, each a process of its own …",
+        options.authorities, options.workers
+    ));
+    let mut mesh = LocalMesh::start(plan).await?;
+    let told = tell(context, &options, &scene, &mut mesh).await;
+    if told.is_err() && mesh.peers().iter().any(|peer| peer.log_path().exists()) {
+        mesh.keep_directory();
+        context.output.note(&format!("The peers' logs and stores are kept in {}.", mesh.root().display()));
+    }
+    told
+}
+
+async fn tell(context: &Context, options: &Options, scene: &Scene, mesh: &mut LocalMesh) -> Done {
+    let mut story = Story::begin(mesh, scene, context.output).await?;
+    let told = tokio::time::timeout(options.timeout, story.tell(&options.output)).await;
+    let (summary, job, api) = told.map_err(|_| {
+        Failure::failed(format!(
+            "The demo was not done after {}; give it longer with --timeout, or less to do with --size.",
+            humantime::format_duration(options.timeout)
+        ))
+    })??;
+    context.output.record(&summary.figures)?;
+    if options.keep {
+        mesh.leave_running();
+        explain(context, mesh, &short(&job), &api);
+    }
+    summary.check()
+}
+
+/// How to talk to a mesh that is left running.
+fn explain(context: &Context, mesh: &LocalMesh, job: &str, api: &str) {
+    let home = mesh.root().join("submitter");
+    let pids: Vec<String> = mesh.peers().iter().filter_map(|peer| Some(peer.pid()?.to_string())).collect();
+    let talk = format!("meshwork --home {} --api {api} --genesis {}", home.display(), mesh.genesis_path().display());
+    let lines = [
+        String::new(),
+        format!("The mesh goes on; everything of it is in {}. Talk to it:", mesh.root().display()),
+        format!("  {talk} status"),
+        format!("  {talk} status {job}"),
+        format!("  {talk} result {job} --out tiles"),
+        format!("Stop it: kill {}", pids.join(" ")),
+    ];
+    context.output.note(&lines.join("\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_two_numbers() {
+        let size: Size = "640x480".parse().expect("good");
+        assert_eq!((size.width, size.height), (640, 480));
+        for text in ["", "640", "0x1", "1x0", "640x480x3", "99999x1", "-1x2"] {
+            assert!(text.parse::<Size>().is_err(), "{text}");
+        }
+    }
+}

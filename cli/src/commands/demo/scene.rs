@@ -1,0 +1,145 @@
+//! The image: its tiles as inputs of tasks, and the tasks' outputs as the image again.
+
+use std::{fs::File, io::BufWriter, path::Path};
+
+use crate::failure::{Done, Failure};
+
+/// Where a task finds its tile, below /in.
+pub const INPUT: &str = "tile";
+
+/// Where it leaves what it rendered, below /out.
+pub const OUTPUT: &str = "tile.rgb";
+
+/// Bytes of a pixel: red, green and blue.
+const PIXEL_BYTES: usize = 3;
+
+/// The most tiles: what one job of a default genesis may have.
+const TILES_MAX: usize = 100_000;
+
+/// An image cut into tiles.
+#[derive(Clone, Debug)]
+pub struct Scene {
+    width: u32,
+    height: u32,
+    samples: u32,
+    tiles: Vec<Tile>,
+}
+
+/// A part of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tile {
+    x: u32,
+    y: u32,
+    width: u32,
+    height: u32,
+}
+
+impl Scene {
+    /// An image in tiles of at most `side` pixels square.
+    ///
+    /// # Errors
+    /// It would have too many tiles.
+    pub fn new(width: u32, height: u32, side: u32, samples: u32) -> Done<Self> {
+        let starts = |length: u32| (0..length).step_by(side as usize);
+        let tile = |x, y| Tile { x, y, width: side.min(width - x), height: side.min(height - y) };
+        let tiles: Vec<Tile> = starts(height).flat_map(|y| starts(width).map(move |x| tile(x, y))).collect();
+        if tiles.len() > TILES_MAX {
+            return Err(Failure::usage(format!(
+                "{} tiles are more than {TILES_MAX}; make them larger with --tile.",
+                tiles.len()
+            )));
+        }
+        Ok(Self { width, height, samples, tiles })
+    }
+
+    /// How many tiles there are.
+    pub fn count(&self) -> usize {
+        self.tiles.len()
+    }
+
+    /// What the task of each tile reads.
+    pub fn inputs(&self) -> impl Iterator<Item = String> + '_ {
+        self.tiles.iter().map(|tile| {
+            format!(
+                "image {} {}\ntile {} {} {} {}\nsamples {}\n",
+                self.width, self.height, tile.x, tile.y, tile.width, tile.height, self.samples
+            )
+        })
+    }
+
+    /// Puts a rendered tile into the image.
+    ///
+    /// # Errors
+    /// It is not of the tile's size.
+    fn place(&self, pixels: &mut [u8], index: usize, rendered: &[u8]) -> Done {
+        let tile = self.tiles[index];
+        let row_bytes = tile.width as usize * PIXEL_BYTES;
+        if rendered.len() != row_bytes * tile.height as usize {
+            return Err(Failure::failed(format!(
+                "Tile {index} has {} bytes, and should have {}.",
+                rendered.len(),
+                row_bytes * tile.height as usize
+            )));
+        }
+        for (row, line) in rendered.chunks_exact(row_bytes).enumerate() {
+            let start = ((tile.y as usize + row) * self.width as usize + tile.x as usize) * PIXEL_BYTES;
+            pixels[start..start + row_bytes].copy_from_slice(line);
+        }
+        Ok(())
+    }
+
+    /// Writes the image that the rendered tiles make together, as PNG.
+    ///
+    /// # Errors
+    /// A tile is not of its size, or the file cannot be written.
+    pub fn write(&self, rendered: &[Vec<u8>], path: &Path) -> Done {
+        let mut pixels = vec![0; self.width as usize * self.height as usize * PIXEL_BYTES];
+        for (index, tile) in rendered.iter().enumerate() {
+            self.place(&mut pixels, index, tile)?;
+        }
+        let file = File::create(path).map_err(|error| Failure::file("write", path, &error))?;
+        let mut encoder = png::Encoder::new(BufWriter::new(file), self.width, self.height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let written = encoder.write_header().and_then(|mut writer| {
+            writer.write_image_data(&pixels)?;
+            writer.finish()
+        });
+        written.map_err(|error| {
+            Failure::failed(format!("Could not write the image {}: {error}; see to the disk.", path.display()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_every_pixel_once() {
+        let scene = Scene::new(70, 33, 32, 1).expect("good");
+        assert_eq!(scene.count(), 6);
+        let mut pixels = vec![0; 70 * 33 * PIXEL_BYTES];
+        for (index, tile) in scene.tiles.iter().enumerate() {
+            let rendered = vec![index as u8 + 1; tile.width as usize * tile.height as usize * PIXEL_BYTES];
+            scene.place(&mut pixels, index, &rendered).expect("of its size");
+        }
+        let area: u32 = scene.tiles.iter().map(|tile| tile.width * tile.height).sum();
+        assert_eq!(area, 70 * 33);
+        assert!(pixels.iter().all(|byte| *byte > 0));
+        assert!(scene.place(&mut pixels, 0, &[0; 5]).is_err());
+    }
+
+    #[test]
+    fn what_is_written_is_an_image_of_that_size() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("image.png");
+        let scene = Scene::new(4, 2, 2, 1).expect("good");
+        scene.write(&[vec![10; 12], vec![20; 12]], &path).expect("written");
+        let file = std::io::BufReader::new(File::open(&path).expect("there"));
+        let mut reader = png::Decoder::new(file).read_info().expect("an image");
+        let mut pixels = vec![0; reader.output_buffer_size().expect("small")];
+        reader.next_frame(&mut pixels).expect("a frame");
+        assert_eq!(pixels[..12], [10, 10, 10, 10, 10, 10, 20, 20, 20, 20, 20, 20]);
+    }
+}

@@ -1,0 +1,347 @@
+//! What happens in the demo, in order: submit, watch, strike halfway, watch again, verify, put together.
+
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use meshwork_core::{
+    identity::SecretKey,
+    types::{
+        BlobRef, Input, JobId, Limits, Part, Program, Resources, Retry, SignedTransaction, TaskSpec, Tasks, Verdict,
+    },
+};
+
+use super::{
+    observer::Observer,
+    scene::{self, Scene},
+    summary::{Figures, Summary},
+    tally::Lease,
+};
+use crate::{
+    client::Client,
+    failure::{Done, Failure},
+    figures::{percentile, rounded},
+    keys,
+    local_mesh::LocalMesh,
+    outcomes::{self, Leavings, Proved},
+    output::{Output, progress::Board, words::short},
+    programs, submission, watch,
+};
+
+/// How often the board is drawn and the moment to strike is looked for.
+const TICK: Duration = Duration::from_millis(40);
+
+/// How often the job is asked for, in case an event was lost.
+const ASK_TICKS: u32 = 25;
+
+/// Everything of one run.
+pub struct Story<'a> {
+    mesh: &'a mut LocalMesh,
+    scene: &'a Scene,
+    output: Output,
+    transaction: SignedTransaction,
+    /// Two peers that live through it, or the only one.
+    observers: Vec<Observer>,
+    /// Workers that may be struck, by their place in the mesh.
+    candidates: Vec<usize>,
+    struck: Option<Struck>,
+}
+
+/// Who was killed halfway.
+struct Struck {
+    worker: Option<usize>,
+    held: Vec<Lease>,
+    /// Whether it was said that they came back.
+    told: bool,
+}
+
+impl<'a> Story<'a> {
+    /// Makes a submitter, uploads the program and the tiles, signs the job, and has two peers observed.
+    ///
+    /// # Errors
+    /// A peer does not answer or refuses.
+    pub async fn begin(mesh: &'a mut LocalMesh, scene: &'a Scene, output: Output) -> Done<Self> {
+        let key = keys::generate();
+        keys::create(&mesh.root().join("submitter/key"), &key)?;
+        let survivors = survivors(mesh);
+        let client = mesh.peers()[survivors[0]].client()?;
+        let transaction = prepare(&client, scene, &key, mesh).await?;
+        let job = submission::job_of(&transaction);
+        let mut observers = Vec::new();
+        for index in &survivors {
+            observers.push(Observer::start(mesh.peers()[*index].client()?, job, scene.count()).await?);
+        }
+        let is_candidate = |index: &usize| mesh.peers()[*index].works() && !survivors.contains(index);
+        let candidates = (0..mesh.peers().len()).filter(is_candidate).collect();
+        Ok(Self { mesh, scene, output, transaction, observers, candidates, struck: None })
+    }
+
+    /// Runs it to its end. Returns the summary, the job, and where a living peer's API is.
+    ///
+    /// # Errors
+    /// Something did not work.
+    pub async fn tell(&mut self, image: &Path) -> Done<(Summary, JobId, String)> {
+        let job = submission::job_of(&self.transaction);
+        let began = Instant::now();
+        for observer in &self.observers {
+            observer.tally().submit(began);
+        }
+        submission::post(&self.observers[0].client, &self.transaction).await?;
+        self.output.note(&format!(
+            "Submitted job {}: {} tiles, one task each. Halfway, peers will be killed.",
+            short(&job),
+            self.scene.count()
+        ));
+        self.watch().await?;
+        self.output.note("All tiles are rendered; verifying every receipt offline, and putting the image together …");
+        let proved = self.prove(job).await?;
+        let completed = proved.iter().filter(|one| matches!(one.outcome.verdict, Verdict::Succeeded(..))).count();
+        if completed == self.scene.count() {
+            self.assemble(&proved, image).await?;
+        }
+        let summary = self.summary(&proved, completed, image);
+        Ok((summary, job, self.observers[0].client.base().to_owned()))
+    }
+
+    /// Draws what happens until every task has its outcome, and strikes halfway.
+    async fn watch(&mut self) -> Done {
+        let count = self.scene.count();
+        let workers: Vec<usize> =
+            (0..self.mesh.peers().len()).filter(|index| self.mesh.peers()[*index].works()).collect();
+        let board = Board::new(count as u64, workers.len() + 1);
+        let job = submission::job_of(&self.transaction);
+        for tick in 0_u32.. {
+            let counts = self.observers[0].tally().counts();
+            self.draw(&board, &workers);
+            if counts.ended >= count {
+                break;
+            }
+            if tick % ASK_TICKS == ASK_TICKS - 1
+                && self.observers[0].client.job(job).await.is_ok_and(|view| view.ended_us.is_some())
+            {
+                break;
+            }
+            if self.struck.is_none() && 2 * counts.ended >= count {
+                self.strike(&board);
+            }
+            self.tell_of_return(&board);
+            tokio::time::sleep(TICK).await;
+        }
+        self.tell_of_return(&board);
+        Ok(())
+    }
+
+    fn draw(&self, board: &Board, workers: &[usize]) {
+        let tally = self.observers[0].tally();
+        let counts = tally.counts();
+        board.tasks(
+            counts.ended as u64,
+            format!("{} ready, {} leased, {} done", counts.ready, counts.leased, counts.ended),
+        );
+        let finality =
+            percentile(&tally.finality_ms, 50.0).map_or(String::new(), |ms| format!(", final in {ms:.1} ms (median)"));
+        board.line(0, format!("height {}{finality}", tally.height));
+        for (line, index) in workers.iter().enumerate() {
+            let peer = &self.mesh.peers()[*index];
+            let held = tally.held_by(peer.key());
+            let running: Vec<String> =
+                held.iter().filter(|lease| lease.running).map(|lease| format!("tile {}", lease.index)).collect();
+            let does = match (peer.lives(), running.is_empty()) {
+                (false, _) => format!("killed; {} of its leases are still out", held.len()),
+                (true, true) => format!("idle, {} waiting", held.len()),
+                (true, false) => format!("runs {}, {} waiting", running.join(", "), held.len() - running.len()),
+            };
+            board.line(line + 1, format!("{}: {does}, {} done", peer.name(), tally.ended_by(peer.key())));
+        }
+    }
+
+    /// Kills the volunteer that holds most, once one runs something, and with it an authority, if the others can go on.
+    fn strike(&mut self, board: &Board) {
+        let mesh = &mut *self.mesh;
+        let tally = self.observers[0].tally();
+        let holds = |index: &usize| tally.held_by(mesh.peers()[*index].key());
+        let busy = self.candidates.iter().filter(|index| holds(index).iter().any(|lease| lease.running));
+        let worker = busy.max_by_key(|index| holds(index).len()).copied();
+        if worker.is_none() && !self.candidates.is_empty() {
+            // Nobody runs anything just now: the next moment will do.
+            return;
+        }
+        let held = worker.map(|index| holds(&index)).unwrap_or_default();
+        if let Some(index) = worker {
+            mesh.peer_mut(index).kill();
+        }
+        drop(tally);
+        let authority = doomed_authority(mesh);
+        if let Some(index) = authority {
+            mesh.peer_mut(index).kill();
+        }
+        let name = |index: usize| mesh.peers()[index].name().to_owned();
+        match (worker, authority) {
+            (Some(worker), Some(authority)) => board.note(&format!(
+                "Halfway: killed {} (SIGKILL), which held {} leases, and {}.",
+                name(worker),
+                held.len(),
+                name(authority)
+            )),
+            (Some(worker), None) => board.note(&format!(
+                "Halfway: killed {} (SIGKILL), which held {} leases. (Fewer than 4 authorities can spare none.)",
+                name(worker),
+                held.len()
+            )),
+            (None, Some(authority)) => board.note(&format!("Halfway: killed {} (SIGKILL).", name(authority))),
+            (None, None) => board.note("Halfway: so small a mesh can spare nobody, so nobody is killed."),
+        }
+        let told = held.is_empty();
+        self.struck = Some(Struck { worker, held, told });
+    }
+
+    fn tell_of_return(&mut self, board: &Board) {
+        let Some(struck) = &mut self.struck else { return };
+        let tally = self.observers[0].tally();
+        if !struck.told && struck.held.iter().all(|lease| tally.is_over(lease)) {
+            struck.told = true;
+            board.note(&format!(
+                "The leases of the killed volunteer came back ({}); others go on with them.",
+                struck.held.len()
+            ));
+        }
+    }
+
+    /// The proved outcomes, as each observed peer has them; those of the first are returned.
+    async fn prove(&self, job: JobId) -> Done<Vec<Proved>> {
+        let expires_us = self.transaction.transaction().expires.0;
+        let mut first: Option<Vec<Proved>> = None;
+        for observer in &self.observers {
+            watch::until_ended(&observer.client, job, Some(expires_us), |_| {}).await?;
+            let proved = outcomes::of_job(&observer.client, job, self.mesh.genesis()).await?;
+            match &first {
+                None => first = Some(proved),
+                Some(first) if places(first) == places(&proved) => {}
+                Some(_) => {
+                    return Err(Failure::proof(
+                        "Two peers prove different outcomes of the same job; their stores are kept to be looked at.",
+                    ));
+                }
+            }
+        }
+        first.ok_or_else(|| Failure::failed("Nobody lived to tell."))
+    }
+
+    async fn assemble(&self, proved: &[Proved], image: &Path) -> Done {
+        let client = &self.observers[0].client;
+        let mut tiles = Vec::with_capacity(proved.len());
+        for one in proved {
+            let leavings = Leavings::of(client, &one.outcome).await?;
+            let tile = leavings.files.iter().find(|(path, _)| path == scene::OUTPUT).ok_or_else(|| {
+                Failure::failed(format!("Task {} left no {}.", one.outcome.attempt.task, scene::OUTPUT))
+            })?;
+            tiles.push(leavings.read(client, &tile.1).await?);
+        }
+        self.scene.write(&tiles, image)
+    }
+
+    fn summary(&self, proved: &[Proved], completed: usize, image: &Path) -> Summary {
+        let tasks = self.scene.count();
+        let tally = self.observers[0].tally();
+        let latencies: Vec<f64> = tally.latencies().map(|latency| latency.as_secs_f64() * 1000.0).collect();
+        let last_ms = latencies.iter().copied().fold(f64::NAN, f64::max);
+        let finality = percentile(&tally.finality_ms, 50.0);
+        let blocks = tally.height;
+        drop(tally);
+        if self.observers.iter().all(|observer| observer.tally().missed > 0) {
+            self.output.note(
+                "Events were missed on every stream, so that no task was accepted twice rests on two peers' proofs alone.",
+            );
+        }
+        let image = std::path::absolute(image).unwrap_or_else(|_| image.to_owned());
+        let figures = Figures {
+            tasks,
+            completed,
+            lost: tasks - proved.len().min(tasks),
+            accepted_twice: self.accepted_twice(),
+            recovered: self.recovered(proved),
+            receipts_verified: proved.len(),
+            tasks_per_s: rounded(tasks as f64 / (last_ms / 1000.0)),
+            latency_ms_p50: rounded(percentile(&latencies, 50.0).unwrap_or(f64::NAN)),
+            latency_ms_p99: rounded(percentile(&latencies, 99.0).unwrap_or(f64::NAN)),
+            finality_ms_p50: rounded(finality.unwrap_or(f64::NAN)),
+            blocks,
+            output: image.display().to_string(),
+        };
+        let held_by_killed = match &self.struck {
+            Some(struck) => struck.worker.map(|_| struck.held.len()),
+            // Nobody could be struck although someone should have been.
+            None => (!self.candidates.is_empty()).then_some(0),
+        };
+        Summary { figures, held_by_killed }
+    }
+
+    /// Tasks of which any peer that missed no event saw a second outcome.
+    fn accepted_twice(&self) -> usize {
+        let mut twice = BTreeSet::new();
+        for observer in &self.observers {
+            let tally = observer.tally();
+            if tally.missed == 0 {
+                twice.extend(tally.ended_twice());
+            }
+        }
+        twice.len()
+    }
+
+    /// Leases that the killed volunteer held, whose tasks were then done in another attempt.
+    fn recovered(&self, proved: &[Proved]) -> usize {
+        let Some(struck) = &self.struck else { return 0 };
+        let done_otherwise = |lease: &&Lease| {
+            proved.iter().any(|one| {
+                let attempt = one.outcome.attempt;
+                attempt.task.index == lease.index && attempt.number.0 != lease.attempt
+            })
+        };
+        struck.held.iter().filter(done_otherwise).count()
+    }
+}
+
+fn places(proved: &[Proved]) -> Vec<(u32, u64, u32)> {
+    proved.iter().map(|one| (one.outcome.attempt.task.index, one.proof.height.0, one.proof.index)).collect()
+}
+
+/// The authority to kill: the last, if a quorum is left without it.
+fn doomed_authority(mesh: &LocalMesh) -> Option<usize> {
+    (mesh.genesis().faulty_max() >= 1).then(|| mesh.genesis().authorities.len() - 1)
+}
+
+/// Two peers that will not be killed: authorities, or where there is only one of these, the first worker.
+fn survivors(mesh: &LocalMesh) -> Vec<usize> {
+    let doomed = doomed_authority(mesh);
+    (0..mesh.peers().len()).filter(|index| Some(*index) != doomed).take(2).collect()
+}
+
+async fn prepare(client: &Client, scene: &Scene, key: &SecretKey, mesh: &LocalMesh) -> Done<SignedTransaction> {
+    let program = client.put_bytes(programs::RENDER.to_vec()).await?;
+    let mut parts = Vec::with_capacity(scene.count());
+    for input in scene.inputs() {
+        let blob = client.put_bytes(input.into_bytes()).await?;
+        parts.push(Part { arguments: Vec::new(), inputs: vec![Input { path: scene::INPUT.into(), blob }] });
+    }
+    let spec = Arc::new(spec(program));
+    let tasks = Tasks::Each(parts);
+    Ok(submission::sign_job("demo image", spec, tasks, submission::EXPIRY_DEFAULT, key, &mesh.network()))
+}
+
+fn spec(program: BlobRef) -> TaskSpec {
+    TaskSpec {
+        program: Program::Wasm(program),
+        arguments: Vec::new(),
+        environment: std::collections::BTreeMap::new(),
+        stdin: None,
+        inputs: Vec::new(),
+        resources: Resources { millicores: 1000, memory_bytes: 64 << 20 },
+        labels: std::collections::BTreeMap::new(),
+        limits: Limits { wall_ms: 120_000, fuel: u64::MAX, output_bytes: 8 << 20 },
+        priority: 0,
+        retry: Retry { retries: 2, delay_ms: 100 },
+    }
+}

@@ -1,0 +1,148 @@
+//! What came out, and whether it is right.
+
+use serde::Serialize;
+
+use crate::{
+    failure::{Done, Failure},
+    output::Record,
+};
+
+/// The figures that the demo prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// Tasks of the job.
+    pub tasks: usize,
+    /// Those that ended well.
+    pub completed: usize,
+    /// Those that have no outcome.
+    pub lost: usize,
+    /// Those that had more than one.
+    pub accepted_twice: usize,
+    /// Leases of the killed volunteer that came back and were done by others.
+    pub recovered: usize,
+    /// Proofs of outcomes that hold against the genesis.
+    pub receipts_verified: usize,
+    /// Tasks over the time from the submission to the last result.
+    pub tasks_per_s: f64,
+    /// From the submission to a task's result being known to the submitter, median.
+    pub latency_ms_p50: f64,
+    /// The 99th percentile of the same.
+    pub latency_ms_p99: f64,
+    /// From a block's own time to its being final, median over blocks with transactions.
+    pub finality_ms_p50: f64,
+    /// Final blocks.
+    pub blocks: u64,
+    /// The image.
+    pub output: String,
+}
+
+/// The figures, and what they must be besides.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The figures.
+    pub figures: Figures,
+    /// How many leases the killed volunteer held, if one was killed.
+    pub held_by_killed: Option<usize>,
+}
+
+impl Record for Figures {
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("tasks", format!("{}, {} completed", self.tasks, self.completed)),
+            ("lost", self.lost.to_string()),
+            ("accepted twice", self.accepted_twice.to_string()),
+            ("recovered", self.recovered.to_string()),
+            ("receipts verified", self.receipts_verified.to_string()),
+            ("tasks/s", format!("{:.1}", self.tasks_per_s)),
+            (
+                "submit to result",
+                format!("{:.0} ms median, {:.0} ms 99th percentile", self.latency_ms_p50, self.latency_ms_p99),
+            ),
+            ("blocks", self.blocks.to_string()),
+            ("finality", format!("{:.1} ms median", self.finality_ms_p50)),
+            ("image", self.output.clone()),
+        ]
+    }
+}
+
+impl Summary {
+    /// Nothing if every figure is right.
+    ///
+    /// # Errors
+    /// Says which are not.
+    pub fn check(&self) -> Done {
+        let Figures { tasks, completed, lost, accepted_twice, recovered, receipts_verified, .. } = self.figures;
+        let mut wrong = Vec::new();
+        if completed != tasks || lost != 0 {
+            wrong.push(format!("{completed} of {tasks} tasks completed and {lost} were lost"));
+        }
+        if accepted_twice != 0 {
+            wrong.push(format!("{accepted_twice} tasks were accepted twice"));
+        }
+        if receipts_verified != tasks {
+            wrong.push(format!("{receipts_verified} of {tasks} receipts were verified"));
+        }
+        match self.held_by_killed {
+            Some(0) => wrong.push("the killed volunteer held nothing".to_owned()),
+            Some(_) if recovered == 0 => wrong.push("no lease came back".to_owned()),
+            _ => {}
+        }
+        let figures = [
+            self.figures.tasks_per_s,
+            self.figures.latency_ms_p50,
+            self.figures.latency_ms_p99,
+            self.figures.finality_ms_p50,
+        ];
+        if !figures.iter().all(|figure| figure.is_finite() && *figure > 0.0) || self.figures.blocks == 0 {
+            wrong.push("a figure was not measured".to_owned());
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(Failure::failed(format!("Not all is right: {}.", wrong.join("; ")))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Summary {
+        let figures = Figures {
+            tasks: 9,
+            completed: 9,
+            lost: 0,
+            accepted_twice: 0,
+            recovered: 1,
+            receipts_verified: 9,
+            tasks_per_s: 1.0,
+            latency_ms_p50: 1.0,
+            latency_ms_p99: 1.0,
+            finality_ms_p50: 1.0,
+            blocks: 3,
+            output: "image.png".into(),
+        };
+        Summary { figures, held_by_killed: Some(2) }
+    }
+
+    #[test]
+    fn every_figure_that_is_not_right_is_a_failure() {
+        assert_eq!(good().check(), Ok(()));
+        let wrong: [fn(&mut Summary); 8] = [
+            |summary| summary.figures.completed = 8,
+            |summary| summary.figures.lost = 1,
+            |summary| summary.figures.accepted_twice = 1,
+            |summary| summary.figures.recovered = 0,
+            |summary| summary.figures.receipts_verified = 8,
+            |summary| summary.figures.finality_ms_p50 = f64::NAN,
+            |summary| summary.figures.blocks = 0,
+            |summary| summary.held_by_killed = Some(0),
+        ];
+        for change in wrong {
+            let mut summary = good();
+            change(&mut summary);
+            assert!(summary.check().is_err(), "{summary:?}");
+        }
+        let mut nobody_killed = good();
+        nobody_killed.held_by_killed = None;
+        nobody_killed.figures.recovered = 0;
+        assert_eq!(nobody_killed.check(), Ok(()));
+    }
+}

@@ -1,0 +1,219 @@
+//! What one peer's events say of a job, counted.
+
+use std::time::{Duration, Instant};
+
+use meshwork_core::{identity::PublicKey, types::JobId};
+use meshwork_node::api::views::{EventView, TaskState, TaskView};
+
+/// The counts.
+#[derive(Debug)]
+pub struct Tally {
+    job: JobId,
+    tasks: Vec<Seen>,
+    submitted: Option<Instant>,
+    /// From a block's own time to its being final, of each block that had transactions, in milliseconds.
+    pub finality_ms: Vec<f64>,
+    /// The newest final height.
+    pub height: u64,
+    /// How many events were lost on the way here: if any, [`Tally::ended_twice`] says nothing.
+    pub missed: u64,
+}
+
+/// What was seen of one task.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    state: Option<TaskState>,
+    worker: Option<PublicKey>,
+    attempt: u32,
+    /// How often an outcome was accepted. Once is right.
+    outcomes: u32,
+    ended_after: Option<Duration>,
+}
+
+/// How many tasks are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// With nobody.
+    pub ready: usize,
+    /// Held by a worker.
+    pub leased: usize,
+    /// With an outcome.
+    pub ended: usize,
+}
+
+/// A lease: a task, and which attempt of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lease {
+    /// The task's place in the job.
+    pub index: u32,
+    /// Which attempt.
+    pub attempt: u32,
+    /// Whether it had resources, and did not merely wait for them.
+    pub running: bool,
+}
+
+impl Tally {
+    /// Nothing seen yet of a job with so many tasks.
+    pub fn new(job: JobId, tasks: usize) -> Self {
+        let tasks = vec![Seen::default(); tasks];
+        Self { job, tasks, submitted: None, finality_ms: Vec::new(), height: 0, missed: 0 }
+    }
+
+    /// The job is being submitted now.
+    pub fn submit(&mut self, now: Instant) {
+        self.submitted = Some(now);
+    }
+
+    /// Counts an event that came now.
+    pub fn take(&mut self, now: Instant, event: &EventView) {
+        match event {
+            EventView::Block { height, transactions, finality_ms, .. } => {
+                self.height = self.height.max(height.0);
+                if *transactions > 0 {
+                    self.finality_ms.push(*finality_ms);
+                }
+            }
+            EventView::Task { job, index, attempt, state, worker, .. } if *job == self.job => {
+                let after = self.submitted.map(|submitted| now - submitted);
+                let Some(seen) = self.tasks.get_mut(*index as usize) else { return };
+                seen.state = Some(*state);
+                seen.worker = Some(*worker);
+                seen.attempt = *attempt;
+                if is_end(*state) {
+                    seen.outcomes += 1;
+                    seen.ended_after = seen.ended_after.or(after);
+                }
+            }
+            EventView::Missed { events } => self.missed += events,
+            _ => {}
+        }
+    }
+
+    /// Sets right what missed events would have said.
+    pub fn correct(&mut self, now: Instant, views: &[TaskView]) {
+        for view in views {
+            let Some(seen) = self.tasks.get_mut(view.index as usize) else { continue };
+            seen.state = Some(view.state);
+            seen.worker = view.worker;
+            seen.attempt = view.attempts.last().map_or(0, |attempt| attempt.number);
+            if is_end(view.state) && seen.ended_after.is_none() {
+                seen.ended_after = self.submitted.map(|submitted| now - submitted);
+            }
+        }
+    }
+
+    /// How many tasks are where.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for seen in &self.tasks {
+            match seen.state {
+                Some(state) if is_end(state) => counts.ended += 1,
+                Some(TaskState::Running | TaskState::Waiting) => counts.leased += 1,
+                _ => counts.ready += 1,
+            }
+        }
+        counts
+    }
+
+    /// The leases that a worker holds.
+    pub fn held_by(&self, worker: PublicKey) -> Vec<Lease> {
+        let held = |(index, seen): (usize, &Seen)| match seen.state {
+            Some(state @ (TaskState::Running | TaskState::Waiting)) if seen.worker == Some(worker) => {
+                Some(Lease { index: index as u32, attempt: seen.attempt, running: state == TaskState::Running })
+            }
+            _ => None,
+        };
+        self.tasks.iter().enumerate().filter_map(held).collect()
+    }
+
+    /// Whether a lease is over.
+    pub fn is_over(&self, lease: &Lease) -> bool {
+        self.tasks.get(lease.index as usize).is_none_or(|seen| {
+            seen.attempt > lease.attempt || !matches!(seen.state, Some(TaskState::Running | TaskState::Waiting))
+        })
+    }
+
+    /// How many tasks a worker has ended.
+    pub fn ended_by(&self, worker: PublicKey) -> usize {
+        self.tasks.iter().filter(|seen| seen.worker == Some(worker) && seen.state.is_some_and(is_end)).count()
+    }
+
+    /// The tasks that had more than one outcome.
+    pub fn ended_twice(&self) -> impl Iterator<Item = u32> + '_ {
+        self.tasks.iter().enumerate().filter(|(_, seen)| seen.outcomes > 1).map(|(index, _)| index as u32)
+    }
+
+    /// From submission to each task's outcome being known here.
+    pub fn latencies(&self) -> impl Iterator<Item = Duration> + '_ {
+        self.tasks.iter().filter_map(|seen| seen.ended_after)
+    }
+}
+
+const fn is_end(state: TaskState) -> bool {
+    matches!(state, TaskState::Succeeded | TaskState::Failed | TaskState::Cancelled)
+}
+
+#[cfg(test)]
+mod tests {
+    use meshwork_core::{digest::Digest, types::Height};
+
+    use super::*;
+
+    const JOB: JobId = JobId(Digest([1; 32]));
+    const ANNA: PublicKey = PublicKey([1; 32]);
+    const BERT: PublicKey = PublicKey([2; 32]);
+
+    fn event(index: u32, attempt: u32, state: TaskState, worker: PublicKey) -> EventView {
+        EventView::Task { job: JOB, index, attempt, state, worker, why: None }
+    }
+
+    fn tally(events: &[EventView]) -> Tally {
+        let mut tally = Tally::new(JOB, 3);
+        let now = Instant::now();
+        tally.submit(now);
+        for event in events {
+            tally.take(now + Duration::from_millis(5), event);
+        }
+        tally
+    }
+
+    #[test]
+    fn leases_are_held_until_they_come_back_or_end() {
+        let held = [event(0, 0, TaskState::Waiting, ANNA), event(1, 0, TaskState::Running, ANNA)];
+        let mut tally = tally(&held);
+        assert_eq!(tally.counts(), Counts { ready: 1, leased: 2, ended: 0 });
+        let leases = tally.held_by(ANNA);
+        assert_eq!(
+            leases.iter().map(|lease| (lease.index, lease.running)).collect::<Vec<_>>(),
+            [(0, false), (1, true)]
+        );
+        assert!(leases.iter().all(|lease| !tally.is_over(lease)));
+        tally.take(Instant::now(), &event(0, 0, TaskState::Ready, ANNA));
+        tally.take(Instant::now(), &event(1, 1, TaskState::Running, BERT));
+        assert!(leases.iter().all(|lease| tally.is_over(lease)));
+        assert!(tally.held_by(ANNA).is_empty());
+        assert_eq!(tally.held_by(BERT).len(), 1);
+    }
+
+    #[test]
+    fn a_second_outcome_is_noticed() {
+        let once = event(2, 0, TaskState::Succeeded, ANNA);
+        assert_eq!(tally(std::slice::from_ref(&once)).ended_twice().count(), 0);
+        let twice = tally(&[once.clone(), event(2, 1, TaskState::Succeeded, BERT)]);
+        assert_eq!(twice.ended_twice().collect::<Vec<_>>(), [2]);
+        assert_eq!(twice.counts().ended, 1);
+        assert_eq!(twice.latencies().collect::<Vec<_>>(), [Duration::from_millis(5)]);
+    }
+
+    #[test]
+    fn only_blocks_with_transactions_count_for_finality() {
+        let block = |height, transactions| EventView::Block {
+            height: Height(height),
+            time_us: 1,
+            transactions,
+            finality_ms: 2.0,
+        };
+        let tally = tally(&[block(1, 0), block(3, 2), block(2, 1)]);
+        assert_eq!((tally.height, tally.finality_ms.len()), (3, 2));
+    }
+}

@@ -1,0 +1,164 @@
+//! `meshwork genesis new`: what a network's peers must agree on before they meet.
+
+use std::{collections::BTreeSet, io::Write, path::PathBuf, str::FromStr};
+
+use clap::{Args, Subcommand, ValueEnum};
+use meshwork_core::{
+    identity::PublicKey,
+    types::{
+        Access, Authority, BlockTime, ConsensusParameters, Genesis, LedgerLimits, OrderPolicy, PlacementPolicy,
+        ScheduleParameters,
+    },
+};
+
+use super::Context;
+use crate::{
+    addresses::Address,
+    failure::{Done, Failure},
+    output::words::now_us,
+};
+
+/// What to do with a genesis.
+#[derive(Subcommand, Debug)]
+pub enum GenesisCommand {
+    /// Write the genesis of a new network as TOML. Times and bounds can be edited in it before the first peer starts
+    New(New),
+}
+
+/// A new network.
+#[derive(Args, Debug)]
+pub struct New {
+    /// What people call the network
+    name: String,
+    /// Who orders transactions, in the order in which they lead: a name, the public key that `meshwork init` printed, and
+    /// the addresses at which others reach it. Repeat it for each
+    #[arg(long = "authority", value_name = "NAME=KEY[@MULTIADDR[,MULTIADDR]]", required = true)]
+    authorities: Vec<NewAuthority>,
+    /// Write to FILE, which must not exist, rather than to standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Which ready task goes next
+    #[arg(long, value_enum, default_value_t = Order::Priority)]
+    order: Order,
+    /// Which worker it goes to
+    #[arg(long, value_enum, default_value_t = Placement::LeastLoaded)]
+    placement: Placement,
+    /// Let only these keys work. Repeat it for each; without it, everyone may
+    #[arg(long = "permit-worker", value_name = "KEY")]
+    workers: Vec<PublicKey>,
+    /// Let only these keys submit. Repeat it for each; without it, everyone may
+    #[arg(long = "permit-submitter", value_name = "KEY")]
+    submitters: Vec<PublicKey>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Order {
+    /// In the order of admission
+    Fifo,
+    /// The larger priority first
+    Priority,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Placement {
+    /// The worker with the smallest load
+    LeastLoaded,
+    /// Each worker in turn
+    RoundRobin,
+}
+
+/// An authority as it is written on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NewAuthority(Authority);
+
+impl FromStr for NewAuthority {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, rest) = text
+            .split_once('=')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or("write NAME=KEY[@MULTIADDR[,MULTIADDR]]")?;
+        let (key, addresses) = match rest.split_once('@') {
+            Some((key, addresses)) => (key, addresses.split(',').collect()),
+            None => (rest, Vec::new()),
+        };
+        let key: PublicKey = key.parse().map_err(|error| format!("the key of {name}: {error}"))?;
+        let check = |address: &str| match address.parse::<Address>() {
+            Ok(address) => Ok(address.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let addresses = addresses.into_iter().map(check).collect::<Result<_, _>>()?;
+        Ok(Self(Authority { name: name.into(), key, addresses }))
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The genesis breaks a rule, or the file cannot be written.
+pub fn run(context: &Context, command: GenesisCommand) -> Done {
+    let GenesisCommand::New(new) = command;
+    let out = new.out.clone();
+    let genesis = found(new);
+    let text = genesis.to_toml();
+    // Reading it back finds duplicate and unusable keys, as every peer will.
+    let checked = Genesis::from_toml(&text)
+        .map_err(|error| Failure::usage(format!("This cannot be a network: {}.", error.to_string().trim_end())))?;
+    let Some(path) = out else { return context.output.bytes(text.as_bytes()) };
+    let mut options = std::fs::OpenOptions::new();
+    let written = options.write(true).create_new(true).open(&path).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|error| Failure::file("create", &path, &error))?;
+    context.output.note(&format!("The genesis is in {}; give it to every peer. The network's id is", path.display()));
+    context.output.value("network", &checked.network_id().to_string())
+}
+
+fn found(new: New) -> Genesis {
+    let permitted =
+        |keys: Vec<PublicKey>| Some(keys.into_iter().collect::<BTreeSet<_>>()).filter(|keys| !keys.is_empty());
+    Genesis {
+        name: new.name,
+        time: BlockTime(now_us()),
+        authorities: new.authorities.into_iter().map(|authority| authority.0).collect(),
+        access: Access { workers: permitted(new.workers), submitters: permitted(new.submitters) },
+        consensus: ConsensusParameters::default(),
+        ledger: LedgerLimits::default(),
+        schedule: ScheduleParameters {
+            order: match new.order {
+                Order::Fifo => OrderPolicy::Fifo,
+                Order::Priority => OrderPolicy::Priority,
+            },
+            placement: match new.placement {
+                Placement::LeastLoaded => PlacementPolicy::LeastLoaded,
+                Placement::RoundRobin => PlacementPolicy::RoundRobin,
+            },
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_is_a_name_a_key_and_addresses() {
+        let key = crate::keys::generate().public();
+        let bare: NewAuthority = format!("a={key}").parse().expect("good");
+        assert_eq!(bare.0, Authority { name: "a".into(), key, addresses: vec![] });
+        let text = format!("a={key}@/ip4/127.0.0.1/tcp/1,/dns4/x/udp/2/quic-v1");
+        let placed: NewAuthority = text.parse().expect("good");
+        assert_eq!(placed.0.addresses, ["/ip4/127.0.0.1/tcp/1", "/dns4/x/udp/2/quic-v1"]);
+    }
+
+    #[test]
+    fn slips_are_named() {
+        let key = crate::keys::generate().public();
+        let error = |text: &str| text.parse::<NewAuthority>().expect_err(text);
+        assert!(error("a").contains("NAME=KEY"));
+        assert!(error("a=12").contains("64 hexadecimal digits"));
+        assert!(error(&format!("a={key}@127.0.0.1:1")).contains("127.0.0.1:1"));
+        assert!(error(&format!("={key}")).contains("NAME=KEY"));
+    }
+}

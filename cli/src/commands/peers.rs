@@ -1,0 +1,13 @@
+//! `meshwork peers`: who the node is connected to.
+
+use super::Context;
+use crate::failure::Done;
+
+/// Lists the peers that the node is connected to.
+///
+/// # Errors
+/// The node does not answer.
+pub async fn run(context: &Context) -> Done {
+    let peers = context.settings.client()?.peers().await?;
+    context.output.listing(&peers)
+}

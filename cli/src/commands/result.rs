@@ -1,0 +1,205 @@
+//! `meshwork result`: proved, fetched, checked and written.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use meshwork_core::{
+    codec,
+    types::{JobId, TaskId, Verdict},
+};
+use serde::Serialize;
+
+use super::{Context, find_job, verify::describe};
+use crate::{
+    client::Client,
+    failure::{Done, Failure},
+    outcomes::{self, Leavings, Proved},
+    output::{
+        Listing,
+        words::{bytes, short},
+    },
+    settings::Trust,
+};
+
+/// What to fetch, and where to.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// The job's id, or its first digits
+    job: String,
+    /// Only this task
+    #[arg(long, value_name = "INDEX")]
+    index: Option<u32>,
+    /// Write what each task left below DIR/INDEX: stdout, stderr and, below out, its files
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Save the task's proof, for `meshwork verify`
+    #[arg(long, value_name = "FILE", requires = "index")]
+    proof: Option<PathBuf>,
+    /// Save every task's proof as DIR/INDEX.proof
+    #[arg(long, value_name = "DIR", conflicts_with = "index")]
+    proofs: Option<PathBuf>,
+}
+
+/// A proved result.
+#[derive(Serialize)]
+struct ResultView {
+    task: String,
+    outcome: String,
+    succeeded: bool,
+    attempt: u32,
+    worker: String,
+    height: u64,
+    verified: bool,
+    stdout_bytes: u64,
+    stderr_bytes: u64,
+    files: Vec<FileView>,
+}
+
+#[derive(Serialize)]
+struct FileView {
+    path: String,
+    bytes: u64,
+}
+
+impl Listing for ResultView {
+    const COLUMNS: &'static [&'static str] =
+        &["task", "outcome", "attempt", "worker", "height", "stdout", "stderr", "files"];
+    fn row(&self) -> Vec<String> {
+        let index = self.task.rsplit('/').next().unwrap_or_default();
+        let files: Vec<String> =
+            self.files.iter().map(|file| format!("{} ({})", file.path, bytes(file.bytes))).collect();
+        vec![
+            index.to_owned(),
+            self.outcome.clone(),
+            self.attempt.to_string(),
+            short(&self.worker),
+            self.height.to_string(),
+            bytes(self.stdout_bytes),
+            bytes(self.stderr_bytes),
+            files.join(", "),
+        ]
+    }
+}
+
+/// A task's place in its job, as it is written.
+///
+/// # Errors
+/// It is no number.
+pub fn parse_index(text: &str) -> Done<u32> {
+    text.parse()
+        .map_err(|_| Failure::usage(format!("{text:?} is not a task's place in its job; write JOB/17 or the like.")))
+}
+
+/// Fetches results, checks each proof and each digest, and writes what the tasks left.
+///
+/// # Errors
+/// The job has not ended, a proof does not hold, content cannot be had or written, or a task failed.
+pub async fn run(context: &Context, options: Options) -> Done {
+    let client = context.settings.client()?;
+    let (genesis, trust) = context.settings.genesis_or_ask(&client).await?;
+    let job = find_job(&client, &options.job).await?;
+    let proved = match options.index {
+        Some(index) => vec![outcomes::of_task(&client, TaskId { job, index }, &genesis).await?],
+        None => outcomes::of_job(&client, job, &genesis).await?,
+    };
+    save_proofs(&options, &proved)?;
+    let views = fetch(context, &client, &options, &proved).await?;
+    if trust == Trust::Node {
+        context.output.note(
+            "The proofs were checked against the genesis that this same node gave; name your own copy with --genesis, or \
+             the network's id in the configuration, to trust no node.",
+        );
+    }
+    if options.index.is_none() {
+        check_complete(&client, job, proved.len()).await?;
+    }
+    let failed = views.iter().filter(|view| !view.succeeded).count();
+    match failed {
+        0 => Ok(()),
+        _ => Err(Failure::job(format!(
+            "{failed} of {} tasks failed; `meshwork logs {}` shows what they said.",
+            views.len(),
+            short(&job)
+        ))),
+    }
+}
+
+/// Shows, and writes if that is asked for. The output of one task alone goes to standard output as it is.
+async fn fetch(context: &Context, client: &Client, options: &Options, proved: &[Proved]) -> Done<Vec<ResultView>> {
+    let mut views = Vec::with_capacity(proved.len());
+    for one in proved {
+        let leavings = Leavings::of(client, &one.outcome).await?;
+        if let Some(directory) = &options.out {
+            leavings.write(client, &directory.join(one.outcome.attempt.task.index.to_string())).await?;
+        }
+        let bare = proved.len() == 1 && options.out.is_none() && !context.output.is_json();
+        if bare && leavings.stdout.bytes() > 0 {
+            let stdout = leavings.read(client, &leavings.stdout).await?;
+            context.output.bytes(&stdout)?;
+            return Ok(vec![view(one, &leavings)]);
+        }
+        views.push(view(one, &leavings));
+    }
+    context.output.listing(&views)?;
+    match &options.out {
+        Some(directory) if !context.output.is_json() => {
+            context.output.note(&format!("{} proofs hold; the files are in {}.", proved.len(), directory.display()));
+        }
+        _ => {}
+    }
+    Ok(views)
+}
+
+fn view(proved: &Proved, leavings: &Leavings) -> ResultView {
+    let outcome = &proved.outcome;
+    ResultView {
+        task: outcome.attempt.task.to_string(),
+        outcome: describe(&outcome.verdict),
+        succeeded: matches!(outcome.verdict, Verdict::Succeeded(..)),
+        attempt: outcome.attempt.number.0,
+        worker: outcome.worker.to_string(),
+        height: outcome.height.0,
+        // A proof that does not hold never comes this far.
+        verified: true,
+        stdout_bytes: leavings.stdout.bytes(),
+        stderr_bytes: leavings.stderr.bytes(),
+        files: leavings
+            .files
+            .iter()
+            .map(|(path, content)| FileView { path: path.clone(), bytes: content.bytes() })
+            .collect(),
+    }
+}
+
+fn save_proofs(options: &Options, proved: &[Proved]) -> Done {
+    if let (Some(path), [one]) = (&options.proof, proved) {
+        save(path, one)?;
+    }
+    if let Some(directory) = &options.proofs {
+        std::fs::create_dir_all(directory).map_err(|error| Failure::file("create", directory, &error))?;
+        for one in proved {
+            save(&directory.join(format!("{}.proof", one.outcome.attempt.task.index)), one)?;
+        }
+    }
+    Ok(())
+}
+
+fn save(path: &Path, proved: &Proved) -> Done {
+    std::fs::write(path, codec::encode(&proved.proof)).map_err(|error| Failure::file("write", path, &error))
+}
+
+async fn check_complete(client: &Client, job: JobId, proved: usize) -> Done {
+    let view = client.job(job).await?;
+    if proved as u64 == u64::from(view.tasks) {
+        return Ok(());
+    }
+    let digits = short(&job);
+    Err(Failure::job(if view.counts.cancelled > 0 {
+        format!("Only {proved} of {} tasks have an outcome: {} were cancelled.", view.tasks, view.counts.cancelled)
+    } else {
+        format!(
+            "Only {proved} of {} tasks have a proved outcome yet; wait, and see `meshwork status {digits}`.",
+            view.tasks
+        )
+    }))
+}

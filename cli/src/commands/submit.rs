@@ -1,0 +1,266 @@
+//! `meshwork submit`: a job from files and flags.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytesize::ByteSize;
+use clap::Args;
+use meshwork_core::types::{BlobRef, Input, JobId, Limits, Part, Program, Resources, Retry, TaskSpec, Tasks};
+
+use super::Context;
+use crate::{
+    client::Client,
+    failure::{Done, Failure},
+    outcomes,
+    output::progress,
+    programs,
+    settings::parse_pair,
+    submission, watch,
+};
+
+/// What to run, on what, and how.
+#[derive(Args, Debug)]
+#[command(after_help = "With --each, the tasks' files are told apart by their names: each task finds its own at \
+/in/NAME (or at the one place that --each-as says) and has that path as its last argument. With --count, each task \
+finds its number in MESHWORK_TASK_INDEX. Only the job's id goes to standard output.")]
+pub struct Options {
+    /// The program: a WebAssembly module built for wasm32-wasip1
+    #[arg(value_name = "PROGRAM")]
+    program: PathBuf,
+    /// One task for each of these files
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "count")]
+    pub each: Vec<PathBuf>,
+    /// Where each task finds its own file, below /in, rather than at the file's own name
+    #[arg(long, value_name = "NAME", requires = "each")]
+    each_as: Option<String>,
+    /// So many tasks that differ only in their number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
+    /// A file that every task finds at /in/NAME (its own name if none is given). Repeat it for each
+    #[arg(long = "input", value_name = "PATH[=NAME]")]
+    inputs: Vec<String>,
+    /// What every task reads from standard input
+    #[arg(long, value_name = "FILE")]
+    stdin: Option<PathBuf>,
+    /// A variable of the tasks' environment. Repeat it for each
+    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_pair)]
+    environment: Vec<(String, String)>,
+    /// What to call the job; the program's name if nothing is said
+    #[arg(long)]
+    name: Option<String>,
+    /// Larger goes first
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    pub priority: i16,
+    /// How long one attempt of a task may take
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// How much memory a task may have
+    #[arg(long, value_name = "SIZE", default_value = "128MiB")]
+    memory: ByteSize,
+    /// How many thousandths of a core a task takes of its worker
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    millicores: u32,
+    /// How much work a task may do, in units of about one WebAssembly instruction; without it, only time bounds it
+    #[arg(long, value_name = "N")]
+    fuel: Option<u64>,
+    /// How much a task may write, to /out and its output streams together
+    #[arg(long, value_name = "SIZE", default_value = "16MiB")]
+    output_limit: ByteSize,
+    /// How many failures of a task's program are forgiven
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retries: u32,
+    /// How long a task waits after its first failure; each further failure doubles it
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    retry_delay: Duration,
+    /// A fact that a worker must offer. Repeat it for each
+    #[arg(long = "require", value_name = "KEY=VALUE", value_parser = parse_pair)]
+    labels: Vec<(String, String)>,
+    /// Give up if the job is not on the ledger after so long
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    expires: Duration,
+    /// Wait until all tasks have ended; the exit status is 3 if one did not succeed
+    #[arg(long)]
+    pub wait: bool,
+    /// The program's arguments, after --
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub arguments: Vec<String>,
+}
+
+/// Submits a job and prints its id.
+///
+/// # Errors
+/// A file cannot be used, the node refuses, or, where that is waited for, a task does not succeed.
+pub async fn run(context: &Context, options: Options) -> Done {
+    let key = context.settings.key()?;
+    let module = programs::read(&options.program)?;
+    let client = context.settings.client()?;
+    // The wrong network would refuse the signature; better to hear it before anything is sent.
+    let (genesis, _) = context.settings.genesis_or_ask(&client).await?;
+    let network = genesis.network_id();
+    let status = client.status().await?;
+    if status.network != network {
+        return Err(Failure::usage(format!(
+            "The node at {} is of network {} ({}), but the genesis here is of network {} ({network}); name another node \
+             with --api or another genesis with --genesis.",
+            client.base(),
+            status.network_name,
+            status.network,
+            genesis.name
+        )));
+    }
+    let name = job_name(&options);
+    let spec = Arc::new(common(&client, &options, module).await?);
+    let tasks = tasks(&client, &options).await?;
+    let count = tasks.count();
+    let transaction = submission::sign_job(&name, spec, tasks, options.expires, &key, &network);
+    submission::post(&client, &transaction).await?;
+    let job = submission::job_of(&transaction);
+    context.output.value("job", &job.to_string())?;
+    if options.wait { wait(&client, job, count, transaction.transaction().expires.0).await } else { Ok(()) }
+}
+
+async fn wait(client: &Client, job: JobId, count: usize, expires_us: u64) -> Done {
+    let bar = progress::tasks(count as u64);
+    let seen = |view: &meshwork_node::api::views::JobView| {
+        bar.set_position(watch::ended(&view.counts));
+        bar.set_message(format!("{} running, {} failed", view.counts.running, view.counts.failed));
+    };
+    let ended = watch::until_ended(client, job, Some(expires_us), seen).await;
+    bar.finish_and_clear();
+    watch::all_succeeded(&ended?)
+}
+
+fn job_name(options: &Options) -> String {
+    const BYTES_MAX: usize = meshwork_core::types::Submit::NAME_BYTES_MAX;
+    let of_program = || options.program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut name = options.name.clone().unwrap_or_else(of_program);
+    while name.len() > BYTES_MAX {
+        name.pop();
+    }
+    name
+}
+
+async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<TaskSpec> {
+    let program = Program::Wasm(client.put_bytes(module).await?);
+    let stdin = match &options.stdin {
+        Some(path) => Some(client.put_file(path).await?),
+        None => None,
+    };
+    let mut inputs = Vec::new();
+    for input in &options.inputs {
+        let (path, name) = split_input(input)?;
+        inputs.push(Input { path: name, blob: client.put_file(path).await? });
+    }
+    check_names(inputs.iter().map(|input| input.path.as_str()))?;
+    Ok(TaskSpec {
+        program,
+        arguments: options.arguments.clone(),
+        environment: options.environment.iter().cloned().collect(),
+        stdin,
+        inputs,
+        resources: Resources { millicores: options.millicores, memory_bytes: options.memory.as_u64() },
+        labels: options.labels.iter().cloned().collect(),
+        limits: Limits {
+            wall_ms: milliseconds(options.timeout),
+            fuel: options.fuel.unwrap_or(u64::MAX),
+            output_bytes: options.output_limit.as_u64(),
+        },
+        priority: options.priority,
+        retry: Retry { retries: options.retries, delay_ms: milliseconds(options.retry_delay) },
+    })
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+async fn tasks(client: &Client, options: &Options) -> Done<Tasks> {
+    if options.each.is_empty() {
+        return Ok(Tasks::Repeat(options.count.unwrap_or(1)));
+    }
+    let common: Vec<String> = options.inputs.iter().map(|input| Ok(split_input(input)?.1)).collect::<Done<_>>()?;
+    let bar = progress::tasks(options.each.len() as u64);
+    bar.set_message("files sent");
+    // The same content goes up once, however many files have it.
+    let mut sent: BTreeMap<&Path, BlobRef> = BTreeMap::new();
+    let mut parts = Vec::with_capacity(options.each.len());
+    for path in &options.each {
+        let name = match &options.each_as {
+            Some(name) => below_in(name)?,
+            None => file_name(path)?,
+        };
+        check_names(common.iter().map(String::as_str).chain([name.as_str()]))?;
+        let blob = match sent.get(path.as_path()) {
+            Some(blob) => *blob,
+            None => client.put_file(path).await?,
+        };
+        sent.insert(path, blob);
+        bar.inc(1);
+        parts.push(Part { arguments: vec![format!("/in/{name}")], inputs: vec![Input { path: name, blob }] });
+    }
+    bar.finish_and_clear();
+    Ok(Tasks::Each(parts))
+}
+
+/// `PATH` or `PATH=NAME`.
+fn split_input(text: &str) -> Done<(&Path, String)> {
+    match text.rsplit_once('=') {
+        Some((path, name)) if !path.is_empty() => Ok((Path::new(path), below_in(name)?)),
+        _ => Ok((Path::new(text), file_name(Path::new(text))?)),
+    }
+}
+
+fn file_name(path: &Path) -> Done<String> {
+    path.file_name().and_then(|name| name.to_str()).map(str::to_owned).ok_or_else(|| {
+        Failure::usage(format!(
+            "{} has no name that a task could find it by; write PATH=NAME, or --each-as NAME.",
+            path.display()
+        ))
+    })
+}
+
+fn below_in(name: &str) -> Done<String> {
+    match outcomes::below(name) {
+        Ok(_) => Ok(name.to_owned()),
+        Err(_) => Err(Failure::usage(format!(
+            "{name:?} is not a name below /in; write a relative path without `..`, such as data/table.csv."
+        ))),
+    }
+}
+
+fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Done {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(Failure::usage(format!(
+                "Two inputs of one task would be /in/{name}; name one of them otherwise."
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_has_its_own_name_or_the_one_it_is_given() {
+        assert_eq!(split_input("a/b.csv").expect("good"), (Path::new("a/b.csv"), "b.csv".to_owned()));
+        assert_eq!(split_input("a/b.csv=t/x").expect("good"), (Path::new("a/b.csv"), "t/x".to_owned()));
+        for text in ["a=../x", "a=/x", "a=", "..", "/"] {
+            assert!(split_input(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_task_cannot_have_two_inputs_of_one_name() {
+        assert!(check_names(["a", "b"].into_iter()).is_ok());
+        let failure = check_names(["a", "b", "a"].into_iter()).expect_err("twice");
+        assert!(failure.sentence.contains("/in/a"), "{failure}");
+    }
+}

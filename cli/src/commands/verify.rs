@@ -1,0 +1,131 @@
+//! `meshwork verify`: proofs checked offline, with nothing but the genesis.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use meshwork_core::{
+    proof::Proof,
+    types::{Genesis, Receipt, Verdict},
+};
+use serde::Serialize;
+
+use super::Context;
+use crate::{
+    failure::{Done, Failure},
+    output::{Listing, words::short},
+};
+
+/// What to check.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Proofs that `meshwork result --proof` saved
+    #[arg(value_name = "PROOF", required = true)]
+    proofs: Vec<PathBuf>,
+}
+
+/// What a file proves, if anything.
+#[derive(Serialize)]
+struct Verified {
+    file: String,
+    holds: bool,
+    error: Option<String>,
+    height: Option<u64>,
+    task: Option<String>,
+    attempt: Option<u32>,
+    worker: Option<String>,
+    outcome: String,
+}
+
+impl Listing for Verified {
+    const COLUMNS: &'static [&'static str] = &["file", "holds", "height", "task", "attempt", "worker", "outcome"];
+    fn row(&self) -> Vec<String> {
+        let task = self.task.as_ref().map(|task| match task.split_once('/') {
+            Some((job, index)) => format!("{}/{index}", short(&job)),
+            None => task.clone(),
+        });
+        vec![
+            self.file.clone(),
+            if self.holds { "yes" } else { "NO" }.into(),
+            self.height.map(|height| height.to_string()).unwrap_or_default(),
+            task.unwrap_or_default(),
+            self.attempt.map(|number| number.to_string()).unwrap_or_default(),
+            self.worker.as_ref().map(short).unwrap_or_default(),
+            self.error.clone().unwrap_or_else(|| self.outcome.clone()),
+        ]
+    }
+}
+
+/// Checks proofs and says what each proves.
+///
+/// # Errors
+/// There is no genesis, or a proof does not hold.
+pub fn run(context: &Context, options: &Options) -> Done {
+    let genesis = context.settings.genesis()?.ok_or_else(|| {
+        Failure::usage("A proof is checked against a genesis, and there is none here; name it with --genesis FILE.")
+    })?;
+    let verified: Vec<Verified> = options.proofs.iter().map(|path| verify(path, &genesis)).collect();
+    context.output.listing(&verified)?;
+    let bad = verified.iter().filter(|verified| !verified.holds).count();
+    match bad {
+        0 => Ok(()),
+        _ => Err(Failure::proof(format!(
+            "{bad} of {} proofs do not hold on network {}; do not rely on what they say.",
+            verified.len(),
+            genesis.network_id()
+        ))),
+    }
+}
+
+fn verify(path: &Path, genesis: &Genesis) -> Verified {
+    let read = || {
+        let bytes = fs::read(path).map_err(|error| format!("it cannot be read: {error}"))?;
+        Proof::decode(&bytes).map_err(|error| format!("it is not a proof: {error}"))
+    };
+    let file = path.display().to_string();
+    let (proof, error) = match read() {
+        Ok(proof) => {
+            let error = proof.verify(genesis).err().map(|error| error.to_string());
+            (Some(proof), error)
+        }
+        Err(error) => (None, Some(error)),
+    };
+    let height = proof.as_ref().map(|proof| proof.height.0);
+    let mut verified = Verified {
+        file,
+        holds: error.is_none(),
+        error,
+        height,
+        task: None,
+        attempt: None,
+        worker: None,
+        outcome: String::new(),
+    };
+    match proof.map(|proof| proof.receipt) {
+        Some(Receipt::Outcome(outcome)) => {
+            verified.task = Some(outcome.attempt.task.to_string());
+            verified.attempt = Some(outcome.attempt.number.0);
+            verified.worker = Some(outcome.worker.to_string());
+            verified.outcome = describe(&outcome.verdict);
+        }
+        Some(Receipt::Transaction(receipt)) => {
+            verified.outcome = match receipt.result {
+                Ok(()) => format!("transaction {} was executed", short(&receipt.id)),
+                Err(why) => format!("transaction {} was void: {why}", short(&receipt.id)),
+            };
+        }
+        None => {}
+    }
+    verified
+}
+
+/// An outcome in a word or two.
+pub fn describe(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Succeeded(..) => "succeeded".into(),
+        Verdict::Failed(failure, ..) => format!("failed: {failure}"),
+        Verdict::Returned => "returned".into(),
+    }
+}

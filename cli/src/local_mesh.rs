@@ -1,0 +1,349 @@
+//! A mesh of separate processes on this machine, for the demo, the bench and tests: each peer with its own key, store and
+//! ports, all below one directory. However it is dropped, on an error, a panic or an interruption, its processes are
+//! killed; and if the process that started it is itself killed, they see their standard input end, and stop.
+
+mod peer;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    future::Future,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use meshwork_core::{
+    identity::{NetworkId, SecretKey},
+    types::{
+        Access, Authority, BlockTime, ConsensusParameters, Genesis, LedgerLimits, OrderPolicy, PlacementPolicy,
+        ScheduleParameters,
+    },
+};
+use tokio::time::Instant;
+
+pub use self::peer::Peer;
+use crate::{
+    failure::{Done, Failure},
+    keys,
+    output::words::now_us,
+};
+
+/// How long a peer may take to start.
+const START_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long workers may take to be known to everyone.
+const MEET_WITHIN: Duration = Duration::from_secs(60);
+
+/// Memory that a worker offers for each slot, in bytes.
+const SLOT_MEMORY_BYTES: u64 = 256 << 20;
+
+/// What a mesh is to be like.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The program to run with `up`.
+    pub executable: PathBuf,
+    /// What people call the network.
+    pub name: String,
+    /// How many peers vote.
+    pub authorities: usize,
+    /// How many peers work.
+    pub workers: usize,
+    /// How many tasks each of these runs at once.
+    pub slots: u32,
+    /// What the peers log.
+    pub log: String,
+    /// Whether the peers may live on without the process that started them.
+    pub may_outlive: bool,
+}
+
+impl Plan {
+    /// Checks that the numbers make a mesh, and finds the program that this is.
+    ///
+    /// # Errors
+    /// There are no authorities, no workers or no slots, or far too many.
+    pub fn new(name: &str, authorities: usize, workers: usize, slots: u32) -> Done<Self> {
+        const PEERS_MAX: usize = 64;
+        if authorities == 0 || workers == 0 || slots == 0 || authorities + workers > PEERS_MAX {
+            return Err(Failure::usage(format!(
+                "A mesh here has at least one authority, one worker and one slot, and at most {PEERS_MAX} peers."
+            )));
+        }
+        let executable = std::env::current_exe().map_err(|error| {
+            Failure::failed(format!("This program cannot find itself: {error}; run it by its full path."))
+        })?;
+        let log = "info".to_owned();
+        Ok(Self { executable, name: name.to_owned(), authorities, workers, slots, log, may_outlive: false })
+    }
+}
+
+/// A mesh of processes on this machine.
+pub struct LocalMesh {
+    plan: Plan,
+    /// Its directory, removed at the end unless it is to be kept.
+    directory: Option<tempfile::TempDir>,
+    root: PathBuf,
+    genesis: Genesis,
+    genesis_path: PathBuf,
+    peers: Vec<Peer>,
+    leave_running: bool,
+}
+
+impl LocalMesh {
+    /// Starts a mesh and waits until every peer answers and every worker's claim stands.
+    ///
+    /// # Errors
+    /// A peer does not start, or the workers are not known in time.
+    pub async fn start(plan: Plan) -> Done<Self> {
+        let directory = tempfile::Builder::new().prefix("meshwork-").tempdir().map_err(|error| {
+            Failure::failed(format!("No directory for the mesh could be made: {error}; see to the disk or set TMPDIR."))
+        })?;
+        let root = directory.path().to_owned();
+        let authority_keys: Vec<SecretKey> = (0..plan.authorities).map(|_| keys::generate()).collect();
+        let genesis = found(&plan.name, &authority_keys)?;
+        let genesis_path = root.join("genesis.toml");
+        fs::write(&genesis_path, genesis.to_toml()).map_err(|error| Failure::file("write", &genesis_path, &error))?;
+        let mut mesh = Self {
+            plan,
+            directory: Some(directory),
+            root,
+            genesis,
+            genesis_path,
+            peers: Vec::new(),
+            leave_running: false,
+        };
+        for (index, key) in authority_keys.iter().enumerate() {
+            mesh.add(format!("authority-{}", index + 1), key, false)?;
+        }
+        for index in 0..mesh.plan.workers {
+            mesh.add(format!("worker-{}", index + 1), &keys::generate(), true)?;
+        }
+        for peer in &mut mesh.peers {
+            peer.ready(START_WITHIN).await?;
+        }
+        mesh.meet().await?;
+        Ok(mesh)
+    }
+
+    fn add(&mut self, name: String, key: &SecretKey, works: bool) -> Done {
+        let home = self.root.join(&name);
+        keys::create(&home.join("key"), key)?;
+        let mut peer = Peer::new(name, key.public(), home, works, self.plan.may_outlive);
+        peer.start(&self.plan.executable, &self.arguments(works))?;
+        self.peers.push(peer);
+        Ok(())
+    }
+
+    fn arguments(&self, works: bool) -> Vec<String> {
+        let mut arguments: Vec<String> = ["up", "--no-mdns", "--api", "127.0.0.1:0"].map(str::to_owned).to_vec();
+        arguments.extend(["--genesis".to_owned(), self.genesis_path.display().to_string()]);
+        arguments.extend(["--log".to_owned(), self.plan.log.clone()]);
+        if works {
+            let memory = SLOT_MEMORY_BYTES * u64::from(self.plan.slots);
+            arguments.extend(["--listen".to_owned(), "/ip4/127.0.0.1/tcp/0".to_owned()]);
+            arguments.extend(["--slots".to_owned(), self.plan.slots.to_string()]);
+            arguments.extend(["--memory".to_owned(), format!("{memory}B")]);
+        } else {
+            arguments.push("--no-work".to_owned());
+        }
+        arguments
+    }
+
+    /// Starts the peers that were killed again, from what they have on disk, and waits until all answer and the workers'
+    /// claims stand.
+    ///
+    /// # Errors
+    /// One does not start, or the workers are not known in time.
+    pub async fn restart_killed(&mut self) -> Done {
+        let arguments = [self.arguments(false), self.arguments(true)];
+        let killed = |peer: &&mut Peer| !peer.lives();
+        for peer in self.peers.iter_mut().filter(killed) {
+            peer.start(&self.plan.executable, &arguments[usize::from(peer.works())])?;
+        }
+        for peer in &mut self.peers {
+            peer.ready(START_WITHIN).await?;
+        }
+        self.meet().await
+    }
+
+    /// Waits until all living peers see the claims of all living workers.
+    ///
+    /// # Errors
+    /// They do not in time.
+    pub async fn meet(&self) -> Done {
+        let wanted: BTreeSet<_> =
+            self.peers.iter().filter(|peer| peer.works() && peer.lives()).map(Peer::key).collect();
+        let until = Instant::now() + MEET_WITHIN;
+        for peer in self.peers.iter().filter(|peer| peer.lives()) {
+            loop {
+                let seen = peer.client()?.workers().await.unwrap_or_default();
+                let seen: BTreeSet<_> = seen.into_iter().map(|worker| worker.key).collect();
+                if wanted.is_subset(&seen) {
+                    break;
+                }
+                if Instant::now() > until {
+                    return Err(Failure::failed(format!(
+                        "After {} seconds {} sees {} of {} workers; the peers' logs are in {}.",
+                        MEET_WITHIN.as_secs(),
+                        peer.name(),
+                        wanted.intersection(&seen).count(),
+                        wanted.len(),
+                        self.root.display()
+                    )));
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Its peers: the authorities, then the workers.
+    pub fn peers(&self) -> &[Peer] {
+        &self.peers
+    }
+
+    /// One of its peers, to be killed.
+    pub fn peer_mut(&mut self, index: usize) -> &mut Peer {
+        &mut self.peers[index]
+    }
+
+    /// What it is founded on.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Where that is written.
+    pub fn genesis_path(&self) -> &Path {
+        &self.genesis_path
+    }
+
+    /// Its network's id.
+    pub fn network(&self) -> NetworkId {
+        self.genesis.network_id()
+    }
+
+    /// Its directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Keeps its directory, with stores and logs, after the end.
+    pub fn keep_directory(&mut self) {
+        if let Some(directory) = self.directory.take() {
+            let _ = directory.keep();
+        }
+    }
+
+    /// Leaves its processes running and its directory in place.
+    pub fn leave_running(&mut self) {
+        self.leave_running = true;
+        self.keep_directory();
+    }
+}
+
+impl Drop for LocalMesh {
+    fn drop(&mut self) {
+        if self.leave_running {
+            return;
+        }
+        // All first, so that none has time to notice that others are gone.
+        for peer in &mut self.peers {
+            peer.send_kill();
+        }
+        for peer in &mut self.peers {
+            peer.kill();
+        }
+    }
+}
+
+/// Runs `work` unless the person or the system stops this process first. What `work` holds is dropped then, a mesh with
+/// all its processes among it.
+///
+/// # Errors
+/// Those of `work`, or that it was interrupted.
+pub async fn unless_interrupted<T>(work: impl Future<Output = Done<T>>) -> Done<T> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("No signal can be heard: {error}.")));
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    tokio::select! {
+        done = work => done,
+        _ = interrupt.recv() => Err(Failure::interrupted()),
+        _ = terminate.recv() => Err(Failure::interrupted()),
+    }
+}
+
+/// A genesis for peers on one machine: short times, and leases that are given up as soon as the rules allow.
+fn found(name: &str, keys: &[SecretKey]) -> Done<Genesis> {
+    let ports = free_ports(keys.len())?;
+    let authority = |(index, (key, port)): (usize, (&SecretKey, u16))| Authority {
+        name: format!("authority-{}", index + 1),
+        key: key.public(),
+        addresses: vec![format!("/ip4/127.0.0.1/tcp/{port}")],
+    };
+    let consensus = ConsensusParameters {
+        delta_ms: 100,
+        heartbeat_ms: 250,
+        clock_bound_ms: 100,
+        timer_ms_max: 5_000,
+        ..ConsensusParameters::default()
+    };
+    let mut genesis = Genesis {
+        name: name.to_owned(),
+        time: BlockTime(now_us()),
+        authorities: keys.iter().zip(ports).enumerate().map(authority).collect(),
+        access: Access::default(),
+        consensus,
+        ledger: LedgerLimits::default(),
+        schedule: ScheduleParameters { order: OrderPolicy::Priority, placement: PlacementPolicy::LeastLoaded },
+    };
+    let stall_ms = genesis.stall_threshold_ms();
+    genesis.ledger.claim_stands_ms_max = 3 * stall_ms;
+    genesis.ledger.allowance_ms = (2 * stall_ms).max(20_000);
+    genesis.check().map_err(|error| Failure::usage(format!("These numbers make no network: {error}.")))?;
+    Ok(genesis)
+}
+
+/// Ports that nobody listens on, below those that systems hand out to outgoing connections, so that none is taken between
+/// now and the peers' start.
+fn free_ports(count: usize) -> Done<Vec<u16>> {
+    const TRIES: usize = 10_000;
+    let mut held = Vec::new();
+    let mut ports = Vec::new();
+    for _ in 0..TRIES {
+        if ports.len() == count {
+            break;
+        }
+        let port = rand::random_range(20_000..32_000);
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            held.push(listener);
+            ports.push(port);
+        }
+    }
+    if ports.len() == count {
+        return Ok(ports);
+    }
+    Err(Failure::failed(format!("No {count} free ports were found on 127.0.0.1; close what listens there.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mesh_of_any_size_has_a_genesis_that_holds() {
+        for count in [1, 2, 4, 7, 13] {
+            let keys: Vec<SecretKey> = (0..count).map(|_| keys::generate()).collect();
+            let genesis = found("here", &keys).expect("good");
+            assert_eq!(Genesis::from_toml(&genesis.to_toml()).expect("good").network_id(), genesis.network_id());
+            let addresses: BTreeSet<_> = genesis.authorities.iter().flat_map(|one| one.addresses.clone()).collect();
+            assert_eq!(addresses.len(), count);
+        }
+    }
+
+    #[test]
+    fn meshes_that_cannot_be_are_refused() {
+        for (authorities, workers, slots) in [(0, 1, 1), (1, 0, 1), (1, 1, 0), (60, 60, 1)] {
+            assert!(Plan::new("x", authorities, workers, slots).is_err());
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The `meshwork` binary. Everything it does stands in the library beside it.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    meshwork::main()
+}

@@ -1,0 +1,277 @@
+//! Accepted outcomes: proofs fetched and checked, and what programs left, fetched and checked against what was proved.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Component, Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use meshwork_core::{
+    codec::{self, ByteString},
+    identity::PublicKey,
+    proof::Proof,
+    types::{BlobRef, Genesis, JobId, Manifest, OutcomeReceipt, Output, Receipt, TaskId, Verdict},
+};
+use meshwork_node::api::views::TaskState;
+
+use crate::{
+    client::Client,
+    failure::{Done, Failure},
+};
+
+/// An outcome that was proved to stand on the ledger.
+#[derive(Clone, Debug)]
+pub struct Proved {
+    /// The proof.
+    pub proof: Proof,
+    /// What it proves.
+    pub outcome: OutcomeReceipt,
+}
+
+/// Checks a proof and takes the outcome of `job` out of it.
+///
+/// # Errors
+/// The proof does not hold, or is of something else.
+pub fn check(proof: Proof, job: JobId, genesis: &Genesis) -> Done<Proved> {
+    proof.verify(genesis).map_err(|error| {
+        Failure::proof(format!("A proof that the node gave for job {job} does not hold: {error}; ask another node."))
+    })?;
+    match proof.receipt.clone() {
+        Receipt::Outcome(outcome) if outcome.attempt.task.job == job => Ok(Proved { proof, outcome }),
+        _ => Err(Failure::proof(format!(
+            "The node gave a proof of something else than an outcome of job {job}; ask another node."
+        ))),
+    }
+}
+
+/// How long a proof is waited for once there is an outcome: a receipt is proved a few blocks after its own.
+const PROVED_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often one looks for it.
+const ASK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The proved outcome of one task.
+///
+/// # Errors
+/// It has none yet, or the proof does not hold.
+pub async fn of_task(client: &Client, task: TaskId, genesis: &Genesis) -> Done<Proved> {
+    let until = Instant::now() + PROVED_WITHIN;
+    let proof = loop {
+        match client.proof(task).await? {
+            Some(proof) => break proof,
+            None if Instant::now() < until && has_outcome(client.task(task).await?.state) => {
+                tokio::time::sleep(ASK_INTERVAL).await;
+            }
+            None => {
+                return Err(Failure::job(format!(
+                    "Task {task} has no proved outcome yet; `meshwork status {}` shows how it goes.",
+                    crate::output::words::short(&task.job)
+                )));
+            }
+        }
+    };
+    let proved = check(proof, task.job, genesis)?;
+    if proved.outcome.attempt.task != task {
+        return Err(Failure::proof(format!("The node gave the proof of another task than {task}; ask another node.")));
+    }
+    Ok(proved)
+}
+
+const fn has_outcome(state: TaskState) -> bool {
+    matches!(state, TaskState::Succeeded | TaskState::Failed)
+}
+
+/// The proved outcomes of a job by index: of one that has ended all of them, of another those that there are so far.
+///
+/// # Errors
+/// The node does not answer, or a proof does not hold.
+pub async fn of_job(client: &Client, job: JobId, genesis: &Genesis) -> Done<Vec<Proved>> {
+    let until = Instant::now() + PROVED_WITHIN;
+    loop {
+        let view = client.job(job).await?;
+        let outcomes = so_far(client, job, genesis).await?;
+        let wanted = view.counts.succeeded + view.counts.failed;
+        if view.ended_us.is_none() || outcomes.len() as u64 >= wanted || Instant::now() >= until {
+            return Ok(outcomes);
+        }
+        tokio::time::sleep(ASK_INTERVAL).await;
+    }
+}
+
+async fn so_far(client: &Client, job: JobId, genesis: &Genesis) -> Done<Vec<Proved>> {
+    let mut outcomes: Vec<Proved> = Vec::new();
+    let mut from = 0;
+    loop {
+        let page = client.proofs(job, from).await?;
+        let Some(last) = page.last() else { return Ok(outcomes) };
+        let Receipt::Outcome(OutcomeReceipt { attempt, .. }) = &last.receipt else {
+            return Err(Failure::proof(format!(
+                "The node gave a proof of no outcome for job {job}; ask another node."
+            )));
+        };
+        let next = attempt.task.index.saturating_add(1);
+        for proof in page {
+            let proved = check(proof, job, genesis)?;
+            // In rising order, so that no task counts twice and the pages come to an end.
+            let index = proved.outcome.attempt.task.index;
+            let after = outcomes.last().is_none_or(|last| last.outcome.attempt.task.index < index);
+            if !after || index < from {
+                return Err(Failure::proof(format!(
+                    "The node gave the proof of {job}/{index} twice; ask another node."
+                )));
+            }
+            outcomes.push(proved);
+        }
+        from = next;
+    }
+}
+
+/// Something that a program wrote.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// It stands in the receipt.
+    Inline(ByteString),
+    /// It is a blob.
+    Stored(BlobRef),
+}
+
+impl Content {
+    /// How long it is.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Stored(blob) => blob.bytes,
+        }
+    }
+}
+
+/// What a program left.
+#[derive(Clone, Debug)]
+pub struct Leavings {
+    /// What it wrote to standard output.
+    pub stdout: Content,
+    /// What it wrote to standard error; of a failed program only the end.
+    pub stderr: Content,
+    /// What it left under `/out`, by path.
+    pub files: Vec<(String, Content)>,
+    holders: Vec<PublicKey>,
+}
+
+impl Leavings {
+    /// What the program of a proved outcome left. A failed one left only the end of its standard error.
+    ///
+    /// # Errors
+    /// The list of what it left cannot be had.
+    pub async fn of(client: &Client, outcome: &OutcomeReceipt) -> Done<Self> {
+        let inline = |bytes: &ByteString| Content::Inline(bytes.clone());
+        let nothing = || Content::Inline(ByteString::default());
+        match &outcome.verdict {
+            Verdict::Succeeded(Output::Inline(output), _) => Ok(Self {
+                stdout: inline(&output.stdout),
+                stderr: inline(&output.stderr),
+                files: output.files.iter().map(|(path, bytes)| (path.clone(), inline(bytes))).collect(),
+                holders: Vec::new(),
+            }),
+            Verdict::Succeeded(Output::Stored { manifest, delivery, .. }, _) => {
+                let holders = vec![delivery.holder, outcome.worker];
+                let mut encoded = Vec::new();
+                client.get_blob(manifest, &holders, &mut encoded).await?;
+                let manifest: Manifest = codec::decode(&encoded, encoded.len()).map_err(|error| {
+                    Failure::proof(format!("The worker of {} left no list of its output: {error}.", outcome.attempt))
+                })?;
+                let files = manifest.files.into_iter().map(|file| (file.path, Content::Stored(file.blob))).collect();
+                let (stdout, stderr) = (Content::Stored(manifest.stdout), Content::Stored(manifest.stderr));
+                Ok(Self { stdout, stderr, files, holders })
+            }
+            Verdict::Failed(_, stderr, _) => {
+                Ok(Self { stdout: nothing(), stderr: inline(stderr), files: Vec::new(), holders: Vec::new() })
+            }
+            Verdict::Returned => {
+                Ok(Self { stdout: nothing(), stderr: nothing(), files: Vec::new(), holders: Vec::new() })
+            }
+        }
+    }
+
+    /// One of its contents, in memory.
+    ///
+    /// # Errors
+    /// Nobody has it.
+    pub async fn read(&self, client: &Client, content: &Content) -> Done<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.copy(client, content, &mut bytes).await?;
+        Ok(bytes)
+    }
+
+    async fn copy(&self, client: &Client, content: &Content, sink: &mut (impl Write + Send)) -> Done {
+        match content {
+            Content::Inline(bytes) => {
+                sink.write_all(bytes).map_err(|error| Failure::failed(format!("Could not write a result: {error}.")))
+            }
+            // The empty blob is nobody's to have.
+            Content::Stored(blob) if blob.bytes == 0 => Ok(()),
+            Content::Stored(blob) => Ok(client.get_blob(blob, &self.holders, sink).await?),
+        }
+    }
+
+    /// Writes everything below `directory`: `stdout`, `stderr`, and the files under `out`. A file appears under its name
+    /// only once it is whole.
+    ///
+    /// # Errors
+    /// Something cannot be fetched or written, or a file's name leads elsewhere.
+    pub async fn write(&self, client: &Client, directory: &Path) -> Done {
+        self.write_one(client, &self.stdout, &directory.join("stdout")).await?;
+        self.write_one(client, &self.stderr, &directory.join("stderr")).await?;
+        for (path, content) in &self.files {
+            let path = directory.join("out").join(below(path)?);
+            self.write_one(client, content, &path).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_one(&self, client: &Client, content: &Content, path: &Path) -> Done {
+        let io = |error: std::io::Error| Failure::file("write", path, &error);
+        let parent = path.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(io)?;
+        let mut file = tempfile::NamedTempFile::new_in(parent).map_err(io)?;
+        self.copy(client, content, file.as_file_mut()).await?;
+        make_readable(file.as_file()).map_err(io)?;
+        file.persist(path).map_err(|error| io(error.error))?;
+        Ok(())
+    }
+}
+
+/// Temporary files are their owner's alone; results are like any other file that a person makes.
+fn make_readable(file: &fs::File) -> std::io::Result<()> {
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    let _ = file;
+    Ok(())
+}
+
+/// A path that a worker named, if it stays below where it is put.
+///
+/// # Errors
+/// It does not.
+pub fn below(path: &str) -> Done<PathBuf> {
+    let stays = !path.is_empty()
+        && !path.contains(['\\', '\0', ':'])
+        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+    if stays {
+        return Ok(path.into());
+    }
+    Err(Failure::proof(format!("A result has a file named {path:?}, which leads elsewhere; it was not written.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_lead_elsewhere_are_refused() {
+        assert_eq!(below("a/b.txt").expect("good"), Path::new("a/b.txt"));
+        for path in ["", "/etc/passwd", "../up", "a/../../b", "./a", "C:x", "a\\..\\b"] {
+            assert!(below(path).is_err(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Everything that a person or a script sees. Commands hand values over; whether they become a table or JSON is decided
+//! here. What was asked for goes to standard output, everything else to standard error.
+
+mod fields;
+mod listings;
+pub mod progress;
+pub mod words;
+
+use std::io::{self, Write};
+
+use comfy_table::{Cell, ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use crate::failure::{Done, Failure};
+
+/// What stands in a table, one value a row.
+pub trait Listing: Serialize {
+    /// The columns' names.
+    const COLUMNS: &'static [&'static str];
+    /// The row.
+    fn row(&self) -> Vec<String>;
+}
+
+/// What is shown as a list of named facts.
+pub trait Record: Serialize {
+    /// The facts, in the order in which they are read.
+    fn facts(&self) -> Vec<(&'static str, String)>;
+}
+
+/// Where and how to show things.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// JSON for scripts, or text for people.
+    pub const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether scripts read it.
+    pub const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Shows a listing: a table, or an array.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub fn listing<T: Listing>(self, items: &[T]) -> Done {
+        if self.json {
+            return write_json(&items);
+        }
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(T::COLUMNS.iter().map(|name| Cell::new(name.to_uppercase())));
+        for item in items {
+            table.add_row(item.row());
+        }
+        self.lines(&table.trim_fmt())
+    }
+
+    /// Shows one thing: its facts, or an object.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub fn record<T: Record>(self, record: &T) -> Done {
+        if self.json {
+            return write_json(record);
+        }
+        let facts = record.facts();
+        let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let lines: Vec<String> = facts.iter().map(|(name, value)| format!("{name:width$}  {value}")).collect();
+        self.lines(&lines.join("\n"))
+    }
+
+    /// Shows one thing with what belongs to it: its facts and a table, or one object that holds both.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub fn record_with<T: Record, U: Listing>(self, record: &T, name: &'static str, items: &[U]) -> Done {
+        if !self.json {
+            self.record(record)?;
+            self.lines("")?;
+            return self.listing(items);
+        }
+        let together = || {
+            let mut object = serde_json::to_value(record)?;
+            object[name] = serde_json::to_value(items)?;
+            Ok(object)
+        };
+        let object = together().map_err(|error: serde_json::Error| Failure::failed(format!("No JSON: {error}.")))?;
+        write_json(&object)
+    }
+
+    /// Shows the one value that a command is for: bare, or as the object's only field.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub fn value(self, name: &str, value: &str) -> Done {
+        if self.json {
+            return write_json(&serde_json::json!({ name: value }));
+        }
+        self.lines(value)
+    }
+
+    /// Shows text as it is.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub fn lines(self, text: &str) -> Done {
+        self.bytes(format!("{text}\n").as_bytes())
+    }
+
+    /// Passes bytes through as they are.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub fn bytes(self, bytes: &[u8]) -> Done {
+        let mut out = io::stdout().lock();
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            // Whoever reads has had enough, as `head` has: that is no failure.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(Failure::failed(format!("Standard output took no more: {error}."))),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Tells a person something that scripts need not know.
+    pub fn note(self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+}
+
+fn write_json<T: Serialize>(value: &T) -> Done {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Failure::failed(format!("No JSON of it: {error}.")))?;
+    Output::new(true).lines(&text)
+}
+
+/// Says why a command failed.
+pub fn complain(sentence: &str) {
+    let _ = writeln!(io::stderr().lock(), "meshwork: {sentence}");
+}

@@ -1,0 +1,76 @@
+//! What the API lists, as rows of tables.
+
+use meshwork_node::api::views::{JobView, PeerView, TaskView, WorkerView};
+
+use super::{
+    Listing,
+    words::{ago, bytes, counts, duration, now_us, short, state},
+};
+
+impl Listing for JobView {
+    const COLUMNS: &'static [&'static str] = &["job", "name", "submitter", "tasks", "state", "submitted"];
+    fn row(&self) -> Vec<String> {
+        let took = self.ended_us.map(|ended| duration(ended.saturating_sub(self.submitted_us) / 1000));
+        let state = match took {
+            Some(took) => format!("{}, after {took}", counts(&self.counts)),
+            None => counts(&self.counts),
+        };
+        vec![
+            short(&self.id),
+            self.name.clone(),
+            short(&self.submitter),
+            self.tasks.to_string(),
+            state,
+            ago(self.submitted_us, now_us()),
+        ]
+    }
+}
+
+impl Listing for TaskView {
+    const COLUMNS: &'static [&'static str] = &["task", "state", "worker", "attempts", "what happened"];
+    fn row(&self) -> Vec<String> {
+        let ended = self.attempts.iter().filter_map(|attempt| {
+            let why = attempt.ended.as_ref()?;
+            Some(format!("#{} on {}: {why}", attempt.number, short(&attempt.worker)))
+        });
+        vec![
+            self.index.to_string(),
+            state(self.state).into(),
+            self.worker.as_ref().map(short).unwrap_or_default(),
+            self.attempts.len().to_string(),
+            ended.collect::<Vec<_>>().join("; "),
+        ]
+    }
+}
+
+impl Listing for WorkerView {
+    const COLUMNS: &'static [&'static str] =
+        &["worker", "running", "slots", "waiting", "places", "load", "cores", "memory", "labels", "stands"];
+    fn row(&self) -> Vec<String> {
+        let labels: Vec<String> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        vec![
+            short(&self.key),
+            self.running.to_string(),
+            self.slots.to_string(),
+            self.waiting.to_string(),
+            self.waiting_places.to_string(),
+            self.load.to_string(),
+            format!("{:.1}", f64::from(self.millicores) / 1000.0),
+            bytes(self.memory_bytes),
+            labels.join(","),
+            duration(self.stands_ms),
+        ]
+    }
+}
+
+impl Listing for PeerView {
+    const COLUMNS: &'static [&'static str] = &["peer", "authority", "connected", "addresses"];
+    fn row(&self) -> Vec<String> {
+        vec![
+            short(&self.key),
+            self.authority.clone().unwrap_or_default(),
+            duration(self.connected_ms),
+            self.addresses.join(" "),
+        ]
+    }
+}

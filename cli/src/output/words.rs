@@ -1,0 +1,79 @@
+//! How single values are written for people.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use meshwork_node::api::views::{TaskCounts, TaskState};
+
+/// The first digits of an id: enough to tell it apart, and commands take them back.
+pub fn short(id: &impl ToString) -> String {
+    id.to_string().chars().take(12).collect()
+}
+
+/// Bytes in the unit that suits them.
+pub fn bytes(count: u64) -> String {
+    ByteSize(count).to_string()
+}
+
+/// Milliseconds in the units that suit them.
+pub fn duration(ms: u64) -> String {
+    let coarse = match ms {
+        0..10_000 => ms,
+        _ => ms / 1000 * 1000,
+    };
+    humantime::format_duration(Duration::from_millis(coarse)).to_string()
+}
+
+/// How long ago a block time was, seen from now.
+pub fn ago(time_us: u64, now_us: u64) -> String {
+    format!("{} ago", duration(now_us.saturating_sub(time_us) / 1000 / 1000 * 1000))
+}
+
+/// Microseconds since the Unix epoch, by this machine's clock.
+pub fn now_us() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A state as the ledger's documents call it.
+pub const fn state(state: TaskState) -> &'static str {
+    match state {
+        TaskState::Ready => "ready",
+        TaskState::BackingOff => "backing off",
+        TaskState::Waiting => "waiting",
+        TaskState::Running => "running",
+        TaskState::Succeeded => "succeeded",
+        TaskState::Failed => "failed",
+        TaskState::Cancelled => "cancelled",
+    }
+}
+
+/// Counts of tasks, those that are not zero.
+pub fn counts(counts: &TaskCounts) -> String {
+    let TaskCounts { ready, running, waiting, succeeded, failed, cancelled } = *counts;
+    let named = [
+        (ready, "ready"),
+        (waiting, "waiting"),
+        (running, "running"),
+        (succeeded, "succeeded"),
+        (failed, "failed"),
+        (cancelled, "cancelled"),
+    ];
+    let parts: Vec<String> =
+        named.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+    if parts.is_empty() { "none".into() } else { parts.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_for_people() {
+        assert_eq!(duration(1500), "1s 500ms");
+        assert_eq!(duration(61_500), "1m 1s");
+        assert_eq!(ago(1_000_000, 4_500_000), "3s ago");
+        assert_eq!(counts(&TaskCounts::default()), "none");
+        assert_eq!(counts(&TaskCounts { ready: 2, failed: 1, ..TaskCounts::default() }), "2 ready, 1 failed");
+    }
+}

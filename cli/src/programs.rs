@@ -1,0 +1,53 @@
+//! Programs: a look at a module before anyone is asked to run it, and the ones that come with the binary.
+
+use std::path::Path;
+
+use meshwork_node::execute::check;
+
+use crate::failure::{Done, Failure};
+
+/// The most bytes of a program, as of any blob.
+const PROGRAM_BYTES_MAX: u64 = 256 << 20;
+
+/// What the demo runs: one tile of an image. Its source stands beside it.
+pub const RENDER: &[u8] = include_bytes!("../../tests/programs/render.wasm");
+
+/// What the bench runs: nothing. Its source stands beside it.
+pub const NOOP: &[u8] = include_bytes!("../../tests/programs/noop.wasm");
+
+/// Reads a program and checks that a worker could run it.
+///
+/// # Errors
+/// It cannot be read, or is no WebAssembly module with the imports that a task may have.
+pub fn read(path: &Path) -> Done<Vec<u8>> {
+    let io = |error: std::io::Error| Failure::file("read", path, &error);
+    let bytes = std::fs::metadata(path).map_err(io)?.len();
+    if bytes > PROGRAM_BYTES_MAX {
+        return Err(Failure::usage(format!(
+            "{} has {bytes} bytes, and a program may have {PROGRAM_BYTES_MAX}; make it smaller.",
+            path.display()
+        )));
+    }
+    let module = std::fs::read(path).map_err(io)?;
+    check(&module).map_err(|error| {
+        Failure::usage(format!(
+            "{} cannot run as a task: {}. Tasks are WebAssembly modules built for wasm32-wasip1; nothing was submitted.",
+            path.display(),
+            error.into_text().trim_end_matches('.')
+        ))
+    })?;
+    Ok(module)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_module_is_heard_before_anyone_runs_it() {
+        assert!(check(b"\x7fELF and so on").is_err());
+        assert!(check(b"").is_err());
+        assert!(check(RENDER).is_ok());
+        assert!(check(NOOP).is_ok());
+    }
+}

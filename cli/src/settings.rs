@@ -1,0 +1,317 @@
+//! Where things are: flags over environment over the configuration file, in the platform's own directories.
+//!
+//! Without `--home` the configuration and the key are in the platform's directory for configuration, the store in its
+//! directory for data. With `--home DIR` everything is below that one directory, so that several peers can live on one
+//! machine.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use bytesize::ByteSize;
+use clap::Args;
+use meshwork_core::{
+    identity::{NetworkId, SecretKey},
+    types::Genesis,
+};
+use meshwork_node::config::NodeFile;
+use serde::Deserialize;
+
+use crate::{
+    client::Client,
+    failure::{Done, Failure},
+    keys,
+};
+
+/// Options that every command takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct GlobalOptions {
+    /// Keep everything of this peer (key, configuration, store) below DIR
+    #[arg(long, value_name = "DIR", env = "MESHWORK_HOME", global = true, help_heading = "Global options")]
+    pub home: Option<PathBuf>,
+    /// Where the node's HTTP API is: `up` listens there, the others talk to it. Found by itself for a node with the same home
+    #[arg(long, value_name = "ADDRESS", env = "MESHWORK_API", global = true, help_heading = "Global options")]
+    pub api: Option<String>,
+    /// The key file
+    #[arg(long, value_name = "FILE", env = "MESHWORK_KEY", global = true, help_heading = "Global options")]
+    pub key: Option<PathBuf>,
+    /// The network's genesis file
+    #[arg(long, value_name = "FILE", env = "MESHWORK_GENESIS", global = true, help_heading = "Global options")]
+    pub genesis: Option<PathBuf>,
+    /// Print JSON, for scripts
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// What to log on standard error, as in `info,meshwork_node=debug`; RUST_LOG does the same
+    #[arg(long, value_name = "FILTER", env = "MESHWORK_LOG", global = true, help_heading = "Global options")]
+    pub log: Option<String>,
+    /// Log as JSON lines
+    #[arg(long, env = "MESHWORK_LOG_JSON", global = true, help_heading = "Global options")]
+    pub log_json: bool,
+}
+
+/// The configuration file, `config.toml`. Paths in it are relative to it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    api: Option<String>,
+    key: Option<PathBuf>,
+    genesis: Option<PathBuf>,
+    network: Option<NetworkId>,
+    log: Option<String>,
+    /// What `up` takes from here.
+    pub up: UpConfig,
+}
+
+/// The `[up]` table: what `meshwork up` takes where a flag does not say otherwise.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpConfig {
+    /// Multiaddresses to listen on.
+    pub listen: Vec<String>,
+    /// Multiaddresses of peers to start from.
+    pub peers: Vec<String>,
+    /// Whether to look for peers on the local network.
+    pub mdns: Option<bool>,
+    /// Whether to work.
+    pub work: Option<bool>,
+    /// How many tasks may run at once.
+    pub slots: Option<u32>,
+    /// Thousandths of a core for all of them together.
+    pub millicores: Option<u32>,
+    /// Memory for all of them together.
+    pub memory: Option<ByteSize>,
+    /// What tasks may require of this machine.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What the options, the environment and the file say together.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What was typed or stood in the environment.
+    pub options: GlobalOptions,
+    /// What the file says.
+    pub file: ConfigFile,
+    /// Where the configuration, the key and the genesis are.
+    pub config_dir: PathBuf,
+    /// Where the store is.
+    pub data_dir: PathBuf,
+}
+
+impl Settings {
+    /// Reads the configuration file, if there is one.
+    ///
+    /// # Errors
+    /// The file is not as it should be, or the platform has no such directories.
+    pub fn load(options: GlobalOptions) -> Done<Self> {
+        let (config_dir, data_dir) = match &options.home {
+            Some(home) => (home.clone(), home.join("data")),
+            None => {
+                let directories = directories::ProjectDirs::from("", "", "meshwork").ok_or_else(|| {
+                    Failure::usage("This user has no home directory to keep things in; say where with --home DIR.")
+                })?;
+                (directories.config_dir().to_owned(), directories.data_local_dir().to_owned())
+            }
+        };
+        let path = config_dir.join("config.toml");
+        let file = match fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| {
+                let error = error.to_string();
+                let error = error.trim_end();
+                Failure::usage(format!("The configuration {} is not as it should be: {error}", path.display()))
+            })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => ConfigFile::default(),
+            Err(error) => return Err(Failure::file("read", &path, &error)),
+        };
+        Ok(Self { options, file, config_dir, data_dir })
+    }
+
+    /// What to log, if anyone said.
+    pub fn log(&self) -> Option<String> {
+        self.options.log.clone().or_else(|| std::env::var("RUST_LOG").ok()).or_else(|| self.file.log.clone())
+    }
+
+    /// Where the key is.
+    pub fn key_path(&self) -> PathBuf {
+        let from_file = || self.file.key.as_ref().map(|path| self.config_dir.join(path));
+        self.options.key.clone().or_else(from_file).unwrap_or_else(|| self.config_dir.join("key"))
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    /// See [`keys::read`].
+    pub fn key(&self) -> Done<SecretKey> {
+        Ok(keys::read(&self.key_path())?)
+    }
+
+    /// Where the API is said to be, if anyone said.
+    pub fn api(&self) -> Option<&str> {
+        self.options.api.as_deref().or(self.file.api.as_deref())
+    }
+
+    /// A client for the node: where it is said to be, or where a node of the same home wrote that it is.
+    ///
+    /// # Errors
+    /// Nobody says where a node is.
+    pub fn client(&self) -> Done<Client> {
+        if let Some(api) = self.api() {
+            return Client::new(api);
+        }
+        let path = self.data_dir.join(NodeFile::NAME);
+        let Ok(text) = fs::read_to_string(&path) else {
+            let sentence = format!(
+                "No node is known: there is no {}; start one with `meshwork up`, or say where one is with --api.",
+                path.display()
+            );
+            return Err(Failure { exit: crate::failure::Exit::Unreachable, sentence });
+        };
+        let node: NodeFile = serde_json::from_str(&text).map_err(|error| {
+            Failure::failed(format!("{} cannot be read: {error}; restart the node that wrote it.", path.display()))
+        })?;
+        Client::new(&node.api.to_string())
+    }
+
+    /// Where the genesis is, if it is anywhere.
+    pub fn genesis_path(&self) -> Option<PathBuf> {
+        let from_file = || self.file.genesis.as_ref().map(|path| self.config_dir.join(path));
+        let beside_config = || Some(self.config_dir.join("genesis.toml")).filter(|path| path.exists());
+        self.options.genesis.clone().or_else(from_file).or_else(beside_config)
+    }
+
+    /// The genesis on this machine, if there is one. If the configuration names a network, it must be that one.
+    ///
+    /// # Errors
+    /// The file is missing, wrong, or of another network.
+    pub fn genesis(&self) -> Done<Option<Genesis>> {
+        let Some(path) = self.genesis_path() else { return Ok(None) };
+        let genesis = read_genesis(&path)?;
+        match self.file.network {
+            Some(network) if network != genesis.network_id() => Err(Failure::usage(format!(
+                "The genesis {} is of network {}, but the configuration names network {network}; use the genesis of that \
+                 network, or change `network` in the configuration.",
+                path.display(),
+                genesis.network_id()
+            ))),
+            _ => Ok(Some(genesis)),
+        }
+    }
+
+    /// The genesis that proofs are checked against, from this machine or, failing that, from the node; and whether the
+    /// node alone vouches for it.
+    ///
+    /// # Errors
+    /// There is none, or it is of another network than the configuration names.
+    pub async fn genesis_or_ask(&self, client: &Client) -> Done<(Genesis, Trust)> {
+        if let Some(genesis) = self.genesis()? {
+            return Ok((genesis, Trust::Own));
+        }
+        let text = client.genesis().await?;
+        let genesis = Genesis::from_toml(&text)
+            .map_err(|error| Failure::failed(format!("The node's genesis is not one: {error}; ask another node.")))?;
+        match self.file.network {
+            None => Ok((genesis, Trust::Node)),
+            Some(network) if network == genesis.network_id() => Ok((genesis, Trust::Own)),
+            Some(network) => Err(Failure::proof(format!(
+                "The node is of network {}, but the configuration names network {network}; ask a node of that network.",
+                genesis.network_id()
+            ))),
+        }
+    }
+}
+
+/// Who vouches for a genesis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// A file or the network's id on this machine.
+    Own,
+    /// Only the node that was asked.
+    Node,
+}
+
+/// Reads a genesis file.
+///
+/// # Errors
+/// It is missing or wrong; the sentence names the line.
+pub fn read_genesis(path: &Path) -> Done<Genesis> {
+    let text = fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
+    Genesis::from_toml(&text).map_err(|error| {
+        let error = error.to_string();
+        Failure::usage(format!("The genesis {} is refused: {}", path.display(), error.trim_end()))
+    })
+}
+
+/// An address and port that the API can listen on.
+///
+/// # Errors
+/// The text is not one.
+pub fn parse_api(text: &str) -> Done<SocketAddr> {
+    let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/').replace("localhost", "127.0.0.1");
+    bare.parse().map_err(|_| {
+        Failure::usage(format!("{text:?} is not where an API can listen; write an address and a port: 127.0.0.1:7420."))
+    })
+}
+
+/// Splits `KEY=VALUE`.
+///
+/// # Errors
+/// There is no `=`, or nothing before it.
+pub fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err("write KEY=VALUE".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(config: &str) -> (tempfile::TempDir, Done<Settings>) {
+        let home = tempfile::tempdir().expect("a directory");
+        fs::write(home.path().join("config.toml"), config).expect("written");
+        let options = GlobalOptions { home: Some(home.path().to_owned()), ..GlobalOptions::default() };
+        let settings = Settings::load(options);
+        (home, settings)
+    }
+
+    #[test]
+    fn flags_go_over_the_file() {
+        let (_home, settings) = settings("api = '127.0.0.1:1'\nkey = 'k'\n[up]\nslots = 3\nmemory = '2GiB'\n");
+        let mut settings = settings.expect("good");
+        assert_eq!(settings.api(), Some("127.0.0.1:1"));
+        assert_eq!(settings.key_path(), settings.config_dir.join("k"));
+        assert_eq!((settings.file.up.slots, settings.file.up.memory), (Some(3), Some(ByteSize::gib(2))));
+        settings.options.api = Some("127.0.0.1:2".into());
+        settings.options.key = Some("/elsewhere".into());
+        assert_eq!(settings.api(), Some("127.0.0.1:2"));
+        assert_eq!(settings.key_path(), Path::new("/elsewhere"));
+    }
+
+    #[test]
+    fn an_unknown_field_of_the_file_is_named() {
+        let (_home, settings) = settings("[up]\nslotz = 3\n");
+        let failure = settings.expect_err("unknown");
+        assert!(failure.sentence.contains("slotz") && failure.sentence.contains("line 2"), "{failure}");
+    }
+
+    #[test]
+    fn without_a_node_file_the_next_step_is_named() {
+        let (_home, settings) = settings("");
+        let failure = settings.expect("good").client().expect_err("no node");
+        assert_eq!(failure.exit, crate::failure::Exit::Unreachable);
+        assert!(failure.sentence.contains("meshwork up"), "{failure}");
+    }
+
+    #[test]
+    fn api_addresses_are_read_as_people_write_them() {
+        for text in ["127.0.0.1:80", "http://127.0.0.1:80", "http://localhost:80/"] {
+            assert_eq!(parse_api(text).expect(text).to_string(), "127.0.0.1:80");
+        }
+        assert!(parse_api("somewhere").is_err());
+        assert_eq!(parse_pair("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert!(parse_pair("=b").is_err() && parse_pair("ab").is_err());
+    }
+}

@@ -1,0 +1,63 @@
+//! A job from its parts to the ledger: signed here, with a key that never leaves this process.
+
+use std::{sync::Arc, time::Duration};
+
+use meshwork_core::{
+    identity::{NetworkId, SecretKey},
+    types::{Action, BlockTime, JobId, SignedTransaction, Submit, TaskSpec, Tasks, Transaction},
+};
+
+use crate::{
+    client::Client,
+    failure::{Done, Failure},
+    output::words::now_us,
+};
+
+/// How long an admitted wish may wait to be ordered if nobody says: half of what a genesis allows by default, so that
+/// clocks that differ do not matter.
+pub const EXPIRY_DEFAULT: Duration = Duration::from_secs(5 * 60);
+
+/// Signs what a person wishes.
+pub fn sign(action: Action, expires_after: Duration, key: &SecretKey, network: &NetworkId) -> SignedTransaction {
+    let life_ms = u64::try_from(expires_after.as_millis()).unwrap_or(u64::MAX);
+    let expires = BlockTime(now_us()).plus_ms(life_ms);
+    SignedTransaction::sign(Transaction { nonce: rand::random(), expires, action }, key, network)
+}
+
+/// Signs a job.
+pub fn sign_job(
+    name: &str,
+    spec: Arc<TaskSpec>,
+    tasks: Tasks,
+    expires_after: Duration,
+    key: &SecretKey,
+    network: &NetworkId,
+) -> SignedTransaction {
+    let submit = Submit { name: name.to_owned(), spec, tasks: Arc::new(tasks) };
+    sign(Action::Submit(submit), expires_after, key, network)
+}
+
+/// The job that a signed submit makes.
+pub fn job_of(transaction: &SignedTransaction) -> JobId {
+    JobId(transaction.id().0)
+}
+
+/// Hands a signed transaction to a node.
+///
+/// # Errors
+/// The node does not answer, or refuses it.
+pub async fn post(client: &Client, transaction: &SignedTransaction) -> Done {
+    let admissions = client.admit(std::slice::from_ref(transaction)).await?;
+    let refused = admissions
+        .iter()
+        .find(|admission| admission.id == transaction.id())
+        .map_or(Some("it did not say why"), |admission| admission.refused.as_deref());
+    match refused {
+        None => Ok(()),
+        Some(why) => Err(Failure::failed(format!(
+            "The node at {} refused the transaction: {}.",
+            client.base(),
+            why.trim_end_matches('.')
+        ))),
+    }
+}

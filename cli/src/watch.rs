@@ -1,0 +1,99 @@
+//! Waiting for a job: told by the node's events where they come, and asking now and then all the same.
+
+use std::time::Duration;
+
+use meshwork_core::types::JobId;
+use meshwork_node::api::views::{EventView, JobView, TaskCounts};
+use tokio::time::Instant;
+
+use crate::{
+    client::{Client, Events},
+    failure::{Done, Failure},
+    output::words::now_us,
+};
+
+/// How often the job is asked for while nothing is heard of it.
+const ASK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How many answers in a row may be missing before the node counts as gone.
+const SILENCE_MAX: u32 = 20;
+
+/// Waits until a job has ended; `seen` is shown it each time that it is asked for. `expires_us` is when a job that is not
+/// on the ledger yet can no longer come onto it, if that is known.
+///
+/// # Errors
+/// The node is gone, the job was refused by the ledger, or never admitted.
+pub async fn until_ended(
+    client: &Client,
+    job: JobId,
+    expires_us: Option<u64>,
+    mut seen: impl FnMut(&JobView),
+) -> Done<JobView> {
+    let mut events = client.events(Some(job)).await.ok();
+    let mut silence = 0;
+    loop {
+        match client.job(job).await {
+            Ok(view) => {
+                silence = 0;
+                seen(&view);
+                if view.ended_us.is_some() {
+                    return Ok(view);
+                }
+            }
+            // Not on the ledger yet.
+            Err(error) if error.is_absent() => match expires_us {
+                None => return Err(error.into()),
+                Some(expires_us) if now_us() > expires_us.saturating_add(2_000_000) => {
+                    return Err(Failure::failed(format!(
+                        "Job {job} was not admitted before its expiry; see `meshwork status` for the network's health, and submit it again."
+                    )));
+                }
+                Some(_) => {}
+            },
+            Err(error) if silence < SILENCE_MAX => {
+                tracing::debug!(%error, "asking again");
+                silence += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        pause(&mut events).await;
+    }
+}
+
+/// Until the job ends or is admitted by what events say, or for a moment.
+async fn pause(events: &mut Option<Events>) {
+    let until = Instant::now() + ASK_INTERVAL;
+    while let Some(stream) = events {
+        match tokio::time::timeout_at(until, stream.next()).await {
+            Ok(Ok(Some(EventView::JobEnded { .. } | EventView::JobAdmitted { .. } | EventView::Missed { .. })))
+            | Err(_) => return,
+            Ok(Ok(Some(_))) => {}
+            // Without events the job is asked for at intervals, which is enough.
+            Ok(Ok(None) | Err(_)) => *events = None,
+        }
+    }
+    tokio::time::sleep_until(until).await;
+}
+
+/// How many tasks have ended, in whatever way.
+pub const fn ended(counts: &TaskCounts) -> u64 {
+    counts.succeeded + counts.failed + counts.cancelled
+}
+
+/// Nothing if all tasks of an ended job succeeded.
+///
+/// # Errors
+/// Some failed or were cancelled.
+pub fn all_succeeded(job: &JobView) -> Done {
+    if job.counts.succeeded == u64::from(job.tasks) {
+        return Ok(());
+    }
+    Err(Failure::job(format!(
+        "Job {} ended with {} failed and {} cancelled of {} tasks; `meshwork status {}` shows which, `meshwork logs` why.",
+        job.id,
+        job.counts.failed,
+        job.counts.cancelled,
+        job.tasks,
+        crate::output::words::short(&job.id)
+    )))
+}

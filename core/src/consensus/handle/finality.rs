@@ -1,0 +1,76 @@
+//! What happens when a block is final, and what keeps an idle network making blocks until every result is covered.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{
+    consensus::{Consensus, Effect, FinalTip, Monotonic, Step},
+    types::{Block, Certificate, Height, View},
+};
+
+impl Consensus {
+    /// Hands out the blocks up to the newest finalization, once all are here. Whether it did.
+    pub(super) fn finalize_chain(&mut self, step: &mut Step<'_>) -> bool {
+        let Some(finalization) = self.finalization.as_ref().filter(|newest| self.is_open(&newest.statement)) else {
+            return false;
+        };
+        let Some(digest) = finalization.statement.block() else { return false };
+        let Ok(chain) = self.above_tip(&digest) else { return false };
+        let blocks: Vec<Arc<Block>> = chain.into_iter().rev().map(|candidate| Arc::clone(candidate.block())).collect();
+        let finalization = finalization.clone();
+        self.move_tip(step, blocks, finalization);
+        true
+    }
+
+    /// Makes these blocks, which stand on the tip and end in what `finalization` is of, final.
+    pub(super) fn move_tip(&mut self, step: &mut Step<'_>, blocks: Vec<Arc<Block>>, finalization: Certificate) {
+        let Some(last) = blocks.last() else { return };
+        debug_assert!(
+            blocks.iter().zip(self.tip.height.next().0..).all(|(block, height)| block.header.height.0 == height)
+        );
+        let passed = std::mem::replace(&mut self.tip, FinalTip::of(&last.header, finalization.clone()));
+        let view = self.tip.view;
+        debug_assert_eq!(finalization.statement.block(), Some(self.tip.digest));
+        debug_assert!(passed.view < view);
+        let on_chain: BTreeSet<View> = blocks.iter().map(|block| block.header.view).collect();
+        self.uncovered.retain(|of, (height, _)| *of > view || *height <= passed.height || on_chain.contains(of));
+        for block in &blocks {
+            let header = &block.header;
+            self.unexecuted.insert(header.height, Arc::clone(block));
+            if !block.transactions.is_empty() {
+                self.uncovered.entry(header.view).or_insert((header.height, step.now.monotonic));
+            }
+        }
+        self.cover(self.tip.result_height);
+        self.drop_rounds_below(view);
+        // Votes must not wait until the blocks are stored and executed.
+        self.send_votes(step);
+        step.effects.push(Effect::Finalized { blocks, finalization });
+        if self.me.is_some() {
+            step.effects.push(Effect::Prune { below: view });
+        }
+    }
+
+    /// The tip's own round stays: late copies of its finalization are cheaper to check with it.
+    fn drop_rounds_below(&mut self, view: View) {
+        self.rounds = self.rounds.split_off(&view);
+        if let Some(round) = self.rounds.get_mut(&view) {
+            round.candidates.clear();
+        }
+        self.index.retain(|_, of| *of > view);
+        self.finalize_sent = self.finalize_sent.split_off(&view.next());
+    }
+
+    /// A certificate covers the results up to this height.
+    pub(super) fn cover(&mut self, result_height: Height) {
+        self.covered = self.covered.max(result_height);
+        let (covered, tip) = (self.covered, self.tip.view);
+        self.uncovered.retain(|view, (height, _)| *view > tip || *height > covered);
+    }
+
+    /// When the oldest result that no certificate covers becomes a reason for a block: Δ after it was notarized, so
+    /// that no leader spends its turn on an empty block while work is about to arrive.
+    pub(super) fn uncovered_due(&self) -> Option<Monotonic> {
+        let oldest = self.uncovered.values().map(|(_, since)| *since).min()?;
+        Some(oldest.plus_us(self.rules.delta_us))
+    }
+}

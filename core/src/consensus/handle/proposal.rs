@@ -1,0 +1,205 @@
+//! What happens on a proposal: whether it is one, whether its block may be voted for, and what it waits for if that is
+//! not known yet.
+
+use std::sync::Arc;
+
+use crate::{
+    consensus::{
+        Application, Check, Consensus, Judgement, Step,
+        rules::{EPOCH, PILE_MAX, PROPOSALS_AHEAD_MAX},
+        state::{Candidate, Judged, Kind, Round},
+    },
+    digest::Digest,
+    types::{Header, Proposal, Statement, Vote},
+};
+
+impl Consensus {
+    /// Takes a leader's block, by gossip or from another authority. What can be said without its parent is said now; for
+    /// the rest see [`Consensus::judge`].
+    pub(super) fn on_proposal(&mut self, step: &mut Step<'_>, proposal: Arc<Proposal>, digest: Digest) -> Judgement {
+        let header = &proposal.block.header;
+        let view = header.view;
+        if header.epoch != EPOCH {
+            return Judgement::Ignore("a proposal of another epoch");
+        }
+        if view <= self.tip.view {
+            return Judgement::Ignore("a proposal of a view that is over");
+        }
+        if view.0 > self.view.0.saturating_add(PROPOSALS_AHEAD_MAX) {
+            return Judgement::Ignore("a proposal too far ahead");
+        }
+        if let Some(known) = self.candidate(&digest) {
+            let judgement = known.judgement();
+            return if *known.proposal == *proposal { judgement } else { self.on_other_copy(step, proposal, digest) };
+        }
+        let statement = Statement::Notarize(view, digest);
+        let leader = self.rules.leader(view);
+        let vote = Vote { epoch: EPOCH, statement, voter: leader, signature: proposal.signature };
+        let checked = self.round(view).is_some_and(|round| round.knows(&vote));
+        if !checked && !self.verify(&vote) {
+            return Judgement::Reject("a proposal that its leader did not sign");
+        }
+        if Some(leader) == self.me {
+            self.on_own_vote(step, &vote);
+        }
+        if let Some(why) = self.flaw(&proposal) {
+            return Judgement::Reject(why);
+        }
+        if let Some(finalization) = proposal.finalization.clone()
+            && let Judgement::Reject(why) = self.on_shown_finalization(step, finalization)
+        {
+            // One who knows of a newer finalization has not looked at this one before passing it on.
+            return Judgement::Ignore(why);
+        }
+        let refused = self.insert_candidate(Candidate::new(proposal, digest, Judged::Held("not its view's turn yet")));
+        if Some(leader) != self.me && self.me.is_some() && !checked {
+            self.record(step, vote);
+        }
+        if let Some(why) = refused {
+            return Judgement::Ignore(why);
+        }
+        self.on_notarized_block(step.now, view);
+        Judgement::Accept
+    }
+
+    /// Another copy of a known block can differ only in the finalization that it carries, which nobody signed. It is of
+    /// use where the first came without, and never to be forwarded.
+    fn on_other_copy(&mut self, step: &mut Step<'_>, proposal: Arc<Proposal>, digest: Digest) -> Judgement {
+        let same_vote = self.candidate(&digest).is_some_and(|known| known.proposal.signature == proposal.signature);
+        let Some(finalization) = proposal.finalization.clone().filter(|_| same_vote) else {
+            return Judgement::Ignore("a proposal that is known");
+        };
+        if self.on_shown_finalization(step, finalization) == Judgement::Accept
+            && let Some(known) = self.candidate_mut(&digest)
+            && known.proposal.finalization.is_none()
+        {
+            known.proposal = proposal;
+        }
+        Judgement::Ignore("a proposal that is known")
+    }
+
+    fn on_shown_finalization(&mut self, step: &mut Step<'_>, finalization: crate::types::Certificate) -> Judgement {
+        let Statement::Finalize(view, _) = finalization.statement else {
+            return Judgement::Reject("a proposal that shows something else for a finalization");
+        };
+        let judgement = self.on_certificate(step, finalization);
+        if !matches!(judgement, Judgement::Reject(_)) {
+            let known = self.finalization.as_ref().map_or(view, |newest| newest.statement.view());
+            self.went_over_gossip(view.min(known));
+        }
+        judgement
+    }
+
+    /// What is wrong with a proposal by itself, whatever it stands on.
+    fn flaw(&self, proposal: &Proposal) -> Option<&'static str> {
+        let block = &proposal.block;
+        let Header { height, final_height, result_height, .. } = block.header;
+        let round = &self.rules.genesis.consensus;
+        let piled = height.0.saturating_sub(final_height.0) > PILE_MAX;
+        [
+            (final_height >= height, "a block that calls itself final"),
+            (result_height > final_height, "a block with a result above what is final"),
+            (block.transactions.len() > round.block_transactions_max, "a block of too many transactions"),
+            (block.transaction_bytes() > round.block_bytes_max, "a block of too many bytes"),
+            (piled && !block.transactions.is_empty(), "a block with transactions too far above what is final"),
+            (!block.is_whole(), "a block whose header names other transactions"),
+        ]
+        .into_iter()
+        .find_map(|(wrong, why)| wrong.then_some(why))
+    }
+
+    /// Votes for the first valid proposal of the present view. Whether it did.
+    pub(super) fn judge<A: Application>(&mut self, step: &mut Step<'_>, app: &mut A) -> bool {
+        let view = self.view;
+        if !self.votes() || self.own(view, Kind::Notarize).is_some() {
+            return false;
+        }
+        let candidates = self.round(view).map_or(&[][..], |round| &round.candidates);
+        let held = candidates.iter().filter(|candidate| matches!(candidate.judged, Judged::Held(_)));
+        let held: Vec<Digest> = held.map(|candidate| candidate.digest).collect();
+        for digest in held {
+            let Some(candidate) = self.candidate(&digest) else { continue };
+            let proposal = Arc::clone(&candidate.proposal);
+            let judged = self.judge_block(step, &proposal, &digest, app);
+            if let Some(candidate) = self.candidate_mut(&digest) {
+                candidate.judged = judged;
+            }
+            if judged == Judged::Valid {
+                self.cast(step, Statement::Notarize(view, digest), Some(proposal));
+                return true;
+            }
+        }
+        false
+    }
+
+    fn judge_block<A: Application>(
+        &mut self,
+        step: &Step<'_>,
+        proposal: &Proposal,
+        digest: &Digest,
+        app: &mut A,
+    ) -> Judged {
+        if let Some(judged) = self.judge_links(step, &proposal.block.header) {
+            return judged;
+        }
+        let executed = self.executed;
+        if self.candidate(digest).is_some_and(|candidate| candidate.later_at == Some(executed)) {
+            return Judged::Held("its result is not executed here yet");
+        }
+        let Some(ancestors) = self.ancestors(&proposal.block.header.parent) else {
+            return Judged::Held("an ancestor is missing");
+        };
+        match app.check(&proposal.block, &ancestors) {
+            Check::Valid => Judged::Valid,
+            Check::Invalid(why) => Judged::Invalid(why),
+            Check::Later => {
+                if let Some(candidate) = self.candidate_mut(digest) {
+                    candidate.later_at = Some(executed);
+                }
+                Judged::Held("its result is not executed here yet")
+            }
+        }
+    }
+
+    /// What stands against a header where it stands; `None` if nothing does.
+    fn judge_links(&mut self, step: &Step<'_>, header: &Header) -> Option<Judged> {
+        if header.height <= self.tip.height {
+            return Some(Judged::Invalid("a block below what is final"));
+        }
+        let Some(parent) = self.parent(&header.parent) else {
+            return Some(Judged::Held("its parent is missing"));
+        };
+        let later = parent.time.0.saturating_add(1);
+        let wrong = [
+            (parent.view >= header.view, "a block in a view before its parent's"),
+            (header.height != parent.height.next(), "a block at a height that is not its parent's and one"),
+            (header.time.0 < later, "a block that is not later than its parent"),
+            (header.final_height < parent.final_height, "a block that knows less to be final than its parent"),
+            (
+                header.result_height != parent.final_height,
+                "a block with the result of another height than its parent's F",
+            ),
+        ];
+        if let Some((_, why)) = wrong.into_iter().find(|(wrong, _)| *wrong) {
+            return Some(Judged::Invalid(why));
+        }
+        let certified =
+            parent.view == self.tip.view || self.round(parent.view).and_then(Round::notarized) == Some(parent.digest);
+        if !certified {
+            return Some(Judged::Held("its parent is not notarized here"));
+        }
+        if !self.nullified_between(parent.view, header.view, &mut crate::consensus::chain::Missing::default()) {
+            return Some(Judged::Held("a view between its parent and it is open here"));
+        }
+        // The chain passes through the tip, so what is final up to there are its own ancestors.
+        if header.final_height > self.tip.height {
+            return Some(Judged::Held("its F is not final here"));
+        }
+        let ahead_us = header.time.0.saturating_sub(step.now.clock.0.saturating_add(self.rules.clock_bound_us));
+        if ahead_us > 0 && header.time.0 != later {
+            self.pace.judge_at = Some(step.now.monotonic.plus_us(ahead_us));
+            return Some(Judged::Held("its time has not come"));
+        }
+        None
+    }
+}

@@ -1,0 +1,110 @@
+//! What the leader of a view does.
+
+use std::sync::Arc;
+
+use crate::{
+    consensus::{
+        Application, BuildRequest, Consensus, Content, Effect, Step,
+        chain::{Missing, Parent},
+        rules::{EPOCH, PILE_MAX},
+        state::{Candidate, Judged, Kind},
+    },
+    types::{Block, BlockTime, Header, Proposal, Statement, Vote},
+};
+
+impl Consensus {
+    /// Proposes a block for the present view, if that is this authority's turn and there is a reason, or a heartbeat has
+    /// passed without one. Whether it did.
+    ///
+    /// At most once an instant: where one authority is a quorum by itself, each block would lead to the next without
+    /// end, and the replica could not say in between that there is nothing left to order.
+    pub(super) fn propose<A: Application>(&mut self, step: &mut Step<'_>, app: &mut A) -> bool {
+        let view = self.view;
+        if !self.votes() || Some(self.leader()) != self.me || self.own(view, Kind::Notarize).is_some() {
+            return false;
+        }
+        let now = step.now;
+        if self.pace.quiet && now.monotonic < self.pace.entered.plus_us(self.rules.heartbeat_us) {
+            return false;
+        }
+        let Some(parent) = self.best_parent(&mut Missing::default()) else { return false };
+        // A parent that knew more to be final than this node does came without showing it; asking will.
+        if self.tip.height < parent.final_height {
+            return false;
+        }
+        if self.pace.build_later == Some((parent.digest, self.executed)) {
+            return false;
+        }
+        if self.proposed == Some(now.monotonic) {
+            self.again = true;
+            return false;
+        }
+        let Some(block) = self.build(&parent, now.clock, app) else {
+            self.pace.build_later = Some((parent.digest, self.executed));
+            return false;
+        };
+        self.proposed = Some(now.monotonic);
+        self.publish(step, &parent, block);
+        true
+    }
+
+    fn build<A: Application>(&self, parent: &Parent, clock: BlockTime, app: &mut A) -> Option<Block> {
+        let ancestors = self.ancestors(&parent.digest)?;
+        let round = &self.rules.genesis.consensus;
+        let (height, final_height) = (parent.height.next(), self.tip.height);
+        let piled = height.0.saturating_sub(final_height.0) > PILE_MAX;
+        let time = clock.max(BlockTime(parent.time.0.saturating_add(1)));
+        let request = BuildRequest {
+            view: self.view,
+            height,
+            parent: parent.digest,
+            time,
+            result_height: parent.final_height,
+            parent_result_height: parent.result_height,
+            ancestors: &ancestors,
+            transactions_max: if piled { 0 } else { round.block_transactions_max },
+            bytes_max: if piled { 0 } else { round.block_bytes_max },
+        };
+        let Content { transactions, result, snapshots } = app.build(&request)?;
+        let header = Header {
+            epoch: EPOCH,
+            view: self.view,
+            height,
+            parent: parent.digest,
+            time,
+            transactions: Block::transactions_digest(&transactions),
+            final_height,
+            result_height: parent.final_height,
+            result,
+            snapshots,
+        };
+        let block = Block { header, transactions };
+        debug_assert!(block.transactions.len() <= request.transactions_max);
+        debug_assert!(block.transaction_bytes() <= request.bytes_max);
+        Some(block)
+    }
+
+    fn publish(&mut self, step: &mut Step<'_>, parent: &Parent, block: Block) {
+        let (Some(me), Some(key)) = (self.me, &self.key) else { return };
+        let digest = block.header.digest();
+        let statement = Statement::Notarize(self.view, digest);
+        let signature = Vote::sign(EPOCH, statement, me, key, &self.rules.network).signature;
+        let shown = block.header.final_height > parent.final_height;
+        let finalization = self.tip.finalization.clone().filter(|_| shown);
+        let proposal = Arc::new(Proposal { block: Arc::new(block), signature, finalization });
+        if self.insert_candidate(Candidate::new(Arc::clone(&proposal), digest, Judged::Valid)).is_some() {
+            debug_assert!(false, "a leader's view has room for its own block");
+            return;
+        }
+        // The vote is made durable before the proposal, which holds it, goes out; what follows from it comes after.
+        let place = step.effects.len() + 1;
+        self.cast(step, statement, Some(Arc::clone(&proposal)));
+        step.effects.insert(place, Effect::GossipProposal(proposal));
+        if let Some(finalization) = &self.tip.finalization
+            && shown
+        {
+            let view = finalization.statement.view();
+            self.went_over_gossip(view);
+        }
+    }
+}

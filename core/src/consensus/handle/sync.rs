@@ -1,0 +1,76 @@
+//! What happens on blocks that were fetched by range, and when the application has executed some.
+
+use std::sync::Arc;
+
+use crate::{
+    consensus::{Consensus, Effect, Judgement, Step, rules::EPOCH},
+    digest::Digest,
+    types::{Block, Certificate, Height, Statement},
+};
+
+impl Consensus {
+    /// Takes certified blocks that continue the final chain.
+    pub(super) fn on_blocks(
+        &mut self,
+        step: &mut Step<'_>,
+        mut blocks: Vec<Arc<Block>>,
+        finalization: Certificate,
+    ) -> Judgement {
+        let Statement::Finalize(view, digest) = finalization.statement else {
+            return Judgement::Reject("blocks with something else for a finalization");
+        };
+        let Some(last) = blocks.last() else { return Judgement::Reject("no blocks") };
+        if finalization.epoch != EPOCH {
+            return Judgement::Ignore("blocks of another epoch");
+        }
+        if last.header.height <= self.tip.height {
+            return Judgement::Ignore("blocks that are known");
+        }
+        let known = self.tip.height;
+        blocks.retain(|block| block.header.height > known);
+        if blocks.first().is_some_and(|first| first.header.height != known.next()) {
+            return Judgement::Ignore("blocks with a gap below them");
+        }
+        let Some(last) = blocks.last() else { return Judgement::Ignore("blocks that are known") };
+        if last.header.view != view || !self.links(&blocks, &digest) {
+            return Judgement::Reject("blocks that do not hang together");
+        }
+        if !self.verify_certificate(&finalization) {
+            return Judgement::Reject("a finalization that does not hold");
+        }
+        self.on_certificate(step, finalization.clone());
+        // A chain that was complete with what was here already went that way.
+        if self.is_open(&finalization.statement) {
+            self.move_tip(step, blocks, finalization);
+        }
+        if let Some(newest) = self.finalization.clone().filter(|newest| self.is_open(&newest.statement))
+            && newest.statement.block().is_some_and(|block| self.above_tip(&block).is_err())
+        {
+            step.effects.push(Effect::Behind { from: self.tip.height.next(), finalization: newest });
+        }
+        Judgement::Accept
+    }
+
+    /// Whether each block stands on the one before, the first on the tip, and the last has this digest.
+    fn links(&self, blocks: &[Arc<Block>], last: &Digest) -> bool {
+        let mut parent = self.tip.digest;
+        let mut height = self.tip.height;
+        for block in blocks {
+            let header = &block.header;
+            if header.epoch != EPOCH || header.parent != parent || header.height != height.next() || !block.is_whole() {
+                return false;
+            }
+            parent = header.digest();
+            height = header.height;
+        }
+        parent == *last
+    }
+
+    pub(super) fn on_executed(&mut self, height: Height) -> Judgement {
+        debug_assert!(height <= self.tip.height, "only what is final is executed");
+        self.executed = self.executed.max(height);
+        self.unexecuted = self.unexecuted.split_off(&height.next());
+        self.pace.fresh = true;
+        Judgement::Accept
+    }
+}

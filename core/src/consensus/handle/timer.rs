@@ -1,0 +1,75 @@
+//! How a view begins, what makes it hurry, and when it is given up.
+
+use crate::{
+    consensus::{
+        Application, Consensus, Step,
+        chain::Missing,
+        state::{Kind, Pace},
+    },
+    types::{Statement, View},
+};
+
+impl Consensus {
+    /// Enters a view. Its timer starts a heartbeat later, until there is a reason for a block.
+    pub(super) fn begin(&mut self, step: &mut Step<'_>, view: View) {
+        debug_assert!(view >= self.view);
+        self.view = view;
+        let now = step.now.monotonic;
+        self.pace = Pace::new(now, self.rules.timeout_us(self.failed_views()));
+        self.pace.deadline = now.plus_us(self.rules.heartbeat_us).plus_us(self.pace.timeout_us);
+    }
+
+    /// The views above the last finalization that were nullified here *or* by a quorum. Counting only the latter would
+    /// halt for ever when the real delay lies between half a timeout and a whole one: each view is notarized late,
+    /// nobody may finalize it, and no timer grows.
+    fn failed_views(&self) -> usize {
+        let last_final = self.finalization.as_ref().map_or(self.tip.view, |newest| newest.statement.view());
+        let above = self.rounds.range(last_final.max(self.tip.view).next()..);
+        above.filter(|(view, round)| round.nullified() || self.own(**view, Kind::Nullify).is_some()).count()
+    }
+
+    /// Ends the quiet of a view, once there is a reason for a block. Whether it did.
+    pub(super) fn look_for_reason<A: Application>(&mut self, step: &mut Step<'_>, app: &mut A) -> bool {
+        if !self.pace.quiet || self.me.is_none() {
+            return false;
+        }
+        let now = step.now.monotonic;
+        if self.uncovered_due().is_none_or(|due| due > now) && !self.has_reason(app) {
+            return false;
+        }
+        self.pace.quiet = false;
+        self.pace.deadline = self.pace.deadline.min(now.plus_us(self.pace.timeout_us));
+        true
+    }
+
+    /// Whether something is left to order above the block that this view would stand on. The application is asked once
+    /// for each time that it may have changed its mind.
+    fn has_reason<A: Application>(&mut self, app: &mut A) -> bool {
+        if !self.reason || !self.pace.fresh {
+            return false;
+        }
+        let parent = self.best_parent(&mut Missing::default());
+        if let Some(ancestors) = parent.and_then(|parent| self.ancestors(&parent.digest)) {
+            self.pace.fresh = false;
+            return app.has_reason(&ancestors);
+        }
+        // What is ordered already is not known while something is lacking; but that must not last for a heartbeat.
+        let hurried = self.pace.entered.plus_us(self.pace.timeout_us);
+        self.pace.deadline = self.pace.deadline.min(hurried.max(self.last));
+        false
+    }
+
+    /// Nullifies a view whose time is over, or whose leader is silent. Whether it did.
+    pub(super) fn give_up(&mut self, step: &mut Step<'_>) -> bool {
+        let view = self.view;
+        let said = |kind| self.own(view, kind).is_some();
+        if !self.votes() || said(Kind::Nullify) || said(Kind::Finalize) {
+            return false;
+        }
+        if step.now.monotonic < self.pace.deadline && !self.is_silent(self.rules.leader(view)) {
+            return false;
+        }
+        self.cast(step, Statement::Nullify(view), None);
+        true
+    }
+}

@@ -1,0 +1,106 @@
+//! What must survive a crash, and how a restart takes it up again.
+//!
+//! A vote is durable before it is sent, a notarize vote together with its proposal, so a restart knows every promise and
+//! can show every block that it voted for. Certificates are durable before the votes that follow from them, so a
+//! restart is in the view that it had reached and has what its next proposal must show.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Consensus, Standing,
+    evidence::conflict,
+    rules::EPOCH,
+    state::{Candidate, Judged, Kind},
+};
+use crate::types::{Certificate, Proposal, Statement, View, Vote};
+
+/// One entry of the journal. Entries may be read back in any order, and twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Record {
+    /// An own notarize vote, with what it is for.
+    Notarized(Vote, Arc<Proposal>),
+    /// An own nullify or finalize vote.
+    Voted(Vote),
+    /// A certificate above the last final block, or that block's own.
+    Certified(Certificate),
+    /// This key does not vote again: a vote of its own was shown that the journal lacks.
+    Stopped,
+}
+
+impl Record {
+    /// The view that it is about. `None`: it is never pruned.
+    #[must_use]
+    pub fn view(&self) -> Option<View> {
+        match self {
+            Self::Notarized(vote, _) | Self::Voted(vote) => Some(vote.statement.view()),
+            Self::Certified(certificate) => Some(certificate.statement.view()),
+            Self::Stopped => None,
+        }
+    }
+}
+
+impl Consensus {
+    /// Takes up a journal. Nothing goes out yet: the first input does what follows from it.
+    pub(super) fn restore(&mut self, journal: Vec<Record>) {
+        for record in journal {
+            if record.view().is_some_and(|view| view <= self.tip.view) {
+                continue;
+            }
+            match record {
+                Record::Notarized(vote, proposal) => {
+                    self.restore_proposal(proposal);
+                    self.restore_vote(vote);
+                }
+                Record::Voted(vote) => self.restore_vote(vote),
+                Record::Certified(certificate) => self.restore_certificate(certificate),
+                Record::Stopped => self.standing = Standing::VoteUnknown,
+            }
+        }
+    }
+
+    fn restore_proposal(&mut self, proposal: Arc<Proposal>) {
+        let (view, digest) = (proposal.block.header.view, proposal.block.header.digest());
+        if self.candidate(&digest).is_none() {
+            // The proposal was checked before it was voted for, and is its leader's vote.
+            let vote = (Statement::Notarize(view, digest), proposal.signature);
+            let leader = self.rules.leader(view);
+            self.round_mut(view).votes.insert((Kind::Notarize, leader), vote);
+            self.insert_candidate(Candidate::new(proposal, digest, Judged::Valid));
+        }
+    }
+
+    fn restore_vote(&mut self, vote: Vote) {
+        // A journal beside another key tells nothing about this one, and no promise may be forgotten for it.
+        if Some(vote.voter) != self.me || vote.epoch != EPOCH {
+            self.stand_back(Standing::JournalLost);
+            return;
+        }
+        let view = vote.statement.view();
+        self.view = self.view.max(view);
+        let votes = &mut self.round_mut(view).votes;
+        debug_assert!(
+            !votes.values().any(|(other, _)| conflict(other, &vote.statement)),
+            "the journal breaks a promise"
+        );
+        votes.insert((Kind::of(&vote.statement), vote.voter), (vote.statement, vote.signature));
+    }
+
+    fn restore_certificate(&mut self, certificate: Certificate) {
+        let (view, kind) = (certificate.statement.view(), Kind::of(&certificate.statement));
+        self.view = self.view.max(view.next());
+        if kind == Kind::Finalize && self.finalization.as_ref().is_none_or(|newest| newest.statement.view() < view) {
+            self.finalization = Some(certificate.clone());
+        }
+        self.round_mut(view).certificates.entry(kind).or_insert(certificate);
+    }
+
+    /// Stops voting, unless this node does not vote anyway.
+    pub(super) fn stand_back(&mut self, standing: Standing) {
+        if self.standing == Standing::Voting {
+            self.standing = standing;
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The round: how known authorities agree on one chain of blocks. Simplex (Chan & Pass, TCC 2023, eprint 2023/463) as a
+//! pure state machine: no clock, no I/O, no randomness. Start at [`Consensus::handle`].
+//!
+//! n authorities, f = ⌊(n-1)/3⌋ of which may lie, quorum q = n - f, leader of view v = `authorities[v mod n]`. Any two
+//! quorums share an honest authority, which is why no view has two notarizations (§3, lemma 3.2), none is both nullified
+//! and finalized (lemma 3.3), and so no two chains are final (theorem 3.1).
+//!
+//! | on | do | source |
+//! |---|---|---|
+//! | entering view v | start its timer; the leader proposes on the newest notarized block below which no view is left open | Simplex §2.1 |
+//! | the first valid proposal of v, its parent notarized and every view between nullified | notarize(v), once per view, also after nullify(v) | §2.1 |
+//! | q notarize votes for one block of v, or its notarization | form it; unless nullify(v) was sent, finalize(v); if in v or before, enter v+1 | §2.1 |
+//! | the timer of v | nullify(v), unless finalize(v) was sent | §2.1 |
+//! | q nullify votes of v, or its nullification | form it; if in v or before, enter v+1 | §2.1 |
+//! | q finalize votes for one block, or its finalization | form it; the block and all its ancestors are final; if in v or before, enter v+1 | §2.1 |
+//!
+//! Simplex writes "iteration" for view, "dummy block" for nullification, and "vote for the dummy block" for nullify.
+//!
+//! What differs from the paper, and why:
+//!
+//! * *A block is notarized without executing it.* Its header carries the result of an older, final block instead.
+//! * *A notarization of any view, in time or late, is answered with finalize unless the view was nullified here*, and a
+//!   certificate for a view ahead is adopted and jumped to. The paper has everyone relay everything; here votes go to
+//!   each authority once, so what was lost must still count when it comes. Safe, as finalize and nullify still exclude
+//!   each other for ever.
+//! * *Certificates are not relayed.* Whoever misses something asks, at most once per Δ, and is told (`handle/ask.rs`,
+//!   `handle/tell.rs`). Nothing is ever sent a second time by gossip.
+//! * *The timer grows* by half for each view above the last finalization that was nullified here or by a quorum, since a
+//!   Δ that was set too small would otherwise halt the network (`handle/timer.rs`).
+//! * *Silent leaders are passed over at once*, and *an idle network waits a heartbeat* (`handle/timer.rs`).
+//! * *A proposal's F* may be shown by what the voter knows already, not only by the finalization that the proposal
+//!   carries, so that nobody can spoil a leader's block by taking the finalization off on the way.
+//!
+//! What its driver owes it: effects are carried out in their order, over all calls; [`Effect::Persist`] is durable
+//! before what follows it; [`Input::Executed`] comes after the other effects of the call that said
+//! [`Effect::Finalized`]; [`Input::Ask`] and [`Input::Tell`] come from authorities only, over streams that show which. A
+//! tell's proposals take up to 4 MiB and one block more.
+//!
+//! Bounds: votes reach `view_window` views ahead and are kept one per authority, view and kind; proposals reach
+//! 16 views ahead and are kept two per view, besides what certificates name; rounds below the final tip are dropped; one
+//! evidence per authority. Between the final tip and the present view only quorums add rounds, and a block more than 64
+//! heights above its own F holds no transactions.
+
+mod application;
+mod chain;
+mod effect;
+mod evidence;
+mod handle;
+mod input;
+mod journal;
+mod rules;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use application::{Application, BuildRequest, Check, Content};
+pub use effect::{Effect, Standing};
+pub use evidence::Evidence;
+pub use input::{Ask, Config, Input, Judgement, Message, Monotonic, Now, Tell};
+pub use journal::Record;
+pub use state::FinalTip;
+
+use self::{
+    chain::MissingSince,
+    rules::Rules,
+    state::{Kind, Pace, Round},
+};
+use crate::{
+    digest::Digest,
+    identity::SecretKey,
+    types::{AuthorityIndex, Block, Certificate, Height, Statement, View, Vote},
+};
+
+/// One node's part in the round.
+pub struct Consensus {
+    rules: Rules,
+    /// Which authority this is; `None` for a follower.
+    me: Option<AuthorityIndex>,
+    key: Option<SecretKey>,
+    standing: Standing,
+    started: bool,
+    last: Monotonic,
+    /// When this node last proposed.
+    proposed: Option<Monotonic>,
+    /// It could propose again, but not at this instant.
+    again: bool,
+
+    tip: FinalTip,
+    executed: Height,
+    /// Final blocks that are not executed yet.
+    unexecuted: BTreeMap<Height, Arc<Block>>,
+    /// The newest finalization known, the tip's own or one above it.
+    finalization: Option<Certificate>,
+
+    view: View,
+    pace: Pace,
+    /// The tip's view and those above.
+    rounds: BTreeMap<View, Round>,
+    /// In which round a block is.
+    index: BTreeMap<Digest, View>,
+
+    /// There is something to order, the replica says.
+    reason: bool,
+    /// Notarized blocks that are not empty and whose results no certificate covers: since when, by view.
+    uncovered: BTreeMap<View, (Height, Monotonic)>,
+    /// The newest height whose result a certificate covers.
+    covered: Height,
+
+    /// When finalize votes were sent, above the last finalization.
+    finalize_sent: BTreeMap<View, Monotonic>,
+    missing_since: MissingSince,
+    /// When this node last asked.
+    asked: Option<Monotonic>,
+    /// Whom it asks for what is large, next.
+    ask_turn: usize,
+    /// When each peer was last answered.
+    answered: BTreeMap<AuthorityIndex, Monotonic>,
+
+    /// The newest finalization's view that went over gossip, as far as is known here.
+    gossiped: View,
+    /// When to gossip a finalization that was formed here, should none come.
+    gossip_at: Option<Monotonic>,
+
+    /// In how many views of which a quorum was heard each authority has been silent since it was last heard.
+    silence: Vec<u32>,
+    evidence: BTreeMap<AuthorityIndex, Evidence>,
+}
+
+/// The things that one call of [`Consensus::handle`] gathers.
+pub(crate) struct Step<'a> {
+    now: Now,
+    effects: &'a mut Vec<Effect>,
+    /// Own votes, sent together at the end.
+    votes: Vec<Vote>,
+}
+
+impl Consensus {
+    /// Starts on the final tip that is stored, everything up to which has been executed, with the journal's records of
+    /// views above it (others are passed over). `standing` is [`Standing::JournalLost`] where the journal is not the one
+    /// that belongs to the key, and otherwise [`Standing::Voting`]; what the key is not good for is found out here.
+    ///
+    /// What follows from the journal is done at the first input; [`Consensus::next_wake`] is due at once.
+    #[must_use]
+    pub fn new(config: Config, tip: FinalTip, journal: Vec<Record>, standing: Standing) -> Self {
+        let rules = Rules::new(&config);
+        let public = config.key.as_ref().map(SecretKey::public);
+        let me = rules.indices().find(|index| public.is_some() && rules.key(*index) == public.as_ref());
+        let view = tip.view.next();
+        let silence = vec![0; rules.authorities()];
+        let mut consensus = Self {
+            me,
+            key: config.key,
+            standing: if me.is_some() { standing } else { Standing::Follower },
+            started: false,
+            last: Monotonic(0),
+            proposed: None,
+            again: false,
+            executed: tip.height,
+            unexecuted: BTreeMap::new(),
+            finalization: tip.finalization.clone(),
+            gossiped: tip.view,
+            covered: tip.result_height,
+            tip,
+            view,
+            pace: Pace::new(Monotonic(0), 0),
+            rounds: BTreeMap::new(),
+            index: BTreeMap::new(),
+            reason: false,
+            uncovered: BTreeMap::new(),
+            finalize_sent: BTreeMap::new(),
+            missing_since: MissingSince::default(),
+            asked: None,
+            ask_turn: usize::from(me.map_or(0, |AuthorityIndex(index)| index)),
+            answered: BTreeMap::new(),
+            gossip_at: None,
+            silence,
+            evidence: BTreeMap::new(),
+            rules,
+        };
+        consensus.restore(journal);
+        consensus
+    }
+
+    /// The view that this node is in.
+    #[must_use]
+    pub const fn view(&self) -> View {
+        self.view
+    }
+
+    /// Who leads that view.
+    #[must_use]
+    pub fn leader(&self) -> AuthorityIndex {
+        self.rules.leader(self.view)
+    }
+
+    /// Who leads a view.
+    #[must_use]
+    pub fn leader_of(&self, view: View) -> AuthorityIndex {
+        self.rules.leader(view)
+    }
+
+    /// Which authority this is, if it is one.
+    #[must_use]
+    pub const fn me(&self) -> Option<AuthorityIndex> {
+        self.me
+    }
+
+    /// The newest final block.
+    #[must_use]
+    pub const fn tip(&self) -> &FinalTip {
+        &self.tip
+    }
+
+    /// The newest finalization known: the tip's, or one above it whose blocks are missing. `None` before the first.
+    #[must_use]
+    pub const fn finalization(&self) -> Option<&Certificate> {
+        self.finalization.as_ref()
+    }
+
+    /// Whether this node votes, and if not, why.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// Proof against those who broke their promises, at most one each.
+    pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
+        self.evidence.values()
+    }
+
+    /// The authorities whose views are passed over at once, being silent.
+    pub fn silent(&self) -> impl Iterator<Item = AuthorityIndex> + '_ {
+        self.rules.indices().filter(|authority| self.is_silent(*authority))
+    }
+
+    fn votes(&self) -> bool {
+        self.standing == Standing::Voting
+    }
+
+    /// What this authority has said about a view.
+    fn own(&self, view: View, kind: Kind) -> Option<Statement> {
+        let (statement, _) = self.round(view)?.vote(kind, self.me?)?;
+        Some(*statement)
+    }
+}

@@ -1,0 +1,99 @@
+//! What the genesis says about the round, in the units that the round counts in, and the bounds that are constants.
+
+use std::sync::Arc;
+
+use super::Config;
+use crate::{
+    identity::{NetworkId, PublicKey},
+    types::{AuthorityIndex, Epoch, Genesis, View},
+};
+
+/// The only epoch so far. Messages of another are dropped.
+pub(super) const EPOCH: Epoch = Epoch(0);
+/// How many blocks of one leader are kept in one view, besides those that certificates name. An honest leader has one.
+pub(super) const PROPOSALS_PER_VIEW_MAX: usize = 2;
+/// Proposals for views further ahead than this are dropped: each may be as large as a block.
+pub(super) const PROPOSALS_AHEAD_MAX: u64 = 16;
+/// A block that stands further than this above its own F holds no transactions, so that blocks which pile up before any
+/// is final stay small.
+pub(super) const PILE_MAX: u64 = 64;
+/// The most missing blocks, and the most missing views, that one ask names.
+pub(super) const NAMED_MAX: usize = 32;
+/// The most votes in one tell.
+pub(super) const TELL_VOTES_MAX: usize = 192;
+/// The most certificates in one tell.
+pub(super) const TELL_CERTIFICATES_MAX: usize = 64;
+/// The most proposals in one tell.
+pub(super) const TELL_PROPOSALS_MAX: usize = 16;
+/// A tell takes no further proposal once its proposals' transactions exceed this many bytes.
+pub(super) const TELL_BYTES: usize = 4 << 20;
+
+/// The genesis' rules of the round.
+pub(super) struct Rules {
+    pub genesis: Arc<Genesis>,
+    pub network: NetworkId,
+    /// The authorities' keys in their order.
+    pub keys: Vec<PublicKey>,
+    /// q: how many votes make a certificate.
+    pub quorum: usize,
+    /// f: how many may lie.
+    pub faulty_max: usize,
+    /// Δ in microseconds.
+    pub delta_us: u64,
+    /// The heartbeat in microseconds.
+    pub heartbeat_us: u64,
+    /// How far ahead of the local clock a block's time may be, in microseconds.
+    pub clock_bound_us: u64,
+    /// The cap of view timers, in microseconds.
+    timer_us_max: u64,
+}
+
+impl Rules {
+    pub fn new(config: &Config) -> Self {
+        let genesis = Arc::clone(&config.genesis);
+        let round = &genesis.consensus;
+        Self {
+            network: config.network,
+            keys: genesis.authority_keys(),
+            quorum: genesis.quorum(),
+            faulty_max: genesis.faulty_max(),
+            delta_us: round.delta_ms.saturating_mul(1000),
+            heartbeat_us: round.heartbeat_ms.saturating_mul(1000),
+            clock_bound_us: round.clock_bound_ms.saturating_mul(1000),
+            timer_us_max: round.timer_ms_max.saturating_mul(1000),
+            genesis,
+        }
+    }
+
+    /// n.
+    pub fn authorities(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Every authority's index, in order.
+    pub fn indices(&self) -> impl Iterator<Item = AuthorityIndex> + use<> {
+        // A genesis names at most 256.
+        (0..self.keys.len() as u16).map(AuthorityIndex)
+    }
+
+    /// `authorities[v mod n]`.
+    pub fn leader(&self, view: View) -> AuthorityIndex {
+        AuthorityIndex((view.0 % self.keys.len() as u64) as u16)
+    }
+
+    pub fn key(&self, authority: AuthorityIndex) -> Option<&PublicKey> {
+        self.keys.get(usize::from(authority.0))
+    }
+
+    /// A view's timeout after so many failed views in a row: 3Δ, and half as much again for each, up to the cap.
+    pub fn timeout_us(&self, failed: usize) -> u64 {
+        let mut timeout_us = self.delta_us.saturating_mul(3).min(self.timer_us_max);
+        for _ in 0..failed {
+            if timeout_us >= self.timer_us_max {
+                break;
+            }
+            timeout_us = (timeout_us + timeout_us / 2).min(self.timer_us_max);
+        }
+        timeout_us
+    }
+}

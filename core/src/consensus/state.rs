@@ -1,0 +1,222 @@
+//! What is kept: of the final past its tip, of each view above it one round.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{Judgement, Monotonic, evidence::conflict, rules::PROPOSALS_PER_VIEW_MAX};
+use crate::{
+    digest::Digest,
+    identity::Signature,
+    types::{AuthorityIndex, Block, BlockTime, Certificate, Genesis, Header, Height, Proposal, Statement, View, Vote},
+};
+
+/// The newest final block, which everything to come stands on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinalTip {
+    /// Its height; 0 is the genesis.
+    pub height: Height,
+    /// Its digest; [`Digest::ZERO`] for the genesis.
+    pub digest: Digest,
+    /// Its view; 0 for the genesis.
+    pub view: View,
+    /// Its time; the genesis' own for that.
+    pub time: BlockTime,
+    /// Its F.
+    pub final_height: Height,
+    /// Its R.
+    pub result_height: Height,
+    /// Its finalization. `None` only for the genesis.
+    pub finalization: Option<Certificate>,
+}
+
+impl FinalTip {
+    /// The tip of a network that has no block yet.
+    #[must_use]
+    pub fn genesis(genesis: &Genesis) -> Self {
+        Self {
+            height: Height(0),
+            digest: Digest::ZERO,
+            view: View(0),
+            time: genesis.time,
+            final_height: Height(0),
+            result_height: Height(0),
+            finalization: None,
+        }
+    }
+
+    /// The tip that a final block is, with its own finalization.
+    #[must_use]
+    pub fn of(header: &Header, finalization: Certificate) -> Self {
+        Self {
+            height: header.height,
+            digest: header.digest(),
+            view: header.view,
+            time: header.time,
+            final_height: header.final_height,
+            result_height: header.result_height,
+            finalization: Some(finalization),
+        }
+    }
+}
+
+/// The three kinds of statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Notarize,
+    Nullify,
+    Finalize,
+}
+
+impl Kind {
+    pub const fn of(statement: &Statement) -> Self {
+        match statement {
+            Statement::Notarize(..) => Self::Notarize,
+            Statement::Nullify(_) => Self::Nullify,
+            Statement::Finalize(..) => Self::Finalize,
+        }
+    }
+}
+
+/// How far a proposal has been judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// Not, or not to the end: why.
+    Held(&'static str),
+    /// Good.
+    Valid,
+    /// No honest leader makes it: why.
+    Invalid(&'static str),
+}
+
+/// A block that its leader signed.
+pub(super) struct Candidate {
+    pub proposal: Arc<Proposal>,
+    pub digest: Digest,
+    pub judged: Judged,
+    /// How far was executed when the application last said "later".
+    pub later_at: Option<Height>,
+}
+
+impl Candidate {
+    pub const fn new(proposal: Arc<Proposal>, digest: Digest, judged: Judged) -> Self {
+        Self { proposal, digest, judged, later_at: None }
+    }
+
+    pub fn header(&self) -> &Header {
+        &self.proposal.block.header
+    }
+
+    pub fn block(&self) -> &Arc<Block> {
+        &self.proposal.block
+    }
+
+    /// A bad block is its leader's fault alone: whoever passed it on may have lacked what shows that it is bad.
+    pub const fn judgement(&self) -> Judgement {
+        match self.judged {
+            Judged::Held(why) => Judgement::Held(why),
+            Judged::Valid => Judgement::Accept,
+            Judged::Invalid(why) => Judgement::Ignore(why),
+        }
+    }
+}
+
+/// All that is known of one view.
+#[derive(Default)]
+pub(super) struct Round {
+    /// Checked votes, the own ones among them: one per kind and authority.
+    pub votes: BTreeMap<(Kind, AuthorityIndex), (Statement, Signature)>,
+    /// At most one per kind.
+    pub certificates: BTreeMap<Kind, Certificate>,
+    /// In the order of their coming.
+    pub candidates: Vec<Candidate>,
+    /// Who has signed anything about this view.
+    pub heard: BTreeSet<AuthorityIndex>,
+    /// Whether a quorum was heard, and those who were not have been counted as silent for it.
+    pub counted: bool,
+}
+
+impl Round {
+    /// The block that a quorum notarized; a finalization shows it as well.
+    pub fn notarized(&self) -> Option<Digest> {
+        let certificate = self.certificates.get(&Kind::Notarize).or_else(|| self.certificates.get(&Kind::Finalize))?;
+        certificate.statement.block()
+    }
+
+    pub fn nullified(&self) -> bool {
+        self.certificates.contains_key(&Kind::Nullify)
+    }
+
+    /// Whether a vote of this kind can change nothing any more.
+    pub fn settled(&self, kind: Kind) -> bool {
+        self.certificates.contains_key(&kind) || self.certificates.contains_key(&Kind::Finalize)
+    }
+
+    pub fn vote(&self, kind: Kind, voter: AuthorityIndex) -> Option<&(Statement, Signature)> {
+        self.votes.get(&(kind, voter))
+    }
+
+    /// Whether this very vote was checked before.
+    pub fn knows(&self, vote: &Vote) -> bool {
+        let known = self.vote(Kind::of(&vote.statement), vote.voter);
+        known.is_some_and(|(statement, signature)| *statement == vote.statement && *signature == vote.signature)
+    }
+
+    /// A vote of the same authority that an honest one would not have signed besides this.
+    pub fn conflicting(&self, vote: &Vote) -> Option<(Statement, Signature)> {
+        [Kind::Notarize, Kind::Nullify, Kind::Finalize]
+            .into_iter()
+            .filter_map(|kind| self.vote(kind, vote.voter))
+            .find(|(statement, _)| conflict(statement, &vote.statement))
+            .copied()
+    }
+
+    /// Puts a leader's block with the others, if there is room. One that is `wanted` takes the place of one that is
+    /// neither notarized nor voted for by `me`, whose digest comes back.
+    pub fn insert(
+        &mut self,
+        candidate: Candidate,
+        me: Option<AuthorityIndex>,
+        wanted: bool,
+    ) -> Result<Option<Digest>, &'static str> {
+        let full = self.candidates.len();
+        let mut removed = None;
+        if full >= PROPOSALS_PER_VIEW_MAX {
+            let own = me.and_then(|me| self.vote(Kind::Notarize, me)).and_then(|(statement, _)| statement.block());
+            let kept = [self.notarized(), own];
+            let place = self.candidates.iter().position(|other| !kept.contains(&Some(other.digest)));
+            match place {
+                Some(place) if wanted => removed = Some(self.candidates.remove(place).digest),
+                _ if wanted && full <= PROPOSALS_PER_VIEW_MAX => {}
+                _ => return Err("the leader has proposed too much in this view"),
+            }
+        }
+        self.candidates.push(candidate);
+        Ok(removed)
+    }
+}
+
+/// How the view that this node is in goes by.
+pub(super) struct Pace {
+    pub entered: Monotonic,
+    /// The view's own timeout, grown by what failed before.
+    pub timeout_us: u64,
+    /// When the view is given up.
+    pub deadline: Monotonic,
+    /// No reason for a block has come up in this view.
+    pub quiet: bool,
+    /// The application has not been asked for reasons in this view.
+    pub fresh: bool,
+    /// When the clock will have reached the time of a proposal that is held for it.
+    pub judge_at: Option<Monotonic>,
+    /// How far was executed, and on which parent, when the application last had nothing to build with.
+    pub build_later: Option<(Digest, Height)>,
+}
+
+impl Pace {
+    /// A view that begins, quiet until somebody looks for a reason.
+    pub const fn new(now: Monotonic, timeout_us: u64) -> Self {
+        Self { entered: now, timeout_us, deadline: now, quiet: true, fresh: true, judge_at: None, build_later: None }
+    }
+}

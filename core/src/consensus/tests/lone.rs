@@ -1,0 +1,132 @@
+//! One authority of four, alone with a test that plays all others by hand.
+
+use std::sync::Arc;
+
+use super::{super::*, config, genesis, key, node::App, transaction};
+use crate::types::{
+    AuthorityIndex, Block, BlockTime, Certificate, Epoch, Genesis, Header, Height, Proposal, Signers, Statement, View,
+    Vote,
+};
+
+pub const CLOCK: u64 = 100_000_000;
+
+pub struct Lone {
+    pub genesis: Arc<Genesis>,
+    pub round: Consensus,
+    pub app: App,
+    pub now_us: u64,
+    /// What the last input brought about.
+    pub effects: Vec<Effect>,
+    pub journal: Vec<Record>,
+}
+
+impl Lone {
+    /// Authority 0, which leads views 4, 8, …
+    pub fn new() -> Self {
+        Self::restored(Vec::new(), Standing::Voting)
+    }
+
+    pub fn restored(journal: Vec<Record>, standing: Standing) -> Self {
+        let genesis = genesis(4);
+        let tip = FinalTip::genesis(&genesis);
+        let round = Consensus::new(config(&genesis, Some(key(0))), tip, journal.clone(), standing);
+        let mut lone = Self { genesis, round, app: App::default(), now_us: 1000, effects: Vec::new(), journal };
+        lone.tell(Input::Tick);
+        lone
+    }
+
+    pub fn tell(&mut self, input: Input) -> Judgement {
+        self.effects.clear();
+        let now = Now { monotonic: Monotonic(self.now_us), clock: BlockTime(CLOCK + self.now_us) };
+        let judgement = self.round.handle(now, input, &mut self.app, &mut self.effects);
+        self.journal.extend(self.effects.iter().filter_map(|effect| match effect {
+            Effect::Persist(record) => Some(record.clone()),
+            _ => None,
+        }));
+        judgement
+    }
+
+    /// Pools a transaction.
+    pub fn hurry(&mut self) {
+        let waiting = transaction(&self.genesis, 1);
+        self.app.pool.insert(waiting.id(), waiting);
+        self.tell(Input::Reason(true));
+    }
+
+    pub fn tick_after_ms(&mut self, ms: u64) {
+        self.now_us += ms * 1000;
+        self.tell(Input::Tick);
+    }
+
+    /// What this authority said on the last input.
+    pub fn said(&self) -> Vec<Statement> {
+        let sent = self.effects.iter().filter_map(|effect| match effect {
+            Effect::SendVotes(votes) => Some(votes.iter().map(|vote| vote.statement)),
+            _ => None,
+        });
+        sent.flatten().collect()
+    }
+
+    pub fn vote(&self, voter: u16, statement: Statement) -> Vote {
+        let network = self.genesis.network_id();
+        Vote::sign(Epoch(0), statement, AuthorityIndex(voter), &key(usize::from(voter)), &network)
+    }
+
+    pub fn votes(&mut self, voters: &[u16], statement: Statement) -> Judgement {
+        let votes = voters.iter().map(|voter| self.vote(*voter, statement)).collect();
+        self.tell(Input::Votes(votes))
+    }
+
+    pub fn certificate(&self, signers: &[u16], statement: Statement) -> Certificate {
+        Certificate {
+            epoch: Epoch(0),
+            statement,
+            signers: Signers::of(signers.iter().map(|signer| AuthorityIndex(*signer))),
+            signatures: signers.iter().map(|signer| self.vote(*signer, statement).signature).collect(),
+        }
+    }
+
+    /// A certificate, told by another.
+    pub fn told(&mut self, certificate: Certificate) -> Judgement {
+        self.tell(Input::Tell(Tell { certificates: vec![certificate], ..Tell::default() }))
+    }
+
+    /// A good empty block on a parent, as its leader would make it in a view, but for what `edit` does.
+    pub fn proposal(&self, view: u64, parent: Option<&Proposal>, edit: impl FnOnce(&mut Block)) -> Proposal {
+        let parent = parent.map(|parent| parent.block.header.clone());
+        let result_height = parent.as_ref().map_or(Height(0), |parent| parent.final_height);
+        let header = Header {
+            epoch: Epoch(0),
+            view: View(view),
+            height: parent.as_ref().map_or(Height(1), |parent| parent.height.next()),
+            parent: parent.as_ref().map_or(Digest::ZERO, Header::digest),
+            time: BlockTime(CLOCK + view * 10),
+            transactions: Block::transactions_digest(&[]),
+            final_height: result_height,
+            result_height,
+            result: self.app.result(result_height).unwrap_or(Digest::ZERO),
+            snapshots: Vec::new(),
+        };
+        let mut block = Block { header, transactions: Vec::new() };
+        edit(&mut block);
+        let leader = (block.header.view.0 % 4) as u16;
+        let signature = self.vote(leader, Statement::Notarize(block.header.view, block.header.digest())).signature;
+        Proposal { block: Arc::new(block), signature, finalization: None }
+    }
+
+    /// Proposes and notarizes a block, by the votes of 1, 2 and 3.
+    pub fn notarized(&mut self, view: u64, parent: Option<&Proposal>) -> Proposal {
+        let proposal = self.proposal(view, parent, |_| {});
+        self.tell(Input::Proposal(proposal.clone()));
+        self.votes(&[1, 2, 3], notarize(&proposal));
+        proposal
+    }
+}
+
+pub fn notarize(proposal: &Proposal) -> Statement {
+    Statement::Notarize(proposal.block.header.view, proposal.block.header.digest())
+}
+
+pub fn finalize(proposal: &Proposal) -> Statement {
+    Statement::Finalize(proposal.block.header.view, proposal.block.header.digest())
+}

@@ -1,0 +1,89 @@
+//! Claim: a worker's standing offer, and the heartbeat of what it holds.
+
+use crate::{
+    identity::PublicKey,
+    ledger::{
+        Applied, EndReason, Ledger, LedgerEvent, bounds,
+        workers::{Standing, Worker, WorkerRecord},
+    },
+    types::{Claim, Incarnation, VoidReason},
+};
+
+impl Ledger {
+    pub(in crate::ledger) fn check_claim(&self, signer: &PublicKey, claim: &Claim) -> Result<(), VoidReason> {
+        bounds::check_claim(&self.genesis.ledger, claim)?;
+        let worker = self.workers.get(signer);
+        if let Some(Worker { record, .. }) = worker {
+            if claim.sequence <= record.sequence {
+                return Err(VoidReason::OldSequence);
+            }
+            if claim.incarnation < record.incarnation {
+                return Err(VoidReason::OldIncarnation);
+            }
+        }
+        let stands = worker.is_some_and(|worker| worker.record.standing.is_some());
+        if !stands && self.standing >= self.genesis.ledger.workers_max {
+            return Err(VoidReason::WorkersFull);
+        }
+        Ok(())
+    }
+
+    pub(in crate::ledger) fn claim(&mut self, signer: PublicKey, claim: &Claim, applied: &mut Applied) {
+        let worker = self.known_worker(signer);
+        let older = worker.record.standing.is_some() && worker.record.incarnation != claim.incarnation;
+        if older {
+            // The process that held these has forgotten them.
+            self.give_back_all(signer, EndReason::NewIncarnation, applied);
+        }
+        let limits = &self.genesis.ledger;
+        let stands_ms = claim.stands_ms.min(limits.claim_stands_ms_max).max(self.stall_threshold_ms.saturating_mul(3));
+        let until = self.lease_time.plus_ms(stands_ms);
+        let (height, time) = (self.height, self.time);
+        let Some(worker) = self.workers.get_mut(&signer) else { return };
+        let before = worker.record.standing.take();
+        let (from, since) = before.as_ref().map_or((height, time), |standing| (standing.from, standing.since));
+        let running_at_claim = worker.held.running.len() as u32;
+        worker.record.sequence = claim.sequence;
+        worker.record.incarnation = claim.incarnation;
+        worker.record.last = time;
+        worker.record.standing = Some(Standing { claim: claim.clone(), from, since, until, running_at_claim });
+        let before = before.map(|standing| (standing.until, standing.claim));
+        let offers_the_same = before.as_ref().is_some_and(|(_, before)| {
+            before.slots == claim.slots && before.resources == claim.resources && before.labels == claim.labels
+        });
+        if !offers_the_same {
+            self.offers.0 += 1;
+        }
+        match &before {
+            Some((until, _)) => {
+                self.due.claims.remove(&(*until, signer));
+            }
+            None => self.standing += 1,
+        }
+        self.due.claims.insert((until, signer));
+        *self.unsettled.entry(signer).or_default() |= !offers_the_same;
+        // A mere heartbeat gives no room that was not there.
+        if !offers_the_same || before.as_ref().is_some_and(|(_, before)| claim.waiting > before.waiting) {
+            self.changed.insert(signer);
+        }
+        self.reindex(signer);
+        if before.is_none() || older {
+            applied.events.push(LedgerEvent::ClaimBegan { worker: signer, incarnation: claim.incarnation });
+        }
+    }
+
+    /// The worker of this key, made known if it is not.
+    pub(in crate::ledger) fn known_worker(&mut self, key: PublicKey) -> &mut Worker {
+        let time = self.time;
+        self.workers.entry(key).or_insert_with(|| {
+            Worker::new(WorkerRecord {
+                sequence: 0,
+                incarnation: Incarnation(0),
+                last: time,
+                turn: 0,
+                standing: None,
+                stood: Vec::new(),
+            })
+        })
+    }
+}

@@ -1,0 +1,30 @@
+//! Drain: a worker leaves. Its claim ends, and what it holds goes back at once.
+
+use crate::{
+    identity::PublicKey,
+    ledger::{Applied, EndReason, Ledger},
+    types::{Drain, VoidReason},
+};
+
+impl Ledger {
+    pub(in crate::ledger) fn check_drain(&self, signer: &PublicKey, drain: &Drain) -> Result<(), VoidReason> {
+        match self.workers.get(signer) {
+            Some(worker) if drain.sequence <= worker.record.sequence => Err(VoidReason::OldSequence),
+            _ => Ok(()),
+        }
+    }
+
+    /// Also without a claim that stands: then it is the word that no earlier claim is to be executed.
+    pub(in crate::ledger) fn drain(&mut self, signer: PublicKey, drain: &Drain, applied: &mut Applied) {
+        let time = self.time;
+        let worker = self.known_worker(signer);
+        worker.record.sequence = drain.sequence;
+        worker.record.last = time;
+        let stands = worker.record.standing.is_some();
+        if stands {
+            self.end_claim(signer, EndReason::Drained, applied);
+        } else {
+            self.forget_worker_later(signer);
+        }
+    }
+}

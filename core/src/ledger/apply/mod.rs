@@ -1,0 +1,8 @@
+//! What each transaction does, one file for each. `check_…` says why it would be void and changes nothing; the function of
+//! the transaction's name executes one that passed.
+
+mod cancel;
+mod claim;
+mod drain;
+mod report;
+mod submit;

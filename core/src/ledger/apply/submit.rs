@@ -1,0 +1,143 @@
+//! Submit: admits a job. It costs one record, however many tasks there are.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    identity::PublicKey,
+    ledger::{
+        Applied, Ledger, LedgerEvent, Owed, bounds,
+        jobs::{Job, JobRecord, TaskCounts, TaskState},
+    },
+    schedule::{order, ready::Needs, recovery::Avoidance},
+    types::{JobId, Submit, VoidReason},
+};
+
+impl Ledger {
+    pub(in crate::ledger) fn check_submit(&self, signer: &PublicKey, submit: &Submit) -> Result<(), VoidReason> {
+        let limits = &self.genesis.ledger;
+        bounds::check_submit(limits, submit)?;
+        let of_key = self.owed_by_key.get(signer).copied().unwrap_or_default();
+        let tasks = submit.tasks.count() as u64;
+        // A promise that cannot be counted is larger than any bound.
+        let output_bytes = submit.spec.limits.output_bytes.saturating_mul(tasks);
+        let fits = |owed: u64, more: u64, most: u64| owed.checked_add(more).is_some_and(|sum| sum <= most);
+        if !fits(of_key.tasks, tasks, limits.key_tasks_max) {
+            return Err(VoidReason::KeyTasksFull);
+        }
+        if !fits(self.owed.tasks, tasks, limits.tasks_max) {
+            return Err(VoidReason::TasksFull);
+        }
+        if !fits(of_key.output_bytes, output_bytes, limits.key_output_bytes_max) {
+            return Err(VoidReason::KeyOutputFull);
+        }
+        if !fits(self.owed.output_bytes, output_bytes, limits.output_bytes_max) {
+            return Err(VoidReason::OutputFull);
+        }
+        let needs = Needs::of(&submit.spec);
+        let is_full = |known: &BTreeMap<Arc<Needs>, u64>, most| known.len() >= most && !known.contains_key(&needs);
+        let of_key_full = self.needs_by_key.get(signer).is_some_and(|known| is_full(known, bounds::KEY_NEEDS_MAX));
+        if of_key_full || is_full(&self.needs, bounds::NEEDS_MAX) {
+            return Err(VoidReason::NeedsFull);
+        }
+        Ok(())
+    }
+
+    pub(in crate::ledger) fn submit(&mut self, id: JobId, signer: PublicKey, submit: &Submit, applied: &mut Applied) {
+        let record = JobRecord {
+            number: self.next_job,
+            submitter: signer,
+            name: submit.name.clone(),
+            spec: Arc::clone(&submit.spec),
+            tasks: Arc::clone(&submit.tasks),
+            height: self.height,
+            time: self.time,
+            fresh: 0,
+            states: BTreeMap::new(),
+            cancelled: false,
+            ended: None,
+        };
+        self.next_job += 1;
+        let tasks = self.admit(id, record);
+        self.counters.jobs += 1;
+        self.counters.tasks += u64::from(tasks);
+        applied.events.push(LedgerEvent::JobAdmitted { job: id, tasks });
+    }
+
+    /// Takes up a job from its record, whose tasks with states of their own are yet to be attached. How many tasks it has.
+    pub(in crate::ledger) fn admit(&mut self, id: JobId, record: JobRecord) -> u32 {
+        let count = u32::try_from(record.tasks.count()).unwrap_or(u32::MAX);
+        let rank = order::policy(self.genesis.schedule.order).rank(record.time, record.spec.priority);
+        let mut needs = Arc::new(Needs::of(&record.spec));
+        if let Some((known, _)) = self.needs.get_key_value(&needs) {
+            needs = Arc::clone(known);
+        }
+        if record.ended.is_none() {
+            *self.needs.entry(Arc::clone(&needs)).or_default() += 1;
+            let of_key = self.needs_by_key.entry(record.submitter).or_default();
+            *of_key.entry(Arc::clone(&needs)).or_default() += 1;
+        }
+        let number = record.number;
+        let mut job = Job { id, count, needs, rank, counts: TaskCounts::default(), record };
+        let live = job.record.states.values().filter(|state| matches!(state, TaskState::Live(_)));
+        let mut unfinished = live.count() as u64;
+        if !job.record.cancelled && job.record.fresh < count {
+            let fresh = u64::from(count - job.record.fresh);
+            job.counts.ready = fresh;
+            self.counts.ready += fresh;
+            unfinished += fresh;
+            self.ready.push(job.ready_key(job.record.fresh), job.kind(Avoidance::default()));
+        }
+        self.owe(&job, unfinished);
+        self.job_numbers.insert(id, number);
+        self.jobs.insert(number, job);
+        count
+    }
+
+    /// Counts one unfinished job less of a submitter and of these needs.
+    pub(in crate::ledger) fn need_no_more(&mut self, submitter: PublicKey, needs: &Arc<Needs>) {
+        let less = |known: &mut BTreeMap<Arc<Needs>, u64>| {
+            if let Some(jobs) = known.get_mut(needs) {
+                *jobs -= 1;
+                if *jobs == 0 {
+                    known.remove(needs);
+                }
+            }
+        };
+        less(&mut self.needs);
+        if let Some(of_key) = self.needs_by_key.get_mut(&submitter) {
+            less(of_key);
+            if of_key.is_empty() {
+                self.needs_by_key.remove(&submitter);
+            }
+        }
+    }
+
+    /// Counts so many more unfinished tasks of a job.
+    pub(in crate::ledger) fn owe(&mut self, job: &Job, tasks: u64) {
+        let output_bytes = job.record.spec.limits.output_bytes.saturating_mul(tasks);
+        if tasks == 0 {
+            return;
+        }
+        let of_key = self.owed_by_key.entry(job.record.submitter).or_default();
+        for owed in [of_key, &mut self.owed] {
+            owed.tasks = owed.tasks.saturating_add(tasks);
+            owed.output_bytes = owed.output_bytes.saturating_add(output_bytes);
+        }
+    }
+
+    /// Counts so many fewer unfinished tasks of a submitter, each of which promised so many bytes.
+    pub(in crate::ledger) fn settle_debt(&mut self, submitter: PublicKey, output_bytes: u64, tasks: u64) {
+        let output_bytes = output_bytes.saturating_mul(tasks);
+        let less = |owed: &mut Owed| {
+            owed.tasks = owed.tasks.saturating_sub(tasks);
+            owed.output_bytes = owed.output_bytes.saturating_sub(output_bytes);
+        };
+        less(&mut self.owed);
+        if let Some(of_key) = self.owed_by_key.get_mut(&submitter) {
+            less(of_key);
+            if of_key.tasks == 0 {
+                self.owed_by_key.remove(&submitter);
+            }
+        }
+    }
+}

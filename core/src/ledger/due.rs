@@ -1,0 +1,114 @@
+//! What time alone changes: claims and attempts run out by lease time, back-offs and memories end by block time.
+
+use std::collections::BTreeSet;
+
+use super::{Applied, EndReason, Ledger, LedgerEvent, jobs::TaskRef, lease_time::LeaseTime};
+use crate::{
+    identity::PublicKey,
+    schedule::{ready::JobNumber, recovery::Next},
+    types::{AttemptId, AttemptNumber, BlockTime, Height},
+};
+
+/// Deadlines, each with what it is for. Computed from the ledger's records.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Due {
+    pub(super) claims: BTreeSet<(LeaseTime, PublicKey)>,
+    pub(super) attempts: BTreeSet<(LeaseTime, TaskRef)>,
+    pub(super) back_offs: BTreeSet<(BlockTime, TaskRef)>,
+    /// When ended jobs are dropped.
+    pub(super) retention: BTreeSet<(BlockTime, JobNumber)>,
+    /// When workers without a claim may be forgotten.
+    pub(super) workers: BTreeSet<(BlockTime, PublicKey)>,
+}
+
+/// Takes what is due at `now` out of a set.
+fn take_due<T: Copy + Ord, D: Copy + Ord>(set: &mut BTreeSet<(T, D)>, now: T) -> Vec<D> {
+    let mut due = Vec::new();
+    while let Some((at, what)) = set.first().copied()
+        && at <= now
+    {
+        set.pop_first();
+        due.push(what);
+    }
+    due
+}
+
+impl Ledger {
+    /// The earliest block time at which time alone would change who holds what: a claim or an attempt runs out (if nothing
+    /// stalls until then), or a back-off is over. Always later than the last block.
+    #[must_use]
+    pub fn next_due(&self) -> Option<BlockTime> {
+        let claim = self.due.claims.first().map(|(at, _)| *at);
+        let attempt = self.due.attempts.first().map(|(at, _)| *at);
+        let lease = claim.into_iter().chain(attempt).min();
+        let lease = lease.map(|at| at.as_block_time(self.lease_time, self.time));
+        let back_off = self.due.back_offs.first().map(|(at, _)| *at);
+        lease.into_iter().chain(back_off).min()
+    }
+
+    /// The first step of a block.
+    pub(super) fn pass_time(&mut self, height: Height, time: BlockTime, applied: &mut Applied) {
+        self.lease_time = self.lease_time.after(self.time, time, self.stall_threshold_ms);
+        self.height = height;
+        self.time = self.time.max(time);
+        self.replay.forget_before(self.time);
+        for number in take_due(&mut self.due.retention, self.time) {
+            let Some(job) = self.jobs.remove(&number) else { continue };
+            self.job_numbers.remove(&job.id);
+            self.counts.succeeded -= job.counts.succeeded;
+            self.counts.failed -= job.counts.failed;
+            self.counts.cancelled -= job.counts.cancelled;
+            applied.events.push(LedgerEvent::JobForgotten { job: job.id });
+        }
+        for key in take_due(&mut self.due.workers, self.time) {
+            let forgotten = |worker: &super::Worker| {
+                worker.record.standing.is_none() && self.forgets_worker_at(worker.record.last) <= self.time
+            };
+            if self.workers.get(&key).is_some_and(forgotten) {
+                self.workers.remove(&key);
+            }
+        }
+    }
+
+    /// When a worker whose claim ended, or whose last claim or drain was executed, at this time may be forgotten. A claim
+    /// that was signed with an honest expiry before then has expired by then, so its sequence number needs no memory.
+    pub(super) fn forgets_worker_at(&self, last: BlockTime) -> BlockTime {
+        last.plus_ms(self.genesis.ledger.transaction_life_ms_max).plus_ms(1)
+    }
+
+    pub(super) fn forget_worker_later(&mut self, key: PublicKey) {
+        if let Some(worker) = self.workers.get(&key) {
+            self.due.workers.insert((self.forgets_worker_at(worker.record.last), key));
+        }
+    }
+
+    /// The third step of a block. Claims end before attempts, so an attempt that ran out with its claim is lost once.
+    pub(super) fn end_what_has_run_out(&mut self, applied: &mut Applied) {
+        let mut claims = take_due(&mut self.due.claims, self.lease_time);
+        claims.sort_unstable();
+        for key in claims {
+            self.end_claim(key, EndReason::ClaimEnded, applied);
+        }
+        let attempts = take_due(&mut self.due.attempts, self.lease_time);
+        let mut attempts: Vec<(AttemptId, TaskRef)> =
+            attempts.into_iter().filter_map(|task| Some((self.present_attempt(task)?, task))).collect();
+        attempts.sort_unstable();
+        for (_, task) in attempts {
+            self.give_back(task, EndReason::TimedOut, applied);
+        }
+        let now = self.time;
+        while let Some((until, task)) = self.due.back_offs.first().copied()
+            && until <= now
+        {
+            // Its lease ended when it began to wait; only the waiting ends here.
+            self.release(task, EndReason::Failed, applied);
+            self.wait(task, Next::Ready);
+        }
+    }
+
+    fn present_attempt(&self, task: TaskRef) -> Option<AttemptId> {
+        let job = self.jobs.get(&task.job)?;
+        let number: AttemptNumber = job.live(task.index)?.lease()?.0;
+        Some(job.attempt_id(task.index, number))
+    }
+}

@@ -1,0 +1,147 @@
+//! What a block changed, for those who follow the ledger: workers, event streams, tests. Events are no part of the state,
+//! and nothing is proven by them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    identity::PublicKey,
+    types::{AttemptId, Incarnation, JobId, TaskId},
+};
+
+/// One thing that happened, in the order in which it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerEvent {
+    /// A job was admitted.
+    JobAdmitted {
+        /// Which.
+        job: JobId,
+        /// How many tasks it has.
+        tasks: u32,
+    },
+    /// Every task of a job has an outcome, or it was cancelled.
+    JobEnded {
+        /// Which.
+        job: JobId,
+        /// How many of its tasks were cancelled; there is no [`LedgerEvent::TaskDone`] for each of them.
+        cancelled: u64,
+    },
+    /// An ended job was dropped from the state.
+    JobForgotten {
+        /// Which.
+        job: JobId,
+    },
+    /// A worker began to stand, or came back as a new incarnation.
+    ClaimBegan {
+        /// Who.
+        worker: PublicKey,
+        /// The life of its process.
+        incarnation: Incarnation,
+    },
+    /// A worker stands no more.
+    ClaimEnded {
+        /// Who.
+        worker: PublicKey,
+        /// Because it drained; else its claim ran out.
+        drained: bool,
+    },
+    /// A worker was given an attempt.
+    Leased {
+        /// Which.
+        attempt: AttemptId,
+        /// Who.
+        worker: PublicKey,
+        /// The life of its process that may run it.
+        incarnation: Incarnation,
+        /// Whether it took resources at once; else it took a waiting place.
+        running: bool,
+    },
+    /// A waiting attempt took resources.
+    Started {
+        /// Which.
+        attempt: AttemptId,
+        /// Who holds it.
+        worker: PublicKey,
+    },
+    /// An attempt ended.
+    Ended {
+        /// Which.
+        attempt: AttemptId,
+        /// Who held it.
+        worker: PublicKey,
+        /// Why.
+        why: EndReason,
+    },
+    /// A task has its outcome.
+    TaskDone {
+        /// Which.
+        task: TaskId,
+        /// Whether that is a success.
+        succeeded: bool,
+    },
+    /// A worker's word on an attempt changed nothing.
+    ReportIgnored {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Who said it.
+        worker: PublicKey,
+        /// Why.
+        why: IgnoredReason,
+    },
+}
+
+/// Why an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndReason {
+    /// Its success was accepted.
+    Succeeded,
+    /// Its program failed.
+    Failed,
+    /// Its worker gave it back.
+    Returned,
+    /// Its worker's claim ran out.
+    ClaimEnded,
+    /// Its worker's process was started anew.
+    NewIncarnation,
+    /// It ran longer than its wall time and the allowance.
+    TimedOut,
+    /// Its worker left.
+    Drained,
+    /// The claim was changed so that there is no place for it.
+    TakenBack,
+    /// A late success of an earlier attempt was accepted.
+    Superseded,
+    /// Its job was cancelled.
+    Cancelled,
+}
+
+impl EndReason {
+    /// Whether the attempt was lost by its worker, or drained.
+    pub(super) const fn is_loss(self) -> bool {
+        matches!(self, Self::ClaimEnded | Self::NewIncarnation | Self::TimedOut | Self::Drained)
+    }
+
+    /// Whether the task would rather not go there again.
+    pub(super) const fn is_avoided(self) -> bool {
+        self.is_loss() || matches!(self, Self::Returned)
+    }
+}
+
+/// Why a report's item changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IgnoredReason {
+    /// There is no such task here, or it is forgotten.
+    UnknownTask,
+    /// This worker was not given that attempt, or that is forgotten.
+    NotGiven,
+    /// The task has its outcome, or was cancelled.
+    TaskEnded,
+    /// This was said before: in this report, or when the attempt ended.
+    Repeated,
+    /// The attempt was lost before, and this is not a success.
+    Late,
+    /// The word exceeds a bound or makes no sense.
+    Malformed,
+    /// The output is large and no second holder vouches for it.
+    NotDelivered,
+}

@@ -1,0 +1,234 @@
+//! Jobs and their tasks. An array is one record: a task has a state of its own only once it came to differ from the rest.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use super::{event::EndReason, lease_time::LeaseTime};
+use crate::{
+    identity::PublicKey,
+    schedule::{
+        order::Rank,
+        ready::{JobNumber, Kind, Needs, ReadyKey},
+        recovery::Avoidance,
+    },
+    types::{AttemptId, AttemptNumber, BlockTime, Height, Incarnation, JobId, TaskId, TaskSpec, Tasks},
+};
+
+/// How many ended attempts of one unfinished task are remembered. A success of an attempt that was forgotten is too late.
+pub const ATTEMPTS_KEPT: usize = 32;
+
+/// A task, by its job's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TaskRef {
+    pub(super) job: JobNumber,
+    pub(super) index: u32,
+}
+
+/// What is known of a job and cannot be computed from anything else.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(super) struct JobRecord {
+    pub(super) number: JobNumber,
+    pub(super) submitter: PublicKey,
+    pub(super) name: String,
+    pub(super) spec: Arc<TaskSpec>,
+    pub(super) tasks: Arc<Tasks>,
+    /// The block that admitted it.
+    pub(super) height: Height,
+    pub(super) time: BlockTime,
+    /// The tasks from this index on have never been leased and have no state of their own.
+    pub(super) fresh: u32,
+    /// The states of the tasks below `fresh`; of a cancelled job, only of those that were done.
+    pub(super) states: BTreeMap<u32, TaskState>,
+    pub(super) cancelled: bool,
+    pub(super) ended: Option<BlockTime>,
+}
+
+/// A job with what is computed from its record.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) id: JobId,
+    pub(super) record: JobRecord,
+    pub(super) count: u32,
+    pub(super) needs: Arc<Needs>,
+    pub(super) rank: Rank,
+    pub(super) counts: TaskCounts,
+}
+
+/// A task that came to differ from the rest of its job.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum TaskState {
+    Live(Box<Live>),
+    Done(Done),
+}
+
+/// A task that was leased at least once and has no outcome.
+#[derive(Clone, Debug, Default, Serialize_tuple, Deserialize_tuple)]
+pub(super) struct Live {
+    /// How many attempts there were, the present one included.
+    pub(super) attempts: u32,
+    /// How many of them ended by the program's failure.
+    pub(super) failures: u32,
+    /// How many were lost or drained after they had taken resources.
+    pub(super) losses: u32,
+    /// The attempts that ended, oldest first, at most [`ATTEMPTS_KEPT`].
+    pub(super) past: Vec<PastAttempt>,
+    pub(super) phase: Phase,
+}
+
+/// Where a live task is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Phase {
+    #[default]
+    Ready,
+    BackingOff(BlockTime),
+    Leased(Lease),
+}
+
+/// A lease: the present attempt of a task.
+#[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(super) struct Lease {
+    /// Its place in the order of leases.
+    pub(super) number: u64,
+    pub(super) worker: PublicKey,
+    pub(super) incarnation: Incarnation,
+    /// When it times out, if it has taken resources.
+    pub(super) ends: Option<LeaseTime>,
+}
+
+/// An attempt that ended without an outcome of its task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct PastAttempt {
+    /// Which attempt.
+    pub number: AttemptNumber,
+    /// Who held it.
+    pub worker: PublicKey,
+    /// Whether it had taken resources.
+    pub began: bool,
+    /// How it ended.
+    pub why: EndReason,
+}
+
+impl PastAttempt {
+    /// Whether it counts towards the bound on losses.
+    pub(super) const fn is_counted_loss(&self) -> bool {
+        self.began && self.why.is_loss()
+    }
+}
+
+/// A task's outcome: where it stands, not what it is.
+#[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(super) struct Done {
+    pub(super) attempt: AttemptNumber,
+    pub(super) succeeded: bool,
+    pub(super) height: Height,
+    pub(super) receipt: u32,
+}
+
+/// How many tasks are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskCounts {
+    /// Ready to be placed.
+    pub ready: u64,
+    /// Waiting out the time after a failure.
+    pub backing_off: u64,
+    /// Leased, with resources.
+    pub running: u64,
+    /// Leased, in a waiting place.
+    pub waiting: u64,
+    /// Ended with a success.
+    pub succeeded: u64,
+    /// Ended with a failure.
+    pub failed: u64,
+    /// Cancelled before they had an outcome.
+    pub cancelled: u64,
+}
+
+impl TaskCounts {
+    /// Those without an outcome.
+    #[must_use]
+    pub const fn unfinished(&self) -> u64 {
+        self.ready + self.backing_off + self.running + self.waiting
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn all(&self) -> u64 {
+        self.unfinished() + self.succeeded + self.failed + self.cancelled
+    }
+
+    pub(super) fn of_state(&mut self, state: &TaskState) -> &mut u64 {
+        match state {
+            TaskState::Done(Done { succeeded: true, .. }) => &mut self.succeeded,
+            TaskState::Done(_) => &mut self.failed,
+            TaskState::Live(live) => match &live.phase {
+                Phase::Ready => &mut self.ready,
+                Phase::BackingOff(_) => &mut self.backing_off,
+                Phase::Leased(Lease { ends: Some(_), .. }) => &mut self.running,
+                Phase::Leased(_) => &mut self.waiting,
+            },
+        }
+    }
+}
+
+impl Live {
+    /// Remembers an ended attempt; past the bound, what matters least is forgotten first: what says nothing about a worker,
+    /// then returns, then losses.
+    pub(super) fn remember(&mut self, attempt: PastAttempt) {
+        if self.past.len() >= ATTEMPTS_KEPT {
+            let position = |matters: fn(&PastAttempt) -> bool| self.past.iter().position(|past| !matters(past));
+            let least = position(|past| past.why.is_avoided()).or_else(|| position(PastAttempt::is_counted_loss));
+            self.past.remove(least.unwrap_or(0));
+        }
+        self.past.push(attempt);
+    }
+
+    /// Where the task would rather not go again.
+    pub(super) fn avoidance(&self) -> Avoidance {
+        let avoided = self.past.iter().filter(|past| past.why.is_avoided());
+        Avoidance::of(avoided.map(|past| (past.worker, past.is_counted_loss())))
+    }
+
+    /// The present lease, if any, and the number of its attempt.
+    pub(super) const fn lease(&self) -> Option<(AttemptNumber, &Lease)> {
+        match &self.phase {
+            Phase::Leased(lease) => Some((AttemptNumber(self.attempts.saturating_sub(1)), lease)),
+            _ => None,
+        }
+    }
+}
+
+impl Job {
+    pub(super) fn task_id(&self, index: u32) -> TaskId {
+        TaskId { job: self.id, index }
+    }
+
+    pub(super) fn attempt_id(&self, index: u32, number: AttemptNumber) -> AttemptId {
+        AttemptId { task: self.task_id(index), number }
+    }
+
+    pub(super) const fn ready_key(&self, index: u32) -> ReadyKey {
+        ReadyKey { rank: self.rank, job: self.record.number, index }
+    }
+
+    pub(super) fn kind(&self, avoidance: Avoidance) -> Kind {
+        Kind { needs: Arc::clone(&self.needs), avoidance }
+    }
+
+    pub(super) fn live(&self, index: u32) -> Option<&Live> {
+        match self.record.states.get(&index)? {
+            TaskState::Live(live) => Some(live),
+            TaskState::Done(_) => None,
+        }
+    }
+
+    pub(super) fn live_mut(&mut self, index: u32) -> Option<&mut Live> {
+        match self.record.states.get_mut(&index)? {
+            TaskState::Live(live) => Some(live),
+            TaskState::Done(_) => None,
+        }
+    }
+}

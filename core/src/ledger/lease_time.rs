@@ -1,0 +1,44 @@
+//! Lease time: block time less every stall so far. Claims and attempts end by it, so a time when no quorum could meet starts
+//! nothing twice.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::BlockTime;
+
+/// Microseconds of lease time since the genesis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LeaseTime(pub u64);
+
+impl LeaseTime {
+    /// This time and so many milliseconds more, at most the end of time.
+    #[must_use]
+    pub const fn plus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms.saturating_mul(1000)))
+    }
+
+    /// Lease time at the block at `now`, where it was this at the block at `before`: what a gap has beyond the threshold
+    /// does not count.
+    #[must_use]
+    pub fn after(self, before: BlockTime, now: BlockTime, stall_threshold_ms: u64) -> Self {
+        let gap_us = now.micros_since(before).min(stall_threshold_ms.saturating_mul(1000));
+        Self(self.0.saturating_add(gap_us))
+    }
+
+    /// The block time at which it is this lease time, if it is `now` at the block at `time` and nothing stalls.
+    #[must_use]
+    pub const fn as_block_time(self, now: Self, time: BlockTime) -> BlockTime {
+        BlockTime(time.0.saturating_add(self.0.saturating_sub(now.0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_counts_up_to_the_threshold() {
+        let after = |gap_us| LeaseTime(100).after(BlockTime(1_000), BlockTime(1_000 + gap_us), 2).0 - 100;
+        assert_eq!([after(0), after(1999), after(2000), after(2001), after(u64::MAX / 2)], [0, 1999, 2000, 2000, 2000]);
+    }
+}

@@ -1,0 +1,244 @@
+//! Leases begin and end here, and tasks change their state here: the one place that keeps counts, queues, deadlines and
+//! what workers hold in step with the tasks' records.
+//!
+//! A task is *attached* when all of these know its state. [`Ledger::release`] leaves it detached; whoever calls that puts it
+//! where it belongs next, by [`Ledger::wait`] or [`Ledger::finish`].
+
+use std::sync::Arc;
+
+use super::{
+    Applied, EndReason, Ledger, LedgerEvent,
+    jobs::{Done, Lease, PastAttempt, Phase, TaskRef, TaskState},
+};
+use crate::{
+    codec::ByteString,
+    identity::PublicKey,
+    schedule::{
+        placement::Place,
+        ready::{JobNumber, Needs},
+        recovery::{self, Next},
+    },
+    types::{AttemptNumber, Failure, OutcomeReceipt, Receipt, Usage, Verdict},
+};
+
+impl Ledger {
+    /// Gives a ready task, which has been taken off the queue, to a worker.
+    pub(super) fn lease(&mut self, task: TaskRef, key: PublicKey, place: Place, applied: &mut Applied) {
+        let Some(worker) = self.workers.get_mut(&key) else { return };
+        worker.record.turn = self.next_turn;
+        let incarnation = worker.record.incarnation;
+        let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let running = place == Place::Resources;
+        let ends = running.then(|| {
+            let wall_ms = job.record.spec.limits.wall_ms;
+            self.lease_time.plus_ms(wall_ms.saturating_add(self.genesis.ledger.allowance_ms))
+        });
+        let fresh = task.index == job.record.fresh;
+        let state = job.record.states.entry(task.index).or_insert_with(|| TaskState::Live(Box::default()));
+        let TaskState::Live(live) = state else { return };
+        job.record.fresh += u32::from(fresh);
+        job.counts.ready -= 1;
+        self.counts.ready -= 1;
+        live.attempts = live.attempts.saturating_add(1);
+        live.phase = Phase::Leased(Lease { number: self.next_lease, worker: key, incarnation, ends });
+        let number = AttemptNumber(live.attempts - 1);
+        let attempt = job.attempt_id(task.index, number);
+        self.next_turn += 1;
+        self.next_lease += 1;
+        self.counters.leases += 1;
+        self.attach(task);
+        applied.events.push(LedgerEvent::Leased { attempt, worker: key, incarnation, running });
+    }
+
+    /// Gives a waiting attempt resources.
+    pub(super) fn start(&mut self, task: TaskRef, key: PublicKey, applied: &mut Applied) {
+        self.detach(task);
+        let now = self.lease_time;
+        let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let wall_ms = job.record.spec.limits.wall_ms;
+        let Some(live) = job.live_mut(task.index) else { return };
+        if let Phase::Leased(lease) = &mut live.phase {
+            lease.ends = Some(now.plus_ms(wall_ms.saturating_add(self.genesis.ledger.allowance_ms)));
+        }
+        let number = AttemptNumber(live.attempts.saturating_sub(1));
+        let attempt = job.attempt_id(task.index, number);
+        self.attach(task);
+        applied.events.push(LedgerEvent::Started { attempt, worker: key });
+    }
+
+    /// Takes a live task out of wherever it is, ending its lease if it has one, and leaves it detached. The attempt that
+    /// ended.
+    pub(super) fn release(&mut self, task: TaskRef, why: EndReason, applied: &mut Applied) -> Option<PastAttempt> {
+        self.detach(task);
+        let job = self.jobs.get_mut(&task.job)?;
+        let live = job.live_mut(task.index)?;
+        let (number, lease) = live.lease()?;
+        let past = PastAttempt { number, worker: lease.worker, began: lease.ends.is_some(), why };
+        live.phase = Phase::Ready;
+        live.remember(past);
+        let attempt = job.attempt_id(task.index, number);
+        applied.events.push(LedgerEvent::Ended { attempt, worker: past.worker, why });
+        Some(past)
+    }
+
+    /// Ends a lease without an outcome, and lets the task's recovery decide.
+    pub(super) fn give_back(&mut self, task: TaskRef, why: EndReason, applied: &mut Applied) {
+        let Some(past) = self.release(task, why, applied) else { return };
+        self.counters.lost += u64::from(why.is_loss());
+        let (losses_max, height) = (self.genesis.ledger.losses_max, self.height);
+        let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let attempt = job.attempt_id(task.index, past.number);
+        let Some(live) = job.live_mut(task.index) else { return };
+        let mut next = Next::Ready;
+        if past.is_counted_loss() {
+            live.losses = live.losses.saturating_add(1);
+            next = recovery::after_loss(losses_max, live.losses);
+        }
+        if next == Next::Fail {
+            let verdict = Verdict::Failed(Failure::Lost, ByteString::default(), Usage::default());
+            self.finish(task, OutcomeReceipt { attempt, worker: past.worker, height, verdict }, applied);
+        } else {
+            self.wait(task, next);
+        }
+    }
+
+    /// Ends all leases of a worker.
+    pub(super) fn give_back_all(&mut self, key: PublicKey, why: EndReason, applied: &mut Applied) {
+        let Some(worker) = self.workers.get(&key) else { return };
+        let mut held: Vec<(u64, TaskRef)> =
+            worker.held.running.iter().chain(&worker.held.waiting).map(|(number, task)| (*number, *task)).collect();
+        held.sort_unstable();
+        for (_, task) in held {
+            self.give_back(task, why, applied);
+        }
+    }
+
+    /// Ends a worker's standing claim and all that it holds.
+    pub(super) fn end_claim(&mut self, key: PublicKey, why: EndReason, applied: &mut Applied) {
+        self.give_back_all(key, why, applied);
+        let (height, time) = (self.height, self.time);
+        let Some(standing) = self.workers.get_mut(&key).and_then(|worker| worker.end_standing(height, time)) else {
+            return;
+        };
+        self.due.claims.remove(&(standing.until, key));
+        self.standing -= 1;
+        self.offers.0 += 1;
+        self.reindex(key);
+        self.forget_worker_later(key);
+        applied.events.push(LedgerEvent::ClaimEnded { worker: key, drained: why == EndReason::Drained });
+    }
+
+    /// Puts a detached task where it waits.
+    pub(super) fn wait(&mut self, task: TaskRef, next: Next) {
+        let time = self.time;
+        let Some(live) = self.jobs.get_mut(&task.job).and_then(|job| job.live_mut(task.index)) else { return };
+        live.phase = match next {
+            Next::BackOff { wait_ms } => Phase::BackingOff(time.plus_ms(wait_ms)),
+            Next::Ready | Next::Fail => Phase::Ready,
+        };
+        self.attach(task);
+    }
+
+    /// Gives a detached task its outcome.
+    pub(super) fn finish(&mut self, task: TaskRef, outcome: OutcomeReceipt, applied: &mut Applied) {
+        let succeeded = matches!(outcome.verdict, Verdict::Succeeded(..));
+        let receipt = u32::try_from(applied.receipts.len()).unwrap_or(u32::MAX);
+        let done = Done { attempt: outcome.attempt.number, succeeded, height: self.height, receipt };
+        let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let id = job.task_id(task.index);
+        job.record.states.insert(task.index, TaskState::Done(done));
+        let (submitter, output_bytes) = (job.record.submitter, job.record.spec.limits.output_bytes);
+        applied.receipts.push(Receipt::Outcome(outcome));
+        applied.events.push(LedgerEvent::TaskDone { task: id, succeeded });
+        *if succeeded { &mut self.counters.succeeded } else { &mut self.counters.failed } += 1;
+        self.attach(task);
+        self.settle_debt(submitter, output_bytes, 1);
+        if self.jobs.get(&task.job).is_some_and(|job| job.counts.unfinished() == 0) {
+            self.end_job(task.job, applied);
+        }
+    }
+
+    /// Ends a job whose tasks have all ended.
+    pub(super) fn end_job(&mut self, number: JobNumber, applied: &mut Applied) {
+        let Some(job) = self.jobs.get_mut(&number) else { return };
+        job.record.ended = Some(self.time);
+        self.due.retention.insert((self.time.plus_ms(self.genesis.ledger.retention_ms), number));
+        applied.events.push(LedgerEvent::JobEnded { job: job.id, cancelled: job.counts.cancelled });
+        let (submitter, needs) = (job.record.submitter, Arc::clone(&job.needs));
+        self.need_no_more(submitter, &needs);
+    }
+
+    /// Makes a task's state known to all that is computed from it.
+    pub(super) fn attach(&mut self, task: TaskRef) {
+        let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let Some(state) = job.record.states.get(&task.index) else { return };
+        *job.counts.of_state(state) += 1;
+        *self.counts.of_state(state) += 1;
+        let TaskState::Live(live) = state else { return };
+        match &live.phase {
+            Phase::Ready => self.ready.push(job.ready_key(task.index), job.kind(live.avoidance())),
+            Phase::BackingOff(until) => {
+                self.due.back_offs.insert((*until, task));
+            }
+            Phase::Leased(lease) => {
+                let (key, ends) = (lease.worker, lease.ends);
+                if let Some(worker) = self.workers.get_mut(&key) {
+                    if ends.is_some() {
+                        worker.held.running.insert(lease.number, task);
+                        let Needs { millicores, memory_bytes, .. } = &*job.needs;
+                        worker.held.millicores = worker.held.millicores.saturating_add(u64::from(*millicores));
+                        worker.held.memory_bytes = worker.held.memory_bytes.saturating_add(*memory_bytes);
+                    } else {
+                        worker.held.waiting.insert(lease.number, task);
+                    }
+                }
+                self.due.attempts.extend(ends.map(|ends| (ends, task)));
+                self.reindex(key);
+            }
+        }
+    }
+
+    /// Makes all that is computed from a live task's state forget it.
+    fn detach(&mut self, task: TaskRef) {
+        let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let Some(state) = job.record.states.get(&task.index) else { return };
+        *job.counts.of_state(state) -= 1;
+        *self.counts.of_state(state) -= 1;
+        let TaskState::Live(live) = state else { return };
+        match &live.phase {
+            Phase::Ready => self.ready.remove(job.ready_key(task.index), &job.kind(live.avoidance())),
+            Phase::BackingOff(until) => {
+                self.due.back_offs.remove(&(*until, task));
+            }
+            Phase::Leased(lease) => {
+                let (key, ends) = (lease.worker, lease.ends);
+                if let Some(worker) = self.workers.get_mut(&key) {
+                    if ends.is_some() {
+                        worker.held.running.remove(&lease.number);
+                        worker.held.millicores = worker.held.millicores.saturating_sub(u64::from(job.needs.millicores));
+                        worker.held.memory_bytes = worker.held.memory_bytes.saturating_sub(job.needs.memory_bytes);
+                    } else {
+                        worker.held.waiting.remove(&lease.number);
+                    }
+                    self.changed.insert(key);
+                    if !worker.held.waiting.is_empty() {
+                        self.unsettled.entry(key).or_insert(false);
+                    }
+                }
+                if let Some(ends) = ends {
+                    self.due.attempts.remove(&(ends, task));
+                }
+                self.reindex(key);
+            }
+        }
+    }
+
+    /// Puts a worker where its claim now stands among the open ones.
+    pub(super) fn reindex(&mut self, key: PublicKey) {
+        let Some(worker) = self.workers.get_mut(&key) else { return };
+        let now = worker.scores(self.placement);
+        let before = std::mem::replace(&mut worker.indexed, now);
+        self.open.update(Place::Resources, key, before[0], now[0]);
+        self.open.update(Place::Waiting, key, before[1], now[1]);
+    }
+}

@@ -1,0 +1,270 @@
+//! The ledger: finalized blocks in; jobs, leases, outcomes and receipts out. The same on every peer, to the byte.
+//!
+//! Start at [`Ledger::apply`]. It reads no clock, checks no transaction's signature and does no I/O: a block is final when it
+//! comes here, and is executed as it stands.
+//!
+//! # Within a block, in this order
+//!
+//! 1. *Time*: block time and [`LeaseTime`]; what was remembered long enough is forgotten (`due`).
+//! 2. *Transactions*, in their order. Each is executed, or void with the [`VoidReason`] in its receipt (`apply`, one file for
+//!    each kind).
+//! 3. *What has run out*: claims by key, then attempts by id, then back-offs (`due`).
+//! 4. *Matching*: waiting attempts move up, then ready tasks go to free resources, then to free waiting places
+//!    (`matching`).
+//!
+//! # The rules, and where they stand
+//!
+//! * A claim is the heartbeat of its worker's leases; a new incarnation, or the claim's end, sends them to recovery, and no
+//!   later claim revives one: `apply/claim`, `due`.
+//! * Resources are the ledger's arithmetic: `workers`, `matching`.
+//! * Failures of the program and losses by workers have a budget each; what never began counts for nothing: `leases`,
+//!   [`schedule::recovery`](crate::schedule::recovery).
+//! * A late success is taken while the task is owed; a large output only with a second holder's word: `apply/report`.
+//! * Whatever exceeds a bound of the genesis is void, on every peer alike: [`bounds`], `apply/submit`.
+//!
+//! Besides its records (what a [snapshot](Ledger::snapshot) holds) the ledger keeps what can be computed from them: counts,
+//! queues and deadlines. `leases` keeps those in step.
+
+mod apply;
+pub mod bounds;
+mod due;
+mod event;
+mod jobs;
+mod lease_time;
+mod leases;
+mod matching;
+mod query;
+mod replay;
+mod snapshot;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+pub use event::{EndReason, IgnoredReason, LedgerEvent};
+pub use jobs::{ATTEMPTS_KEPT, PastAttempt, TaskCounts};
+pub use lease_time::LeaseTime;
+pub use query::{JobView, LeaseView, TaskStateView, TaskView, Totals, WorkerView};
+pub use snapshot::RestoreError;
+pub use workers::STANDINGS_KEPT;
+
+use crate::{
+    digest::Digest,
+    identity::{NetworkId, PublicKey},
+    merkle::{self, Frontier, Position},
+    schedule::{
+        placement::{self, OpenClaims, Placement},
+        ready::{JobNumber, Needs, Offers, ReadyQueue},
+    },
+    types::{
+        Action, Block, BlockTime, Genesis, Height, JobId, Receipt, SignedTransaction, TransactionReceipt, VoidReason,
+    },
+};
+use due::Due;
+use jobs::Job;
+use replay::Replay;
+use workers::Worker;
+
+/// What a block did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// What can be proven of it: the leaves of this height's tree, in order. Each transaction's receipt comes before those
+    /// of the outcomes that it brought.
+    pub receipts: Vec<Receipt>,
+    /// The nodes of the history's tree that this height's leaf completed, for later inclusion paths.
+    pub history: Vec<(Position, Digest)>,
+    /// What changed, in order.
+    pub events: Vec<LedgerEvent>,
+}
+
+/// What happened since the genesis, whether or not it is still remembered in detail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Counters {
+    /// Jobs admitted.
+    pub jobs: u64,
+    /// Their tasks.
+    pub tasks: u64,
+    /// Leases given.
+    pub leases: u64,
+    /// Tasks that ended with a success.
+    pub succeeded: u64,
+    /// Tasks that ended with a failure.
+    pub failed: u64,
+    /// Tasks cancelled.
+    pub cancelled: u64,
+    /// Attempts lost or drained, begun or not.
+    pub lost: u64,
+    /// Successes taken of attempts that had been lost.
+    pub late: u64,
+    /// Items of reports that changed nothing.
+    pub ignored: u64,
+}
+
+/// What the genesis bounds for each submitter and in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Owed {
+    /// Unfinished tasks.
+    tasks: u64,
+    /// Bytes of output that they may leave.
+    output_bytes: u64,
+}
+
+/// The ledger.
+#[derive(Clone)]
+pub struct Ledger {
+    genesis: Arc<Genesis>,
+    network: NetworkId,
+    authorities: BTreeSet<PublicKey>,
+    stall_threshold_ms: u64,
+    placement: &'static dyn Placement,
+
+    height: Height,
+    time: BlockTime,
+    lease_time: LeaseTime,
+    history: Frontier,
+    jobs: BTreeMap<JobNumber, Job>,
+    workers: BTreeMap<PublicKey, Worker>,
+    replay: Replay,
+    next_job: JobNumber,
+    next_lease: u64,
+    next_turn: u64,
+    counters: Counters,
+
+    job_numbers: BTreeMap<JobId, JobNumber>,
+    standing: usize,
+    owed: Owed,
+    owed_by_key: BTreeMap<PublicKey, Owed>,
+    counts: TaskCounts,
+    due: Due,
+    ready: ReadyQueue,
+    open: OpenClaims,
+    /// The workers whose waiting attempts may move up or have to go, and whether because their claim changed.
+    unsettled: BTreeMap<PublicKey, bool>,
+    /// The workers that may have room since the last matching which they did not have then.
+    changed: BTreeSet<PublicKey>,
+    offers: Offers,
+    /// The unfinished jobs of each kind of needs, in all and of each submitter.
+    needs: BTreeMap<Arc<Needs>, u64>,
+    needs_by_key: BTreeMap<PublicKey, BTreeMap<Arc<Needs>, u64>>,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ledger at height {} with {} jobs and {} workers", self.height, self.jobs.len(), self.workers.len())
+    }
+}
+
+impl Ledger {
+    /// The ledger of a network before its first block: height 0, at the genesis' time.
+    #[must_use]
+    pub fn new(genesis: Arc<Genesis>) -> Self {
+        Self {
+            network: genesis.network_id(),
+            authorities: genesis.authority_keys().into_iter().collect(),
+            stall_threshold_ms: genesis.stall_threshold_ms(),
+            placement: placement::policy(genesis.schedule.placement),
+            height: Height(0),
+            time: genesis.time,
+            lease_time: LeaseTime::default(),
+            history: Frontier::default(),
+            jobs: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            replay: Replay::default(),
+            next_job: 1,
+            next_lease: 1,
+            next_turn: 1,
+            counters: Counters::default(),
+            job_numbers: BTreeMap::new(),
+            standing: 0,
+            owed: Owed::default(),
+            owed_by_key: BTreeMap::new(),
+            counts: TaskCounts::default(),
+            due: Due::default(),
+            ready: ReadyQueue::default(),
+            open: OpenClaims::default(),
+            unsettled: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            offers: Offers::default(),
+            needs: BTreeMap::new(),
+            needs_by_key: BTreeMap::new(),
+            genesis,
+        }
+    }
+
+    /// Executes a final block as it stands: signatures of transactions are not looked at again. Its height must be the
+    /// ledger's and one.
+    pub fn apply(&mut self, block: &Block) -> Applied {
+        debug_assert_eq!(block.header.height, self.height.next(), "blocks are executed in order, once each");
+        let mut applied = Applied::default();
+        self.pass_time(block.header.height, block.header.time, &mut applied);
+        for transaction in &block.transactions {
+            self.execute(transaction, &mut applied);
+        }
+        self.end_what_has_run_out(&mut applied);
+        self.match_ready_to_claims(&mut applied);
+        let leaves: Vec<Digest> = applied.receipts.iter().map(Receipt::digest).collect();
+        self.history.append(&merkle::root(&leaves), |position, node| applied.history.push((position, node)));
+        applied
+    }
+
+    fn execute(&mut self, transaction: &SignedTransaction, applied: &mut Applied) {
+        let (id, signer) = (transaction.id(), transaction.signer());
+        let result = self.check(transaction, self.time);
+        applied.receipts.push(Receipt::Transaction(TransactionReceipt { id, result }));
+        if matches!(result, Err(VoidReason::Expired | VoidReason::Replayed)) {
+            return;
+        }
+        self.replay.remember(id, transaction.transaction().expires);
+        if result.is_err() {
+            return;
+        }
+        match &transaction.transaction().action {
+            Action::Submit(submit) => self.submit(JobId(id.0), signer, submit, applied),
+            Action::Cancel(cancel) => self.cancel(cancel, applied),
+            Action::Claim(claim) => self.claim(signer, claim, applied),
+            Action::Report(report) => self.report(signer, report, applied),
+            Action::Drain(drain) => self.drain(signer, drain, applied),
+        }
+    }
+
+    /// Whether a transaction would be void if a block at time `at` executed it now.
+    ///
+    /// # Errors
+    /// Why it would be.
+    pub fn check(&self, transaction: &SignedTransaction, at: BlockTime) -> Result<(), VoidReason> {
+        let limits = &self.genesis.ledger;
+        let expires = transaction.transaction().expires;
+        if expires < at || expires > at.plus_ms(limits.transaction_life_ms_max) {
+            return Err(VoidReason::Expired);
+        }
+        if self.replay.contains(transaction.id()) {
+            return Err(VoidReason::Replayed);
+        }
+        let (signer, access) = (transaction.signer(), &self.genesis.access);
+        let action = &transaction.transaction().action;
+        let permitted = match action {
+            Action::Submit(_) | Action::Cancel(_) => &access.submitters,
+            Action::Claim(_) | Action::Report(_) | Action::Drain(_) => &access.workers,
+        };
+        if permitted.as_ref().is_some_and(|keys| !keys.contains(&signer)) {
+            return Err(VoidReason::NotPermitted);
+        }
+        if transaction.envelope().payload.len() > limits.transaction_bytes_max {
+            return Err(VoidReason::Malformed);
+        }
+        match action {
+            Action::Submit(submit) => self.check_submit(&signer, submit),
+            Action::Cancel(cancel) => self.check_cancel(&signer, cancel),
+            Action::Claim(claim) => self.check_claim(&signer, claim),
+            Action::Report(report) => self.check_report(report),
+            Action::Drain(drain) => self.check_drain(&signer, drain),
+        }
+    }
+}

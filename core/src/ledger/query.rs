@@ -1,0 +1,323 @@
+//! What others may ask of the ledger. Nothing here changes it.
+
+use std::sync::Arc;
+
+use super::{
+    Counters, Ledger,
+    jobs::{Done, Job, PastAttempt, Phase, TaskCounts, TaskRef, TaskState},
+    lease_time::LeaseTime,
+    workers::Worker,
+};
+use crate::{
+    digest::Digest,
+    identity::{NetworkId, PublicKey},
+    types::{
+        AttemptId, AttemptNumber, BlockTime, Claim, Genesis, Height, Incarnation, JobId, Resources, TaskId, TaskSpec,
+        Tasks, TransactionId,
+    },
+};
+
+/// A job.
+#[derive(Clone, Copy, Debug)]
+pub struct JobView<'a> {
+    /// Its id.
+    pub id: JobId,
+    /// What people call it.
+    pub name: &'a str,
+    /// Whose it is.
+    pub submitter: PublicKey,
+    /// The height of the block that admitted it.
+    pub height: Height,
+    /// The time of that block.
+    pub submitted: BlockTime,
+    /// What its tasks have in common.
+    pub spec: &'a Arc<TaskSpec>,
+    /// How many there are, and how they differ.
+    pub tasks: &'a Arc<Tasks>,
+    /// How many are in which state.
+    pub counts: TaskCounts,
+    /// When its last task ended, if all have.
+    pub ended: Option<BlockTime>,
+    /// Whether it was cancelled.
+    pub cancelled: bool,
+}
+
+/// A task.
+#[derive(Clone, Debug)]
+pub struct TaskView<'a> {
+    /// Its id.
+    pub id: TaskId,
+    /// Where it is.
+    pub state: TaskStateView,
+    /// How many attempts there were, the present one included. Of a task that was done, up to the one that did it.
+    pub attempts: u32,
+    /// How many failures of the program are counted; 0 once it is done.
+    pub failures: u32,
+    /// How many losses are counted; 0 once it is done.
+    pub losses: u32,
+    /// The attempts that ended, oldest first; at most [`ATTEMPTS_KEPT`](super::ATTEMPTS_KEPT), none once it is done.
+    pub past: &'a [PastAttempt],
+    /// What it has in common with its job's other tasks.
+    pub spec: &'a Arc<TaskSpec>,
+    /// What it has of its own is `tasks.part(id.index)`.
+    pub tasks: &'a Arc<Tasks>,
+}
+
+/// Where a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskStateView {
+    /// It waits to be placed.
+    Ready,
+    /// It waits until this time after a failure.
+    BackingOff {
+        /// The block time at which it is ready again.
+        until: BlockTime,
+    },
+    /// A worker holds it.
+    Leased {
+        /// The attempt.
+        attempt: AttemptNumber,
+        /// Who holds it.
+        worker: PublicKey,
+        /// The life of its process that may run it.
+        incarnation: Incarnation,
+        /// When the attempt times out, if it has taken resources; else it waits at the worker.
+        ends: Option<LeaseTime>,
+    },
+    /// It has its outcome, whose receipt is `Applied::receipts[receipt]` of this height.
+    Done {
+        /// Whether that is a success.
+        succeeded: bool,
+        /// The attempt whose outcome it is.
+        attempt: AttemptNumber,
+        /// At which height it was accepted.
+        height: Height,
+        /// Which of that height's receipts it is, from 0.
+        receipt: u32,
+    },
+    /// Its job was cancelled before it had an outcome.
+    Cancelled,
+}
+
+/// A worker whose claim stands.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerView<'a> {
+    /// Who.
+    pub key: PublicKey,
+    /// Its last claim.
+    pub claim: &'a Claim,
+    /// The time of the block since which it has stood without a break.
+    pub since: BlockTime,
+    /// Until when it stands.
+    pub until: LeaseTime,
+    /// How many attempts run there.
+    pub running: u32,
+    /// How many wait there.
+    pub waiting: u32,
+    /// How many more could run there, by slots.
+    pub slots_free: u32,
+    /// What of the offered resources is not taken.
+    pub resources_free: Resources,
+}
+
+/// A lease that a worker holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseView {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The life of the worker's process that may run it.
+    pub incarnation: Incarnation,
+    /// Whether it has resources; else it waits for them, and must not be begun.
+    pub running: bool,
+}
+
+/// How much there is of everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Jobs that are not forgotten.
+    pub jobs: u64,
+    /// Their tasks, by state.
+    pub tasks: TaskCounts,
+    /// Workers whose claim stands.
+    pub workers: u64,
+    /// What happened since the genesis.
+    pub ever: Counters,
+}
+
+impl Ledger {
+    /// The genesis that it was made of.
+    #[must_use]
+    pub const fn genesis(&self) -> &Arc<Genesis> {
+        &self.genesis
+    }
+
+    /// The network's id.
+    #[must_use]
+    pub const fn network(&self) -> NetworkId {
+        self.network
+    }
+
+    /// The last block that was executed; 0 if there was none.
+    #[must_use]
+    pub const fn height(&self) -> Height {
+        self.height
+    }
+
+    /// That block's time; the genesis' if there was none.
+    #[must_use]
+    pub const fn time(&self) -> BlockTime {
+        self.time
+    }
+
+    /// Lease time at that block.
+    #[must_use]
+    pub const fn lease_time(&self) -> LeaseTime {
+        self.lease_time
+    }
+
+    /// The root over all receipts so far: that of the history, whose leaves are the roots of the receipts of each height,
+    /// from height 1.
+    #[must_use]
+    pub fn receipts_root(&self) -> Digest {
+        self.history.root()
+    }
+
+    /// Whether a transaction was executed, or found void, and could be sent again were that not remembered.
+    #[must_use]
+    pub fn was_executed(&self, id: TransactionId) -> bool {
+        self.replay.contains(id)
+    }
+
+    /// The jobs that are not forgotten, in the order of admission.
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = JobView<'_>> {
+        self.jobs.values().map(view_of_job)
+    }
+
+    /// A job, if it is not forgotten.
+    #[must_use]
+    pub fn job(&self, id: JobId) -> Option<JobView<'_>> {
+        self.jobs.get(self.job_numbers.get(&id)?).map(view_of_job)
+    }
+
+    /// A task, if its job is not forgotten.
+    #[must_use]
+    pub fn task(&self, id: TaskId) -> Option<TaskView<'_>> {
+        let job = self.jobs.get(self.job_numbers.get(&id.job)?)?;
+        (id.index < job.count).then(|| view_of_task(job, id))
+    }
+
+    /// The workers whose claims stand, by key.
+    pub fn workers(&self) -> impl Iterator<Item = WorkerView<'_>> {
+        self.workers.iter().filter_map(|(key, worker)| view_of_worker(*key, worker))
+    }
+
+    /// A worker, if its claim stands.
+    #[must_use]
+    pub fn worker(&self, key: &PublicKey) -> Option<WorkerView<'_>> {
+        view_of_worker(*key, self.workers.get(key)?)
+    }
+
+    /// What a worker holds, in the order in which it was given.
+    #[must_use]
+    pub fn leases_of(&self, key: &PublicKey) -> Vec<LeaseView> {
+        let Some(Worker { held, .. }) = self.workers.get(key) else { return Vec::new() };
+        let mut leases: Vec<(u64, TaskRef)> =
+            held.running.iter().chain(&held.waiting).map(|(number, task)| (*number, *task)).collect();
+        leases.sort_unstable();
+        leases.into_iter().filter_map(|(_, task)| self.view_of_lease(task)).collect()
+    }
+
+    fn view_of_lease(&self, task: TaskRef) -> Option<LeaseView> {
+        let job = self.jobs.get(&task.job)?;
+        let (number, lease) = job.live(task.index)?.lease()?;
+        let attempt = job.attempt_id(task.index, number);
+        Some(LeaseView { attempt, incarnation: lease.incarnation, running: lease.ends.is_some() })
+    }
+
+    /// The newest sequence number and incarnation of a worker's key that were executed, if they are remembered: what its
+    /// next claim must exceed, and must not fall below.
+    #[must_use]
+    pub fn last_sequence(&self, key: &PublicKey) -> Option<(u64, Incarnation)> {
+        self.workers.get(key).map(|worker| (worker.record.sequence, worker.record.incarnation))
+    }
+
+    /// Whether a worker's claim stood after the block at `height`, which has been executed. The last
+    /// [`STANDINGS_KEPT`](super::STANDINGS_KEPT) standings are remembered, while the worker is.
+    #[must_use]
+    pub fn claim_stood_at(&self, worker: &PublicKey, height: Height) -> bool {
+        height <= self.height && self.workers.get(worker).is_some_and(|worker| worker.stood_at(height))
+    }
+
+    /// How much there is of everything.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals { jobs: self.jobs.len() as u64, tasks: self.counts, workers: self.standing as u64, ever: self.counters }
+    }
+}
+
+fn view_of_job(job: &Job) -> JobView<'_> {
+    let record = &job.record;
+    JobView {
+        id: job.id,
+        name: &record.name,
+        submitter: record.submitter,
+        height: record.height,
+        submitted: record.time,
+        spec: &record.spec,
+        tasks: &record.tasks,
+        counts: job.counts,
+        ended: record.ended,
+        cancelled: record.cancelled,
+    }
+}
+
+fn view_of_task(job: &Job, id: TaskId) -> TaskView<'_> {
+    let record = &job.record;
+    let (spec, tasks) = (&record.spec, &record.tasks);
+    let without_history =
+        |state, attempts| TaskView { id, state, attempts, failures: 0, losses: 0, past: &[], spec, tasks };
+    match record.states.get(&id.index) {
+        Some(TaskState::Done(Done { attempt, succeeded, height, receipt })) => {
+            let (succeeded, attempt, height, receipt) = (*succeeded, *attempt, *height, *receipt);
+            let state = TaskStateView::Done { succeeded, attempt, height, receipt };
+            without_history(state, attempt.0.saturating_add(1))
+        }
+        Some(TaskState::Live(live)) => {
+            let state = match (&live.phase, live.lease()) {
+                (_, Some((attempt, lease))) => TaskStateView::Leased {
+                    attempt,
+                    worker: lease.worker,
+                    incarnation: lease.incarnation,
+                    ends: lease.ends,
+                },
+                (Phase::BackingOff(until), _) => TaskStateView::BackingOff { until: *until },
+                _ => TaskStateView::Ready,
+            };
+            let (attempts, failures, losses) = (live.attempts, live.failures, live.losses);
+            TaskView { id, state, attempts, failures, losses, past: &live.past, spec, tasks }
+        }
+        None if record.cancelled => without_history(TaskStateView::Cancelled, 0),
+        None => without_history(TaskStateView::Ready, 0),
+    }
+}
+
+fn view_of_worker(key: PublicKey, worker: &Worker) -> Option<WorkerView<'_>> {
+    let standing = worker.record.standing.as_ref()?;
+    let (claim, held) = (&standing.claim, &worker.held);
+    let running = held.running.len() as u32;
+    let offer = claim.resources;
+    let millicores = u64::from(offer.millicores).saturating_sub(held.millicores);
+    Some(WorkerView {
+        key,
+        claim,
+        since: standing.since,
+        until: standing.until,
+        running,
+        waiting: held.waiting.len() as u32,
+        slots_free: claim.slots.saturating_sub(running),
+        resources_free: Resources {
+            millicores: u32::try_from(millicores).unwrap_or(u32::MAX),
+            memory_bytes: offer.memory_bytes.saturating_sub(held.memory_bytes),
+        },
+    })
+}

@@ -1,0 +1,12 @@
+//! One test for each rule; its name is the sentence that it proves. `mesh` is a small network to tell stories with, `random`
+//! tells thousands of them.
+
+mod admission;
+mod claims;
+mod mesh;
+mod performance;
+mod random;
+mod recovery;
+mod reports;
+mod scheduling;
+mod snapshots;

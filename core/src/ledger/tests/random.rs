@@ -1,0 +1,341 @@
+//! Random transactions in random orders, and what must hold after every block, whatever they are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use proptest::{collection::vec, prelude::*};
+
+use super::mesh::*;
+use crate::{
+    identity::PublicKey,
+    ledger::{Applied, EndReason, Ledger, LedgerEvent, TaskCounts, TaskStateView, WorkerView},
+    types::*,
+};
+
+const WORKERS: u8 = 4;
+
+#[derive(Clone, Debug)]
+enum Act {
+    Submit { by: u8, count: u32, cpu: u32, label: bool, priority: i16, retries: u32, delay_ms: u64 },
+    Cancel { by: u8, job: usize },
+    Claim { worker: u8, slots: u32, waiting: u32, cpu: u32, label: bool, load: u16, restart: bool },
+    Drain { worker: u8 },
+    Report { worker: u8, which: usize, anyones: bool, verdict: u8 },
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        3 => (0..2u8, 1..6u32, 0..4u32, prop::bool::weighted(0.2), -1..2i16, 0..3u32, 0..3u64).prop_map(
+            |(by, count, cpu, label, priority, retries, delay)| Act::Submit {
+                by, count, cpu: cpu * 500, label, priority, retries, delay_ms: delay * 700
+            }
+        ),
+        1 => (0..2u8, 0..20usize).prop_map(|(by, job)| Act::Cancel { by, job }),
+        5 => (0..WORKERS, 0..4u32, 0..4u32, 0..5u32, any::<bool>(), 0..=1000u16, prop::bool::weighted(0.1)).prop_map(
+            |(worker, slots, waiting, cpu, label, load, restart)| Act::Claim {
+                worker, slots, waiting, cpu: cpu * 500, label, load, restart
+            }
+        ),
+        1 => (0..WORKERS).prop_map(|worker| Act::Drain { worker }),
+        8 => (0..WORKERS, 0..1000usize, prop::bool::weighted(0.1), 0..4u8).prop_map(
+            |(worker, which, anyones, verdict)| Act::Report { worker, which, anyones, verdict }
+        ),
+    ]
+}
+
+/// What happens before each block, how much later it is, and whether the twin is restored from a snapshot after it.
+fn story() -> impl Strategy<Value = Vec<(Vec<Act>, u64, bool)>> {
+    let later_ms = prop_oneof![6 => 1..50u64, 3 => 500..1500u64, 1 => 3_000..20_000u64];
+    vec((vec(act(), 0..7), later_ms, prop::bool::weighted(0.2)), 1..40)
+}
+
+fn small_genesis(order: OrderPolicy, placement: PlacementPolicy) -> Genesis {
+    let mut genesis = genesis();
+    genesis.ledger.losses_max = 2;
+    genesis.ledger.retention_ms = 15_000;
+    genesis.ledger.transaction_life_ms_max = 20_000;
+    genesis.ledger.allowance_ms = 4_000;
+    genesis.ledger.claim_stands_ms_max = 20_000;
+    genesis.ledger.key_tasks_max = 30;
+    genesis.schedule = ScheduleParameters { order, placement };
+    genesis
+}
+
+/// What someone who only reads events and receipts knows.
+#[derive(Default)]
+struct Witness {
+    given: BTreeMap<AttemptId, PublicKey>,
+    live: BTreeMap<TaskId, AttemptId>,
+    began: BTreeSet<AttemptId>,
+    outcomes: BTreeSet<TaskId>,
+    /// For each task and worker: how often it was lost there after it had begun; present if it was lost or returned at all.
+    avoided: BTreeMap<TaskId, BTreeMap<PublicKey, u32>>,
+    jobs: Vec<(JobId, u32)>,
+    incarnations: BTreeMap<u8, u64>,
+}
+
+impl Witness {
+    fn see(&mut self, applied: &Applied) {
+        for event in &applied.events {
+            match event {
+                LedgerEvent::JobAdmitted { job, tasks } => self.jobs.push((*job, *tasks)),
+                LedgerEvent::Leased { attempt, worker, running, .. } => {
+                    assert_eq!(self.live.insert(attempt.task, *attempt), None, "two live leases of {}", attempt.task);
+                    assert_eq!(self.given.insert(*attempt, *worker), None, "{attempt} is given twice");
+                    assert!(!self.outcomes.contains(&attempt.task), "{} is leased after its outcome", attempt.task);
+                    if *running {
+                        self.began.insert(*attempt);
+                    }
+                }
+                LedgerEvent::Started { attempt, worker } => {
+                    assert_eq!(self.given.get(attempt), Some(worker));
+                    assert!(self.began.insert(*attempt), "{attempt} starts twice");
+                }
+                LedgerEvent::Ended { attempt, worker, why } => {
+                    assert_eq!(self.live.remove(&attempt.task), Some(*attempt), "what ended was live");
+                    assert_eq!(self.given.get(attempt), Some(worker));
+                    let began = self.began.contains(attempt);
+                    if *why == EndReason::Returned || why.is_loss() {
+                        let losses = self.avoided.entry(attempt.task).or_default().entry(*worker).or_default();
+                        *losses += u32::from(began && why.is_loss());
+                    }
+                }
+                _ => {}
+            }
+        }
+        for outcome in outcomes(applied) {
+            assert!(self.outcomes.insert(outcome.attempt.task), "two outcomes of {}", outcome.attempt.task);
+            assert_eq!(self.given.get(&outcome.attempt), Some(&outcome.worker), "an outcome by another worker");
+        }
+    }
+
+    /// Whether a task may go to a worker, by the rule as it is written.
+    fn permits(&self, ledger: &Ledger, task: TaskId, worker: &PublicKey) -> bool {
+        let Some(avoided) = self.avoided.get(&task) else { return true };
+        let spec = ledger.task(task).expect("a task").spec;
+        let capable: Vec<PublicKey> = ledger.workers().filter(|w| could_hold(w, spec)).map(|w| w.key).collect();
+        if capable.iter().any(|key| !avoided.contains_key(key)) {
+            return !avoided.contains_key(worker);
+        }
+        let least = capable.iter().filter_map(|key| avoided.get(key)).min();
+        avoided.get(worker).is_none_or(|losses| Some(losses) == least)
+    }
+}
+
+fn could_hold(worker: &WorkerView<'_>, spec: &TaskSpec) -> bool {
+    worker.claim.slots > 0
+        && worker.claim.resources.millicores >= spec.resources.millicores
+        && worker.claim.resources.memory_bytes >= spec.resources.memory_bytes
+        && spec.labels.iter().all(|(label, value)| worker.claim.labels.get(label) == Some(value))
+}
+
+/// Whether a worker has room for a task, had it so many slots and millicores more free than it has.
+fn has_room(ledger: &Ledger, worker: &WorkerView<'_>, spec: &TaskSpec, slots: u32, millicores: u32) -> bool {
+    let running = ledger.leases_of(&worker.key).into_iter().filter(|lease| lease.running);
+    let taken = running.map(|lease| ledger.task(lease.attempt.task).expect("a task").spec.resources.millicores);
+    could_hold(worker, spec)
+        && worker.running < worker.claim.slots + slots
+        && taken.sum::<u32>() + spec.resources.millicores <= worker.claim.resources.millicores + millicores
+}
+
+fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
+    match *act {
+        Act::Submit { by, count, cpu, label, priority, retries, delay_ms } => {
+            let mut spec = spec();
+            spec.resources = Resources { millicores: cpu, memory_bytes: 0 };
+            spec.priority = priority;
+            spec.retry = Retry { retries, delay_ms };
+            spec.limits.wall_ms = 3_000;
+            if label {
+                spec.labels.insert("gpu".into(), "yes".into());
+            }
+            mesh.submit(&key(100 + by), count, spec);
+        }
+        Act::Cancel { by, job } => {
+            if let Some((job, _)) = witness.jobs.iter().rev().nth(job) {
+                mesh.cancel(&key(100 + by), *job);
+            }
+        }
+        Act::Claim { worker, slots, waiting, cpu, label, load, restart } => {
+            let incarnation = witness.incarnations.entry(worker).or_insert(1);
+            *incarnation += u64::from(restart);
+            let mut claim = offer(slots, waiting);
+            claim.incarnation = Incarnation(*incarnation);
+            claim.resources = Resources { millicores: cpu, memory_bytes: 0 };
+            claim.load = load;
+            claim.stands_ms = 8_000;
+            if label {
+                claim.labels.insert("gpu".into(), "yes".into());
+            }
+            mesh.claim(&key(worker + 1), claim);
+        }
+        Act::Drain { worker } => {
+            mesh.drain(&key(worker + 1));
+        }
+        Act::Report { worker, which, anyones, verdict } => {
+            let by = key(worker + 1);
+            let live: Vec<AttemptId> = mesh.ledger.leases_of(&by.public()).into_iter().map(|l| l.attempt).collect();
+            let ever = witness.given.iter().filter(|(_, worker)| anyones || **worker == by.public());
+            let ever: Vec<AttemptId> = ever.map(|(attempt, _)| *attempt).collect();
+            // Half of the time a live attempt, else one that may have ended long ago.
+            let from = if which % 2 == 0 && !live.is_empty() { &live } else { &ever };
+            if !from.is_empty() {
+                let verdict = match verdict {
+                    0 | 1 => success(),
+                    2 => failure(),
+                    _ => Verdict::Returned,
+                };
+                mesh.report(&by, from[which / 2 % from.len()], verdict);
+            }
+        }
+    }
+}
+
+/// Counts everything again.
+fn check_counts(ledger: &Ledger) {
+    let mut all = TaskCounts::default();
+    for job in ledger.jobs() {
+        let mut counts = TaskCounts::default();
+        for index in 0..job.tasks.count() as u32 {
+            let state = ledger.task(TaskId { job: job.id, index }).expect("a task").state;
+            for counts in [&mut counts, &mut all] {
+                *match state {
+                    TaskStateView::Ready => &mut counts.ready,
+                    TaskStateView::BackingOff { .. } => &mut counts.backing_off,
+                    TaskStateView::Leased { ends: Some(_), .. } => &mut counts.running,
+                    TaskStateView::Leased { .. } => &mut counts.waiting,
+                    TaskStateView::Done { succeeded: true, .. } => &mut counts.succeeded,
+                    TaskStateView::Done { .. } => &mut counts.failed,
+                    TaskStateView::Cancelled => &mut counts.cancelled,
+                } += 1;
+            }
+        }
+        assert_eq!(counts, job.counts);
+        assert_eq!(job.ended.is_some(), counts.unfinished() == 0);
+        assert!(job.cancelled || counts.cancelled == 0);
+    }
+    let totals = ledger.totals();
+    assert_eq!(totals.tasks, all);
+    assert_eq!(totals.workers, ledger.workers().count() as u64);
+    assert_eq!((ledger.owed.tasks, ledger.owed.output_bytes), (all.unfinished(), all.unfinished() * 1000));
+    assert_eq!(ledger.owed_by_key.values().map(|owed| owed.tasks).sum::<u64>(), all.unfinished());
+    let unfinished = ledger.jobs().filter(|job| job.ended.is_none()).count() as u64;
+    assert_eq!(ledger.needs.values().sum::<u64>(), unfinished);
+    assert_eq!(ledger.needs_by_key.values().flat_map(BTreeMap::values).sum::<u64>(), unfinished);
+}
+
+/// Leases stand on claims, and claims hold what they can.
+fn check_claims(ledger: &Ledger, witness: &Witness, applied: &Applied) {
+    let mut held = 0;
+    for worker in ledger.workers() {
+        let leases = ledger.leases_of(&worker.key);
+        held += leases.len();
+        assert!(leases.iter().all(|lease| lease.incarnation == worker.claim.incarnation), "an older life's lease");
+        assert!(worker.waiting <= worker.claim.waiting, "more wait than there are places");
+        let began = applied.events.iter().any(|event| match event {
+            LedgerEvent::Leased { worker: by, running, .. } => *running && *by == worker.key,
+            LedgerEvent::Started { worker: by, .. } => *by == worker.key,
+            _ => false,
+        });
+        let running = leases.iter().filter(|lease| lease.running);
+        let specs = running.map(|lease| ledger.task(lease.attempt.task).expect("a task").spec);
+        let millicores: u32 = specs.map(|spec| spec.resources.millicores).sum();
+        let fits = worker.running <= worker.claim.slots && millicores <= worker.claim.resources.millicores;
+        assert!(fits || !began, "something began under a claim that is full");
+        let waits = leases.iter().position(|lease| !lease.running);
+        if let Some(first) = waits {
+            let spec = ledger.task(leases[first].attempt.task).expect("a task").spec;
+            assert!(could_hold(&worker, spec), "what waits there could never run there");
+            assert!(!has_room(ledger, &worker, spec, 0, 0), "what waits could run");
+        }
+    }
+    assert_eq!(held, witness.live.len(), "each lease is one of a standing claim");
+}
+
+/// The order holds, and nothing waits that could be placed.
+fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
+    let rank = |task: TaskId| {
+        let number = ledger.job_numbers[&task.job];
+        (ledger.jobs[&number].rank, number, task.index)
+    };
+    let mut ready = Vec::new();
+    for job in ledger.jobs().filter(|job| job.counts.ready > 0) {
+        let tasks = (0..job.tasks.count() as u32).map(|index| TaskId { job: job.id, index });
+        ready.extend(tasks.filter(|task| ledger.task(*task).expect("a task").state == TaskStateView::Ready));
+    }
+    for task in &ready {
+        let spec = ledger.task(*task).expect("a task").spec;
+        for worker in ledger.workers().filter(|worker| witness.permits(ledger, *task, &worker.key)) {
+            let open = worker.waiting == 0 && has_room(ledger, &worker, spec, 0, 0);
+            let place = could_hold(&worker, spec) && worker.waiting < worker.claim.waiting;
+            assert!(!open && !place, "{task} waits though {:?} could take it", worker.key);
+        }
+    }
+    for event in &applied.events {
+        let LedgerEvent::Leased { attempt, worker, running, .. } = event else { continue };
+        let placed = ledger.task(attempt.task).expect("a task").spec;
+        let holder = ledger.worker(worker).expect("it stands");
+        assert!(witness.permits(ledger, attempt.task, worker), "{attempt} went where it should not go again");
+        for task in ready.iter().filter(|task| rank(**task) < rank(attempt.task)) {
+            if witness.permits(ledger, *task, worker) {
+                let spec = ledger.task(*task).expect("a task").spec;
+                let could = if *running {
+                    has_room(ledger, &holder, spec, 1, placed.resources.millicores)
+                } else {
+                    could_hold(&holder, spec)
+                };
+                assert!(!could, "{task} waits while {attempt} was given to a claim that could have taken it");
+            }
+        }
+        if !running {
+            for other in ledger.workers().filter(|other| witness.permits(ledger, attempt.task, &other.key)) {
+                let open = other.waiting == 0 && has_room(ledger, &other, placed, 0, 0);
+                assert!(!open, "{attempt} waits though {:?} has resources for it", other.key);
+            }
+        }
+    }
+}
+
+fn tell(order: OrderPolicy, placement: PlacementPolicy, story: &[(Vec<Act>, u64, bool)]) {
+    let genesis = Arc::new(small_genesis(order, placement));
+    let mut mesh = Mesh::of(Ledger::new(Arc::clone(&genesis)));
+    let mut twin = Ledger::new(Arc::clone(&genesis));
+    let mut witness = Witness::default();
+    for (acts, later_ms, restore) in story {
+        for act in acts {
+            perform(&mut mesh, &mut witness, act);
+        }
+        let block = mesh.block(*later_ms);
+        let applied = mesh.ledger.apply(&block);
+        assert_eq!(applied, twin.apply(&block), "a twin went another way");
+        assert_eq!(mesh.ledger.state_digest(), twin.state_digest());
+        assert_eq!(mesh.ledger.next_due(), twin.next_due());
+        assert!(mesh.ledger.next_due().is_none_or(|due| due > mesh.now), "what is due is done");
+        if *restore {
+            twin = Ledger::restore(Arc::clone(&genesis), &mesh.ledger.snapshot()).expect("own snapshot");
+            assert_eq!(mesh.ledger.snapshot(), twin.snapshot());
+        }
+        // Forgotten jobs first: their tasks can no longer be asked for.
+        let ledger = &mesh.ledger;
+        witness.jobs.retain(|(job, _)| ledger.job(*job).is_some());
+        witness.see(&applied);
+        check_counts(ledger);
+        check_claims(ledger, &witness, &applied);
+        check_order(ledger, &witness, &applied);
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_rule_holds_after_every_block(
+        fifo: bool,
+        round_robin: bool,
+        story in story(),
+    ) {
+        let order = if fifo { OrderPolicy::Fifo } else { OrderPolicy::Priority };
+        let placement = if round_robin { PlacementPolicy::RoundRobin } else { PlacementPolicy::LeastLoaded };
+        tell(order, placement, &story);
+    }
+}

@@ -1,0 +1,140 @@
+//! What the ledger knows of a worker: its claim, what it holds, when its claims stood.
+
+use std::collections::BTreeMap;
+
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use super::{jobs::TaskRef, lease_time::LeaseTime};
+use crate::{
+    schedule::{
+        placement::{Candidate, Place, Placement, Score},
+        ready::Needs,
+    },
+    types::{BlockTime, Claim, Height, Incarnation},
+};
+
+/// How many past standings of one worker are remembered: a second holder's word can name a height in any of them.
+pub const STANDINGS_KEPT: usize = 8;
+
+/// What is known of a worker and cannot be computed from anything else.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(super) struct WorkerRecord {
+    /// Of the last claim or drain that was executed.
+    pub(super) sequence: u64,
+    /// The newest that claimed.
+    pub(super) incarnation: Incarnation,
+    /// When a claim or drain was last executed, or the claim ended: forgetting counts from here.
+    pub(super) last: BlockTime,
+    /// See [`Candidate::turn`].
+    pub(super) turn: u64,
+    pub(super) standing: Option<Standing>,
+    /// Past standings, oldest first: from the first height after which the claim stood to the first after which it did not.
+    pub(super) stood: Vec<(Height, Height)>,
+}
+
+/// A claim that stands.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(super) struct Standing {
+    pub(super) claim: Claim,
+    /// The height since which claims of this key have stood without a break.
+    pub(super) from: Height,
+    /// The time of that height's block.
+    pub(super) since: BlockTime,
+    pub(super) until: LeaseTime,
+    /// See [`Candidate::running_at_claim`].
+    pub(super) running_at_claim: u32,
+}
+
+impl Standing {
+    /// Whether a task could ever run under this claim, whatever runs there now.
+    pub(super) fn could_ever_hold(&self, needs: &Needs) -> bool {
+        let Claim { slots, resources, labels, .. } = &self.claim;
+        *slots > 0
+            && needs.millicores <= resources.millicores
+            && needs.memory_bytes <= resources.memory_bytes
+            && needs.labels.iter().all(|(label, value)| labels.get(label) == Some(value))
+    }
+}
+
+/// What a worker holds, by the number of the lease. Computed from the tasks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held {
+    pub(super) running: BTreeMap<u64, TaskRef>,
+    pub(super) waiting: BTreeMap<u64, TaskRef>,
+    /// Taken by what runs.
+    pub(super) millicores: u64,
+    pub(super) memory_bytes: u64,
+}
+
+/// A worker.
+#[derive(Clone, Debug)]
+pub(super) struct Worker {
+    pub(super) record: WorkerRecord,
+    pub(super) held: Held,
+    /// Where the worker stands among the open claims, by [`Place`].
+    pub(super) indexed: [Option<Score>; 2],
+}
+
+impl Worker {
+    pub(super) fn new(record: WorkerRecord) -> Self {
+        Self { record, held: Held::default(), indexed: [None; 2] }
+    }
+
+    /// Whether what the task needs is free and could be taken, waiting leases aside. Under a claim that offers less than
+    /// what runs takes, nothing is.
+    pub(super) fn has_room(&self, needs: &Needs) -> bool {
+        let Some(standing) = &self.record.standing else { return false };
+        let offer = &standing.claim.resources;
+        let fits = |taken: u64, needed: u64, offered: u64| taken.checked_add(needed).is_some_and(|sum| sum <= offered);
+        (self.held.running.len() as u64) < u64::from(standing.claim.slots)
+            && fits(self.held.millicores, u64::from(needs.millicores), u64::from(offer.millicores))
+            && fits(self.held.memory_bytes, needs.memory_bytes, offer.memory_bytes)
+            && standing.could_ever_hold(needs)
+    }
+
+    /// Whether an open claim's place is one for a task with these needs.
+    pub(super) fn takes(&self, needs: &Needs, place: Place) -> bool {
+        match place {
+            Place::Resources => self.has_room(needs),
+            Place::Waiting => self.record.standing.as_ref().is_some_and(|standing| standing.could_ever_hold(needs)),
+        }
+    }
+
+    /// The scores under which the claim is open for resources and for waiting, where it is.
+    pub(super) fn scores(&self, policy: &dyn Placement) -> [Option<Score>; 2] {
+        let Some(standing) = &self.record.standing else { return [None; 2] };
+        let Claim { slots, waiting: places, load, .. } = standing.claim;
+        if slots == 0 {
+            return [None; 2];
+        }
+        let (running, waiting) = (self.held.running.len() as u32, self.held.waiting.len() as u32);
+        let score = policy.score(&Candidate {
+            load,
+            slots,
+            running,
+            running_at_claim: standing.running_at_claim,
+            waiting,
+            turn: self.record.turn,
+        });
+        [(waiting == 0 && running < slots).then_some(score), (waiting < places).then_some(score)]
+    }
+
+    /// Ends the claim's standing, after this height's block.
+    pub(super) fn end_standing(&mut self, height: Height, time: BlockTime) -> Option<Standing> {
+        let standing = self.record.standing.take()?;
+        self.record.last = self.record.last.max(time);
+        if standing.from < height {
+            self.record.stood.push((standing.from, height));
+            if self.record.stood.len() > STANDINGS_KEPT {
+                self.record.stood.remove(0);
+            }
+        }
+        Some(standing)
+    }
+
+    /// Whether a claim of this worker stood after the block at `height`.
+    pub(super) fn stood_at(&self, height: Height) -> bool {
+        self.record.standing.as_ref().is_some_and(|standing| standing.from <= height)
+            || self.record.stood.iter().any(|(from, to)| (*from..*to).contains(&height))
+    }
+}

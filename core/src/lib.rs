@@ -1,0 +1,22 @@
+//! The pure heart of Meshwork: what authorities agree on, what every peer computes from it, and nothing else.
+//!
+//! This crate holds values and state machines. It opens no socket or file, starts no thread, reads no clock and draws no
+//! randomness: time and entropy come in as values, and what is to be sent, stored or run goes out as values. The same
+//! inputs give the same outputs, to the byte, on every machine.
+//!
+//! Start at [`replica::Replica`], which joins the three state machines ([`consensus`], [`ledger`] and, inside the ledger,
+//! [`schedule`]) with a [`pool`] of waiting transactions, and is driven by one call: `handle(now, event) -> actions`.
+//! The data that travels and is stored stands in [`types`]; how it becomes bytes, in [`codec`] and [`identity`].
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod consensus;
+pub mod digest;
+pub mod identity;
+pub mod ledger;
+pub mod merkle;
+pub mod pool;
+pub mod proof;
+pub mod replica;
+pub mod schedule;
+pub mod types;

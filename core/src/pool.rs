@@ -1,0 +1,329 @@
+//! Transactions that wait to be ordered: checked by the strict rule, bounded, each once.
+//!
+//! What workers say (claims, reports, drains) goes before what submitters wish, since leases live by it; within each lane
+//! the order is that of arrival. The pool knows nothing of views or peers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use thiserror::Error;
+
+use crate::{
+    identity::PublicKey,
+    types::{Action, Block, BlockTime, Height, SignedTransaction, TransactionId, VoidReason},
+};
+
+/// The most transactions that wait.
+pub const TRANSACTIONS_MAX: usize = 65_536;
+/// The most bytes that they take.
+pub const BYTES_MAX: usize = 128 << 20;
+/// The most transactions of one signer that wait.
+pub const KEY_TRANSACTIONS_MAX: usize = 8_192;
+
+/// Why a transaction is not taken.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is here already.
+    #[error("it waits here already")]
+    Known,
+    /// Its signature is not its signer's.
+    #[error("its signature is not good on this network")]
+    BadSignature,
+    /// It would be void.
+    #[error("{0}")]
+    Void(#[from] VoidReason),
+    /// There is no room for more of this signer's.
+    #[error("as many transactions of this key wait as may; send it again when some have been ordered")]
+    KeyFull,
+    /// There is no room at all.
+    #[error("as many transactions wait as this peer can hold; send it again later")]
+    Full,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    Workers,
+    Submitters,
+}
+
+type Place = (Lane, u64);
+
+#[derive(Debug)]
+struct Entry {
+    transaction: Arc<SignedTransaction>,
+    place: Place,
+    /// The height of a block here that holds it and may yet become final.
+    in_flight: Option<Height>,
+    /// Whether it came in here, and is ours to offer until it is ordered.
+    local: bool,
+}
+
+/// Transactions that wait to be ordered.
+#[derive(Debug, Default)]
+pub struct Pool {
+    entries: BTreeMap<TransactionId, Entry>,
+    order: BTreeMap<Place, TransactionId>,
+    by_signer: BTreeMap<PublicKey, usize>,
+    bytes: usize,
+    arrivals: u64,
+    in_flight: BTreeSet<TransactionId>,
+    by_expiry: BTreeSet<(BlockTime, TransactionId)>,
+}
+
+impl Pool {
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether one waits that no block here holds.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.entries.len() > self.in_flight.len()
+    }
+
+    /// Whether one waits that is not among these.
+    #[must_use]
+    pub fn has_more_than(&self, taken: &BTreeSet<TransactionId>) -> bool {
+        let here = taken.iter().filter(|id| self.entries.contains_key(id)).count();
+        self.entries.len() > here
+    }
+
+    /// Whether this very transaction, signature included, was checked and waits here.
+    #[must_use]
+    pub fn holds(&self, transaction: &SignedTransaction) -> bool {
+        self.entries.get(&transaction.id()).is_some_and(|entry| entry.transaction.envelope() == transaction.envelope())
+    }
+
+    /// Whether there is room for a transaction that is not here yet.
+    ///
+    /// # Errors
+    /// It is here, or there is none.
+    pub fn room_for(&self, transaction: &SignedTransaction) -> Result<(), Refusal> {
+        if self.entries.contains_key(&transaction.id()) {
+            return Err(Refusal::Known);
+        }
+        if self.by_signer.get(&transaction.signer()).is_some_and(|count| *count >= KEY_TRANSACTIONS_MAX) {
+            return Err(Refusal::KeyFull);
+        }
+        if self.entries.len() >= TRANSACTIONS_MAX || self.bytes + transaction.wire_bytes() > BYTES_MAX {
+            return Err(Refusal::Full);
+        }
+        Ok(())
+    }
+
+    /// Takes a transaction whose signature has been checked by the strict rule.
+    ///
+    /// # Errors
+    /// See [`Pool::room_for`].
+    pub fn insert(&mut self, transaction: Arc<SignedTransaction>, local: bool) -> Result<(), Refusal> {
+        self.room_for(&transaction)?;
+        let lane = match transaction.transaction().action {
+            Action::Claim(_) | Action::Report(_) | Action::Drain(_) => Lane::Workers,
+            Action::Submit(_) | Action::Cancel(_) => Lane::Submitters,
+        };
+        let place = (lane, self.arrivals);
+        self.arrivals += 1;
+        self.bytes += transaction.wire_bytes();
+        self.by_expiry.insert((transaction.transaction().expires, transaction.id()));
+        *self.by_signer.entry(transaction.signer()).or_default() += 1;
+        self.order.insert(place, transaction.id());
+        self.entries.insert(transaction.id(), Entry { transaction, place, in_flight: None, local });
+        Ok(())
+    }
+
+    fn remove(&mut self, id: TransactionId) {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        self.order.remove(&entry.place);
+        self.bytes -= entry.transaction.wire_bytes();
+        self.in_flight.remove(&id);
+        self.by_expiry.remove(&(entry.transaction.transaction().expires, id));
+        let signer = entry.transaction.signer();
+        if let Some(count) = self.by_signer.get_mut(&signer) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_signer.remove(&signer);
+            }
+        }
+    }
+
+    /// What fits a block, in order, without what `taken` names.
+    #[must_use]
+    pub fn select(
+        &self,
+        taken: &BTreeSet<TransactionId>,
+        time: BlockTime,
+        bytes_max: usize,
+        transactions_max: usize,
+    ) -> Vec<Arc<SignedTransaction>> {
+        let mut chosen = Vec::new();
+        let mut bytes = 0;
+        for id in self.order.values() {
+            if chosen.len() == transactions_max {
+                break;
+            }
+            let Some(Entry { transaction, .. }) = self.entries.get(id) else { continue };
+            let larger = bytes + transaction.wire_bytes();
+            if larger > bytes_max || taken.contains(id) || transaction.transaction().expires < time {
+                continue;
+            }
+            bytes = larger;
+            chosen.push(Arc::clone(transaction));
+        }
+        chosen
+    }
+
+    /// Notes that a block that may become final holds these.
+    pub fn mark_in_flight(&mut self, block: &Block) {
+        for transaction in &block.transactions {
+            if let Some(entry) = self.entries.get_mut(&transaction.id()) {
+                entry.in_flight = Some(block.header.height);
+                self.in_flight.insert(transaction.id());
+            }
+        }
+    }
+
+    /// A block is final: what it holds waits no longer, what lost its place to it waits again, what has expired goes.
+    pub fn settle(&mut self, block: &Block) {
+        for transaction in &block.transactions {
+            self.remove(transaction.id());
+        }
+        let Self { entries, in_flight, .. } = self;
+        in_flight.retain(|id| {
+            let Some(entry) = entries.get_mut(id) else { return false };
+            let lost = entry.in_flight.is_none_or(|height| height <= block.header.height);
+            if lost {
+                entry.in_flight = None;
+            }
+            !lost
+        });
+        while let Some((expires, id)) = self.by_expiry.first().copied()
+            && expires < block.header.time
+        {
+            self.remove(id);
+        }
+    }
+
+    /// What came in here and still waits outside every block, oldest first, up to so many bytes.
+    #[must_use]
+    pub fn local_waiting(&self, bytes_max: usize) -> Vec<Arc<SignedTransaction>> {
+        let mut bytes = 0;
+        let waiting = self.order.values().filter_map(|id| self.entries.get(id));
+        waiting
+            .filter(|entry| entry.local && entry.in_flight.is_none())
+            .map(|entry| Arc::clone(&entry.transaction))
+            .take_while(|transaction| {
+                bytes += transaction.wire_bytes();
+                bytes <= bytes_max
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        digest::Digest,
+        identity::{NetworkId, SecretKey},
+        types::{Cancel, Drain, Epoch, Header, JobId, Transaction, View},
+    };
+
+    fn transaction(nonce: u64, action: Action, expires: u64) -> Arc<SignedTransaction> {
+        let transaction = Transaction { nonce, expires: BlockTime(expires), action };
+        Arc::new(SignedTransaction::sign(transaction, &SecretKey::from_seed([1; 32]), &NetworkId([0; 32])))
+    }
+
+    fn cancel(nonce: u64) -> Arc<SignedTransaction> {
+        transaction(nonce, Action::Cancel(Cancel { job: JobId(Digest::ZERO) }), 100)
+    }
+
+    fn block(height: u64, time: u64, transactions: Vec<Arc<SignedTransaction>>) -> Block {
+        let header = Header {
+            epoch: Epoch(0),
+            view: View(height),
+            height: Height(height),
+            parent: Digest::ZERO,
+            time: BlockTime(time),
+            transactions: Block::transactions_digest(&transactions),
+            final_height: Height(0),
+            result_height: Height(0),
+            result: Digest::ZERO,
+            snapshots: Vec::new(),
+        };
+        Block { header, transactions }
+    }
+
+    fn all(pool: &Pool) -> Vec<Arc<SignedTransaction>> {
+        pool.select(&BTreeSet::new(), BlockTime(0), usize::MAX, usize::MAX)
+    }
+
+    #[test]
+    fn workers_go_first_and_each_lane_keeps_its_order() {
+        let mut pool = Pool::default();
+        let drain = transaction(9, Action::Drain(Drain { sequence: 1 }), 100);
+        let (first, second) = (cancel(1), cancel(2));
+        for transaction in [&first, &second, &drain] {
+            pool.insert(Arc::clone(transaction), false).expect("room");
+        }
+        assert_eq!(pool.insert(Arc::clone(&first), false), Err(Refusal::Known));
+        assert_eq!(all(&pool), [drain, first, second]);
+    }
+
+    #[test]
+    fn what_is_final_goes_and_what_lost_its_place_waits_again() {
+        let mut pool = Pool::default();
+        let (kept, lost) = (cancel(1), cancel(2));
+        for transaction in [&kept, &lost] {
+            pool.insert(Arc::clone(transaction), true).expect("room");
+        }
+        pool.mark_in_flight(&block(5, 10, vec![Arc::clone(&kept), Arc::clone(&lost)]));
+        assert!(!pool.has_work() && pool.local_waiting(usize::MAX).is_empty());
+        pool.settle(&block(4, 9, Vec::new()));
+        assert!(!pool.has_work());
+        pool.settle(&block(5, 10, vec![Arc::clone(&kept)]));
+        assert!(pool.has_work());
+        assert_eq!(all(&pool), [Arc::clone(&lost)]);
+        assert_eq!(pool.local_waiting(usize::MAX), [lost]);
+    }
+
+    #[test]
+    fn what_has_expired_goes_and_leaves_nothing_behind() {
+        let mut pool = Pool::default();
+        pool.insert(cancel(1), false).expect("room");
+        pool.settle(&block(1, 100, Vec::new()));
+        assert_eq!(pool.len(), 1);
+        pool.settle(&block(2, 101, Vec::new()));
+        assert!(pool.is_empty() && pool.bytes == 0 && pool.by_signer.is_empty() && pool.order.is_empty());
+    }
+
+    #[test]
+    fn blocks_are_filled_within_their_bounds_without_what_is_taken() {
+        let mut pool = Pool::default();
+        let transactions: Vec<_> = (0..10).map(cancel).collect();
+        for transaction in &transactions {
+            pool.insert(Arc::clone(transaction), false).expect("room");
+        }
+        let taken = BTreeSet::from([transactions[0].id()]);
+        assert_eq!(pool.select(&taken, BlockTime(0), usize::MAX, 3), transactions[1..4]);
+        let bytes_max = 2 * transactions[0].wire_bytes() + 20;
+        assert_eq!(pool.select(&taken, BlockTime(0), bytes_max, 9).len(), 2);
+        assert!(pool.select(&taken, BlockTime(101), usize::MAX, 9).is_empty());
+    }
+
+    #[test]
+    fn one_signer_cannot_fill_the_pool() {
+        let mut pool = Pool::default();
+        pool.by_signer.insert(SecretKey::from_seed([1; 32]).public(), KEY_TRANSACTIONS_MAX);
+        assert_eq!(pool.insert(cancel(1), false), Err(Refusal::KeyFull));
+    }
+}

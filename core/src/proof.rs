@@ -1,0 +1,201 @@
+//! Proof that a receipt stands on a network's ledger, checked with nothing but the genesis.
+//!
+//! The receipt is a leaf under its block's receipts root; that root is a leaf of the history; a header carries the root of
+//! the history up to its R; and a quorum of authorities finalized that header or a descendant of it. An authority
+//! notarizes only headers whose root agrees with its own execution, so the finalization vouches for the result and not
+//! merely for the order. (The block that holds a report proves nothing by itself: the report may be void.)
+
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+use thiserror::Error;
+
+use crate::{
+    codec::{self, DecodeError},
+    digest::Digest,
+    merkle,
+    types::{Certificate, Epoch, Genesis, Header, Height, Receipt, Statement},
+};
+
+/// A receipt and why to believe it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Proof {
+    /// What happened.
+    pub receipt: Receipt,
+    /// At which height.
+    pub height: Height,
+    /// Its place among that block's receipts, from 0.
+    pub index: u32,
+    /// How many receipts that block has.
+    pub count: u32,
+    /// From the receipt to the root of that block's receipts.
+    pub block_path: Vec<Digest>,
+    /// From that root to the history's root that the first header carries.
+    pub history_path: Vec<Digest>,
+    /// The header that carries the root, and its descendants up to the one that is final.
+    pub headers: Vec<Header>,
+    /// The finalization of the last header.
+    pub finalization: Certificate,
+}
+
+/// What is wrong with a proof.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ProofError {
+    /// It has no header.
+    #[error("it holds no header")]
+    NoHeader,
+    /// Its paths do not lead from the receipt to the root that the header carries.
+    #[error("its receipt does not stand under the root that its header carries")]
+    Path,
+    /// A header is not the child of the one before.
+    #[error("its headers are not a chain")]
+    Chain,
+    /// The certificate is not a finalization of the last header.
+    #[error("its certificate does not finalize its last header")]
+    Finalization,
+    /// The certificate's signatures are not those of a quorum of the genesis' authorities.
+    #[error("its finalization is not signed by a quorum of this network's authorities")]
+    Signatures,
+}
+
+impl Proof {
+    /// The most bytes that an encoded proof may have.
+    pub const BYTES_MAX: usize = 1 << 20;
+
+    /// Reads a proof from its encoding.
+    ///
+    /// # Errors
+    /// The bytes are not one.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode(bytes, Self::BYTES_MAX)
+    }
+
+    /// Checks everything, by the strict signature rule.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn verify(&self, genesis: &Genesis) -> Result<(), ProofError> {
+        let first = self.headers.first().ok_or(ProofError::NoHeader)?;
+        let last = self.headers.last().ok_or(ProofError::NoHeader)?;
+        self.check_paths(first)?;
+        let linked = |pair: &[Header]| pair[1].parent == pair[0].digest() && pair[1].height == pair[0].height.next();
+        if !self.headers.windows(2).all(linked) {
+            return Err(ProofError::Chain);
+        }
+        let finalizes = self.finalization.statement == Statement::Finalize(last.view, last.digest())
+            && self.finalization.epoch == Epoch(0)
+            && last.epoch == Epoch(0);
+        if !finalizes {
+            return Err(ProofError::Finalization);
+        }
+        let signed = self.finalization.verify(&genesis.authority_keys(), genesis.quorum(), &genesis.network_id());
+        if signed { Ok(()) } else { Err(ProofError::Signatures) }
+    }
+
+    fn check_paths(&self, carrier: &Header) -> Result<(), ProofError> {
+        let leaf = self.receipt.digest();
+        let block_root = merkle::root_from_path(&leaf, u64::from(self.index), u64::from(self.count), &self.block_path);
+        let place = self.height.0.checked_sub(1).ok_or(ProofError::Path)?;
+        let root = block_root
+            .and_then(|root| merkle::root_from_path(&root, place, carrier.result_height.0, &self.history_path));
+        if root == Some(carrier.result) { Ok(()) } else { Err(ProofError::Path) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        identity::SecretKey,
+        types::{AuthorityIndex, BlockTime, Signers, TransactionId, TransactionReceipt, View, Vote},
+    };
+
+    fn receipt(byte: u8) -> Receipt {
+        Receipt::Transaction(TransactionReceipt { id: TransactionId(Digest([byte; 32])), result: Ok(()) })
+    }
+
+    fn header(height: u64, parent: Digest, result_height: u64, result: Digest) -> Header {
+        Header {
+            epoch: Epoch(0),
+            view: View(height),
+            height: Height(height),
+            parent,
+            time: BlockTime(height),
+            transactions: Digest::ZERO,
+            final_height: Height(result_height),
+            result_height: Height(result_height),
+            result,
+            snapshots: Vec::new(),
+        }
+    }
+
+    /// Four authorities, receipts at heights 1 to 3, the second receipt of height 2 proved by header 5 and its child 6.
+    fn proof() -> (Genesis, Proof) {
+        let keys: Vec<SecretKey> = (1..=4).map(|seed| SecretKey::from_seed([seed; 32])).collect();
+        let authorities: String = keys
+            .iter()
+            .enumerate()
+            .map(|(index, key)| format!("[[authorities]]\nname = \"a{index}\"\nkey = \"{}\"\n", key.public()))
+            .collect();
+        let genesis = Genesis::from_toml(&format!("name = \"t\"\ntime_us = 1\n{authorities}")).expect("good");
+        let blocks: Vec<Vec<Digest>> = [vec![receipt(1)], vec![receipt(2), receipt(3), receipt(4)], vec![]]
+            .iter()
+            .map(|receipts| receipts.iter().map(Receipt::digest).collect())
+            .collect();
+        let roots: Vec<Digest> = blocks.iter().map(|leaves| merkle::root(leaves)).collect();
+        let first = header(5, Digest::ZERO, 3, merkle::root(&roots));
+        let last = header(6, first.digest(), 3, merkle::root(&roots));
+        let statement = Statement::Finalize(last.view, last.digest());
+        let votes: Vec<Vote> = (0..3u16)
+            .map(|index| {
+                let key = &keys[usize::from(index)];
+                Vote::sign(Epoch(0), statement, AuthorityIndex(index), key, &genesis.network_id())
+            })
+            .collect();
+        let finalization = Certificate {
+            epoch: Epoch(0),
+            statement,
+            signers: Signers::of(votes.iter().map(|vote| vote.voter)),
+            signatures: votes.iter().map(|vote| vote.signature).collect(),
+        };
+        let proof = Proof {
+            receipt: receipt(3),
+            height: Height(2),
+            index: 1,
+            count: 3,
+            block_path: merkle::path_of(&blocks[1], 1).expect("a leaf"),
+            history_path: merkle::path_of(&roots, 1).expect("a leaf"),
+            headers: vec![first, last],
+            finalization,
+        };
+        (genesis, proof)
+    }
+
+    #[test]
+    fn a_good_proof_survives_its_encoding_and_holds() {
+        let (genesis, proof) = proof();
+        let read = Proof::decode(&codec::encode(&proof)).expect("canonical");
+        assert_eq!(read.verify(&genesis), Ok(()));
+    }
+
+    #[test]
+    fn whatever_is_changed_breaks_it() {
+        let (genesis, good) = proof();
+        let broken = |change: &dyn Fn(&mut Proof)| {
+            let mut proof = good.clone();
+            change(&mut proof);
+            proof.verify(&genesis)
+        };
+        assert_eq!(broken(&|p| p.receipt = receipt(9)), Err(ProofError::Path));
+        assert_eq!(broken(&|p| p.height = Height(3)), Err(ProofError::Path));
+        assert_eq!(broken(&|p| p.height = Height(0)), Err(ProofError::Path));
+        assert_eq!(broken(&|p| p.index = 0), Err(ProofError::Path));
+        assert_eq!(broken(&|p| p.headers[0].result = Digest::ZERO), Err(ProofError::Path));
+        assert_eq!(broken(&|p| p.headers[0].time = BlockTime(77)), Err(ProofError::Chain));
+        assert_eq!(broken(&|p| p.headers[1].time = BlockTime(77)), Err(ProofError::Finalization));
+        assert_eq!(broken(&|p| p.headers.clear()), Err(ProofError::NoHeader));
+        assert_eq!(broken(&|p| p.finalization.signatures[0].0[0] ^= 1), Err(ProofError::Signatures));
+        assert_eq!(broken(&|p| p.finalization.signatures.truncate(2)), Err(ProofError::Signatures));
+        let mut other = genesis.clone();
+        other.name.push('x');
+        assert_eq!(good.verify(&other), Err(ProofError::Signatures));
+    }
+}

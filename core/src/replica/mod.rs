@@ -1,0 +1,594 @@
+//! A replica: pool, consensus and ledger joined. Events come in with the time, actions go out, and nothing else happens.
+//!
+//! The driver keeps three promises:
+//!
+//! 1. Actions are carried out in their order, and an [`Action::Persist`] is durable before anything after it is done.
+//! 2. [`Replica::tick`] is called when [`Replica::next_wake`] has come.
+//! 3. After a restart, [`Replica::new`] is given what was stored ([`Recovered`]).
+//!
+//! The node is one driver; a simulation is another.
+
+mod application;
+mod message;
+mod sync;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use application::{Parts, Results};
+pub use message::{BLOCKS_BYTES_MAX, Gossip, Message, gossip_bytes_max, message_bytes_max};
+use serde::{Deserialize, Serialize};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+use thiserror::Error;
+
+use crate::{
+    consensus::{self, Consensus, Effect, Evidence, FinalTip, Input, Judgement, Monotonic, Now, Record, Standing},
+    digest::Digest,
+    identity::{NetworkId, PublicKey, SecretKey},
+    ledger::{Applied, Ledger, LedgerEvent, RestoreError, TaskStateView},
+    pool::{Pool, Refusal},
+    types::{
+        AuthorityIndex, Block, BlockTime, Certificate, Genesis, Header, Height, JobId, SignedTransaction, TaskId,
+        TransactionId, View,
+    },
+};
+
+/// How long a transaction that came in here waits before it is offered to the next leaders directly, in microseconds.
+const OFFER_US: u64 = 500_000;
+/// How many of the next leaders it is offered to.
+const OFFER_LEADERS: u64 = 2;
+/// The most bytes of transactions in one offer.
+const OFFER_BYTES_MAX: usize = 1 << 20;
+
+/// What a replica is told at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The network.
+    pub genesis: Arc<Genesis>,
+    /// This peer's key; it votes if the genesis lists it.
+    pub key: SecretKey,
+}
+
+/// What was stored before.
+#[derive(Debug)]
+pub struct Recovered {
+    /// The newest stored snapshot of the ledger.
+    pub snapshot: Option<Vec<u8>>,
+    /// The final blocks after it, oldest first.
+    pub blocks: Vec<Arc<Block>>,
+    /// The newest final block's header, be it in `blocks` or under the snapshot, and its own finalization.
+    pub tip: Option<(Header, Certificate)>,
+    /// The receipts roots of the heights from the tip's F on.
+    pub roots: BTreeMap<Height, Digest>,
+    /// The state digests of snapshot heights, at least those that no final header has carried.
+    pub snapshots: BTreeMap<Height, Digest>,
+    /// The round's journal.
+    pub journal: Vec<Record>,
+    /// Whether the journal is the one that belongs to this key.
+    pub standing: Standing,
+}
+
+impl Recovered {
+    /// Nothing: the very first start.
+    #[must_use]
+    pub const fn nothing(standing: Standing) -> Self {
+        Self {
+            snapshot: None,
+            blocks: Vec::new(),
+            tip: None,
+            roots: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            journal: Vec::new(),
+            standing,
+        }
+    }
+}
+
+/// What was stored does not fit together.
+#[derive(Debug, Error)]
+pub enum RecoverError {
+    /// The snapshot is not one of this network's ledger.
+    #[error("the stored snapshot cannot be restored: {0}")]
+    Snapshot(#[from] RestoreError),
+    /// The blocks do not follow each other and the snapshot.
+    #[error("the stored blocks have a gap: height {found} follows {height}")]
+    Gap {
+        /// The height before the gap.
+        height: Height,
+        /// The height after it.
+        found: Height,
+    },
+}
+
+/// What the driver is to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Make this durable before anything that comes after it.
+    Persist(Record),
+    /// Records of views below this one are not needed any more, if what was executed before this is stored.
+    Prune(View),
+    /// Store a final block and what came of it.
+    Executed(Box<Executed>),
+    /// Send this to one peer.
+    Send {
+        /// Whom.
+        to: PublicKey,
+        /// What.
+        message: Message,
+    },
+    /// Send this to everyone.
+    Gossip(Gossip),
+    /// Send stored final blocks from this height on, as [`Message::Blocks`], to a peer.
+    ServeBlocks {
+        /// Whom.
+        to: PublicKey,
+        /// The first height.
+        from: Height,
+    },
+    /// Keep and show the proof that an authority broke a promise.
+    Evidence(Box<Evidence>),
+    /// Tell people that this authority has stopped voting, and why.
+    Standing(Standing),
+}
+
+/// A final block and what came of it.
+#[derive(Debug)]
+pub struct Executed {
+    /// The block.
+    pub block: Arc<Block>,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its finalization, if there is one of it and not only of a descendant.
+    pub finalization: Option<Certificate>,
+    /// The root over all receipts up to this height.
+    pub root: Digest,
+    /// What happened.
+    pub applied: Applied,
+    /// The jobs that ended in it.
+    pub ended: Vec<EndedJob>,
+    /// The ledger's state, at a snapshot height.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// A job whose last task has ended: what is left to be known of it once the ledger has forgotten it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct EndedJob {
+    /// Its id.
+    pub id: JobId,
+    /// What its submitter calls it.
+    pub name: String,
+    /// Who submitted it.
+    pub submitter: PublicKey,
+    /// The height that admitted it.
+    pub height: Height,
+    /// The time of that block.
+    pub submitted: BlockTime,
+    /// The time of the block in which its last task ended.
+    pub ended: BlockTime,
+    /// Its tasks in order.
+    pub tasks: Vec<EndedTask>,
+}
+
+/// How a task of an ended job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndedTask {
+    /// Well: the receipt's height, and its place there.
+    Succeeded(Height, u32),
+    /// Badly, likewise.
+    Failed(Height, u32),
+    /// Its job was cancelled first.
+    Cancelled,
+}
+
+impl EndedTask {
+    /// Where its outcome's receipt stands, if it has one.
+    #[must_use]
+    pub const fn place(&self) -> Option<(Height, u32)> {
+        match self {
+            Self::Succeeded(height, index) | Self::Failed(height, index) => Some((*height, *index)),
+            Self::Cancelled => None,
+        }
+    }
+}
+
+fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
+    let job = ledger.job(id)?;
+    let ended = |index: u32| match ledger.task(TaskId { job: id, index })?.state {
+        TaskStateView::Done { succeeded: true, height, receipt, .. } => Some(EndedTask::Succeeded(height, receipt)),
+        TaskStateView::Done { height, receipt, .. } => Some(EndedTask::Failed(height, receipt)),
+        _ => Some(EndedTask::Cancelled),
+    };
+    Some(EndedJob {
+        id,
+        name: job.name.to_owned(),
+        submitter: job.submitter,
+        height: job.height,
+        submitted: job.submitted,
+        ended: job.ended?,
+        tasks: (0..job.tasks.count() as u32).filter_map(ended).collect(),
+    })
+}
+
+/// The ledger's state at a snapshot height.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its encoding.
+    pub bytes: Vec<u8>,
+}
+
+/// A peer's copy of the network.
+pub struct Replica {
+    genesis: Arc<Genesis>,
+    network: NetworkId,
+    authorities: Vec<PublicKey>,
+    me: PublicKey,
+    consensus: Consensus,
+    ledger: Ledger,
+    pool: Pool,
+    results: Results,
+    sync: sync::Sync,
+    /// The view of the newest finalization whose block is not executed here, once consensus has said that it lacks blocks.
+    behind: Option<View>,
+    has_reason: bool,
+    offer_at: Monotonic,
+}
+
+impl Replica {
+    /// The replica as it was stored, or a new one. [`Replica::tick`] is due at once.
+    ///
+    /// # Errors
+    /// What was stored does not fit together.
+    pub fn new(config: Config, recovered: Recovered) -> Result<Self, RecoverError> {
+        let Config { genesis, key } = config;
+        let Recovered { snapshot, blocks, tip, mut roots, mut snapshots, journal, standing } = recovered;
+        let mut ledger = match snapshot {
+            Some(bytes) => Ledger::restore(Arc::clone(&genesis), &bytes)?,
+            None => Ledger::new(Arc::clone(&genesis)),
+        };
+        roots.insert(ledger.height(), ledger.receipts_root());
+        for block in &blocks {
+            let (height, found) = (ledger.height(), block.header.height);
+            if found != height.next() {
+                return Err(RecoverError::Gap { height, found });
+            }
+            ledger.apply(block);
+            roots.insert(found, ledger.receipts_root());
+            if found.0.is_multiple_of(genesis.consensus.snapshot_interval) {
+                snapshots.entry(found).or_insert_with(|| ledger.state_digest());
+            }
+        }
+        let tip = match tip {
+            Some((header, finalization)) => FinalTip::of(&header, finalization),
+            None => FinalTip::genesis(&genesis),
+        };
+        let height = ledger.height();
+        if tip.height != height {
+            return Err(RecoverError::Gap { height, found: tip.height });
+        }
+        let network = genesis.network_id();
+        let results = Results::new(roots, snapshots, tip.result_height);
+        let round = consensus::Config { genesis: Arc::clone(&genesis), network, key: Some(key.clone()) };
+        Ok(Self {
+            authorities: genesis.authority_keys(),
+            network,
+            me: key.public(),
+            consensus: Consensus::new(round, tip, journal, standing),
+            ledger,
+            pool: Pool::default(),
+            results,
+            sync: sync::Sync::default(),
+            behind: None,
+            has_reason: false,
+            offer_at: Monotonic(0),
+            genesis,
+        })
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.step(now, Input::Tick, actions);
+        self.offer(now, actions);
+        self.catch_up(now, actions);
+    }
+
+    /// When [`Replica::tick`] is due next.
+    #[must_use]
+    pub fn next_wake(&self, now: Now) -> Option<Monotonic> {
+        let due = (!self.has_reason).then(|| self.ledger.next_due()).flatten();
+        let due = due.map(|due| Monotonic(now.monotonic.0 + due.micros_since(now.clock)));
+        let offer = self.pool.has_work().then_some(self.offer_at);
+        let sync = self.behind.and_then(|_| self.sync.next_wake());
+        [self.consensus.next_wake(), due, offer, sync].into_iter().flatten().min()
+    }
+
+    /// Transactions come in here, from this peer's own people or worker. One answer for each.
+    pub fn submit(
+        &mut self,
+        now: Now,
+        transactions: Vec<Arc<SignedTransaction>>,
+        actions: &mut Vec<Action>,
+    ) -> Vec<Result<TransactionId, Refusal>> {
+        if !self.pool.has_work() {
+            self.offer_at = Monotonic(now.monotonic.0 + OFFER_US);
+        }
+        let mut taken = Vec::new();
+        let mut answers = Vec::with_capacity(transactions.len());
+        for transaction in transactions {
+            let answer = self.admit(now, &transaction, true);
+            answers.push(answer.map(|()| transaction.id()));
+            if answer.is_ok() {
+                taken.push(transaction);
+            }
+        }
+        if !taken.is_empty() {
+            actions.push(Action::Gossip(Gossip::Transactions(taken)));
+            self.update_reason(now, actions);
+        }
+        answers
+    }
+
+    /// Something came by gossip.
+    pub fn gossip(&mut self, now: Now, gossip: Gossip, actions: &mut Vec<Action>) -> Judgement {
+        match gossip {
+            Gossip::Transactions(transactions) => self.take_all(now, transactions, actions),
+            Gossip::Proposal(proposal) => self.step(now, Input::Proposal(*proposal), actions),
+            Gossip::Finalization(certificate) => {
+                let judgement = self.step(now, Input::Certificate(certificate), actions);
+                self.catch_up(now, actions);
+                judgement
+            }
+        }
+    }
+
+    /// A peer said something directly.
+    pub fn message(&mut self, now: Now, from: PublicKey, message: Message, actions: &mut Vec<Action>) -> Judgement {
+        match message {
+            Message::Votes(votes) => self.step(now, Input::Votes(votes), actions),
+            Message::Ask(ask) => match self.authority_index(&from) {
+                Some(from) => self.step(now, Input::Ask { from, ask }, actions),
+                None => Judgement::Ignore("asked by someone who is no authority"),
+            },
+            Message::Tell(tell) => {
+                let judgement = self.step(now, Input::Tell(*tell), actions);
+                self.catch_up(now, actions);
+                judgement
+            }
+            Message::Transactions(transactions) => self.take_all(now, transactions, actions),
+            Message::BlocksFrom(height) => {
+                if height > self.ledger.height() || !self.sync.may_serve(from, now.monotonic) {
+                    return Judgement::Ignore("asked for blocks that are not here, or too often");
+                }
+                actions.push(Action::ServeBlocks { to: from, from: height });
+                Judgement::Accept
+            }
+            Message::Blocks(blocks, finalization) => {
+                if !self.sync.answered(&from) {
+                    return Judgement::Ignore("blocks that nobody asked for");
+                }
+                let before = self.ledger.height();
+                let input = Input::Blocks { blocks, finalization: *finalization };
+                let judgement = self.step(now, input, actions);
+                if self.ledger.height() > before {
+                    self.sync.keep(from);
+                }
+                self.catch_up(now, actions);
+                judgement
+            }
+        }
+    }
+
+    /// A peer can be reached.
+    pub fn connected(&mut self, now: Now, peer: PublicKey, actions: &mut Vec<Action>) {
+        self.sync.connected(peer);
+        self.catch_up(now, actions);
+    }
+
+    /// A peer can be reached no longer.
+    pub fn disconnected(&mut self, peer: &PublicKey) {
+        self.sync.disconnected(peer);
+    }
+
+    fn authority_index(&self, key: &PublicKey) -> Option<AuthorityIndex> {
+        let place = self.authorities.iter().position(|authority| authority == key)?;
+        u16::try_from(place).ok().map(AuthorityIndex)
+    }
+
+    fn authority_key(&self, index: AuthorityIndex) -> Option<PublicKey> {
+        self.authorities.get(usize::from(index.0)).copied()
+    }
+
+    fn admit(&mut self, now: Now, transaction: &Arc<SignedTransaction>, local: bool) -> Result<(), Refusal> {
+        self.pool.room_for(transaction)?;
+        let time = self.ledger.time().max(now.clock);
+        self.ledger.check(transaction, time)?;
+        if !transaction.verify(&self.network) {
+            return Err(Refusal::BadSignature);
+        }
+        self.pool.insert(Arc::clone(transaction), local)
+    }
+
+    fn take_all(
+        &mut self,
+        now: Now,
+        transactions: Vec<Arc<SignedTransaction>>,
+        actions: &mut Vec<Action>,
+    ) -> Judgement {
+        let mut judgement = Judgement::Ignore("no transaction in it is new and could be executed");
+        for transaction in transactions {
+            match self.admit(now, &transaction, false) {
+                Ok(()) => judgement = Judgement::Accept,
+                Err(Refusal::BadSignature) => return Judgement::Reject("a transaction's signature is not good"),
+                Err(_) => {}
+            }
+        }
+        self.update_reason(now, actions);
+        judgement
+    }
+
+    /// Gives consensus an input, and then whatever follows from it.
+    fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) -> Judgement {
+        let mut inputs = VecDeque::new();
+        let judgement = self.round(now, input, &mut inputs, actions);
+        while let Some(input) = inputs.pop_front() {
+            self.round(now, input, &mut inputs, actions);
+        }
+        self.update_reason(now, actions);
+        judgement
+    }
+
+    fn round(&mut self, now: Now, input: Input, inputs: &mut VecDeque<Input>, actions: &mut Vec<Action>) -> Judgement {
+        let mut effects = Vec::new();
+        let mut parts = Parts {
+            genesis: &self.genesis,
+            network: &self.network,
+            pool: &mut self.pool,
+            ledger: &self.ledger,
+            results: &self.results,
+            clock: now.clock,
+        };
+        let judgement = self.consensus.handle(now, input, &mut parts, &mut effects);
+        self.carry_all(effects, inputs, actions);
+        judgement
+    }
+
+    /// Tells consensus when there comes to be something to order, or ceases to be.
+    fn update_reason(&mut self, now: Now, actions: &mut Vec<Action>) {
+        loop {
+            let due = self.ledger.next_due().is_some_and(|due| due <= now.clock);
+            let has_reason = self.pool.has_work() || due;
+            if has_reason == self.has_reason {
+                return;
+            }
+            self.has_reason = has_reason;
+            let mut inputs = VecDeque::from([Input::Reason(has_reason)]);
+            while let Some(input) = inputs.pop_front() {
+                self.round(now, input, &mut inputs, actions);
+            }
+        }
+    }
+
+    fn carry_all(&mut self, effects: Vec<Effect>, inputs: &mut VecDeque<Input>, actions: &mut Vec<Action>) {
+        for effect in effects {
+            match effect {
+                Effect::Persist(record) => actions.push(Action::Persist(record)),
+                Effect::Prune { below } => actions.push(Action::Prune(below)),
+                Effect::SendVotes(votes) => {
+                    let others = self.authorities.iter().filter(|key| **key != self.me);
+                    actions.extend(others.map(|to| Action::Send { to: *to, message: Message::Votes(votes.clone()) }));
+                }
+                Effect::Send { to, message } => {
+                    let Some(to) = self.authority_key(to) else { continue };
+                    let message = match message {
+                        consensus::Message::Ask(ask) => Message::Ask(ask),
+                        consensus::Message::Tell(tell) => Message::Tell(Box::new(tell)),
+                    };
+                    actions.push(Action::Send { to, message });
+                }
+                Effect::GossipProposal(proposal) => {
+                    actions.push(Action::Gossip(Gossip::Proposal(Box::new(Arc::unwrap_or_clone(proposal)))));
+                }
+                Effect::GossipFinalization(certificate) => {
+                    actions.push(Action::Gossip(Gossip::Finalization(certificate)));
+                }
+                Effect::Finalized { blocks, finalization } => {
+                    self.execute_all(blocks, finalization, inputs, actions);
+                }
+                Effect::Evidence(evidence) => actions.push(Action::Evidence(Box::new(evidence))),
+                Effect::Behind { finalization, .. } => {
+                    self.behind = self.behind.max(Some(finalization.statement.view()));
+                }
+                Effect::Standing(standing) => actions.push(Action::Standing(standing)),
+            }
+        }
+    }
+
+    fn execute_all(
+        &mut self,
+        blocks: Vec<Arc<Block>>,
+        finalization: Certificate,
+        inputs: &mut VecDeque<Input>,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.behind.is_some_and(|view| view <= finalization.statement.view()) {
+            self.behind = None;
+        }
+        for block in blocks {
+            let height = block.header.height;
+            let digest = block.header.digest();
+            let applied = self.ledger.apply(&block);
+            let root = self.ledger.receipts_root();
+            self.results.executed(height, root);
+            let snapshot = height.0.is_multiple_of(self.genesis.consensus.snapshot_interval).then(|| {
+                let snapshot = Snapshot { digest: self.ledger.state_digest(), bytes: self.ledger.snapshot() };
+                self.results.snapshot_taken(height, snapshot.digest);
+                snapshot
+            });
+            self.results.prune(&block, self.genesis.consensus.snapshot_lag);
+            self.pool.settle(&block);
+            let of_this = finalization.statement.block() == Some(digest);
+            let finalization = of_this.then(|| finalization.clone());
+            let ended = applied.events.iter().filter_map(|event| match event {
+                LedgerEvent::JobEnded { job, .. } => ended_job(&self.ledger, *job),
+                _ => None,
+            });
+            let ended = ended.collect();
+            let executed = Executed { block, digest, finalization, root, applied, ended, snapshot };
+            actions.push(Action::Executed(Box::new(executed)));
+            inputs.push_back(Input::Executed(height));
+        }
+    }
+
+    /// Offers what came in here and is still not ordered to the next leaders, directly: gossip may have lost it, and would
+    /// drop it as a duplicate if it were published again.
+    fn offer(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if !self.pool.has_work() || now.monotonic < self.offer_at {
+            return;
+        }
+        self.offer_at = Monotonic(now.monotonic.0 + OFFER_US);
+        let waiting = self.pool.local_waiting(OFFER_BYTES_MAX);
+        if waiting.is_empty() {
+            return;
+        }
+        let count = self.authorities.len() as u64;
+        let leaders = (0..OFFER_LEADERS.min(count)).filter_map(|ahead| {
+            let place = (self.consensus.view().0 + ahead) % count;
+            self.authorities.get(place as usize)
+        });
+        for to in leaders.filter(|key| **key != self.me) {
+            actions.push(Action::Send { to: *to, message: Message::Transactions(waiting.clone()) });
+        }
+    }
+
+    fn catch_up(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.behind.is_none() {
+            return;
+        }
+        if let Some(to) = self.sync.ask(now.monotonic) {
+            let message = Message::BlocksFrom(self.ledger.height().next());
+            actions.push(Action::Send { to, message });
+        }
+    }
+
+    /// The ledger, as of the newest final block.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The round.
+    #[must_use]
+    pub const fn consensus(&self) -> &Consensus {
+        &self.consensus
+    }
+
+    /// The transactions that wait.
+    #[must_use]
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}

@@ -1,0 +1,139 @@
+//! What becomes of a task whose attempt ended without an outcome: two budgets, a growing wait, and where not to go again.
+
+use crate::{identity::PublicKey, types::Retry};
+
+/// The longest wait after a failure, in milliseconds: doubling ends here. One day.
+pub const BACK_OFF_MS_MAX: u64 = 24 * 3_600_000;
+
+/// What becomes of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It is ready again at once.
+    Ready,
+    /// It is ready again after so many milliseconds of block time.
+    BackOff {
+        /// How long, in milliseconds.
+        wait_ms: u64,
+    },
+    /// No budget is left: it has failed.
+    Fail,
+}
+
+/// After the program failed, for the `failures`-th time (from 1).
+#[must_use]
+pub fn after_failure(retry: &Retry, failures: u32) -> Next {
+    if failures > retry.retries {
+        return Next::Fail;
+    }
+    let doublings = failures.saturating_sub(1).min(63);
+    let wait_ms = retry.delay_ms.saturating_mul(1 << doublings).min(BACK_OFF_MS_MAX);
+    if wait_ms == 0 { Next::Ready } else { Next::BackOff { wait_ms } }
+}
+
+/// After an attempt that had taken resources was lost or drained, for the `losses`-th time (from 1).
+#[must_use]
+pub const fn after_loss(losses_max: u32, losses: u32) -> Next {
+    if losses > losses_max { Next::Fail } else { Next::Ready }
+}
+
+/// The workers that lost or returned a task, each with how often it was lost there after it had begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Avoidance(Vec<(PublicKey, u32)>);
+
+impl Avoidance {
+    /// From the ends of a task's attempts: who held it, and whether that was a loss that counts.
+    pub fn of(ends: impl Iterator<Item = (PublicKey, bool)>) -> Self {
+        let mut workers: Vec<(PublicKey, u32)> = Vec::new();
+        for (worker, counts) in ends {
+            let at = workers.binary_search_by_key(&worker, |entry| entry.0).unwrap_or_else(|at| {
+                workers.insert(at, (worker, 0));
+                at
+            });
+            workers[at].1 += u32::from(counts);
+        }
+        Self(workers)
+    }
+
+    /// Whether there is nobody to avoid.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn losses(&self, worker: &PublicKey) -> Option<u32> {
+        self.0.binary_search_by_key(worker, |entry| entry.0).ok().map(|at| self.0[at].1)
+    }
+
+    /// Where the task may go, of the workers whose standing claims could ever hold it.
+    pub fn among<'a>(&self, capable: impl Iterator<Item = &'a PublicKey>) -> Allowed {
+        if self.is_empty() {
+            return Allowed::Anyone;
+        }
+        let mut least = None;
+        for worker in capable {
+            match self.losses(worker) {
+                None => return Allowed::Newcomers,
+                Some(losses) => least = Some(least.map_or(losses, |least: u32| least.min(losses))),
+            }
+        }
+        Allowed::LostAtMost(least.unwrap_or(0))
+    }
+
+    /// Whether the task may go to this worker.
+    #[must_use]
+    pub fn permits(&self, allowed: Allowed, worker: &PublicKey) -> bool {
+        match allowed {
+            Allowed::Anyone => true,
+            Allowed::Newcomers => self.losses(worker).is_none(),
+            Allowed::LostAtMost(least) => self.losses(worker).is_none_or(|losses| losses <= least),
+        }
+    }
+}
+
+/// Where a task may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// To any claim that can take it.
+    Anyone,
+    /// Only where it was neither lost nor returned: such a claim stands and could hold it, now or later.
+    Newcomers,
+    /// It was lost or returned wherever it could go: only where it was lost so often, which is least.
+    LostAtMost(u32),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_with_each_failure_until_none_is_forgiven() {
+        let retry = Retry { retries: 3, delay_ms: 10 };
+        let next: Vec<Next> = (1..=4).map(|failures| after_failure(&retry, failures)).collect();
+        let wait = |wait_ms| Next::BackOff { wait_ms };
+        assert_eq!(next, [wait(10), wait(20), wait(40), Next::Fail]);
+        assert_eq!(after_failure(&Retry { retries: 1, delay_ms: 0 }, 1), Next::Ready);
+        let many = Retry { retries: u32::MAX, delay_ms: u64::MAX };
+        assert_eq!(after_failure(&many, 1_000_000), wait(BACK_OFF_MS_MAX));
+    }
+
+    #[test]
+    fn losses_have_a_bound_of_their_own() {
+        assert_eq!(after_loss(2, 2), Next::Ready);
+        assert_eq!(after_loss(2, 3), Next::Fail);
+    }
+
+    #[test]
+    fn a_task_goes_where_it_was_not_lost_else_where_it_was_lost_least() {
+        let [a, b, c] = [1, 2, 3].map(|byte| PublicKey([byte; 32]));
+        let avoidance = Avoidance::of([(b, true), (a, true), (b, true), (c, false)].into_iter());
+        let permitted = |capable: &[PublicKey]| {
+            let allowed = avoidance.among(capable.iter());
+            [a, b, c].map(|worker| avoidance.permits(allowed, &worker))
+        };
+        let other = PublicKey([9; 32]);
+        assert_eq!(permitted(&[a, b, c, other]), [false, false, false]);
+        assert_eq!(permitted(&[a, b, c]), [false, false, true], "c only returned it");
+        assert_eq!(permitted(&[a, b]), [true, false, true]);
+        assert_eq!(Avoidance::default().among([a].iter()), Allowed::Anyone);
+    }
+}

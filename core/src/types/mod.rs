@@ -1,0 +1,27 @@
+//! The data that travels, is signed and is stored. Little behaviour lives here, and no rule of consensus or scheduling.
+
+mod block;
+mod genesis;
+mod ids;
+mod outcome;
+mod receipt;
+mod task;
+mod transaction;
+mod vote;
+
+pub use block::{Block, Header, Proposal, SnapshotDigest};
+pub use genesis::{
+    Access, Authority, ConsensusParameters, Genesis, GenesisError, LedgerLimits, OrderPolicy, PlacementPolicy,
+    ScheduleParameters,
+};
+pub use ids::{
+    AttemptId, AttemptNumber, AuthorityIndex, BlockTime, Epoch, Height, Incarnation, JobId, TaskId, TaskIdError,
+    TransactionId, View,
+};
+pub use outcome::{Delivery, DeliveryStatement, Failure, InlineOutput, Manifest, Output, OutputFile, Usage, Verdict};
+pub use receipt::{OutcomeReceipt, Receipt, TransactionReceipt, VoidReason};
+pub use task::{BlobRef, Input, Labels, Limits, Part, Program, Resources, Retry, TaskSpec, Tasks};
+pub use transaction::{
+    Action, Cancel, Claim, Drain, Envelope, Report, ReportItem, SignedTransaction, Submit, Transaction,
+};
+pub use vote::{Certificate, Signers, Statement, Vote};

@@ -1,0 +1,169 @@
+//! What a worker says of an attempt, and what a program leaves behind.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use super::{AttemptId, BlobRef, Height};
+use crate::{
+    codec::{self, ByteString},
+    digest::Digest,
+    identity::{self, Domain, NetworkId, PublicKey, SecretKey, Signature},
+};
+
+/// What an attempt used, as its worker measured it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Usage {
+    /// Wall time from its start to its end, in microseconds.
+    pub wall_us: u64,
+    /// Fuel spent.
+    pub fuel: u64,
+    /// The most memory that it held, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// A worker's word on one attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The program ended with status 0 and left this output.
+    Succeeded(Output, Usage),
+    /// The program failed for this reason; the end of what it wrote to standard error (bounded by the inline limit).
+    Failed(Failure, ByteString, Usage),
+    /// The worker gives back what it has not begun.
+    Returned,
+}
+
+/// Why a program failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Failure {
+    /// It ended with a status other than 0.
+    Exited(i32),
+    /// It trapped: what the sandbox says of it, at most [`Failure::TEXT_BYTES_MAX`] bytes.
+    Trapped(String),
+    /// It wanted more memory than its resources have.
+    OutOfMemory,
+    /// It ran longer than its wall time.
+    TimedOut,
+    /// It spent its fuel.
+    OutOfFuel,
+    /// It wrote more than its output limit.
+    OutputTooLarge,
+    /// It is not a module that can run here: what is wrong with it, at most [`Failure::TEXT_BYTES_MAX`] bytes.
+    BadModule(String),
+    /// Its program or an input could not be fetched from anyone: which.
+    InputUnavailable(Digest),
+    /// Its attempts were lost by their workers once more than the genesis forgives. Only the ledger says so, never a worker.
+    Lost,
+}
+
+impl Failure {
+    /// The most bytes of text that a failure carries.
+    pub const TEXT_BYTES_MAX: usize = 256;
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(status) => write!(f, "exited with status {status}"),
+            Self::Trapped(text) => write!(f, "trapped: {text}"),
+            Self::OutOfMemory => f.write_str("out of memory"),
+            Self::TimedOut => f.write_str("ran out of time"),
+            Self::OutOfFuel => f.write_str("ran out of fuel"),
+            Self::OutputTooLarge => f.write_str("wrote more than its output limit"),
+            Self::BadModule(text) => write!(f, "not a module that can run: {text}"),
+            Self::InputUnavailable(digest) => write!(f, "could not be given {digest}, which nobody has"),
+            Self::Lost => f.write_str("was lost by its workers too often"),
+        }
+    }
+}
+
+/// What a successful program left: on the ledger itself where that is small, elsewhere where it is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// All of it. Its encoding is at most the genesis' inline limit.
+    Inline(InlineOutput),
+    /// A [`Manifest`] and the blobs that it names, which a second holder has.
+    Stored {
+        /// The manifest's encoding, which is a blob too.
+        manifest: BlobRef,
+        /// The bytes of the manifest and all blobs that it names.
+        bytes: u64,
+        /// The second holder's word.
+        delivery: Delivery,
+    },
+}
+
+/// A small output.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct InlineOutput {
+    /// What it wrote to standard output.
+    pub stdout: ByteString,
+    /// What it wrote to standard error.
+    pub stderr: ByteString,
+    /// What it left under `/out`, by path, in order.
+    pub files: Vec<(String, ByteString)>,
+}
+
+/// A larger output: its parts as blobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Manifest {
+    /// What it wrote to standard output.
+    pub stdout: BlobRef,
+    /// What it wrote to standard error.
+    pub stderr: BlobRef,
+    /// What it left under `/out`, in the order of their paths.
+    pub files: Vec<OutputFile>,
+}
+
+/// A file that a program left under `/out`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct OutputFile {
+    /// Its path below `/out`.
+    pub path: String,
+    /// Its content.
+    pub blob: BlobRef,
+}
+
+/// A second holder's word that it keeps an attempt's output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Delivery {
+    /// Who holds it: an authority, or a worker whose claim stood at `height`.
+    pub holder: PublicKey,
+    /// The height that the holder had executed when it signed.
+    pub height: Height,
+    /// The holder's signature over the [`DeliveryStatement`].
+    pub signature: Signature,
+}
+
+/// What a second holder signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct DeliveryStatement {
+    /// The attempt whose output it is.
+    pub attempt: AttemptId,
+    /// The manifest.
+    pub manifest: BlobRef,
+    /// The bytes of the manifest and all that it names.
+    pub bytes: u64,
+    /// The height that the holder had executed when it signed.
+    pub height: Height,
+}
+
+impl DeliveryStatement {
+    /// The holder's signed word for this statement.
+    #[must_use]
+    pub fn sign(&self, key: &SecretKey, network: &NetworkId) -> Delivery {
+        let signature = key.sign(Domain::Delivery, network, &codec::encode(self));
+        Delivery { holder: key.public(), height: self.height, signature }
+    }
+
+    /// Whether `delivery` is its holder's word for this statement, by the strict rule.
+    #[must_use]
+    pub fn is_signed_by(&self, delivery: &Delivery, network: &NetworkId) -> bool {
+        self.height == delivery.height
+            && identity::verify(Domain::Delivery, network, &codec::encode(self), &delivery.holder, &delivery.signature)
+    }
+}

@@ -1,0 +1,101 @@
+//! What the ledger says happened. Receipts are what proofs prove.
+
+use serde::{Deserialize, Serialize};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+use thiserror::Error;
+
+use super::{AttemptId, Height, TransactionId, Verdict};
+use crate::{digest::Digest, identity::PublicKey};
+
+/// One thing that happened on the ledger, in the order in which it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+// Most receipts are outcomes: a box for each would cost more than the room that it saves elsewhere.
+#[allow(clippy::large_enum_variant)]
+pub enum Receipt {
+    /// A transaction was executed, or was void.
+    Transaction(TransactionReceipt),
+    /// A task has its outcome, and will have no other.
+    Outcome(OutcomeReceipt),
+}
+
+impl Receipt {
+    /// The receipt's name: what stands as a leaf under a block's receipts root.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of_value("meshwork 1 receipt", self)
+    }
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct TransactionReceipt {
+    /// Which one.
+    pub id: TransactionId,
+    /// Executed, or void and why.
+    pub result: Result<(), VoidReason>,
+}
+
+/// The one accepted outcome of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct OutcomeReceipt {
+    /// The task and the attempt whose outcome it is.
+    pub attempt: AttemptId,
+    /// Who ran it.
+    pub worker: PublicKey,
+    /// At which height it was accepted.
+    pub height: Height,
+    /// The outcome. A failure here is the last one: no retry is left.
+    pub verdict: Verdict,
+}
+
+/// Why a transaction changed nothing.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VoidReason {
+    /// Its expiry is before the block's time, or too far after it.
+    #[error("its expiry has passed, or lies further ahead than the genesis allows")]
+    Expired,
+    /// It was executed before.
+    #[error("it was executed before")]
+    Replayed,
+    /// The signer may not do this on this network.
+    #[error("the genesis does not permit this key to do that")]
+    NotPermitted,
+    /// A field exceeds a bound of the genesis, or makes no sense.
+    #[error("a field exceeds a bound of the genesis or makes no sense")]
+    Malformed,
+    /// The job has more tasks than one may have, or none.
+    #[error("the job has no tasks, or more than the genesis allows in one job")]
+    TooManyTasks,
+    /// The signer has as many live tasks as it may have.
+    #[error("this key has as many unfinished tasks as the genesis allows one key")]
+    KeyTasksFull,
+    /// The network has as many live tasks as it may have.
+    #[error("the network holds as many unfinished tasks as the genesis allows")]
+    TasksFull,
+    /// The signer was promised as much output as it may be.
+    #[error("this key's unfinished tasks may leave as much output as the genesis allows one key")]
+    KeyOutputFull,
+    /// The network has promised as much output as it may.
+    #[error("the network's unfinished tasks may leave as much output as the genesis allows")]
+    OutputFull,
+    /// The signer's unfinished jobs, or the network's, have as many different needs as they may.
+    #[error("unfinished jobs ask for as many different combinations of resources and labels as is allowed")]
+    NeedsFull,
+    /// There is no such job, or it has ended and is forgotten.
+    #[error("there is no such job here")]
+    UnknownJob,
+    /// Only the job's submitter may do that.
+    #[error("only the job's submitter may do that")]
+    NotYours,
+    /// The sequence number is not above the last executed one.
+    #[error("its sequence number is not above that of an earlier claim or drain")]
+    OldSequence,
+    /// The claim's incarnation is below one that was executed before.
+    #[error("its incarnation is older than one seen before")]
+    OldIncarnation,
+    /// There are as many workers as there may be.
+    #[error("the network has as many workers as the genesis allows")]
+    WorkersFull,
+}

@@ -1,0 +1,130 @@
+//! What a submitter asks for: programs, inputs, resources and limits.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use crate::digest::Digest;
+
+/// Facts about a machine, such as `arch=x86_64`, that tasks can require and claims can offer.
+pub type Labels = BTreeMap<String, String>;
+
+/// A blob by its name and size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize_tuple, Deserialize_tuple)]
+pub struct BlobRef {
+    /// The BLAKE3 digest of its bytes.
+    pub digest: Digest,
+    /// How many bytes it has.
+    pub bytes: u64,
+}
+
+/// What runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Program {
+    /// A WebAssembly module with WASI preview 1 imports and a `_start` function.
+    Wasm(BlobRef),
+}
+
+/// A file that a task finds under `/in`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Input {
+    /// Its path below `/in`: relative, without `..`.
+    pub path: String,
+    /// Its content.
+    pub blob: BlobRef,
+}
+
+/// What a task takes of a claim while it runs, besides one slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Resources {
+    /// Thousandths of a processor core.
+    pub millicores: u32,
+    /// Bytes of memory. A task's program can have no more than this.
+    pub memory_bytes: u64,
+}
+
+/// What ends a program that does not end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Limits {
+    /// Wall time of one attempt, in milliseconds.
+    pub wall_ms: u64,
+    /// Processor work of one attempt, in units of fuel (about one WebAssembly instruction each), alike on every machine.
+    pub fuel: u64,
+    /// Bytes that it may write to standard output, standard error and `/out` together.
+    pub output_bytes: u64,
+}
+
+/// What becomes of a task whose program failed. (A worker that is lost is another matter, and another budget.)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Retry {
+    /// How many failures of the program are forgiven.
+    pub retries: u32,
+    /// How long a task waits after its first failure, in milliseconds; each further failure doubles the wait.
+    pub delay_ms: u64,
+}
+
+/// What the tasks of a job have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct TaskSpec {
+    /// The program.
+    pub program: Program,
+    /// Its arguments, after the program's name.
+    pub arguments: Vec<String>,
+    /// Its environment.
+    pub environment: BTreeMap<String, String>,
+    /// What it reads from standard input; nothing if there is none.
+    pub stdin: Option<BlobRef>,
+    /// Its input files.
+    pub inputs: Vec<Input>,
+    /// What it takes of a worker.
+    pub resources: Resources,
+    /// Labels that a claim must offer, each with this value.
+    pub labels: Labels,
+    /// What it may use.
+    pub limits: Limits,
+    /// Larger goes first, where the order policy looks at it.
+    pub priority: i16,
+    /// What failures are forgiven.
+    pub retry: Retry,
+}
+
+/// What one task of an array has of its own, added to what its job's tasks have in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Part {
+    /// Arguments after the common ones.
+    pub arguments: Vec<String>,
+    /// Inputs besides the common ones.
+    pub inputs: Vec<Input>,
+}
+
+/// How many tasks a job has, and how they differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tasks {
+    /// So many tasks that differ only in their index, which each finds in the variable `MESHWORK_TASK_INDEX`.
+    Repeat(u32),
+    /// One task for each part.
+    Each(Vec<Part>),
+}
+
+impl Tasks {
+    /// How many tasks there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Repeat(count) => *count as usize,
+            Self::Each(parts) => parts.len(),
+        }
+    }
+
+    /// What the task at `index` has of its own, if anything.
+    #[must_use]
+    pub fn part(&self, index: u32) -> Option<&Part> {
+        match self {
+            Self::Repeat(_) => None,
+            Self::Each(parts) => parts.get(index as usize),
+        }
+    }
+}

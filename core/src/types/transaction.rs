@@ -1,0 +1,216 @@
+//! What people and workers sign, and the envelope that it travels in.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use super::{AttemptId, BlockTime, Incarnation, JobId, Labels, Resources, TaskSpec, Tasks, TransactionId, Verdict};
+use crate::{
+    codec::{self, ByteString, DecodeError},
+    digest::Digest,
+    identity::{self, Domain, NetworkId, PublicKey, SecretKey, Signature},
+};
+
+/// A signed payload, as it travels: the payload's bytes stay as they came, so that the signature stays good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Envelope {
+    /// The canonical encoding of a [`Transaction`].
+    pub payload: ByteString,
+    /// Who signed.
+    pub signer: PublicKey,
+    /// The signature over `domain ‖ network id ‖ payload`.
+    pub signature: Signature,
+}
+
+/// What is signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Transaction {
+    /// Random, so that the same wish can be signed twice.
+    pub nonce: u64,
+    /// The last block time at which it may be executed.
+    pub expires: BlockTime,
+    /// What is wished.
+    pub action: Action,
+}
+
+/// What a transaction does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// A submitter admits a job.
+    Submit(Submit),
+    /// A submitter stops a job.
+    Cancel(Cancel),
+    /// A worker offers to hold tasks.
+    Claim(Claim),
+    /// A worker says how attempts ended.
+    Report(Report),
+    /// A worker leaves.
+    Drain(Drain),
+}
+
+/// A job: one task or an array of tasks. Its id is its transaction's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Submit {
+    /// What people call it, at most [`Submit::NAME_BYTES_MAX`] bytes.
+    pub name: String,
+    /// What its tasks have in common; one copy serves them all.
+    pub spec: Arc<TaskSpec>,
+    /// How many there are, and how they differ.
+    pub tasks: Arc<Tasks>,
+}
+
+impl Submit {
+    /// The most bytes of a job's name.
+    pub const NAME_BYTES_MAX: usize = 128;
+}
+
+/// Stops a job: its tasks that have no outcome yet will have none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Cancel {
+    /// Which job. Only its submitter may stop it.
+    pub job: JobId,
+}
+
+/// A worker's standing offer, and its heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Claim {
+    /// Above that of every claim and drain of this key that was executed before.
+    pub sequence: u64,
+    /// The life of the process that claims.
+    pub incarnation: Incarnation,
+    /// How many attempts may run at once.
+    pub slots: u32,
+    /// What these may take together.
+    pub resources: Resources,
+    /// How many more attempts may wait at the worker for resources.
+    pub waiting: u32,
+    /// How busy the machine is: 0 idle to 1000 full.
+    pub load: u16,
+    /// What the machine offers besides.
+    pub labels: Labels,
+    /// How long the offer stands from the block that executes it, in milliseconds of lease time, within the genesis' bounds.
+    pub stands_ms: u64,
+}
+
+impl Claim {
+    /// The largest load score: a full machine.
+    pub const LOAD_MAX: u16 = 1000;
+}
+
+/// A worker's words on attempts that it was given, judged one by one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Report {
+    /// At most the genesis' bound of them.
+    pub items: Vec<ReportItem>,
+}
+
+/// A worker's word on one attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct ReportItem {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// What became of it.
+    pub verdict: Verdict,
+}
+
+/// A worker leaves: its claim ends, and what it holds goes back at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Drain {
+    /// Above that of every claim and drain of this key that was executed before.
+    pub sequence: u64,
+}
+
+/// A transaction with the envelope that it came in: decoded once, never changed. Having one says that its payload is
+/// well-formed, not that its signature is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedTransaction {
+    envelope: Envelope,
+    transaction: Transaction,
+    id: TransactionId,
+}
+
+impl SignedTransaction {
+    /// Bytes of an envelope besides its payload, at most.
+    pub const ENVELOPE_BYTES: usize = 128;
+
+    /// Signs a transaction for a network.
+    #[must_use]
+    pub fn sign(transaction: Transaction, key: &SecretKey, network: &NetworkId) -> Self {
+        let payload = ByteString::from(codec::encode(&transaction));
+        let signature = key.sign(Domain::Transaction, network, &payload);
+        let envelope = Envelope { payload, signer: key.public(), signature };
+        Self { id: Self::id_of(&envelope), envelope, transaction }
+    }
+
+    /// Decodes what an envelope holds.
+    ///
+    /// # Errors
+    /// The payload is not the canonical encoding of a transaction.
+    pub fn open(envelope: Envelope) -> Result<Self, DecodeError> {
+        let transaction = codec::decode(&envelope.payload, envelope.payload.len())?;
+        Ok(Self { id: Self::id_of(&envelope), envelope, transaction })
+    }
+
+    fn id_of(envelope: &Envelope) -> TransactionId {
+        const CONTEXT: &str = "meshwork 1 transaction id";
+        TransactionId(Digest::of_parts(CONTEXT, &[&envelope.signer.0, &envelope.payload]))
+    }
+
+    /// Whether the signature is good by the strict rule.
+    #[must_use]
+    pub fn verify(&self, network: &NetworkId) -> bool {
+        let Envelope { payload, signer, signature } = &self.envelope;
+        identity::verify(Domain::Transaction, network, payload, signer, signature)
+    }
+
+    /// Whether all signatures are good by the batch rule.
+    #[must_use]
+    pub fn verify_all<'a>(transactions: impl IntoIterator<Item = &'a Self>, network: &NetworkId) -> bool {
+        let items = transactions.into_iter().map(|t| (&*t.envelope.payload, &t.envelope.signer, &t.envelope.signature));
+        identity::verify_batch(Domain::Transaction, network, items)
+    }
+
+    /// Its id.
+    #[must_use]
+    pub const fn id(&self) -> TransactionId {
+        self.id
+    }
+
+    /// Who signed it.
+    #[must_use]
+    pub const fn signer(&self) -> PublicKey {
+        self.envelope.signer
+    }
+
+    /// What was signed.
+    #[must_use]
+    pub const fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+
+    /// As it travels.
+    #[must_use]
+    pub const fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// How many bytes it takes in a block, at most.
+    #[must_use]
+    pub fn wire_bytes(&self) -> usize {
+        self.envelope.payload.len() + Self::ENVELOPE_BYTES
+    }
+}
+
+impl Serialize for SignedTransaction {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.envelope.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SignedTransaction {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::open(Envelope::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}

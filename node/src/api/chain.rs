@@ -1,0 +1,55 @@
+//! Final blocks.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use meshwork_core::types::{Genesis, Height};
+use serde::Deserialize;
+
+use super::{Api, error::ApiError, views::BlockView};
+use crate::store::StoredBlock;
+
+/// The most blocks in one answer.
+const BLOCKS_MAX: u64 = 256;
+
+#[derive(Deserialize)]
+pub(super) struct Range {
+    from: Option<u64>,
+    limit: Option<u64>,
+}
+
+fn view(genesis: &Genesis, stored: &StoredBlock) -> BlockView {
+    let header = &stored.block.header;
+    let leader = header.view.0 % genesis.authorities.len() as u64;
+    let proposer = genesis.authorities.get(leader as usize);
+    BlockView {
+        height: header.height,
+        view: header.view.0,
+        digest: header.digest(),
+        proposer: proposer.map_or_else(String::new, |authority| authority.name.clone()),
+        time_us: header.time.0,
+        transactions: stored.block.transactions.iter().map(|transaction| transaction.id()).collect(),
+        bytes: stored.block.transaction_bytes(),
+    }
+}
+
+/// The newest blocks, or those from a height on.
+pub(super) async fn list(State(api): State<Api>, Query(range): Query<Range>) -> Result<Json<Vec<BlockView>>, ApiError> {
+    let limit = range.limit.unwrap_or(20).min(BLOCKS_MAX);
+    let height = api.driver.query(|replica| replica.ledger().height()).await?;
+    let from = range.from.unwrap_or_else(|| (height.0 + 1).saturating_sub(limit)).max(1);
+    let mut views = Vec::new();
+    for at in from..from.saturating_add(limit).min(height.0 + 1) {
+        if let Some(stored) = api.driver.reader().block(Height(at))? {
+            views.push(view(&api.genesis, &stored));
+        }
+    }
+    Ok(Json(views))
+}
+
+pub(super) async fn one(State(api): State<Api>, Path(height): Path<u64>) -> Result<Json<BlockView>, ApiError> {
+    let stored = api.driver.reader().block(Height(height))?;
+    let stored = stored.ok_or_else(|| ApiError::not_found(format!("no block at height {height} is final here")))?;
+    Ok(Json(view(&api.genesis, &stored)))
+}

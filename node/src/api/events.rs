@@ -1,0 +1,113 @@
+//! What happens, as it happens: server-sent events made of executed blocks.
+
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Query, State},
+    response::sse::{Event, KeepAlive, Sse},
+};
+use futures::{Stream, StreamExt};
+use meshwork_core::{
+    ledger::{EndReason, LedgerEvent},
+    types::{AttemptId, JobId, TaskId},
+};
+use serde::Deserialize;
+use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
+
+use super::{
+    Api,
+    error::ApiError,
+    jobs,
+    views::{EventView, TaskState},
+};
+use crate::driver::Final;
+
+#[derive(Deserialize)]
+pub(super) struct Filter {
+    job: Option<JobId>,
+    /// Whether to tell of single tasks; told unless switched off.
+    tasks: Option<bool>,
+}
+
+pub(super) async fn stream(
+    State(api): State<Api>,
+    Query(filter): Query<Filter>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
+    let finals = BroadcastStream::new(api.driver.finals());
+    let events = finals.flat_map(move |block| {
+        let views = match block {
+            Ok(block) => views(&block, &filter),
+            Err(BroadcastStreamRecvError::Lagged(events)) => vec![EventView::Missed { events }],
+        };
+        // An event that cannot be written as JSON cannot be: it is made of numbers and texts.
+        futures::stream::iter(views.into_iter().filter_map(|view| Event::default().json_data(view).ok()).map(Ok))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(10))))
+}
+
+fn views(block: &Arc<Final>, filter: &Filter) -> Vec<EventView> {
+    let executed = &block.executed;
+    let wanted = |job: &JobId| filter.job.is_none_or(|only| only == *job);
+    let mut views = Vec::new();
+    if filter.job.is_none() {
+        views.push(EventView::Block {
+            height: executed.block.header.height,
+            time_us: executed.block.header.time.0,
+            transactions: executed.block.transactions.len(),
+            finality_ms: block.finality_us as f64 / 1000.0,
+        });
+    }
+    let outcomes: Vec<_> = executed.applied.receipts.iter().filter_map(jobs::outcome_of).collect();
+    let done: BTreeSet<TaskId> = outcomes.iter().map(|(task, ..)| *task).collect();
+    for event in &executed.applied.events {
+        match event {
+            LedgerEvent::JobAdmitted { job, tasks } if wanted(job) => {
+                views.push(EventView::JobAdmitted { job: *job, tasks: *tasks });
+            }
+            event if filter.tasks != Some(false) => {
+                views.extend(task_view(event, &done).filter(|(job, _)| wanted(job)).map(|(_, view)| view));
+            }
+            _ => {}
+        }
+    }
+    if filter.tasks != Some(false) {
+        views.extend(outcomes.into_iter().filter(|(task, ..)| wanted(&task.job)).map(
+            |(TaskId { job, index }, attempt, worker, state, why)| EventView::Task {
+                job,
+                index,
+                attempt,
+                state,
+                worker,
+                why,
+            },
+        ));
+    }
+    for job in executed.ended.iter().filter(|job| wanted(&job.id)) {
+        views.push(EventView::JobEnded { job: job.id, counts: jobs::ended_counts(job) });
+    }
+    views
+}
+
+/// What a ledger event says of one task that has no outcome by it.
+fn task_view(event: &LedgerEvent, done: &BTreeSet<TaskId>) -> Option<(JobId, EventView)> {
+    let view = |attempt: &AttemptId, worker, state, why: Option<EndReason>| {
+        let AttemptId { task: TaskId { job, index }, number } = *attempt;
+        let why = why.map(|why| jobs::ended_in_words(why).to_owned());
+        Some((job, EventView::Task { job, index, attempt: number.0, state, worker, why }))
+    };
+    match event {
+        LedgerEvent::Leased { attempt, worker, running, .. } => {
+            view(attempt, *worker, if *running { TaskState::Running } else { TaskState::Waiting }, None)
+        }
+        LedgerEvent::Started { attempt, worker } => view(attempt, *worker, TaskState::Running, None),
+        LedgerEvent::Ended { attempt, worker, why } if !done.contains(&attempt.task) => {
+            let state = match why {
+                EndReason::Cancelled => TaskState::Cancelled,
+                EndReason::Failed => TaskState::BackingOff,
+                _ => TaskState::Ready,
+            };
+            view(attempt, *worker, state, Some(*why))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,296 @@
+//! Jobs, their tasks, and the proofs of their outcomes. A job that the ledger has forgotten is found in the store.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use meshwork_core::{
+    codec,
+    identity::PublicKey,
+    ledger::{self, EndReason, TaskStateView},
+    proof::Proof,
+    replica::{EndedJob, EndedTask},
+    types::{Height, JobId, Receipt, TaskId},
+};
+use serde::Deserialize;
+
+use super::{
+    Api,
+    error::ApiError,
+    views::{AttemptView, JobView, ReceiptPlace, TaskCounts, TaskState, TaskView},
+};
+
+/// The most jobs or tasks in one answer.
+const LIST_MAX: usize = 1000;
+/// The most proofs in one answer.
+const PROOFS_MAX: usize = 256;
+
+#[derive(Deserialize)]
+pub(super) struct Page {
+    from: Option<u32>,
+    limit: Option<usize>,
+    state: Option<TaskState>,
+}
+
+fn parse_job(text: &str) -> Result<JobId, ApiError> {
+    text.parse()
+        .map_err(|_| ApiError::bad_request(format!("{text:?} is not a job's id, which has 64 hexadecimal digits")))
+}
+
+fn no_such_job(id: &JobId) -> ApiError {
+    ApiError::not_found(format!("no job {id} is known here; if it was just submitted, wait for the next block"))
+}
+
+fn live_view(job: &ledger::JobView<'_>) -> JobView {
+    JobView {
+        id: job.id,
+        name: job.name.to_owned(),
+        submitter: job.submitter,
+        height: job.height,
+        submitted_us: job.submitted.0,
+        ended_us: job.ended.map(|time| time.0),
+        tasks: u32::try_from(job.tasks.count()).unwrap_or(u32::MAX),
+        counts: job.counts.into(),
+    }
+}
+
+fn ended_view(job: &EndedJob) -> JobView {
+    let mut counts = TaskCounts::default();
+    for task in &job.tasks {
+        match task {
+            EndedTask::Succeeded(..) => counts.succeeded += 1,
+            EndedTask::Failed(..) => counts.failed += 1,
+            EndedTask::Cancelled => counts.cancelled += 1,
+        }
+    }
+    JobView {
+        id: job.id,
+        name: job.name.clone(),
+        submitter: job.submitter,
+        height: job.height,
+        submitted_us: job.submitted.0,
+        ended_us: Some(job.ended.0),
+        tasks: u32::try_from(job.tasks.len()).unwrap_or(u32::MAX),
+        counts,
+    }
+}
+
+/// How an ended job's tasks ended, for event streams too.
+pub(super) fn ended_counts(job: &EndedJob) -> TaskCounts {
+    ended_view(job).counts
+}
+
+pub(super) async fn list(State(api): State<Api>, Query(page): Query<Page>) -> Result<Json<Vec<JobView>>, ApiError> {
+    let limit = page.limit.unwrap_or(LIST_MAX).min(LIST_MAX);
+    let views = api.driver.query(move |replica| {
+        let newest_first = replica.ledger().jobs().rev();
+        newest_first.take(limit).map(|job| live_view(&job)).collect()
+    });
+    Ok(Json(views.await?))
+}
+
+pub(super) async fn one(State(api): State<Api>, Path(job): Path<String>) -> Result<Json<JobView>, ApiError> {
+    let id = parse_job(&job)?;
+    let live = api.driver.query(move |replica| replica.ledger().job(id).map(|job| live_view(&job))).await?;
+    if let Some(view) = live {
+        return Ok(Json(view));
+    }
+    let ended = api.driver.reader().ended_job(id)?.ok_or_else(|| no_such_job(&id))?;
+    Ok(Json(ended_view(&ended)))
+}
+
+/// In words, as people see it.
+pub(super) fn ended_in_words(why: EndReason) -> &'static str {
+    match why {
+        EndReason::Succeeded => "succeeded",
+        EndReason::Failed => "its program failed",
+        EndReason::Returned => "given back before it began",
+        EndReason::ClaimEnded => "lost: its worker's claim ran out",
+        EndReason::NewIncarnation => "lost: its worker was started anew",
+        EndReason::TimedOut => "lost: nothing was heard of it in time",
+        EndReason::Drained => "given back: its worker left",
+        EndReason::TakenBack => "taken back: its worker offers less",
+        EndReason::Superseded => "superseded by a late success",
+        EndReason::Cancelled => "cancelled",
+    }
+}
+
+fn task_view(task: &ledger::TaskView<'_>) -> TaskView {
+    let mut attempts: Vec<AttemptView> = task
+        .past
+        .iter()
+        .map(|past| AttemptView {
+            number: past.number.0,
+            worker: past.worker,
+            ended: Some(ended_in_words(past.why).to_owned()),
+        })
+        .collect();
+    let (state, worker, receipt) = match task.state {
+        TaskStateView::Ready => (TaskState::Ready, None, None),
+        TaskStateView::BackingOff { .. } => (TaskState::BackingOff, None, None),
+        TaskStateView::Leased { attempt, worker, ends, .. } => {
+            attempts.push(AttemptView { number: attempt.0, worker, ended: None });
+            (if ends.is_some() { TaskState::Running } else { TaskState::Waiting }, Some(worker), None)
+        }
+        TaskStateView::Done { succeeded, height, receipt, .. } => {
+            let state = if succeeded { TaskState::Succeeded } else { TaskState::Failed };
+            (state, None, Some(ReceiptPlace { height, index: receipt }))
+        }
+        TaskStateView::Cancelled => (TaskState::Cancelled, None, None),
+    };
+    TaskView { job: task.id.job, index: task.id.index, state, worker, attempts, receipt }
+}
+
+fn ended_task_view(job: &EndedJob, index: u32) -> Option<TaskView> {
+    let task = job.tasks.get(index as usize)?;
+    let state = match task {
+        EndedTask::Succeeded(..) => TaskState::Succeeded,
+        EndedTask::Failed(..) => TaskState::Failed,
+        EndedTask::Cancelled => TaskState::Cancelled,
+    };
+    let receipt = task.place().map(|(height, index)| ReceiptPlace { height, index });
+    Some(TaskView { job: job.id, index, state, worker: None, attempts: Vec::new(), receipt })
+}
+
+/// Adds what only the receipts say: whose outcome was accepted.
+fn add_workers(api: &Api, views: &mut [TaskView]) -> Result<(), ApiError> {
+    let mut receipts: BTreeMap<Height, Vec<Receipt>> = BTreeMap::new();
+    for view in views {
+        let Some(place) = view.receipt else { continue };
+        if !receipts.contains_key(&place.height) {
+            let found = api.driver.reader().receipts(place.height)?;
+            receipts.insert(place.height, found);
+        }
+        if let Some(Receipt::Outcome(outcome)) =
+            receipts.get(&place.height).and_then(|receipts| receipts.get(place.index as usize))
+        {
+            let ended = match &outcome.verdict {
+                meshwork_core::types::Verdict::Failed(failure, ..) => failure.to_string(),
+                _ => "succeeded".to_owned(),
+            };
+            view.worker = Some(outcome.worker);
+            let number = outcome.attempt.number.0;
+            view.attempts.push(AttemptView { number, worker: outcome.worker, ended: Some(ended) });
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn tasks(
+    State(api): State<Api>,
+    Path(job): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Json<Vec<TaskView>>, ApiError> {
+    let id = parse_job(&job)?;
+    let Page { from, limit, state } = page;
+    let (from, limit) = (from.unwrap_or(0), limit.unwrap_or(LIST_MAX).min(LIST_MAX));
+    let wanted = move |view: &TaskView| state.is_none_or(|state| view.state == state);
+    let live = api.driver.query(move |replica| {
+        let ledger = replica.ledger();
+        let count = ledger.job(id)?.tasks.count() as u32;
+        let tasks = (from..count).filter_map(|index| ledger.task(TaskId { job: id, index }));
+        Some(tasks.map(|task| task_view(&task)).filter(wanted).take(limit).collect::<Vec<_>>())
+    });
+    let mut views = match live.await? {
+        Some(views) => views,
+        None => {
+            let job = api.driver.reader().ended_job(id)?.ok_or_else(|| no_such_job(&id))?;
+            let tasks = (from..job.tasks.len() as u32).filter_map(|index| ended_task_view(&job, index));
+            tasks.filter(wanted).take(limit).collect()
+        }
+    };
+    add_workers(&api, &mut views)?;
+    Ok(Json(views))
+}
+
+async fn find_task(api: &Api, job: &str, index: u32) -> Result<TaskView, ApiError> {
+    let id = parse_job(job)?;
+    let live = api.driver.query(move |replica| {
+        let ledger = replica.ledger();
+        ledger.job(id).map(|_| ledger.task(TaskId { job: id, index }).map(|task| task_view(&task)))
+    });
+    let found = match live.await? {
+        Some(found) => found,
+        None => {
+            let job = api.driver.reader().ended_job(id)?.ok_or_else(|| no_such_job(&id))?;
+            ended_task_view(&job, index)
+        }
+    };
+    found.ok_or_else(|| ApiError::not_found(format!("job {id} has no task {index}")))
+}
+
+pub(super) async fn task(
+    State(api): State<Api>,
+    Path((job, index)): Path<(String, u32)>,
+) -> Result<Json<TaskView>, ApiError> {
+    let mut views = [find_task(&api, &job, index).await?];
+    add_workers(&api, &mut views)?;
+    let [view] = views;
+    Ok(Json(view))
+}
+
+fn cbor(bytes: Vec<u8>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/cbor")], bytes)
+}
+
+pub(super) async fn proof(
+    State(api): State<Api>,
+    Path((job, index)): Path<(String, u32)>,
+) -> Result<impl IntoResponse, ApiError> {
+    let view = find_task(&api, &job, index).await?;
+    let conflict = |sentence: &str| ApiError::new(StatusCode::CONFLICT, sentence);
+    let place = view.receipt.ok_or_else(|| {
+        conflict(match view.state {
+            TaskState::Cancelled => "this task was cancelled, and has no outcome to prove",
+            _ => "this task has no outcome yet; wait for it",
+        })
+    })?;
+    let proof = api.driver.reader().proof(place.height, place.index)?;
+    let proof = proof.ok_or_else(|| conflict("no final block carries this result yet; try again in a moment"))?;
+    Ok(cbor(codec::encode(&proof)))
+}
+
+/// Where the outcomes of tasks stand, by index.
+async fn places(api: &Api, id: JobId, from: u32, limit: usize) -> Result<Vec<(Height, u32)>, ApiError> {
+    let live = api.driver.query(move |replica| {
+        let ledger = replica.ledger();
+        let count = ledger.job(id)?.tasks.count() as u32;
+        let place = |index| match ledger.task(TaskId { job: id, index })?.state {
+            TaskStateView::Done { height, receipt, .. } => Some((height, receipt)),
+            _ => None,
+        };
+        Some((from..count).filter_map(place).take(limit).collect::<Vec<_>>())
+    });
+    if let Some(places) = live.await? {
+        return Ok(places);
+    }
+    let job = api.driver.reader().ended_job(id)?.ok_or_else(|| no_such_job(&id))?;
+    Ok(job.tasks.iter().skip(from as usize).filter_map(EndedTask::place).take(limit).collect())
+}
+
+/// The proofs of the outcomes of tasks from an index on: of those that can be proven now.
+pub(super) async fn proofs(
+    State(api): State<Api>,
+    Path(job): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<impl IntoResponse, ApiError> {
+    let id = parse_job(&job)?;
+    let limit = page.limit.unwrap_or(PROOFS_MAX).min(PROOFS_MAX);
+    let places = places(&api, id, page.from.unwrap_or(0), limit).await?;
+    let proofs: Vec<Proof> = api.driver.reader().proofs(&places)?.into_iter().flatten().collect();
+    Ok(cbor(codec::encode(&proofs)))
+}
+
+/// Whose outcome a receipt accepts, for event streams.
+pub(super) fn outcome_of(receipt: &Receipt) -> Option<(TaskId, u32, PublicKey, TaskState, Option<String>)> {
+    let Receipt::Outcome(outcome) = receipt else { return None };
+    let (state, why) = match &outcome.verdict {
+        meshwork_core::types::Verdict::Failed(failure, ..) => (TaskState::Failed, Some(failure.to_string())),
+        _ => (TaskState::Succeeded, None),
+    };
+    Some((outcome.attempt.task, outcome.attempt.number.0, outcome.worker, state, why))
+}

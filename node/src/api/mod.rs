@@ -1,0 +1,93 @@
+//! The local HTTP API: what the command line and other programs of this machine's user talk to. It holds no submitter's
+//! key; what is signed is signed before it comes here.
+//!
+//! It listens on loopback unless told otherwise, and answers only requests that name this machine in their `Host` header by
+//! an address or as `localhost`: a web page that has its own name resolve to this machine (DNS rebinding) gets nothing.
+
+mod blobs;
+mod chain;
+mod error;
+mod events;
+mod guard;
+mod jobs;
+mod network;
+mod transactions;
+pub mod views;
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post, put},
+};
+use meshwork_core::types::Genesis;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{blobs::Blobs, driver::Handle, mesh::MeshHandle, metrics::Metrics};
+
+/// The most bytes of transactions in one request.
+const TRANSACTIONS_BYTES_MAX: usize = 16 << 20;
+
+/// What requests are answered from.
+#[derive(Clone)]
+pub struct Api {
+    /// The network's genesis.
+    pub genesis: Arc<Genesis>,
+    /// The genesis as people read it.
+    pub genesis_text: Arc<str>,
+    /// The replica.
+    pub driver: Handle,
+    /// The peers.
+    pub mesh: MeshHandle,
+    /// The blobs.
+    pub blobs: Blobs,
+    /// The figures.
+    pub metrics: Arc<Metrics>,
+    /// When the node started.
+    pub started: Instant,
+}
+
+impl Api {
+    fn router(self) -> Router {
+        Router::new()
+            .route("/v1/status", get(network::status))
+            .route("/v1/genesis", get(network::genesis))
+            .route("/v1/workers", get(network::workers))
+            .route("/v1/peers", get(network::peers))
+            .route("/health", get(network::health))
+            .route("/metrics", get(network::metrics))
+            .route("/v1/transactions", post(transactions::submit))
+            .route("/v1/jobs", get(jobs::list))
+            .route("/v1/jobs/{job}", get(jobs::one))
+            .route("/v1/jobs/{job}/tasks", get(jobs::tasks))
+            .route("/v1/jobs/{job}/proofs", get(jobs::proofs))
+            .route("/v1/tasks/{job}/{index}", get(jobs::task))
+            .route("/v1/tasks/{job}/{index}/proof", get(jobs::proof))
+            .route("/v1/blocks", get(chain::list))
+            .route("/v1/blocks/{height}", get(chain::one))
+            .route("/v1/blobs/{digest}", get(blobs::get))
+            .route("/v1/events", get(events::stream))
+            .layer(DefaultBodyLimit::max(TRANSACTIONS_BYTES_MAX))
+            // Uploads are streamed, and bounded as they come.
+            .route("/v1/blobs", put(blobs::put).layer(DefaultBodyLimit::disable()))
+            .layer(middleware::from_fn(guard::only_this_machine))
+            .with_state(self)
+    }
+
+    /// Serves requests until told to stop.
+    ///
+    /// # Errors
+    /// The listener failed.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
+        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        // Event streams end with the node, so that stopping does not wait for whoever listens.
+        let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+        tokio::select! {
+            ended = serving => ended,
+            () = async { stop.cancelled().await; tokio::time::sleep(std::time::Duration::from_millis(500)).await } => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! This node and what it sees: status, genesis, workers, peers, health and metrics.
+
+use std::time::{Duration, SystemTime};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use meshwork_core::{consensus::Standing, ledger};
+
+use super::{
+    Api,
+    error::ApiError,
+    views::{PeerView, Role, StatusView, TaskCounts, WorkerView},
+};
+
+/// How many heartbeats a healthy node may be without a final block, besides the time of passed-over leaders.
+const HEALTHY_HEARTBEATS: u64 = 10;
+
+impl From<ledger::TaskCounts> for TaskCounts {
+    fn from(counts: ledger::TaskCounts) -> Self {
+        let ledger::TaskCounts { ready, backing_off, running, waiting, succeeded, failed, cancelled } = counts;
+        Self { ready: ready + backing_off, running, waiting, succeeded, failed, cancelled }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, ApiError> {
+    let peers = api.mesh.connected().len();
+    let finality = api.metrics.finality_ms();
+    let (genesis, key, started) = (api.genesis, api.mesh.key(), api.started);
+    let network = api.mesh.network();
+    let view = api.driver.query(move |replica| {
+        let (ledger, round) = (replica.ledger(), replica.consensus());
+        let totals = ledger.totals();
+        StatusView {
+            network_name: genesis.name.clone(),
+            network,
+            key,
+            version: env!("CARGO_PKG_VERSION").into(),
+            role: match round.standing() {
+                Standing::Voting => Role::Authority,
+                Standing::Follower => Role::Follower,
+                Standing::JournalLost | Standing::VoteUnknown => Role::AuthorityWithoutJournal,
+            },
+            height: ledger.height(),
+            time_us: ledger.time().0,
+            view: round.view().0,
+            finality_ms_p50: finality.map(|(median, _)| median),
+            finality_ms_p99: finality.map(|(_, late)| late),
+            peers,
+            workers: usize::try_from(totals.workers).unwrap_or(usize::MAX),
+            tasks: totals.tasks.into(),
+            pool: replica.pool().len(),
+            uptime_ms: millis(started.elapsed()),
+        }
+    });
+    Ok(Json(view.await?))
+}
+
+pub(super) async fn genesis(State(api): State<Api>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/toml")], api.genesis_text.to_string())
+}
+
+pub(super) async fn workers(State(api): State<Api>) -> Result<Json<Vec<WorkerView>>, ApiError> {
+    let views = api.driver.query(|replica| {
+        let now = replica.ledger().lease_time();
+        let view = |worker: ledger::WorkerView<'_>| WorkerView {
+            key: worker.key,
+            incarnation: worker.claim.incarnation.0,
+            slots: worker.claim.slots,
+            millicores: worker.claim.resources.millicores,
+            memory_bytes: worker.claim.resources.memory_bytes,
+            waiting_places: worker.claim.waiting,
+            load: worker.claim.load,
+            labels: worker.claim.labels.clone(),
+            running: worker.running as usize,
+            waiting: worker.waiting as usize,
+            stands_ms: worker.until.0.saturating_sub(now.0) / 1000,
+        };
+        replica.ledger().workers().map(view).collect()
+    });
+    Ok(Json(views.await?))
+}
+
+pub(super) async fn peers(State(api): State<Api>) -> Json<Vec<PeerView>> {
+    let names = &api.genesis.authorities;
+    let view = |peer: crate::mesh::PeerInfo| PeerView {
+        authority: names.iter().find(|authority| authority.key == peer.key).map(|authority| authority.name.clone()),
+        key: peer.key,
+        addresses: peer.addresses.iter().map(ToString::to_string).collect(),
+        connected_ms: SystemTime::now().duration_since(peer.connected_since).map_or(0, millis),
+    };
+    Json(api.mesh.peers().await.into_iter().map(view).collect())
+}
+
+/// Healthy is a node that sees blocks become final: even an idle network makes one each heartbeat.
+pub(super) async fn health(State(api): State<Api>) -> Result<String, ApiError> {
+    let (height, time) = api.driver.query(|replica| (replica.ledger().height(), replica.ledger().time())).await?;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let age_ms = millis(now).saturating_sub(time.0 / 1000);
+    let round = &api.genesis.consensus;
+    let age_ms_max = HEALTHY_HEARTBEATS * round.heartbeat_ms + round.timer_ms_max;
+    if age_ms <= age_ms_max || millis(api.started.elapsed()) <= age_ms_max {
+        return Ok(format!("ok: height {height}, {age_ms} ms ago\n"));
+    }
+    let sentence = format!(
+        "no block has become final for {age_ms} ms (height {height}): this node is cut off, or the network has no quorum"
+    );
+    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence))
+}
+
+pub(super) async fn metrics(State(api): State<Api>) -> impl IntoResponse {
+    let text = api.metrics.text(&api.mesh.metrics(), api.mesh.connected().len());
+    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+}

@@ -1,0 +1,287 @@
+//! What the API says, as JSON. The command line reads these same types.
+
+use std::collections::BTreeMap;
+
+use meshwork_core::{
+    digest::Digest,
+    identity::{NetworkId, PublicKey},
+    types::{Height, JobId, TransactionId},
+};
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/status`: this node and what it sees.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatusView {
+    /// The network's name.
+    pub network_name: String,
+    /// The network's id.
+    pub network: NetworkId,
+    /// This node's key.
+    pub key: PublicKey,
+    /// The program's version.
+    pub version: String,
+    /// What it is to the round.
+    pub role: Role,
+    /// The newest final height that it has executed.
+    pub height: Height,
+    /// That block's time, in microseconds since the Unix epoch.
+    pub time_us: u64,
+    /// The view that the round is in, as this node sees it.
+    pub view: u64,
+    /// Median time from a block's own time to its being final here, over the last blocks with transactions, in milliseconds.
+    pub finality_ms_p50: Option<f64>,
+    /// The 99th percentile of the same.
+    pub finality_ms_p99: Option<f64>,
+    /// How many peers it is connected to.
+    pub peers: usize,
+    /// How many claims stand.
+    pub workers: usize,
+    /// Tasks on the ledger by state.
+    pub tasks: TaskCounts,
+    /// Transactions that wait to be ordered.
+    pub pool: usize,
+    /// How long it has been up, in milliseconds.
+    pub uptime_ms: u64,
+}
+
+/// What a node is to the round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It follows what authorities decide.
+    Follower,
+    /// It votes.
+    Authority,
+    /// It is listed in the genesis, but must not vote: its journal is lost or lacks a vote of its own.
+    AuthorityWithoutJournal,
+}
+
+/// Tasks by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCounts {
+    /// Waiting for a claim, or for a back-off to end.
+    pub ready: u64,
+    /// Held by a worker and running there, as the ledger sees it.
+    pub running: u64,
+    /// Held by a worker in a waiting place.
+    pub waiting: u64,
+    /// Ended well.
+    pub succeeded: u64,
+    /// Ended badly, for good.
+    pub failed: u64,
+    /// Stopped by their submitter.
+    pub cancelled: u64,
+}
+
+/// `GET /v1/jobs` (an array, newest first) and `GET /v1/jobs/{job}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobView {
+    /// Its id.
+    pub id: JobId,
+    /// What its submitter calls it.
+    pub name: String,
+    /// Who submitted it.
+    pub submitter: PublicKey,
+    /// The height that admitted it.
+    pub height: Height,
+    /// The time of that block, in microseconds since the Unix epoch.
+    pub submitted_us: u64,
+    /// When its last task ended, likewise; nothing while it goes on.
+    pub ended_us: Option<u64>,
+    /// How many tasks it has.
+    pub tasks: u32,
+    /// Its tasks by state.
+    pub counts: TaskCounts,
+}
+
+/// `GET /v1/jobs/{job}/tasks?from=0&limit=1000[&state=…]` (an array by index) and `GET /v1/tasks/{job}/{index}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TaskView {
+    /// Its job.
+    pub job: JobId,
+    /// Its place in the job.
+    pub index: u32,
+    /// Its state.
+    pub state: TaskState,
+    /// Who holds it, or whose outcome was accepted.
+    pub worker: Option<PublicKey>,
+    /// Its attempts so far, oldest first.
+    pub attempts: Vec<AttemptView>,
+    /// Where its outcome's receipt stands, once it has one.
+    pub receipt: Option<ReceiptPlace>,
+}
+
+/// A task's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskState {
+    /// It waits for a claim that can take it.
+    Ready,
+    /// Its program failed and it waits to be tried again.
+    BackingOff,
+    /// A worker holds it in a waiting place.
+    Waiting,
+    /// A worker holds it and has resources for it.
+    Running,
+    /// It ended well.
+    Succeeded,
+    /// It ended badly, for good.
+    Failed,
+    /// Its submitter stopped it.
+    Cancelled,
+}
+
+/// One attempt of a task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AttemptView {
+    /// Which one, from 0.
+    pub number: u32,
+    /// Who was given it.
+    pub worker: PublicKey,
+    /// How it ended, in words; nothing while it lives.
+    pub ended: Option<String>,
+}
+
+/// Where a receipt stands.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ReceiptPlace {
+    /// At which height.
+    pub height: Height,
+    /// Its place among that block's receipts.
+    pub index: u32,
+}
+
+/// `GET /v1/workers` (an array).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkerView {
+    /// Who.
+    pub key: PublicKey,
+    /// Which life of its process.
+    pub incarnation: u64,
+    /// How many attempts may run at once.
+    pub slots: u32,
+    /// What they may take of the processors together, in thousandths of a core.
+    pub millicores: u32,
+    /// What they may take of memory together.
+    pub memory_bytes: u64,
+    /// How many more may wait there.
+    pub waiting_places: u32,
+    /// Load score, 0 idle to 1000 full.
+    pub load: u16,
+    /// What the machine offers besides.
+    pub labels: BTreeMap<String, String>,
+    /// Attempts that have resources.
+    pub running: usize,
+    /// Attempts that wait for them.
+    pub waiting: usize,
+    /// How long the claim still stands, in milliseconds of lease time from the last block.
+    pub stands_ms: u64,
+}
+
+/// `GET /v1/peers` (an array).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PeerView {
+    /// Who.
+    pub key: PublicKey,
+    /// What people call it, if the genesis lists it as an authority.
+    pub authority: Option<String>,
+    /// The addresses that it is connected by.
+    pub addresses: Vec<String>,
+    /// For how long, in milliseconds.
+    pub connected_ms: u64,
+}
+
+/// `GET /v1/blocks?from=HEIGHT&limit=N` (an array by height) and `GET /v1/blocks/{height}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlockView {
+    /// Its height.
+    pub height: Height,
+    /// Its view.
+    pub view: u64,
+    /// Its digest.
+    pub digest: Digest,
+    /// What people call the authority that proposed it.
+    pub proposer: String,
+    /// Its time, in microseconds since the Unix epoch.
+    pub time_us: u64,
+    /// The transactions that it orders.
+    pub transactions: Vec<TransactionId>,
+    /// Bytes of transactions, about.
+    pub bytes: usize,
+}
+
+/// `POST /v1/transactions` takes the canonical CBOR of an array of envelopes and answers with one of these for each.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AdmissionView {
+    /// The transaction; a submit's id is its job's.
+    pub id: TransactionId,
+    /// Why it was refused; nothing if it is now in this node's pool and on its way to the others.
+    pub refused: Option<String>,
+}
+
+/// `PUT /v1/blobs` (the body is the content) answers with this.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct BlobView {
+    /// Its name.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// What any refusal looks like, with a status of 400 or more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ErrorView {
+    /// One sentence: what happened, to what, and what to do next.
+    pub error: String,
+}
+
+/// `GET /v1/events[?job=JOB]`: server-sent events, each the JSON of one of these.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum EventView {
+    /// A block became final here. (Not sent when one job is asked for.)
+    Block {
+        /// Its height.
+        height: Height,
+        /// Its time, in microseconds since the Unix epoch.
+        time_us: u64,
+        /// How many transactions it orders.
+        transactions: usize,
+        /// From its own time to its being final here, in milliseconds.
+        finality_ms: f64,
+    },
+    /// A job was admitted.
+    JobAdmitted {
+        /// Which.
+        job: JobId,
+        /// How many tasks it has.
+        tasks: u32,
+    },
+    /// All of a job's tasks have ended.
+    JobEnded {
+        /// Which.
+        job: JobId,
+        /// How its tasks ended.
+        counts: TaskCounts,
+    },
+    /// A task was given to a worker, moved, came back or ended.
+    Task {
+        /// Its job.
+        job: JobId,
+        /// Its place in the job.
+        index: u32,
+        /// Which attempt.
+        attempt: u32,
+        /// Its state now.
+        state: TaskState,
+        /// Who holds it, held it, or whose outcome was accepted.
+        worker: PublicKey,
+        /// Why it came back to `ready` or failed, in words.
+        why: Option<String>,
+    },
+    /// The listener was too slow, and so many events are missing here: ask for the state again.
+    Missed {
+        /// How many.
+        events: u64,
+    },
+}

@@ -1,0 +1,136 @@
+//! Delivering an output: another peer stores it and signs that it did.
+
+use std::io;
+
+use meshwork_core::{
+    codec::{self, ByteString},
+    digest::Digest,
+    identity::PublicKey,
+    types::{AttemptId, BlobRef, Delivery, DeliveryStatement, Manifest},
+};
+use tokio::io::{AsyncReadExt, BufReader};
+
+use super::{
+    Blobs, MANIFEST_BYTES_MAX,
+    error::DeliverError,
+    hold::HOLD_MAX,
+    wire::{self, Answer, CHUNK_BYTES, FRAME_BYTES_MAX, Offer},
+};
+use crate::mesh::Stream;
+
+/// What a holder keeps from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The bytes of the manifest and all distinct blobs that it names: what the report says.
+    pub bytes: u64,
+    /// The holder's signed word for it.
+    pub delivery: Delivery,
+}
+
+/// What is delivered.
+struct Delivering {
+    to: PublicKey,
+    statement: DeliveryStatement,
+    parts: Vec<BlobRef>,
+    offer: Offer,
+}
+
+impl Blobs {
+    /// Has `to` hold the output of an attempt: the manifest, which is here by its digest, and all that it names. Only what
+    /// the holder lacks is sent.
+    ///
+    /// # Errors
+    /// A [`DeliverError`]; the output is as much here as before, and may be delivered to another.
+    pub async fn deliver(
+        &self,
+        to: PublicKey,
+        attempt: AttemptId,
+        manifest: Digest,
+    ) -> Result<Delivered, DeliverError> {
+        let content = self.read(manifest).await?.ok_or(DeliverError::Missing(manifest))?;
+        let wrong = |what: String| DeliverError::Manifest(manifest, what);
+        let decoded: Manifest =
+            codec::decode(&content, MANIFEST_BYTES_MAX).map_err(|error| wrong(error.to_string()))?;
+        let (parts, bytes) = wire::parts(&decoded, content.len() as u64).map_err(|what| wrong(what.to_owned()))?;
+        let delivering = Delivering {
+            to,
+            // The holder fills in the height.
+            statement: DeliveryStatement {
+                attempt,
+                manifest: BlobRef { digest: manifest, bytes: content.len() as u64 },
+                bytes,
+                height: Default::default(),
+            },
+            parts,
+            offer: Offer { attempt, bytes, manifest: ByteString::from(content) },
+        };
+        for fresh in [false, true] {
+            let pooled = self.0.deliveries.take(to, fresh).await?;
+            let mut stream = pooled.stream;
+            match self.deliver_over(&mut stream, &delivering).await {
+                Ok(delivery) => {
+                    self.0.deliveries.keep(to, stream);
+                    return Ok(Delivered { bytes, delivery });
+                }
+                Err(DeliverError::Broken { .. }) if pooled.used && !fresh => {}
+                Err(error) => {
+                    if matches!(error, DeliverError::Refused { .. }) {
+                        self.0.deliveries.keep(to, stream);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Err(DeliverError::Nonsense(to))
+    }
+
+    async fn deliver_over(&self, stream: &mut Stream, what: &Delivering) -> Result<Delivery, DeliverError> {
+        let broken = |source| DeliverError::Broken { holder: what.to, source };
+        wire::write_value(stream, &what.offer).await.map_err(broken)?;
+        let mut sent = false;
+        loop {
+            match wire::read_value(stream, FRAME_BYTES_MAX, HOLD_MAX).await.map_err(broken)? {
+                Answer::Wanted(places) if !sent => {
+                    sent = true;
+                    for place in places {
+                        let part = what.parts.get(place as usize).ok_or(DeliverError::Nonsense(what.to))?;
+                        self.send_part(stream, *part).await?.map_err(broken)?;
+                    }
+                    wire::flush(stream).await.map_err(broken)?;
+                }
+                Answer::Refused(reason) => {
+                    let reason = reason.chars().filter(|letter| !letter.is_control()).take(256).collect();
+                    return Err(DeliverError::Refused { holder: what.to, attempt: what.statement.attempt, reason });
+                }
+                Answer::Held(delivery) => {
+                    let statement = DeliveryStatement { height: delivery.height, ..what.statement };
+                    let good = delivery.holder == what.to && statement.is_signed_by(&delivery, &self.0.mesh.network());
+                    return if good { Ok(delivery) } else { Err(DeliverError::Nonsense(what.to)) };
+                }
+                Answer::Wanted(_) => return Err(DeliverError::Nonsense(what.to)),
+            }
+        }
+    }
+
+    /// Sends one blob's bytes. The outer error is ours, the inner one the line's.
+    async fn send_part(&self, stream: &mut Stream, part: BlobRef) -> Result<io::Result<()>, DeliverError> {
+        let store = &self.0.store;
+        let path = store.path(&part.digest).ok_or(DeliverError::Missing(part.digest))?;
+        let file = tokio::fs::File::open(path).await.map_err(|_| DeliverError::Missing(part.digest))?;
+        let mut reader = BufReader::with_capacity(CHUNK_BYTES, file.take(part.bytes));
+        let mut left = part.bytes;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        while left > 0 {
+            let bytes = reader.read(&mut chunk).await.map_err(super::StoreError::from)?;
+            if bytes == 0 {
+                // The file is shorter than the manifest says: the stream is broken off, since the rest cannot be sent.
+                return Err(DeliverError::Missing(part.digest));
+            }
+            if let Err(error) = wire::write_all(stream, &chunk[..bytes]).await {
+                return Ok(Err(error));
+            }
+            left -= bytes as u64;
+        }
+        Ok(Ok(()))
+    }
+}

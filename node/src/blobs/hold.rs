@@ -1,0 +1,262 @@
+//! Being a second holder: taking another peer's output, storing it durably, and signing that it is here.
+
+use std::{io, sync::Arc, time::Duration};
+
+use futures::AsyncReadExt;
+use meshwork_core::{
+    codec,
+    digest::Digest,
+    identity::PublicKey,
+    types::{AttemptId, BlobRef, DeliveryStatement, Height, Manifest},
+};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+
+use super::{
+    BLOB_BYTES_MAX, Blobs, MANIFEST_BYTES_MAX, blocking,
+    error::StoreError,
+    wire::{self, Answer, CHUNK_BYTES, FRAME_BYTES_MAX, IDLE_MAX, Offer, REASON_BYTES_MAX},
+    writer::BlobWriter,
+};
+use crate::mesh::{Incoming, Stream};
+
+/// The word for this in protocol names.
+pub(super) const KIND: &str = "deliver";
+/// How long a holder may take to decide, or to store what it was sent.
+pub(super) const HOLD_MAX: Duration = Duration::from_secs(60);
+/// Deliveries being taken at once.
+const HOLDS_MAX: usize = 32;
+/// Streams open at once.
+const STREAMS_MAX: usize = 512;
+/// A blob up to this size is gathered in memory with others, and they are stored together.
+const SMALL_BYTES: u64 = 256 << 10;
+/// Gathered in memory for one delivery.
+const GATHERED_BYTES: usize = 4 << 20;
+/// Points against a worker whose bytes are not what its manifest says.
+const WRONG_POINTS: u32 = 200;
+
+/// Why an output is not held; at most 256 bytes of it are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(pub String);
+
+/// Whose outputs this peer holds. The node answers from the ledger.
+pub trait Holder: Send + Sync + 'static {
+    /// Whether this peer should hold `bytes` bytes of the output of `attempt`, which `from` has run, and the height that it
+    /// has executed, which it will sign.
+    fn may_hold(
+        &self,
+        from: PublicKey,
+        attempt: AttemptId,
+        manifest: Digest,
+        bytes: u64,
+    ) -> impl Future<Output = Result<Height, Refusal>> + Send;
+}
+
+/// How taking a delivery ended.
+enum Ended {
+    /// Answered; the stream can carry the next.
+    Answered,
+    /// The worker has no more.
+    Closed,
+    /// The stream is of no use any more.
+    Broken(io::Error),
+    /// The worker's bytes are wrong.
+    Wrong(&'static str),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl Blobs {
+    /// Takes deliveries from now on, as far as `holder` allows.
+    ///
+    /// # Panics
+    /// If it is called twice.
+    pub fn hold(&self, holder: Arc<impl Holder>) {
+        let mesh = &self.0.mesh;
+        let incoming = mesh.accept(mesh.protocol(KIND)).expect("deliveries are taken once");
+        tokio::spawn(take(self.clone(), incoming, holder));
+    }
+}
+
+async fn take(blobs: Blobs, mut incoming: Incoming, holder: Arc<impl Holder>) {
+    let turns = Arc::new(Semaphore::new(HOLDS_MAX));
+    let mut streams = JoinSet::new();
+    loop {
+        tokio::select! {
+            next = incoming.next() => {
+                let Some((from, stream)) = next else { return };
+                if streams.len() < STREAMS_MAX {
+                    streams.spawn(take_stream(blobs.clone(), from, stream, holder.clone(), turns.clone()));
+                }
+            }
+            Some(_) = streams.join_next(), if !streams.is_empty() => {}
+        }
+    }
+}
+
+async fn take_stream(
+    blobs: Blobs,
+    from: PublicKey,
+    mut stream: Stream,
+    holder: Arc<impl Holder>,
+    turns: Arc<Semaphore>,
+) {
+    loop {
+        match take_one(&blobs, from, &mut stream, &*holder, &turns).await {
+            Ok(Ended::Answered) => {}
+            Ok(Ended::Closed) => return,
+            Ok(Ended::Broken(error)) | Err(Ended::Broken(error)) => {
+                tracing::debug!(peer = %from, %error, "a delivery broke off");
+                return;
+            }
+            Ok(Ended::Wrong(what)) | Err(Ended::Wrong(what)) => {
+                tracing::warn!(peer = %from, what, "a delivery is not what it says");
+                blobs.0.mesh.penalize(from, WRONG_POINTS);
+                // Told, but not waited for: what else is on the stream means nothing any more.
+                let _ = wire::write_value(&mut stream, &Answer::Refused(what.to_owned())).await;
+                return;
+            }
+            Err(Ended::Answered | Ended::Closed) => return,
+        }
+    }
+}
+
+async fn take_one(
+    blobs: &Blobs,
+    from: PublicKey,
+    stream: &mut Stream,
+    holder: &impl Holder,
+    turns: &Semaphore,
+) -> Result<Ended, Ended> {
+    let offer: Offer = match wire::read_value(stream, FRAME_BYTES_MAX, IDLE_MAX).await {
+        Ok(offer) => offer,
+        Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::TimedOut) => {
+            return Ok(Ended::Closed);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let digest = Digest::of(&offer.manifest);
+    let manifest: Manifest =
+        codec::decode(&offer.manifest, MANIFEST_BYTES_MAX).map_err(|_| Ended::Wrong("the manifest is none"))?;
+    let (parts, bytes) = wire::parts(&manifest, offer.manifest.len() as u64).map_err(Ended::Wrong)?;
+    if bytes != offer.bytes {
+        return Err(Ended::Wrong("the manifest has another sum of bytes"));
+    }
+    let Ok(Ok(_turn)) = timeout(HOLD_MAX / 2, turns.acquire()).await else {
+        return refuse(stream, "too many deliveries at once").await;
+    };
+    let store = &blobs.0.store;
+    let allowed = if parts.iter().any(|part| part.bytes > BLOB_BYTES_MAX) {
+        Err(Refusal("one of its blobs is too large".to_owned()))
+    } else {
+        holder.may_hold(from, offer.attempt, digest, bytes).await
+    };
+    let height = match allowed {
+        Ok(height) => height,
+        Err(Refusal(reason)) => return refuse(stream, &reason).await,
+    };
+    let lacking: Vec<(u32, BlobRef)> =
+        (0..).zip(parts).filter(|(_, part)| store.get(&part.digest) != Some(*part)).collect();
+    if lacking.iter().map(|(_, part)| part.bytes).sum::<u64>() + offer.manifest.len() as u64 > store.bytes_free() {
+        return refuse(stream, "there is no room for it").await;
+    }
+    if !lacking.is_empty() {
+        let places = lacking.iter().map(|(place, _)| *place).collect();
+        wire::write_value(stream, &Answer::Wanted(places)).await?;
+    }
+    let lacking: Vec<BlobRef> = lacking.into_iter().map(|(_, part)| part).collect();
+    let stored = receive(blobs, stream, &lacking, &offer.manifest).await?;
+    if let Err(error) = stored {
+        tracing::error!(%error, "a delivery could not be stored");
+        return refuse(stream, "it could not be stored").await;
+    }
+    let manifest = BlobRef { digest, bytes: offer.manifest.len() as u64 };
+    let statement = DeliveryStatement { attempt: offer.attempt, manifest, bytes, height };
+    let delivery = statement.sign(&blobs.0.key, &blobs.0.mesh.network());
+    wire::write_value(stream, &Answer::Held(delivery)).await?;
+    Ok(Ended::Answered)
+}
+
+async fn refuse(stream: &mut Stream, reason: &str) -> Result<Ended, Ended> {
+    let end =
+        reason.char_indices().map(|(at, letter)| at + letter.len_utf8()).take_while(|end| *end <= REASON_BYTES_MAX);
+    let reason = reason[..end.last().unwrap_or(0)].to_owned();
+    wire::write_value(stream, &Answer::Refused(reason)).await?;
+    Ok(Ended::Answered)
+}
+
+/// Receives what is lacking and stores it and the manifest. The inner error is the disk's: everything was received then,
+/// so that the stream goes on.
+async fn receive(
+    blobs: &Blobs,
+    stream: &mut Stream,
+    lacking: &[BlobRef],
+    manifest: &[u8],
+) -> Result<Result<(), StoreError>, Ended> {
+    let mut gathered: Vec<Vec<u8>> = Vec::new();
+    let mut gathered_bytes = 0;
+    let mut failed = None;
+    for part in lacking {
+        if part.bytes > SMALL_BYTES {
+            if let Err(error) = receive_large(blobs, stream, *part).await? {
+                failed = Some(error);
+            }
+            continue;
+        }
+        let mut bytes = vec![0; usize::try_from(part.bytes).unwrap_or(0)];
+        wire::read_all(stream, &mut bytes).await?;
+        if Digest::of(&bytes) != part.digest {
+            return Err(Ended::Wrong("a blob has another digest than the manifest says"));
+        }
+        gathered_bytes += bytes.len();
+        gathered.push(bytes);
+        if gathered_bytes > GATHERED_BYTES {
+            gathered_bytes = 0;
+            failed = put_all(blobs, std::mem::take(&mut gathered)).await.err().or(failed);
+        }
+    }
+    gathered.push(manifest.to_vec());
+    failed = put_all(blobs, gathered).await.err().or(failed);
+    Ok(failed.map_or(Ok(()), Err))
+}
+
+async fn put_all(blobs: &Blobs, gathered: Vec<Vec<u8>>) -> Result<(), StoreError> {
+    let store = blobs.0.store.clone();
+    blocking(move || store.put_all(&gathered.iter().map(Vec::as_slice).collect::<Vec<_>>()).map(drop)).await
+}
+
+async fn receive_large(blobs: &Blobs, stream: &mut Stream, part: BlobRef) -> Result<Result<(), StoreError>, Ended> {
+    let mut writer = Ok(BlobWriter::new(blobs.0.store.clone(), part.bytes));
+    let mut left = part.bytes;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    while left > 0 {
+        let room = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = timeout(wire::STALL_MAX, stream.read(&mut chunk[..room]));
+        let bytes = read.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        if bytes == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        left -= bytes as u64;
+        writer = match writer {
+            Ok(mut writer) => match writer.take(&chunk[..bytes]) {
+                Ok(true) => writer.flush_blocking().await,
+                Ok(false) => Ok(writer),
+                Err(error) => Err(error),
+            },
+            // The rest is read and forgotten, so that the stream can go on.
+            Err(error) => Err(error),
+        };
+    }
+    let writer = match writer {
+        Ok(writer) => writer,
+        Err(error) => return Ok(Err(error)),
+    };
+    match writer.finish_blocking(Some(part.digest)).await {
+        Ok(_) => Ok(Ok(())),
+        Err(StoreError::Mismatch { .. }) => Err(Ended::Wrong("a blob has another digest than the manifest says")),
+        Err(error) => Ok(Err(error)),
+    }
+}

@@ -1,0 +1,134 @@
+//! The index of blobs in redb: what is here, how large, since when, and whether it is announced.
+//!
+//! The directory is the truth, and the index spares looking at it: a blob counts as stored once its file has its name and
+//! both are synced. So changes of the index are written in groups, mostly without a sync of their own, by one thread;
+//! what a crash swallows is found again in the directory at the next start.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use meshwork_core::digest::Digest;
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, TableError};
+
+use super::error::StoreError;
+
+/// Digest to bytes, when added (milliseconds since the Unix epoch), and whether announced.
+const BLOBS: TableDefinition<&[u8; 32], (u64, u64, bool)> = TableDefinition::new("blobs");
+
+/// Changes that wait to be written.
+const CHANGES_MAX: usize = 4096;
+/// Changes written in one transaction.
+const CHANGES_AT_ONCE: usize = 1024;
+/// Every so many transactions one is synced, since redb frees no page before one is.
+const SYNC_EVERY: u32 = 64;
+
+/// What the index knows of a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) bytes: u64,
+    pub(super) added_ms: u64,
+    pub(super) announced: bool,
+}
+
+type Change = (Digest, Option<Entry>);
+
+/// The way to the thread that writes the index. The thread ends, all written and synced, when this is dropped.
+pub(super) struct Index {
+    changes: Option<SyncSender<Change>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+fn wrong(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Index(error.to_string())
+}
+
+impl Index {
+    /// Reads the index and starts its thread.
+    pub(super) fn open(database: Arc<Database>) -> Result<(Self, HashMap<Digest, Entry>), StoreError> {
+        let entries = read(&database)?;
+        let (changes, receiver) = sync_channel(CHANGES_MAX);
+        let thread = thread::Builder::new().name("blob-index".to_owned()).spawn(move || write(&database, &receiver))?;
+        Ok((Self { changes: Some(changes), thread: Some(thread) }, entries))
+    }
+
+    /// Notes a blob, or that it is gone; waits only if very many notes wait already.
+    pub(super) fn note(&self, digest: Digest, entry: Option<Entry>) {
+        if let Some(changes) = &self.changes {
+            let _ = changes.send((digest, entry));
+        }
+    }
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        self.changes = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn read(database: &Database) -> Result<HashMap<Digest, Entry>, StoreError> {
+    let transaction = database.begin_read().map_err(wrong)?;
+    let table = match transaction.open_table(BLOBS) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(HashMap::new()),
+        Err(error) => return Err(wrong(error)),
+    };
+    let mut entries = HashMap::new();
+    for item in table.iter().map_err(wrong)? {
+        let (digest, value) = item.map_err(wrong)?;
+        let (bytes, added_ms, announced) = value.value();
+        entries.insert(Digest(*digest.value()), Entry { bytes, added_ms, announced });
+    }
+    Ok(entries)
+}
+
+fn write(database: &Database, changes: &Receiver<Change>) {
+    let mut since_sync = 0;
+    while let Ok(first) = changes.recv() {
+        let mut group = vec![first];
+        while group.len() < CHANGES_AT_ONCE
+            && let Ok(next) = changes.try_recv()
+        {
+            group.push(next);
+        }
+        since_sync = (since_sync + 1) % SYNC_EVERY;
+        commit(database, &group, since_sync == 0);
+    }
+    if since_sync != 0 {
+        commit(database, &[], true);
+    }
+}
+
+fn commit(database: &Database, group: &[Change], sync: bool) {
+    let result = (|| -> Result<(), redb::Error> {
+        let mut transaction = database.begin_write()?;
+        transaction.set_durability(if sync { Durability::Immediate } else { Durability::None })?;
+        {
+            let mut table = transaction.open_table(BLOBS)?;
+            for (digest, entry) in group {
+                match entry {
+                    Some(entry) => {
+                        table.insert(digest.as_bytes(), (entry.bytes, entry.added_ms, entry.announced))?;
+                    }
+                    None => {
+                        table.remove(digest.as_bytes())?;
+                    }
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    })();
+    if let Err(error) = result {
+        // Nothing is lost: the files are there, and are found at the next start.
+        tracing::error!(%error, "the index of blobs was not written");
+    }
+}

@@ -1,0 +1,149 @@
+//! Blobs: programs, inputs, outputs and checkpoints, each named by the BLAKE3 digest of its bytes.
+//!
+//! * [`BlobStore`] keeps them as files, within a quota.
+//! * [`Blobs`] joins a store with the mesh: it fetches what is missing from whoever has it, serves what others ask for,
+//!   announces what others should find, and delivers an output to a second holder, or is one.
+//!
+//! Nothing that came from a peer is used, or even gets its name, before its digest was checked.
+//!
+//! Where a blob is found: a task's inputs and programs, uploaded by hand, are *announced* in the Kademlia table
+//! ([`Blobs::announce`]). Outputs are not, since there are thousands of small ones: the ledger names who has each (the
+//! worker, and the holder of its delivery), and these are the *hints* that [`Blobs::fetch`] takes.
+
+mod deliver;
+mod error;
+mod fetch;
+mod hold;
+mod index;
+mod pool;
+mod serve;
+mod store;
+#[cfg(test)]
+mod tests;
+mod wire;
+mod writer;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use meshwork_core::{digest::Digest, identity::SecretKey, types::BlobRef};
+use tokio::{io::AsyncRead, task::spawn_blocking};
+
+pub use deliver::Delivered;
+pub use error::{DeliverError, FetchError, StoreError};
+pub use hold::{Holder, Refusal};
+pub use store::{BlobInfo, BlobStore};
+pub use wire::parts;
+
+use self::{fetch::Fetching, pool::Pool};
+use crate::mesh::MeshHandle;
+
+/// The most bytes of one blob.
+pub const BLOB_BYTES_MAX: u64 = 256 << 20;
+/// The most bytes of a manifest's encoding.
+pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
+
+/// A store and the mesh, joined. Cheap to clone.
+#[derive(Clone)]
+pub struct Blobs(Arc<Inner>);
+
+struct Inner {
+    store: BlobStore,
+    mesh: MeshHandle,
+    key: SecretKey,
+    fetches: Pool,
+    deliveries: Pool,
+    fetching: Mutex<BTreeMap<BlobRef, Fetching>>,
+}
+
+impl Blobs {
+    /// Joins the two: from now on others are served, and what was announced before is announced again.
+    ///
+    /// `key` is this peer's own; it signs deliveries.
+    ///
+    /// # Panics
+    /// If another `Blobs` serves on this mesh already.
+    #[must_use]
+    pub fn start(store: BlobStore, mesh: MeshHandle, key: SecretKey) -> Self {
+        let incoming = mesh.accept(mesh.protocol(serve::KIND)).expect("one `Blobs` for a mesh");
+        tokio::spawn(serve::serve(incoming, store.clone()));
+        let announced = store.announced();
+        let announcer = mesh.clone();
+        tokio::spawn(async move {
+            for digest in announced {
+                announcer.provide(digest).await;
+            }
+        });
+        Self(Arc::new(Inner {
+            fetches: Pool::new(mesh.clone(), mesh.protocol(serve::KIND)),
+            deliveries: Pool::new(mesh.clone(), mesh.protocol(hold::KIND)),
+            store,
+            mesh,
+            key,
+            fetching: Mutex::default(),
+        }))
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &BlobStore {
+        &self.0.store
+    }
+
+    /// Stores bytes, durably.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if it is too large, there is no room, or the disk fails.
+    pub async fn put(&self, bytes: Vec<u8>) -> Result<BlobRef, StoreError> {
+        let store = self.0.store.clone();
+        blocking(move || store.put(&bytes)).await
+    }
+
+    /// Stores what a reader gives, at most `bytes_max`, durably.
+    ///
+    /// # Errors
+    /// As [`Blobs::put`], and what the reader says.
+    pub async fn put_stream(
+        &self,
+        reader: impl AsyncRead + Unpin + Send,
+        bytes_max: u64,
+    ) -> Result<BlobRef, StoreError> {
+        writer::put_stream(&self.0.store, reader, bytes_max).await
+    }
+
+    /// A blob's bytes, checked; none if it is not here.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn read(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let store = self.0.store.clone();
+        blocking(move || store.read(&digest)).await
+    }
+
+    /// Lets others find a blob that is here through the Kademlia table, now and after a restart. For what people upload,
+    /// not for every output.
+    pub async fn announce(&self, digest: Digest) {
+        if self.0.store.set_announced(&digest, true) {
+            self.0.mesh.provide(digest).await;
+        }
+    }
+
+    /// Removes a blob, and no longer announces it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn remove(&self, digest: Digest) -> Result<bool, StoreError> {
+        self.0.mesh.stop_providing(digest).await;
+        let store = self.0.store.clone();
+        blocking(move || store.remove(&digest)).await
+    }
+}
+
+/// Runs what waits for the disk where it holds nobody up.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    spawn_blocking(work).await.unwrap_or_else(|error| Err(StoreError::Io(Arc::new(std::io::Error::other(error)))))
+}

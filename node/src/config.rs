@@ -1,0 +1,61 @@
+//! What a node is told at its start.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use meshwork_core::{
+    identity::SecretKey,
+    types::{Genesis, Labels},
+};
+use serde::{Deserialize, Serialize};
+
+/// Everything that a node is told at its start.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// The network.
+    pub genesis: Genesis,
+    /// Who this peer is: its libp2p identity, its worker key and, if the genesis lists it, its authority key.
+    pub key: SecretKey,
+    /// Where its store, blobs, caches and [`NodeFile`] are kept.
+    pub data_dir: PathBuf,
+    /// Where the journal's identity is kept: beside the key, not beside the store, so that a lost store is noticed.
+    pub journal_id_file: PathBuf,
+    /// Multiaddresses to listen on. Port 0 lets the system choose.
+    pub listen: Vec<String>,
+    /// Multiaddresses of peers to start from, besides the genesis' authorities.
+    pub peers: Vec<String>,
+    /// Whether to look for peers on the local network by mDNS.
+    pub mdns: bool,
+    /// Where the HTTP API listens. Port 0 lets the system choose.
+    pub api: SocketAddr,
+    /// What this peer offers to tasks; nothing if it is not to work.
+    pub worker: Option<WorkerConfig>,
+}
+
+/// What a volunteer offers.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// How many tasks may run at once.
+    pub slots: u32,
+    /// Thousandths of a core for all of them together.
+    pub millicores: u32,
+    /// Bytes of memory for all of them together.
+    pub memory_bytes: u64,
+    /// What tasks may require of this machine.
+    pub labels: Labels,
+}
+
+/// What a running node writes to `node.json` in its data directory, so that commands on the same machine find it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeFile {
+    /// Its process id.
+    pub pid: u32,
+    /// Where its API really listens, such as `127.0.0.1:41234`.
+    pub api: SocketAddr,
+    /// The multiaddresses that it really listens on, with its peer id.
+    pub listen: Vec<String>,
+}
+
+impl NodeFile {
+    /// Its name in the data directory.
+    pub const NAME: &'static str = "node.json";
+}

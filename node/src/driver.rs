@@ -1,0 +1,345 @@
+//! The replica's driver: one thread that hands it what happens, stores what it wants stored and sends what it wants sent,
+//! in that order.
+//!
+//! Whatever is waiting is handled as one step: its actions share one transaction of the store and one sync, and gossiped
+//! transactions leave in one message. So the busier a node is, the larger its batches.
+
+use std::sync::Arc;
+
+use meshwork_core::{
+    codec,
+    consensus::{Judgement, Standing},
+    identity::PublicKey,
+    pool::Refusal,
+    replica::{Action, Executed, Gossip, Message, Replica},
+    types::{Genesis, SignedTransaction, TransactionId},
+};
+use thiserror::Error;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tracing::{error, info, warn};
+
+use crate::{
+    clock::Clock,
+    mesh::{Acceptance, MeshEvent, MeshEvents, MeshHandle, Topic},
+    metrics::Metrics,
+    store::{Reader, Store, StoreError},
+};
+
+/// How many commands may wait before those who give them do.
+const COMMANDS_MAX: usize = 1024;
+/// How many commands, and how many messages, are handled in one step.
+const STEP_MAX: usize = 256;
+/// How many executed blocks a slow listener may be behind.
+const LISTENER_BLOCKS_MAX: usize = 1024;
+/// What is held against a peer for a message that no honest peer sends.
+const MALICE: u32 = 100;
+/// What is held against a peer for bytes that cannot be read: it may be of another version.
+const UNREADABLE: u32 = 10;
+
+type Query = Box<dyn FnOnce(&Replica) + Send>;
+
+type Answers = Vec<Result<TransactionId, Refusal>>;
+
+/// What this peer's own parts ask of the driver.
+enum Command {
+    Submit(Vec<Arc<SignedTransaction>>, oneshot::Sender<Answers>),
+    Query(Query),
+}
+
+/// A block that was executed and stored, for those who listen.
+#[derive(Debug)]
+pub struct Final {
+    /// The block and what came of it.
+    pub executed: Executed,
+    /// From the block's own time to its being final here, in microseconds.
+    pub finality_us: u64,
+}
+
+/// The driver has stopped, because the node is stopping or its store failed.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("this node is stopping")]
+pub struct Stopped;
+
+/// How others reach the replica.
+#[derive(Clone)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    finals: broadcast::Sender<Arc<Final>>,
+    reader: Reader,
+}
+
+impl Handle {
+    /// Hands in transactions of this peer's own people or worker.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn submit(&self, transactions: Vec<Arc<SignedTransaction>>) -> Result<Answers, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Submit(transactions, answer)).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+
+    /// Looks at the replica between two steps. The look should be short: the round waits for it.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn query<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Replica) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        let query: Query = Box::new(move |replica| drop(answer.send(look(replica))));
+        self.commands.send(Command::Query(query)).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+
+    /// Every block that is executed from now on.
+    #[must_use]
+    pub fn finals(&self) -> broadcast::Receiver<Arc<Final>> {
+        self.finals.subscribe()
+    }
+
+    /// What is stored.
+    #[must_use]
+    pub const fn reader(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+/// What one step gathers: what is to be done, and who is answered once it is.
+#[derive(Default)]
+struct Step {
+    actions: Vec<Action>,
+    answers: Vec<(Answers, oneshot::Sender<Answers>)>,
+}
+
+/// The replica with all that it needs to act.
+pub struct Driver {
+    genesis: Arc<Genesis>,
+    replica: Replica,
+    store: Store,
+    mesh: MeshHandle,
+    events: MeshEvents,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    commands: mpsc::Receiver<Command>,
+    finals: broadcast::Sender<Arc<Final>>,
+}
+
+impl Driver {
+    /// A driver, and the handle to it.
+    #[must_use]
+    pub fn new(
+        genesis: Arc<Genesis>,
+        replica: Replica,
+        store: Store,
+        mesh: (MeshHandle, MeshEvents),
+        metrics: Arc<Metrics>,
+    ) -> (Self, Handle) {
+        let (mesh, events) = mesh;
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let (finals, _) = broadcast::channel(LISTENER_BLOCKS_MAX);
+        let handle = Handle { commands: sender, finals: finals.clone(), reader: store.reader() };
+        (Self { genesis, replica, store, mesh, events, metrics, clock: Clock::start(), commands, finals }, handle)
+    }
+
+    /// Goes on until every handle is gone, the mesh has stopped, or the store fails.
+    ///
+    /// # Errors
+    /// The store failed: nothing can be promised any more.
+    pub async fn run(mut self) -> Result<(), StoreError> {
+        loop {
+            let wake = self.replica.next_wake(self.clock.now()).map(|at| self.clock.instant(at));
+            let until = [wake, self.store.sync_due()].into_iter().flatten().min();
+            let mut step = Step::default();
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => self.command(command, &mut step),
+                    None => return self.store.sync(true),
+                },
+                event = self.events.recv() => match event {
+                    Some(event) => self.event(event, &mut step),
+                    None => return self.store.sync(true),
+                },
+                () = sleep_until(until) => {}
+            }
+            self.take_what_waits(&mut step);
+            let now = self.clock.now();
+            if self.replica.next_wake(now).is_some_and(|at| at <= now.monotonic) {
+                self.replica.tick(now, &mut step.actions);
+            }
+            self.act(step.actions)?;
+            self.store.sync(false)?;
+            for (answers, to) in step.answers {
+                // Whoever asked may have gone.
+                let _ = to.send(answers);
+            }
+        }
+    }
+
+    fn take_what_waits(&mut self, step: &mut Step) {
+        for _ in 0..STEP_MAX {
+            let Some(event) = self.events.try_recv() else { break };
+            self.event(event, step);
+        }
+        for _ in 0..STEP_MAX {
+            let Ok(command) = self.commands.try_recv() else { break };
+            self.command(command, step);
+        }
+    }
+
+    fn command(&mut self, command: Command, step: &mut Step) {
+        match command {
+            Command::Submit(transactions, to) => {
+                let answers = self.replica.submit(self.clock.now(), transactions, &mut step.actions);
+                for refusal in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+                    self.metrics.refuse(refusal.to_string());
+                }
+                step.answers.push((answers, to));
+            }
+            Command::Query(look) => look(&self.replica),
+        }
+    }
+
+    fn event(&mut self, event: MeshEvent, step: &mut Step) {
+        let now = self.clock.now();
+        match event {
+            MeshEvent::Gossip { bytes, from, id, .. } => {
+                let acceptance = match Gossip::decode(&bytes, &self.genesis) {
+                    Ok(gossip) => {
+                        let judgement = self.replica.gossip(now, gossip, &mut step.actions);
+                        self.acceptance(judgement, from)
+                    }
+                    Err(error) => {
+                        self.refuse(from, error.reason(), UNREADABLE);
+                        Acceptance::Reject
+                    }
+                };
+                self.mesh.judge(id, acceptance);
+            }
+            MeshEvent::Message { from, bytes } => match Message::decode(&bytes, &self.genesis) {
+                Ok(message) => {
+                    let judgement = self.replica.message(now, from, message, &mut step.actions);
+                    self.acceptance(judgement, from);
+                }
+                Err(error) => self.refuse(from, error.reason(), UNREADABLE),
+            },
+            MeshEvent::Connected(peer) => self.replica.connected(now, peer, &mut step.actions),
+            MeshEvent::Disconnected(peer) => self.replica.disconnected(&peer),
+        }
+    }
+
+    /// What gossip is to do with a message, and what its sender has to bear for it.
+    fn acceptance(&self, judgement: Judgement, from: PublicKey) -> Acceptance {
+        match judgement {
+            Judgement::Accept | Judgement::Held(_) => Acceptance::Accept,
+            Judgement::Ignore(reason) => {
+                self.metrics.refuse(reason);
+                Acceptance::Ignore
+            }
+            Judgement::Reject(reason) => {
+                self.refuse(from, reason, MALICE);
+                Acceptance::Reject
+            }
+        }
+    }
+
+    fn refuse(&self, from: PublicKey, reason: &str, points: u32) {
+        self.metrics.refuse(reason);
+        self.mesh.penalize(from, points);
+    }
+
+    /// Stores first, then sends and tells.
+    fn act(&mut self, actions: Vec<Action>) -> Result<(), StoreError> {
+        if actions.is_empty() {
+            return Ok(());
+        }
+        self.store.write(&actions)?;
+        let mut transactions = Vec::new();
+        for action in actions {
+            match action {
+                Action::Persist(_) | Action::Prune(_) => {}
+                Action::Executed(executed) => self.tell(*executed),
+                Action::Send { to, message } => self.mesh.send(to, codec::encode(&message)),
+                Action::Gossip(Gossip::Transactions(more)) => transactions.extend(more),
+                Action::Gossip(gossip) => self.publish(&gossip),
+                Action::ServeBlocks { to, from } => {
+                    if let Some((blocks, finalization)) = self.store.reader().blocks_from(from)? {
+                        self.mesh.send(to, codec::encode(&Message::Blocks(blocks, Box::new(finalization))));
+                    }
+                }
+                Action::Evidence(evidence) => {
+                    self.metrics.evidence.inc();
+                    warn!(authority = %evidence.culprit(), "an authority broke a promise and signed the proof");
+                }
+                Action::Standing(standing) => explain(standing),
+            }
+        }
+        self.publish_all(transactions);
+        self.metrics.height.set(self.replica.ledger().height().0.cast_signed());
+        self.metrics.view.set(self.replica.consensus().view().0.cast_signed());
+        self.metrics.pool.set(i64::try_from(self.replica.pool().len()).unwrap_or(i64::MAX));
+        Ok(())
+    }
+
+    fn publish(&self, gossip: &Gossip) {
+        let topic = match gossip {
+            Gossip::Transactions(_) => Topic::Transactions,
+            Gossip::Proposal(_) => Topic::Blocks,
+            Gossip::Finalization(_) => Topic::Finalizations,
+        };
+        self.mesh.publish(topic, codec::encode(gossip));
+    }
+
+    /// Publishes transactions in as few messages as their bound allows.
+    fn publish_all(&self, transactions: Vec<Arc<SignedTransaction>>) {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        for transaction in transactions {
+            bytes += transaction.wire_bytes();
+            if bytes > self.genesis.consensus.block_bytes_max && !batch.is_empty() {
+                self.publish(&Gossip::Transactions(std::mem::take(&mut batch)));
+                bytes = transaction.wire_bytes();
+            }
+            batch.push(transaction);
+        }
+        if !batch.is_empty() {
+            self.publish(&Gossip::Transactions(batch));
+        }
+    }
+
+    fn tell(&self, executed: Executed) {
+        let count = executed.block.transactions.len();
+        let finality_us = self.clock.now().clock.micros_since(executed.block.header.time);
+        self.metrics.blocks.inc();
+        self.metrics.transactions.inc_by(count as u64);
+        if count > 0 {
+            self.metrics.finality(finality_us);
+        }
+        // Nobody may be listening.
+        let _ = self.finals.send(Arc::new(Final { executed, finality_us }));
+    }
+}
+
+async fn sleep_until(until: Option<std::time::Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Says in words what a standing means.
+pub(crate) fn explain(standing: Standing) {
+    match standing {
+        Standing::Voting => info!("this authority votes"),
+        Standing::Follower => info!("this peer follows what the authorities decide"),
+        Standing::JournalLost => error!(
+            "this authority's journal is lost or is another's: it does not vote again with this key, since it might \
+             break a promise that it has forgotten; give the authority a new key"
+        ),
+        Standing::VoteUnknown => error!(
+            "this authority was shown a vote of its own that its journal lacks: another process votes, or voted, with \
+             this key; it does not vote again"
+        ),
+    }
+}

@@ -1,0 +1,73 @@
+//! How WebAssembly is compiled and run here. What is set decides what a program computes, so it is set alike everywhere.
+
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
+
+use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::wasi::{TABLE_ELEMENTS_MAX, TABLES_MAX};
+
+/// The stack that a program's own calls may fill, in bytes. The depth that fits is not quite the same on every processor.
+pub(crate) const STACK_BYTES_MAX: usize = 1 << 20;
+/// The most linear memory that a program can have whatever its task asks for: all that 32-bit addresses reach.
+pub(crate) const MEMORY_BYTES_MAX: u64 = 1 << 32;
+
+/// Linear memory and tables that a slot keeps for the next run rather than giving them back to the system: wiping so
+/// little is quicker than asking for it again.
+const KEPT_BYTES: usize = 256 << 10;
+/// Room for one instance's globals, functions and imports.
+const INSTANCE_BYTES_MAX: usize = 8 << 20;
+/// The most that compiled programs may take on disk before the oldest go, in bytes.
+const CACHE_BYTES_MAX: u64 = 2 << 30;
+
+/// What matters for the meaning of programs.
+pub(crate) fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(STACK_BYTES_MAX)
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        // A trap says what happened, not where: walking the stack costs more than most tasks.
+        .wasm_backtrace_max_frames(None);
+    config
+}
+
+/// An engine for `slots` programs at a time, and the cache in `cache_dir` where it keeps what it compiled.
+pub(crate) fn engine(cache_dir: &Path, slots: u32) -> wasmtime::Result<(Engine, Cache)> {
+    // What lies there is run as it lies there, so nobody else may write to it.
+    DirBuilder::new().recursive(true).mode(0o700).create(cache_dir)?;
+    let mut cache = CacheConfig::new();
+    cache
+        .with_directory(cache_dir)
+        // Compressing better later would take minutes of a volunteer's processor for large programs.
+        .with_baseline_compression_level(1)
+        .with_optimized_compression_level(1)
+        .with_files_total_size_soft_limit(CACHE_BYTES_MAX);
+    let mut config = config();
+    let cache = Cache::new(cache)?;
+    config.cache(Some(cache.clone()));
+
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_core_instances(slots)
+        .total_memories(slots)
+        .total_tables(slots * TABLES_MAX as u32)
+        .max_memories_per_module(1)
+        .max_tables_per_module(TABLES_MAX as u32)
+        .max_memory_size(MEMORY_BYTES_MAX as usize)
+        .max_core_instance_size(INSTANCE_BYTES_MAX)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .linear_memory_keep_resident(KEPT_BYTES)
+        .table_keep_resident(KEPT_BYTES);
+    config.memory_reservation(MEMORY_BYTES_MAX);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    let engine = Engine::new(&config).or_else(|error| {
+        // The pool only reserves addresses, but a machine may limit those too.
+        tracing::warn!("programs start more slowly: no address space for a pool of {slots} slots: {error}");
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        Engine::new(&config)
+    })?;
+    Ok((engine, cache))
+}

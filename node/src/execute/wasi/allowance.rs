@@ -1,0 +1,141 @@
+//! What one run may take of the host, and how much of it is taken.
+//!
+//! Everything that a program can make this host keep is counted here before it is kept: linear memory, tables, output,
+//! temporary files, names. The counts depend on nothing but the program, so that a limit ends it alike on every machine.
+
+use wasmtime::ResourceLimiter;
+
+use super::errno::{Answer, End};
+
+/// The most files and directories that a program may have at one time.
+pub(crate) const ENTRIES_MAX: usize = 10_000;
+/// The most elements of one table: room for the function pointers of any real program.
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 20;
+/// The most tables of one module.
+pub(crate) const TABLES_MAX: usize = 4;
+
+/// The counts and bounds of one run.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    memory_max: u64,
+    linear: u64,
+    temporary: u64,
+    /// The most that linear memory and temporary files took together, in bytes.
+    pub memory_peak: u64,
+    /// Whether more memory was asked for than there is.
+    pub memory_refused: bool,
+    /// What this machine said when it could not give memory that the program is allowed.
+    pub host_failed: Option<String>,
+    output_max: u64,
+    output: u64,
+    entries: usize,
+}
+
+impl Allowance {
+    pub fn new(memory_max: u64, output_max: u64) -> Self {
+        Self {
+            memory_max,
+            output_max,
+            linear: 0,
+            temporary: 0,
+            memory_peak: 0,
+            memory_refused: false,
+            host_failed: None,
+            output: 0,
+            entries: 0,
+        }
+    }
+
+    /// Takes `bytes` of the output limit.
+    pub fn take_output(&mut self, bytes: u64) -> Answer {
+        match self.output.checked_add(bytes).filter(|sum| *sum <= self.output_max) {
+            Some(sum) => self.output = sum,
+            None => return Err(End::OutputTooLarge.into()),
+        }
+        Ok(())
+    }
+
+    pub fn return_output(&mut self, bytes: u64) {
+        debug_assert!(bytes <= self.output);
+        self.output -= bytes;
+    }
+
+    /// Takes `bytes` of the program's memory for a temporary file.
+    pub fn take_temporary(&mut self, bytes: u64) -> Answer {
+        let sum = self.temporary.checked_add(bytes).and_then(|sum| sum.checked_add(self.linear));
+        if sum.is_none_or(|sum| sum > self.memory_max) {
+            self.memory_refused = true;
+            return Err(End::OutOfMemory.into());
+        }
+        self.temporary += bytes;
+        self.note_peak();
+        Ok(())
+    }
+
+    pub fn return_temporary(&mut self, bytes: u64) {
+        debug_assert!(bytes <= self.temporary);
+        self.temporary -= bytes;
+    }
+
+    /// Takes room for one more file or directory.
+    pub fn take_entry(&mut self) -> Answer {
+        if self.entries == ENTRIES_MAX {
+            return Err(End::OutputTooLarge.into());
+        }
+        self.entries += 1;
+        Ok(())
+    }
+
+    pub fn return_entry(&mut self) {
+        debug_assert!(self.entries > 0);
+        self.entries -= 1;
+    }
+
+    /// Bytes of output, bytes of temporary files, and entries that are taken.
+    #[cfg(test)]
+    pub fn taken(&self) -> (u64, u64, usize) {
+        (self.output, self.temporary, self.entries)
+    }
+
+    fn note_peak(&mut self) {
+        self.memory_peak = self.memory_peak.max(self.linear + self.temporary);
+    }
+}
+
+impl ResourceLimiter for Allowance {
+    fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if desired as u64 > self.memory_max.saturating_sub(self.temporary) {
+            self.memory_refused = true;
+            return Ok(false);
+        }
+        // A program that meets the maximum it declared for itself has not met ours; that growth fails by itself.
+        if maximum.is_none_or(|maximum| desired <= maximum) {
+            self.linear = desired as u64;
+            self.note_peak();
+        }
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if error.is::<std::io::Error>() {
+            self.host_failed = Some(format!("this machine has no memory left for the program: {error}"));
+        }
+        Ok(())
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS_MAX)
+    }
+
+    fn instances(&self) -> usize {
+        1
+    }
+
+    fn memories(&self) -> usize {
+        1
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_MAX
+    }
+}

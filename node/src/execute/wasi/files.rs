@@ -1,0 +1,448 @@
+//! The file system that a program sees. It exists in memory only: nothing that a program does here touches the host's.
+//!
+//! `/in` holds the inputs, read-only; what a program leaves under `/out` is its output; `/tmp` is for what it needs
+//! meanwhile and counts as its memory. There are no links. Numbers, times and orders are the same on every machine.
+
+use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, sync::Arc};
+
+use super::{
+    allowance::{Allowance, ENTRIES_MAX},
+    errno::{Answer, End, Errno},
+};
+
+/// The most bytes of a path under `/in` or `/out`.
+pub(crate) const PATH_BYTES_MAX: usize = 1024;
+/// The most bytes of one name in a path.
+pub(crate) const NAME_BYTES_MAX: usize = 255;
+
+/// The number of a file or directory: what a program sees as its inode. Never used twice in a run.
+pub(crate) type NodeId = u64;
+
+/// Where a file or directory belongs, which decides what may be done to it and what it counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// `/` itself, `/in` and all below.
+    Fixed,
+    /// `/out`.
+    Output,
+    /// `/tmp`.
+    Temporary,
+}
+
+/// A file of the host's that a program may read.
+#[derive(Clone, Debug)]
+pub(crate) struct HostFile {
+    file: Arc<File>,
+    bytes: u64,
+}
+
+impl HostFile {
+    pub fn open(path: &std::path::Path) -> std::io::Result<Self> {
+        let file = File::open(path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Self { file: Arc::new(file), bytes })
+    }
+}
+
+#[derive(Debug)]
+enum Content {
+    Directory { parent: NodeId, entries: BTreeMap<String, NodeId> },
+    Written(Vec<u8>),
+    Given(HostFile),
+}
+
+#[derive(Debug)]
+struct Node {
+    content: Content,
+    place: Place,
+    modified_ns: u64,
+    /// Whether a directory names it.
+    named: bool,
+    /// How many descriptors have it open.
+    opened: u32,
+}
+
+/// What a program may know of a file or directory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stat {
+    pub id: NodeId,
+    pub directory: bool,
+    pub bytes: u64,
+    pub modified_ns: u64,
+}
+
+/// All files and directories of one run.
+#[derive(Debug)]
+pub(crate) struct Files {
+    nodes: BTreeMap<NodeId, Node>,
+    next: NodeId,
+    root: NodeId,
+    out: NodeId,
+}
+
+impl Files {
+    /// `/` with `in`, `out` and `tmp`.
+    pub fn new(now_ns: u64) -> Self {
+        // The first two numbers stand for `.` and `..` where a directory is listed.
+        let mut files = Self { nodes: BTreeMap::new(), next: 3, root: 3, out: 0 };
+        let root = files.insert(Content::Directory { parent: 3, entries: BTreeMap::new() }, Place::Fixed, now_ns);
+        files.root = root;
+        files.link_directory(root, "in", Place::Fixed, now_ns);
+        files.out = files.link_directory(root, "out", Place::Output, now_ns);
+        files.link_directory(root, "tmp", Place::Temporary, now_ns);
+        files
+    }
+
+    fn insert(&mut self, content: Content, place: Place, now_ns: u64) -> NodeId {
+        let id = self.next;
+        self.next += 1;
+        self.nodes.insert(id, Node { content, place, modified_ns: now_ns, named: true, opened: 0 });
+        id
+    }
+
+    fn link_directory(&mut self, parent: NodeId, name: &str, place: Place, now_ns: u64) -> NodeId {
+        let id = self.insert(Content::Directory { parent, entries: BTreeMap::new() }, place, now_ns);
+        self.entries_mut(parent).insert(name.to_owned(), id);
+        id
+    }
+
+    /// Puts an input at `path` below `/in`. Answers `false` if the path cannot be one, or is there already.
+    pub fn add_input(&mut self, path: &str, file: HostFile, now_ns: u64) -> bool {
+        if path.len() > PATH_BYTES_MAX || path.contains('\0') {
+            return false;
+        }
+        let mut directory = self.entries_mut(self.root)["in"];
+        let mut names = path.split('/').peekable();
+        while let Some(name) = names.next() {
+            if name.is_empty() || name == "." || name == ".." || name.len() > NAME_BYTES_MAX {
+                return false;
+            }
+            let existing = self.entries_mut(directory).get(name).copied();
+            match (names.peek(), existing) {
+                (None, None) => {
+                    let id = self.insert(Content::Given(file), Place::Fixed, now_ns);
+                    self.entries_mut(directory).insert(name.to_owned(), id);
+                    return true;
+                }
+                (Some(_), None) => directory = self.link_directory(directory, name, Place::Fixed, now_ns),
+                (Some(_), Some(id)) if self.is_directory(id) => directory = id,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// A file that has no name, for standard input.
+    pub fn add_unnamed(&mut self, file: HostFile, now_ns: u64) -> NodeId {
+        let id = self.insert(Content::Given(file), Place::Fixed, now_ns);
+        self.node_mut(id).named = false;
+        id
+    }
+
+    pub fn root(&self) -> NodeId {
+        self.root
+    }
+
+    /// Nodes live while something names or opens them, so that an id in hand is always one of a node.
+    fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[&id]
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        self.nodes.get_mut(&id).expect("nodes live while something names or opens them")
+    }
+
+    fn entries_mut(&mut self, id: NodeId) -> &mut BTreeMap<String, NodeId> {
+        match &mut self.node_mut(id).content {
+            Content::Directory { entries, .. } => entries,
+            _ => unreachable!("asked only of directories"),
+        }
+    }
+
+    fn entries(&self, id: NodeId) -> Answer<&BTreeMap<String, NodeId>> {
+        match &self.node(id).content {
+            Content::Directory { entries, .. } => Ok(entries),
+            _ => Err(Errno::NotDirectory.into()),
+        }
+    }
+
+    pub fn is_directory(&self, id: NodeId) -> bool {
+        matches!(self.node(id).content, Content::Directory { .. })
+    }
+
+    pub fn place(&self, id: NodeId) -> Place {
+        self.node(id).place
+    }
+
+    /// Whether the directory was removed while open.
+    fn is_removed(&self, id: NodeId) -> bool {
+        !self.node(id).named
+    }
+
+    pub fn lookup(&self, directory: NodeId, name: &str) -> Answer<Option<NodeId>> {
+        Ok(self.entries(directory)?.get(name).copied())
+    }
+
+    pub fn stat(&self, id: NodeId) -> Stat {
+        let node = self.node(id);
+        let bytes = match &node.content {
+            Content::Directory { .. } => 0,
+            Content::Written(content) => content.len() as u64,
+            Content::Given(file) => file.bytes,
+        };
+        Stat { id, directory: self.is_directory(id), bytes, modified_ns: node.modified_ns }
+    }
+
+    pub fn set_modified(&mut self, id: NodeId, modified_ns: u64) -> Answer {
+        self.must_be_writable(id)?;
+        self.node_mut(id).modified_ns = modified_ns;
+        Ok(())
+    }
+
+    fn must_be_writable(&self, id: NodeId) -> Answer {
+        if self.place(id) == Place::Fixed { Err(Errno::ReadOnly.into()) } else { Ok(()) }
+    }
+
+    pub fn open(&mut self, id: NodeId) {
+        self.node_mut(id).opened += 1;
+    }
+
+    pub fn close(&mut self, id: NodeId, allowance: &mut Allowance) {
+        self.node_mut(id).opened -= 1;
+        self.forget_if_unused(id, allowance);
+    }
+
+    fn forget_if_unused(&mut self, id: NodeId, allowance: &mut Allowance) {
+        let node = self.node(id);
+        if node.named || node.opened > 0 {
+            return;
+        }
+        if node.place != Place::Fixed {
+            allowance.return_entry();
+        }
+        give_back(node.place, self.stat(id).bytes, allowance);
+        self.nodes.remove(&id);
+    }
+
+    /// A new, empty file or directory.
+    pub fn create(
+        &mut self,
+        parent: NodeId,
+        name: &str,
+        directory: bool,
+        now_ns: u64,
+        allowance: &mut Allowance,
+    ) -> Answer<NodeId> {
+        self.must_be_writable(parent)?;
+        if self.is_removed(parent) {
+            return Err(Errno::NoEntry.into());
+        }
+        allowance.take_entry()?;
+        let content = if directory {
+            Content::Directory { parent, entries: BTreeMap::new() }
+        } else {
+            Content::Written(Vec::new())
+        };
+        let id = self.insert(content, self.place(parent), now_ns);
+        self.entries_mut(parent).insert(name.to_owned(), id);
+        self.node_mut(parent).modified_ns = now_ns;
+        Ok(id)
+    }
+
+    /// Takes a file's name away; it is gone once nothing has it open.
+    pub fn remove_file(&mut self, parent: NodeId, name: &str, now_ns: u64, allowance: &mut Allowance) -> Answer {
+        let id = self.lookup(parent, name)?.ok_or(Errno::NoEntry)?;
+        self.must_be_writable(parent)?;
+        if self.is_directory(id) {
+            return Err(Errno::IsDirectory.into());
+        }
+        self.unlink(parent, name, id, now_ns, allowance);
+        Ok(())
+    }
+
+    pub fn remove_directory(&mut self, parent: NodeId, name: &str, now_ns: u64, allowance: &mut Allowance) -> Answer {
+        let id = self.lookup(parent, name)?.ok_or(Errno::NoEntry)?;
+        self.must_be_writable(parent)?;
+        if !self.entries(id)?.is_empty() {
+            return Err(Errno::NotEmpty.into());
+        }
+        self.unlink(parent, name, id, now_ns, allowance);
+        Ok(())
+    }
+
+    fn unlink(&mut self, parent: NodeId, name: &str, id: NodeId, now_ns: u64, allowance: &mut Allowance) {
+        self.entries_mut(parent).remove(name);
+        self.node_mut(parent).modified_ns = now_ns;
+        self.node_mut(id).named = false;
+        self.forget_if_unused(id, allowance);
+    }
+
+    /// Moves what is at `from` to `to`, each a directory and a name, replacing what can be replaced there.
+    pub fn rename(
+        &mut self,
+        from: (NodeId, &str),
+        to: (NodeId, &str),
+        now_ns: u64,
+        allowance: &mut Allowance,
+    ) -> Answer {
+        let id = self.lookup(from.0, from.1)?.ok_or(Errno::NoEntry)?;
+        let replaced = self.lookup(to.0, to.1)?;
+        self.must_be_writable(from.0)?;
+        self.must_be_writable(to.0)?;
+        if self.place(from.0) != self.place(to.0) {
+            return Err(Errno::OtherDevice.into());
+        }
+        if self.is_removed(to.0) {
+            return Err(Errno::NoEntry.into());
+        }
+        if self.is_directory(id) && self.is_within(to.0, id) {
+            return Err(Errno::Invalid.into());
+        }
+        match replaced {
+            Some(other) if other == id => return Ok(()),
+            Some(other) => match (self.is_directory(id), self.is_directory(other)) {
+                (false, true) => return Err(Errno::IsDirectory.into()),
+                (true, false) => return Err(Errno::NotDirectory.into()),
+                (true, true) => self.remove_directory(to.0, to.1, now_ns, allowance)?,
+                (false, false) => self.remove_file(to.0, to.1, now_ns, allowance)?,
+            },
+            None => {}
+        }
+        self.entries_mut(from.0).remove(from.1);
+        self.entries_mut(to.0).insert(to.1.to_owned(), id);
+        self.node_mut(from.0).modified_ns = now_ns;
+        self.node_mut(to.0).modified_ns = now_ns;
+        if let Content::Directory { parent, .. } = &mut self.node_mut(id).content {
+            *parent = to.0;
+        }
+        Ok(())
+    }
+
+    /// Whether `directory` is `ancestor` or below it.
+    fn is_within(&self, mut directory: NodeId, ancestor: NodeId) -> bool {
+        while directory != ancestor {
+            match self.node(directory).content {
+                Content::Directory { parent, .. } if parent != directory => directory = parent,
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// The directory's entries with numbers above `after`, in the order of their numbers: the order in which they were
+    /// made. Adding and removing others does not disturb who is on the way through it.
+    pub fn list(&self, directory: NodeId, after: NodeId) -> Answer<Vec<(NodeId, &str)>> {
+        let mut list: Vec<(NodeId, &str)> = self
+            .entries(directory)?
+            .iter()
+            .filter(|(_, id)| **id > after)
+            .map(|(name, id)| (*id, name.as_str()))
+            .collect();
+        list.sort_unstable();
+        Ok(list)
+    }
+
+    /// Reads into `buffer` from `offset`; fewer bytes than it holds only at the end of the file.
+    pub fn read(&self, id: NodeId, offset: u64, buffer: &mut [u8]) -> Answer<usize> {
+        match &self.node(id).content {
+            Content::Directory { .. } => Err(Errno::IsDirectory.into()),
+            Content::Written(content) => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| content.get(offset..)).unwrap_or_default();
+                let bytes = rest.len().min(buffer.len());
+                buffer[..bytes].copy_from_slice(&rest[..bytes]);
+                Ok(bytes)
+            }
+            Content::Given(file) => {
+                let bytes = file.bytes.saturating_sub(offset).min(buffer.len() as u64) as usize;
+                file.file
+                    .read_exact_at(&mut buffer[..bytes], offset)
+                    .map_err(|error| End::Host(format!("an input could not be read: {error}")))?;
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Writes at `offset`, with zeros before it where the file is shorter.
+    pub fn write(&mut self, id: NodeId, offset: u64, bytes: &[u8], now_ns: u64, allowance: &mut Allowance) -> Answer {
+        let end = offset.checked_add(bytes.len() as u64).ok_or(Errno::TooLarge)?;
+        if end > self.stat(id).bytes {
+            self.resize(id, end, now_ns, allowance)?;
+        }
+        match &mut self.node_mut(id).content {
+            Content::Written(content) => content[offset as usize..end as usize].copy_from_slice(bytes),
+            Content::Directory { .. } => return Err(Errno::IsDirectory.into()),
+            Content::Given(_) => return Err(Errno::ReadOnly.into()),
+        }
+        self.node_mut(id).modified_ns = now_ns;
+        Ok(())
+    }
+
+    /// Cuts a file or fills it with zeros, so that it has `bytes`. What it grows by is counted before it is kept.
+    pub fn resize(&mut self, id: NodeId, bytes: u64, now_ns: u64, allowance: &mut Allowance) -> Answer {
+        let node = self.nodes.get_mut(&id).ok_or(Errno::BadDescriptor)?;
+        let content = match &mut node.content {
+            Content::Written(content) => content,
+            Content::Directory { .. } => return Err(Errno::IsDirectory.into()),
+            Content::Given(_) => return Err(Errno::ReadOnly.into()),
+        };
+        let before = content.len() as u64;
+        if bytes > before {
+            match node.place {
+                Place::Temporary => allowance.take_temporary(bytes - before)?,
+                Place::Output | Place::Fixed => allowance.take_output(bytes - before)?,
+            }
+            content
+                .try_reserve((bytes - before) as usize)
+                .map_err(|error| End::Host(format!("this machine cannot hold the program's output: {error}")))?;
+        }
+        content.resize(bytes as usize, 0);
+        if bytes < before {
+            content.shrink_to_fit();
+            give_back(node.place, before - bytes, allowance);
+        }
+        node.modified_ns = now_ns;
+        Ok(())
+    }
+
+    /// Bytes of output and of temporary files, and entries, counted one by one.
+    #[cfg(test)]
+    pub fn held(&self) -> (u64, u64, usize) {
+        let bytes =
+            |place| self.nodes.iter().filter(|(_, node)| node.place == place).map(|(id, _)| self.stat(*id).bytes).sum();
+        // `/out` and `/tmp` themselves are not the program's.
+        let made = self.nodes.values().filter(|node| node.place != Place::Fixed).count() - 2;
+        (bytes(Place::Output), bytes(Place::Temporary), made)
+    }
+
+    /// Takes all files under `/out`, by path, in order. Fails if a path is longer than [`PATH_BYTES_MAX`].
+    pub fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>, End> {
+        let mut output = Vec::new();
+        let mut waiting = vec![(String::new(), self.out)];
+        while let Some((path, id)) = waiting.pop() {
+            match &mut self.node_mut(id).content {
+                Content::Written(content) => output.push((path, std::mem::take(content))),
+                Content::Directory { entries, .. } => {
+                    for (name, id) in entries {
+                        let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+                        if path.len() > PATH_BYTES_MAX {
+                            return Err(End::OutputTooLarge);
+                        }
+                        waiting.push((path, *id));
+                    }
+                }
+                Content::Given(_) => unreachable!("inputs cannot be moved"),
+            }
+        }
+        debug_assert!(output.len() <= ENTRIES_MAX);
+        output.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        Ok(output)
+    }
+}
+
+fn give_back(place: Place, bytes: u64, allowance: &mut Allowance) {
+    match place {
+        Place::Fixed => {}
+        Place::Output => allowance.return_output(bytes),
+        Place::Temporary => allowance.return_temporary(bytes),
+    }
+}

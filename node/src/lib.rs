@@ -1,0 +1,18 @@
+//! The I/O around Meshwork's core: the mesh (libp2p), the store (redb), blobs, the sandbox that runs tasks, the worker and
+//! the local HTTP API. No rule of the ledger or of the round lives here; those are `meshwork-core`'s.
+//!
+//! Start at [`node::run`], which takes a [`config::NodeConfig`] and goes on until it is told to stop.
+#![deny(unsafe_code)]
+
+pub mod api;
+pub mod blobs;
+mod clock;
+pub mod config;
+pub mod driver;
+pub mod execute;
+pub mod load;
+pub mod mesh;
+pub mod metrics;
+pub mod node;
+pub mod store;
+pub mod worker;

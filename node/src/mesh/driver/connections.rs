@@ -1,0 +1,236 @@
+//! Connections: made, identified, kept alive, lost.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant, SystemTime},
+};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::ConnectedPoint,
+    identify, mdns, ping,
+    swarm::{
+        ConnectionId, DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+
+use super::Driver;
+use crate::mesh::{
+    config::{FOREIGN_FOR, IDENTIFY_TIMEOUT, PEER_ADDRESSES_MAX, PING_FAILURES_MAX},
+    handle::PeerInfo,
+    metrics::one,
+    peer::{is_plausible, public_key},
+};
+
+/// The most bytes kept of what a peer says that it is.
+const AGENT_BYTES_MAX: usize = 64;
+
+/// One connection of a peer.
+struct Connection {
+    address: Multiaddr,
+    ping_failures: u32,
+}
+
+/// A connected peer.
+pub(super) struct Peer {
+    connections: HashMap<ConnectionId, Connection>,
+    opened: Instant,
+    since: SystemTime,
+    /// It has said that it is of this network.
+    identified: bool,
+    agent: String,
+    round_trip: Option<Duration>,
+}
+
+impl Driver {
+    /// Dials whoever is due.
+    pub(super) fn dial(&mut self, now: Instant) {
+        let peers = &self.peers;
+        for options in self.dialer.due(now, |peer| peers.contains_key(peer)) {
+            let (connection, peer) = (options.connection_id(), options.get_peer_id());
+            if let Err(error) = self.swarm.dial(options) {
+                self.on_dial_failed(connection, peer, &error);
+            }
+        }
+    }
+
+    pub(super) fn on_established(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
+        one(&self.counters.connections_opened);
+        if endpoint.is_dialer() {
+            self.dialer.connected(connection, peer);
+        }
+        let entry = self.peers.entry(peer).or_insert_with(|| Peer {
+            connections: HashMap::new(),
+            opened: Instant::now(),
+            since: SystemTime::now(),
+            identified: false,
+            agent: String::new(),
+            round_trip: None,
+        });
+        let address = endpoint.get_remote_address().clone();
+        entry.connections.insert(connection, Connection { address, ping_failures: 0 });
+        self.open_wanted(peer);
+    }
+
+    pub(super) fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, left: u32) {
+        one(&self.counters.connections_closed);
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        entry.connections.remove(&connection);
+        if left > 0 {
+            return;
+        }
+        self.peers.remove(&peer);
+        if let Some(key) = public_key(&peer) {
+            self.links.set(key, false);
+        }
+        self.dial(Instant::now());
+    }
+
+    pub(super) fn on_dial_failed(&mut self, connection: ConnectionId, peer: Option<PeerId>, error: &DialError) {
+        one(&self.counters.dials_failed);
+        tracing::debug!(?peer, %error, "a dial failed");
+        let itself = matches!(error, DialError::LocalPeerId { .. });
+        let missing = self.dialer.failed(connection, itself, Instant::now(), rand::random::<f64>());
+        match peer.or(missing) {
+            // Another dial to the same peer is under way, or it is connected: what comes of that counts.
+            Some(_) if matches!(error, DialError::DialPeerConditionFalse(_)) => {}
+            Some(peer) if self.wanted.contains_key(&peer) => self.look_up_wanted(peer),
+            Some(peer) if missing.is_some() && !self.is_foreign(&peer) => self.look_up(peer),
+            _ => {}
+        }
+    }
+
+    pub(super) fn on_identify(&mut self, event: identify::Event) {
+        match event {
+            identify::Event::Received { connection_id, peer_id, info } => {
+                if info.protocol_version == self.identify_version {
+                    self.on_identified(peer_id, connection_id, info);
+                } else {
+                    tracing::warn!(peer = %peer_id, theirs = %clipped(&info.protocol_version), "a peer of another network");
+                    self.refuse_foreign(peer_id);
+                }
+            }
+            identify::Event::Error { peer_id, error, .. } => {
+                tracing::debug!(peer = %peer_id, %error, "a peer did not say who it is");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_identified(&mut self, peer: PeerId, connection: ConnectionId, info: identify::Info) {
+        let Some(key) = public_key(&peer) else { return };
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        let Some(connection) = entry.connections.get(&connection) else { return };
+        // Kademlia learns no address by itself, and without this a network stays a star around its first peer.
+        let addresses = info.listen_addrs.iter().filter(|address| is_plausible(address, &connection.address));
+        for address in addresses.take(PEER_ADDRESSES_MAX) {
+            self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
+        }
+        entry.agent = clipped(&info.agent_version).to_owned();
+        if entry.identified {
+            return;
+        }
+        entry.identified = true;
+        self.foreign.pop(&peer);
+        // gossipsub forgets a score that was set before it knew the peer.
+        let points = self.scores.of(&peer, Instant::now());
+        if points > 0.0 {
+            self.swarm.behaviour_mut().gossip.set_application_score(&peer, -points);
+        }
+        self.links.set(key, true);
+        self.outbox.connected(&key);
+        self.announce();
+    }
+
+    fn refuse_foreign(&mut self, peer: PeerId) {
+        let now = Instant::now();
+        one(&self.counters.foreign_peers);
+        self.foreign.put(peer, now + FOREIGN_FOR);
+        self.dialer.foreign(&peer, now);
+        self.swarm.behaviour_mut().kad.remove_peer(&peer);
+        let _ = self.swarm.disconnect_peer_id(peer);
+    }
+
+    /// Whether a peer was found to be of another network not long ago.
+    pub(super) fn is_foreign(&mut self, peer: &PeerId) -> bool {
+        self.foreign.get(peer).is_some_and(|until| *until > Instant::now())
+    }
+
+    /// Whoever does not say in time which network it is of is not of this one.
+    pub(super) fn drop_unidentified(&mut self, now: Instant) {
+        let silent = |peer: &Peer| !peer.identified && now.saturating_duration_since(peer.opened) > IDENTIFY_TIMEOUT;
+        let silent: Vec<PeerId> = self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(id, _)| *id).collect();
+        for peer in silent {
+            tracing::debug!(%peer, "a peer that does not say which network it is of");
+            self.refuse_foreign(peer);
+        }
+    }
+
+    pub(super) fn on_ping(&mut self, event: &ping::Event) {
+        let Some(peer) = self.peers.get_mut(&event.peer) else { return };
+        let Some(connection) = peer.connections.get_mut(&event.connection) else { return };
+        match &event.result {
+            Ok(round_trip) => {
+                connection.ping_failures = 0;
+                peer.round_trip = Some(*round_trip);
+            }
+            Err(error) => {
+                connection.ping_failures += 1;
+                if connection.ping_failures >= PING_FAILURES_MAX {
+                    // A machine that lost its power closes nothing.
+                    tracing::debug!(peer = %event.peer, %error, "a connection is dead");
+                    self.swarm.close_connection(event.connection);
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_mdns(&mut self, event: mdns::Event) {
+        let mdns::Event::Discovered(found) = event else { return };
+        for (peer, address) in found {
+            if self.peers.contains_key(&peer) || self.is_foreign(&peer) || public_key(&peer).is_none() {
+                continue;
+            }
+            // Not into the routing table yet: it may be of another network.
+            let options = DialOpts::peer_id(peer)
+                .addresses(vec![address])
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .allocate_new_port()
+                .build();
+            let _ = self.swarm.dial(options);
+        }
+    }
+
+    /// How many peers have said that they are of this network.
+    pub(super) fn has_identified_peers(&self) -> bool {
+        self.peers.values().any(|peer| peer.identified)
+    }
+
+    pub(super) fn peer_infos(&self) -> Vec<PeerInfo> {
+        let gossip = &self.swarm.behaviour().gossip;
+        let mut infos: Vec<PeerInfo> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.identified)
+            .filter_map(|(id, peer)| {
+                Some(PeerInfo {
+                    key: public_key(id)?,
+                    addresses: peer.connections.values().map(|connection| connection.address.clone()).collect(),
+                    connected_since: peer.since,
+                    agent: peer.agent.clone(),
+                    round_trip: peer.round_trip,
+                    score: gossip.peer_score(id).unwrap_or(0.0),
+                })
+            })
+            .collect();
+        infos.sort_by_key(|info| info.key);
+        infos
+    }
+}
+
+/// The beginning of a stranger's words.
+fn clipped(text: &str) -> &str {
+    let end = text.char_indices().map(|(at, letter)| at + letter.len_utf8()).take_while(|end| *end <= AGENT_BYTES_MAX);
+    &text[..end.last().unwrap_or(0)]
+}

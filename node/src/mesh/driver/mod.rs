@@ -1,0 +1,284 @@
+//! The task that owns the Swarm: it takes commands and verdicts, and turns what the network does into events.
+//!
+//! It waits for nobody but the network: whatever it hands out goes to queues that it never waits on.
+
+mod connections;
+mod kademlia;
+mod start;
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt;
+use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, gossipsub, kad, swarm::SwarmEvent};
+use lru::LruCache;
+use meshwork_core::{digest::Digest, identity::PublicKey};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{connections::Peer, kademlia::Wanted};
+use super::{
+    behaviour::{Behaviour, BehaviourEvent},
+    dialer::Dialer,
+    events::GossipSink,
+    gossip::{Acceptance, GossipId, Topic, Topics},
+    handle::{Command, Verdict},
+    links::Links,
+    messages::Outbox,
+    metrics::{Counters, add, one},
+    peer::{peer_id, public_key},
+    scores::{BAN_FOR, BAN_POINTS, Scores},
+};
+
+pub use start::start;
+
+/// How often the dialer is asked.
+const TICK: Duration = Duration::from_millis(100);
+/// How many ticks there are between looks at what changes slowly.
+const SLOW_TICKS: u64 = 10;
+/// How many ticks there are between searches for more peers, while there are few.
+const SEARCH_TICKS: u64 = 50;
+/// Verdicts taken at once, before the network has its turn.
+const VERDICTS_AT_ONCE: usize = 256;
+/// How long connections may take to end.
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Everything that the task holds.
+struct Driver {
+    swarm: Swarm<Behaviour>,
+    local: PeerId,
+    /// What peers of this network say of themselves in identify.
+    identify_version: String,
+    topics: Topics,
+    authorities: HashSet<PeerId>,
+    peers_wanted: usize,
+    counters: Arc<Counters>,
+    links: Arc<Links>,
+    outbox: Arc<Outbox>,
+    gossip: GossipSink,
+    listening: watch::Sender<Vec<Multiaddr>>,
+    /// The listeners that have an address.
+    listeners: HashSet<ListenerId>,
+    peers: HashMap<PeerId, Peer>,
+    dialer: Dialer,
+    scores: Scores,
+    /// Who is shut out, and until when.
+    bans: VecDeque<(Instant, PeerId)>,
+    /// Who is of another network, and until when that is remembered.
+    foreign: LruCache<PeerId, Instant>,
+    /// What is to be announced once there is room.
+    announcements: VecDeque<Digest>,
+    announcing: HashSet<kad::QueryId>,
+    searches: HashMap<kad::QueryId, mpsc::Sender<PublicKey>>,
+    lookups: HashMap<kad::QueryId, PeerId>,
+    /// Peers that are being connected to, because someone wants a stream to them.
+    wanted: HashMap<PeerId, Wanted>,
+    ticks: u64,
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut verdicts: mpsc::UnboundedReceiver<Verdict>,
+        stop: CancellationToken,
+    ) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(verdict) = verdicts.recv() => {
+                    self.on_verdict(verdict);
+                    for _ in 0..VERDICTS_AT_ONCE {
+                        let Ok(verdict) = verdicts.try_recv() else { break };
+                        self.on_verdict(verdict);
+                    }
+                }
+                Some(command) = commands.recv() => self.on_command(command),
+                event = self.swarm.select_next_some() => self.on_event(event),
+                _ = ticks.tick() => self.on_tick(Instant::now()),
+            }
+        }
+        self.close().await;
+    }
+
+    /// Ends all connections in an orderly way, so that the peers need not find out.
+    async fn close(mut self) {
+        let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in peers {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let closed = async {
+            while self.swarm.network_info().num_peers() > 0 {
+                self.swarm.select_next_some().await;
+            }
+        };
+        let _ = timeout(STOP_TIMEOUT, closed).await;
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Publish { topic, bytes, room } => {
+                self.publish(topic, bytes);
+                drop(room);
+            }
+            Command::Open(request) => self.open(request),
+            Command::Peers(reply) => {
+                let _ = reply.send(self.peer_infos());
+            }
+            Command::Provide(digest) => self.provide(digest),
+            Command::StopProviding(digest) => self.stop_providing(&digest),
+            Command::Providers { digest, found } => self.search(&digest, found),
+        }
+    }
+
+    fn publish(&mut self, topic: Topic, bytes: Vec<u8>) {
+        let length = bytes.len();
+        let topic = self.topics.hash(topic);
+        match self.swarm.behaviour_mut().gossip.publish(topic, bytes) {
+            Ok(_) => {
+                one(&self.counters.gossip_published);
+                add(&self.counters.gossip_published_bytes, length);
+            }
+            Err(gossipsub::PublishError::Duplicate) => one(&self.counters.gossip_duplicates),
+            Err(error) => {
+                tracing::debug!(%error, "gossip was not published");
+                one(&self.counters.gossip_unpublished);
+            }
+        }
+    }
+
+    fn on_verdict(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Judge(id, acceptance) => self.judge(&id, acceptance),
+            Verdict::Penalize(key, points) => {
+                if let Some(peer) = peer_id(&key) {
+                    self.penalize(peer, points, Instant::now());
+                }
+            }
+        }
+    }
+
+    fn judge(&mut self, id: &GossipId, acceptance: Acceptance) {
+        let (acceptance, counter) = match acceptance {
+            Acceptance::Accept => (gossipsub::MessageAcceptance::Accept, &self.counters.gossip_accepted),
+            Acceptance::Reject => (gossipsub::MessageAcceptance::Reject, &self.counters.gossip_rejected),
+            Acceptance::Ignore => (gossipsub::MessageAcceptance::Ignore, &self.counters.gossip_ignored),
+        };
+        one(counter);
+        self.swarm.behaviour_mut().gossip.report_message_validation_result(&id.message, &id.from, acceptance);
+    }
+
+    fn penalize(&mut self, peer: PeerId, points: u32, now: Instant) {
+        let sum = self.scores.add(peer, points, now);
+        self.swarm.behaviour_mut().gossip.set_application_score(&peer, -sum);
+        if sum >= BAN_POINTS && !self.authorities.contains(&peer) {
+            tracing::info!(%peer, "a peer is shut out for its score");
+            one(&self.counters.peers_banned);
+            self.scores.forget(&peer);
+            self.bans.push_back((now + BAN_FOR, peer));
+            self.swarm.behaviour_mut().banned.block_peer(peer);
+        }
+    }
+
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour(event),
+            SwarmEvent::NewListenAddr { listener_id, address } => {
+                tracing::info!(%address, "listening");
+                self.listeners.insert(listener_id);
+                self.note_listening();
+            }
+            SwarmEvent::ExpiredListenAddr { .. } => self.note_listening(),
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                if let Err(error) = reason {
+                    tracing::error!(?addresses, %error, "a listener ended");
+                }
+                self.note_listening();
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "a listener failed to take a connection"),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_established(peer_id, connection_id, &endpoint);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
+                tracing::debug!(peer = %peer_id, ?cause, "a connection ended");
+                self.on_closed(peer_id, connection_id, num_established);
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
+                self.on_dial_failed(connection_id, peer_id, &error);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_behaviour(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message_id, message }) => {
+                self.on_gossip(GossipId { message: message_id, from: propagation_source }, message);
+            }
+            BehaviourEvent::Gossip(gossipsub::Event::SlowPeer { peer_id, failed_messages }) => {
+                tracing::debug!(peer = %peer_id, ?failed_messages, "a peer takes gossip too slowly");
+            }
+            BehaviourEvent::Identify(event) => self.on_identify(event),
+            BehaviourEvent::Ping(event) => self.on_ping(&event),
+            BehaviourEvent::Kad(event) => self.on_kad(event),
+            BehaviourEvent::Mdns(event) => self.on_mdns(event),
+            _ => {}
+        }
+    }
+
+    fn on_gossip(&mut self, id: GossipId, message: gossipsub::Message) {
+        one(&self.counters.gossip_in);
+        add(&self.counters.gossip_in_bytes, message.data.len());
+        let known = self.topics.of(&message.topic).zip(public_key(&id.from));
+        let handed_out = known.is_some_and(|(topic, from)| self.gossip.try_send(topic, message.data, from, id.clone()));
+        if !handed_out {
+            one(&self.counters.gossip_dropped);
+            self.swarm.behaviour_mut().gossip.report_message_validation_result(
+                &id.message,
+                &id.from,
+                gossipsub::MessageAcceptance::Ignore,
+            );
+        }
+    }
+
+    fn note_listening(&self) {
+        let addresses =
+            self.swarm.listeners().filter_map(|address| address.clone().with_p2p(self.local).ok()).collect();
+        self.listening.send_replace(addresses);
+    }
+
+    fn on_tick(&mut self, now: Instant) {
+        self.dial(now);
+        if self.ticks.is_multiple_of(SLOW_TICKS) {
+            self.drop_unidentified(now);
+            for (peer, points) in self.scores.fade(now) {
+                self.swarm.behaviour_mut().gossip.set_application_score(&peer, -points);
+            }
+            while self.bans.front().is_some_and(|(until, _)| *until <= now) {
+                let Some((_, peer)) = self.bans.pop_front() else { break };
+                self.swarm.behaviour_mut().banned.unblock_peer(peer);
+            }
+            // Whoever gave up waiting has dropped the other end.
+            self.searches.retain(|query, found| {
+                let open = !found.is_closed();
+                if !open && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(query) {
+                    query.finish();
+                }
+                open
+            });
+            self.announce();
+        }
+        if self.ticks.is_multiple_of(SEARCH_TICKS) && !self.peers.is_empty() && self.peers.len() < self.peers_wanted {
+            let _ = self.swarm.behaviour_mut().kad.bootstrap();
+        }
+        self.ticks += 1;
+    }
+}

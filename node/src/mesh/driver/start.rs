@@ -1,0 +1,214 @@
+//! Putting a mesh together and setting it going.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    error::Error,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt;
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    core::transport::ListenerId,
+    kad::Mode,
+    swarm::{self, SwarmEvent},
+};
+use lru::LruCache;
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::Driver;
+use crate::mesh::{
+    behaviour::Behaviour,
+    config::{COMMANDS_MAX, FOREIGN_MAX, MeshConfig, OPENS_MAX, PUBLISH_BYTES_MAX},
+    dialer::Dialer,
+    error::MeshError,
+    events::{self, MeshEvents},
+    gossip::Topics,
+    handle::{MeshHandle, Opener, Shared},
+    links::Links,
+    messages::{self, Outbox, Reader},
+    metrics::Counters,
+    peer::{keypair, peer_id},
+    protocols,
+    scores::Scores,
+    transport::transport,
+};
+
+/// How long listening on an address may take to begin.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Starts a mesh: when this returns, every address is listened on, and peers are being dialled.
+///
+/// # Errors
+/// A [`MeshError`] if an address cannot be listened on or the settings make no sense. Peers that cannot be reached are no
+/// error: they are tried again for ever.
+pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshError> {
+    check(&config)?;
+    let keypair = keypair(&config.key);
+    let local = keypair.public().to_peer_id();
+    let authorities = authorities(&config, local)?;
+    let counters = Arc::new(Counters::default());
+    let links = Arc::new(Links::default());
+    let topics = Topics::new(&config.network);
+    let behaviour = Behaviour::new(&config, &keypair, &topics, &authorities, counters.clone())?;
+    let acceptors = behaviour.streams.acceptors();
+    let mut swarm = Swarm::new(
+        transport(&keypair, counters.clone())?,
+        behaviour,
+        local,
+        swarm::Config::with_tokio_executor()
+            .with_idle_connection_timeout(config.idle)
+            .with_notify_handler_buffer_size(const { NonZeroUsize::new(64).expect("64 is not 0") })
+            .with_per_connection_event_buffer_size(64),
+    );
+    for address in &config.external {
+        swarm.add_external_address(address.clone());
+    }
+    // Adding an external address does not change this, but says nothing of the future: it stays as it was set.
+    swarm.behaviour_mut().kad.set_mode(Some(Mode::Server));
+
+    let (commands, commands_receiver) = mpsc::channel(COMMANDS_MAX);
+    let (verdicts, verdicts_receiver) = mpsc::unbounded_channel();
+    let (listening_sender, listening) = watch::channel(Vec::new());
+    let (stopped_sender, stopped) = watch::channel(());
+    let stop = CancellationToken::new();
+    let (sink, gossip, events) = events::queues(&config, links.clone());
+    let opener = Opener::new(commands.clone(), OPENS_MAX);
+    let protocol = protocols::name(&config.network, messages::KIND);
+    let outbox = Arc::new(Outbox::new(
+        opener.clone(),
+        protocol.clone(),
+        counters.clone(),
+        stop.clone(),
+        config.message_bytes_max,
+    ));
+    let mut driver = Driver {
+        swarm,
+        local,
+        identify_version: protocols::identify_version(&config.network),
+        topics,
+        dialer: Dialer::new(local, &config.peers, authorities.iter().copied(), Instant::now()),
+        authorities,
+        peers_wanted: config.peers_wanted,
+        counters: counters.clone(),
+        links: links.clone(),
+        outbox: outbox.clone(),
+        gossip,
+        listening: listening_sender,
+        listeners: HashSet::new(),
+        peers: HashMap::new(),
+        scores: Scores::default(),
+        bans: VecDeque::new(),
+        foreign: LruCache::new(const { NonZeroUsize::new(FOREIGN_MAX).expect("it is not 0") }),
+        announcements: VecDeque::new(),
+        announcing: HashSet::new(),
+        searches: HashMap::new(),
+        lookups: HashMap::new(),
+        wanted: HashMap::new(),
+        ticks: 0,
+    };
+    let incoming = acceptors.accept(protocol).expect("nobody else takes messages yet");
+    driver.listen(&config.listen).await?;
+
+    let reader = Reader {
+        sink,
+        verdicts: verdicts.clone(),
+        counters: counters.clone(),
+        message_bytes_max: config.message_bytes_max,
+    };
+    tokio::spawn(messages::take_incoming(incoming, reader, stop.clone()));
+    let run = driver.run(commands_receiver, verdicts_receiver, stop.clone());
+    let acceptors_of_task = acceptors.clone();
+    tokio::spawn(async move {
+        run.await;
+        acceptors_of_task.clear();
+        drop(stopped_sender);
+    });
+
+    let handle = MeshHandle(Arc::new(Shared {
+        key: config.key.public(),
+        network: config.network,
+        gossip_bytes_max: config.gossip_bytes_max,
+        commands,
+        verdicts,
+        publish_room: Arc::new(Semaphore::new(PUBLISH_BYTES_MAX.max(config.gossip_bytes_max))),
+        opener,
+        outbox,
+        acceptors,
+        links,
+        listening,
+        counters,
+        stop: stop.clone(),
+        _stop_guard: stop.drop_guard(),
+        stopped,
+    }));
+    Ok((handle, events))
+}
+
+fn check(config: &MeshConfig) -> Result<(), MeshError> {
+    // A frame's length has four bytes, and gossipsub wants room for a message with its envelope.
+    let bytes_max = u32::MAX as usize / 4;
+    for (what, bytes) in [("gossip", config.gossip_bytes_max), ("message", config.message_bytes_max)] {
+        if bytes == 0 || bytes > bytes_max {
+            return Err(MeshError::Config(format!("a {what} may have 1 to {bytes_max} bytes, not {bytes}")));
+        }
+    }
+    if config.connections_max < 4 || config.peer_connections_max < 2 {
+        return Err(MeshError::Config("at least 4 connections, and 2 to each peer, are needed".to_owned()));
+    }
+    Ok(())
+}
+
+fn authorities(config: &MeshConfig, local: PeerId) -> Result<HashSet<PeerId>, MeshError> {
+    let peers = config.authorities.iter().map(|key| peer_id(key).ok_or(MeshError::Key { key: *key }));
+    let mut peers = peers.collect::<Result<HashSet<_>, _>>()?;
+    peers.remove(&local);
+    Ok(peers)
+}
+
+impl Driver {
+    /// Listens on all addresses and waits until each has begun.
+    async fn listen(&mut self, addresses: &[Multiaddr]) -> Result<(), MeshError> {
+        let mut waiting: HashMap<ListenerId, &Multiaddr> = HashMap::new();
+        for address in addresses {
+            let listener = self
+                .swarm
+                .listen_on(address.clone())
+                .map_err(|error| MeshError::Listen { address: address.clone(), reason: reason(&error) })?;
+            waiting.insert(listener, address);
+        }
+        let listening = async {
+            while !waiting.is_empty() {
+                let event = self.swarm.select_next_some().await;
+                if let SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } = &event
+                    && let Some(address) = waiting.get(listener_id)
+                {
+                    return Err(MeshError::Listen { address: (*address).clone(), reason: reason(error) });
+                }
+                self.on_event(event);
+                waiting.retain(|listener, _| !self.listeners.contains(listener));
+            }
+            Ok(())
+        };
+        let result = timeout(LISTEN_TIMEOUT, listening).await;
+        result.unwrap_or_else(|_| {
+            let address = waiting.values().next().copied().cloned().unwrap_or_else(Multiaddr::empty);
+            Err(MeshError::ListenTimeout { address, seconds: LISTEN_TIMEOUT.as_secs() })
+        })
+    }
+}
+
+/// What is at the bottom of an error, in the system's own words.
+fn reason(error: &(dyn Error + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

@@ -1,0 +1,148 @@
+//! What the mesh tells the node: three bounded queues behind one reader, so that a flood of gossip delays no vote.
+
+use std::sync::Arc;
+
+use meshwork_core::identity::PublicKey;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::{
+    config::{GOSSIP_EVENT_BYTES_MAX, GOSSIP_EVENTS_MAX, MESSAGE_EVENT_BYTES_MAX, MESSAGE_EVENTS_MAX, MeshConfig},
+    gossip::{GossipId, Topic},
+    links::Links,
+};
+
+/// After so many direct messages in a row, waiting gossip has its turn.
+const MESSAGES_IN_A_ROW: u32 = 64;
+
+/// Something that came from the mesh.
+#[derive(Debug)]
+pub enum MeshEvent {
+    /// Gossip, to be judged with [`MeshHandle::judge`](super::MeshHandle::judge) exactly once. Its bytes come once, however
+    /// many peers send them.
+    Gossip {
+        /// What about.
+        topic: Topic,
+        /// The content, at most `gossip_bytes_max` long.
+        bytes: Vec<u8>,
+        /// Who passed it on; not who made it.
+        from: PublicKey,
+        /// By which to judge it.
+        id: GossipId,
+    },
+    /// A direct message. Those of one peer come in the order in which it sent them; some may be lost, and after a
+    /// connection broke some may come twice.
+    Message {
+        /// Who sent it.
+        from: PublicKey,
+        /// The content, at most `message_bytes_max` long.
+        bytes: Vec<u8>,
+    },
+    /// A peer is connected and of this network. Its first messages may come before this.
+    Connected(PublicKey),
+    /// A peer is not connected any more.
+    Disconnected(PublicKey),
+}
+
+type Gossiped = (Topic, Vec<u8>, PublicKey, GossipId);
+/// With its room in the queue, which is free again once this is taken.
+type Queued<T> = (T, OwnedSemaphorePermit);
+
+/// The reading end: links first, then direct messages, then gossip.
+pub struct MeshEvents {
+    links: Arc<Links>,
+    messages: mpsc::Receiver<Queued<(PublicKey, Vec<u8>)>>,
+    gossip: mpsc::Receiver<Queued<Gossiped>>,
+    /// Direct messages handed out since the last gossip.
+    in_a_row: u32,
+}
+
+impl MeshEvents {
+    /// The next event; none once the mesh has stopped. Nothing is lost if the future is dropped.
+    pub async fn recv(&mut self) -> Option<MeshEvent> {
+        loop {
+            if let Some(event) = self.try_recv() {
+                return Some(event);
+            }
+            tokio::select! {
+                () = self.links.changed() => {}
+                message = self.messages.recv() => return message.map(|message| self.message(message)),
+                gossip = self.gossip.recv() => return gossip.map(|gossip| self.gossip(gossip)),
+            }
+        }
+    }
+
+    /// An event that is there already, if any: for taking many at once.
+    pub fn try_recv(&mut self) -> Option<MeshEvent> {
+        if let Some((key, connected)) = self.links.take() {
+            return Some(if connected { MeshEvent::Connected(key) } else { MeshEvent::Disconnected(key) });
+        }
+        if self.in_a_row >= MESSAGES_IN_A_ROW {
+            self.in_a_row = 0;
+            if let Ok(gossip) = self.gossip.try_recv() {
+                return Some(self.gossip(gossip));
+            }
+        }
+        if let Ok(message) = self.messages.try_recv() {
+            return Some(self.message(message));
+        }
+        self.gossip.try_recv().ok().map(|gossip| self.gossip(gossip))
+    }
+
+    fn message(&mut self, ((from, bytes), _room): Queued<(PublicKey, Vec<u8>)>) -> MeshEvent {
+        self.in_a_row += 1;
+        MeshEvent::Message { from, bytes }
+    }
+
+    fn gossip(&mut self, ((topic, bytes, from, id), _room): Queued<Gossiped>) -> MeshEvent {
+        self.in_a_row = 0;
+        MeshEvent::Gossip { topic, bytes, from, id }
+    }
+}
+
+/// The writing end of direct messages, for their reader tasks.
+#[derive(Clone)]
+pub(super) struct MessageSink {
+    queue: mpsc::Sender<Queued<(PublicKey, Vec<u8>)>>,
+    room: Arc<Semaphore>,
+}
+
+impl MessageSink {
+    /// Waits for room; false once nobody reads any more. Waiting tasks get room in turn, so that one peer's flood does
+    /// not shut out the others.
+    pub(super) async fn send(&self, from: PublicKey, bytes: Vec<u8>) -> bool {
+        let Ok(room) = self.room.clone().acquire_many_owned(permits(bytes.len())).await else { return false };
+        self.queue.send(((from, bytes), room)).await.is_ok()
+    }
+}
+
+/// The writing end of gossip, for the Swarm's task, which never waits.
+pub(super) struct GossipSink {
+    queue: mpsc::Sender<Queued<Gossiped>>,
+    room: Arc<Semaphore>,
+}
+
+impl GossipSink {
+    /// False if there is no room.
+    pub(super) fn try_send(&self, topic: Topic, bytes: Vec<u8>, from: PublicKey, id: GossipId) -> bool {
+        let Ok(room) = self.room.clone().try_acquire_many_owned(permits(bytes.len())) else { return false };
+        self.queue.try_send(((topic, bytes, from, id), room)).is_ok()
+    }
+}
+
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// The three queues, their bounds taken from the constants and the largest single item.
+pub(super) fn queues(config: &MeshConfig, links: Arc<Links>) -> (MessageSink, GossipSink, MeshEvents) {
+    let (message_sender, messages) = mpsc::channel(MESSAGE_EVENTS_MAX);
+    let (gossip_sender, gossip) = mpsc::channel(GOSSIP_EVENTS_MAX);
+    let room = |bytes: usize, largest: usize| Arc::new(Semaphore::new(bytes.max(largest)));
+    let messages_room = room(MESSAGE_EVENT_BYTES_MAX, config.message_bytes_max);
+    let gossip_room = room(GOSSIP_EVENT_BYTES_MAX, config.gossip_bytes_max);
+    (
+        MessageSink { queue: message_sender, room: messages_room },
+        GossipSink { queue: gossip_sender, room: gossip_room },
+        MeshEvents { links, messages, gossip, in_a_row: 0 },
+    )
+}

@@ -1,0 +1,95 @@
+//! What the mesh counts. Every number only rises, from the start of the process.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+        /// The counters themselves, shared by all parts of the mesh.
+        #[derive(Debug, Default)]
+        pub(super) struct Counters {
+            $(pub(super) $name: AtomicU64,)*
+        }
+
+        impl Counters {
+            pub(super) fn snapshot(&self) -> MeshMetrics {
+                MeshMetrics { $($name: self.$name.load(Relaxed),)* }
+            }
+        }
+
+        /// The counters' values at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct MeshMetrics {
+            $($(#[doc = $doc])* pub $name: u64,)*
+        }
+
+        impl MeshMetrics {
+            /// Every counter: its name, what it counts, and its value.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($doc),*).trim_ascii(), self.$name),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Bytes written to streams of every kind, before encryption and framing by the transport.
+    wire_bytes_out,
+    /// Bytes read from streams of every kind, after decryption and framing by the transport.
+    wire_bytes_in,
+    /// Direct messages written.
+    messages_out,
+    /// Bytes of direct messages written.
+    message_bytes_out,
+    /// Direct messages received.
+    messages_in,
+    /// Bytes of direct messages received.
+    message_bytes_in,
+    /// Direct messages given up: their peer was away for too long, or took them too slowly.
+    messages_dropped,
+    /// Streams of direct messages that were closed because of what came over them.
+    messages_malformed,
+    /// Gossip messages published here.
+    gossip_published,
+    /// Bytes of gossip messages published here.
+    gossip_published_bytes,
+    /// Gossip messages that were not published: too many wait, one is too large, or nobody is there.
+    gossip_unpublished,
+    /// Gossip messages not published because the same bytes had been seen already.
+    gossip_duplicates,
+    /// Gossip messages received, each once.
+    gossip_in,
+    /// Bytes of gossip messages received, each once.
+    gossip_in_bytes,
+    /// Gossip messages accepted, and so passed on.
+    gossip_accepted,
+    /// Gossip messages refused, and their sender's score lowered.
+    gossip_rejected,
+    /// Gossip messages neither accepted nor refused.
+    gossip_ignored,
+    /// Gossip messages dropped because nobody took events fast enough.
+    gossip_dropped,
+    /// Streams from others dropped because nobody took them fast enough.
+    streams_dropped,
+    /// Connections made or taken.
+    connections_opened,
+    /// Connections ended.
+    connections_closed,
+    /// Dials that failed.
+    dials_failed,
+    /// Connections closed because the peer is of another network.
+    foreign_peers,
+    /// Peers shut out for their score.
+    peers_banned,
+    /// Keys announced to the Kademlia table.
+    announcements,
+}
+
+/// Adds to a counter.
+pub(super) fn add(counter: &AtomicU64, by: usize) {
+    counter.fetch_add(by as u64, Relaxed);
+}
+
+/// Adds one to a counter.
+pub(super) fn one(counter: &AtomicU64) {
+    add(counter, 1);
+}

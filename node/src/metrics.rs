@@ -1,0 +1,163 @@
+//! What this node counts, in Prometheus' text format at `/metrics`.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use crate::mesh::MeshMetrics;
+
+/// Why something was refused.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Reason {
+    /// In words.
+    pub reason: String,
+}
+
+/// Which of the mesh's counters.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct MeshCounter {
+    counter: &'static str,
+}
+
+/// How many finality times the medians are taken of.
+const FINALITY_SAMPLES: usize = 1024;
+
+/// Every figure of this node.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    /// Messages and transactions that were refused, by reason.
+    pub refused: Family<Reason, Counter>,
+    /// Final blocks executed.
+    pub blocks: Counter,
+    /// Transactions executed in them.
+    pub transactions: Counter,
+    /// From a block's own time to its being final here, in seconds.
+    pub finality_seconds: Histogram,
+    /// The newest final height.
+    pub height: Gauge,
+    /// The view that the round is in.
+    pub view: Gauge,
+    /// Transactions that wait to be ordered.
+    pub pool: Gauge,
+    /// Peers connected.
+    pub peers: Gauge,
+    /// The mesh's own counters.
+    mesh: Family<MeshCounter, Counter>,
+    /// Tasks that ran here.
+    pub tasks_run: Counter,
+    /// Proofs that an authority broke a promise.
+    pub evidence: Counter,
+    recent_finality_us: Mutex<VecDeque<u64>>,
+}
+
+impl Metrics {
+    /// All at zero.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        let metrics = Self {
+            registry: Mutex::new(Registry::with_prefix("meshwork")),
+            refused: Family::default(),
+            blocks: Counter::default(),
+            transactions: Counter::default(),
+            finality_seconds: Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0]),
+            height: Gauge::default(),
+            view: Gauge::default(),
+            pool: Gauge::default(),
+            peers: Gauge::default(),
+            mesh: Family::default(),
+            tasks_run: Counter::default(),
+            evidence: Counter::default(),
+            recent_finality_us: Mutex::default(),
+        };
+        {
+            let mut registry = metrics.registry.lock().unwrap_or_else(PoisonError::into_inner);
+            let r = &mut *registry;
+            r.register("refused", "Messages and transactions refused", metrics.refused.clone());
+            r.register("blocks", "Final blocks executed", metrics.blocks.clone());
+            r.register("transactions", "Transactions executed", metrics.transactions.clone());
+            r.register("finality_seconds", "From a block's time to its finality", metrics.finality_seconds.clone());
+            r.register("height", "The newest final height", metrics.height.clone());
+            r.register("view", "The round's view", metrics.view.clone());
+            r.register("pool_transactions", "Transactions waiting to be ordered", metrics.pool.clone());
+            r.register("peers", "Peers connected", metrics.peers.clone());
+            r.register("mesh", "What the mesh counts", metrics.mesh.clone());
+            r.register("tasks_run", "Tasks run here", metrics.tasks_run.clone());
+            r.register("evidence", "Proofs of broken promises", metrics.evidence.clone());
+        }
+        Arc::new(metrics)
+    }
+
+    /// Counts a refusal.
+    pub fn refuse(&self, reason: impl Into<String>) {
+        self.refused.get_or_create(&Reason { reason: reason.into() }).inc();
+    }
+
+    /// Notes how long a block with transactions took to become final, in microseconds.
+    pub fn finality(&self, micros: u64) {
+        self.finality_seconds.observe(micros as f64 / 1e6);
+        let mut recent = self.recent_finality_us.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() == FINALITY_SAMPLES {
+            recent.pop_front();
+        }
+        recent.push_back(micros);
+    }
+
+    /// The finality times of the last blocks with transactions, in milliseconds: median and 99th percentile.
+    #[must_use]
+    pub fn finality_ms(&self) -> Option<(f64, f64)> {
+        let recent = self.recent_finality_us.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sorted: Vec<u64> = recent.iter().copied().collect();
+        sorted.sort_unstable();
+        let at = |per_mille: usize| sorted.get((sorted.len().max(1) - 1) * per_mille / 1000).map(|us| *us as f64 / 1e3);
+        Some((at(500)?, at(990)?))
+    }
+
+    /// The text that Prometheus reads, the mesh's own counters included.
+    #[must_use]
+    pub fn text(&self, mesh: &MeshMetrics, peers: usize) -> String {
+        self.peers.set(i64::try_from(peers).unwrap_or(i64::MAX));
+        for (name, _, value) in mesh.iter() {
+            let counter = self.mesh.get_or_create(&MeshCounter { counter: name });
+            counter.inc_by(value.saturating_sub(counter.get()));
+        }
+        let mut out = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        // Writing to a String does not fail.
+        let _ = text::encode(&mut out, &registry);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_what_was_seen() {
+        let metrics = Metrics::new();
+        assert_eq!(metrics.finality_ms(), None);
+        for ms in 1..=101 {
+            metrics.finality(ms * 1000);
+        }
+        assert_eq!(metrics.finality_ms(), Some((51.0, 100.0)));
+    }
+
+    #[test]
+    fn what_is_counted_is_shown_by_its_name() {
+        let metrics = Metrics::new();
+        metrics.refuse("too large");
+        let mesh = MeshMetrics { wire_bytes_out: 7, ..MeshMetrics::default() };
+        metrics.text(&mesh, 3);
+        let text = metrics.text(&mesh, 3);
+        assert!(text.contains("meshwork_refused_total{reason=\"too large\"} 1"), "{text}");
+        assert!(text.contains("meshwork_mesh_total{counter=\"wire_bytes_out\"} 7"), "{text}");
+    }
+}

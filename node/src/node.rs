@@ -1,0 +1,252 @@
+//! A node's life: everything is opened and started in order, runs until it is told to stop, and is stopped in order.
+
+mod holder;
+mod journal_id;
+
+use std::{
+    fs,
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Instant,
+};
+
+use holder::Willing;
+use meshwork_core::{
+    consensus::Standing,
+    replica::{self, RecoverError, Replica},
+    types::Genesis,
+};
+use thiserror::Error;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    api::Api,
+    blobs::{self, BlobStore, Blobs},
+    config::{NodeConfig, NodeFile},
+    driver::{Driver, Handle},
+    execute::{ExecuteError, Executor, ExecutorConfig},
+    mesh::{self, MeshConfig, MeshError, MeshHandle, Multiaddr},
+    metrics::Metrics,
+    store::{Store, StoreError},
+    worker::{TaskContext, Worker},
+};
+
+/// The most bytes of blobs that a peer keeps.
+const BLOBS_BYTES_MAX: u64 = 64 << 30;
+/// By how much tasks of strangers run below this machine's own work.
+const TASK_NICENESS: i32 = 10;
+
+/// Why a node did not start, or stopped by itself.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// A file or folder of the node's own cannot be used.
+    #[error("cannot use {path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The API's address cannot be listened on.
+    #[error("the API cannot listen on {address}: {source}; stop what listens there, or give another --api")]
+    Api {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An address is not a multiaddress.
+    #[error("{text:?} is not a multiaddress such as /ip4/127.0.0.1/tcp/4100: {reason}")]
+    Address {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The mesh did not start.
+    #[error(transparent)]
+    Mesh(#[from] MeshError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is stored does not fit together.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The blobs cannot be opened.
+    #[error(transparent)]
+    Blobs(#[from] blobs::StoreError),
+    /// Programs cannot be run here.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// The replica's thread ended in a way that it never should.
+    #[error("the replica stopped unexpectedly; the log says why")]
+    Driver,
+}
+
+fn at(path: &Path) -> impl FnOnce(std::io::Error) -> NodeError {
+    let path = path.to_owned();
+    move |source| NodeError::File { path, source }
+}
+
+/// Runs a node until `shutdown` ends. A worker then gives back what it holds first.
+///
+/// # Errors
+/// Why the node did not start, or stopped by itself.
+pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
+    fs::create_dir_all(&config.data_dir).map_err(at(&config.data_dir))?;
+    let genesis = Arc::new(config.genesis.clone());
+    let network = genesis.network_id();
+    let store = Store::open(&config.data_dir.join("store.redb"), &network)?;
+    let standing = journal_id::check(&store, &config.journal_id_file)?;
+    let recovered = store.recover(standing)?;
+    let replica_config = replica::Config { genesis: Arc::clone(&genesis), key: config.key.clone() };
+    let replica = Replica::new(replica_config, recovered)?;
+    tell_role(&replica);
+    let listener =
+        TcpListener::bind(config.api).await.map_err(|source| NodeError::Api { address: config.api, source })?;
+    let (mesh, events) = mesh::start(mesh_config(&config, &genesis)?).await?;
+    let metrics = Metrics::new();
+    let blob_store = BlobStore::open(&config.data_dir, store.database(), BLOBS_BYTES_MAX)?;
+    let (driver, handle) =
+        Driver::new(Arc::clone(&genesis), replica, store, (mesh.clone(), events), Arc::clone(&metrics));
+    let driver_ended = on_its_own_thread(driver)?;
+    let blobs = Blobs::start(blob_store, mesh.clone(), config.key.clone());
+    blobs.hold(Arc::new(Willing::new(handle.clone())));
+    let stop = CancellationToken::new();
+    let parts = Parts { genesis, mesh, handle, blobs, metrics };
+    let node_file = write_node_file(&config, &parts.mesh, &listener)?;
+    let api = tokio::spawn(parts.api().serve(listener, stop.clone()));
+    let worker = parts.worker(&config, &stop)?;
+    let ended = tokio::select! {
+        () = shutdown => Ok(()),
+        ended = driver_ended => ended.unwrap_or(Err(NodeError::Driver)),
+    };
+    info!("stopping");
+    stop.cancel();
+    if let Some(worker) = worker {
+        // Whether it was cancelled or has failed, it has ended.
+        let _ = worker.await;
+    }
+    let _ = api.await;
+    parts.mesh.stop().await;
+    // Another node may have taken the folder over meanwhile; then this is not this node's to remove.
+    let _ = fs::remove_file(node_file);
+    ended
+}
+
+fn tell_role(replica: &Replica) {
+    let height = replica.ledger().height();
+    match replica.consensus().standing() {
+        Standing::Voting => info!(%height, "this peer is an authority"),
+        Standing::Follower => info!(%height, "this peer follows the authorities"),
+        standing => crate::driver::explain(standing),
+    }
+}
+
+/// The replica has a thread of its own, so that no task of anyone else's holds up the round.
+fn on_its_own_thread(driver: Driver) -> Result<oneshot::Receiver<Result<(), NodeError>>, NodeError> {
+    let (ended, end) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.map_err(at(Path::new("a timer")))?;
+    let spawned = thread::Builder::new().name("replica".into()).spawn(move || {
+        let result = runtime.block_on(driver.run()).map_err(NodeError::from);
+        // A node that has stopped waiting needs to know nothing.
+        let _ = ended.send(result);
+    });
+    spawned.map_err(at(Path::new("a thread")))?;
+    Ok(end)
+}
+
+fn parse(text: &str) -> Result<Multiaddr, NodeError> {
+    text.parse().map_err(|error| NodeError::Address { text: text.to_owned(), reason: format!("{error}") })
+}
+
+fn mesh_config(config: &NodeConfig, genesis: &Genesis) -> Result<MeshConfig, NodeError> {
+    let me = config.key.public();
+    let mut mesh = MeshConfig::new(config.key.clone(), genesis.network_id());
+    mesh.listen = config.listen.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
+    mesh.peers = config.peers.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
+    for authority in genesis.authorities.iter().filter(|authority| authority.key != me) {
+        let Some(peer) = mesh::peer_id(&authority.key) else { continue };
+        for address in &authority.addresses {
+            let address = parse(address)?;
+            mesh.peers.push(address.with_p2p(peer).unwrap_or_else(|as_it_is| as_it_is));
+        }
+    }
+    mesh.authorities = genesis.authority_keys().into_iter().filter(|key| *key != me).collect();
+    mesh.mdns = config.mdns;
+    mesh.gossip_bytes_max = replica::gossip_bytes_max(genesis);
+    mesh.message_bytes_max = replica::message_bytes_max(genesis);
+    Ok(mesh)
+}
+
+/// Tells commands on this machine where the node is. The file appears whole or not at all.
+fn write_node_file(config: &NodeConfig, mesh: &MeshHandle, listener: &TcpListener) -> Result<PathBuf, NodeError> {
+    let path = config.data_dir.join(NodeFile::NAME);
+    let file = NodeFile {
+        pid: std::process::id(),
+        api: listener.local_addr().map_err(at(&path))?,
+        listen: mesh.listen_addresses().iter().map(ToString::to_string).collect(),
+    };
+    let text = serde_json::to_vec_pretty(&file).map_err(|error| at(&path)(error.into()))?;
+    let new = path.with_extension("json.new");
+    fs::write(&new, text).and_then(|()| fs::rename(&new, &path)).map_err(at(&path))?;
+    info!(api = %file.api, listen = ?file.listen, "this node is up");
+    Ok(path)
+}
+
+/// What the node's parts share.
+struct Parts {
+    genesis: Arc<Genesis>,
+    mesh: MeshHandle,
+    handle: Handle,
+    blobs: Blobs,
+    metrics: Arc<Metrics>,
+}
+
+impl Parts {
+    fn api(&self) -> Api {
+        Api {
+            genesis: Arc::clone(&self.genesis),
+            genesis_text: self.genesis.to_toml().into(),
+            driver: self.handle.clone(),
+            mesh: self.mesh.clone(),
+            blobs: self.blobs.clone(),
+            metrics: Arc::clone(&self.metrics),
+            started: Instant::now(),
+        }
+    }
+
+    fn worker(&self, config: &NodeConfig, stop: &CancellationToken) -> Result<Option<JoinHandle<()>>, NodeError> {
+        let Some(worker) = &config.worker else { return Ok(None) };
+        let cache_dir = fs::canonicalize(&config.data_dir).map_err(at(&config.data_dir))?.join("compiled");
+        let executor = Executor::new(&ExecutorConfig { cache_dir, slots: worker.slots, niceness: TASK_NICENESS })?;
+        let context = TaskContext::new(
+            Arc::clone(&self.genesis),
+            config.key.public(),
+            self.blobs.clone(),
+            executor,
+            self.mesh.clone(),
+            self.handle.clone(),
+            Arc::clone(&self.metrics),
+        );
+        let (worker, heard) = Worker::new(
+            config.key.clone(),
+            Arc::clone(&self.genesis),
+            worker.clone(),
+            self.handle.clone(),
+            Arc::new(context),
+        );
+        let stop = stop.clone();
+        Ok(Some(tokio::spawn(async move {
+            if let Err(stopped) = worker.run(heard, stop).await {
+                warn!("the worker has ended: {stopped}");
+            }
+        })))
+    }
+}

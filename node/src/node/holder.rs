@@ -1,0 +1,47 @@
+//! Whether this peer holds another's output: the ledger says what was promised.
+
+use meshwork_core::{
+    digest::Digest,
+    identity::PublicKey,
+    ledger::{TaskStateView, bounds::MANIFEST_BYTES_MAX},
+    types::{AttemptId, Height},
+};
+
+use crate::{
+    blobs::{Holder, Refusal},
+    driver::Handle,
+};
+
+/// Takes the outputs of attempts that were given to whoever brings them, up to what their tasks may leave.
+pub(super) struct Willing(Handle);
+
+impl Willing {
+    pub(super) const fn new(driver: Handle) -> Self {
+        Self(driver)
+    }
+}
+
+impl Holder for Willing {
+    async fn may_hold(&self, from: PublicKey, attempt: AttemptId, _: Digest, bytes: u64) -> Result<Height, Refusal> {
+        let refuse = |reason: &str| Err(Refusal(reason.to_owned()));
+        let look = move |replica: &meshwork_core::replica::Replica| {
+            let ledger = replica.ledger();
+            let task = ledger.task(attempt.task)?;
+            let past = task.past.iter().any(|past| past.number == attempt.number && past.worker == from);
+            let present = matches!(
+                task.state,
+                TaskStateView::Leased { attempt: number, worker, .. } if number == attempt.number && worker == from
+            );
+            Some((past || present, task.spec.limits.output_bytes, ledger.height()))
+        };
+        match self.0.query(look).await {
+            Ok(Some((true, output_bytes, height))) if bytes <= output_bytes.saturating_add(MANIFEST_BYTES_MAX) => {
+                Ok(height)
+            }
+            Ok(Some((true, ..))) => refuse("it is larger than its task may leave"),
+            Ok(Some(_)) => refuse("this attempt was not given to you, as far as is known here"),
+            Ok(None) => refuse("no such task is known here"),
+            Err(stopped) => refuse(&stopped.to_string()),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The journal's identity: random, kept in the store and beside the key.
+//!
+//! An authority that lost its journal could vote twice in one view without knowing. So the key remembers which journal is
+//! its own; a store that is not that one may be followed with, not voted with. Whoever restores a store and its identity
+//! together from a backup lies to this check, and the risk is theirs.
+
+use std::{
+    fs,
+    io::{ErrorKind, Write},
+    path::Path,
+};
+
+use meshwork_core::consensus::Standing;
+
+use super::{NodeError, at};
+use crate::store::Store;
+
+/// Whether this store's journal is the one that belongs to the key. A key that has never had one takes this one.
+pub(super) fn check(store: &Store, file: &Path) -> Result<Standing, NodeError> {
+    let stored = store.journal_id()?;
+    let beside_key = match fs::read_to_string(file) {
+        Ok(text) => Some(text.trim().to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(at(file)(error)),
+    };
+    match (stored, beside_key) {
+        (Some(stored), Some(beside_key)) if hex::encode(&stored) == beside_key => Ok(Standing::Voting),
+        (_, Some(_)) => Ok(Standing::JournalLost),
+        // In this order: a crash in between leaves a store whose journal is empty and no identity beside the key.
+        (Some(stored), None) => remember(file, &stored),
+        (None, None) => {
+            let id: [u8; 16] = rand::random();
+            store.set_journal_id(&id)?;
+            remember(file, &id)
+        }
+    }
+}
+
+fn remember(file: &Path, id: &[u8]) -> Result<Standing, NodeError> {
+    let write = || {
+        let mut out = fs::File::create(file)?;
+        out.write_all(hex::encode(id).as_bytes())?;
+        out.sync_all()
+    };
+    write().map_err(at(file))?;
+    Ok(Standing::Voting)
+}
+
+#[cfg(test)]
+mod tests {
+    use meshwork_core::identity::NetworkId;
+
+    use super::*;
+
+    #[test]
+    fn a_key_votes_with_its_own_journal_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, second, id) = (dir.path().join("a"), dir.path().join("b"), dir.path().join("id"));
+        let network = NetworkId([1; 32]);
+        {
+            let store = Store::open(&first, &network).unwrap();
+            assert_eq!(check(&store, &id).unwrap(), Standing::Voting);
+            assert_eq!(check(&store, &id).unwrap(), Standing::Voting);
+        }
+        // The store is lost: a new one in its place is not the key's.
+        let store = Store::open(&second, &network).unwrap();
+        assert_eq!(check(&store, &id).unwrap(), Standing::JournalLost);
+        assert_eq!(check(&store, &id).unwrap(), Standing::JournalLost);
+        let store = Store::open(&first, &network).unwrap();
+        assert_eq!(check(&store, &id).unwrap(), Standing::Voting);
+    }
+}

@@ -1,0 +1,274 @@
+//! What a peer keeps on disk, in one redb file: final blocks and what came of them, snapshots, and the round's journal.
+//!
+//! The crash argument: everything that one step of the replica wants stored is one redb transaction, so a crash leaves all
+//! of it or nothing. A step that holds a journal record is synced before anything is sent; a step that holds none may be
+//! lost in a crash, because its blocks are final, so others have them, and an authority's own journal keeps those it voted
+//! for until a later synced step has stored them ([`redb::Durability::None`] frees no pages either, so a synced step
+//! follows at least every [`SYNC_EVERY`]).
+
+mod read;
+mod tables;
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use meshwork_core::{
+    codec::{self, DecodeError},
+    identity::NetworkId,
+    replica::{Action, Executed},
+    types::Height,
+};
+pub use read::{Reader, StoredBlock};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable};
+use thiserror::Error;
+
+/// How long a step without a journal record may stay unsynced.
+pub const SYNC_EVERY: Duration = Duration::from_millis(250);
+/// How many snapshots are kept: the newest, and one to fall back on.
+const SNAPSHOTS_KEPT: usize = 2;
+/// How many proofs of broken promises are kept.
+const EVIDENCE_MAX: u64 = 1024;
+/// redb's page cache, in bytes.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// What can go wrong with the store.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The file belongs to another network.
+    #[error(
+        "the store belongs to network {found}, not to {expected}; use another --home for this network, or remove the store"
+    )]
+    OtherNetwork {
+        /// Whose it is.
+        found: String,
+        /// Whose it should be.
+        expected: String,
+    },
+    /// The file was written by another version of this program.
+    #[error("the store has format {found}, and this program reads format {expected}; use the program that wrote it")]
+    OtherFormat {
+        /// What it has.
+        found: u64,
+        /// What is read.
+        expected: u64,
+    },
+    /// Another process has the file open.
+    #[error("the store is in use by another process; stop that one first, or use another --home")]
+    InUse,
+    /// Something in the file is not what was put there.
+    #[error("the store is damaged: {what}: {error}")]
+    Damaged {
+        /// Which thing.
+        what: &'static str,
+        /// What is wrong with it.
+        error: DecodeError,
+    },
+    /// Something is missing in the file.
+    #[error("the store is damaged: {0} is missing")]
+    Missing(&'static str),
+    /// The disk or redb failed.
+    #[error("the store failed: {0}")]
+    Redb(#[from] redb::Error),
+}
+
+macro_rules! from_redb {
+    ($($error:ty),*) => {
+        $(impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                Self::Redb(error.into())
+            }
+        })*
+    };
+}
+from_redb!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError, redb::SetDurabilityError);
+
+impl From<redb::DatabaseError> for StoreError {
+    fn from(error: redb::DatabaseError) -> Self {
+        match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => Self::InUse,
+            other => Self::Redb(other.into()),
+        }
+    }
+}
+
+/// The store.
+#[derive(Debug)]
+pub struct Store {
+    database: Arc<Database>,
+    synced: Instant,
+    /// Whether something was written since.
+    unsynced: bool,
+}
+
+impl Store {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// It is another network's, of another format, in use, or the disk fails.
+    pub fn open(file: &Path, network: &NetworkId) -> Result<Self, StoreError> {
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(file)?;
+        let write = database.begin_write()?;
+        {
+            let mut meta = write.open_table(tables::META)?;
+            let found = meta.get(tables::META_FORMAT)?.map(|value| value.value().to_vec());
+            if let Some(found) = found {
+                let found = found.try_into().map_or(0, u64::from_be_bytes);
+                if found != tables::FORMAT {
+                    return Err(StoreError::OtherFormat { found, expected: tables::FORMAT });
+                }
+                let of = meta.get(tables::META_NETWORK)?.map(|value| value.value().to_vec()).unwrap_or_default();
+                if of != network.0 {
+                    let found = of.try_into().map_or_else(|_| "unknown".into(), |id| NetworkId(id).to_string());
+                    return Err(StoreError::OtherNetwork { found, expected: network.to_string() });
+                }
+            } else {
+                meta.insert(tables::META_FORMAT, tables::FORMAT.to_be_bytes().as_slice())?;
+                meta.insert(tables::META_NETWORK, network.0.as_slice())?;
+            }
+            // Every table exists from the start, so that readers need not ask.
+            write.open_table(tables::BLOCKS)?;
+            write.open_table(tables::FINALIZATIONS)?;
+            write.open_table(tables::ROOTS)?;
+            write.open_table(tables::RECEIPTS)?;
+            write.open_table(tables::HISTORY)?;
+            write.open_table(tables::SNAPSHOTS)?;
+            write.open_table(tables::SNAPSHOT_DIGESTS)?;
+            write.open_table(tables::JOURNAL)?;
+            write.open_table(tables::ENDED_JOBS)?;
+            write.open_table(tables::EVIDENCE)?;
+        }
+        write.commit()?;
+        Ok(Self { database: Arc::new(database), synced: Instant::now(), unsynced: false })
+    }
+
+    /// The database itself, for the blob index, which has its own tables in it, and for readers.
+    #[must_use]
+    pub fn database(&self) -> Arc<Database> {
+        Arc::clone(&self.database)
+    }
+
+    /// The journal's identity; nothing if none was given to it yet.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn journal_id(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let meta = self.database.begin_read()?.open_table(tables::META)?;
+        Ok(meta.get(tables::META_JOURNAL)?.map(|value| value.value().to_vec()))
+    }
+
+    /// Gives the journal its identity.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn set_journal_id(&self, id: &[u8]) -> Result<(), StoreError> {
+        let write = self.database.begin_write()?;
+        write.open_table(tables::META)?.insert(tables::META_JOURNAL, id)?;
+        write.commit()?;
+        Ok(())
+    }
+
+    /// Stores what these actions want stored, in one transaction, synced if one of them must be.
+    ///
+    /// # Errors
+    /// The disk fails. Nothing may be sent then that should have been durable first.
+    pub fn write(&mut self, actions: &[Action]) -> Result<(), StoreError> {
+        let wants = |action: &Action| {
+            matches!(action, Action::Persist(_) | Action::Prune(_) | Action::Executed(_) | Action::Evidence(_))
+        };
+        if !actions.iter().any(wants) {
+            return Ok(());
+        }
+        let must_sync = actions.iter().any(|action| matches!(action, Action::Persist(_)));
+        let sync = must_sync || self.synced.elapsed() >= SYNC_EVERY;
+        let mut write = self.database.begin_write()?;
+        if !sync {
+            write.set_durability(Durability::None)?;
+        }
+        for action in actions {
+            store_action(&write, action)?;
+        }
+        write.commit()?;
+        self.unsynced = !sync;
+        if sync {
+            self.synced = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Syncs what was left unsynced, if anything and if it is time, or at once if `now`.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn sync(&mut self, now: bool) -> Result<(), StoreError> {
+        if self.unsynced && (now || self.synced.elapsed() >= SYNC_EVERY) {
+            self.database.begin_write()?.commit()?;
+            self.unsynced = false;
+            self.synced = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// When [`Store::sync`] is due, if it is.
+    #[must_use]
+    pub fn sync_due(&self) -> Option<Instant> {
+        self.unsynced.then(|| self.synced + SYNC_EVERY)
+    }
+}
+
+fn store_action(write: &redb::WriteTransaction, action: &Action) -> Result<(), StoreError> {
+    match action {
+        Action::Persist(record) => {
+            let bytes = codec::encode(record);
+            // A record without a view is never pruned.
+            let view = record.view().map_or(u64::MAX, |view| view.0);
+            // A record that is stored again is the same record.
+            let apart = u64::from_be_bytes(*blake3::hash(&bytes).as_bytes().first_chunk().expect("32 bytes hold 8"));
+            write.open_table(tables::JOURNAL)?.insert((view, apart), bytes.as_slice())?;
+        }
+        Action::Prune(view) => {
+            write.open_table(tables::JOURNAL)?.retain_in(..(view.0, 0), |_, _| false)?;
+        }
+        Action::Executed(executed) => store_executed(write, executed)?,
+        Action::Evidence(evidence) => {
+            let mut table = write.open_table(tables::EVIDENCE)?;
+            let place = table.last()?.map_or(0, |(place, _)| place.value() + 1);
+            if place < EVIDENCE_MAX {
+                table.insert(place, codec::encode(evidence).as_slice())?;
+            }
+        }
+        Action::Send { .. } | Action::Gossip(_) | Action::ServeBlocks { .. } | Action::Standing(_) => {}
+    }
+    Ok(())
+}
+
+fn store_executed(write: &redb::WriteTransaction, executed: &Executed) -> Result<(), StoreError> {
+    let Height(height) = executed.block.header.height;
+    write.open_table(tables::BLOCKS)?.insert(height, codec::encode(&executed.block).as_slice())?;
+    write.open_table(tables::ROOTS)?.insert(height, executed.root.0.as_slice())?;
+    write.open_table(tables::RECEIPTS)?.insert(height, codec::encode(&executed.applied.receipts).as_slice())?;
+    if let Some(finalization) = &executed.finalization {
+        write.open_table(tables::FINALIZATIONS)?.insert(height, codec::encode(finalization).as_slice())?;
+    }
+    let mut ended = write.open_table(tables::ENDED_JOBS)?;
+    for job in &executed.ended {
+        ended.insert(job.id.0.0.as_slice(), codec::encode(job).as_slice())?;
+    }
+    let mut history = write.open_table(tables::HISTORY)?;
+    for (position, node) in &executed.applied.history {
+        history.insert((position.level, position.index), node.0.as_slice())?;
+    }
+    if let Some(snapshot) = &executed.snapshot {
+        write.open_table(tables::SNAPSHOT_DIGESTS)?.insert(height, snapshot.digest.0.as_slice())?;
+        let mut snapshots = write.open_table(tables::SNAPSHOTS)?;
+        snapshots.insert(height, snapshot.bytes.as_slice())?;
+        let heights: Vec<u64> =
+            snapshots.iter()?.map(|entry| entry.map(|(at, _)| at.value())).collect::<Result<_, _>>()?;
+        for old in heights.iter().rev().skip(SNAPSHOTS_KEPT) {
+            snapshots.remove(old)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! The tables of the store, in one place: what is under which key.
+
+use redb::TableDefinition;
+
+/// The store's format. A store of another format is refused.
+pub const FORMAT: u64 = 1;
+
+/// Facts about the store itself: see the keys below.
+pub const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+/// [`META`]: the format, eight bytes, big-endian.
+pub const META_FORMAT: &str = "format";
+/// [`META`]: the network's id.
+pub const META_NETWORK: &str = "network";
+/// [`META`]: the journal's identity.
+pub const META_JOURNAL: &str = "journal";
+
+/// Final blocks by height.
+pub const BLOCKS: TableDefinition<u64, &[u8]> = TableDefinition::new("blocks");
+/// Finalizations by the height of their block. A block that became final through a descendant has none.
+pub const FINALIZATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("finalizations");
+/// The root over all receipts up to each height.
+pub const ROOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("roots");
+/// The receipts of each height.
+pub const RECEIPTS: TableDefinition<u64, &[u8]> = TableDefinition::new("receipts");
+/// The history tree's complete subtrees, by level and index.
+pub const HISTORY: TableDefinition<(u8, u64), &[u8]> = TableDefinition::new("history");
+/// The newest snapshots of the ledger by height.
+pub const SNAPSHOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshots");
+/// The state digests of snapshot heights.
+pub const SNAPSHOT_DIGESTS: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshot_digests");
+/// The round's journal, by view and a number that only tells records of one view apart.
+pub const JOURNAL: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("journal");
+/// Ended jobs by id, so that they can be found when the ledger has forgotten them.
+pub const ENDED_JOBS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("ended_jobs");
+/// Proofs that an authority broke a promise, in the order in which they were found.
+pub const EVIDENCE: TableDefinition<u64, &[u8]> = TableDefinition::new("evidence");

@@ -1,0 +1,480 @@
+//! The volunteer: offers to hold tasks, runs what the ledger gives it, says what became of it, and leaves politely.
+//!
+//! The worker decides nothing about who gets what. It signs claims (its standing offer and heartbeat), follows the ledger's
+//! events for its own leases, begins attempts in the order of their leases as its own slots and memory come free, and stops
+//! what was taken back. An attempt in a waiting place may be begun as soon as there is room here: the ledger learns of the
+//! room by the very report that made it.
+
+mod offer;
+mod outbox;
+mod pace;
+mod task;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use meshwork_core::{
+    identity::{NetworkId, PublicKey, SecretKey},
+    ledger::{EndReason, IgnoredReason, LedgerEvent},
+    types::{
+        Action, AttemptId, BlockTime, Drain, Genesis, Incarnation, Part, Receipt, Report, SignedTransaction, TaskSpec,
+        Transaction, TransactionId, Verdict,
+    },
+};
+use offer::Offer;
+use outbox::Outbox;
+use pace::Pace;
+pub use task::TaskContext;
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::{
+    clock::Clock,
+    config::WorkerConfig,
+    driver::{Final, Handle, Stopped},
+};
+
+/// How long a worker's transactions may wait to be executed, in milliseconds.
+const TRANSACTION_LIFE_MS: u64 = 60_000;
+/// How often the worker looks at its clock.
+const TICK: Duration = Duration::from_millis(250);
+/// How long a leaving worker waits for its drain to be executed.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// How often an output whose delivery the ledger did not believe is delivered again.
+const DELIVERIES_MAX: u32 = 4;
+
+/// An attempt that this worker holds.
+struct Held {
+    spec: Arc<TaskSpec>,
+    part: Option<Part>,
+    since: Instant,
+    phase: Phase,
+}
+
+enum Phase {
+    /// Its program and inputs are being fetched, and the program compiled.
+    Preparing,
+    /// It waits for a slot.
+    Ready(task::Prepared),
+    /// It runs.
+    Running,
+    /// It has run; its output is on its way to a second holder, or its outcome to the ledger.
+    Ended,
+}
+
+/// What a task of the worker's tells it.
+pub enum Progress {
+    Prepared(AttemptId, Result<task::Prepared, Verdict>),
+    Ran(AttemptId, Duration),
+    Ended(AttemptId, Verdict),
+}
+
+/// Who this worker is, and all that it works with.
+pub struct Worker {
+    key: SecretKey,
+    me: PublicKey,
+    network: NetworkId,
+    genesis: Arc<Genesis>,
+    config: WorkerConfig,
+    driver: Handle,
+    clock: Clock,
+    context: Arc<TaskContext>,
+    incarnation: Incarnation,
+    sequence: u64,
+    held: BTreeMap<AttemptId, Held>,
+    /// The attempts that wait for preparation or a slot, in the order of their leases.
+    line: Vec<AttemptId>,
+    running: BTreeSet<AttemptId>,
+    stops: BTreeMap<AttemptId, CancellationToken>,
+    redelivered: BTreeMap<AttemptId, u32>,
+    memory_used: u64,
+    outbox: Outbox,
+    pace: Pace,
+    offer: Offer,
+    progress: mpsc::UnboundedSender<Progress>,
+}
+
+impl Worker {
+    /// A worker that has claimed nothing yet, and where it hears of its own tasks.
+    #[must_use]
+    pub fn new(
+        key: SecretKey,
+        genesis: Arc<Genesis>,
+        config: WorkerConfig,
+        driver: Handle,
+        context: Arc<TaskContext>,
+    ) -> (Self, mpsc::UnboundedReceiver<Progress>) {
+        // Bounded by what the worker claims to hold: each attempt says three things at most.
+        let (progress, heard) = mpsc::unbounded_channel();
+        let clock = Clock::start();
+        let limits = &genesis.ledger;
+        let outbox = Outbox::new(limits.report_items_max, limits.transaction_bytes_max / 2);
+        let worker = Self {
+            me: key.public(),
+            network: genesis.network_id(),
+            incarnation: Incarnation(clock.now().clock.0),
+            sequence: 0,
+            held: BTreeMap::new(),
+            line: Vec::new(),
+            running: BTreeSet::new(),
+            stops: BTreeMap::new(),
+            redelivered: BTreeMap::new(),
+            memory_used: 0,
+            outbox,
+            pace: Pace::default(),
+            offer: Offer::new(&genesis, &config),
+            progress,
+            key,
+            genesis,
+            config,
+            driver,
+            clock,
+            context,
+        };
+        (worker, heard)
+    }
+
+    /// Works until told to stop, then drains.
+    ///
+    /// # Errors
+    /// The node is stopping.
+    pub async fn run(
+        mut self,
+        mut heard: mpsc::UnboundedReceiver<Progress>,
+        stop: CancellationToken,
+    ) -> Result<(), Stopped> {
+        let mut finals = self.driver.finals();
+        self.catch_up_with_own_past().await?;
+        let mut tick = tokio::time::interval(TICK);
+        while !stop.is_cancelled() {
+            tokio::select! {
+                block = finals.recv() => match block {
+                    Ok(block) => self.on_final(&block).await?,
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.resynchronize().await?,
+                    Err(broadcast::error::RecvError::Closed) => return Err(Stopped),
+                },
+                Some(progress) = heard.recv() => {
+                    self.on_progress(progress);
+                    while let Ok(more) = heard.try_recv() {
+                        self.on_progress(more);
+                    }
+                }
+                _ = tick.tick() => self.on_tick(),
+                () = stop.cancelled() => break,
+            }
+            self.begin();
+            self.report().await?;
+            self.claim().await?;
+        }
+        self.drain(finals).await
+    }
+
+    /// A process whose clock was set back must still sign above what its key signed before.
+    async fn catch_up_with_own_past(&mut self) -> Result<(), Stopped> {
+        let me = self.me;
+        if let Some((sequence, incarnation)) =
+            self.driver.query(move |replica| replica.ledger().last_sequence(&me)).await?
+        {
+            self.sequence = sequence;
+            self.incarnation = self.incarnation.max(incarnation.next());
+        }
+        Ok(())
+    }
+
+    fn next_sequence(&mut self) -> u64 {
+        self.sequence = (self.sequence + 1).max(self.clock.now().clock.0);
+        self.sequence
+    }
+
+    async fn sign_and_submit(&self, action: Action) -> Result<Option<TransactionId>, Stopped> {
+        let life_ms = TRANSACTION_LIFE_MS.min(self.genesis.ledger.transaction_life_ms_max / 2);
+        let expires: BlockTime = self.clock.now().clock.plus_ms(life_ms);
+        let transaction = Transaction { nonce: rand::random(), expires, action };
+        let signed = Arc::new(SignedTransaction::sign(transaction, &self.key, &self.network));
+        let answer = self.driver.submit(vec![signed]).await?.pop();
+        match answer {
+            Some(Ok(id)) => Ok(Some(id)),
+            Some(Err(refusal)) => {
+                debug!(%refusal, "a transaction of this worker was not taken");
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    async fn on_final(&mut self, block: &Final) -> Result<(), Stopped> {
+        let applied = &block.executed.applied;
+        let mut given = Vec::new();
+        for event in &applied.events {
+            match event {
+                LedgerEvent::Leased { attempt, worker, incarnation, .. }
+                    if *worker == self.me && *incarnation == self.incarnation =>
+                {
+                    given.push(*attempt);
+                }
+                LedgerEvent::Ended { attempt, worker, why } if *worker == self.me => self.on_ended(attempt, *why),
+                LedgerEvent::ReportIgnored { attempt, worker, why } if *worker == self.me => {
+                    self.on_ignored(attempt, *why);
+                }
+                LedgerEvent::ClaimEnded { worker, .. } if *worker == self.me => self.offer.lapsed(),
+                _ => {}
+            }
+        }
+        for receipt in &applied.receipts {
+            let Receipt::Transaction(receipt) = receipt else { continue };
+            if let Some(took) = self.outbox.executed(receipt.id) {
+                self.pace.round(took);
+            }
+            self.offer.executed(receipt.id, receipt.result.is_ok());
+        }
+        self.take(given).await
+    }
+
+    /// Learns what the attempts are that this worker was given, and prepares them.
+    async fn take(&mut self, given: Vec<AttemptId>) -> Result<(), Stopped> {
+        if given.is_empty() {
+            return Ok(());
+        }
+        let found = self.driver.query(move |replica| {
+            let look = |attempt: AttemptId| {
+                let task = replica.ledger().task(attempt.task)?;
+                Some((attempt, Arc::clone(task.spec), task.tasks.part(attempt.task.index).cloned()))
+            };
+            given.into_iter().filter_map(look).collect::<Vec<_>>()
+        });
+        for (attempt, spec, part) in found.await? {
+            if self.held.contains_key(&attempt) {
+                continue;
+            }
+            let held = Held { spec, part, since: Instant::now(), phase: Phase::Preparing };
+            let stop = CancellationToken::new();
+            let task = task::Task::new(attempt, Arc::clone(&held.spec), held.part.clone());
+            match self.context.prepared_already(&task) {
+                Some(prepared) => self.hold(attempt, Held { phase: Phase::Ready(prepared), ..held }, stop),
+                None => {
+                    self.hold(attempt, held, stop.clone());
+                    let (context, progress) = (Arc::clone(&self.context), self.progress.clone());
+                    tokio::spawn(async move {
+                        let prepared = context.prepare(&task, stop).await;
+                        // A worker that has gone needs to know nothing.
+                        let _ = progress.send(Progress::Prepared(attempt, prepared));
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, attempt: AttemptId, held: Held, stop: CancellationToken) {
+        self.held.insert(attempt, held);
+        self.stops.insert(attempt, stop);
+        self.line.push(attempt);
+    }
+
+    fn on_progress(&mut self, progress: Progress) {
+        match progress {
+            Progress::Prepared(attempt, prepared) => match (prepared, self.held.get_mut(&attempt)) {
+                (Ok(prepared), Some(held)) => held.phase = Phase::Ready(prepared),
+                (Err(verdict), Some(held)) => {
+                    held.phase = Phase::Ended;
+                    self.line.retain(|waiting| *waiting != attempt);
+                    self.outbox.push(attempt, verdict);
+                }
+                (_, None) => {}
+            },
+            Progress::Ran(attempt, took) => {
+                self.pace.task(took);
+                self.free(&attempt);
+                if let Some(held) = self.held.get_mut(&attempt) {
+                    held.phase = Phase::Ended;
+                }
+            }
+            Progress::Ended(attempt, verdict) => {
+                self.free(&attempt);
+                // What was taken back in the meantime may still be a late success, which the ledger takes if it is owed.
+                if self.held.contains_key(&attempt) || matches!(verdict, Verdict::Succeeded(..)) {
+                    self.outbox.push(attempt, verdict);
+                }
+            }
+        }
+    }
+
+    fn free(&mut self, attempt: &AttemptId) {
+        if self.running.remove(attempt)
+            && let Some(held) = self.held.get(attempt)
+        {
+            self.memory_used -= held.spec.resources.memory_bytes;
+        }
+    }
+
+    /// Begins what is ready and fits, in the order of leases.
+    fn begin(&mut self) {
+        if self.running.len() >= self.config.slots as usize {
+            return;
+        }
+        let line = std::mem::take(&mut self.line);
+        let mut left = Vec::with_capacity(line.len());
+        for attempt in line {
+            let room = self.running.len() < self.config.slots as usize;
+            let Some(held) = self.held.get_mut(&attempt) else { continue };
+            let memory = self.memory_used + held.spec.resources.memory_bytes;
+            if !room || memory > self.config.memory_bytes || !matches!(held.phase, Phase::Ready(_)) {
+                left.push(attempt);
+                continue;
+            }
+            let Phase::Ready(prepared) = std::mem::replace(&mut held.phase, Phase::Running) else { continue };
+            self.memory_used = memory;
+            self.running.insert(attempt);
+            let task = task::Task::new(attempt, Arc::clone(&held.spec), held.part.clone());
+            let stop = self.stops.get(&attempt).cloned().unwrap_or_default();
+            let (context, progress) = (Arc::clone(&self.context), self.progress.clone());
+            tokio::spawn(async move { context.run(task, prepared, stop, progress).await });
+        }
+        self.line = left;
+    }
+
+    /// The ledger says that an attempt of this worker's has ended.
+    fn on_ended(&mut self, attempt: &AttemptId, why: EndReason) {
+        self.outbox.settle(attempt);
+        self.redelivered.remove(attempt);
+        if !matches!(why, EndReason::Succeeded | EndReason::Failed | EndReason::Returned)
+            && let Some(stop) = self.stops.get(attempt)
+        {
+            debug!(%attempt, ?why, "an attempt was taken back");
+            stop.cancel();
+        }
+        self.forget(attempt);
+    }
+
+    fn forget(&mut self, attempt: &AttemptId) {
+        self.free(attempt);
+        self.held.remove(attempt);
+        self.stops.remove(attempt);
+        self.line.retain(|waiting| waiting != attempt);
+    }
+
+    fn on_ignored(&mut self, attempt: &AttemptId, why: IgnoredReason) {
+        let Some(verdict) = self.outbox.settle(attempt) else { return };
+        match (why, verdict) {
+            (IgnoredReason::NotDelivered, Verdict::Succeeded(output, usage)) => {
+                let tries = self.redelivered.entry(*attempt).or_default();
+                *tries += 1;
+                if *tries > DELIVERIES_MAX {
+                    warn!(%attempt, "an output was delivered, but the ledger does not believe any of its holders");
+                    return;
+                }
+                let (context, progress, attempt) = (Arc::clone(&self.context), self.progress.clone(), *attempt);
+                let stop = self.stops.get(&attempt).cloned().unwrap_or_default();
+                tokio::spawn(async move {
+                    if let Some(verdict) = context.deliver_again(attempt, output, usage, stop).await {
+                        // A worker that has gone needs to know nothing.
+                        let _ = progress.send(Progress::Ended(attempt, verdict));
+                    }
+                });
+            }
+            // It was said before, and is now executed.
+            (IgnoredReason::Repeated | IgnoredReason::TaskEnded, _) => self.forget(attempt),
+            (why, _) => warn!(%attempt, ?why, "the ledger ignored what this worker reported"),
+        }
+    }
+
+    fn on_tick(&mut self) {
+        self.outbox.give_up_on_lost();
+        self.give_back_what_waits_too_long();
+        self.offer.measure(self.running.len());
+    }
+
+    /// Long tasks are never hoarded: what has waited too long behind others is given back.
+    fn give_back_what_waits_too_long(&mut self) {
+        if self.running.len() < self.config.slots as usize {
+            return;
+        }
+        let patience = self.pace.patience();
+        let waits = |attempt: &AttemptId| {
+            self.held.get(attempt).is_some_and(|held| {
+                matches!(held.phase, Phase::Ready(_) | Phase::Preparing) && held.since.elapsed() > patience
+            })
+        };
+        let late: Vec<AttemptId> = self.line.iter().copied().filter(waits).collect();
+        for attempt in late {
+            if let Some(held) = self.held.get_mut(&attempt) {
+                held.phase = Phase::Ended;
+            }
+            self.line.retain(|waiting| *waiting != attempt);
+            self.outbox.push(attempt, Verdict::Returned);
+        }
+    }
+
+    async fn report(&mut self) -> Result<(), Stopped> {
+        while let Some(report) = self.outbox.next() {
+            let action = Action::Report(report.clone());
+            match self.sign_and_submit(action).await? {
+                Some(id) => self.outbox.sent(id, &report),
+                None => {
+                    self.keep(report);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, report: Report) {
+        self.outbox.not_sent(report);
+    }
+
+    async fn claim(&mut self) -> Result<(), Stopped> {
+        let waiting = self.pace.waiting_places(self.config.slots);
+        if !self.offer.is_due(waiting) {
+            return Ok(());
+        }
+        let sequence = self.next_sequence();
+        let claim = self.offer.claim(sequence, self.incarnation, waiting);
+        let id = self.sign_and_submit(Action::Claim(claim)).await?;
+        self.offer.sent(id, waiting);
+        Ok(())
+    }
+
+    /// The worker was too slow to follow every block: asks the ledger what it holds.
+    async fn resynchronize(&mut self) -> Result<(), Stopped> {
+        let me = self.me;
+        let leases = self.driver.query(move |replica| replica.ledger().leases_of(&me)).await?;
+        let mine: BTreeSet<AttemptId> = leases
+            .into_iter()
+            .filter(|lease| lease.incarnation == self.incarnation)
+            .map(|lease| lease.attempt)
+            .collect();
+        let gone: Vec<AttemptId> = self.held.keys().filter(|attempt| !mine.contains(attempt)).copied().collect();
+        for attempt in gone {
+            self.on_ended(&attempt, EndReason::TakenBack);
+        }
+        self.take(mine.into_iter().collect()).await
+    }
+
+    /// Leaves: hands in what is done, gives everything else back, and waits until that is executed.
+    async fn drain(mut self, mut finals: broadcast::Receiver<Arc<Final>>) -> Result<(), Stopped> {
+        info!(held = self.held.len(), "this worker gives back what it holds and leaves");
+        for stop in self.stops.values() {
+            stop.cancel();
+        }
+        self.report().await?;
+        let sequence = self.next_sequence();
+        let Some(id) = self.sign_and_submit(Action::Drain(Drain { sequence })).await? else { return Ok(()) };
+        let executed = async {
+            while let Ok(block) = finals.recv().await {
+                let is_drain = |receipt: &Receipt| matches!(receipt, Receipt::Transaction(receipt) if receipt.id == id);
+                if block.executed.applied.receipts.iter().any(is_drain) {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(DRAIN_TIME, executed).await.is_err() {
+            warn!("the drain was not executed in time; what this worker held comes back when its claim runs out");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! When a worker claims, and what it offers: as often as its leases need, and when its load or pace has moved enough.
+
+use std::time::{Duration, Instant};
+
+use meshwork_core::types::{Claim, Genesis, Incarnation, Resources, TransactionId};
+
+use super::pace::Pace;
+use crate::{config::WorkerConfig, load::LoadSampler};
+
+/// A change of the load score that is worth a claim.
+const LOAD_STEP: u16 = 100;
+/// How often the load is measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// The least time between two claims that are not urgent.
+const CLAIM_EVERY: Duration = Duration::from_millis(500);
+/// A claim that is not executed after so long is followed by another.
+const LOST_AFTER: Duration = Duration::from_secs(3);
+
+/// What was claimed last.
+struct Sent {
+    id: Option<TransactionId>,
+    at: Instant,
+    waiting: u32,
+    load: u16,
+    executed: bool,
+}
+
+/// What a worker offers.
+pub struct Offer {
+    config: WorkerConfig,
+    stands: Duration,
+    places_max: u32,
+    load: LoadSampler,
+    measured: Instant,
+    score: u16,
+    sent: Option<Sent>,
+}
+
+impl Offer {
+    pub fn new(genesis: &Genesis, config: &WorkerConfig) -> Self {
+        Self {
+            config: config.clone(),
+            stands: Duration::from_millis(genesis.ledger.claim_stands_ms_max),
+            places_max: genesis.ledger.claim_attempts_max.saturating_sub(config.slots),
+            load: LoadSampler::new(config.slots),
+            measured: Instant::now(),
+            score: 0,
+            sent: None,
+        }
+    }
+
+    /// Measures the machine, if it is time.
+    pub fn measure(&mut self, running: usize) {
+        if self.measured.elapsed() >= MEASURE_EVERY {
+            self.measured = Instant::now();
+            self.score = self.load.score(u32::try_from(running).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Whether to claim now, if so many waiting places are wanted.
+    pub fn is_due(&self, waiting: u32) -> bool {
+        let Some(sent) = &self.sent else { return true };
+        let age = sent.at.elapsed();
+        if age < CLAIM_EVERY {
+            return false;
+        }
+        let overdue = if sent.executed { age >= self.stands / 3 } else { age >= LOST_AFTER.min(self.stands / 3) };
+        overdue
+            || sent.executed
+                && (Pace::differs(sent.waiting, waiting.min(self.places_max))
+                    || sent.load.abs_diff(self.score) >= LOAD_STEP)
+    }
+
+    /// The claim to sign.
+    pub fn claim(&self, sequence: u64, incarnation: Incarnation, waiting: u32) -> Claim {
+        let WorkerConfig { slots, millicores, memory_bytes, labels } = &self.config;
+        Claim {
+            sequence,
+            incarnation,
+            slots: *slots,
+            resources: Resources { millicores: *millicores, memory_bytes: *memory_bytes },
+            waiting: waiting.min(self.places_max),
+            load: self.score,
+            labels: labels.clone(),
+            stands_ms: u64::try_from(self.stands.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// A claim is on its way, unless it was not taken.
+    pub fn sent(&mut self, id: Option<TransactionId>, waiting: u32) {
+        let waiting = waiting.min(self.places_max);
+        self.sent = Some(Sent { id, at: Instant::now(), waiting, load: self.score, executed: false });
+    }
+
+    /// A transaction was executed, or void.
+    pub fn executed(&mut self, id: TransactionId, ok: bool) {
+        if let Some(sent) = &mut self.sent
+            && sent.id == Some(id)
+        {
+            sent.executed = ok;
+        }
+    }
+
+    /// The ledger says that this worker's claim ran out: another is due at once.
+    pub fn lapsed(&mut self) {
+        self.sent = None;
+    }
+}

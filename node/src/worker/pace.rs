@@ -1,0 +1,87 @@
+//! How fast this worker is, and so how much it offers to hold: values in, values out.
+
+use std::time::Duration;
+
+/// The weight of a new measurement is one in so many.
+const MEMORY: u32 = 8;
+/// Waiting places for how many rounds of tasks.
+const ROUNDS: u32 = 2;
+/// The most waiting places that are ever claimed.
+const WAITING_MAX: u32 = 1024;
+/// What waits may wait at least so long before it is given back.
+const PATIENCE_MIN: Duration = Duration::from_secs(2);
+/// What waits may wait so many rounds before it is given back.
+const PATIENCE_ROUNDS: u32 = 20;
+
+/// Exponential averages of how long tasks and rounds take.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pace {
+    task: Option<Duration>,
+    round: Option<Duration>,
+}
+
+fn average(before: Option<Duration>, now: Duration) -> Duration {
+    before.map_or(now, |before| (before * (MEMORY - 1) + now) / MEMORY)
+}
+
+impl Pace {
+    /// A task held its slot for so long.
+    pub fn task(&mut self, took: Duration) {
+        self.task = Some(average(self.task, took));
+    }
+
+    /// From offering a report to seeing it executed took so long.
+    pub fn round(&mut self, took: Duration) {
+        self.round = Some(average(self.round, took));
+    }
+
+    /// How many waiting places to claim: what `slots` run in two rounds. As long as nothing is known, one for each slot.
+    #[must_use]
+    pub fn waiting_places(&self, slots: u32) -> u32 {
+        let (Some(task), Some(round)) = (self.task, self.round) else { return slots };
+        let tasks = round.as_micros() * u128::from(ROUNDS * slots) / task.as_micros().max(1);
+        u32::try_from(tasks).unwrap_or(WAITING_MAX).min(WAITING_MAX)
+    }
+
+    /// How long an attempt may wait here, not begun, before it is given back.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        PATIENCE_MIN.max(self.round.unwrap_or_default() * PATIENCE_ROUNDS)
+    }
+
+    /// Whether another number of waiting places is worth a new claim.
+    #[must_use]
+    pub const fn differs(claimed: u32, wanted: u32) -> bool {
+        let (small, large) = if claimed < wanted { (claimed, wanted) } else { (wanted, claimed) };
+        large > small + small / 2 + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_tasks_are_held_for_two_rounds_and_long_ones_are_not_hoarded() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.waiting_places(2), 2);
+        pace.round(Duration::from_millis(20));
+        pace.task(Duration::from_millis(1));
+        assert_eq!(pace.waiting_places(2), 80);
+        for _ in 0..100 {
+            pace.task(Duration::from_secs(60));
+        }
+        assert_eq!(pace.waiting_places(2), 0);
+        pace.round(Duration::from_secs(10_000));
+        for _ in 0..200 {
+            pace.task(Duration::from_micros(1));
+        }
+        assert_eq!(pace.waiting_places(2), WAITING_MAX);
+    }
+
+    #[test]
+    fn small_changes_are_not_worth_a_claim() {
+        assert!(!Pace::differs(10, 15) && !Pace::differs(15, 10) && !Pace::differs(0, 1));
+        assert!(Pace::differs(10, 17) && Pace::differs(17, 10) && Pace::differs(0, 2));
+    }
+}

@@ -1,0 +1,345 @@
+//! One attempt, from its lease to its outcome: fetch, compile, run, pack, deliver.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, future::ready};
+use meshwork_core::{
+    codec::{self, ByteString},
+    digest::Digest,
+    identity::PublicKey,
+    types::{
+        AttemptId, BlobRef, Failure, Genesis, InlineOutput, Input, Manifest, Output, OutputFile, Part, Program,
+        TaskSpec, Usage, Verdict,
+    },
+};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::Progress;
+use crate::{
+    blobs::{Blobs, Delivered, StoreError},
+    driver::Handle,
+    execute::{ExecuteError, Execution, Executor, PrepareError, Success},
+    mesh::MeshHandle,
+    metrics::Metrics,
+};
+
+/// How many attempts are prepared at a time.
+const PREPARE_MAX: usize = 16;
+/// How many programs are remembered as prepared.
+const PREPARED_MAX: usize = 256;
+/// How long an output that one other holds waits to be held by more.
+const MORE_HOLDERS_WITHIN: Duration = Duration::from_secs(2);
+/// How long to wait before another holder is asked, when all have refused.
+const DELIVER_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// An attempt and what it is to run.
+#[derive(Clone)]
+pub struct Task {
+    attempt: AttemptId,
+    spec: Arc<TaskSpec>,
+    part: Option<Part>,
+}
+
+impl Task {
+    pub fn new(attempt: AttemptId, spec: Arc<TaskSpec>, part: Option<Part>) -> Self {
+        Self { attempt, spec, part }
+    }
+
+    fn program(&self) -> BlobRef {
+        let Program::Wasm(program) = self.spec.program;
+        program
+    }
+
+    fn inputs(&self) -> impl Iterator<Item = &Input> {
+        self.spec.inputs.iter().chain(self.part.iter().flat_map(|part| &part.inputs))
+    }
+}
+
+/// Everything that an attempt needs, on this machine.
+pub struct Prepared {
+    program: PathBuf,
+    stdin: Option<PathBuf>,
+    inputs: Vec<(String, PathBuf)>,
+}
+
+/// What the worker's tasks share.
+pub struct TaskContext {
+    genesis: Arc<Genesis>,
+    me: PublicKey,
+    blobs: Blobs,
+    executor: Executor,
+    mesh: MeshHandle,
+    driver: Handle,
+    metrics: Arc<Metrics>,
+    preparing: Semaphore,
+    /// Programs that are on this machine and compiled, oldest first.
+    compiled: Mutex<VecDeque<Digest>>,
+}
+
+impl TaskContext {
+    /// What the worker's tasks share.
+    #[must_use]
+    pub fn new(
+        genesis: Arc<Genesis>,
+        me: PublicKey,
+        blobs: Blobs,
+        executor: Executor,
+        mesh: MeshHandle,
+        driver: Handle,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let preparing = Semaphore::new(PREPARE_MAX);
+        Self { genesis, me, blobs, executor, mesh, driver, metrics, preparing, compiled: Mutex::default() }
+    }
+
+    /// What an attempt needs, if nothing has to be fetched or compiled for it.
+    pub fn prepared_already(&self, task: &Task) -> Option<Prepared> {
+        let program = task.program();
+        let compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner).contains(&program.digest);
+        if !compiled || task.spec.stdin.is_some() || task.inputs().next().is_some() {
+            return None;
+        }
+        Some(Prepared { program: self.blobs.store().path(&program.digest)?, stdin: None, inputs: Vec::new() })
+    }
+
+    /// Fetches and compiles what an attempt needs.
+    ///
+    /// # Errors
+    /// The verdict on an attempt for which that is impossible.
+    pub async fn prepare(&self, task: &Task, stop: CancellationToken) -> Result<Prepared, Verdict> {
+        tokio::select! {
+            prepared = self.fetch_and_compile(task) => prepared,
+            () = stop.cancelled() => Err(Verdict::Returned),
+        }
+    }
+
+    async fn fetch_and_compile(&self, task: &Task) -> Result<Prepared, Verdict> {
+        let Ok(_turn) = self.preparing.acquire().await else { return Err(Verdict::Returned) };
+        let program = task.program();
+        let path = self.fetch(program).await?;
+        let compiled = async {
+            match self.executor.prepare(program.digest, path.clone()).await {
+                Ok(()) => {
+                    self.remember(program.digest);
+                    Ok(())
+                }
+                Err(PrepareError::Bad(bad)) => Err(failed(Failure::BadModule(bad.into_text()))),
+                Err(PrepareError::Host(text)) => {
+                    warn!(program = %program.digest, "a program cannot be compiled here: {text}");
+                    Err(Verdict::Returned)
+                }
+            }
+        };
+        let inputs = async {
+            let mut inputs = Vec::new();
+            for input in task.inputs() {
+                inputs.push((input.path.clone(), self.fetch(input.blob).await?));
+            }
+            let stdin = match task.spec.stdin {
+                Some(blob) => Some(self.fetch(blob).await?),
+                None => None,
+            };
+            Ok((inputs, stdin))
+        };
+        let ((), (inputs, stdin)) = tokio::try_join!(compiled, inputs)?;
+        Ok(Prepared { program: path, stdin, inputs })
+    }
+
+    fn remember(&self, program: Digest) {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if !compiled.contains(&program) {
+            if compiled.len() == PREPARED_MAX {
+                compiled.pop_front();
+            }
+            compiled.push_back(program);
+        }
+    }
+
+    async fn fetch(&self, blob: BlobRef) -> Result<PathBuf, Verdict> {
+        self.blobs.fetch(blob, &[]).await.map_err(|error| {
+            debug!(blob = %blob.digest, %error, "a blob is not to be had");
+            failed(Failure::InputUnavailable(blob.digest))
+        })
+    }
+
+    /// Runs an attempt and says what became of it.
+    pub async fn run(
+        &self,
+        task: Task,
+        prepared: Prepared,
+        stop: CancellationToken,
+        progress: mpsc::UnboundedSender<Progress>,
+    ) {
+        let began = Instant::now();
+        let attempt = task.attempt;
+        let ran = self.executor.run(self.execution(&task, prepared), &stop).await;
+        self.metrics.tasks_run.inc();
+        // A worker that has gone needs to know nothing, here and below.
+        let _ = progress.send(Progress::Ran(attempt, began.elapsed()));
+        let verdict = match ran {
+            Ok(ran) => match ran.outcome {
+                Ok(success) => self.pack(attempt, success, ran.usage, &stop).await,
+                Err(failed) => Some(Verdict::Failed(failed.failure, failed.stderr_tail.into(), ran.usage)),
+            },
+            Err(ExecuteError::Stopped) => None,
+            Err(error) => {
+                warn!(%attempt, %error, "an attempt cannot be run here and is given back");
+                Some(Verdict::Returned)
+            }
+        };
+        if let Some(verdict) = verdict {
+            let _ = progress.send(Progress::Ended(attempt, verdict));
+        }
+    }
+
+    fn execution(&self, task: &Task, prepared: Prepared) -> Execution {
+        let spec = &task.spec;
+        let own = task.part.iter().flat_map(|part| &part.arguments);
+        let mut environment = spec.environment.clone();
+        environment.insert("MESHWORK_TASK_INDEX".into(), task.attempt.task.index.to_string());
+        // The task and not the attempt: every attempt of a task computes the same.
+        let seed = Digest::of_value("meshwork 1 task seed", &task.attempt.task);
+        Execution {
+            module: task.program().digest,
+            module_path: prepared.program,
+            arguments: spec.arguments.iter().chain(own).cloned().collect(),
+            environment,
+            stdin: prepared.stdin,
+            inputs: prepared.inputs,
+            memory_bytes: spec.resources.memory_bytes,
+            limits: spec.limits,
+            seed: seed.0,
+            stderr_tail_bytes_max: self.genesis.ledger.inline_bytes_max,
+        }
+    }
+
+    /// Puts a small output into the outcome itself, and a larger one into blobs that a second holder has.
+    async fn pack(
+        &self,
+        attempt: AttemptId,
+        success: Success,
+        usage: Usage,
+        stop: &CancellationToken,
+    ) -> Option<Verdict> {
+        let Success { stdout, stderr, files } = success;
+        let total =
+            stdout.len() + stderr.len() + files.iter().map(|(path, file)| path.len() + file.len()).sum::<usize>();
+        let inline_bytes_max = self.genesis.ledger.inline_bytes_max;
+        if total <= inline_bytes_max {
+            let bytes = ByteString::from;
+            let files = files.iter().map(|(path, file)| (path.clone(), bytes(file.as_slice()))).collect();
+            let output = InlineOutput { stdout: bytes(stdout.as_slice()), stderr: bytes(stderr.as_slice()), files };
+            if codec::encode(&output).len() <= inline_bytes_max {
+                return Some(Verdict::Succeeded(Output::Inline(output), usage));
+            }
+        }
+        match self.store(stdout, stderr, files).await {
+            Ok(manifest) => {
+                let Delivered { bytes, delivery } = self.deliver(attempt, manifest, stop).await?;
+                Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage))
+            }
+            Err(error) => {
+                warn!(%attempt, %error, "an output cannot be stored here, and its attempt is given back");
+                Some(Verdict::Returned)
+            }
+        }
+    }
+
+    /// Stores an output with its manifest, all in one go, and says what the manifest is called.
+    async fn store(
+        &self,
+        stdout: Vec<u8>,
+        stderr: Vec<u8>,
+        files: Vec<(String, Vec<u8>)>,
+    ) -> Result<BlobRef, StoreError> {
+        let store = self.blobs.store().clone();
+        let storing = tokio::task::spawn_blocking(move || {
+            let named = |content: &[u8]| BlobRef { digest: Digest::of(content), bytes: content.len() as u64 };
+            let file = |(path, content): &(String, Vec<u8>)| OutputFile { path: path.clone(), blob: named(content) };
+            let manifest =
+                Manifest { stdout: named(&stdout), stderr: named(&stderr), files: files.iter().map(file).collect() };
+            let manifest = codec::encode(&manifest);
+            let mut contents: Vec<&[u8]> = vec![&stdout, &stderr];
+            contents.extend(files.iter().map(|(_, content)| content.as_slice()));
+            contents.push(&manifest);
+            store.put_all(&contents).map(|_| named(&manifest))
+        });
+        storing.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+    }
+
+    /// Has an output held by f + 1 others, so that it outlives this worker and every authority that may be lost with it. One
+    /// is enough to report it; the others have [`MORE_HOLDERS_WITHIN`] more. Nothing if the attempt is stopped meanwhile.
+    async fn deliver(&self, attempt: AttemptId, manifest: BlobRef, stop: &CancellationToken) -> Option<Delivered> {
+        let wanted = self.genesis.faulty_max() + 1;
+        loop {
+            let mut holders = self.holders().await;
+            let turn = rand::random_range(0..holders.len().max(1));
+            holders.rotate_left(turn);
+            let deliver = async |holder: PublicKey| match self.blobs.deliver(holder, attempt, manifest.digest).await {
+                Ok(delivered) => Some(delivered),
+                Err(error) => {
+                    debug!(%attempt, %holder, %error, "an output was not taken");
+                    None
+                }
+            };
+            let mut delivered = futures::stream::iter(holders).map(deliver).buffer_unordered(wanted).filter_map(ready);
+            let first = tokio::select! {
+                first = delivered.next() => first,
+                () = stop.cancelled() => return None,
+            };
+            if let Some(first) = first {
+                let others = delivered.take(wanted - 1).count();
+                // Fewer than wanted are no reason to lose the work.
+                let _ = tokio::time::timeout(MORE_HOLDERS_WITHIN, others).await;
+                return Some(first);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(DELIVER_AGAIN_AFTER) => {}
+                () = stop.cancelled() => return None,
+            }
+        }
+    }
+
+    /// Who may hold an output: the authorities that are connected, who must take what was promised; if there are none, other
+    /// workers.
+    async fn holders(&self) -> Vec<PublicKey> {
+        let connected: HashSet<PublicKey> = self.mesh.connected().into_iter().collect();
+        let authorities = self.genesis.authority_keys().into_iter();
+        let holders: Vec<_> = authorities.filter(|key| *key != self.me && connected.contains(key)).collect();
+        if !holders.is_empty() {
+            return holders;
+        }
+        let me = self.me;
+        let workers = self.driver.query(move |replica| {
+            let keys = replica.ledger().workers().map(|worker| worker.key);
+            keys.filter(|key| *key != me && connected.contains(key)).collect()
+        });
+        workers.await.unwrap_or_default()
+    }
+
+    /// Delivers an output to another holder, since the ledger did not believe the last one.
+    pub async fn deliver_again(
+        &self,
+        attempt: AttemptId,
+        output: Output,
+        usage: Usage,
+        stop: CancellationToken,
+    ) -> Option<Verdict> {
+        let Output::Stored { manifest, .. } = output else {
+            return Some(Verdict::Succeeded(output, usage));
+        };
+        let Delivered { bytes, delivery } = self.deliver(attempt, manifest, &stop).await?;
+        Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage))
+    }
+}
+
+fn failed(failure: Failure) -> Verdict {
+    Verdict::Failed(failure, ByteString::default(), Usage::default())
+}

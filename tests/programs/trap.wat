@@ -1,0 +1,2 @@
+;; Does what must not be done.
+(module (func (export "_start") unreachable))

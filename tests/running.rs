@@ -1,0 +1,106 @@
+//! Runs the program as a person would, bounded in time, and leaves nothing running.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The program.
+pub const MESHWORK: &str = env!("CARGO_BIN_EXE_meshwork");
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status.
+    pub status: Option<i32>,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// It must have ended well. Returns its standard output without the last line's end.
+    #[track_caller]
+    pub fn good(&self) -> &str {
+        assert_eq!(self.status, Some(0), "{self:#?}");
+        self.stdout.trim_end()
+    }
+
+    /// It must have ended with this status and a sentence that has these words, and no backtrace.
+    #[track_caller]
+    pub fn bad(&self, status: i32, words: &[&str]) {
+        assert_eq!(self.status, Some(status), "{self:#?}");
+        assert!(self.stderr.contains("meshwork: ") || self.stderr.contains("error: "), "{self:#?}");
+        assert!(!self.stderr.contains("panicked") && !self.stderr.contains("backtrace"), "{self:#?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "{word:?} is not in {self:#?}");
+        }
+    }
+}
+
+/// The path of a task program that comes with its source.
+#[allow(dead_code)]
+pub fn program(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/programs").join(name)
+}
+
+/// Runs a command of the program to its end, and kills it if that takes longer than `within`.
+#[track_caller]
+pub fn run(home: &Path, arguments: &[&str], within: Duration) -> Ended {
+    run_program(&mut command(home, arguments), within)
+}
+
+/// Runs any command to its end, likewise.
+#[track_caller]
+pub fn run_program(command: &mut Command, within: Duration) -> Ended {
+    let mut child = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started"));
+    let stdout = drain(child.0.stdout.take());
+    let stderr = drain(child.0.stderr.take());
+    let until = Instant::now() + within;
+    let status = loop {
+        match child.0.try_wait().expect("a child") {
+            Some(status) => break status,
+            None if Instant::now() > until => {
+                let _ = child.0.kill();
+                let (stdout, stderr) = (stdout.join(), stderr.join());
+                panic!("{command:?} was not done after {within:?}: {stdout:#?} {stderr:#?}");
+            }
+            None => thread::sleep(Duration::from_millis(10)),
+        }
+    };
+    let text = |thread: thread::JoinHandle<String>| thread.join().expect("it reads");
+    Ended { status: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Reads to the end beside the test, so that a full pipe never stops the child.
+fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.expect("a pipe").read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// A command of the program with this home and nothing of the environment that would change it.
+pub fn command(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(MESHWORK);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MESHWORK_") || name == "RUST_LOG") {
+        command.env_remove(name);
+    }
+    command.env("MESHWORK_HOME", home).args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// A process that is killed when the test is done with it.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
