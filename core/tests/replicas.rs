@@ -8,15 +8,16 @@ use std::{
 
 use meshwork_core::{
     codec::ByteString,
-    consensus::{Monotonic, Now, Record, Standing},
+    consensus::{Evidence, Monotonic, Now, Record, Standing},
     digest::Digest,
     identity::{PublicKey, SecretKey},
     ledger::{LedgerEvent, TaskCounts},
     replica::{Action, Config, Executed, Gossip, Message, Recovered, Replica},
     types::{
-        self, Access, AttemptId, Authority, Block, BlockTime, Certificate, Claim, ConsensusParameters, Genesis, Height,
-        Incarnation, InlineOutput, JobId, LedgerLimits, Limits, Output, Program, Receipt, Report, ReportItem,
-        Resources, ScheduleParameters, SignedTransaction, Submit, TaskSpec, Tasks, Transaction, Usage, Verdict,
+        self, Access, AttemptId, Authority, AuthorityIndex, Block, BlockTime, Certificate, Claim, ConsensusParameters,
+        Epoch, Genesis, Height, Incarnation, InlineOutput, JobId, LedgerLimits, Limits, Output, Program, Receipt,
+        Report, ReportItem, Resources, ScheduleParameters, SignedTransaction, Statement, Submit, TaskSpec, Tasks,
+        Transaction, Usage, Verdict, Vote,
     },
 };
 
@@ -47,6 +48,7 @@ struct Peer {
     wakes: BTreeSet<u64>,
     blocks: Vec<(Arc<Block>, Option<Certificate>, Digest)>,
     journal: Vec<Record>,
+    evidence: Vec<Evidence>,
     receipts: Vec<Receipt>,
 }
 
@@ -89,6 +91,7 @@ impl Network {
             wakes: BTreeSet::new(),
             blocks: Vec::new(),
             journal: Vec::new(),
+            evidence: Vec::new(),
             receipts: Vec::new(),
         });
         let peers: Vec<Peer> = peers.collect();
@@ -128,6 +131,7 @@ impl Network {
             roots: peer.blocks.iter().map(|(block, _, root)| (block.header.height, *root)).collect(),
             tip,
             journal: peer.journal.clone(),
+            evidence: peer.evidence.clone(),
             ..Recovered::nothing(Standing::Voting)
         };
         let config = Config { genesis: Arc::clone(&self.genesis), key: peer.key.clone() };
@@ -291,8 +295,12 @@ impl Network {
                     let from = self.peers[index].key.public();
                     self.carry(to, Parcel::Message(from, Message::Blocks(blocks, Box::new(certificate))));
                 }
-                Action::Evidence(evidence) => panic!("nobody lies here: {evidence:?}"),
-                Action::Standing(standing) => panic!("nobody has cause to stop voting: {standing:?}"),
+                Action::Evidence(evidence) => self.peers[index].evidence.push(*evidence),
+                Action::Standing(standing) => {
+                    let own = self.peers[index].replica.as_ref().map(|replica| replica.consensus().evidence());
+                    let convicted = own.is_some_and(|mut proofs| proofs.any(|proof| proof.culprit().0 == index as u16));
+                    assert!(convicted, "nobody else has cause to stop voting: {standing:?}");
+                }
             }
         }
         let now = self.time();
@@ -339,6 +347,11 @@ impl Network {
 
     fn counts(&self, index: usize) -> TaskCounts {
         self.peers[index].replica.as_ref().map(|replica| replica.ledger().totals().tasks).unwrap_or_default()
+    }
+
+    fn convicted(&self, index: usize) -> Vec<AuthorityIndex> {
+        let replica = self.peers[index].replica.as_ref();
+        replica.into_iter().flat_map(|replica| replica.consensus().evidence()).map(Evidence::culprit).collect()
     }
 
     fn all_done(&self, tasks: u64) -> bool {
@@ -434,4 +447,30 @@ fn who_comes_late_catches_up_from_whoever_is_there() {
     network.stop(0);
     network.submit_job(6, 10);
     network.run_until(30_000, "another job", |network| network.all_done(110));
+}
+
+#[test]
+fn who_votes_twice_is_known_to_everyone_for_good() {
+    let mut network = Network::new(4, 1, 50);
+    network.submit_job(5, 10);
+    network.run_until(20_000, "the job's end", |network| network.all_done(10));
+    assert!((0..6).all(|index| network.convicted(index).is_empty() && network.peers[index].evidence.is_empty()));
+    let view = network.peers[0].replica.as_ref().map(|replica| replica.consensus().view()).expect("it is up");
+    let liar = AuthorityIndex(3);
+    for block in [&b"one"[..], b"other"] {
+        let statement = Statement::Notarize(view, Digest::of(block));
+        let vote = Vote::sign(Epoch(0), statement, liar, &key(4), &network.genesis.network_id());
+        network.post(network.now + 1, 0, Parcel::Message(key(4).public(), Message::Votes(vec![vote])));
+    }
+    // The liar itself hears of it too, and followers, who see no votes.
+    let everywhere = |network: &Network| (0..6).all(|index| network.convicted(index) == [liar]);
+    network.run_until(5_000, "conviction", everywhere);
+    for index in 0..6 {
+        network.stop(index);
+        network.start(index);
+        assert_eq!(network.peers[index].evidence.len(), 1, "it is kept once");
+    }
+    assert!(everywhere(&network), "a restart forgets no proof");
+    let standing = network.peers[3].replica.as_ref().map(|replica| replica.consensus().standing());
+    assert_eq!(standing, Some(Standing::VoteUnknown), "a key that votes in two places votes no more");
 }

@@ -287,6 +287,7 @@ impl Driver {
             Gossip::Transactions(_) => Topic::Transactions,
             Gossip::Proposal(_) => Topic::Blocks,
             Gossip::Finalization(_) => Topic::Finalizations,
+            Gossip::Evidence(_) => Topic::Evidence,
         };
         self.mesh.publish(topic, codec::encode(gossip));
     }

@@ -2,12 +2,19 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::Gauge,
+        histogram::Histogram,
+    },
     registry::Registry,
 };
 
@@ -20,10 +27,18 @@ pub struct Reason {
     pub reason: String,
 }
 
-/// Which of the mesh's counters.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct MeshCounter {
-    counter: &'static str,
+/// The mesh's own counters, as they stand at one moment.
+#[derive(Debug)]
+struct MeshCounters(MeshMetrics);
+
+impl Collector for MeshCounters {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for (name, help, value) in self.0.iter() {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
 }
 
 /// How many finality times the medians are taken of.
@@ -49,8 +64,6 @@ pub struct Metrics {
     pub pool: Gauge,
     /// Peers connected.
     pub peers: Gauge,
-    /// The mesh's own counters.
-    mesh: Family<MeshCounter, Counter>,
     /// Tasks that ran here.
     pub tasks_run: Counter,
     /// Proofs that an authority broke a promise.
@@ -72,7 +85,6 @@ impl Metrics {
             view: Gauge::default(),
             pool: Gauge::default(),
             peers: Gauge::default(),
-            mesh: Family::default(),
             tasks_run: Counter::default(),
             evidence: Counter::default(),
             recent_finality_us: Mutex::default(),
@@ -88,7 +100,6 @@ impl Metrics {
             r.register("view", "The round's view", metrics.view.clone());
             r.register("pool_transactions", "Transactions waiting to be ordered", metrics.pool.clone());
             r.register("peers", "Peers connected", metrics.peers.clone());
-            r.register("mesh", "What the mesh counts", metrics.mesh.clone());
             r.register("tasks_run", "Tasks run here", metrics.tasks_run.clone());
             r.register("evidence", "Proofs of broken promises", metrics.evidence.clone());
         }
@@ -124,14 +135,14 @@ impl Metrics {
     #[must_use]
     pub fn text(&self, mesh: &MeshMetrics, peers: usize) -> String {
         self.peers.set(i64::try_from(peers).unwrap_or(i64::MAX));
-        for (name, _, value) in mesh.iter() {
-            let counter = self.mesh.get_or_create(&MeshCounter { counter: name });
-            counter.inc_by(value.saturating_sub(counter.get()));
-        }
+        let mut of_the_mesh = Registry::with_prefix("meshwork_mesh");
+        of_the_mesh.register_collector(Box::new(MeshCounters(*mesh)));
         let mut out = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         // Writing to a String does not fail.
-        let _ = text::encode(&mut out, &registry);
+        let _ = text::encode_registry(&mut out, &registry);
+        let _ = text::encode_registry(&mut out, &of_the_mesh);
+        let _ = text::encode_eof(&mut out);
         out
     }
 }
@@ -155,9 +166,8 @@ mod tests {
         let metrics = Metrics::new();
         metrics.refuse("too large");
         let mesh = MeshMetrics { wire_bytes_out: 7, ..MeshMetrics::default() };
-        metrics.text(&mesh, 3);
         let text = metrics.text(&mesh, 3);
         assert!(text.contains("meshwork_refused_total{reason=\"too large\"} 1"), "{text}");
-        assert!(text.contains("meshwork_mesh_total{counter=\"wire_bytes_out\"} 7"), "{text}");
+        assert!(text.contains("meshwork_mesh_wire_bytes_out_total 7"), "{text}");
     }
 }

@@ -21,7 +21,7 @@ impl Record for StatusView {
             (Some(p50), Some(p99)) => format!("{p50:.1} ms median, {p99:.1} ms 99th percentile"),
             _ => "not measured yet".into(),
         };
-        vec![
+        let mut facts = vec![
             ("network", format!("{} ({})", self.network_name, self.network)),
             ("node", self.key.to_string()),
             ("role", role.into()),
@@ -32,7 +32,15 @@ impl Record for StatusView {
             ("workers", self.workers.to_string()),
             ("tasks", counts(&self.tasks)),
             ("pool", format!("{} transactions", self.pool)),
-        ]
+        ];
+        if !self.convicted.is_empty() {
+            let names = self.convicted.join(", ");
+            facts.push((
+                "liars",
+                format!("{names}: signed conflicting votes; the network should replace these authorities"),
+            ));
+        }
+        facts
     }
 }
 

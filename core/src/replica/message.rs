@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::{self, DecodeError},
-    consensus,
+    consensus::{self, Evidence},
     types::{Block, Certificate, Genesis, Height, Proposal, SignedTransaction, Vote},
 };
 
@@ -20,6 +20,8 @@ pub enum Gossip {
     Proposal(Box<Proposal>),
     /// A block and all its ancestors are final.
     Finalization(Certificate),
+    /// An authority broke a promise, and signed the proof.
+    Evidence(Box<Evidence>),
 }
 
 /// What one replica says to another.

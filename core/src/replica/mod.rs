@@ -66,6 +66,8 @@ pub struct Recovered {
     pub snapshots: BTreeMap<Height, Digest>,
     /// The round's journal.
     pub journal: Vec<Record>,
+    /// Proofs that authorities broke promises.
+    pub evidence: Vec<Evidence>,
     /// Whether the journal is the one that belongs to this key.
     pub standing: Standing,
 }
@@ -81,6 +83,7 @@ impl Recovered {
             roots: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             journal: Vec::new(),
+            evidence: Vec::new(),
             standing,
         }
     }
@@ -127,7 +130,7 @@ pub enum Action {
         /// The first height.
         from: Height,
     },
-    /// Keep and show the proof that an authority broke a promise.
+    /// Keep and show the proof that an authority broke a promise. At most one comes for each authority.
     Evidence(Box<Evidence>),
     /// Tell people that this authority has stopped voting, and why.
     Standing(Standing),
@@ -245,7 +248,7 @@ impl Replica {
     /// What was stored does not fit together.
     pub fn new(config: Config, recovered: Recovered) -> Result<Self, RecoverError> {
         let Config { genesis, key } = config;
-        let Recovered { snapshot, blocks, tip, mut roots, mut snapshots, journal, standing } = recovered;
+        let Recovered { snapshot, blocks, tip, mut roots, mut snapshots, journal, evidence, standing } = recovered;
         let mut ledger = match snapshot {
             Some(bytes) => Ledger::restore(Arc::clone(&genesis), &bytes)?,
             None => Ledger::new(Arc::clone(&genesis)),
@@ -273,7 +276,7 @@ impl Replica {
         let network = genesis.network_id();
         let results = Results::new(roots, snapshots, tip.result_height);
         let round = consensus::Config { genesis: Arc::clone(&genesis), network, key: Some(key.clone()) };
-        Ok(Self {
+        let mut replica = Self {
             authorities: genesis.authority_keys(),
             network,
             me: key.public(),
@@ -286,7 +289,13 @@ impl Replica {
             has_reason: false,
             offer_at: Monotonic(0),
             genesis,
-        })
+        };
+        for known in evidence {
+            // What was kept is on disk and was told before: nothing is to be done again.
+            let now = Now { monotonic: Monotonic(0), clock: replica.ledger.time() };
+            replica.round(now, Input::Evidence(known), &mut VecDeque::new(), &mut Vec::new());
+        }
+        Ok(replica)
     }
 
     /// Time has passed.
@@ -342,6 +351,7 @@ impl Replica {
                 self.catch_up(now, actions);
                 judgement
             }
+            Gossip::Evidence(evidence) => self.step(now, Input::Evidence(*evidence), actions),
         }
     }
 
@@ -498,7 +508,11 @@ impl Replica {
                 Effect::Finalized { blocks, finalization } => {
                     self.execute_all(blocks, finalization, inputs, actions);
                 }
-                Effect::Evidence(evidence) => actions.push(Action::Evidence(Box::new(evidence))),
+                Effect::Evidence(evidence) => {
+                    actions.push(Action::Evidence(Box::new(evidence.clone())));
+                    // Gossip drops it as a duplicate where it came that way.
+                    actions.push(Action::Gossip(Gossip::Evidence(Box::new(evidence))));
+                }
                 Effect::Behind { finalization, .. } => {
                     self.behind = self.behind.max(Some(finalization.statement.view()));
                 }

@@ -8,7 +8,10 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use meshwork_core::{consensus::Standing, ledger};
+use meshwork_core::{
+    consensus::{Evidence, Standing},
+    ledger,
+};
 
 use super::{
     Api,
@@ -38,6 +41,10 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
     let view = api.driver.query(move |replica| {
         let (ledger, round) = (replica.ledger(), replica.consensus());
         let totals = ledger.totals();
+        let name_of = |proof: &Evidence| {
+            let authority = genesis.authorities.get(usize::from(proof.culprit().0))?;
+            Some(authority.name.clone())
+        };
         StatusView {
             network_name: genesis.name.clone(),
             network,
@@ -56,6 +63,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
             peers,
             workers: usize::try_from(totals.workers).unwrap_or(usize::MAX),
             tasks: totals.tasks.into(),
+            convicted: round.evidence().filter_map(name_of).collect(),
             pool: replica.pool().len(),
             uptime_ms: millis(started.elapsed()),
         }

@@ -38,6 +38,8 @@ pub struct StatusView {
     pub workers: usize,
     /// Tasks on the ledger by state.
     pub tasks: TaskCounts,
+    /// The names of the authorities that have signed the proof that they broke a promise.
+    pub convicted: Vec<String>,
     /// Transactions that wait to be ordered.
     pub pool: usize,
     /// How long it has been up, in milliseconds.

@@ -22,11 +22,13 @@ pub enum Topic {
     Blocks,
     /// Finalizations.
     Finalizations,
+    /// Proofs that authorities broke promises.
+    Evidence,
 }
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Transactions, Self::Blocks, Self::Finalizations];
+    pub const ALL: [Self; 4] = [Self::Transactions, Self::Blocks, Self::Finalizations, Self::Evidence];
 
     /// Its word in topic names and metrics.
     #[must_use]
@@ -35,6 +37,7 @@ impl Topic {
             Self::Transactions => "transactions",
             Self::Blocks => "blocks",
             Self::Finalizations => "finalizations",
+            Self::Evidence => "evidence",
         }
     }
 }
@@ -60,7 +63,7 @@ pub enum Acceptance {
 
 /// The topics of one network.
 pub(super) struct Topics {
-    topics: [(Topic, IdentTopic, TopicHash); 3],
+    topics: [(Topic, IdentTopic, TopicHash); Topic::ALL.len()],
 }
 
 impl Topics {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use meshwork_core::{
     codec,
-    consensus::{Record, Standing},
+    consensus::{Evidence, Record, Standing},
     digest::Digest,
     merkle::{self, Position},
     proof::Proof,
@@ -90,6 +90,10 @@ impl Store {
         for entry in read.open_table(tables::JOURNAL)?.iter()? {
             journal.push(decode("a journal record", entry?.1.value())?);
         }
+        let mut evidence: Vec<Evidence> = Vec::new();
+        for entry in read.open_table(tables::EVIDENCE)?.iter()? {
+            evidence.push(decode("a proof of a broken promise", entry?.1.value())?);
+        }
         // Generous: a digest is due only a lag after its height, and old ones are ignored.
         let snapshots_from = result_height.saturating_sub(1 << 16);
         Ok(Recovered {
@@ -99,6 +103,7 @@ impl Store {
             roots: digests(&read, tables::ROOTS, final_height)?,
             snapshots: digests(&read, tables::SNAPSHOT_DIGESTS, snapshots_from)?,
             journal,
+            evidence,
             standing,
         })
     }

@@ -68,8 +68,11 @@ enum Phase {
 
 /// What a task of the worker's tells it.
 pub enum Progress {
+    /// Everything that an attempt needs is here, or why that cannot be.
     Prepared(AttemptId, Result<task::Prepared, Verdict>),
+    /// Its program has run for so long, and its slot is free.
     Ran(AttemptId, Duration),
+    /// What became of it.
     Ended(AttemptId, Verdict),
 }
 

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The counter of what a peer sent to others.
-const SENT_BYTES: &str = "meshwork_network_sent_bytes";
+const SENT_BYTES: &str = "meshwork_mesh_wire_bytes_out";
 
 /// Tasks that each slot runs before anything is measured, so that the module is compiled everywhere.
 const WARM_UP_TASKS: u32 = 8;

@@ -111,6 +111,10 @@ impl Consensus {
         if !evidence.verify(&self.rules.keys, &self.rules.network) {
             return Judgement::Reject("evidence that proves nothing");
         }
+        if Some(evidence.culprit()) == self.me {
+            // An honest authority's key that signs twice is at work in two places.
+            self.stop(step);
+        }
         self.convict(step, evidence);
         Judgement::Accept
     }
