@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     mesh::{Acceptance, MeshEvent, MeshEvents, MeshHandle, Topic},
     metrics::Metrics,
-    store::{Reader, Store, StoreError},
+    store::{FinalBlocks, Reader, Store, StoreError},
 };
 
 /// How many commands may wait before those who give them do.
@@ -264,7 +264,7 @@ impl Driver {
                 Action::Gossip(Gossip::Transactions(more)) => transactions.extend(more),
                 Action::Gossip(gossip) => self.publish(&gossip),
                 Action::ServeBlocks { to, from } => {
-                    if let Some((blocks, finalization)) = self.store.reader().blocks_from(from)? {
+                    if let Some(FinalBlocks { blocks, finalization }) = self.store.reader().blocks_from(from)? {
                         self.mesh.send(to, codec::encode(&Message::Blocks(blocks, Box::new(finalization))));
                     }
                 }

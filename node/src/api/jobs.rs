@@ -1,6 +1,6 @@
 //! Jobs, their tasks, and the proofs of their outcomes. A job that the ledger has forgotten is found in the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use axum::{
     Json,
@@ -161,13 +161,11 @@ fn add_workers(api: &Api, views: &mut [TaskView]) -> Result<(), ApiError> {
     let mut receipts: BTreeMap<Height, Vec<Receipt>> = BTreeMap::new();
     for view in views {
         let Some(place) = view.receipt else { continue };
-        if !receipts.contains_key(&place.height) {
-            let found = api.driver.reader().receipts(place.height)?;
-            receipts.insert(place.height, found);
-        }
-        if let Some(Receipt::Outcome(outcome)) =
-            receipts.get(&place.height).and_then(|receipts| receipts.get(place.index as usize))
-        {
+        let of_block = match receipts.entry(place.height) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(api.driver.reader().receipts(place.height)?),
+        };
+        if let Some(Receipt::Outcome(outcome)) = of_block.get(place.index as usize) {
             let ended = match &outcome.verdict {
                 meshwork_core::types::Verdict::Failed(failure, ..) => failure.to_string(),
                 _ => "succeeded".to_owned(),

@@ -21,6 +21,7 @@ use axum::{
     extract::DefaultBodyLimit,
     middleware,
     routing::{get, post, put},
+    serve::ListenerExt,
 };
 use meshwork_core::types::Genesis;
 use tokio::net::TcpListener;
@@ -83,6 +84,8 @@ impl Api {
     /// The listener failed.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
         let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        // A response's head and body are written apart: without this, the body would wait for the head's acknowledgement.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         // Event streams end with the node, so that stopping does not wait for whoever listens.
         let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
         tokio::select! {

@@ -21,7 +21,7 @@ use meshwork_core::{
     replica::{Action, Executed},
     types::Height,
 };
-pub use read::{Reader, StoredBlock};
+pub use read::{FinalBlocks, Reader, StoredBlock};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable};
 use thiserror::Error;
 

@@ -25,6 +25,15 @@ pub struct StoredBlock {
     pub receipts: Vec<Receipt>,
 }
 
+/// Consecutive final blocks, oldest first, with the proof that the last of them is final, and so all of them.
+#[derive(Debug)]
+pub struct FinalBlocks {
+    /// At least one.
+    pub blocks: Vec<Arc<Block>>,
+    /// The finalization of the last one.
+    pub finalization: Certificate,
+}
+
 /// The most bytes of anything in the store.
 const STORED_BYTES_MAX: usize = 1 << 31;
 
@@ -153,12 +162,12 @@ impl Reader {
         found.map(|bytes| decode("an ended job", bytes.value())).transpose()
     }
 
-    /// Consecutive final blocks from a height on and the finalization of the last of them: as many as fit
-    /// [`BLOCKS_BYTES_MAX`] and end with a block that has a finalization of its own; nothing if there are none.
+    /// Final blocks from a height on: as many as fit [`BLOCKS_BYTES_MAX`] and end with one that has a finalization of its
+    /// own; nothing if there are none.
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
-    pub fn blocks_from(&self, from: Height) -> Result<Option<(Vec<Arc<Block>>, Certificate)>, StoreError> {
+    pub fn blocks_from(&self, from: Height) -> Result<Option<FinalBlocks>, StoreError> {
         let read = self.0.begin_read()?;
         let finalizations = read.open_table(tables::FINALIZATIONS)?;
         let mut blocks: Vec<Arc<Block>> = Vec::new();
@@ -177,7 +186,7 @@ impl Reader {
         }
         let Some((count, certificate)) = found else { return Ok(None) };
         blocks.truncate(count);
-        Ok(Some((blocks, decode("a finalization", &certificate)?)))
+        Ok(Some(FinalBlocks { blocks, finalization: decode("a finalization", &certificate)? }))
     }
 
     /// The proof of the receipt at a place, made with the newest finalized header; nothing if there is no such receipt, or
