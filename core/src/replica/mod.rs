@@ -9,6 +9,7 @@
 //! The node is one driver; a simulation is another.
 
 mod application;
+mod executed;
 mod message;
 mod sync;
 
@@ -18,21 +19,18 @@ use std::{
 };
 
 use application::{Parts, Results};
+use executed::ended_job;
+pub use executed::{EndedJob, EndedTask, Executed, Given, Snapshot};
 pub use message::{BLOCKS_BYTES_MAX, Gossip, Message, gossip_bytes_max, message_bytes_max};
-use serde::{Deserialize, Serialize};
-use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use thiserror::Error;
 
 use crate::{
     consensus::{self, Consensus, Effect, Evidence, FinalTip, Input, Judgement, Monotonic, Now, Record, Standing},
     digest::Digest,
     identity::{NetworkId, PublicKey, SecretKey},
-    ledger::{Applied, Ledger, LedgerEvent, RestoreError, TaskStateView},
+    ledger::{Ledger, LedgerEvent, RestoreError},
     pool::{Pool, Refusal},
-    types::{
-        AuthorityIndex, Block, BlockTime, Certificate, Genesis, Header, Height, JobId, SignedTransaction, TaskId,
-        TransactionId, View,
-    },
+    types::{AuthorityIndex, Block, Certificate, Genesis, Header, Height, SignedTransaction, TransactionId, View},
 };
 
 /// How long a transaction that came in here waits before it is offered to the next leaders directly, in microseconds.
@@ -134,94 +132,6 @@ pub enum Action {
     Evidence(Box<Evidence>),
     /// Tell people that this authority has stopped voting, and why.
     Standing(Standing),
-}
-
-/// A final block and what came of it.
-#[derive(Debug)]
-pub struct Executed {
-    /// The block.
-    pub block: Arc<Block>,
-    /// Its digest.
-    pub digest: Digest,
-    /// Its finalization, if there is one of it and not only of a descendant.
-    pub finalization: Option<Certificate>,
-    /// The root over all receipts up to this height.
-    pub root: Digest,
-    /// What happened.
-    pub applied: Applied,
-    /// The jobs that ended in it.
-    pub ended: Vec<EndedJob>,
-    /// The ledger's state, at a snapshot height.
-    pub snapshot: Option<Snapshot>,
-}
-
-/// A job whose last task has ended: what is left to be known of it once the ledger has forgotten it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
-pub struct EndedJob {
-    /// Its id.
-    pub id: JobId,
-    /// What its submitter calls it.
-    pub name: String,
-    /// Who submitted it.
-    pub submitter: PublicKey,
-    /// The height that admitted it.
-    pub height: Height,
-    /// The time of that block.
-    pub submitted: BlockTime,
-    /// The time of the block in which its last task ended.
-    pub ended: BlockTime,
-    /// Its tasks in order.
-    pub tasks: Vec<EndedTask>,
-}
-
-/// How a task of an ended job ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EndedTask {
-    /// Well: the receipt's height, and its place there.
-    Succeeded(Height, u32),
-    /// Badly, likewise.
-    Failed(Height, u32),
-    /// Its job was cancelled first.
-    Cancelled,
-}
-
-impl EndedTask {
-    /// Where its outcome's receipt stands, if it has one.
-    #[must_use]
-    pub const fn place(&self) -> Option<(Height, u32)> {
-        match self {
-            Self::Succeeded(height, index) | Self::Failed(height, index) => Some((*height, *index)),
-            Self::Cancelled => None,
-        }
-    }
-}
-
-fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
-    let job = ledger.job(id)?;
-    let ended = |index: u32| match ledger.task(TaskId { job: id, index })?.state {
-        TaskStateView::Done { succeeded: true, height, receipt, .. } => Some(EndedTask::Succeeded(height, receipt)),
-        TaskStateView::Done { height, receipt, .. } => Some(EndedTask::Failed(height, receipt)),
-        _ => Some(EndedTask::Cancelled),
-    };
-    Some(EndedJob {
-        id,
-        name: job.name.to_owned(),
-        submitter: job.submitter,
-        height: job.height,
-        submitted: job.submitted,
-        ended: job.ended?,
-        tasks: (0..job.tasks.count() as u32).filter_map(ended).collect(),
-    })
-}
-
-/// The ledger's state at a snapshot height.
-#[derive(Debug)]
-pub struct Snapshot {
-    /// Its digest.
-    pub digest: Digest,
-    /// Its encoding.
-    pub bytes: Vec<u8>,
 }
 
 /// A peer's copy of the network.
@@ -551,7 +461,14 @@ impl Replica {
                 _ => None,
             });
             let ended = ended.collect();
-            let executed = Executed { block, digest, finalization, root, applied, ended, snapshot };
+            let given = applied.events.iter().filter_map(|event| match event {
+                LedgerEvent::Leased { attempt, worker, incarnation, .. } if *worker == self.me => {
+                    Given::of(&self.ledger, *attempt, *incarnation)
+                }
+                _ => None,
+            });
+            let given = given.collect();
+            let executed = Executed { block, digest, finalization, root, applied, given, ended, snapshot };
             actions.push(Action::Executed(Box::new(executed)));
             inputs.push_back(Input::Executed(height));
         }

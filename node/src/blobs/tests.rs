@@ -249,8 +249,8 @@ fn attempt(number: u32) -> AttemptId {
     AttemptId { task: TaskId { job, index: 3 }, number: AttemptNumber(number) }
 }
 
-/// Stores an output with these files, and returns its manifest's digest and the sum of bytes.
-async fn output(blobs: &Blobs, files: &[Vec<u8>]) -> (Digest, u64) {
+/// Stores an output with these files, and returns its manifest and the sum of bytes.
+async fn output(blobs: &Blobs, files: &[Vec<u8>]) -> (BlobRef, u64) {
     let mut manifest = Manifest { stdout: blob(b""), stderr: blob(b"warning"), files: Vec::new() };
     let mut sum = 7;
     blobs.put(Vec::new()).await.unwrap();
@@ -262,7 +262,7 @@ async fn output(blobs: &Blobs, files: &[Vec<u8>]) -> (Digest, u64) {
     }
     let encoding = codec::encode(&manifest);
     sum += encoding.len() as u64;
-    (blobs.put(encoding).await.unwrap().digest, sum)
+    (blobs.put(encoding).await.unwrap(), sum)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,7 +274,8 @@ async fn a_delivery_is_held_signed_and_checked() {
     let (manifest, sum) = output(&worker.blobs, &files).await;
     for number in 0..3 {
         // The second time everything is there already.
-        let delivered = within(worker.blobs.deliver(holder.mesh.key(), attempt(number), manifest)).await.unwrap();
+        let delivered =
+            within(worker.blobs.deliver(holder.mesh.key(), attempt(number), manifest.digest)).await.unwrap();
         let statement = DeliveryStatement { attempt: attempt(number), manifest, bytes: sum, height: Height(17) };
         assert!(delivered.bytes == sum && delivered.delivery.holder == holder.mesh.key());
         assert!(statement.is_signed_by(&delivered.delivery, &NETWORK));
@@ -294,7 +295,7 @@ async fn a_holder_may_refuse_and_goes_on() {
     let (holder, worker) = (&nodes[0], &nodes[1]);
     holder.blobs.hold(Arc::new(Anyone));
     let (large, _) = output(&worker.blobs, &[bytes(10_000_001, 1)]).await;
-    let refused = within(worker.blobs.deliver(holder.mesh.key(), attempt(0), large)).await;
+    let refused = within(worker.blobs.deliver(holder.mesh.key(), attempt(0), large.digest)).await;
     let Err(DeliverError::Refused { reason, .. }) = refused else { panic!("{refused:?}") };
     assert_eq!(reason, "more than was promised");
     let missing = within(worker.blobs.deliver(holder.mesh.key(), attempt(0), Digest::ZERO)).await;
@@ -303,7 +304,7 @@ async fn a_holder_may_refuse_and_goes_on() {
     let wrong = within(worker.blobs.deliver(holder.mesh.key(), attempt(0), no_manifest)).await;
     assert!(matches!(wrong, Err(DeliverError::Manifest(..))));
     let (good, _) = output(&worker.blobs, &[bytes(1000, 2)]).await;
-    within(worker.blobs.deliver(holder.mesh.key(), attempt(1), good)).await.unwrap();
+    within(worker.blobs.deliver(holder.mesh.key(), attempt(1), good.digest)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -314,10 +315,10 @@ async fn a_worker_whose_bytes_are_wrong_gets_no_signature_and_pays() {
     let (manifest, _) = output(&worker.blobs, &[bytes(1000, 1)]).await;
     let path = worker.blobs.store().path(&Digest::of(&bytes(1000, 1))).unwrap();
     fs::write(path, bytes(1000, 2)).unwrap();
-    let refused = within(worker.blobs.deliver(holder.mesh.key(), attempt(0), manifest)).await;
+    let refused = within(worker.blobs.deliver(holder.mesh.key(), attempt(0), manifest.digest)).await;
     assert!(matches!(refused, Err(DeliverError::Refused { .. } | DeliverError::Broken { .. })), "{refused:?}");
     within(async { while holder.mesh.score_of(&worker.mesh.key()).await > -100.0 {} }).await;
-    assert!(!holder.blobs.store().has(&manifest));
+    assert!(!holder.blobs.store().has(&manifest.digest));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -337,7 +338,7 @@ async fn a_holder_that_signs_something_else_is_not_believed() {
             let _ = stream.read(&mut [0; 4096]).await;
         }
     });
-    let answer = within(worker.blobs.deliver(liar.key(), attempt(0), manifest)).await;
+    let answer = within(worker.blobs.deliver(liar.key(), attempt(0), manifest.digest)).await;
     assert!(matches!(answer, Err(DeliverError::Nonsense(_))), "{answer:?}");
 }
 
@@ -355,8 +356,9 @@ async fn how_fast() {
     }
     let start = Instant::now();
     for (number, batch) in manifests.chunks(16).enumerate() {
-        let deliveries =
-            batch.iter().map(|manifest| worker.blobs.deliver(holder.mesh.key(), attempt(number as u32), *manifest));
+        let deliveries = batch
+            .iter()
+            .map(|manifest| worker.blobs.deliver(holder.mesh.key(), attempt(number as u32), manifest.digest));
         for delivered in futures::future::join_all(deliveries).await {
             delivered.unwrap();
         }

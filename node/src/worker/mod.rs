@@ -19,8 +19,9 @@ use std::{
 use meshwork_core::{
     identity::{NetworkId, PublicKey, SecretKey},
     ledger::{EndReason, IgnoredReason, LedgerEvent},
+    replica::Given,
     types::{
-        Action, AttemptId, BlockTime, Drain, Genesis, Incarnation, Part, Receipt, Report, SignedTransaction, TaskSpec,
+        Action, AttemptId, BlockTime, Drain, Genesis, Incarnation, Part, Receipt, SignedTransaction, TaskSpec,
         Transaction, TransactionId, Verdict,
     },
 };
@@ -51,6 +52,8 @@ const DELIVERIES_MAX: u32 = 4;
 struct Held {
     spec: Arc<TaskSpec>,
     part: Option<Part>,
+    /// Its place in the line.
+    place: u64,
     since: Instant,
     phase: Phase,
 }
@@ -74,6 +77,8 @@ pub enum Progress {
     Ran(AttemptId, Duration),
     /// What became of it.
     Ended(AttemptId, Verdict),
+    /// A report was not taken by this peer's own replica.
+    ReportRefused(TransactionId),
 }
 
 /// Who this worker is, and all that it works with.
@@ -90,7 +95,8 @@ pub struct Worker {
     sequence: u64,
     held: BTreeMap<AttemptId, Held>,
     /// The attempts that wait for preparation or a slot, in the order of their leases.
-    line: Vec<AttemptId>,
+    line: BTreeMap<u64, AttemptId>,
+    leases: u64,
     running: BTreeSet<AttemptId>,
     stops: BTreeMap<AttemptId, CancellationToken>,
     redelivered: BTreeMap<AttemptId, u32>,
@@ -122,7 +128,8 @@ impl Worker {
             incarnation: Incarnation(clock.now().clock.0),
             sequence: 0,
             held: BTreeMap::new(),
-            line: Vec::new(),
+            line: BTreeMap::new(),
+            leases: 0,
             running: BTreeSet::new(),
             stops: BTreeMap::new(),
             redelivered: BTreeMap::new(),
@@ -156,7 +163,7 @@ impl Worker {
         while !stop.is_cancelled() {
             tokio::select! {
                 block = finals.recv() => match block {
-                    Ok(block) => self.on_final(&block).await?,
+                    Ok(block) => self.on_final(&block),
                     Err(broadcast::error::RecvError::Lagged(_)) => self.resynchronize().await?,
                     Err(broadcast::error::RecvError::Closed) => return Err(Stopped),
                 },
@@ -170,7 +177,7 @@ impl Worker {
                 () = stop.cancelled() => break,
             }
             self.begin();
-            self.report().await?;
+            self.report();
             self.claim().await?;
         }
         self.drain(finals).await
@@ -193,32 +200,21 @@ impl Worker {
         self.sequence
     }
 
-    async fn sign_and_submit(&self, action: Action) -> Result<Option<TransactionId>, Stopped> {
+    fn sign(&self, action: Action) -> Arc<SignedTransaction> {
         let life_ms = TRANSACTION_LIFE_MS.min(self.genesis.ledger.transaction_life_ms_max / 2);
         let expires: BlockTime = self.clock.now().clock.plus_ms(life_ms);
         let transaction = Transaction { nonce: rand::random(), expires, action };
-        let signed = Arc::new(SignedTransaction::sign(transaction, &self.key, &self.network));
-        let answer = self.driver.submit(vec![signed]).await?.pop();
-        match answer {
-            Some(Ok(id)) => Ok(Some(id)),
-            Some(Err(refusal)) => {
-                debug!(%refusal, "a transaction of this worker was not taken");
-                Ok(None)
-            }
-            None => Ok(None),
-        }
+        Arc::new(SignedTransaction::sign(transaction, &self.key, &self.network))
     }
 
-    async fn on_final(&mut self, block: &Final) -> Result<(), Stopped> {
+    async fn sign_and_submit(&self, action: Action) -> Result<Option<TransactionId>, Stopped> {
+        submit(&self.driver, self.sign(action)).await
+    }
+
+    fn on_final(&mut self, block: &Final) {
         let applied = &block.executed.applied;
-        let mut given = Vec::new();
         for event in &applied.events {
             match event {
-                LedgerEvent::Leased { attempt, worker, incarnation, .. }
-                    if *worker == self.me && *incarnation == self.incarnation =>
-                {
-                    given.push(*attempt);
-                }
                 LedgerEvent::Ended { attempt, worker, why } if *worker == self.me => self.on_ended(attempt, *why),
                 LedgerEvent::ReportIgnored { attempt, worker, why } if *worker == self.me => {
                     self.on_ignored(attempt, *why);
@@ -234,26 +230,17 @@ impl Worker {
             }
             self.offer.executed(receipt.id, receipt.result.is_ok());
         }
-        self.take(given).await
+        self.take(&block.executed.given);
     }
 
-    /// Learns what the attempts are that this worker was given, and prepares them.
-    async fn take(&mut self, given: Vec<AttemptId>) -> Result<(), Stopped> {
-        if given.is_empty() {
-            return Ok(());
-        }
-        let found = self.driver.query(move |replica| {
-            let look = |attempt: AttemptId| {
-                let task = replica.ledger().task(attempt.task)?;
-                Some((attempt, Arc::clone(task.spec), task.tasks.part(attempt.task.index).cloned()))
-            };
-            given.into_iter().filter_map(look).collect::<Vec<_>>()
-        });
-        for (attempt, spec, part) in found.await? {
-            if self.held.contains_key(&attempt) {
+    /// Prepares the attempts that this worker was given.
+    fn take(&mut self, given: &[Given]) {
+        for Given { attempt, incarnation, spec, part } in given.iter().cloned() {
+            if incarnation != self.incarnation || self.held.contains_key(&attempt) {
                 continue;
             }
-            let held = Held { spec, part, since: Instant::now(), phase: Phase::Preparing };
+            self.leases += 1;
+            let held = Held { spec, part, place: self.leases, since: Instant::now(), phase: Phase::Preparing };
             let stop = CancellationToken::new();
             let task = task::Task::new(attempt, Arc::clone(&held.spec), held.part.clone());
             match self.context.prepared_already(&task) {
@@ -269,13 +256,12 @@ impl Worker {
                 }
             }
         }
-        Ok(())
     }
 
     fn hold(&mut self, attempt: AttemptId, held: Held, stop: CancellationToken) {
+        self.line.insert(held.place, attempt);
         self.held.insert(attempt, held);
         self.stops.insert(attempt, stop);
-        self.line.push(attempt);
     }
 
     fn on_progress(&mut self, progress: Progress) {
@@ -284,11 +270,12 @@ impl Worker {
                 (Ok(prepared), Some(held)) => held.phase = Phase::Ready(prepared),
                 (Err(verdict), Some(held)) => {
                     held.phase = Phase::Ended;
-                    self.line.retain(|waiting| *waiting != attempt);
+                    self.line.remove(&held.place);
                     self.outbox.push(attempt, verdict);
                 }
                 (_, None) => {}
             },
+            Progress::ReportRefused(id) => self.outbox.refused(id),
             Progress::Ran(attempt, took) => {
                 self.pace.task(took);
                 self.free(&attempt);
@@ -316,20 +303,19 @@ impl Worker {
 
     /// Begins what is ready and fits, in the order of leases.
     fn begin(&mut self) {
-        if self.running.len() >= self.config.slots as usize {
-            return;
-        }
-        let line = std::mem::take(&mut self.line);
-        let mut left = Vec::with_capacity(line.len());
-        for attempt in line {
-            let room = self.running.len() < self.config.slots as usize;
+        let mut begun = Vec::new();
+        for (place, attempt) in &self.line {
+            let attempt = *attempt;
+            if self.running.len() >= self.config.slots as usize {
+                break;
+            }
             let Some(held) = self.held.get_mut(&attempt) else { continue };
             let memory = self.memory_used + held.spec.resources.memory_bytes;
-            if !room || memory > self.config.memory_bytes || !matches!(held.phase, Phase::Ready(_)) {
-                left.push(attempt);
+            if memory > self.config.memory_bytes || !matches!(held.phase, Phase::Ready(_)) {
                 continue;
             }
             let Phase::Ready(prepared) = std::mem::replace(&mut held.phase, Phase::Running) else { continue };
+            begun.push(*place);
             self.memory_used = memory;
             self.running.insert(attempt);
             let task = task::Task::new(attempt, Arc::clone(&held.spec), held.part.clone());
@@ -337,7 +323,9 @@ impl Worker {
             let (context, progress) = (Arc::clone(&self.context), self.progress.clone());
             tokio::spawn(async move { context.run(task, prepared, stop, progress).await });
         }
-        self.line = left;
+        for place in begun {
+            self.line.remove(&place);
+        }
     }
 
     /// The ledger says that an attempt of this worker's has ended.
@@ -355,9 +343,10 @@ impl Worker {
 
     fn forget(&mut self, attempt: &AttemptId) {
         self.free(attempt);
-        self.held.remove(attempt);
         self.stops.remove(attempt);
-        self.line.retain(|waiting| waiting != attempt);
+        if let Some(held) = self.held.remove(attempt) {
+            self.line.remove(&held.place);
+        }
     }
 
     fn on_ignored(&mut self, attempt: &AttemptId, why: IgnoredReason) {
@@ -402,32 +391,31 @@ impl Worker {
                 matches!(held.phase, Phase::Ready(_) | Phase::Preparing) && held.since.elapsed() > patience
             })
         };
-        let late: Vec<AttemptId> = self.line.iter().copied().filter(waits).collect();
+        let late: Vec<AttemptId> = self.line.values().copied().filter(waits).collect();
         for attempt in late {
             if let Some(held) = self.held.get_mut(&attempt) {
                 held.phase = Phase::Ended;
+                self.line.remove(&held.place);
             }
-            self.line.retain(|waiting| *waiting != attempt);
             self.outbox.push(attempt, Verdict::Returned);
         }
     }
 
-    async fn report(&mut self) -> Result<(), Stopped> {
+    /// Hands in what there is to report, without waiting: a slot must not stand idle while a report is taken.
+    fn report(&mut self) {
         while let Some(report) = self.outbox.next() {
-            let action = Action::Report(report.clone());
-            match self.sign_and_submit(action).await? {
-                Some(id) => self.outbox.sent(id, &report),
-                None => {
-                    self.keep(report);
-                    break;
+            let items = report.items.iter().map(|item| item.attempt).collect();
+            let signed = self.sign(Action::Report(report));
+            let id = signed.id();
+            self.outbox.sent(id, items);
+            let (driver, progress) = (self.driver.clone(), self.progress.clone());
+            tokio::spawn(async move {
+                if let Ok(None) = submit(&driver, signed).await {
+                    // A worker that has gone needs to know nothing.
+                    let _ = progress.send(Progress::ReportRefused(id));
                 }
-            }
+            });
         }
-        Ok(())
-    }
-
-    fn keep(&mut self, report: Report) {
-        self.outbox.not_sent(report);
     }
 
     async fn claim(&mut self) -> Result<(), Stopped> {
@@ -444,18 +432,20 @@ impl Worker {
 
     /// The worker was too slow to follow every block: asks the ledger what it holds.
     async fn resynchronize(&mut self) -> Result<(), Stopped> {
-        let me = self.me;
-        let leases = self.driver.query(move |replica| replica.ledger().leases_of(&me)).await?;
-        let mine: BTreeSet<AttemptId> = leases
-            .into_iter()
-            .filter(|lease| lease.incarnation == self.incarnation)
-            .map(|lease| lease.attempt)
-            .collect();
+        let (me, incarnation) = (self.me, self.incarnation);
+        let leases = self.driver.query(move |replica| {
+            let ledger = replica.ledger();
+            let mine = ledger.leases_of(&me).into_iter().filter(|lease| lease.incarnation == incarnation);
+            mine.filter_map(|lease| Given::of(ledger, lease.attempt, incarnation)).collect::<Vec<_>>()
+        });
+        let leases = leases.await?;
+        let mine: BTreeSet<AttemptId> = leases.iter().map(|given| given.attempt).collect();
         let gone: Vec<AttemptId> = self.held.keys().filter(|attempt| !mine.contains(attempt)).copied().collect();
         for attempt in gone {
             self.on_ended(&attempt, EndReason::TakenBack);
         }
-        self.take(mine.into_iter().collect()).await
+        self.take(&leases);
+        Ok(())
     }
 
     /// Leaves: hands in what is done, gives everything else back, and waits until that is executed.
@@ -464,7 +454,12 @@ impl Worker {
         for stop in self.stops.values() {
             stop.cancel();
         }
-        self.report().await?;
+        while let Some(report) = self.outbox.next() {
+            let items = report.items.iter().map(|item| item.attempt).collect();
+            if let Some(id) = self.sign_and_submit(Action::Report(report)).await? {
+                self.outbox.sent(id, items);
+            }
+        }
         let sequence = self.next_sequence();
         let Some(id) = self.sign_and_submit(Action::Drain(Drain { sequence })).await? else { return Ok(()) };
         let executed = async {
@@ -479,5 +474,17 @@ impl Worker {
             warn!("the drain was not executed in time; what this worker held comes back when its claim runs out");
         }
         Ok(())
+    }
+}
+
+/// Hands in a transaction. Nothing if it was not taken.
+async fn submit(driver: &Handle, signed: Arc<SignedTransaction>) -> Result<Option<TransactionId>, Stopped> {
+    match driver.submit(vec![signed]).await?.pop() {
+        Some(Ok(id)) => Ok(Some(id)),
+        Some(Err(refusal)) => {
+            debug!(%refusal, "a transaction of this worker was not taken");
+            Ok(None)
+        }
+        None => Ok(None),
     }
 }

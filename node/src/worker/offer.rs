@@ -13,6 +13,8 @@ const LOAD_STEP: u16 = 100;
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// The least time between two claims that are not urgent.
 const CLAIM_EVERY: Duration = Duration::from_millis(500);
+/// The least time between two claims if far more is wanted than was claimed: a worker that turns out fast is not kept idle.
+const GROW_EVERY: Duration = Duration::from_millis(50);
 /// A claim that is not executed after so long is followed by another.
 const LOST_AFTER: Duration = Duration::from_secs(3);
 
@@ -61,14 +63,13 @@ impl Offer {
     pub fn is_due(&self, waiting: u32) -> bool {
         let Some(sent) = &self.sent else { return true };
         let age = sent.at.elapsed();
-        if age < CLAIM_EVERY {
+        let wanted = waiting.min(self.places_max);
+        let grows = sent.executed && wanted / 2 > sent.waiting;
+        if age < if grows { GROW_EVERY } else { CLAIM_EVERY } {
             return false;
         }
         let overdue = if sent.executed { age >= self.stands / 3 } else { age >= LOST_AFTER.min(self.stands / 3) };
-        overdue
-            || sent.executed
-                && (Pace::differs(sent.waiting, waiting.min(self.places_max))
-                    || sent.load.abs_diff(self.score) >= LOAD_STEP)
+        overdue || sent.executed && (Pace::differs(sent.waiting, wanted) || sent.load.abs_diff(self.score) >= LOAD_STEP)
     }
 
     /// The claim to sign.

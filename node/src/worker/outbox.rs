@@ -12,6 +12,8 @@ use meshwork_core::{
 
 /// How many reports may be on their way at once. While they are, outcomes gather for the next, larger one.
 const ON_THEIR_WAY_MAX: usize = 2;
+/// After a report was refused, so long passes before the next one.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// After so long a report is taken for lost and its items go into another.
 const LOST_AFTER: Duration = Duration::from_secs(20);
 
@@ -26,6 +28,7 @@ pub struct Outbox {
     /// Those that are in no report on its way, oldest first.
     queue: VecDeque<AttemptId>,
     sent: BTreeMap<TransactionId, Sent>,
+    refused: Option<Instant>,
     items_max: usize,
     bytes_max: usize,
 }
@@ -33,7 +36,14 @@ pub struct Outbox {
 impl Outbox {
     /// An empty one, with the bounds of a report.
     pub fn new(items_max: usize, bytes_max: usize) -> Self {
-        Self { items: BTreeMap::new(), queue: VecDeque::new(), sent: BTreeMap::new(), items_max, bytes_max }
+        Self {
+            items: BTreeMap::new(),
+            queue: VecDeque::new(),
+            sent: BTreeMap::new(),
+            refused: None,
+            items_max,
+            bytes_max,
+        }
     }
 
     /// An attempt ended.
@@ -57,7 +67,7 @@ impl Outbox {
 
     /// The next report, if there is something to report and not too much on its way.
     pub fn next(&mut self) -> Option<Report> {
-        if self.sent.len() >= ON_THEIR_WAY_MAX {
+        if self.sent.len() >= ON_THEIR_WAY_MAX || self.refused.is_some_and(|at| at.elapsed() < AGAIN_AFTER) {
             return None;
         }
         let mut items = Vec::new();
@@ -78,16 +88,17 @@ impl Outbox {
     }
 
     /// A report is on its way.
-    pub fn sent(&mut self, id: TransactionId, report: &Report) {
-        let items = report.items.iter().map(|item| item.attempt).collect();
+    pub fn sent(&mut self, id: TransactionId, items: Vec<AttemptId>) {
         self.sent.insert(id, Sent { at: Instant::now(), items });
     }
 
-    /// A report could not be handed in: its items wait again.
-    pub fn not_sent(&mut self, report: Report) {
-        for item in report.items.into_iter().rev() {
-            self.queue.push_front(item.attempt);
+    /// A report was not taken: its items wait again, before all others.
+    pub fn refused(&mut self, id: TransactionId) {
+        let Some(sent) = self.sent.remove(&id) else { return };
+        for attempt in sent.items.into_iter().rev() {
+            self.queue.push_front(attempt);
         }
+        self.refused = Some(Instant::now());
     }
 
     /// Takes what has been on its way for too long as lost.
@@ -117,6 +128,10 @@ mod tests {
         TransactionId(Digest([byte; 32]))
     }
 
+    fn attempts(report: &Report) -> Vec<AttemptId> {
+        report.items.iter().map(|item| item.attempt).collect()
+    }
+
     fn indices(report: &Report) -> Vec<u32> {
         report.items.iter().map(|item| item.attempt.task.index).collect()
     }
@@ -128,9 +143,9 @@ mod tests {
             outbox.push(attempt(index), Verdict::Returned);
         }
         let first = outbox.next().expect("something to report");
-        outbox.sent(id(1), &first);
+        outbox.sent(id(1), attempts(&first));
         let second = outbox.next().expect("room for one more");
-        outbox.sent(id(2), &second);
+        outbox.sent(id(2), attempts(&second));
         assert_eq!((indices(&first), indices(&second)), (vec![0, 1, 2], vec![3, 4, 5]));
         assert!(outbox.next().is_none());
         for index in 0..3 {
@@ -146,12 +161,25 @@ mod tests {
         outbox.push(attempt(0), Verdict::Returned);
         outbox.push(attempt(1), Verdict::Returned);
         let report = outbox.next().expect("something");
-        outbox.sent(id(1), &report);
+        outbox.sent(id(1), attempts(&report));
         outbox.settle(&attempt(0));
         outbox.executed(id(1));
         assert_eq!(outbox.next().map(|report| indices(&report)), Some(vec![1]));
         outbox.settle(&attempt(1));
         assert!(outbox.items.is_empty());
+    }
+
+    #[test]
+    fn what_was_refused_goes_first_after_a_while() {
+        let mut outbox = Outbox::new(1, 10_000);
+        outbox.push(attempt(0), Verdict::Returned);
+        outbox.push(attempt(1), Verdict::Returned);
+        let report = outbox.next().expect("something");
+        outbox.sent(id(1), attempts(&report));
+        outbox.refused(id(1));
+        assert!(outbox.next().is_none(), "not at once");
+        outbox.refused = None;
+        assert_eq!(outbox.next().map(|report| indices(&report)), Some(vec![0]));
     }
 
     #[test]

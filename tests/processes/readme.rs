@@ -1,7 +1,5 @@
 //! The README's path by hand, as it is written there: its own shell blocks, with ports that are free here.
 
-mod running;
-
 use std::{
     fs,
     net::TcpListener,
@@ -11,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use running::{MESHWORK, Running, run_program};
+use crate::running::{MESHWORK, Running, run_program};
 
 const LONG: Duration = Duration::from_secs(300);
 

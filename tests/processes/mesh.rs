@@ -1,7 +1,5 @@
 //! Real processes on loopback: the demo, restarts from disk, and the path that a person takes by hand.
 
-mod running;
-
 use std::{
     collections::BTreeSet,
     fs,
@@ -12,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::running::{MESHWORK, Running, command, program, run, run_program};
 use meshwork::{
     client::Client,
     keys,
@@ -21,7 +20,6 @@ use meshwork::{
 use meshwork_core::types::{
     BlobRef, JobId, Limits, Program, Resources, Retry, SignedTransaction, TaskSpec, Tasks, Verdict,
 };
-use running::{MESHWORK, Running, command, program, run, run_program};
 use serde_json::Value;
 
 /// How long the slowest machine may take for anything here.

@@ -43,7 +43,6 @@ impl Ended {
 }
 
 /// The path of a task program that comes with its source.
-#[allow(dead_code)]
 pub fn program(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/programs").join(name)
 }

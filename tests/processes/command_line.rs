@@ -1,10 +1,8 @@
 //! What the command line says to bad input, and what it does without a node.
 
-mod running;
-
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use running::{Ended, program, run};
+use crate::running::{Ended, program, run};
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -1,0 +1,126 @@
+//! A final block as the driver gets it: what to store, and what is left to be known once the ledger has forgotten it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use crate::{
+    digest::Digest,
+    identity::PublicKey,
+    ledger::{Applied, Ledger, TaskStateView},
+    types::{AttemptId, Block, BlockTime, Certificate, Height, Incarnation, JobId, Part, TaskId, TaskSpec},
+};
+
+/// A final block and what came of it.
+#[derive(Debug)]
+pub struct Executed {
+    /// The block.
+    pub block: Arc<Block>,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its finalization, if there is one of it and not only of a descendant.
+    pub finalization: Option<Certificate>,
+    /// The root over all receipts up to this height.
+    pub root: Digest,
+    /// What happened.
+    pub applied: Applied,
+    /// The attempts that this peer's own worker was given in it.
+    pub given: Vec<Given>,
+    /// The jobs that ended in it.
+    pub ended: Vec<EndedJob>,
+    /// The ledger's state, at a snapshot height.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// An attempt that this peer's own worker was given, and what it is to run.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// Which.
+    pub attempt: AttemptId,
+    /// To which process of the worker's.
+    pub incarnation: Incarnation,
+    /// What all tasks of its job share.
+    pub spec: Arc<TaskSpec>,
+    /// What is its own.
+    pub part: Option<Part>,
+}
+
+impl Given {
+    /// A live attempt as the ledger has it; nothing if the ledger has no such task any more.
+    #[must_use]
+    pub fn of(ledger: &Ledger, attempt: AttemptId, incarnation: Incarnation) -> Option<Self> {
+        let task = ledger.task(attempt.task)?;
+        let part = task.tasks.part(attempt.task.index).cloned();
+        Some(Self { attempt, incarnation, spec: Arc::clone(task.spec), part })
+    }
+}
+
+/// A job whose last task has ended: what is left to be known of it once the ledger has forgotten it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct EndedJob {
+    /// Its id.
+    pub id: JobId,
+    /// What its submitter calls it.
+    pub name: String,
+    /// Who submitted it.
+    pub submitter: PublicKey,
+    /// The height that admitted it.
+    pub height: Height,
+    /// The time of that block.
+    pub submitted: BlockTime,
+    /// The time of the block in which its last task ended.
+    pub ended: BlockTime,
+    /// Its tasks in order.
+    pub tasks: Vec<EndedTask>,
+}
+
+/// How a task of an ended job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndedTask {
+    /// Well: the receipt's height, and its place there.
+    Succeeded(Height, u32),
+    /// Badly, likewise.
+    Failed(Height, u32),
+    /// Its job was cancelled first.
+    Cancelled,
+}
+
+impl EndedTask {
+    /// Where its outcome's receipt stands, if it has one.
+    #[must_use]
+    pub const fn place(&self) -> Option<(Height, u32)> {
+        match self {
+            Self::Succeeded(height, index) | Self::Failed(height, index) => Some((*height, *index)),
+            Self::Cancelled => None,
+        }
+    }
+}
+
+pub(super) fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
+    let job = ledger.job(id)?;
+    let ended = |index: u32| match ledger.task(TaskId { job: id, index })?.state {
+        TaskStateView::Done { succeeded: true, height, receipt, .. } => Some(EndedTask::Succeeded(height, receipt)),
+        TaskStateView::Done { height, receipt, .. } => Some(EndedTask::Failed(height, receipt)),
+        _ => Some(EndedTask::Cancelled),
+    };
+    Some(EndedJob {
+        id,
+        name: job.name.to_owned(),
+        submitter: job.submitter,
+        height: job.height,
+        submitted: job.submitted,
+        ended: job.ended?,
+        tasks: (0..job.tasks.count() as u32).filter_map(ended).collect(),
+    })
+}
+
+/// The ledger's state at a snapshot height.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its encoding.
+    pub bytes: Vec<u8>,
+}

@@ -1,0 +1,6 @@
+//! Tests through real processes of the program, as a person would run them. Bounded in time; nothing is left running.
+
+mod command_line;
+mod mesh;
+mod readme;
+mod running;
