@@ -163,7 +163,7 @@ fn by_hand_from_a_new_network_to_a_verified_result() {
     let mut up = Running(up);
     let api = api_of(&peer, directory.path());
     let user_runs = |arguments: &[&str]| {
-        let all = [arguments, &["--api", &api, "--genesis", path(&genesis)]].concat();
+        let all = [&["--api", &api, "--genesis", path(&genesis)], arguments].concat();
         run(&user, &all, LONG)
     };
 
@@ -199,7 +199,7 @@ fn by_hand_from_a_new_network_to_a_verified_result() {
 
     let said = user_runs(&["submit", path(&program("echo.wasm")), "--wait", "--", "hello", "there"]);
     let said = user_runs(&["result", said.good()]);
-    assert_eq!(said.good(), "hello there");
+    assert_eq!(said.good(), "hello\nthere");
     let failing = user_runs(&["submit", path(&program("exit3.wasm")), "--wait"]);
     failing.bad(3, &["1 failed"]);
     let logs = user_runs(&["logs", failing.stdout.trim()]);
