@@ -1,6 +1,6 @@
 //! Blobs on real disks and over real sockets.
 
-use std::{fs, path::Path, sync::Arc, time::Instant};
+use std::{fs, path::Path, sync::Arc};
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 use meshwork_core::{
@@ -19,7 +19,7 @@ use super::{
     BLOB_BYTES_MAX, BlobStore, Blobs, DeliverError, FetchError, Holder, Refusal, StoreError,
     wire::{Answer, Head, REQUEST_BYTES},
 };
-use crate::mesh::testing::{NETWORK, PATIENCE, TestMesh, all_connected, config, mesh, meshes, until, within};
+use crate::mesh::testing::{NETWORK, TestMesh, all_connected, config, mesh, meshes, until, within};
 
 const QUOTA: u64 = 64 << 20;
 
@@ -340,33 +340,4 @@ async fn a_holder_that_signs_something_else_is_not_believed() {
     });
     let answer = within(worker.blobs.deliver(liar.key(), attempt(0), manifest.digest)).await;
     assert!(matches!(answer, Err(DeliverError::Nonsense(_))), "{answer:?}");
-}
-
-/// Not a test of what is right but of how fast it is: run with `--ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn how_fast() {
-    let nodes = nodes(2).await;
-    let (holder, worker) = (&nodes[0], &nodes[1]);
-    holder.blobs.hold(Arc::new(Anyone));
-    let mut manifests = Vec::new();
-    for n in 0..500u32 {
-        let files = [[&n.to_le_bytes()[..], &bytes(4000, 1)].concat()];
-        manifests.push(output(&worker.blobs, &files).await.0);
-    }
-    let start = Instant::now();
-    for (number, batch) in manifests.chunks(16).enumerate() {
-        let deliveries = batch
-            .iter()
-            .map(|manifest| worker.blobs.deliver(holder.mesh.key(), attempt(number as u32), manifest.digest));
-        for delivered in futures::future::join_all(deliveries).await {
-            delivered.unwrap();
-        }
-    }
-    println!("500 deliveries of 4 KB, 16 at once: {:?}", start.elapsed());
-    let big = worker.blobs.put(bytes(60 << 20, 1)).await.unwrap();
-    holder.blobs.remove(big.digest).await.unwrap();
-    let start = Instant::now();
-    tokio::time::timeout(PATIENCE, holder.blobs.fetch(big, &[worker.mesh.key()])).await.unwrap().unwrap();
-    println!("60 MiB: {:?}", start.elapsed());
 }

@@ -1,6 +1,6 @@
 //! The mesh over real sockets on loopback.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 use meshwork_core::{
@@ -329,83 +329,4 @@ async fn dropping_the_last_handle_stops_the_mesh() {
     let TestMesh { handle, mut events, .. } = mesh(config(1, &[])).await;
     drop(handle);
     assert!(within(events.recv()).await.is_none());
-}
-
-/// Not a test of what is right but of how fast it is: run with `--ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn how_fast() {
-    let mut meshes = meshes(2).await;
-    all_connected(&meshes).await;
-    gossip_flows(&mut meshes).await;
-    let [a, b] = &mut meshes[..] else { unreachable!() };
-    let (a_key, b_key) = (a.key(), b.key());
-    let mut times = Vec::new();
-    for n in 0..2000u32 {
-        let start = Instant::now();
-        a.handle.send(b_key, n.to_le_bytes().to_vec());
-        b.message().await;
-        b.handle.send(a_key, n.to_le_bytes().to_vec());
-        a.message().await;
-        times.push(start.elapsed());
-    }
-    times.sort();
-    println!("direct, there and back: p50 {:?}, p99 {:?}", times[1000], times[1980]);
-    for (count, bytes) in [(100_000usize, 200usize), (2_000, 100_000)] {
-        let start = Instant::now();
-        let handle = a.handle.clone();
-        let base = handle.metrics().messages_out;
-        let sending = tokio::spawn(async move {
-            for n in 0..count {
-                handle.send(b_key, vec![n as u8; bytes]);
-                if n % 64 == 63 {
-                    let written = || (handle.metrics().messages_out - base) as usize;
-                    while n > written() + 256 {
-                        tokio::time::sleep(Duration::from_micros(200)).await;
-                    }
-                    tokio::task::yield_now().await;
-                }
-            }
-        });
-        let mut got = 0;
-        while got < count {
-            match timeout(Duration::from_secs(2), b.message()).await {
-                Ok(_) => got += 1,
-                Err(_) => break,
-            }
-        }
-        sending.await.unwrap();
-        let dropped = a.handle.metrics().messages_dropped;
-        println!("direct, {bytes} bytes: {got} of {count} in {:?}, dropped {dropped}", start.elapsed());
-    }
-    let mut times = Vec::new();
-    for n in 0..2000u32 {
-        let start = Instant::now();
-        a.handle.publish(Topic::Blocks, [&n.to_le_bytes()[..], &[0; 1020]].concat());
-        let (_, _, _, id) = b.gossip().await;
-        times.push(start.elapsed());
-        b.handle.judge(id, Acceptance::Accept);
-    }
-    times.sort();
-    println!("gossip of 1 KiB: p50 {:?}, p99 {:?}", times[1000], times[1980]);
-    let start = Instant::now();
-    let handle = a.handle.clone();
-    let sending = tokio::spawn(async move {
-        for n in 0..20_000u32 {
-            handle.publish(Topic::Blocks, [&n.to_le_bytes()[..], &[1; 1020]].concat());
-            if n % 64 == 63 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        }
-    });
-    let mut got = 0;
-    while let Ok((_, _, _, id)) = timeout(Duration::from_secs(2), b.gossip()).await {
-        b.handle.judge(id, Acceptance::Accept);
-        got += 1;
-        if got == 20_000 {
-            break;
-        }
-    }
-    sending.await.unwrap();
-    println!("gossip of 1 KiB: {got} of 20000 in {:?}; {:?}", start.elapsed(), b.handle.metrics());
 }

@@ -31,11 +31,17 @@ use crate::{
     programs, submission, watch,
 };
 
-/// How often the board is drawn and the moment to strike is looked for.
+/// How often the board is drawn.
 const TICK: Duration = Duration::from_millis(40);
+
+/// How often the moment to strike is looked for once half is done.
+const AIM_TICK: Duration = Duration::from_millis(5);
 
 /// How often the job is asked for, in case an event was lost.
 const ASK_TICKS: u32 = 25;
+
+/// A lease is fresh for this part of the time that leases usually last.
+const FRESH: u32 = 4;
 
 /// Everything of one run.
 pub struct Story<'a> {
@@ -124,11 +130,13 @@ impl<'a> Story<'a> {
             {
                 break;
             }
-            if self.struck.is_none() && 2 * counts.ended >= count {
-                self.strike(&board);
+            let is_time = self.struck.is_none() && 2 * counts.ended >= count;
+            if is_time {
+                // Rather any lease than none, once much more is done than half.
+                self.strike(&board, 4 * counts.ended >= 3 * count);
             }
             self.tell_of_return(&board);
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(if is_time { AIM_TICK } else { TICK }).await;
         }
         self.tell_of_return(&board);
         Ok(())
@@ -158,15 +166,19 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// Kills the volunteer that holds most, once one runs something, and with it an authority, if the others can go on.
-    fn strike(&mut self, board: &Board) {
+    /// Kills the volunteer that was given a lease last, while that is so fresh that its outcome cannot be on its way, and
+    /// with it an authority, if the others can go on.
+    fn strike(&mut self, board: &Board, any: bool) {
         let mesh = &mut *self.mesh;
         let tally = self.observers[0].tally();
+        let now = Instant::now();
         let holds = |index: &usize| tally.held_by(mesh.peers()[*index].key());
-        let busy = self.candidates.iter().filter(|index| holds(index).iter().any(|lease| lease.running));
-        let worker = busy.max_by_key(|index| holds(index).len()).copied();
+        let age = |index: &usize| tally.freshest(mesh.peers()[*index].key(), now);
+        let fresh = tally.usual().unwrap_or_default() / FRESH;
+        let busy = self.candidates.iter().filter(|index| age(index).is_some_and(|age| any || age <= fresh));
+        let worker = busy.min_by_key(|index| age(index)).copied();
         if worker.is_none() && !self.candidates.is_empty() {
-            // Nobody runs anything just now: the next moment will do.
+            // Nobody has just begun something: the next moment will do.
             return;
         }
         let held = worker.map(|index| holds(&index)).unwrap_or_default();

@@ -27,6 +27,10 @@ struct Seen {
     attempt: u32,
     /// How often an outcome was accepted. Once is right.
     outcomes: u32,
+    /// When this attempt was given to its worker.
+    leased: Option<Instant>,
+    /// How long the accepted attempt was leased.
+    took: Option<Duration>,
     ended_after: Option<Duration>,
 }
 
@@ -76,11 +80,17 @@ impl Tally {
             EventView::Task { job, index, attempt, state, worker, .. } if *job == self.job => {
                 let after = self.submitted.map(|submitted| now - submitted);
                 let Some(seen) = self.tasks.get_mut(*index as usize) else { return };
+                if matches!(state, TaskState::Running | TaskState::Waiting)
+                    && (seen.leased.is_none() || seen.attempt != *attempt)
+                {
+                    seen.leased = Some(now);
+                }
                 seen.state = Some(*state);
                 seen.worker = Some(*worker);
                 seen.attempt = *attempt;
                 if is_end(*state) {
                     seen.outcomes += 1;
+                    seen.took = seen.leased.map(|leased| now - leased);
                     seen.ended_after = seen.ended_after.or(after);
                 }
             }
@@ -124,6 +134,21 @@ impl Tally {
             _ => None,
         };
         self.tasks.iter().enumerate().filter_map(held).collect()
+    }
+
+    /// For how long a worker has held the lease that it was given last.
+    pub fn freshest(&self, worker: PublicKey, now: Instant) -> Option<Duration> {
+        let held = |seen: &&Seen| {
+            seen.worker == Some(worker) && matches!(seen.state, Some(TaskState::Running | TaskState::Waiting))
+        };
+        self.tasks.iter().filter(held).filter_map(|seen| Some(now - seen.leased?)).min()
+    }
+
+    /// How long a lease usually lasts until its outcome is accepted: the median.
+    pub fn usual(&self) -> Option<Duration> {
+        let mut took: Vec<Duration> = self.tasks.iter().filter_map(|seen| seen.took).collect();
+        took.sort_unstable();
+        took.get(took.len() / 2).copied()
     }
 
     /// Whether a lease is over.
@@ -193,6 +218,21 @@ mod tests {
         assert!(leases.iter().all(|lease| tally.is_over(lease)));
         assert!(tally.held_by(ANNA).is_empty());
         assert_eq!(tally.held_by(BERT).len(), 1);
+    }
+
+    #[test]
+    fn a_lease_is_fresh_from_the_moment_it_is_given() {
+        let mut tally = Tally::new(JOB, 3);
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        tally.take(at(0), &event(0, 0, TaskState::Waiting, ANNA));
+        tally.take(at(10), &event(0, 0, TaskState::Running, ANNA));
+        assert_eq!(tally.freshest(ANNA, at(15)), Some(Duration::from_millis(15)));
+        assert_eq!((tally.freshest(BERT, at(15)), tally.usual()), (None, None));
+        tally.take(at(20), &event(0, 1, TaskState::Running, BERT));
+        assert_eq!(tally.freshest(BERT, at(21)), Some(Duration::from_millis(1)));
+        tally.take(at(30), &event(0, 1, TaskState::Succeeded, BERT));
+        assert_eq!((tally.freshest(BERT, at(31)), tally.usual()), (None, Some(Duration::from_millis(10))));
     }
 
     #[test]

@@ -4,7 +4,6 @@
 mod admission;
 mod claims;
 mod mesh;
-mod performance;
 mod random;
 mod recovery;
 mod reports;

@@ -1,11 +1,11 @@
 //! What programs may do and what they get for the rest, shown with the programs in `tests/programs`.
 
-mod cost;
 mod hostile;
 mod inputs;
 mod limits;
 mod modules;
 mod sameness;
+mod tiles;
 
 use std::path::{Path, PathBuf};
 

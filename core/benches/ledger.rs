@@ -1,12 +1,31 @@
-//! What placing and finishing costs.
+//! What the ledger costs: placing and finishing arrays, and blocks beside a great deal that waits. `cargo bench -p meshwork-core`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::mesh::*;
-use crate::types::*;
+use mesh::*;
+// The tests' network in miniature names these as its own crate's.
+use meshwork_core::{codec, digest, identity, ledger, types};
+use types::*;
+
+#[allow(dead_code, reason = "tests use the rest")]
+#[path = "../src/ledger/tests/mesh.rs"]
+mod mesh;
+
+const RUNS: usize = 5;
+
+fn main() {
+    for (tasks, workers, places) in
+        [(10_000, 3, 8), (10_000, 3, 64), (10_000, 100, 16), (10_000, 3, 4096), (1_000, 200, 2)]
+    {
+        let mut spent: Vec<Duration> = (0..RUNS).map(|_| place_and_finish(tasks, workers, places)).collect();
+        spent.sort_unstable();
+        println!("{tasks} tasks on {workers} workers of {places} places: median {:?}", spent[RUNS / 2]);
+    }
+    blocks_beside_what_waits();
+}
 
 /// Places and finishes an array on a few workers, and counts the time spent in `apply` alone.
-fn run(tasks: u32, workers: u8, places: u32) -> std::time::Duration {
+fn place_and_finish(tasks: u32, workers: u8, places: u32) -> Duration {
     let mut mesh = Mesh::new(genesis());
     let keys: Vec<_> = (1..=workers).map(key).collect();
     for worker in &keys {
@@ -14,7 +33,7 @@ fn run(tasks: u32, workers: u8, places: u32) -> std::time::Duration {
     }
     let spec = TaskSpec { resources: Resources::default(), ..spec() };
     let job = mesh.submit(&key(100), tasks, spec);
-    let mut spent = std::time::Duration::ZERO;
+    let mut spent = Duration::ZERO;
     let mut apply = |mesh: &mut Mesh| {
         let block = mesh.block(1);
         let start = Instant::now();
@@ -25,7 +44,7 @@ fn run(tasks: u32, workers: u8, places: u32) -> std::time::Duration {
     while mesh.ledger.job(job).is_some_and(|job| job.ended.is_none()) {
         for worker in &keys {
             let running = mesh.ledger.leases_of(&worker.public()).into_iter().filter(|lease| lease.running);
-            let item = |lease: crate::ledger::LeaseView| ReportItem { attempt: lease.attempt, verdict: success() };
+            let item = |lease: ledger::LeaseView| ReportItem { attempt: lease.attempt, verdict: success() };
             let items: Vec<ReportItem> = running.map(item).collect();
             for items in items.chunks(1024) {
                 mesh.sign(worker, Action::Report(Report { items: items.to_vec() }));
@@ -37,31 +56,12 @@ fn run(tasks: u32, workers: u8, places: u32) -> std::time::Duration {
     spent
 }
 
-#[test]
-fn ten_thousand_tasks_are_placed_and_finished_in_many_blocks() {
-    let spent = run(10_000, 3, 64);
-    println!("10,000 tasks on 3 workers of 32 slots: {spent:?}");
-}
-
-#[test]
-#[ignore = "a measurement, for --release"]
-fn measure_placing_and_finishing() {
-    for (tasks, workers, places) in
-        [(10_000, 3, 8), (10_000, 3, 64), (10_000, 100, 16), (10_000, 3, 4096), (1_000, 200, 2)]
-    {
-        let best = (0..5).map(|_| run(tasks, workers, places)).min();
-        println!("{tasks} tasks, {workers} workers, {places} places: {best:?}");
-    }
-}
-
-#[test]
-#[ignore = "a measurement, for --release"]
-fn measure_a_block_beside_all_that_waits() {
+/// Every kind of needs that there may be, none of which fits, and a million tasks that fit; then blocks of each kind.
+fn blocks_beside_what_waits() {
     let mut genesis = genesis();
     genesis.ledger.key_tasks_max = 4_000_000;
     let mut mesh = Mesh::new(genesis);
     let sized = |millicores| TaskSpec { resources: Resources { millicores, memory_bytes: 0 }, ..spec() };
-    // Every kind of needs that there may be, none of which fits, from as many keys as that takes; and a million that fit.
     for kind in 0..4000u32 {
         mesh.submit(&key(1 + (kind / 63) as u8), 1, sized(1_000_000 + kind));
     }
@@ -77,7 +77,7 @@ fn measure_a_block_beside_all_that_waits() {
         let block = mesh.block(1);
         let start = Instant::now();
         let applied = mesh.ledger.apply(&block);
-        let leased = applied.events.iter().filter(|e| matches!(e, crate::ledger::LedgerEvent::Leased { .. })).count();
+        let leased = applied.events.iter().filter(|e| matches!(e, ledger::LedgerEvent::Leased { .. })).count();
         println!("{what}: {leased} leases, {:?}", start.elapsed());
     };
     timed(&mut mesh, "the first block, which admits everything");
