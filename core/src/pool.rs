@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
@@ -21,6 +22,9 @@ pub const TRANSACTIONS_MAX: usize = 65_536;
 pub const BYTES_MAX: usize = 128 << 20;
 /// The most transactions of one signer that wait.
 pub const KEY_TRANSACTIONS_MAX: usize = 8_192;
+
+/// The same for what one speaks as a worker: an honest one has a few reports on their way, and a claim every few seconds.
+pub const KEY_WORKER_TRANSACTIONS_MAX: usize = 64;
 
 /// Why a transaction is not taken.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -46,6 +50,15 @@ pub enum Refusal {
 enum Lane {
     Workers,
     Submitters,
+}
+
+impl Lane {
+    const fn of(transaction: &SignedTransaction) -> Self {
+        match transaction.transaction().action {
+            Action::Claim(_) | Action::Report(_) | Action::Drain(_) => Self::Workers,
+            Action::Submit(_) | Action::Cancel(_) => Self::Submitters,
+        }
+    }
 }
 
 type Place = (Lane, u64);
@@ -112,7 +125,11 @@ impl Pool {
         if self.entries.contains_key(&transaction.id()) {
             return Err(Refusal::Known);
         }
-        if self.by_signer.get(&transaction.signer()).is_some_and(|count| *count >= KEY_TRANSACTIONS_MAX) {
+        let of_key_max = match Lane::of(transaction) {
+            Lane::Workers => KEY_WORKER_TRANSACTIONS_MAX,
+            Lane::Submitters => KEY_TRANSACTIONS_MAX,
+        };
+        if self.by_signer.get(&transaction.signer()).is_some_and(|count| *count >= of_key_max) {
             return Err(Refusal::KeyFull);
         }
         if self.entries.len() >= TRANSACTIONS_MAX || self.bytes + transaction.wire_bytes() > BYTES_MAX {
@@ -127,11 +144,7 @@ impl Pool {
     /// See [`Pool::room_for`].
     pub fn insert(&mut self, transaction: Arc<SignedTransaction>, local: bool) -> Result<(), Refusal> {
         self.room_for(&transaction)?;
-        let lane = match transaction.transaction().action {
-            Action::Claim(_) | Action::Report(_) | Action::Drain(_) => Lane::Workers,
-            Action::Submit(_) | Action::Cancel(_) => Lane::Submitters,
-        };
-        let place = (lane, self.arrivals);
+        let place = (Lane::of(&transaction), self.arrivals);
         self.arrivals += 1;
         self.bytes += transaction.wire_bytes();
         self.by_expiry.insert((transaction.transaction().expires, transaction.id()));
@@ -156,30 +169,23 @@ impl Pool {
         }
     }
 
-    /// What fits a block, in order, without what `taken` names.
+    /// What fits a block, in order, without what `taken` names and what does not expire within `timely`. A quarter of the
+    /// block is kept for submitters while any wait.
     #[must_use]
     pub fn select(
         &self,
         taken: &BTreeSet<TransactionId>,
-        time: BlockTime,
+        timely: &RangeInclusive<BlockTime>,
         bytes_max: usize,
         transactions_max: usize,
     ) -> Vec<Arc<SignedTransaction>> {
-        let mut chosen = Vec::new();
-        let mut bytes = 0;
-        for id in self.order.values() {
-            if chosen.len() == transactions_max {
-                break;
-            }
-            let Some(Entry { transaction, .. }) = self.entries.get(id) else { continue };
-            let larger = bytes + transaction.wire_bytes();
-            if larger > bytes_max || taken.contains(id) || transaction.transaction().expires < time {
-                continue;
-            }
-            bytes = larger;
-            chosen.push(Arc::clone(transaction));
-        }
-        chosen
+        let share = |most: usize| most - most / 4;
+        let mut selection = Selection { pool: self, taken, timely, bytes: 0, chosen: Vec::new() };
+        let (workers, submitters) = ((Lane::Workers, 0)..(Lane::Submitters, 0), (Lane::Submitters, 0)..);
+        let behind = selection.add(self.order.range(workers), share(bytes_max), share(transactions_max));
+        selection.add(self.order.range(submitters), bytes_max, transactions_max);
+        selection.add(behind.into_iter(), bytes_max, transactions_max);
+        selection.chosen
     }
 
     /// Notes that a block that may become final holds these.
@@ -192,8 +198,9 @@ impl Pool {
         }
     }
 
-    /// A block is final: what it holds waits no longer, what lost its place to it waits again, what has expired goes.
-    pub fn settle(&mut self, block: &Block) {
+    /// A block is final: what it holds waits no longer, what lost its place to it waits again, what has expired goes, and
+    /// so does what expires after `latest`: it was taken while a clock was wrong, and no block could hold it.
+    pub fn settle(&mut self, block: &Block, latest: BlockTime) {
         for transaction in &block.transactions {
             self.remove(transaction.id());
         }
@@ -208,6 +215,11 @@ impl Pool {
         });
         while let Some((expires, id)) = self.by_expiry.first().copied()
             && expires < block.header.time
+        {
+            self.remove(id);
+        }
+        while let Some((expires, id)) = self.by_expiry.last().copied()
+            && expires > latest
         {
             self.remove(id);
         }
@@ -226,6 +238,44 @@ impl Pool {
                 bytes <= bytes_max
             })
             .collect()
+    }
+}
+
+/// What a block is being filled with.
+struct Selection<'a> {
+    pool: &'a Pool,
+    taken: &'a BTreeSet<TransactionId>,
+    timely: &'a RangeInclusive<BlockTime>,
+    bytes: usize,
+    chosen: Vec<Arc<SignedTransaction>>,
+}
+
+impl Selection<'_> {
+    /// Adds what fits; what only the bounds keep out is returned, as far as it was looked at.
+    fn add<'a>(
+        &mut self,
+        places: impl Iterator<Item = (&'a Place, &'a TransactionId)>,
+        bytes_max: usize,
+        transactions_max: usize,
+    ) -> Vec<(&'a Place, &'a TransactionId)> {
+        let mut behind = Vec::new();
+        for (place, id) in places {
+            let Some(Entry { transaction, .. }) = self.pool.entries.get(id) else { continue };
+            if self.taken.contains(id) || !self.timely.contains(&transaction.transaction().expires) {
+                continue;
+            }
+            let larger = self.bytes + transaction.wire_bytes();
+            if larger > bytes_max || self.chosen.len() >= transactions_max {
+                behind.push((place, id));
+                if behind.len() > transactions_max {
+                    break;
+                }
+                continue;
+            }
+            self.bytes = larger;
+            self.chosen.push(Arc::clone(transaction));
+        }
+        behind
     }
 }
 
@@ -263,8 +313,12 @@ mod tests {
         Block { header, transactions }
     }
 
+    fn always() -> RangeInclusive<BlockTime> {
+        BlockTime(0)..=BlockTime(u64::MAX)
+    }
+
     fn all(pool: &Pool) -> Vec<Arc<SignedTransaction>> {
-        pool.select(&BTreeSet::new(), BlockTime(0), usize::MAX, usize::MAX)
+        pool.select(&BTreeSet::new(), &always(), usize::MAX, usize::MAX)
     }
 
     #[test]
@@ -288,9 +342,9 @@ mod tests {
         }
         pool.mark_in_flight(&block(5, 10, vec![Arc::clone(&kept), Arc::clone(&lost)]));
         assert!(!pool.has_work() && pool.local_waiting(usize::MAX).is_empty());
-        pool.settle(&block(4, 9, Vec::new()));
+        pool.settle(&block(4, 9, Vec::new()), BlockTime(u64::MAX));
         assert!(!pool.has_work());
-        pool.settle(&block(5, 10, vec![Arc::clone(&kept)]));
+        pool.settle(&block(5, 10, vec![Arc::clone(&kept)]), BlockTime(u64::MAX));
         assert!(pool.has_work());
         assert_eq!(all(&pool), [Arc::clone(&lost)]);
         assert_eq!(pool.local_waiting(usize::MAX), [lost]);
@@ -300,9 +354,9 @@ mod tests {
     fn what_has_expired_goes_and_leaves_nothing_behind() {
         let mut pool = Pool::default();
         pool.insert(cancel(1), false).expect("room");
-        pool.settle(&block(1, 100, Vec::new()));
+        pool.settle(&block(1, 100, Vec::new()), BlockTime(u64::MAX));
         assert_eq!(pool.len(), 1);
-        pool.settle(&block(2, 101, Vec::new()));
+        pool.settle(&block(2, 101, Vec::new()), BlockTime(u64::MAX));
         assert!(pool.is_empty() && pool.bytes == 0 && pool.by_signer.is_empty() && pool.order.is_empty());
     }
 
@@ -314,10 +368,39 @@ mod tests {
             pool.insert(Arc::clone(transaction), false).expect("room");
         }
         let taken = BTreeSet::from([transactions[0].id()]);
-        assert_eq!(pool.select(&taken, BlockTime(0), usize::MAX, 3), transactions[1..4]);
+        assert_eq!(pool.select(&taken, &always(), usize::MAX, 3), transactions[1..4]);
         let bytes_max = 2 * transactions[0].wire_bytes() + 20;
-        assert_eq!(pool.select(&taken, BlockTime(0), bytes_max, 9).len(), 2);
-        assert!(pool.select(&taken, BlockTime(101), usize::MAX, 9).is_empty());
+        assert_eq!(pool.select(&taken, &always(), bytes_max, 9).len(), 2);
+        assert!(pool.select(&taken, &(BlockTime(101)..=BlockTime(900)), usize::MAX, 9).is_empty());
+    }
+
+    #[test]
+    fn a_quarter_of_a_block_is_kept_for_submitters() {
+        let mut pool = Pool::default();
+        for sequence in 0..20 {
+            pool.insert(transaction(100 + sequence, Action::Drain(Drain { sequence }), 100), false).expect("room");
+        }
+        let drains = |chosen: &[Arc<SignedTransaction>]| {
+            chosen.iter().filter(|one| matches!(one.transaction().action, Action::Drain(_))).count()
+        };
+        let select = |pool: &Pool| pool.select(&BTreeSet::new(), &always(), usize::MAX, 8);
+        assert_eq!(drains(&select(&pool)), 8, "nobody else waits");
+        for nonce in 0..20 {
+            pool.insert(cancel(nonce), false).expect("room");
+        }
+        assert_eq!((drains(&select(&pool)), select(&pool).len()), (6, 8));
+    }
+
+    #[test]
+    fn what_expires_too_late_for_a_block_is_not_chosen_and_goes() {
+        let mut pool = Pool::default();
+        let late = transaction(1, Action::Cancel(Cancel { job: JobId(Digest::ZERO) }), 1_000);
+        pool.insert(late, false).expect("room");
+        assert!(pool.select(&BTreeSet::new(), &(BlockTime(5)..=BlockTime(999)), usize::MAX, 9).is_empty());
+        pool.settle(&block(1, 5, Vec::new()), BlockTime(1_000));
+        assert_eq!(pool.len(), 1);
+        pool.settle(&block(2, 6, Vec::new()), BlockTime(999));
+        assert!(pool.is_empty() && pool.by_expiry.is_empty());
     }
 
     #[test]
@@ -325,5 +408,8 @@ mod tests {
         let mut pool = Pool::default();
         pool.by_signer.insert(SecretKey::from_seed([1; 32]).public(), KEY_TRANSACTIONS_MAX);
         assert_eq!(pool.insert(cancel(1), false), Err(Refusal::KeyFull));
+        pool.by_signer.insert(SecretKey::from_seed([1; 32]).public(), KEY_WORKER_TRANSACTIONS_MAX);
+        let drain = transaction(9, Action::Drain(Drain { sequence: 1 }), 100);
+        assert_eq!(pool.insert(drain, false), Err(Refusal::KeyFull));
     }
 }

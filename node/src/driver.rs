@@ -11,7 +11,7 @@ use meshwork_core::{
     consensus::{Judgement, Standing},
     identity::PublicKey,
     pool::Refusal,
-    replica::{Action, Executed, Gossip, Message, Replica},
+    replica::{Action, Executed, Gossip, Message, Replica, message_bytes_max},
     types::{Genesis, SignedTransaction, TransactionId},
 };
 use thiserror::Error;
@@ -116,6 +116,7 @@ struct Step {
 /// The replica with all that it needs to act.
 pub struct Driver {
     genesis: Arc<Genesis>,
+    run_bytes_max: usize,
     replica: Replica,
     store: Store,
     mesh: MeshHandle,
@@ -140,7 +141,23 @@ impl Driver {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let (finals, _) = broadcast::channel(LISTENER_BLOCKS_MAX);
         let handle = Handle { commands: sender, finals: finals.clone(), reader: store.reader() };
-        (Self { genesis, replica, store, mesh, events, metrics, clock: Clock::start(), commands, finals }, handle)
+        // The finalization that goes with blocks takes some of a message's bytes.
+        let run_bytes_max = message_bytes_max(&genesis).saturating_sub(64 << 10);
+        (
+            Self {
+                genesis,
+                run_bytes_max,
+                replica,
+                store,
+                mesh,
+                events,
+                metrics,
+                clock: Clock::start(),
+                commands,
+                finals,
+            },
+            handle,
+        )
     }
 
     /// Goes on until every handle is gone, the mesh has stopped, or the store fails.
@@ -264,7 +281,9 @@ impl Driver {
                 Action::Gossip(Gossip::Transactions(more)) => transactions.extend(more),
                 Action::Gossip(gossip) => self.publish(&gossip),
                 Action::ServeBlocks { to, from } => {
-                    if let Some(FinalBlocks { blocks, finalization }) = self.store.reader().blocks_from(from)? {
+                    if let Some(FinalBlocks { blocks, finalization }) =
+                        self.store.reader().blocks_from(from, self.run_bytes_max)?
+                    {
                         self.mesh.send(to, codec::encode(&Message::Blocks(blocks, Box::new(finalization))));
                     }
                 }

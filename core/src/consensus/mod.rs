@@ -60,6 +60,7 @@ pub use effect::{Effect, Standing};
 pub use evidence::Evidence;
 pub use input::{Ask, Config, Input, Judgement, Message, Monotonic, Now, Tell};
 pub use journal::Record;
+pub use rules::RUN_BYTES;
 pub use state::FinalTip;
 
 use self::{
@@ -140,10 +141,17 @@ impl Consensus {
     /// Starts on the final tip that is stored, everything up to which has been executed, with the journal's records of
     /// views above it (others are passed over). `standing` is [`Standing::JournalLost`] where the journal is not the one
     /// that belongs to the key, and otherwise [`Standing::Voting`]; what the key is not good for is found out here.
+    /// `evidence` is what was kept of it.
     ///
     /// What follows from the journal is done at the first input; [`Consensus::next_wake`] is due at once.
     #[must_use]
-    pub fn new(config: Config, tip: FinalTip, journal: Vec<Record>, standing: Standing) -> Self {
+    pub fn new(
+        config: Config,
+        tip: FinalTip,
+        journal: Vec<Record>,
+        evidence: Vec<Evidence>,
+        standing: Standing,
+    ) -> Self {
         let rules = Rules::new(&config);
         let public = config.key.as_ref().map(SecretKey::public);
         let me = rules.indices().find(|index| public.is_some() && rules.key(*index) == public.as_ref());
@@ -176,7 +184,7 @@ impl Consensus {
             answered: BTreeMap::new(),
             gossip_at: None,
             silence,
-            evidence: BTreeMap::new(),
+            evidence: evidence.into_iter().map(|proof| (proof.culprit(), proof)).collect(),
             rules,
         };
         consensus.restore(journal);

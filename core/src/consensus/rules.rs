@@ -17,6 +17,11 @@ pub(super) const PROPOSALS_AHEAD_MAX: u64 = 16;
 /// A block that stands further than this above its own F holds no transactions, so that blocks which pile up before any
 /// is final stay small.
 pub(super) const PILE_MAX: u64 = 64;
+/// The most bytes of transactions of the blocks that become final together, beyond those of one block: whoever was away
+/// fetches them in one message, since only the last of them has a finalization.
+pub const RUN_BYTES: usize = 4 << 20;
+/// The most snapshot digests in one header.
+pub(super) const SNAPSHOTS_MAX: usize = 4096;
 /// The most missing blocks, and the most missing views, that one ask names.
 pub(super) const NAMED_MAX: usize = 32;
 /// The most votes in one tell.
@@ -68,6 +73,11 @@ impl Rules {
     /// n.
     pub fn authorities(&self) -> usize {
         self.keys.len()
+    }
+
+    /// The most bytes of transactions of blocks that become final together.
+    pub fn run_bytes_max(&self) -> usize {
+        RUN_BYTES + self.genesis.consensus.block_bytes_max
     }
 
     /// Every authority's index, in order.

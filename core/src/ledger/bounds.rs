@@ -14,7 +14,7 @@ pub const ARGUMENTS_MAX: usize = 4096;
 /// Variables in a task's environment.
 pub const ENVIRONMENT_MAX: usize = 1024;
 /// Input files of one task, common and own ones together.
-pub const INPUTS_MAX: usize = 4096;
+pub const INPUTS_MAX: usize = 256;
 /// Bytes of a path below `/in` or `/out`.
 pub const PATH_BYTES_MAX: usize = 1024;
 /// Labels of a claim or a task.

@@ -34,6 +34,8 @@ pub(super) struct JobRecord {
     pub(super) name: String,
     pub(super) spec: Arc<TaskSpec>,
     pub(super) tasks: Arc<Tasks>,
+    /// The bytes in which it was submitted; none any more once it has ended.
+    pub(super) definition_bytes: u64,
     /// The block that admitted it.
     pub(super) height: Height,
     pub(super) time: BlockTime,
@@ -73,6 +75,8 @@ pub(super) struct Live {
     pub(super) failures: u32,
     /// How many were lost or drained after they had taken resources.
     pub(super) losses: u32,
+    /// How many were returned by their workers.
+    pub(super) returns: u32,
     /// The attempts that ended, oldest first, at most [`ATTEMPTS_KEPT`].
     pub(super) past: Vec<PastAttempt>,
     pub(super) phase: Phase,
@@ -95,8 +99,17 @@ pub(super) struct Lease {
     pub(super) number: u64,
     pub(super) worker: PublicKey,
     pub(super) incarnation: Incarnation,
+    /// When it has waited too long for resources.
+    pub(super) waits_until: LeaseTime,
     /// When it times out, if it has taken resources.
     pub(super) ends: Option<LeaseTime>,
+}
+
+impl Lease {
+    /// When it runs out, as things stand.
+    pub(super) fn due(&self) -> LeaseTime {
+        self.ends.unwrap_or(self.waits_until)
+    }
 }
 
 /// An attempt that ended without an outcome of its task.
@@ -189,7 +202,7 @@ impl Live {
     /// Where the task would rather not go again.
     pub(super) fn avoidance(&self) -> Avoidance {
         let avoided = self.past.iter().filter(|past| past.why.is_avoided());
-        Avoidance::of(avoided.map(|past| (past.worker, past.is_counted_loss())))
+        Avoidance::of(avoided.map(|past| past.worker))
     }
 
     /// The present lease, if any, and the number of its attempt.

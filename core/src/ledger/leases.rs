@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    Applied, EndReason, Ledger, LedgerEvent,
+    Applied, EndReason, Ledger, LedgerEvent, Owed,
     jobs::{Done, Lease, PastAttempt, Phase, TaskRef, TaskState},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         ready::{JobNumber, Needs},
         recovery::{self, Next},
     },
-    types::{AttemptNumber, Failure, OutcomeReceipt, Receipt, Usage, Verdict},
+    types::{AttemptNumber, Failure, OutcomeReceipt, Receipt, Tasks, Usage, Verdict},
 };
 
 impl Ledger {
@@ -40,7 +40,8 @@ impl Ledger {
         job.counts.ready -= 1;
         self.counts.ready -= 1;
         live.attempts = live.attempts.saturating_add(1);
-        live.phase = Phase::Leased(Lease { number: self.next_lease, worker: key, incarnation, ends });
+        let waits_until = self.lease_time.plus_ms(self.genesis.ledger.allowance_ms);
+        live.phase = Phase::Leased(Lease { number: self.next_lease, worker: key, incarnation, waits_until, ends });
         let number = AttemptNumber(live.attempts - 1);
         let attempt = job.attempt_id(task.index, number);
         self.next_turn += 1;
@@ -93,6 +94,9 @@ impl Ledger {
         if past.is_counted_loss() {
             live.losses = live.losses.saturating_add(1);
             next = recovery::after_loss(losses_max, live.losses);
+        } else if why == EndReason::Returned {
+            live.returns = live.returns.saturating_add(1);
+            next = recovery::after_return(live.returns);
         }
         if next == Next::Fail {
             let verdict = Verdict::Failed(Failure::Lost, ByteString::default(), Usage::default());
@@ -162,10 +166,15 @@ impl Ledger {
     pub(super) fn end_job(&mut self, number: JobNumber, applied: &mut Applied) {
         let Some(job) = self.jobs.get_mut(&number) else { return };
         job.record.ended = Some(self.time);
+        // Nothing of any length is kept of what has ended.
+        job.record.spec = Arc::new(job.record.spec.outline());
+        job.record.tasks = Arc::new(Tasks::Repeat(job.count));
+        let definition_bytes = std::mem::take(&mut job.record.definition_bytes);
         self.due.retention.insert((self.time.plus_ms(self.genesis.ledger.retention_ms), number));
         applied.events.push(LedgerEvent::JobEnded { job: job.id, cancelled: job.counts.cancelled });
         let (submitter, needs) = (job.record.submitter, Arc::clone(&job.needs));
         self.need_no_more(submitter, &needs);
+        self.owe_less(submitter, Owed { definition_bytes, ..Owed::default() });
     }
 
     /// Makes a task's state known to all that is computed from it.
@@ -181,7 +190,7 @@ impl Ledger {
                 self.due.back_offs.insert((*until, task));
             }
             Phase::Leased(lease) => {
-                let (key, ends) = (lease.worker, lease.ends);
+                let (key, ends, due) = (lease.worker, lease.ends, lease.due());
                 if let Some(worker) = self.workers.get_mut(&key) {
                     if ends.is_some() {
                         worker.held.running.insert(lease.number, task);
@@ -192,7 +201,7 @@ impl Ledger {
                         worker.held.waiting.insert(lease.number, task);
                     }
                 }
-                self.due.attempts.extend(ends.map(|ends| (ends, task)));
+                self.due.attempts.insert((due, task));
                 self.reindex(key);
             }
         }
@@ -211,7 +220,7 @@ impl Ledger {
                 self.due.back_offs.remove(&(*until, task));
             }
             Phase::Leased(lease) => {
-                let (key, ends) = (lease.worker, lease.ends);
+                let (key, ends, due) = (lease.worker, lease.ends, lease.due());
                 if let Some(worker) = self.workers.get_mut(&key) {
                     if ends.is_some() {
                         worker.held.running.remove(&lease.number);
@@ -225,9 +234,7 @@ impl Ledger {
                         self.unsettled.entry(key).or_insert(false);
                     }
                 }
-                if let Some(ends) = ends {
-                    self.due.attempts.remove(&(ends, task));
-                }
+                self.due.attempts.remove(&(due, task));
                 self.reindex(key);
             }
         }

@@ -114,6 +114,8 @@ struct Owed {
     tasks: u64,
     /// Bytes of output that they may leave.
     output_bytes: u64,
+    /// Bytes in which their jobs were submitted.
+    definition_bytes: u64,
 }
 
 /// The ledger.
@@ -226,7 +228,10 @@ impl Ledger {
             return;
         }
         match &transaction.transaction().action {
-            Action::Submit(submit) => self.submit(JobId(id.0), signer, submit, applied),
+            Action::Submit(submit) => {
+                let bytes = transaction.envelope().payload.len() as u64;
+                self.submit(JobId(id.0), signer, submit, bytes, applied);
+            }
             Action::Cancel(cancel) => self.cancel(cancel, applied),
             Action::Claim(claim) => self.claim(signer, claim, applied),
             Action::Report(report) => self.report(signer, report, applied),
@@ -260,10 +265,10 @@ impl Ledger {
             return Err(VoidReason::Malformed);
         }
         match action {
-            Action::Submit(submit) => self.check_submit(&signer, submit),
+            Action::Submit(submit) => self.check_submit(&signer, submit, transaction.envelope().payload.len() as u64),
             Action::Cancel(cancel) => self.check_cancel(&signer, cancel),
             Action::Claim(claim) => self.check_claim(&signer, claim),
-            Action::Report(report) => self.check_report(report),
+            Action::Report(report) => self.check_report(&signer, report),
             Action::Drain(drain) => self.check_drain(&signer, drain),
         }
     }

@@ -210,7 +210,7 @@ impl Ledger {
         rule(live.attempts > 0 && live.past.len() <= ATTEMPTS_KEPT, "a task has more attempts than there were")?;
         let Phase::Leased(lease) = &live.phase else { return Ok(()) };
         rule(lease.number < self.next_lease && leases.insert(lease.number), "a lease's number is not its own")?;
-        rule(lease.ends.is_none_or(|ends| ends > self.lease_time), "an attempt has run out")?;
+        rule(lease.due() > self.lease_time, "an attempt has run out")?;
         let worker = self.workers.get(&lease.worker);
         let stands = worker.is_some_and(|w| w.record.standing.is_some() && w.record.incarnation == lease.incarnation);
         rule(stands, "a lease has no claim")

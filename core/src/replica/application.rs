@@ -84,7 +84,8 @@ impl Application for Parts<'_> {
         let result = self.results.root(request.result_height)?;
         let snapshots = self.results.due(request.parent_result_height, request.result_height, round.snapshot_lag);
         let taken = ids(request.ancestors);
-        let transactions = self.pool.select(&taken, request.time, request.bytes_max, request.transactions_max);
+        let timely = request.time..=request.time.plus_ms(self.genesis.ledger.transaction_life_ms_max);
+        let transactions = self.pool.select(&taken, &timely, request.bytes_max, request.transactions_max);
         Some(Content { transactions, result, snapshots })
     }
 

@@ -45,7 +45,7 @@ pub enum Message {
 /// Bytes that a message may have beyond the transactions of one block: headers, certificates, votes.
 const OVERHEAD_BYTES: usize = 1 << 20;
 /// The most bytes of blocks in one answer, beyond the one block that is always sent.
-pub const BLOCKS_BYTES_MAX: usize = 4 << 20;
+pub const BLOCKS_BYTES_MAX: usize = consensus::RUN_BYTES;
 
 /// The most bytes of one gossiped message on this network.
 #[must_use]

@@ -35,6 +35,8 @@ use crate::{
 
 /// How long a transaction that came in here waits before it is offered to the next leaders directly, in microseconds.
 const OFFER_US: u64 = 500_000;
+/// What expires so long after any block could hold it was taken while a clock was wrong, in milliseconds.
+const WRONG_CLOCK_MS: u64 = 10_000;
 /// How many of the next leaders it is offered to.
 const OFFER_LEADERS: u64 = 2;
 /// The most bytes of transactions in one offer.
@@ -186,11 +188,11 @@ impl Replica {
         let network = genesis.network_id();
         let results = Results::new(roots, snapshots, tip.result_height);
         let round = consensus::Config { genesis: Arc::clone(&genesis), network, key: Some(key.clone()) };
-        let mut replica = Self {
+        Ok(Self {
             authorities: genesis.authority_keys(),
             network,
             me: key.public(),
-            consensus: Consensus::new(round, tip, journal, standing),
+            consensus: Consensus::new(round, tip, journal, evidence, standing),
             ledger,
             pool: Pool::default(),
             results,
@@ -199,13 +201,7 @@ impl Replica {
             has_reason: false,
             offer_at: Monotonic(0),
             genesis,
-        };
-        for known in evidence {
-            // What was kept is on disk and was told before: nothing is to be done again.
-            let now = Now { monotonic: Monotonic(0), clock: replica.ledger.time() };
-            replica.round(now, Input::Evidence(known), &mut VecDeque::new(), &mut Vec::new());
-        }
-        Ok(replica)
+        })
     }
 
     /// Time has passed.
@@ -268,11 +264,19 @@ impl Replica {
     /// A peer said something directly.
     pub fn message(&mut self, now: Now, from: PublicKey, message: Message, actions: &mut Vec<Action>) -> Judgement {
         match message {
-            Message::Votes(votes) => self.step(now, Input::Votes(votes), actions),
+            Message::Votes(votes) => match self.authority_index(&from) {
+                Some(from) if votes.iter().all(|vote| vote.voter == from) => {
+                    self.step(now, Input::Votes(votes), actions)
+                }
+                _ => Judgement::Reject("votes from someone who did not cast them"),
+            },
             Message::Ask(ask) => match self.authority_index(&from) {
                 Some(from) => self.step(now, Input::Ask { from, ask }, actions),
                 None => Judgement::Ignore("asked by someone who is no authority"),
             },
+            Message::Tell(_) if self.authority_index(&from).is_none() => {
+                Judgement::Reject("told by someone who is no authority")
+            }
             Message::Tell(tell) => {
                 let judgement = self.step(now, Input::Tell(*tell), actions);
                 self.catch_up(now, actions);
@@ -291,9 +295,12 @@ impl Replica {
                     return Judgement::Ignore("blocks that nobody asked for");
                 }
                 let before = self.ledger.height();
+                let bytes: usize = blocks.iter().map(|block| block.transaction_bytes()).sum();
                 let input = Input::Blocks { blocks, finalization: *finalization };
                 let judgement = self.step(now, input, actions);
-                if self.ledger.height() > before {
+                // A peer that gives a little at a time may not keep others from giving more.
+                let much = self.behind.is_none() || bytes >= BLOCKS_BYTES_MAX / 2;
+                if much && self.ledger.height() > before {
                     self.sync.keep(from);
                 }
                 self.catch_up(now, actions);
@@ -323,12 +330,17 @@ impl Replica {
     }
 
     fn admit(&mut self, now: Now, transaction: &Arc<SignedTransaction>, local: bool) -> Result<(), Refusal> {
-        self.pool.room_for(transaction)?;
-        let time = self.ledger.time().max(now.clock);
-        self.ledger.check(transaction, time)?;
         if !transaction.verify(&self.network) {
             return Err(Refusal::BadSignature);
         }
+        self.admit_checked(now, transaction, local)
+    }
+
+    /// Pools a transaction whose signature is good by the strict rule.
+    fn admit_checked(&mut self, now: Now, transaction: &Arc<SignedTransaction>, local: bool) -> Result<(), Refusal> {
+        self.pool.room_for(transaction)?;
+        let time = self.ledger.time().max(now.clock);
+        self.ledger.check(transaction, time)?;
         self.pool.insert(Arc::clone(transaction), local)
     }
 
@@ -340,10 +352,17 @@ impl Replica {
     ) -> Judgement {
         let mut judgement = Judgement::Ignore("no transaction in it is new and could be executed");
         for transaction in transactions {
-            match self.admit(now, &transaction, false) {
-                Ok(()) => judgement = Judgement::Accept,
-                Err(Refusal::BadSignature) => return Judgement::Reject("a transaction's signature is not good"),
-                Err(_) => {}
+            if self.pool.holds(&transaction) {
+                continue;
+            }
+            // Every signature is looked at, also where nothing else speaks for the transaction: whoever forwards a batch
+            // answers for all of it, to peers that may see it otherwise.
+            if !transaction.verify(&self.network) {
+                judgement = Judgement::Reject("a transaction's signature is not good");
+                break;
+            }
+            if self.admit_checked(now, &transaction, false).is_ok() {
+                judgement = Judgement::Accept;
             }
         }
         self.update_reason(now, actions);
@@ -453,7 +472,8 @@ impl Replica {
                 snapshot
             });
             self.results.prune(&block, self.genesis.consensus.snapshot_lag);
-            self.pool.settle(&block);
+            let life_ms = self.genesis.ledger.transaction_life_ms_max;
+            self.pool.settle(&block, block.header.time.plus_ms(life_ms.saturating_add(WRONG_CLOCK_MS)));
             let of_this = finalization.statement.block() == Some(digest);
             let finalization = of_this.then(|| finalization.clone());
             let ended = applied.events.iter().filter_map(|event| match event {

@@ -36,20 +36,37 @@ pub const fn after_loss(losses_max: u32, losses: u32) -> Next {
     if losses > losses_max { Next::Fail } else { Next::Ready }
 }
 
-/// The workers that lost or returned a task, each with how often it was lost there after it had begun.
+/// The wait after the second return, in milliseconds; each further one doubles it.
+const RETURN_MS: u64 = 50;
+/// The longest wait after a return, in milliseconds.
+const RETURN_MS_MAX: u64 = 60_000;
+
+/// After a worker gave a task back, for the `returns`-th time (from 1). A return spends no budget, but one that nobody can
+/// begin must not go round at full speed.
+#[must_use]
+pub fn after_return(returns: u32) -> Next {
+    match returns.checked_sub(2) {
+        None => Next::Ready,
+        Some(doublings) => {
+            Next::BackOff { wait_ms: RETURN_MS.saturating_mul(1 << doublings.min(32)).min(RETURN_MS_MAX) }
+        }
+    }
+}
+
+/// The workers that lost or returned a task, each with how often.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Avoidance(Vec<(PublicKey, u32)>);
 
 impl Avoidance {
-    /// From the ends of a task's attempts: who held it, and whether that was a loss that counts.
-    pub fn of(ends: impl Iterator<Item = (PublicKey, bool)>) -> Self {
+    /// From the ends of a task's attempts: who held it.
+    pub fn of(ends: impl Iterator<Item = PublicKey>) -> Self {
         let mut workers: Vec<(PublicKey, u32)> = Vec::new();
-        for (worker, counts) in ends {
+        for worker in ends {
             let at = workers.binary_search_by_key(&worker, |entry| entry.0).unwrap_or_else(|at| {
                 workers.insert(at, (worker, 0));
                 at
             });
-            workers[at].1 += u32::from(counts);
+            workers[at].1 += 1;
         }
         Self(workers)
     }
@@ -123,17 +140,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_returned_again_and_again_waits_ever_longer() {
+        let wait = |wait_ms| Next::BackOff { wait_ms };
+        assert_eq!([1, 2, 3, 4].map(after_return), [Next::Ready, wait(50), wait(100), wait(200)]);
+        assert_eq!(after_return(u32::MAX), wait(RETURN_MS_MAX));
+    }
+
+    #[test]
     fn a_task_goes_where_it_was_not_lost_else_where_it_was_lost_least() {
         let [a, b, c] = [1, 2, 3].map(|byte| PublicKey([byte; 32]));
-        let avoidance = Avoidance::of([(b, true), (a, true), (b, true), (c, false)].into_iter());
+        let avoidance = Avoidance::of([b, a, b, c].into_iter());
         let permitted = |capable: &[PublicKey]| {
             let allowed = avoidance.among(capable.iter());
             [a, b, c].map(|worker| avoidance.permits(allowed, &worker))
         };
         let other = PublicKey([9; 32]);
         assert_eq!(permitted(&[a, b, c, other]), [false, false, false]);
-        assert_eq!(permitted(&[a, b, c]), [false, false, true], "c only returned it");
-        assert_eq!(permitted(&[a, b]), [true, false, true]);
+        assert_eq!(permitted(&[a, b, c]), [true, false, true]);
+        assert_eq!(permitted(&[b]), [true, true, true]);
         assert_eq!(Avoidance::default().among([a].iter()), Allowed::Anyone);
     }
 }

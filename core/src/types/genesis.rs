@@ -116,6 +116,10 @@ pub struct LedgerLimits {
     pub key_output_bytes_max: u64,
     /// Output that all unfinished tasks may leave, in bytes.
     pub output_bytes_max: u64,
+    /// Bytes in which the unfinished jobs of one submitter were submitted.
+    pub key_definition_bytes_max: u64,
+    /// Bytes in which all unfinished jobs were submitted.
+    pub definition_bytes_max: u64,
     /// The longest wall time that a task may ask for, in milliseconds.
     pub wall_ms_max: u64,
     /// The most failures of a program that a task may have forgiven.
@@ -148,6 +152,8 @@ impl Default for LedgerLimits {
             tasks_max: 4_000_000,
             key_output_bytes_max: 1 << 44,
             output_bytes_max: 1 << 46,
+            key_definition_bytes_max: 64 << 20,
+            definition_bytes_max: 512 << 20,
             wall_ms_max: 24 * 3_600_000,
             retries_max: 100,
             losses_max: 16,

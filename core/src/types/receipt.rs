@@ -80,6 +80,12 @@ pub enum VoidReason {
     /// The network has promised as much output as it may.
     #[error("the network's unfinished tasks may leave as much output as the genesis allows")]
     OutputFull,
+    /// The signer's unfinished jobs take as many bytes as they may.
+    #[error("the definitions of this key's unfinished jobs take as many bytes as the genesis allows one key")]
+    KeyDefinitionsFull,
+    /// The network's unfinished jobs take as many bytes as they may.
+    #[error("the definitions of the network's unfinished jobs take as many bytes as the genesis allows")]
+    DefinitionsFull,
     /// The signer's unfinished jobs, or the network's, have as many different needs as they may.
     #[error("unfinished jobs ask for as many different combinations of resources and labels as is allowed")]
     NeedsFull,
@@ -95,6 +101,9 @@ pub enum VoidReason {
     /// The claim's incarnation is below one that was executed before.
     #[error("its incarnation is older than one seen before")]
     OldIncarnation,
+    /// The key has not claimed anything, or is forgotten as a worker.
+    #[error("this key is not known as a worker; a worker claims first")]
+    UnknownWorker,
     /// There are as many workers as there may be.
     #[error("the network has as many workers as the genesis allows")]
     WorkersFull,

@@ -41,7 +41,8 @@ pub struct Input {
 pub struct Resources {
     /// Thousandths of a processor core.
     pub millicores: u32,
-    /// Bytes of memory. A task's program can have no more than this.
+    /// Bytes of memory. A task's program can have no more than this, and what it has written to its output streams and to
+    /// `/out`, which is in memory until the task has ended, counts as its own.
     pub memory_bytes: u64,
 }
 
@@ -88,6 +89,27 @@ pub struct TaskSpec {
     pub priority: i16,
     /// What failures are forgiven.
     pub retry: Retry,
+}
+
+impl TaskSpec {
+    /// What is left to be known once nobody runs it any more: nothing that could be long.
+    #[must_use]
+    pub const fn outline(&self) -> Self {
+        let Self { ref program, resources, limits, priority, retry, .. } = *self;
+        let Program::Wasm(program) = program;
+        Self {
+            program: Program::Wasm(*program),
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            stdin: None,
+            inputs: Vec::new(),
+            resources,
+            labels: Labels::new(),
+            limits,
+            priority,
+            retry,
+        }
+    }
 }
 
 /// What one task of an array has of its own, added to what its job's tasks have in common.

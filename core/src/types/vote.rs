@@ -134,6 +134,17 @@ impl Certificate {
         })
     }
 
+    /// Whether it could be a certificate of so many authorities, were its signatures good: as many of these as signers,
+    /// and at least `quorum`.
+    #[must_use]
+    pub fn has_shape(&self, authorities: usize, quorum: usize) -> bool {
+        let count = self.signers.iter().count();
+        count >= quorum
+            && count == self.signatures.len()
+            && self.signers.iter().all(|signer| usize::from(signer.0) < authorities)
+            && self.signers == Signers::of(self.signers.iter())
+    }
+
     /// Whether at least `quorum` of `authorities` signed it, each by the strict rule, except that a vote for which
     /// `known` holds is not checked again.
     #[must_use]
@@ -144,11 +155,7 @@ impl Certificate {
         network: &NetworkId,
         known: impl Fn(&Vote) -> bool,
     ) -> bool {
-        let count = self.signers.iter().count();
-        let canonical = self.signers == Signers::of(self.signers.iter());
-        canonical
-            && count >= quorum
-            && count == self.signatures.len()
+        self.has_shape(authorities.len(), quorum)
             && self.votes().all(|vote| {
                 let key = authorities.get(usize::from(vote.voter.0));
                 key.is_some_and(|key| known(&vote) || vote.verify(key, network))

@@ -163,11 +163,11 @@ impl Reader {
     }
 
     /// Final blocks from a height on: as many as fit [`BLOCKS_BYTES_MAX`] and end with one that has a finalization of its
-    /// own; nothing if there are none.
+    /// own, or those up to the first such one if they fit `bytes_max`; nothing if there are none.
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
-    pub fn blocks_from(&self, from: Height) -> Result<Option<FinalBlocks>, StoreError> {
+    pub fn blocks_from(&self, from: Height, bytes_max: usize) -> Result<Option<FinalBlocks>, StoreError> {
         let read = self.0.begin_read()?;
         let finalizations = read.open_table(tables::FINALIZATIONS)?;
         let mut blocks: Vec<Arc<Block>> = Vec::new();
@@ -176,7 +176,7 @@ impl Reader {
         for entry in read.open_table(tables::BLOCKS)?.range(from.0..)? {
             let (height, bytes) = entry?;
             bytes_sum += bytes.value().len();
-            if found.is_some() && bytes_sum > BLOCKS_BYTES_MAX {
+            if bytes_sum > if found.is_some() { BLOCKS_BYTES_MAX } else { bytes_max } {
                 break;
             }
             blocks.push(Arc::new(decode("a block", bytes.value())?));

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use crate::{
     consensus::{
         Application, Check, Consensus, Judgement, Step,
-        rules::{EPOCH, PILE_MAX, PROPOSALS_AHEAD_MAX},
+        rules::{EPOCH, PILE_MAX, PROPOSALS_AHEAD_MAX, SNAPSHOTS_MAX},
         state::{Candidate, Judged, Kind, Round},
     },
     digest::Digest,
-    types::{Header, Proposal, Statement, Vote},
+    types::{Block, Certificate, Header, Proposal, Statement, Vote},
 };
 
 impl Consensus {
@@ -27,6 +27,10 @@ impl Consensus {
         }
         if view.0 > self.view.0.saturating_add(PROPOSALS_AHEAD_MAX) {
             return Judgement::Ignore("a proposal too far ahead");
+        }
+        if self.final_view() > self.tip.view && header.height.0 > self.tip.height.0.saturating_add(PILE_MAX) {
+            // What is final and missing comes by range, and with it what stands on it: nothing is kept for then.
+            return Judgement::Ignore("a proposal far above what is final here, which is behind");
         }
         if let Some(known) = self.candidate(&digest) {
             let judgement = known.judgement();
@@ -78,14 +82,14 @@ impl Consensus {
         Judgement::Ignore("a proposal that is known")
     }
 
-    fn on_shown_finalization(&mut self, step: &mut Step<'_>, finalization: crate::types::Certificate) -> Judgement {
+    fn on_shown_finalization(&mut self, step: &mut Step<'_>, finalization: Certificate) -> Judgement {
         let Statement::Finalize(view, _) = finalization.statement else {
             return Judgement::Reject("a proposal that shows something else for a finalization");
         };
         let judgement = self.on_certificate(step, finalization);
         if !matches!(judgement, Judgement::Reject(_)) {
-            let known = self.finalization.as_ref().map_or(view, |newest| newest.statement.view());
-            self.went_over_gossip(view.min(known));
+            // Nobody signed which finalization a proposal carries, so it counts for no more than what is known to hold.
+            self.went_over_gossip(view.min(self.final_view()));
         }
         judgement
     }
@@ -93,8 +97,11 @@ impl Consensus {
     /// What is wrong with a proposal by itself, whatever it stands on.
     fn flaw(&self, proposal: &Proposal) -> Option<&'static str> {
         let block = &proposal.block;
-        let Header { height, final_height, result_height, .. } = block.header;
+        let Header { height, final_height, result_height, ref snapshots, .. } = block.header;
         let round = &self.rules.genesis.consensus;
+        let is_odd = |certificate: &Certificate| {
+            certificate.epoch != EPOCH || !certificate.has_shape(self.rules.authorities(), self.rules.quorum)
+        };
         let piled = height.0.saturating_sub(final_height.0) > PILE_MAX;
         [
             (final_height >= height, "a block that calls itself final"),
@@ -102,6 +109,8 @@ impl Consensus {
             (block.transactions.len() > round.block_transactions_max, "a block of too many transactions"),
             (block.transaction_bytes() > round.block_bytes_max, "a block of too many bytes"),
             (piled && !block.transactions.is_empty(), "a block with transactions too far above what is final"),
+            (snapshots.len() > SNAPSHOTS_MAX, "a block of too many snapshot digests"),
+            (proposal.finalization.as_ref().is_some_and(is_odd), "a proposal with what can be no finalization"),
             (!block.is_whole(), "a block whose header names other transactions"),
         ]
         .into_iter()
@@ -149,6 +158,11 @@ impl Consensus {
         let Some(ancestors) = self.ancestors(&proposal.block.header.parent) else {
             return Judged::Held("an ancestor is missing");
         };
+        // The voter's tip is at least the proposal's F, so it counts no block that the leader did not.
+        let unfinal = self.unfinal_bytes(&ancestors);
+        if unfinal > 0 && unfinal.saturating_add(proposal.block.transaction_bytes()) > self.rules.run_bytes_max() {
+            return Judged::Invalid("a block on more that is not final than could be fetched together");
+        }
         match app.check(&proposal.block, &ancestors) {
             Check::Valid => Judged::Valid,
             Check::Invalid(why) => Judged::Invalid(why),
@@ -159,6 +173,12 @@ impl Consensus {
                 Judged::Held("its result is not executed here yet")
             }
         }
+    }
+
+    /// The bytes of the blocks among these that are not final here.
+    pub(super) fn unfinal_bytes(&self, ancestors: &[Arc<Block>]) -> usize {
+        let unfinal = ancestors.iter().filter(|block| block.header.height > self.tip.height);
+        unfinal.map(|block| block.transaction_bytes()).sum()
     }
 
     /// What stands against a header where it stands; `None` if nothing does.

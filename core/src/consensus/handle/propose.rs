@@ -53,6 +53,7 @@ impl Consensus {
         let round = &self.rules.genesis.consensus;
         let (height, final_height) = (parent.height.next(), self.tip.height);
         let piled = height.0.saturating_sub(final_height.0) > PILE_MAX;
+        let room = self.rules.run_bytes_max().saturating_sub(self.unfinal_bytes(&ancestors));
         let time = clock.max(BlockTime(parent.time.0.saturating_add(1)));
         let request = BuildRequest {
             view: self.view,
@@ -63,7 +64,7 @@ impl Consensus {
             parent_result_height: parent.result_height,
             ancestors: &ancestors,
             transactions_max: if piled { 0 } else { round.block_transactions_max },
-            bytes_max: if piled { 0 } else { round.block_bytes_max },
+            bytes_max: if piled { 0 } else { round.block_bytes_max.min(room) },
         };
         let Content { transactions, result, snapshots } = app.build(&request)?;
         let header = Header {

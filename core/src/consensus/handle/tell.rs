@@ -13,6 +13,13 @@ use crate::{
     types::{AuthorityIndex, Certificate, Height, Proposal, View},
 };
 
+/// About how many bytes a proposal takes on the wire, rather too many than too few.
+fn wire_bytes(proposal: &Proposal) -> usize {
+    let signatures = proposal.finalization.as_ref().map_or(0, |shown| shown.signatures.len());
+    let header = 512 + 64 * proposal.block.header.snapshots.len();
+    proposal.block.transaction_bytes() + header + 80 * signatures
+}
+
 impl Consensus {
     /// Answers an authority, at most once per half a Δ: it asks once per Δ, and what is on the way may bunch up.
     pub(super) fn on_ask(&mut self, step: &mut Step<'_>, from: AuthorityIndex, ask: &Ask) -> Judgement {
@@ -70,7 +77,7 @@ impl Consensus {
         let mut take = |proposal: &Arc<Proposal>| {
             let known = proposals.iter().any(|taken| Arc::ptr_eq(taken, proposal));
             if proposals.len() < TELL_PROPOSALS_MAX && bytes <= TELL_BYTES && !known {
-                bytes += proposal.block.transaction_bytes();
+                bytes += wire_bytes(proposal);
                 proposals.push(Arc::clone(proposal));
             }
         };

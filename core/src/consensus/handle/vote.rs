@@ -3,7 +3,7 @@
 use crate::{
     consensus::{
         Consensus, Effect, Evidence, Judgement, Record, Step,
-        rules::EPOCH,
+        rules::{EPOCH, TELL_VOTES_MAX},
         state::{Kind, Round},
     },
     types::{AuthorityIndex, Certificate, Proposal, Signers, Statement, View, Vote},
@@ -12,6 +12,9 @@ use std::sync::Arc;
 
 impl Consensus {
     pub(super) fn on_votes(&mut self, step: &mut Step<'_>, votes: Vec<Vote>) -> Judgement {
+        if votes.len() > TELL_VOTES_MAX {
+            return Judgement::Reject("more votes than there are to cast");
+        }
         let judgements = votes.into_iter().map(|vote| self.on_vote(step, vote));
         judgements.reduce(Judgement::and).unwrap_or(Judgement::Ignore("no votes"))
     }

@@ -29,7 +29,7 @@ impl Lone {
     pub fn restored(journal: Vec<Record>, standing: Standing) -> Self {
         let genesis = genesis(4);
         let tip = FinalTip::genesis(&genesis);
-        let round = Consensus::new(config(&genesis, Some(key(0))), tip, journal.clone(), standing);
+        let round = Consensus::new(config(&genesis, Some(key(0))), tip, journal.clone(), Vec::new(), standing);
         let mut lone = Self { genesis, round, app: App::default(), now_us: 1000, effects: Vec::new(), journal };
         lone.tell(Input::Tick);
         lone

@@ -6,6 +6,7 @@ mod network;
 mod node;
 mod pace;
 mod rules;
+mod strangers;
 mod trust;
 
 use std::sync::Arc;

@@ -130,7 +130,7 @@ impl Node {
         let done = &self.app.done;
         self.app.pool.retain(|id, _| !done.contains(id));
         let (tip, journal) = (self.disk.tip(genesis), self.disk.journal.clone());
-        let round = Consensus::new(config(genesis, self.key.clone()), tip, journal, standing);
+        let round = Consensus::new(config(genesis, self.key.clone()), tip, journal, Vec::new(), standing);
         self.round = Some(round);
     }
 

@@ -274,7 +274,7 @@ fn an_f_above_the_parents_is_believed_only_when_shown() {
     let mut lone = Lone::new();
     let (first, mut third) = third_with_f(&mut lone);
     third.finalization = Some(lone.certificate(&[1, 2], finalize(&first)));
-    assert!(matches!(lone.tell(Input::Proposal(third)), Judgement::Ignore(_)), "two of four are no quorum");
+    assert!(matches!(lone.tell(Input::Proposal(third)), Judgement::Reject(_)), "two of four are no quorum");
     assert_eq!((lone.said(), lone.round.tip().height), (vec![], Height(0)));
 }
 

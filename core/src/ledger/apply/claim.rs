@@ -9,6 +9,9 @@ use crate::{
     types::{Claim, Incarnation, VoidReason},
 };
 
+/// How many workers are known, standing or not, for each that may stand.
+const KNOWN_FOR_EACH: usize = 4;
+
 impl Ledger {
     pub(in crate::ledger) fn check_claim(&self, signer: &PublicKey, claim: &Claim) -> Result<(), VoidReason> {
         bounds::check_claim(&self.genesis.ledger, claim)?;
@@ -23,6 +26,9 @@ impl Ledger {
         }
         let stands = worker.is_some_and(|worker| worker.record.standing.is_some());
         if !stands && self.standing >= self.genesis.ledger.workers_max {
+            return Err(VoidReason::WorkersFull);
+        }
+        if worker.is_none() && !self.may_know_another() {
             return Err(VoidReason::WorkersFull);
         }
         Ok(())
@@ -70,6 +76,11 @@ impl Ledger {
         if before.is_none() || older {
             applied.events.push(LedgerEvent::ClaimBegan { worker: signer, incarnation: claim.incarnation });
         }
+    }
+
+    /// Whether there is room to know another worker: those that left are remembered for a while.
+    pub(in crate::ledger) fn may_know_another(&self) -> bool {
+        self.workers.len() / KNOWN_FOR_EACH < self.genesis.ledger.workers_max
     }
 
     /// The worker of this key, made known if it is not.

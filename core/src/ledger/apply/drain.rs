@@ -10,7 +10,9 @@ impl Ledger {
     pub(in crate::ledger) fn check_drain(&self, signer: &PublicKey, drain: &Drain) -> Result<(), VoidReason> {
         match self.workers.get(signer) {
             Some(worker) if drain.sequence <= worker.record.sequence => Err(VoidReason::OldSequence),
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            None if self.may_know_another() => Ok(()),
+            None => Err(VoidReason::WorkersFull),
         }
     }
 

@@ -22,8 +22,11 @@ enum Given {
 }
 
 impl Ledger {
-    pub(in crate::ledger) fn check_report(&self, report: &Report) -> Result<(), VoidReason> {
-        if report.items.len() <= self.genesis.ledger.report_items_max { Ok(()) } else { Err(VoidReason::Malformed) }
+    pub(in crate::ledger) fn check_report(&self, signer: &PublicKey, report: &Report) -> Result<(), VoidReason> {
+        if !(1..=self.genesis.ledger.report_items_max).contains(&report.items.len()) {
+            return Err(VoidReason::Malformed);
+        }
+        if self.workers.contains_key(signer) { Ok(()) } else { Err(VoidReason::UnknownWorker) }
     }
 
     pub(in crate::ledger) fn report(&mut self, signer: PublicKey, report: &Report, applied: &mut Applied) {

@@ -13,7 +13,12 @@ use crate::{
 };
 
 impl Ledger {
-    pub(in crate::ledger) fn check_submit(&self, signer: &PublicKey, submit: &Submit) -> Result<(), VoidReason> {
+    pub(in crate::ledger) fn check_submit(
+        &self,
+        signer: &PublicKey,
+        submit: &Submit,
+        bytes: u64,
+    ) -> Result<(), VoidReason> {
         let limits = &self.genesis.ledger;
         bounds::check_submit(limits, submit)?;
         let of_key = self.owed_by_key.get(signer).copied().unwrap_or_default();
@@ -33,6 +38,12 @@ impl Ledger {
         if !fits(self.owed.output_bytes, output_bytes, limits.output_bytes_max) {
             return Err(VoidReason::OutputFull);
         }
+        if !fits(of_key.definition_bytes, bytes, limits.key_definition_bytes_max) {
+            return Err(VoidReason::KeyDefinitionsFull);
+        }
+        if !fits(self.owed.definition_bytes, bytes, limits.definition_bytes_max) {
+            return Err(VoidReason::DefinitionsFull);
+        }
         let needs = Needs::of(&submit.spec);
         let is_full = |known: &BTreeMap<Arc<Needs>, u64>, most| known.len() >= most && !known.contains_key(&needs);
         let of_key_full = self.needs_by_key.get(signer).is_some_and(|known| is_full(known, bounds::KEY_NEEDS_MAX));
@@ -42,13 +53,21 @@ impl Ledger {
         Ok(())
     }
 
-    pub(in crate::ledger) fn submit(&mut self, id: JobId, signer: PublicKey, submit: &Submit, applied: &mut Applied) {
+    pub(in crate::ledger) fn submit(
+        &mut self,
+        id: JobId,
+        signer: PublicKey,
+        submit: &Submit,
+        definition_bytes: u64,
+        applied: &mut Applied,
+    ) {
         let record = JobRecord {
             number: self.next_job,
             submitter: signer,
             name: submit.name.clone(),
             spec: Arc::clone(&submit.spec),
             tasks: Arc::clone(&submit.tasks),
+            definition_bytes,
             height: self.height,
             time: self.time,
             fresh: 0,
@@ -112,30 +131,37 @@ impl Ledger {
         }
     }
 
-    /// Counts so many more unfinished tasks of a job.
+    /// Counts what is owed of a job of which so many tasks are unfinished.
     pub(in crate::ledger) fn owe(&mut self, job: &Job, tasks: u64) {
         let output_bytes = job.record.spec.limits.output_bytes.saturating_mul(tasks);
-        if tasks == 0 {
+        let more = Owed { tasks, output_bytes, definition_bytes: job.record.definition_bytes };
+        if more == Owed::default() {
             return;
         }
         let of_key = self.owed_by_key.entry(job.record.submitter).or_default();
         for owed in [of_key, &mut self.owed] {
-            owed.tasks = owed.tasks.saturating_add(tasks);
-            owed.output_bytes = owed.output_bytes.saturating_add(output_bytes);
+            owed.tasks = owed.tasks.saturating_add(more.tasks);
+            owed.output_bytes = owed.output_bytes.saturating_add(more.output_bytes);
+            owed.definition_bytes = owed.definition_bytes.saturating_add(more.definition_bytes);
         }
     }
 
     /// Counts so many fewer unfinished tasks of a submitter, each of which promised so many bytes.
     pub(in crate::ledger) fn settle_debt(&mut self, submitter: PublicKey, output_bytes: u64, tasks: u64) {
         let output_bytes = output_bytes.saturating_mul(tasks);
-        let less = |owed: &mut Owed| {
-            owed.tasks = owed.tasks.saturating_sub(tasks);
-            owed.output_bytes = owed.output_bytes.saturating_sub(output_bytes);
+        self.owe_less(submitter, Owed { tasks, output_bytes, definition_bytes: 0 });
+    }
+
+    pub(in crate::ledger) fn owe_less(&mut self, submitter: PublicKey, less: Owed) {
+        let lower = |owed: &mut Owed| {
+            owed.tasks = owed.tasks.saturating_sub(less.tasks);
+            owed.output_bytes = owed.output_bytes.saturating_sub(less.output_bytes);
+            owed.definition_bytes = owed.definition_bytes.saturating_sub(less.definition_bytes);
         };
-        less(&mut self.owed);
+        lower(&mut self.owed);
         if let Some(of_key) = self.owed_by_key.get_mut(&submitter) {
-            less(of_key);
-            if of_key.tasks == 0 {
+            lower(of_key);
+            if *of_key == Owed::default() {
                 self.owed_by_key.remove(&submitter);
             }
         }

@@ -9,3 +9,4 @@ mod recovery;
 mod reports;
 mod scheduling;
 mod snapshots;
+mod strangers;

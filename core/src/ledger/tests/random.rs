@@ -70,7 +70,7 @@ struct Witness {
     live: BTreeMap<TaskId, AttemptId>,
     began: BTreeSet<AttemptId>,
     outcomes: BTreeSet<TaskId>,
-    /// For each task and worker: how often it was lost there after it had begun; present if it was lost or returned at all.
+    /// For each task and worker: how often it was lost or returned there.
     avoided: BTreeMap<TaskId, BTreeMap<PublicKey, u32>>,
     jobs: Vec<(JobId, u32)>,
     incarnations: BTreeMap<u8, u64>,
@@ -96,10 +96,8 @@ impl Witness {
                 LedgerEvent::Ended { attempt, worker, why } => {
                     assert_eq!(self.live.remove(&attempt.task), Some(*attempt), "what ended was live");
                     assert_eq!(self.given.get(attempt), Some(worker));
-                    let began = self.began.contains(attempt);
                     if *why == EndReason::Returned || why.is_loss() {
-                        let losses = self.avoided.entry(attempt.task).or_default().entry(*worker).or_default();
-                        *losses += u32::from(began && why.is_loss());
+                        *self.avoided.entry(attempt.task).or_default().entry(*worker).or_default() += 1;
                     }
                 }
                 _ => {}
@@ -120,7 +118,7 @@ impl Witness {
             return !avoided.contains_key(worker);
         }
         let least = capable.iter().filter_map(|key| avoided.get(key)).min();
-        avoided.get(worker).is_none_or(|losses| Some(losses) == least)
+        avoided.get(worker).is_none_or(|ends| Some(ends) == least)
     }
 }
 

@@ -45,7 +45,7 @@ fn an_attempt_times_out_after_its_wall_time_and_the_allowance_from_taking_resour
     let mut mesh = Mesh::new(genesis());
     let total_ms = 10_000 + mesh.ledger.genesis().ledger.allowance_ms;
     mesh.claim(&key(1), offer(1, 1));
-    let job = mesh.submit(&key(100), 2, spec());
+    let first = mesh.submit(&key(100), 1, spec());
     mesh.next();
     let renew_and_pass = |mesh: &mut Mesh, ms: u64| {
         let mut ended = Vec::new();
@@ -55,14 +55,19 @@ fn an_attempt_times_out_after_its_wall_time_and_the_allowance_from_taking_resour
         }
         ended
     };
-    assert_eq!(renew_and_pass(&mut mesh, total_ms - 1000), []);
+    assert_eq!(renew_and_pass(&mut mesh, total_ms - 30_000), []);
+    let second = mesh.submit(&key(100), 1, spec());
+    assert_eq!(renew_and_pass(&mut mesh, 29_000), []);
     mesh.pass(999);
-    assert_eq!(mesh.held(&key(1)), [(0, 0, true), (1, 0, false)]);
+    assert_eq!(mesh.held(&key(1)), [(0, 0, true), (0, 0, false)]);
     assert_eq!(ends(&mesh.next()), [(0, 0, EndReason::TimedOut)]);
-    assert_eq!(mesh.held(&key(1))[0], (1, 0, true), "its time begins only now");
-    assert_eq!(renew_and_pass(&mut mesh, total_ms - 1000), []);
-    assert_eq!(ends(&mesh.pass(1000)), [(1, 0, EndReason::TimedOut)]);
-    assert_eq!(mesh.ledger.task(TaskId { job, index: 0 }).expect("a task").losses, 1);
+    assert_eq!(mesh.ledger.task(TaskId { job: first, index: 0 }).expect("a task").losses, 1);
+    mesh.cancel(&key(100), first);
+    mesh.now = mesh.ledger.time();
+    assert_eq!(mesh.holder(second, 0), Some(key(1).public()), "its time begins only now");
+    let ended: Vec<_> = renew_and_pass(&mut mesh, total_ms - 1000);
+    assert!(ended.iter().all(|(_, _, why)| *why == EndReason::Cancelled), "{ended:?}");
+    assert_eq!(ends(&mesh.pass(1000)), [(0, 0, EndReason::TimedOut)]);
 }
 
 #[test]
@@ -129,6 +134,7 @@ fn what_was_returned_counts_for_nothing() {
         mesh.report(&key(1), attempt(job, 1, number), Verdict::Returned);
         let applied = mesh.next();
         assert_eq!(ends(&applied), [(0, number, EndReason::Returned), (1, number, EndReason::Returned)]);
+        mesh.pass(1000);
     }
     let task = mesh.ledger.task(TaskId { job, index: 0 }).expect("a task");
     assert_eq!((task.failures, task.losses, task.attempts), (0, 0, 4));
@@ -168,6 +174,8 @@ fn a_task_goes_back_if_the_other_claims_could_never_hold_it_or_are_gone() {
     mesh.claim(&key(2), Claim { slots: 0, ..offer(1, 0) });
     mesh.report(&key(1), attempt(job, 0, 1), Verdict::Returned);
     mesh.next();
+    assert_eq!(mesh.holder(job, 0), None, "it was returned twice, and waits a moment");
+    mesh.pass(50);
     assert_eq!(mesh.holder(job, 0), Some(key(1).public()), "2 is paused");
     // A claim that could hold it, but is full, and then leaves.
     mesh.claim(&key(2), offer(1, 0));
@@ -175,6 +183,7 @@ fn a_task_goes_back_if_the_other_claims_could_never_hold_it_or_are_gone() {
     mesh.next();
     mesh.report(&key(1), attempt(job, 0, 2), Verdict::Returned);
     mesh.next();
+    mesh.pass(100);
     assert_eq!(mesh.holder(job, 0), None);
     mesh.drain(&key(2));
     mesh.next();
@@ -229,7 +238,10 @@ fn the_memory_of_attempts_is_bounded() {
     mesh.next();
     for number in 0..100 {
         mesh.report(&key(1), attempt(job, 0, number), Verdict::Returned);
+        mesh.claim(&key(1), offer(1, 0));
         mesh.next();
+        // Longer than any wait after a return, and a stall, so that the claim stands on.
+        mesh.pass(61_000);
     }
     let task = mesh.ledger.task(TaskId { job, index: 0 }).expect("a task");
     assert_eq!((task.past.len(), task.attempts), (crate::ledger::ATTEMPTS_KEPT, 101));

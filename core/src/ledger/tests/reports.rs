@@ -48,6 +48,7 @@ fn only_the_worker_that_was_given_an_attempt_is_heard() {
 #[test]
 fn a_task_that_nobody_was_given_has_no_outcome() {
     let mut mesh = Mesh::new(genesis());
+    mesh.claim(&key(1), Claim { slots: 0, ..offer(1, 0) });
     let job = mesh.submit(&key(100), 2, spec());
     mesh.next();
     mesh.report(&key(1), attempt(job, 1, 0), success());
@@ -78,6 +79,8 @@ fn a_report_of_too_many_items_is_void() {
     let mut genesis = genesis();
     genesis.ledger.report_items_max = 2;
     let mut mesh = Mesh::new(genesis);
+    mesh.claim(&key(1), offer(1, 0));
+    mesh.next();
     let items = |count| vec![ReportItem { attempt: attempt(JobId(Digest::ZERO), 0, 0), verdict: success() }; count];
     let two = mesh.sign(&key(1), Action::Report(Report { items: items(2) }));
     let three = mesh.sign(&key(1), Action::Report(Report { items: items(3) }));

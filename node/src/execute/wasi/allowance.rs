@@ -20,7 +20,7 @@ pub(crate) struct Allowance {
     memory_max: u64,
     linear: u64,
     temporary: u64,
-    /// The most that linear memory and temporary files took together, in bytes.
+    /// The most that linear memory, output and temporary files took together, in bytes.
     pub memory_peak: u64,
     /// Whether more memory was asked for than there is.
     pub memory_refused: bool,
@@ -46,12 +46,14 @@ impl Allowance {
         }
     }
 
-    /// Takes `bytes` of the output limit.
+    /// Takes `bytes` of the output limit, and of the program's memory: this host holds them until the task has ended.
     pub fn take_output(&mut self, bytes: u64) -> Answer {
-        match self.output.checked_add(bytes).filter(|sum| *sum <= self.output_max) {
-            Some(sum) => self.output = sum,
-            None => return Err(End::OutputTooLarge.into()),
+        if self.output.checked_add(bytes).is_none_or(|sum| sum > self.output_max) {
+            return Err(End::OutputTooLarge.into());
         }
+        self.take_memory(bytes)?;
+        self.output += bytes;
+        self.note_peak();
         Ok(())
     }
 
@@ -62,14 +64,23 @@ impl Allowance {
 
     /// Takes `bytes` of the program's memory for a temporary file.
     pub fn take_temporary(&mut self, bytes: u64) -> Answer {
-        let sum = self.temporary.checked_add(bytes).and_then(|sum| sum.checked_add(self.linear));
-        if sum.is_none_or(|sum| sum > self.memory_max) {
-            self.memory_refused = true;
-            return Err(End::OutOfMemory.into());
-        }
+        self.take_memory(bytes)?;
         self.temporary += bytes;
         self.note_peak();
         Ok(())
+    }
+
+    fn take_memory(&mut self, bytes: u64) -> Answer {
+        if self.held().checked_add(bytes).is_none_or(|sum| sum > self.memory_max) {
+            self.memory_refused = true;
+            return Err(End::OutOfMemory.into());
+        }
+        Ok(())
+    }
+
+    /// Everything of the program's that is in this host's memory, in bytes.
+    const fn held(&self) -> u64 {
+        self.linear + self.temporary + self.output
     }
 
     pub fn return_temporary(&mut self, bytes: u64) {
@@ -98,13 +109,13 @@ impl Allowance {
     }
 
     fn note_peak(&mut self) {
-        self.memory_peak = self.memory_peak.max(self.linear + self.temporary);
+        self.memory_peak = self.memory_peak.max(self.held());
     }
 }
 
 impl ResourceLimiter for Allowance {
     fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if desired as u64 > self.memory_max.saturating_sub(self.temporary) {
+        if desired as u64 > self.memory_max.saturating_sub(self.temporary + self.output) {
             self.memory_refused = true;
             return Ok(false);
         }
