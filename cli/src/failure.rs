@@ -84,15 +84,26 @@ impl Failure {
 
     /// A file could not be used: `doing` is the verb, such as "read".
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
+        Self::failed(Self::of_file(doing, path, error))
+    }
+
+    /// A file that was given could not be read.
+    pub fn given_file(path: &Path, error: &io::Error) -> Self {
+        Self::usage(Self::of_file("read", path, error))
+    }
+
+    fn of_file(doing: &str, path: &Path, error: &io::Error) -> String {
         let advice = match error.kind() {
             io::ErrorKind::NotFound => "check the path",
             io::ErrorKind::PermissionDenied => "check its permissions and its owner",
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on that disk and try again",
             io::ErrorKind::AlreadyExists => "remove it first or choose another place",
             io::ErrorKind::ReadOnlyFilesystem => "choose a place that can be written",
+            io::ErrorKind::InvalidData => "it is not a text file",
+            io::ErrorKind::IsADirectory => "name a file, not a directory",
             _ => "check the disk and the path",
         };
-        Self::failed(format!("Could not {doing} {}: {error}; {advice}.", path.display()))
+        format!("Could not {doing} {}: {error}; {advice}.", path.display())
     }
 }
 

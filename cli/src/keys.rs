@@ -97,7 +97,11 @@ pub fn read(path: &Path) -> Result<SecretKey, KeyError> {
         _ => KeyError::Io { path: path.to_owned(), doing: "read", error },
     };
     let file = fs::File::open(path).map_err(io)?;
-    check_permissions(path, &file.metadata().map_err(io)?)?;
+    let metadata = file.metadata().map_err(io)?;
+    if !metadata.is_file() {
+        return Err(KeyError::Malformed(path.to_owned()));
+    }
+    check_permissions(path, &metadata)?;
     let mut text = String::new();
     match file.take(FILE_BYTES_MAX).read_to_string(&mut text) {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(KeyError::Malformed(path.to_owned())),

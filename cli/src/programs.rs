@@ -20,7 +20,7 @@ pub const NOOP: &[u8] = include_bytes!("../../tests/programs/noop.wasm");
 /// # Errors
 /// It cannot be read, or is no WebAssembly module with the imports that a task may have.
 pub fn read(path: &Path) -> Done<Vec<u8>> {
-    let io = |error: std::io::Error| Failure::file("read", path, &error);
+    let io = |error: std::io::Error| Failure::given_file(path, &error);
     let bytes = std::fs::metadata(path).map_err(io)?.len();
     if bytes > PROGRAM_BYTES_MAX {
         return Err(Failure::usage(format!(

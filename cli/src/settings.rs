@@ -83,6 +83,8 @@ pub struct UpConfig {
     pub millicores: Option<u32>,
     /// Memory for all of them together.
     pub memory: Option<ByteSize>,
+    /// Disk for programs, inputs and outputs.
+    pub disk: Option<ByteSize>,
     /// What tasks may require of this machine.
     pub labels: BTreeMap<String, String>,
 }
@@ -123,7 +125,7 @@ impl Settings {
                 Failure::usage(format!("The configuration {} is not as it should be: {error}", path.display()))
             })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => ConfigFile::default(),
-            Err(error) => return Err(Failure::file("read", &path, &error)),
+            Err(error) => return Err(Failure::given_file(&path, &error)),
         };
         Ok(Self { options, file, config_dir, data_dir })
     }
@@ -236,7 +238,7 @@ pub enum Trust {
 /// # Errors
 /// It is missing or wrong; the sentence names the line.
 pub fn read_genesis(path: &Path) -> Done<Genesis> {
-    let text = fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
+    let text = fs::read_to_string(path).map_err(|error| Failure::given_file(path, &error))?;
     Genesis::from_toml(&text).map_err(|error| {
         let error = error.to_string();
         Failure::usage(format!("The genesis {} is refused: {}", path.display(), error.trim_end()))

@@ -27,6 +27,8 @@ pub struct NodeConfig {
     pub mdns: bool,
     /// Where the HTTP API listens. Port 0 lets the system choose.
     pub api: SocketAddr,
+    /// The most bytes of blobs that this peer keeps.
+    pub blobs_bytes_max: u64,
     /// What this peer offers to tasks; nothing if it is not to work.
     pub worker: Option<WorkerConfig>,
 }

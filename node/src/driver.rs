@@ -30,7 +30,7 @@ const COMMANDS_MAX: usize = 1024;
 /// How many commands, and how many messages, are handled in one step.
 const STEP_MAX: usize = 256;
 /// How many executed blocks a slow listener may be behind.
-const LISTENER_BLOCKS_MAX: usize = 1024;
+const LISTENER_BLOCKS_MAX: usize = 256;
 /// What is held against a peer for a message that no honest peer sends.
 const MALICE: u32 = 100;
 /// What is held against a peer for bytes that cannot be read: it may be of another version.

@@ -36,8 +36,6 @@ use crate::{
     worker::{TaskContext, Worker},
 };
 
-/// The most bytes of blobs that a peer keeps.
-const BLOBS_BYTES_MAX: u64 = 64 << 30;
 /// By how much tasks of strangers run below this machine's own work.
 const TASK_NICENESS: i32 = 10;
 
@@ -71,9 +69,15 @@ pub enum NodeError {
     /// The mesh did not start.
     #[error(transparent)]
     Mesh(#[from] MeshError),
+    /// There is no room left for the store.
+    #[error(
+        "the disk that holds {0} is full, and a peer cannot go on without storing; make room and start it again: nothing \
+         that was final is lost"
+    )]
+    DiskFull(PathBuf),
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     /// What is stored does not fit together.
     #[error(transparent)]
     Recover(#[from] RecoverError),
@@ -86,6 +90,11 @@ pub enum NodeError {
     /// The replica's thread ended in a way that it never should.
     #[error("the replica stopped unexpectedly; the log says why")]
     Driver,
+}
+
+fn stored_in(path: &Path) -> impl FnOnce(StoreError) -> NodeError + use<> {
+    let path = path.to_owned();
+    move |error| if error.is_full() { NodeError::DiskFull(path) } else { NodeError::Store(error) }
 }
 
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> NodeError {
@@ -101,9 +110,10 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     fs::create_dir_all(&config.data_dir).map_err(at(&config.data_dir))?;
     let genesis = Arc::new(config.genesis.clone());
     let network = genesis.network_id();
-    let store = Store::open(&config.data_dir.join("store.redb"), &network)?;
+    let data = &config.data_dir;
+    let store = Store::open(&data.join("store.redb"), &network).map_err(stored_in(data))?;
     let standing = journal_id::check(&store, &config.journal_id_file)?;
-    let recovered = store.recover(standing)?;
+    let recovered = store.recover(standing).map_err(stored_in(data))?;
     let replica_config = replica::Config { genesis: Arc::clone(&genesis), key: config.key.clone() };
     let replica = Replica::new(replica_config, recovered)?;
     tell_role(&replica);
@@ -111,10 +121,10 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
         TcpListener::bind(config.api).await.map_err(|source| NodeError::Api { address: config.api, source })?;
     let (mesh, events) = mesh::start(mesh_config(&config, &genesis)?).await?;
     let metrics = Metrics::new();
-    let blob_store = BlobStore::open(&config.data_dir, store.database(), BLOBS_BYTES_MAX)?;
+    let blob_store = BlobStore::open(&config.data_dir, store.database(), config.blobs_bytes_max)?;
     let (driver, handle) =
         Driver::new(Arc::clone(&genesis), replica, store, (mesh.clone(), events), Arc::clone(&metrics));
-    let driver_ended = on_its_own_thread(driver)?;
+    let driver_ended = on_its_own_thread(driver, stored_in(data))?;
     let blobs = Blobs::start(blob_store, mesh.clone(), config.key.clone());
     blobs.hold(Arc::new(Willing::new(handle.clone())));
     let stop = CancellationToken::new();
@@ -132,6 +142,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
         // Whether it was cancelled or has failed, it has ended.
         let _ = worker.await;
     }
+    // It ends with the stop, whatever is still asked.
     let _ = api.await;
     parts.mesh.stop().await;
     // Another node may have taken the folder over meanwhile; then this is not this node's to remove.
@@ -149,12 +160,15 @@ fn tell_role(replica: &Replica) {
 }
 
 /// The replica has a thread of its own, so that no task of anyone else's holds up the round.
-fn on_its_own_thread(driver: Driver) -> Result<oneshot::Receiver<Result<(), NodeError>>, NodeError> {
+fn on_its_own_thread(
+    driver: Driver,
+    failed: impl FnOnce(StoreError) -> NodeError + Send + 'static,
+) -> Result<oneshot::Receiver<Result<(), NodeError>>, NodeError> {
     let (ended, end) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(at(Path::new("a timer")))?;
     let spawned = thread::Builder::new().name("replica".into()).spawn(move || {
-        let result = runtime.block_on(driver.run()).map_err(NodeError::from);
+        let result = runtime.block_on(driver.run()).map_err(failed);
         // A node that has stopped waiting needs to know nothing.
         let _ = ended.send(result);
     });

@@ -106,7 +106,7 @@ fn what_is_no_module_is_heard_before_any_node_is_asked() {
     let file = home.path().join("program.wasm");
     fs::write(&file, "#!/bin/sh\necho no\n").expect("written");
     run(home.path(), &["submit", path(&file)], SOON).bad(2, &["program.wasm", "not a WebAssembly module"]);
-    run(home.path(), &["submit", path(&home.path().join("nothing"))], SOON).bad(1, &["nothing", "check the path"]);
+    run(home.path(), &["submit", path(&home.path().join("nothing"))], SOON).bad(2, &["nothing", "check the path"]);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::{
 
 use bytesize::ByteSize;
 use clap::Args;
-use meshwork_core::types::{BlobRef, Input, JobId, Limits, Part, Program, Resources, Retry, TaskSpec, Tasks};
+use meshwork_core::types::{BlobRef, Genesis, Input, JobId, Limits, Part, Program, Resources, Retry, TaskSpec, Tasks};
+use meshwork_node::api::views::WorkerView;
 
 use super::Context;
 use crate::{
@@ -112,8 +113,10 @@ pub async fn run(context: &Context, options: Options) -> Done {
             genesis.name
         )));
     }
+    check_bounds(&options, &genesis)?;
     let name = job_name(&options);
     let spec = Arc::new(common(&client, &options, module).await?);
+    tell_if_nobody_could_run(context, &client, &spec).await?;
     let tasks = tasks(&client, &options).await?;
     let count = tasks.count();
     let transaction = submission::sign_job(&name, spec, tasks, options.expires, &key, &network);
@@ -121,6 +124,55 @@ pub async fn run(context: &Context, options: Options) -> Done {
     let job = submission::job_of(&transaction);
     context.output.value("job", &job.to_string())?;
     if options.wait { wait(&client, job, count, transaction.transaction().expires.0).await } else { Ok(()) }
+}
+
+/// Says which flag asks for more than the genesis allows, rather than have the ledger say that something does.
+fn check_bounds(options: &Options, genesis: &Genesis) -> Done {
+    let limits = &genesis.ledger;
+    let time = |ms: u64| humantime::format_duration(Duration::from_millis(ms));
+    let tasks = options.count.map_or(options.each.len(), |count| count as usize);
+    let rules = [
+        (
+            (1..=limits.wall_ms_max).contains(&milliseconds(options.timeout)),
+            format!("--timeout is from 1ms to {} on this network", time(limits.wall_ms_max)),
+        ),
+        (options.retries <= limits.retries_max, format!("--retries is at most {} on this network", limits.retries_max)),
+        (
+            milliseconds(options.expires) <= limits.transaction_life_ms_max,
+            format!("--expires is at most {} on this network", time(limits.transaction_life_ms_max)),
+        ),
+        (
+            tasks <= limits.job_tasks_max as usize,
+            format!("a job has at most {} tasks on this network; submit several", limits.job_tasks_max),
+        ),
+        (
+            options.output_limit <= options.memory,
+            "--output-limit is at most --memory: what a task writes is held there until it ends".to_owned(),
+        ),
+    ];
+    match rules.into_iter().find(|(holds, _)| !holds) {
+        Some((_, rule)) => Err(Failure::usage(format!("{}{}.", rule[..1].to_uppercase(), &rule[1..]))),
+        None => Ok(()),
+    }
+}
+
+/// A job that no worker could run waits, which may be what is wanted, or not.
+async fn tell_if_nobody_could_run(context: &Context, client: &Client, spec: &TaskSpec) -> Done {
+    let workers = client.workers().await?;
+    let could = |worker: &WorkerView| {
+        worker.millicores >= spec.resources.millicores
+            && worker.memory_bytes >= spec.resources.memory_bytes
+            && spec.labels.iter().all(|(label, value)| worker.labels.get(label) == Some(value))
+    };
+    if !workers.iter().any(could) {
+        context.output.note(if workers.is_empty() {
+            "Nobody works on this network now; the job waits until somebody does."
+        } else {
+            "No worker offers what the tasks ask for now (cores, memory, labels); the job waits until one does. \
+             `meshwork workers` lists what they offer."
+        });
+    }
+    Ok(())
 }
 
 async fn wait(client: &Client, job: JobId, count: usize, expires_us: u64) -> Done {

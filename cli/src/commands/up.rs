@@ -1,6 +1,6 @@
 //! `meshwork up`: a peer in the foreground.
 
-use std::{collections::BTreeMap, future::Future, net::SocketAddr};
+use std::{collections::BTreeMap, future::Future, net::SocketAddr, path::Path};
 
 use bytesize::ByteSize;
 use clap::Args;
@@ -19,6 +19,9 @@ use crate::{
 
 /// Where the API listens if nobody says: a free port, which `node.json` in the data directory names.
 const API_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// The most bytes of blobs that a peer keeps if nobody says.
+const DISK_BYTES_MAX: u64 = 64 << 30;
 
 /// Where a peer listens that the genesis gives no address.
 const LISTEN_DEFAULT: [&str; 2] = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
@@ -44,6 +47,10 @@ pub struct Options {
     /// Let all tasks together take so much memory, as in 2GiB. Without it: half of the machine's
     #[arg(long, value_name = "SIZE", conflicts_with = "no_work")]
     memory: Option<ByteSize>,
+    /// Keep at most so many bytes of programs, inputs and outputs. Without it: half of what is free on the disk, and at most
+    /// 64GiB
+    #[arg(long, value_name = "SIZE")]
+    disk: Option<ByteSize>,
     /// Offer this fact, which tasks may require. Repeat it for each; `arch` and `os` are there by themselves
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_pair, conflicts_with = "no_work")]
     labels: Vec<(String, String)>,
@@ -102,6 +109,7 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
     }
     let mdns = !options.no_mdns && from_file.mdns.unwrap_or(true);
     let is_authority = genesis.authority_keys().contains(&key.public());
+    let disk = options.disk.or(from_file.disk);
     let worker = offer(options, from_file, is_authority)?;
     std::fs::create_dir_all(&settings.data_dir).map_err(|error| Failure::file("create", &settings.data_dir, &error))?;
     let mut journal_id_file = key_path.into_os_string();
@@ -115,6 +123,7 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
         peers,
         mdns,
         api,
+        blobs_bytes_max: disk.map_or_else(|| half_of_disk(&settings.data_dir), |disk| disk.as_u64()),
         worker,
     })
 }
@@ -176,6 +185,12 @@ fn half_of_memory() -> u64 {
     let memory = sysinfo::MemoryRefreshKind::nothing().with_ram();
     let system = sysinfo::System::new_with_specifics(sysinfo::RefreshKind::nothing().with_memory(memory));
     system.map_or(UNKNOWN, |system| system.total_memory() / 2)
+}
+
+/// Half of what is free where the store is, at most [`DISK_BYTES_MAX`].
+fn half_of_disk(data_dir: &Path) -> u64 {
+    let free = rustix::fs::statvfs(data_dir).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    free.map_or(DISK_BYTES_MAX, |free| (free / 2).min(DISK_BYTES_MAX))
 }
 
 /// Ends when the person or the system asks the process to stop. A second request does not wait for the drain.

@@ -66,7 +66,11 @@ pub fn run(context: &Context, options: &Options) -> Done {
     let genesis = context.settings.genesis()?.ok_or_else(|| {
         Failure::usage("A proof is checked against a genesis, and there is none here; name it with --genesis FILE.")
     })?;
-    let verified: Vec<Verified> = options.proofs.iter().map(|path| verify(path, &genesis)).collect();
+    let verify = |path: &PathBuf| {
+        let bytes = fs::read(path).map_err(|error| Failure::given_file(path, &error))?;
+        Ok(verify(path, &bytes, &genesis))
+    };
+    let verified: Vec<Verified> = options.proofs.iter().map(verify).collect::<Done<_>>()?;
     context.output.listing(&verified)?;
     let bad = verified.iter().filter(|verified| !verified.holds).count();
     match bad {
@@ -79,18 +83,14 @@ pub fn run(context: &Context, options: &Options) -> Done {
     }
 }
 
-fn verify(path: &Path, genesis: &Genesis) -> Verified {
-    let read = || {
-        let bytes = fs::read(path).map_err(|error| format!("it cannot be read: {error}"))?;
-        Proof::decode(&bytes).map_err(|error| format!("it is not a proof: {error}"))
-    };
+fn verify(path: &Path, bytes: &[u8], genesis: &Genesis) -> Verified {
     let file = path.display().to_string();
-    let (proof, error) = match read() {
+    let (proof, error) = match Proof::decode(bytes) {
         Ok(proof) => {
             let error = proof.verify(genesis).err().map(|error| error.to_string());
             (Some(proof), error)
         }
-        Err(error) => (None, Some(error)),
+        Err(error) => (None, Some(format!("it is not a proof: {error}"))),
     };
     let height = proof.as_ref().map(|proof| proof.height.0);
     let mut verified = Verified {

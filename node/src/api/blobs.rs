@@ -70,6 +70,7 @@ pub(super) async fn get(
     })?;
     let path = api.blobs.fetch(blob, &hints).await.map_err(|error| match error {
         FetchError::Store(error) => refuse(&error),
+        busy @ FetchError::Busy => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, busy.to_string()),
         other => ApiError::not_found(other.to_string()),
     })?;
     let gone = |error: std::io::Error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());

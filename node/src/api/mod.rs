@@ -11,17 +11,17 @@ mod events;
 mod guard;
 mod jobs;
 mod network;
+mod serve;
 mod transactions;
 pub mod views;
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
     routing::{get, post, put},
-    serve::ListenerExt,
 };
 use meshwork_core::types::Genesis;
 use tokio::net::TcpListener;
@@ -79,18 +79,7 @@ impl Api {
     }
 
     /// Serves requests until told to stop.
-    ///
-    /// # Errors
-    /// The listener failed.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
-        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
-        // A response's head and body are written apart: without this, the body would wait for the head's acknowledgement.
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        // Event streams end with the node, so that stopping does not wait for whoever listens.
-        let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-        tokio::select! {
-            ended = serving => ended,
-            () = async { stop.cancelled().await; tokio::time::sleep(std::time::Duration::from_millis(500)).await } => Ok(()),
-        }
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        serve::serve(self.router(), listener, stop).await;
     }
 }

@@ -87,6 +87,9 @@ pub enum FetchError {
     /// The node stops.
     #[error("the fetch was given up because the node stops")]
     Stopped,
+    /// As many blobs are being fetched as may be.
+    #[error("as many blobs are being fetched as may be at once; try again later")]
+    Busy,
 }
 
 /// Why an output was not delivered to a holder.

@@ -8,6 +8,7 @@ use std::{
     collections::{HashSet, VecDeque},
     path::PathBuf,
     sync::PoisonError,
+    time::{Duration, Instant},
 };
 
 use meshwork_core::{digest::Digest, identity::PublicKey, types::BlobRef};
@@ -24,12 +25,21 @@ use super::{
 const ASKED_MAX: usize = 64;
 /// Hints that a fetch that is under way still takes.
 const HINTS_MAX: usize = 64;
+/// Blobs that are fetched at one time.
+const FETCHES_MAX: usize = 1024;
+/// A transfer is given so long before its rate counts, and then must keep up [`RATE_MIN`] on average.
+const RATE_AFTER: Duration = Duration::from_secs(10);
+/// Bytes a second below which the next peer is asked.
+const RATE_MIN: u64 = 16 << 10;
 /// Points against a peer that gave bytes of another digest.
 const WRONG_POINTS: u32 = 200;
 
+/// What becomes of a fetch, once it is known.
+type Outcome = watch::Receiver<Option<Result<PathBuf, FetchError>>>;
+
 /// A fetch under way, which others may wait for too.
 pub(super) struct Fetching {
-    result: watch::Receiver<Option<Result<PathBuf, FetchError>>>,
+    result: Outcome,
     hints: mpsc::Sender<PublicKey>,
 }
 
@@ -61,20 +71,23 @@ impl Blobs {
         if blob.bytes > BLOB_BYTES_MAX {
             return Err(FetchError::TooLarge(blob));
         }
-        let mut result = self.join_fetch(blob, hints);
+        let mut result = self.join_fetch(blob, hints).ok_or(FetchError::Busy)?;
         let result = result.wait_for(Option::is_some).await.map_err(|_| FetchError::Stopped)?;
         result.clone().unwrap_or(Err(FetchError::Stopped))
     }
 
     /// The fetch of this blob that is under way, or a new one. It goes on when nobody waits for it any more: whoever asks
     /// again finds it done.
-    fn join_fetch(&self, blob: BlobRef, hints: &[PublicKey]) -> watch::Receiver<Option<Result<PathBuf, FetchError>>> {
+    fn join_fetch(&self, blob: BlobRef, hints: &[PublicKey]) -> Option<Outcome> {
         let mut fetching = self.0.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(under_way) = fetching.get(&blob) {
             for hint in hints {
                 let _ = under_way.hints.try_send(*hint);
             }
-            return under_way.result.clone();
+            return Some(under_way.result.clone());
+        }
+        if fetching.len() >= FETCHES_MAX {
+            return None;
         }
         let (done, result) = watch::channel(None);
         let (more, more_receiver) = mpsc::channel(HINTS_MAX);
@@ -98,7 +111,7 @@ impl Blobs {
             blobs.0.fetching.lock().unwrap_or_else(PoisonError::into_inner).remove(&blob);
             let _ = done.send(Some(found));
         });
-        result
+        Some(result)
     }
 }
 
@@ -240,7 +253,14 @@ impl Search {
             .unwrap_or_else(|| Partial { writer: BlobWriter::new(store.clone(), self.blob.bytes), givers: 0 });
         let givers = givers + 1;
         let mut chunk = vec![0; CHUNK_BYTES.min(usize::try_from(self.blob.bytes).unwrap_or(CHUNK_BYTES))];
+        let (began, before) = (Instant::now(), writer.bytes());
         while writer.bytes() < self.blob.bytes {
+            let (passed, came) = (began.elapsed(), writer.bytes() - before);
+            if passed > RATE_AFTER && came < passed.as_secs() * RATE_MIN {
+                // One byte now and then is no stall, and would never come to an end.
+                *partial = Some(Partial { writer, givers });
+                return Err(Failed::Passed);
+            }
             let left = usize::try_from(self.blob.bytes - writer.bytes()).unwrap_or(usize::MAX);
             let room = left.min(chunk.len());
             match wire::read_some(stream, &mut chunk[..room]).await {

@@ -14,6 +14,11 @@ use super::{
 /// The most bytes of a program.
 pub const MODULE_BYTES_MAX: usize = 256 << 20;
 
+/// The most that a function's bytes and its local variables may be, multiplied. What compiling it takes of a machine grows
+/// with that product; the largest functions of real programs, interpreters' loops, have some hundred kilobytes and
+/// hundreds of variables.
+const FUNCTION_COST_MAX: u64 = 1 << 30;
+
 /// What is wrong with a program, in a sentence for the person who has to mend it; at most [`Failure::TEXT_BYTES_MAX`] bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -101,6 +106,8 @@ struct Shape {
     memory_bytes: u64,
     start: Option<u32>,
     exports_memory: bool,
+    /// Of the function that costs most to compile.
+    function_cost: u64,
 }
 
 impl Shape {
@@ -141,6 +148,14 @@ impl Shape {
                     for memory in section {
                         shape.memory_bytes = memory?.initial.saturating_mul(64 << 10);
                     }
+                }
+                Payload::CodeSectionEntry(body) => {
+                    let mut locals = 1;
+                    for group in body.get_locals_reader()? {
+                        locals += u64::from(group?.0);
+                    }
+                    let cost = (body.range().len() as u64).saturating_mul(locals);
+                    shape.function_cost = shape.function_cost.max(cost);
                 }
                 Payload::ExportSection(section) => {
                     for export in section {
@@ -186,6 +201,9 @@ impl Shape {
                 "it has {} tables of up to {} elements; a program may have {TABLES_MAX} of {TABLE_ELEMENTS_MAX}",
                 self.tables, self.table_elements
             )));
+        }
+        if self.function_cost > FUNCTION_COST_MAX {
+            return Err(BadModule::new("it has a function too large, with too many local variables, to be compiled"));
         }
         if self.memory_bytes > MEMORY_BYTES_MAX {
             return Err(BadModule::new("it wants more memory than any program can have"));

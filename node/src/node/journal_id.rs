@@ -17,7 +17,7 @@ use crate::store::Store;
 
 /// Whether this store's journal is the one that belongs to the key. A key that has never had one takes this one.
 pub(super) fn check(store: &Store, file: &Path) -> Result<Standing, NodeError> {
-    let stored = store.journal_id()?;
+    let stored = store.journal_id().map_err(NodeError::Store)?;
     let beside_key = match fs::read_to_string(file) {
         Ok(text) => Some(text.trim().to_owned()),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -30,7 +30,7 @@ pub(super) fn check(store: &Store, file: &Path) -> Result<Standing, NodeError> {
         (Some(stored), None) => remember(file, &stored),
         (None, None) => {
             let id: [u8; 16] = rand::random();
-            store.set_journal_id(&id)?;
+            store.set_journal_id(&id).map_err(NodeError::Store)?;
             remember(file, &id)
         }
     }

@@ -74,6 +74,18 @@ pub enum StoreError {
     Redb(#[from] redb::Error),
 }
 
+impl StoreError {
+    /// Whether all that is wrong is that the disk has no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let full = |error: &std::io::Error| {
+            matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+        };
+        // After a first failure redb says only that there was one.
+        matches!(self, Self::Redb(redb::Error::Io(error)) if full(error))
+    }
+}
+
 macro_rules! from_redb {
     ($($error:ty),*) => {
         $(impl From<$error> for StoreError {

@@ -180,7 +180,7 @@ impl Worker {
             self.report();
             self.claim().await?;
         }
-        self.drain(finals).await
+        self.drain(heard, finals).await
     }
 
     /// A process whose clock was set back must still sign above what its key signed before.
@@ -448,25 +448,45 @@ impl Worker {
         Ok(())
     }
 
-    /// Leaves: hands in what is done, gives everything else back, and waits until that is executed.
-    async fn drain(mut self, mut finals: broadcast::Receiver<Arc<Final>>) -> Result<(), Stopped> {
+    /// Leaves: stops what runs, waits a little until what is done is handed in and taken, gives everything else back, and
+    /// waits until that is executed.
+    async fn drain(
+        mut self,
+        mut heard: mpsc::UnboundedReceiver<Progress>,
+        mut finals: broadcast::Receiver<Arc<Final>>,
+    ) -> Result<(), Stopped> {
         info!(held = self.held.len(), "this worker gives back what it holds and leaves");
-        for stop in self.stops.values() {
+        let unfinished = self.held.iter().filter(|(_, held)| !matches!(held.phase, Phase::Ended));
+        for stop in unfinished.filter_map(|(attempt, _)| self.stops.get(attempt)) {
             stop.cancel();
         }
-        while let Some(report) = self.outbox.next() {
-            let items = report.items.iter().map(|item| item.attempt).collect();
-            if let Some(id) = self.sign_and_submit(Action::Report(report)).await? {
-                self.outbox.sent(id, items);
+        let handed_in = async {
+            while self.held.values().any(|held| matches!(held.phase, Phase::Ended)) {
+                self.report();
+                tokio::select! {
+                    block = finals.recv() => match block {
+                        Ok(block) => self.on_final(&block),
+                        Err(broadcast::error::RecvError::Lagged(_)) => self.resynchronize().await?,
+                        Err(broadcast::error::RecvError::Closed) => return Err(Stopped),
+                    },
+                    Some(progress) = heard.recv() => self.on_progress(progress),
+                    () = tokio::time::sleep(TICK) => {}
+                }
             }
+            Ok(())
+        };
+        match tokio::time::timeout(DRAIN_TIME, handed_in).await {
+            Ok(done) => done?,
+            Err(_) => warn!("not all that is done was taken in time; it is given back with the rest"),
         }
         let sequence = self.next_sequence();
         let Some(id) = self.sign_and_submit(Action::Drain(Drain { sequence })).await? else { return Ok(()) };
         let executed = async {
-            while let Ok(block) = finals.recv().await {
-                let is_drain = |receipt: &Receipt| matches!(receipt, Receipt::Transaction(receipt) if receipt.id == id);
-                if block.executed.applied.receipts.iter().any(is_drain) {
-                    return;
+            loop {
+                match finals.recv().await {
+                    Ok(block) if has_receipt_of(&block, id) => return,
+                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return,
                 }
             }
         };
@@ -475,6 +495,11 @@ impl Worker {
         }
         Ok(())
     }
+}
+
+fn has_receipt_of(block: &Final, id: TransactionId) -> bool {
+    let is_its = |receipt: &Receipt| matches!(receipt, Receipt::Transaction(receipt) if receipt.id == id);
+    block.executed.applied.receipts.iter().any(is_its)
 }
 
 /// Hands in a transaction. Nothing if it was not taken.

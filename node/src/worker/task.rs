@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 
 use super::Progress;
 use crate::{
-    blobs::{Blobs, Delivered, StoreError},
+    blobs::{Blobs, Delivered, FetchError, StoreError},
     driver::Handle,
     execute::{ExecuteError, Execution, Executor, PrepareError, Success},
     mesh::MeshHandle,
@@ -34,6 +34,8 @@ use crate::{
 const PREPARE_MAX: usize = 16;
 /// How many programs are remembered as prepared.
 const PREPARED_MAX: usize = 256;
+/// How long to wait before a blob that nobody had is looked for again.
+const FETCH_AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)];
 /// How long an output that one other holds waits to be held by more.
 const MORE_HOLDERS_WITHIN: Duration = Duration::from_secs(2);
 /// How long to wait before another holder is asked, when all have refused.
@@ -163,10 +165,26 @@ impl TaskContext {
     }
 
     async fn fetch(&self, blob: BlobRef) -> Result<PathBuf, Verdict> {
-        self.blobs.fetch(blob, &[]).await.map_err(|error| {
-            debug!(blob = %blob.digest, %error, "a blob is not to be had");
-            failed(Failure::InputUnavailable(blob.digest))
-        })
+        let mut waits = FETCH_AGAIN_AFTER.into_iter();
+        loop {
+            match (self.blobs.fetch(blob, &[]).await, waits.next()) {
+                (Ok(path), _) => return Ok(path),
+                // Whoever has it may be away for a moment, or be found only now.
+                (Err(FetchError::NotFound { .. } | FetchError::Busy), Some(wait)) => tokio::time::sleep(wait).await,
+                (
+                    Err(error @ (FetchError::NotFound { .. } | FetchError::TooLarge(_) | FetchError::WrongSize { .. })),
+                    _,
+                ) => {
+                    debug!(blob = %blob.digest, %error, "a blob is not to be had");
+                    return Err(failed(Failure::InputUnavailable(blob.digest)));
+                }
+                (Err(error), _) => {
+                    // This machine's own trouble, which is no fault of the task's.
+                    warn!(blob = %blob.digest, %error, "a blob cannot be fetched here, and its attempt is given back");
+                    return Err(Verdict::Returned);
+                }
+            }
+        }
     }
 
     /// Runs an attempt and says what became of it.

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     error::Error,
+    net::{IpAddr, TcpListener},
     num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,6 +14,7 @@ use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
     kad::Mode,
+    multiaddr::Protocol,
     swarm::{self, SwarmEvent},
 };
 use lru::LruCache;
@@ -177,6 +179,8 @@ impl Driver {
     async fn listen(&mut self, addresses: &[Multiaddr]) -> Result<(), MeshError> {
         let mut waiting: HashMap<ListenerId, &Multiaddr> = HashMap::new();
         for address in addresses {
+            probe(address)
+                .map_err(|error| MeshError::Listen { address: address.clone(), reason: error.to_string() })?;
             let listener = self
                 .swarm
                 .listen_on(address.clone())
@@ -201,6 +205,21 @@ impl Driver {
             let address = waiting.values().next().copied().cloned().unwrap_or_else(Multiaddr::empty);
             Err(MeshError::ListenTimeout { address, seconds: LISTEN_TIMEOUT.as_secs() })
         })
+    }
+}
+
+/// Whether a TCP port is free. The transport shares ports, so that dials can leave from them, and would share another
+/// process's too without a word.
+fn probe(address: &Multiaddr) -> std::io::Result<()> {
+    let mut parts = address.iter();
+    let ip = match parts.next() {
+        Some(Protocol::Ip4(ip)) => IpAddr::from(ip),
+        Some(Protocol::Ip6(ip)) => IpAddr::from(ip),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => TcpListener::bind((ip, port)).map(drop),
+        _ => Ok(()),
     }
 }
 
