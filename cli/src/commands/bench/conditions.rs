@@ -57,7 +57,7 @@ impl Conditions {
             definitions: "disk: growth of a peer's data directory, mean over all peers; wire: what all peers together \
                           sent each other; both over the array, and over the single jobs where the name says so. \
                           finality: from a block's own time to its being final at the submitter's peer, over blocks \
-                          with transactions. latency: from the submit being posted to the end of the job being heard. \
+                          with transactions, while jobs come one after the other; loaded: over the whole run. latency: from the submit being posted to the end of the job being heard. \
                           memory: the largest process at its largest",
         }
     }

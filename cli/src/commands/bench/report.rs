@@ -16,10 +16,14 @@ pub struct Report {
     pub latency_ms_p50: f64,
     /// The 99th percentile of the same.
     pub latency_ms_p99: f64,
-    /// From a block's own time to its being final, median.
+    /// From a block's own time to its being final, median, while jobs come one after the other.
     pub finality_ms_p50: Option<f64>,
     /// The 99th percentile of the same.
     pub finality_ms_p99: Option<f64>,
+    /// The same over the whole run, most of which is at full load.
+    pub finality_loaded_ms_p50: Option<f64>,
+    /// The 99th percentile of the same.
+    pub finality_loaded_ms_p99: Option<f64>,
     /// Growth of a peer's data for each task of the array.
     pub disk_bytes_per_task: f64,
     /// The same for each single job.
@@ -47,6 +51,8 @@ impl Record for Report {
             ("submit to result, 99th percentile", format!("{:.2} ms", self.latency_ms_p99)),
             ("finality, median", ms(self.finality_ms_p50)),
             ("finality, 99th percentile", ms(self.finality_ms_p99)),
+            ("finality at full load, median", ms(self.finality_loaded_ms_p50)),
+            ("finality at full load, 99th percentile", ms(self.finality_loaded_ms_p99)),
             ("disk for each task and peer, array", size(Some(self.disk_bytes_per_task))),
             ("disk for each task and peer, single", size(Some(self.disk_bytes_per_single_task))),
             ("wire for each task, array", size(self.wire_bytes_per_task)),

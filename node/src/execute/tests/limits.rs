@@ -101,6 +101,17 @@ async fn a_flood_of_output_is_cut_off_at_the_limit() {
 }
 
 #[tokio::test]
+async fn output_counts_as_memory_since_it_is_held_there() {
+    let bench = Bench::new(1);
+    let mut execution = program("flood");
+    execution.limits.output_bytes = 1 << 40;
+    execution.memory_bytes = 8 << 20;
+    let ran = bench.run(execution).await;
+    assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutOfMemory);
+    assert!(ran.usage.memory_bytes <= 8 << 20, "{:?}", ran.usage);
+}
+
+#[tokio::test]
 async fn output_may_be_just_as_large_as_its_limit() {
     let bench = Bench::new(1);
     let mut execution = with_arguments(program("echo"), &["123456789"]);

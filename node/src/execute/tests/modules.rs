@@ -34,6 +34,16 @@ fn what_is_not_a_module_is_told_for_what_it_is() {
 }
 
 #[test]
+fn a_function_that_no_machine_should_compile_is_refused() {
+    let text = |locals: usize, steps: usize| {
+        let (locals, steps) = ("i64 ".repeat(locals), "(drop (i64.const 1))".repeat(steps));
+        format!("(module (func (export \"_start\") (local {locals}) {steps}))")
+    };
+    assert!(refusal_of_text(&text(4000, 100_000)).contains("too large"));
+    check(&wat::parse_str(text(400, 100_000)).unwrap()).unwrap();
+}
+
+#[test]
 fn a_program_cut_off_anywhere_is_refused_and_never_a_panic() {
     let whole = std::fs::read(&program("echo").module_path).unwrap();
     for end in (0..whole.len()).step_by(97) {
