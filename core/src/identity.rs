@@ -97,6 +97,13 @@ impl PublicKey {
 /// Whether `signature` is `signer`'s over the content, by the strict rule.
 #[must_use]
 pub fn verify(domain: Domain, network: &NetworkId, content: &[u8], signer: &PublicKey, signature: &Signature) -> bool {
+    #[cfg(feature = "memo")]
+    return memo::checked_once(domain, network, content, signer, signature);
+    #[cfg(not(feature = "memo"))]
+    return check(domain, network, content, signer, signature);
+}
+
+fn check(domain: Domain, network: &NetworkId, content: &[u8], signer: &PublicKey, signature: &Signature) -> bool {
     VerifyingKey::from_bytes(&signer.0).is_ok_and(|key| {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         key.verify_strict(&message(domain, network, content), &signature).is_ok()
@@ -121,6 +128,45 @@ pub fn verify_batch<'a>(
     }
     let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
     ed25519_dalek::verify_batch(&messages, &signatures, &keys).is_ok()
+}
+
+#[cfg(feature = "memo")]
+mod memo {
+    //! What was found of each signature, by everything that it depends on.
+
+    use std::{cell::RefCell, collections::HashMap};
+
+    use super::{Domain, NetworkId, PublicKey, Signature, check, message};
+
+    /// Signatures that are remembered; then all are forgotten.
+    const REMEMBERED_MAX: usize = 1 << 16;
+
+    thread_local! {
+        static FOUND: RefCell<HashMap<[u8; 32], bool>> = RefCell::default();
+    }
+
+    pub(super) fn checked_once(
+        domain: Domain,
+        network: &NetworkId,
+        content: &[u8],
+        signer: &PublicKey,
+        signature: &Signature,
+    ) -> bool {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&signer.0).update(&signature.0).update(&message(domain, network, content));
+        let key = *hasher.finalize().as_bytes();
+        if let Some(found) = FOUND.with_borrow(|found| found.get(&key).copied()) {
+            return found;
+        }
+        let good = check(domain, network, content, signer, signature);
+        FOUND.with_borrow_mut(|found| {
+            if found.len() >= REMEMBERED_MAX {
+                found.clear();
+            }
+            found.insert(key, good);
+        });
+        good
+    }
 }
 
 impl From<Digest> for NetworkId {

@@ -1,0 +1,27 @@
+//! Whole networks in one thread, in virtual time, from one seed.
+//!
+//! The simulator drives the very [`meshwork_core::replica::Replica`] that a node runs. What a node does with threads,
+//! sockets and redb is done here by a queue of events: who carries messages, keeps time and stores bytes is all that differs.
+//! Nothing reads a clock or the system's randomness, so one seed gives one run, always.
+//!
+//! * [`scenario`]: what a seed draws: the network, its faults, its work. Plain data, so that a failure can be shrunk.
+//! * [`world`]: the queue of events, and what each does.
+//! * [`peer`], [`disk`], [`links`], [`worker`]: the parts of a network.
+//! * [`checks`]: what must hold after every step, and at the end.
+//! * [`shrink`]: the least of a scenario that still fails.
+#![forbid(unsafe_code)]
+
+pub mod checks;
+pub mod disk;
+pub mod links;
+pub mod peer;
+pub mod scenario;
+pub mod shrink;
+pub mod summary;
+pub mod worker;
+pub mod world;
+
+pub use checks::Violation;
+pub use scenario::Scenario;
+pub use summary::Summary;
+pub use world::{Outcome, run};

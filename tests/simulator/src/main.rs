@@ -1,0 +1,119 @@
+//! Runs many networks, each from its seed, or one of them again with everything that happens in it.
+#![forbid(unsafe_code)]
+
+use std::{
+    process::ExitCode,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Instant,
+};
+
+use clap::Parser;
+use meshwork_simulator::{Scenario, Summary, run, shrink};
+
+/// Whole networks in virtual time, each from one seed, with everything going wrong that may.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// Run so many networks
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    seeds: u64,
+    /// Begin with this seed
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    from: u64,
+    /// Run this one alone
+    #[arg(long, value_name = "SEED")]
+    seed: Option<u64>,
+    /// Show everything that happens in it
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// So many at a time; without it, as many as there are cores
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match options.seed {
+        Some(seed) => one(seed, options.trace),
+        None => many(&options),
+    }
+}
+
+fn many(options: &Options) -> ExitCode {
+    let began = Instant::now();
+    let next = AtomicU64::new(options.from);
+    let end = options.from.saturating_add(options.seeds);
+    let threads = options.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    let work = || {
+        let mut summary = Summary::default();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return summary;
+            }
+            let scenario = Scenario::of_seed(seed);
+            let outcome = run(&scenario, None);
+            if let Some(violation) = &outcome.violation {
+                eprintln!("seed {seed}: {}; see it with --seed {seed} --trace", violation.what);
+            }
+            summary.add(seed, scenario.authorities, &outcome);
+        }
+    };
+    let mut summary = Summary::default();
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            match worker.join() {
+                Ok(part) => summary.join(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    summary.real_s = began.elapsed().as_secs_f64();
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&summary).unwrap_or_default());
+    } else {
+        println!("{summary}");
+    }
+    if let Some(failure) = summary.failures.iter().min_by_key(|failure| failure.violation.at_us) {
+        tell_least(failure.seed);
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn tell_least(seed: u64) {
+    let Some((least, outcome)) = shrink::shrink(&Scenario::of_seed(seed)) else { return };
+    let what = outcome.violation.map(|violation| violation.what).unwrap_or_default();
+    eprintln!("the least of seed {seed} that still fails ({what}):");
+    eprintln!("{}", serde_json::to_string(&least).unwrap_or_default());
+}
+
+fn one(seed: u64, trace: bool) -> ExitCode {
+    let scenario = Scenario::of_seed(seed);
+    let began = Instant::now();
+    let mut tell = |at_us: u64, line: String| println!("{:>14.6} {line}", at_us as f64 / 1e6);
+    let outcome = if trace { run(&scenario, Some(&mut tell)) } else { run(&scenario, None) };
+    println!("{}", serde_json::to_string(&scenario).unwrap_or_default());
+    println!(
+        "{} blocks, {} of {} tasks, {:.1} s of virtual time in {:.1} s, trace {}",
+        outcome.blocks,
+        outcome.outcomes,
+        outcome.tasks,
+        outcome.simulated_us as f64 / 1e6,
+        began.elapsed().as_secs_f64(),
+        outcome.trace
+    );
+    match outcome.violation {
+        Some(violation) => {
+            println!("VIOLATION at {:.6}: {}", violation.at_us as f64 / 1e6, violation.what);
+            tell_least(seed);
+            ExitCode::FAILURE
+        }
+        None => ExitCode::SUCCESS,
+    }
+}

@@ -1,0 +1,154 @@
+//! One peer: a process that may be down, standing still or busy with its disk, and what it has stored.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use meshwork_core::{
+    consensus::{Monotonic, Now, Standing},
+    identity::{PublicKey, SecretKey},
+    replica::{Action, Config, Gossip, Message, Replica},
+    types::{AttemptId, BlockTime, Genesis},
+};
+
+use crate::{
+    disk::{Disk, Transaction},
+    scenario::{Clock, Manner, START_US},
+    worker::Worker,
+};
+
+/// What comes to a peer.
+#[derive(Clone)]
+pub enum Parcel {
+    /// By gossip.
+    Gossip(Arc<Gossip>),
+    /// Directly, from a peer.
+    Message(PublicKey, Arc<Message>),
+    /// A peer can be reached.
+    Connected(PublicKey),
+    /// Time has passed.
+    Wake,
+    /// The worker here looks around.
+    WorkerTick,
+    /// A run of the worker here has ended.
+    Ran(AttemptId),
+}
+
+/// A step whose transaction is being synced: nothing of it is sent before that is done.
+pub struct Step {
+    /// What is to be done once it is.
+    pub actions: Vec<Action>,
+    /// What is being stored.
+    pub transaction: Transaction,
+}
+
+/// A peer.
+pub struct Peer {
+    /// Its key.
+    pub key: SecretKey,
+    /// Its public half.
+    pub public: PublicKey,
+    /// Its replica, while it runs.
+    pub replica: Option<Replica>,
+    /// What it has stored.
+    pub disk: Disk,
+    /// Which of its processes this is: what was meant for an earlier one is dropped.
+    pub life: u64,
+    /// A step that waits for the disk.
+    pub syncing: Option<Step>,
+    /// What came while it stood still or waited for the disk.
+    pub inbox: VecDeque<Parcel>,
+    /// Until when it stands still, in microseconds of the run.
+    pub paused_until: u64,
+    /// How long a sync takes, in microseconds.
+    pub sync_us: u64,
+    /// Its clock.
+    pub clock: Clock,
+    /// Whether its journal was lost since its key first voted.
+    pub has_lost_journal: bool,
+    /// How it works, if it does.
+    pub manner: Option<Manner>,
+    /// Its worker's process.
+    pub worker: Option<Worker>,
+    /// Its worker's last sequence number, which its clock remembers.
+    pub sequence: u64,
+    /// When it is due next, as far as that is posted.
+    pub wakes_at: Option<u64>,
+    /// Whether it breaks its promises, so that nothing it stores has to agree with anyone.
+    pub is_liar: bool,
+    /// Whether it keeps most of what it should say to itself.
+    pub withholds: bool,
+}
+
+impl Peer {
+    /// A peer that has never run.
+    #[must_use]
+    pub fn new(key: SecretKey, clock: Clock, manner: Option<Manner>) -> Self {
+        Self {
+            public: key.public(),
+            key,
+            replica: None,
+            disk: Disk::default(),
+            life: 0,
+            syncing: None,
+            inbox: VecDeque::new(),
+            paused_until: 0,
+            sync_us: 300,
+            clock,
+            has_lost_journal: false,
+            manner,
+            worker: None,
+            sequence: 0,
+            wakes_at: None,
+            is_liar: false,
+            withholds: false,
+        }
+    }
+
+    /// What its clocks show at a moment of the run.
+    #[must_use]
+    pub fn now(&self, now_us: u64) -> Now {
+        let drift = now_us as i64 / 1_000_000 * self.clock.drift_ppm;
+        let own = (now_us as i64 + drift).max(0) as u64;
+        let wall = (START_US + own).saturating_add_signed(self.clock.ahead_us);
+        Now { monotonic: Monotonic(own), clock: BlockTime(wall) }
+    }
+
+    /// The moment of the run at which its monotonic clock shows this.
+    #[must_use]
+    pub fn moment(&self, at: Monotonic, now_us: u64) -> u64 {
+        let own = self.now(now_us).monotonic;
+        // Drift is so small that what is left of it only makes a second look.
+        now_us + at.0.saturating_sub(own.0).max(1)
+    }
+
+    /// Starts its process from its disk.
+    ///
+    /// # Errors
+    /// What is stored does not fit together.
+    pub fn start(&mut self, genesis: &Arc<Genesis>, now_us: u64) -> Result<(), String> {
+        let standing = if self.has_lost_journal { Standing::JournalLost } else { Standing::Voting };
+        let config = Config { genesis: Arc::clone(genesis), key: self.key.clone() };
+        let replica = Replica::new(config, self.disk.recover(standing)).map_err(|error| error.to_string())?;
+        self.replica = Some(replica);
+        self.life += 1;
+        self.wakes_at = None;
+        let clock = self.now(now_us).clock.0;
+        self.worker = self.manner.map(|manner| Worker::new(manner, clock.max(self.life), self.sequence, genesis));
+        Ok(())
+    }
+
+    /// Kills its process. A transaction that is being synced is on disk or not, as the coin says: nothing of it was sent.
+    pub fn crash(&mut self, coin: bool) {
+        if let Some(Step { transaction, .. }) = self.syncing.take()
+            && coin
+        {
+            self.disk.write(transaction, true);
+        }
+        self.disk.crash();
+        if let Some(worker) = self.worker.take() {
+            self.sequence = worker.sequence();
+        }
+        self.replica = None;
+        self.life += 1;
+        self.inbox.clear();
+    }
+}

@@ -1,0 +1,94 @@
+//! What many runs came to, as one object or a few lines.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+
+use crate::{Outcome, Violation};
+
+/// The sum of many runs.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// How many networks were run.
+    pub seeds: u64,
+    /// How many of them broke a rule.
+    pub violations: u64,
+    /// Hours of virtual time.
+    pub simulated_hours: f64,
+    /// Hours of virtual time, times the authorities that lived through them.
+    pub authority_hours: f64,
+    /// Final blocks.
+    pub blocks: u64,
+    /// Tasks admitted.
+    pub tasks: u64,
+    /// Outcomes accepted.
+    pub outcomes: u64,
+    /// Faults injected, by kind.
+    pub faults: BTreeMap<String, u64>,
+    /// How long it all took, in seconds.
+    pub real_s: f64,
+    /// The seeds that broke a rule, each with which.
+    pub failures: Vec<Failure>,
+}
+
+/// A seed that broke a rule.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// What it broke.
+    pub violation: Violation,
+}
+
+impl Summary {
+    /// Adds one run.
+    pub fn add(&mut self, seed: u64, authorities: usize, outcome: &Outcome) {
+        let hours = outcome.simulated_us as f64 / 3.6e9;
+        self.seeds += 1;
+        self.simulated_hours += hours;
+        self.authority_hours += hours * authorities as f64;
+        self.blocks += outcome.blocks;
+        self.tasks += outcome.tasks;
+        self.outcomes += outcome.outcomes;
+        for (kind, count) in &outcome.faults {
+            *self.faults.entry((*kind).to_owned()).or_default() += count;
+        }
+        if let Some(violation) = &outcome.violation {
+            self.violations += 1;
+            self.failures.push(Failure { seed, violation: violation.clone() });
+        }
+    }
+
+    /// Adds what another thread has run.
+    pub fn join(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.violations += other.violations;
+        self.simulated_hours += other.simulated_hours;
+        self.authority_hours += other.authority_hours;
+        self.blocks += other.blocks;
+        self.tasks += other.tasks;
+        self.outcomes += other.outcomes;
+        for (kind, count) in other.faults {
+            *self.faults.entry(kind).or_default() += count;
+        }
+        self.failures.extend(other.failures);
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        write!(
+            f,
+            "{} networks, {:.1} hours of theirs in {:.0} s, {} blocks, {} tasks, {} outcomes; {}; {} violations",
+            self.seeds,
+            self.simulated_hours,
+            self.real_s,
+            self.blocks,
+            self.tasks,
+            self.outcomes,
+            faults.join(", "),
+            self.violations
+        )
+    }
+}
