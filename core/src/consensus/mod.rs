@@ -70,6 +70,7 @@ use self::{
 };
 use crate::{
     digest::Digest,
+    fault::{Fault, is_planted},
     identity::SecretKey,
     types::{AuthorityIndex, Block, Certificate, Height, Statement, View, Vote},
 };
@@ -160,7 +161,11 @@ impl Consensus {
         let mut consensus = Self {
             me,
             key: config.key,
-            standing: if me.is_some() { standing } else { Standing::Follower },
+            standing: match standing {
+                _ if me.is_none() => Standing::Follower,
+                Standing::JournalLost if is_planted(Fault::LostJournalVotes) => Standing::Voting,
+                standing => standing,
+            },
             started: false,
             last: Monotonic(0),
             proposed: None,

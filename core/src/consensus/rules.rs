@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Config;
 use crate::{
+    fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey},
     types::{AuthorityIndex, Epoch, Genesis, View},
 };
@@ -60,7 +61,7 @@ impl Rules {
         Self {
             network: config.network,
             keys: genesis.authority_keys(),
-            quorum: genesis.quorum(),
+            quorum: genesis.quorum() - usize::from(is_planted(Fault::QuorumTooSmall)),
             faulty_max: genesis.faulty_max(),
             delta_us: round.delta_ms.saturating_mul(1000),
             heartbeat_us: round.heartbeat_ms.saturating_mul(1000),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Applied, EndReason, Ledger, LedgerEvent, jobs::TaskRef, lease_time::LeaseTime};
 use crate::{
+    fault::{Fault, is_planted},
     identity::PublicKey,
     schedule::{ready::JobNumber, recovery::Next},
     types::{AttemptId, AttemptNumber, BlockTime, Height},
@@ -89,7 +90,8 @@ impl Ledger {
         for key in claims {
             self.end_claim(key, EndReason::ClaimEnded, applied);
         }
-        let attempts = take_due(&mut self.due.attempts, self.lease_time);
+        let now = if is_planted(Fault::NeverTimesOut) { LeaseTime::default() } else { self.lease_time };
+        let attempts = take_due(&mut self.due.attempts, now);
         let mut attempts: Vec<(AttemptId, TaskRef)> =
             attempts.into_iter().filter_map(|task| Some((self.present_attempt(task)?, task))).collect();
         attempts.sort_unstable();
@@ -99,6 +101,7 @@ impl Ledger {
         let now = self.time;
         while let Some((until, task)) = self.due.back_offs.first().copied()
             && until <= now
+            && !is_planted(Fault::BackOffNeverEnds)
         {
             // Its lease ended when it began to wait; only the waiting ends here.
             self.release(task, EndReason::Failed, applied);

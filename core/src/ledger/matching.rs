@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{Applied, EndReason, Ledger, jobs::TaskRef};
 use crate::{
+    fault::{Fault, is_planted},
     identity::PublicKey,
     schedule::{
         placement::{Place, Score},
@@ -100,7 +101,9 @@ impl Ledger {
                 let next = task.index.checked_add(1)?;
                 (task.index == job.record.fresh && next < job.count).then(|| job.ready_key(next))
             });
-            self.ready.take(key, group, successor);
+            if !is_planted(Fault::LeasedTwice) {
+                self.ready.take(key, group, successor);
+            }
             self.lease(task, found.1, place, applied);
         }
     }
@@ -119,6 +122,12 @@ impl Ledger {
     /// The best claim that has such a place for the tasks of a group.
     fn find_claim(&self, place: Place, group: GroupId, search: &Search) -> Option<(Score, PublicKey)> {
         let kind = self.ready.kind(group)?;
+        if is_planted(Fault::HashOrder) {
+            let open: std::collections::HashMap<_, _> =
+                self.open.from(place, None).map(|(score, key)| (key, score)).collect();
+            let takes = |key: &PublicKey| self.workers.get(key).is_some_and(|worker| worker.takes(&kind.needs, place));
+            return open.into_iter().find(|(key, _)| takes(key)).map(|(key, score)| (score, key));
+        }
         self.open.from(place, search.from).find(|(_, key)| {
             self.workers.get(key).is_some_and(|worker| worker.takes(&kind.needs, place))
                 && kind.avoidance.permits(search.allowed, key)

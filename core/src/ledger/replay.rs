@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::types::{BlockTime, TransactionId};
+use crate::{
+    fault::{Fault, is_planted},
+    types::{BlockTime, TransactionId},
+};
 
 /// The ids of transactions that were executed or found void, until they expire. A void one is remembered too, so that what
 /// its receipt says stays true.
@@ -14,7 +17,7 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) fn contains(&self, id: TransactionId) -> bool {
-        self.executed.contains_key(&id)
+        self.executed.contains_key(&id) && !is_planted(Fault::ReplayForgotten)
     }
 
     pub(super) fn remember(&mut self, id: TransactionId, expires: BlockTime) {

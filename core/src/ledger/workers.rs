@@ -6,6 +6,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::{jobs::TaskRef, lease_time::LeaseTime};
 use crate::{
+    fault::{Fault, is_planted},
     schedule::{
         placement::{Candidate, Place, Placement, Score},
         ready::Needs,
@@ -86,7 +87,8 @@ impl Worker {
         let Some(standing) = &self.record.standing else { return false };
         let offer = &standing.claim.resources;
         let fits = |taken: u64, needed: u64, offered: u64| taken.checked_add(needed).is_some_and(|sum| sum <= offered);
-        (self.held.running.len() as u64) < u64::from(standing.claim.slots)
+        let runs = if is_planted(Fault::SlotsNotCounted) { 0 } else { self.held.running.len() as u64 };
+        runs < u64::from(standing.claim.slots)
             && fits(self.held.millicores, u64::from(needs.millicores), u64::from(offer.millicores))
             && fits(self.held.memory_bytes, needs.memory_bytes, offer.memory_bytes)
             && standing.could_ever_hold(needs)
@@ -116,6 +118,7 @@ impl Worker {
             waiting,
             turn: self.record.turn,
         });
+        let running = if is_planted(Fault::SlotsNotCounted) { 0 } else { running };
         [(waiting == 0 && running < slots).then_some(score), (waiting < places).then_some(score)]
     }
 

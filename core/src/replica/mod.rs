@@ -27,6 +27,7 @@ use thiserror::Error;
 use crate::{
     consensus::{self, Consensus, Effect, Evidence, FinalTip, Input, Judgement, Monotonic, Now, Record, Standing},
     digest::Digest,
+    fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey, SecretKey},
     ledger::{Ledger, LedgerEvent, RestoreError},
     pool::{Pool, Refusal},
@@ -414,6 +415,7 @@ impl Replica {
     fn carry_all(&mut self, effects: Vec<Effect>, inputs: &mut VecDeque<Input>, actions: &mut Vec<Action>) {
         for effect in effects {
             match effect {
+                Effect::Persist(Record::Voted(_) | Record::Notarized(..)) if is_planted(Fault::VotesNotDurable) => {}
                 Effect::Persist(record) => actions.push(Action::Persist(record)),
                 Effect::Prune { below } => actions.push(Action::Prune(below)),
                 Effect::SendVotes(votes) => {
@@ -516,7 +518,7 @@ impl Replica {
     }
 
     fn catch_up(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if self.behind.is_none() {
+        if self.behind.is_none() || is_planted(Fault::NeverCatchesUp) {
             return;
         }
         if let Some(to) = self.sync.ask(now.monotonic) {

@@ -42,6 +42,8 @@ struct Seen {
     /// Who was given which attempt.
     given: BTreeMap<AttemptId, PublicKey>,
     live: Option<AttemptId>,
+    /// The attempt that ended last.
+    ended: Option<AttemptId>,
     outcomes: u32,
 }
 
@@ -120,6 +122,7 @@ impl Checks {
                 })?;
                 rule(seen.given.get(attempt) == Some(worker), || format!("{attempt} ends at another than holds it"))?;
                 seen.live = None;
+                seen.ended = Some(*attempt);
                 Ok(())
             }
             _ => Ok(()),
@@ -135,6 +138,8 @@ impl Checks {
         rule(seen.outcomes == 1, || format!("{task} has two outcomes"))?;
         let holder = seen.given.get(&outcome.attempt);
         rule(holder == Some(&outcome.worker), || format!("{task} has an outcome of one who was not given it"))?;
+        let failed = matches!(outcome.verdict, Verdict::Failed(..));
+        rule(!failed || seen.ended == Some(outcome.attempt), || format!("{task} ends by a failure that came late"))?;
         let is_lost = matches!(&outcome.verdict, Verdict::Failed(meshwork_core::types::Failure::Lost, ..));
         rule(seen.live.is_none() || is_lost, || format!("{task} has an outcome and a live lease"))
     }

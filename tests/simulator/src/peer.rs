@@ -106,7 +106,7 @@ impl Peer {
     /// What its clocks show at a moment of the run.
     #[must_use]
     pub fn now(&self, now_us: u64) -> Now {
-        let drift = now_us as i64 / 1_000_000 * self.clock.drift_ppm;
+        let drift = now_us as i64 * self.clock.drift_ppm / 1_000_000;
         let own = (now_us as i64 + drift).max(0) as u64;
         let wall = (START_US + own).saturating_add_signed(self.clock.ahead_us);
         Now { monotonic: Monotonic(own), clock: BlockTime(wall) }

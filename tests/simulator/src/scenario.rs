@@ -21,6 +21,9 @@ pub const START_US: u64 = 1_700_000_000_000_000;
 
 const SECOND_US: u64 = 1_000_000;
 
+/// How long a whole network has to do what is owed: longer than any lease, back-off and grown timer.
+const PATIENCE_US: u64 = 40 * 60 * SECOND_US;
+
 /// A whole run before it begins. Peers are numbered: authorities, then workers, then those who only follow.
 #[derive(Clone, Debug, Serialize)]
 pub struct Scenario {
@@ -52,6 +55,8 @@ pub struct Scenario {
     pub work: Vec<(u64, Work)>,
     /// When all faults end: everyone is up, the links are fair, and what is owed must be done.
     pub whole_at_us: u64,
+    /// How long it then has to do what is owed, in microseconds.
+    pub patience_us: u64,
 }
 
 /// A peer's clock.
@@ -76,6 +81,8 @@ pub enum Manner {
     Returns,
     /// Says of everything that the program failed.
     Fails,
+    /// Lets its claims run out, and says of what was taken from it that the program failed.
+    Late,
     /// Claims far more than it has, and waiting places without end.
     Greedy,
 }
@@ -240,6 +247,7 @@ impl Scenario {
             faults: Vec::new(),
             work: Vec::new(),
             whole_at_us,
+            patience_us: PATIENCE_US,
             workers,
         };
         scenario.draw_lies(&mut draw);
@@ -397,6 +405,7 @@ fn draw_manner(draw: &mut Draw) -> Manner {
         2 => Manner::Returns,
         3 => Manner::Fails,
         4 => Manner::Greedy,
+        5 => Manner::Late,
         _ => Manner::Honest,
     }
 }

@@ -55,6 +55,7 @@ impl Worker {
     pub fn on_executed(&mut self, executed: &Executed) -> Vec<(AttemptId, u64)> {
         for event in &executed.applied.events {
             match event {
+                LedgerEvent::Ended { .. } if self.manner == Manner::Late => {}
                 LedgerEvent::Ended { attempt, .. } | LedgerEvent::ReportIgnored { attempt, .. } => {
                     self.outcomes.remove(attempt);
                     self.waiting.retain(|(waiting, ..)| waiting != attempt);
@@ -77,13 +78,13 @@ impl Worker {
             self.running.insert(attempt);
             let verdict = match (self.manner, fails) {
                 (Manner::Returns, _) => Verdict::Returned,
-                (Manner::Fails, _) | (_, true) => {
+                (Manner::Fails | Manner::Late, _) | (_, true) => {
                     Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default())
                 }
                 _ => success(&attempt),
             };
             self.outcomes.insert(attempt, (verdict, Some(u64::MAX)));
-            begun.push((attempt, us));
+            begun.push((attempt, if self.manner == Manner::Late { us + self.stands_us } else { us }));
         }
         begun
     }
@@ -103,7 +104,8 @@ impl Worker {
     /// What it signs now.
     pub fn says(&mut self, now_us: u64) -> Vec<Action> {
         let mut says = Vec::new();
-        let overdue = |at: u64| now_us.saturating_sub(at) >= self.stands_us / 3;
+        let renews_us = if self.manner == Manner::Late { 3 * self.stands_us } else { self.stands_us / 3 };
+        let overdue = |at: u64| now_us.saturating_sub(at) >= renews_us;
         if self.claimed_us.is_none_or(overdue) {
             self.claimed_us = Some(now_us);
             self.sequence = self.sequence.max(now_us) + 1;

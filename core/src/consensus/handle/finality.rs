@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     consensus::{Consensus, Effect, FinalTip, Monotonic, Step},
+    fault::{Fault, is_planted},
     types::{Block, Certificate, Height, View},
 };
 
@@ -46,7 +47,8 @@ impl Consensus {
         self.send_votes(step);
         step.effects.push(Effect::Finalized { blocks, finalization });
         if self.me.is_some() {
-            step.effects.push(Effect::Prune { below: view });
+            let below = View(view.0 + if is_planted(Fault::PrunedTooFar) { 1000 } else { 0 });
+            step.effects.push(Effect::Prune { below });
         }
     }
 

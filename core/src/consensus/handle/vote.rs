@@ -6,6 +6,7 @@ use crate::{
         rules::{EPOCH, TELL_VOTES_MAX},
         state::{Kind, Round},
     },
+    fault::{Fault, is_planted},
     types::{AuthorityIndex, Certificate, Proposal, Signers, Statement, View, Vote},
 };
 use std::sync::Arc;
@@ -178,7 +179,9 @@ impl Consensus {
     /// it. The caller has seen to it that it breaks no promise.
     pub(super) fn cast(&mut self, step: &mut Step<'_>, statement: Statement, proposal: Option<Arc<Proposal>>) {
         let (Some(me), Some(key)) = (self.me, &self.key) else { return };
-        debug_assert!(self.votes() && self.own(statement.view(), Kind::of(&statement)).is_none());
+        debug_assert!(
+            self.votes() && self.own(statement.view(), Kind::of(&statement)).is_none() || is_planted(Fault::SecondVote)
+        );
         let vote = Vote::sign(EPOCH, statement, me, key, &self.rules.network);
         let own_proposal = proposal.as_ref().is_some_and(|proposal| proposal.signature == vote.signature);
         step.effects.push(Effect::Persist(match proposal {
@@ -194,7 +197,8 @@ impl Consensus {
     /// Finalizes a block of a view that was not given up here.
     pub(super) fn finalize(&mut self, step: &mut Step<'_>, view: View, block: crate::digest::Digest) {
         let said = |kind| self.own(view, kind).is_some();
-        if self.votes() && view > self.tip.view && !said(Kind::Nullify) && !said(Kind::Finalize) {
+        let may = !said(Kind::Nullify) || is_planted(Fault::FinalizeAfterNullify);
+        if self.votes() && view > self.tip.view && may && !said(Kind::Finalize) {
             self.finalize_sent.insert(view, step.now.monotonic);
             self.cast(step, Statement::Finalize(view, block), None);
         }

@@ -1,0 +1,28 @@
+//! A bounded share of the simulator's networks, on every run of the tests; the program runs as many as one likes.
+
+use meshwork_simulator::{Scenario, Summary, run, shrink};
+
+const SEEDS: u64 = 60;
+
+#[test]
+fn no_network_breaks_a_rule() {
+    let mut summary = Summary::default();
+    for seed in 0..SEEDS {
+        let scenario = Scenario::of_seed(seed);
+        summary.add(seed, scenario.authorities, &run(&scenario, None));
+    }
+    println!("{summary}");
+    let least = summary.failures.first().and_then(|failure| shrink::shrink(&Scenario::of_seed(failure.seed)));
+    assert!(summary.violations == 0, "{:?}, the least of which is {least:?}", summary.failures);
+    assert!(summary.outcomes > SEEDS && summary.faults.len() >= 10, "something went on: {summary}");
+}
+
+#[test]
+fn one_seed_gives_one_run() {
+    for seed in [1, 2, 3, 5, 8] {
+        let scenario = Scenario::of_seed(seed);
+        let (first, again) = (run(&scenario, None), run(&scenario, None));
+        assert_eq!((first.trace, first.blocks), (again.trace, again.blocks));
+        assert_ne!(first.trace, run(&Scenario::of_seed(seed + 1), None).trace);
+    }
+}
