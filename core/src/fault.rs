@@ -20,8 +20,6 @@ pub enum Fault {
     LostJournalVotes,
     /// A signature is good whoever made it.
     SignaturesUnchecked,
-    /// Timers stay as the founders set them.
-    TimersNeverGrow,
     /// What was executed is forgotten, and can be executed again.
     ReplayForgotten,
     /// What runs at a claim takes nothing of it.
@@ -44,7 +42,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::QuorumTooSmall,
         Self::VotesNotDurable,
         Self::FinalizeAfterNullify,
@@ -52,7 +50,6 @@ impl Fault {
         Self::PrunedTooFar,
         Self::LostJournalVotes,
         Self::SignaturesUnchecked,
-        Self::TimersNeverGrow,
         Self::ReplayForgotten,
         Self::SlotsNotCounted,
         Self::HashOrder,

@@ -6,7 +6,6 @@ use crate::{
         chain::Missing,
         state::{Kind, Pace},
     },
-    fault::{Fault, is_planted},
     types::{Statement, View},
 };
 
@@ -24,9 +23,6 @@ impl Consensus {
     /// halt for ever when the real delay lies between half a timeout and a whole one: each view is notarized late,
     /// nobody may finalize it, and no timer grows.
     fn failed_views(&self) -> usize {
-        if is_planted(Fault::TimersNeverGrow) {
-            return 0;
-        }
         let last_final = self.finalization.as_ref().map_or(self.tip.view, |newest| newest.statement.view());
         let above = self.rounds.range(last_final.max(self.tip.view).next()..);
         above.filter(|(view, round)| round.nullified() || self.own(**view, Kind::Nullify).is_some()).count()
