@@ -1,10 +1,10 @@
 //! What strangers and bad workers try, and that it costs nobody else.
 
 use super::mesh::*;
-use crate::{identity::SecretKey, types::*};
+use crate::{digest::Digest, identity::SecretKey, types::*};
 
 #[test]
-fn one_who_returns_everything_keeps_a_task_from_an_honest_worker_for_ever() {
+fn one_who_returns_everything_keeps_no_task_from_an_honest_worker() {
     let mut mesh = Mesh::new(genesis());
     let (honest, liar) = (key(1), key(2));
     mesh.claim(&honest, offer(1, 0));
@@ -65,11 +65,16 @@ fn what_ended_jobs_take_is_bounded() {
 }
 
 #[test]
-fn a_report_by_nobody_of_nothing_is_void() {
+fn a_report_of_nothing_is_void_and_so_is_one_of_somebody_who_never_claimed() {
     let mut mesh = Mesh::new(genesis());
-    let id = mesh.sign(&key(77), Action::Report(Report { items: Vec::new() }));
+    mesh.claim(&key(1), offer(1, 0));
+    mesh.next();
+    let item = ReportItem { attempt: attempt(JobId(Digest::ZERO), 0, 0), verdict: success() };
+    let nothing = mesh.sign(&key(1), Action::Report(Report { items: Vec::new() }));
+    let nobody = mesh.sign(&key(77), Action::Report(Report { items: vec![item] }));
     let applied = mesh.next();
-    assert!(result_of(&applied, id).is_err());
+    assert_eq!(result_of(&applied, nothing), Err(VoidReason::Malformed));
+    assert_eq!(result_of(&applied, nobody), Err(VoidReason::UnknownWorker));
 }
 
 #[test]
@@ -93,10 +98,5 @@ fn waiting_places_do_not_hoard() {
         mesh.pass(1000);
     }
     let counts = mesh.ledger.job(job).expect("a job").counts;
-    assert!(
-        mesh.running(&honest) > 0,
-        "an hour later {} tasks wait at one worker and {} slots are idle",
-        counts.waiting,
-        4
-    );
+    assert!(mesh.running(&honest) > 0, "an hour later the honest one is idle beside {} that wait", counts.waiting);
 }
