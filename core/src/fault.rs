@@ -1,11 +1,25 @@
 //! Faults that can be planted in this crate, to show that what watches over it would notice. In a release build none can be:
 //! the switch is not there, and every place that asks for it is as if it did not.
 //!
-//! Each is a rule of the design in a simpler, wrong form.
+//! Each is a rule of the design in a simpler, wrong form, named by what goes wrong.
 
-/// A planted fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// A planted fault.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Fault {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Fault {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+faults! {
+    // The round.
     /// One vote fewer makes a certificate.
     QuorumTooSmall,
     /// Votes are sent and never made durable.
@@ -14,52 +28,91 @@ pub enum Fault {
     FinalizeAfterNullify,
     /// A second proposal of a view is notarized too.
     SecondVote,
+    /// A block may stand on any notarized one, whatever came of the views between.
+    ViewsSkipped,
+    /// A leader's F is believed without being shown.
+    FinalOnTrust,
+    /// A leader's result is believed without being compared.
+    ResultOnTrust,
+    /// A leader's time is believed, however far ahead.
+    TimeOnTrust,
+    /// Timers grow only for views that ended in a nullification, not for those that were given up here.
+    TimersGrowBySome,
+    /// Timers do not grow.
+    TimersNeverGrow,
+    /// Votes are kept for views however far ahead.
+    NoWindow,
+    /// A vote of its own that the journal lacks stops an authority, be it long below what is final.
+    OldOwnVoteStops,
     /// The journal is pruned above what is final.
     PrunedTooFar,
+    /// The journal holds no certificates.
+    NoCertificates,
     /// An authority without its journal votes on.
     LostJournalVotes,
     /// A signature is good whoever made it.
     SignaturesUnchecked,
+    // The replica.
+    /// What a replica was told to be behind of is never fetched.
+    NeverCatchesUp,
+    /// A transaction that gossip lost is published again, by gossip.
+    RetriesByGossip,
+    /// A snapshot's digest is due at a fixed height, be it executed or not.
+    DigestAtFixedHeight,
+    /// The digests of snapshots that no header has carried are forgotten at a restart.
+    DigestsForgotten,
+    // The ledger.
     /// What was executed is forgotten, and can be executed again.
     ReplayForgotten,
-    /// What runs at a claim takes nothing of it.
-    SlotsNotCounted,
     /// Which claim is given a task hangs on the order of a hash map.
     HashOrder,
+    /// What runs at a claim takes nothing of it.
+    SlotsNotCounted,
+    /// What an attempt took is given back twice.
+    FreedTwice,
+    /// What runs out at a moment stands until the next.
+    ExpiryOffByOne,
+    /// What has run out ends before a block's transactions are executed.
+    RunOutsFirst,
+    /// Time in which no quorum could meet counts for leases.
+    StallsCount,
+    /// The stall threshold knows nothing of idle heartbeats.
+    ThresholdWithoutHeartbeats,
+    /// Attempts have no time beyond their wall time.
+    NoAllowance,
+    /// A timeout counts from the lease, not from taking resources.
+    TimeoutFromLease,
     /// An attempt that timed out is never taken back.
     NeverTimesOut,
+    /// A claim that came to offer less keeps all that waits there.
+    ShrinksAndKeeps,
+    /// A claim that runs out leaves its attempts for a later one.
+    ClaimRevives,
+    /// Resources are taken past one that waits for them.
+    PastTheWaiting,
+    /// Waiting places are filled before free resources.
+    WaitingFirst,
+    /// A task goes back to who lost it if the others are full for the moment.
+    BackWhereLost,
+    /// A task that its worker gave back has been lost.
+    ReturnsCount,
+    /// A leased task stays in the queue.
+    LeasedTwice,
+    /// Ready tasks go in the order of their jobs' admission, whatever their rank.
+    RankIgnored,
     /// A task that backs off is never ready again.
     BackOffNeverEnds,
     /// Anyone may report an attempt.
     AnyonesReport,
+    /// A report is taken of a task that has its outcome.
+    EndedTaskReported,
     /// A late failure is taken as if the attempt were live.
     LateFailureTaken,
-    /// A leased task stays in the queue.
-    LeasedTwice,
-    /// What a replica was told to be behind of is never fetched.
-    NeverCatchesUp,
-}
-
-impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 16] = [
-        Self::QuorumTooSmall,
-        Self::VotesNotDurable,
-        Self::FinalizeAfterNullify,
-        Self::SecondVote,
-        Self::PrunedTooFar,
-        Self::LostJournalVotes,
-        Self::SignaturesUnchecked,
-        Self::ReplayForgotten,
-        Self::SlotsNotCounted,
-        Self::HashOrder,
-        Self::NeverTimesOut,
-        Self::BackOffNeverEnds,
-        Self::AnyonesReport,
-        Self::LateFailureTaken,
-        Self::LeasedTwice,
-        Self::NeverCatchesUp,
-    ];
+    /// A late success is dropped.
+    LateSuccessDropped,
+    // A worker.
+    /// A worker's sequence numbers begin anew with its process.
+    SequenceRestarts,
 }
 
 #[cfg(debug_assertions)]

@@ -80,7 +80,10 @@ impl SecretKey {
     /// The signature of `content` for one purpose on one network.
     #[must_use]
     pub fn sign(&self, domain: Domain, network: &NetworkId, content: &[u8]) -> Signature {
-        Signature(self.0.sign(&message(domain, network, content)).to_bytes())
+        let signature = Signature(self.0.sign(&message(domain, network, content)).to_bytes());
+        #[cfg(feature = "memo")]
+        memo::made(domain, network, content, &self.public(), &signature);
+        signature
     }
 }
 
@@ -124,6 +127,18 @@ pub fn verify_batch<'a>(
     network: &NetworkId,
     items: impl IntoIterator<Item = (&'a [u8], &'a PublicKey, &'a Signature)>,
 ) -> bool {
+    #[cfg(feature = "memo")]
+    return items.into_iter().all(|(content, signer, signature)| verify(domain, network, content, signer, signature));
+    #[cfg(not(feature = "memo"))]
+    return check_batch(domain, network, items);
+}
+
+#[cfg(not(feature = "memo"))]
+fn check_batch<'a>(
+    domain: Domain,
+    network: &NetworkId,
+    items: impl IntoIterator<Item = (&'a [u8], &'a PublicKey, &'a Signature)>,
+) -> bool {
     let mut messages = Vec::new();
     let mut signatures = Vec::new();
     let mut keys = Vec::new();
@@ -139,7 +154,7 @@ pub fn verify_batch<'a>(
 
 #[cfg(feature = "memo")]
 mod memo {
-    //! What was found of each signature, by everything that it depends on.
+    //! What was found of each signature, by everything that it depends on. One that was made here needs no check.
 
     use std::{cell::RefCell, collections::HashMap};
 
@@ -159,20 +174,32 @@ mod memo {
         signer: &PublicKey,
         signature: &Signature,
     ) -> bool {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&signer.0).update(&signature.0).update(&message(domain, network, content));
-        let key = *hasher.finalize().as_bytes();
+        let key = key(domain, network, content, signer, signature);
         if let Some(found) = FOUND.with_borrow(|found| found.get(&key).copied()) {
             return found;
         }
         let good = check(domain, network, content, signer, signature);
+        remember(key, good);
+        good
+    }
+
+    pub(super) fn made(domain: Domain, network: &NetworkId, content: &[u8], signer: &PublicKey, signature: &Signature) {
+        remember(key(domain, network, content, signer, signature), true);
+    }
+
+    fn key(domain: Domain, network: &NetworkId, content: &[u8], signer: &PublicKey, signature: &Signature) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&signer.0).update(&signature.0).update(&message(domain, network, content));
+        *hasher.finalize().as_bytes()
+    }
+
+    fn remember(key: [u8; 32], good: bool) {
         FOUND.with_borrow_mut(|found| {
             if found.len() >= REMEMBERED_MAX {
                 found.clear();
             }
             found.insert(key, good);
         });
-        good
     }
 }
 

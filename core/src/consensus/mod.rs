@@ -130,6 +130,17 @@ pub struct Consensus {
     evidence: BTreeMap<AuthorityIndex, Evidence>,
 }
 
+/// How much is kept of what others said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Views above the final tip of which anything is known; votes are at most three of each authority in each.
+    pub rounds: usize,
+    /// Leaders' blocks in them.
+    pub proposals: usize,
+    /// Whatever else is remembered by name: what is missing, not covered, not final, or answered.
+    pub named: usize,
+}
+
 /// The things that one call of [`Consensus::handle`] gathers.
 pub(crate) struct Step<'a> {
     now: Now,
@@ -241,6 +252,17 @@ impl Consensus {
     /// Proof against those who broke their promises, at most one each.
     pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
         self.evidence.values()
+    }
+
+    /// How much is kept of what others said.
+    #[must_use]
+    pub fn kept(&self) -> Kept {
+        let missing = self.missing_since.blocks.len() + self.missing_since.views.len();
+        Kept {
+            rounds: self.rounds.len(),
+            proposals: self.rounds.values().map(|round| round.candidates.len()).sum(),
+            named: missing + self.uncovered.len() + self.finalize_sent.len() + self.answered.len(),
+        }
     }
 
     /// The authorities whose views are passed over at once, being silent.

@@ -7,6 +7,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::{event::EndReason, lease_time::LeaseTime};
 use crate::{
+    fault::{Fault, is_planted},
     identity::PublicKey,
     schedule::{
         order::Rank,
@@ -127,8 +128,8 @@ pub struct PastAttempt {
 
 impl PastAttempt {
     /// Whether it counts towards the bound on losses.
-    pub(super) const fn is_counted_loss(&self) -> bool {
-        self.began && self.why.is_loss()
+    pub(super) fn is_counted_loss(&self) -> bool {
+        self.began && self.why.is_loss() || is_planted(Fault::ReturnsCount) && matches!(self.why, EndReason::Returned)
     }
 }
 

@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::BlockTime;
+use crate::{
+    fault::{Fault, is_planted},
+    types::BlockTime,
+};
 
 /// Microseconds of lease time since the genesis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,7 +24,11 @@ impl LeaseTime {
     /// does not count.
     #[must_use]
     pub fn after(self, before: BlockTime, now: BlockTime, stall_threshold_ms: u64) -> Self {
-        let gap_us = now.micros_since(before).min(stall_threshold_ms.saturating_mul(1000));
+        let gap_us = now.micros_since(before);
+        if is_planted(Fault::StallsCount) {
+            return Self(self.0.saturating_add(gap_us));
+        }
+        let gap_us = gap_us.min(stall_threshold_ms.saturating_mul(1000));
         Self(self.0.saturating_add(gap_us))
     }
 

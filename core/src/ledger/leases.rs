@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     codec::ByteString,
+    fault::{Fault, is_planted},
     identity::PublicKey,
     schedule::{
         placement::Place,
@@ -27,11 +28,12 @@ impl Ledger {
         let Some(worker) = self.workers.get_mut(&key) else { return };
         worker.record.turn = self.next_turn;
         let incarnation = worker.record.incarnation;
+        let allowance_ms = self.allowance_ms();
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
         let running = place == Place::Resources;
         let ends = running.then(|| {
             let wall_ms = job.record.spec.limits.wall_ms;
-            self.lease_time.plus_ms(wall_ms.saturating_add(self.genesis.ledger.allowance_ms))
+            self.lease_time.plus_ms(wall_ms.saturating_add(allowance_ms))
         });
         let fresh = task.index == job.record.fresh;
         let state = job.record.states.entry(task.index).or_insert_with(|| TaskState::Live(Box::default()));
@@ -51,15 +53,22 @@ impl Ledger {
         applied.events.push(LedgerEvent::Leased { attempt, worker: key, incarnation, running });
     }
 
+    fn allowance_ms(&self) -> u64 {
+        if is_planted(Fault::NoAllowance) { 0 } else { self.genesis.ledger.allowance_ms }
+    }
+
     /// Gives a waiting attempt resources.
     pub(super) fn start(&mut self, task: TaskRef, key: PublicKey, applied: &mut Applied) {
         self.detach(task);
-        let now = self.lease_time;
+        let (now, allowance_ms) = (self.lease_time, self.allowance_ms());
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
         let wall_ms = job.record.spec.limits.wall_ms;
         let Some(live) = job.live_mut(task.index) else { return };
         if let Phase::Leased(lease) = &mut live.phase {
-            lease.ends = Some(now.plus_ms(wall_ms.saturating_add(self.genesis.ledger.allowance_ms)));
+            lease.ends = Some(match is_planted(Fault::TimeoutFromLease) {
+                false => now.plus_ms(wall_ms.saturating_add(allowance_ms)),
+                true => lease.waits_until.plus_ms(wall_ms),
+            });
         }
         let number = AttemptNumber(live.attempts.saturating_sub(1));
         let attempt = job.attempt_id(task.index, number);
@@ -119,7 +128,9 @@ impl Ledger {
 
     /// Ends a worker's standing claim and all that it holds.
     pub(super) fn end_claim(&mut self, key: PublicKey, why: EndReason, applied: &mut Applied) {
-        self.give_back_all(key, why, applied);
+        if why != EndReason::ClaimEnded || !is_planted(Fault::ClaimRevives) {
+            self.give_back_all(key, why, applied);
+        }
         let (height, time) = (self.height, self.time);
         let Some(standing) = self.workers.get_mut(&key).and_then(|worker| worker.end_standing(height, time)) else {
             return;
@@ -226,6 +237,10 @@ impl Ledger {
                         worker.held.running.remove(&lease.number);
                         worker.held.millicores = worker.held.millicores.saturating_sub(u64::from(job.needs.millicores));
                         worker.held.memory_bytes = worker.held.memory_bytes.saturating_sub(job.needs.memory_bytes);
+                        if is_planted(Fault::FreedTwice) {
+                            worker.held.millicores =
+                                worker.held.millicores.saturating_sub(u64::from(job.needs.millicores));
+                        }
                     } else {
                         worker.held.waiting.remove(&lease.number);
                     }

@@ -31,6 +31,9 @@ impl Ledger {
         while let Some((key, changed)) = self.unsettled.pop_first() {
             self.settle(key, changed, applied);
         }
+        if is_planted(Fault::WaitingFirst) {
+            self.fill(Place::Waiting, applied);
+        }
         self.fill(Place::Resources, applied);
         self.fill(Place::Waiting, applied);
         self.changed.clear();
@@ -39,7 +42,7 @@ impl Ledger {
     /// Moves a worker's waiting attempts up, in their order, and takes back those for which its claim (if it was `changed`)
     /// has no place.
     fn settle(&mut self, key: PublicKey, changed: bool, applied: &mut Applied) {
-        if changed {
+        if changed && !is_planted(Fault::ShrinksAndKeeps) {
             let waiting = self.workers.get(&key).map(|worker| worker.held.waiting.values().copied().collect());
             let waiting: Vec<TaskRef> = waiting.unwrap_or_default();
             for task in waiting {
@@ -55,7 +58,9 @@ impl Ledger {
         }
         let places = self.workers.get(&key).and_then(|worker| worker.record.standing.as_ref());
         let places = places.map_or(0, |standing| standing.claim.waiting as usize);
-        while let Some(task) = self.waiting_at(key, |w| w.last_key_value().filter(|_| w.len() > places)) {
+        while !is_planted(Fault::ShrinksAndKeeps)
+            && let Some(task) = self.waiting_at(key, |w| w.last_key_value().filter(|_| w.len() > places))
+        {
             self.give_back(task, EndReason::TakenBack, applied);
         }
     }
@@ -138,6 +143,9 @@ impl Ledger {
     fn allowed(&self, group: GroupId) -> Allowed {
         let Some(kind) = self.ready.kind(group) else { return Allowed::Anyone };
         let capable = self.workers.iter().filter(|(_, worker)| {
+            if is_planted(Fault::BackWhereLost) {
+                return worker.takes(&kind.needs, Place::Resources);
+            }
             worker.record.standing.as_ref().is_some_and(|standing| standing.could_ever_hold(&kind.needs))
         });
         kind.avoidance.among(capable.map(|(key, _)| key))

@@ -57,6 +57,7 @@ pub use workers::STANDINGS_KEPT;
 
 use crate::{
     digest::Digest,
+    fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey},
     merkle::{self, Frontier, Position},
     schedule::{
@@ -206,6 +207,9 @@ impl Ledger {
         debug_assert_eq!(block.header.height, self.height.next(), "blocks are executed in order, once each");
         let mut applied = Applied::default();
         self.pass_time(block.header.height, block.header.time, &mut applied);
+        if is_planted(Fault::RunOutsFirst) {
+            self.end_what_has_run_out(&mut applied);
+        }
         for transaction in &block.transactions {
             self.execute(transaction, &mut applied);
         }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
+    fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey},
     types::{
         AttemptId, AttemptNumber, BlockTime, Claim, Genesis, Height, Incarnation, JobId, Resources, TaskId, TaskSpec,
@@ -238,7 +239,9 @@ impl Ledger {
     /// next claim must exceed, and must not fall below.
     #[must_use]
     pub fn last_sequence(&self, key: &PublicKey) -> Option<(u64, Incarnation)> {
-        self.workers.get(key).map(|worker| (worker.record.sequence, worker.record.incarnation))
+        let forgets = is_planted(Fault::SequenceRestarts);
+        let sequence = |worker: &Worker| if forgets { 0 } else { worker.record.sequence };
+        self.workers.get(key).map(|worker| (sequence(worker), worker.record.incarnation))
     }
 
     /// Whether a worker's claim stood after the block at `height`, which has been executed. The last

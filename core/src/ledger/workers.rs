@@ -119,7 +119,8 @@ impl Worker {
             turn: self.record.turn,
         });
         let running = if is_planted(Fault::SlotsNotCounted) { 0 } else { running };
-        [(waiting == 0 && running < slots).then_some(score), (waiting < places).then_some(score)]
+        let is_next = waiting == 0 || is_planted(Fault::PastTheWaiting);
+        [(is_next && running < slots).then_some(score), (waiting < places).then_some(score)]
     }
 
     /// Ends the claim's standing, after this height's block.

@@ -166,6 +166,9 @@ impl Replica {
             Some(bytes) => Ledger::restore(Arc::clone(&genesis), &bytes)?,
             None => Ledger::new(Arc::clone(&genesis)),
         };
+        if is_planted(Fault::DigestsForgotten) {
+            snapshots.clear();
+        }
         roots.insert(ledger.height(), ledger.receipts_root());
         for block in &blocks {
             let (height, found) = (ledger.height(), block.header.height);
@@ -174,7 +177,7 @@ impl Replica {
             }
             ledger.apply(block);
             roots.insert(found, ledger.receipts_root());
-            if found.0.is_multiple_of(genesis.consensus.snapshot_interval) {
+            if found.0.is_multiple_of(genesis.consensus.snapshot_interval) && !is_planted(Fault::DigestsForgotten) {
                 snapshots.entry(found).or_insert_with(|| ledger.state_digest());
             }
         }
@@ -416,6 +419,7 @@ impl Replica {
         for effect in effects {
             match effect {
                 Effect::Persist(Record::Voted(_) | Record::Notarized(..)) if is_planted(Fault::VotesNotDurable) => {}
+                Effect::Persist(Record::Certified(_)) if is_planted(Fault::NoCertificates) => {}
                 Effect::Persist(record) => actions.push(Action::Persist(record)),
                 Effect::Prune { below } => actions.push(Action::Prune(below)),
                 Effect::SendVotes(votes) => {
@@ -505,6 +509,10 @@ impl Replica {
         self.offer_at = Monotonic(now.monotonic.0 + OFFER_US);
         let waiting = self.pool.local_waiting(OFFER_BYTES_MAX);
         if waiting.is_empty() {
+            return;
+        }
+        if is_planted(Fault::RetriesByGossip) {
+            actions.push(Action::Gossip(Gossip::Transactions(waiting)));
             return;
         }
         let count = self.authorities.len() as u64;

@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::BlockTime;
 use crate::{
     digest::Digest,
+    fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey},
 };
 
@@ -378,7 +379,8 @@ impl Genesis {
             timers_ms += timer_ms;
             timer_ms = (timer_ms + timer_ms / 2).min(round.timer_ms_max);
         }
-        (faulty + 1) * round.heartbeat_ms + 2 * round.clock_bound_ms + timers_ms
+        let heartbeats = if is_planted(Fault::ThresholdWithoutHeartbeats) { 0 } else { faulty + 1 };
+        heartbeats * round.heartbeat_ms + 2 * round.clock_bound_ms + timers_ms
     }
 }
 

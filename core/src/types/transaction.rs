@@ -9,6 +9,7 @@ use super::{AttemptId, BlockTime, Incarnation, JobId, Labels, Resources, TaskSpe
 use crate::{
     codec::{self, ByteString, DecodeError},
     digest::Digest,
+    fault::{Fault, is_planted},
     identity::{self, Domain, NetworkId, PublicKey, SecretKey, Signature},
 };
 
@@ -97,6 +98,14 @@ pub struct Claim {
 impl Claim {
     /// The largest load score: a full machine.
     pub const LOAD_MAX: u16 = 1000;
+
+    /// The sequence number of a key's next claim or drain, after the last one that is known here. It rises over restarts,
+    /// also where what is known here is old, as long as the clock does.
+    #[must_use]
+    pub fn next_sequence(last: u64, clock: BlockTime) -> u64 {
+        let next = last.saturating_add(1);
+        if is_planted(Fault::SequenceRestarts) { next } else { next.max(clock.0) }
+    }
 }
 
 /// A worker's words on attempts that it was given, judged one by one.

@@ -21,7 +21,7 @@ use meshwork_core::{
     ledger::{EndReason, IgnoredReason, LedgerEvent},
     replica::Given,
     types::{
-        Action, AttemptId, BlockTime, Drain, Genesis, Incarnation, Part, Receipt, SignedTransaction, TaskSpec,
+        Action, AttemptId, BlockTime, Claim, Drain, Genesis, Incarnation, Part, Receipt, SignedTransaction, TaskSpec,
         Transaction, TransactionId, Verdict,
     },
 };
@@ -196,7 +196,7 @@ impl Worker {
     }
 
     fn next_sequence(&mut self) -> u64 {
-        self.sequence = (self.sequence + 1).max(self.clock.now().clock.0);
+        self.sequence = Claim::next_sequence(self.sequence, self.clock.now().clock);
         self.sequence
     }
 

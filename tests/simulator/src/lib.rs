@@ -5,16 +5,20 @@
 //! Nothing reads a clock or the system's randomness, so one seed gives one run, always.
 //!
 //! * [`scenario`]: what a seed draws: the network, its faults, its work. Plain data, so that a failure can be shrunk.
+//! * [`directed`]: scenarios made for something that seeds come to seldom.
 //! * [`world`]: the queue of events, and what each does.
-//! * [`peer`], [`disk`], [`links`], [`worker`]: the parts of a network.
+//! * [`peer`], [`disk`], [`links`], [`rumours`], [`worker`], [`liar`]: the parts of a network.
 //! * [`checks`]: what must hold after every step, and at the end.
 //! * [`shrink`]: the least of a scenario that still fails.
 #![forbid(unsafe_code)]
 
 pub mod checks;
+pub mod directed;
 pub mod disk;
+pub mod liar;
 pub mod links;
 pub mod peer;
+pub mod rumours;
 pub mod scenario;
 pub mod shrink;
 pub mod summary;

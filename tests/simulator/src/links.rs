@@ -1,6 +1,6 @@
 //! The network between peers: how long a message takes, whether it comes at all, and how often.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
@@ -15,6 +15,8 @@ pub enum Distance {
     Wan,
     /// Everyone behind a satellite: 500 to 700 milliseconds.
     Satellite,
+    /// Every message takes just so many milliseconds.
+    Even(u64),
 }
 
 /// What the links of a network do to messages, in thousandths where it is a share.
@@ -47,14 +49,26 @@ pub struct Cuts {
     pub side: Vec<u8>,
     /// Those who are not heard by others, though they hear them.
     pub mute: BTreeSet<usize>,
+    /// Those whose messages, both ways, take so many times as long.
+    pub slow: BTreeMap<usize, u32>,
+    /// Those who are cut off and back in turn, each for so many microseconds.
+    pub flapping: BTreeMap<usize, u64>,
 }
 
 impl Cuts {
-    /// Whether what `from` says reaches `to`.
+    /// Whether what `from` says at this moment reaches `to`.
     #[must_use]
-    pub fn carries(&self, from: usize, to: usize) -> bool {
+    pub fn carries(&self, from: usize, to: usize, now_us: u64) -> bool {
         let side = |peer: usize| self.side.get(peer).copied().unwrap_or(0);
-        side(from) == side(to) && !self.mute.contains(&from)
+        let is_off = |peer: usize| self.flapping.get(&peer).is_some_and(|each| now_us / each % 2 == 1);
+        side(from) == side(to) && !self.mute.contains(&from) && !is_off(from) && !is_off(to)
+    }
+
+    /// How many times as long a message takes.
+    #[must_use]
+    pub fn slowness(&self, from: usize, to: usize) -> u64 {
+        let of = |peer: usize| self.slow.get(&peer).copied().unwrap_or(1);
+        u64::from(of(from).max(of(to)))
     }
 }
 
@@ -92,11 +106,13 @@ fn delay_us(weather: &Weather, from: usize, to: usize, random: &mut Pcg64Mcg) ->
         Distance::Lan => 100,
         Distance::Wan => 10_000 + spread % 140_000,
         Distance::Satellite => 500_000,
+        Distance::Even(ms) => ms * 1000,
     };
     let jitter = match weather.distance {
         Distance::Lan => 1_900,
         Distance::Wan => base,
         Distance::Satellite => 200_000,
+        Distance::Even(_) => 0,
     };
     let delay = base + random.random_range(0..=jitter);
     let late = weather.late_permille > 0 && random.random_range(0..1000) < weather.late_permille;

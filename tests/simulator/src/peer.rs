@@ -11,17 +11,36 @@ use meshwork_core::{
 
 use crate::{
     disk::{Disk, Transaction},
+    liar::{Forger, Lie},
+    rumours::RumourId,
     scenario::{Clock, Manner, START_US},
     worker::Worker,
 };
+
+/// How long a good disk takes to sync, in microseconds.
+pub const SYNC_US: u64 = 300;
 
 /// What comes to a peer.
 #[derive(Clone)]
 pub enum Parcel {
     /// By gossip.
-    Gossip(Arc<Gossip>),
+    Gossip {
+        /// Who published it, or passed it on.
+        from: usize,
+        /// Which message it is; none of those that gossip knows if it was tampered with on the way.
+        rumour: Option<RumourId>,
+        /// The message.
+        gossip: Arc<Gossip>,
+    },
     /// Directly, from a peer.
-    Message(PublicKey, Arc<Message>),
+    Message {
+        /// Which.
+        from: usize,
+        /// Whether it is not what that one sent.
+        tampered: bool,
+        /// The message.
+        message: Arc<Message>,
+    },
     /// A peer can be reached.
     Connected(PublicKey),
     /// Time has passed.
@@ -60,22 +79,26 @@ pub struct Peer {
     pub paused_until: u64,
     /// How long a sync takes, in microseconds.
     pub sync_us: u64,
+    /// When its disk last synced what need not be, in microseconds of the run.
+    pub synced_at: u64,
+    /// Whether its disk takes nothing more.
+    pub disk_full: bool,
     /// Its clock.
     pub clock: Clock,
+    /// Whether its clock was ever set.
+    pub has_jumped: bool,
     /// Whether its journal was lost since its key first voted.
     pub has_lost_journal: bool,
     /// How it works, if it does.
     pub manner: Option<Manner>,
     /// Its worker's process.
     pub worker: Option<Worker>,
-    /// Its worker's last sequence number, which its clock remembers.
-    pub sequence: u64,
     /// When it is due next, as far as that is posted.
     pub wakes_at: Option<u64>,
-    /// Whether it breaks its promises, so that nothing it stores has to agree with anyone.
-    pub is_liar: bool,
-    /// Whether it keeps most of what it should say to itself.
-    pub withholds: bool,
+    /// How it breaks the rules, if it does.
+    pub lie: Option<Lie>,
+    /// What it says besides, if it forges.
+    pub forger: Option<Forger>,
 }
 
 impl Peer {
@@ -91,15 +114,38 @@ impl Peer {
             syncing: None,
             inbox: VecDeque::new(),
             paused_until: 0,
-            sync_us: 300,
+            sync_us: SYNC_US,
+            synced_at: 0,
+            disk_full: false,
             clock,
+            has_jumped: false,
             has_lost_journal: false,
             manner,
             worker: None,
-            sequence: 0,
             wakes_at: None,
-            is_liar: false,
-            withholds: false,
+            lie: None,
+            forger: None,
+        }
+    }
+
+    /// Whether it breaks the rules, so that nothing it stores has to agree with anyone.
+    #[must_use]
+    pub const fn is_liar(&self) -> bool {
+        self.lie.is_some()
+    }
+
+    /// Stores a step and syncs.
+    pub fn write(&mut self, transaction: Transaction, now_us: u64) {
+        self.disk.write(transaction, true);
+        self.synced_at = now_us;
+    }
+
+    /// Stores a step, and syncs if that was not done for so long.
+    pub fn write_soon(&mut self, transaction: Transaction, now_us: u64, every_us: u64) {
+        let due = now_us - self.synced_at >= every_us;
+        self.disk.write(transaction, due);
+        if due {
+            self.synced_at = now_us;
         }
     }
 
@@ -128,11 +174,13 @@ impl Peer {
         let standing = if self.has_lost_journal { Standing::JournalLost } else { Standing::Voting };
         let config = Config { genesis: Arc::clone(genesis), key: self.key.clone() };
         let replica = Replica::new(config, self.disk.recover(standing)).map_err(|error| error.to_string())?;
-        self.replica = Some(replica);
         self.life += 1;
         self.wakes_at = None;
         let clock = self.now(now_us).clock.0;
-        self.worker = self.manner.map(|manner| Worker::new(manner, clock.max(self.life), self.sequence, genesis));
+        let sequence = replica.ledger().last_sequence(&self.public).map_or(0, |(sequence, _)| sequence);
+        let incarnation = clock.max(self.life);
+        self.worker = self.manner.map(|manner| Worker::new(manner, self.public, incarnation, sequence, genesis));
+        self.replica = Some(replica);
         Ok(())
     }
 
@@ -144,9 +192,7 @@ impl Peer {
             self.disk.write(transaction, true);
         }
         self.disk.crash();
-        if let Some(worker) = self.worker.take() {
-            self.sequence = worker.sequence();
-        }
+        self.worker = None;
         self.replica = None;
         self.life += 1;
         self.inbox.clear();

@@ -12,8 +12,7 @@ pub fn shrink(scenario: &Scenario) -> Option<(Scenario, Outcome)> {
     while smaller {
         smaller = drop_some(&mut least, |scenario| &mut scenario.faults)
             | drop_some(&mut least, |scenario| &mut scenario.work)
-            | drop_some(&mut least, |scenario| &mut scenario.twins)
-            | drop_some(&mut least, |scenario| &mut scenario.withholding)
+            | drop_some(&mut least, |scenario| &mut scenario.liars)
             | calm(&mut least);
     }
     Some(least)

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use meshwork_core::{
     codec::ByteString,
+    identity::PublicKey,
     ledger::LedgerEvent,
     replica::Executed,
     types::{
-        Action, AttemptId, AttemptNumber, Claim, Failure, Genesis, Incarnation, InlineOutput, Labels, Output, Report,
-        ReportItem, Resources, Usage, Verdict,
+        Action, AttemptId, AttemptNumber, BlockTime, Claim, Failure, Genesis, Incarnation, InlineOutput, Labels,
+        Output, Report, ReportItem, Resources, Usage, Verdict,
     },
 };
 
@@ -18,35 +19,48 @@ use crate::scenario::Manner;
 /// How many tasks an honest worker runs at once.
 pub const SLOTS: u32 = 2;
 /// How often a worker looks around, in microseconds.
-pub const TICK_US: u64 = 500_000;
+const TICK_US: u64 = 500_000;
+/// The same for one that does everything at the last moment.
+const LAST_MINUTE_TICK_US: u64 = 20_000;
+/// How long before the end of its claim such a one renews it, in microseconds.
+const LAST_MINUTE_US: u64 = 60_000;
+/// How many attempts of others a thief remembers.
+const OTHERS_KEPT: usize = 8;
 /// After so long a report that was not taken is sent again, in microseconds.
 const AGAIN_US: u64 = 5_000_000;
 
 /// A worker's process.
 pub struct Worker {
     manner: Manner,
+    key: PublicKey,
     incarnation: Incarnation,
     sequence: u64,
+    claims: usize,
     claimed_us: Option<u64>,
     /// In the order of their leases, with how long each takes and whether its program fails.
     waiting: Vec<(AttemptId, u64, bool)>,
     running: BTreeSet<AttemptId>,
     outcomes: BTreeMap<AttemptId, (Verdict, Option<u64>)>,
+    /// What others were given last.
+    others: Vec<AttemptId>,
     stands_us: u64,
 }
 
 impl Worker {
     /// A new process. Its incarnation is above that of every earlier one.
     #[must_use]
-    pub fn new(manner: Manner, incarnation: u64, sequence: u64, genesis: &Genesis) -> Self {
+    pub fn new(manner: Manner, key: PublicKey, incarnation: u64, sequence: u64, genesis: &Genesis) -> Self {
         Self {
             manner,
+            key,
             incarnation: Incarnation(incarnation),
             sequence,
+            claims: 0,
             claimed_us: None,
             waiting: Vec::new(),
             running: BTreeSet::new(),
             outcomes: BTreeMap::new(),
+            others: Vec::new(),
             stands_us: genesis.ledger.claim_stands_ms_max * 1000,
         }
     }
@@ -55,7 +69,13 @@ impl Worker {
     pub fn on_executed(&mut self, executed: &Executed) -> Vec<(AttemptId, u64)> {
         for event in &executed.applied.events {
             match event {
-                LedgerEvent::Ended { .. } if self.manner == Manner::Late => {}
+                LedgerEvent::Ended { .. } if self.lets_lapse() => {}
+                LedgerEvent::Leased { attempt, worker, .. } if *worker != self.key => {
+                    self.others.push(*attempt);
+                    if self.others.len() > OTHERS_KEPT {
+                        self.others.remove(0);
+                    }
+                }
                 LedgerEvent::Ended { attempt, .. } | LedgerEvent::ReportIgnored { attempt, .. } => {
                     self.outcomes.remove(attempt);
                     self.waiting.retain(|(waiting, ..)| waiting != attempt);
@@ -84,7 +104,7 @@ impl Worker {
                 _ => success(&attempt),
             };
             self.outcomes.insert(attempt, (verdict, Some(u64::MAX)));
-            begun.push((attempt, if self.manner == Manner::Late { us + self.stands_us } else { us }));
+            begun.push((attempt, if self.lets_lapse() { us + self.stands_us } else { us }));
         }
         begun
     }
@@ -101,14 +121,32 @@ impl Worker {
         self.begin()
     }
 
+    /// Whether its claims run out while it works.
+    const fn lets_lapse(&self) -> bool {
+        matches!(self.manner, Manner::Late | Manner::Overdue)
+    }
+
+    /// How often it looks around, in microseconds.
+    #[must_use]
+    pub const fn tick_us(&self) -> u64 {
+        if matches!(self.manner, Manner::LastMinute) { LAST_MINUTE_TICK_US } else { TICK_US }
+    }
+
     /// What it signs now.
-    pub fn says(&mut self, now_us: u64) -> Vec<Action> {
+    pub fn says(&mut self, now: BlockTime) -> Vec<Action> {
         let mut says = Vec::new();
-        let renews_us = if self.manner == Manner::Late { 3 * self.stands_us } else { self.stands_us / 3 };
-        let overdue = |at: u64| now_us.saturating_sub(at) >= renews_us;
+        let BlockTime(now_us) = now;
+        let renews_us = match self.manner {
+            Manner::LastMinute => self.stands_us - LAST_MINUTE_US,
+            _ if self.lets_lapse() => 3 * self.stands_us,
+            _ => self.stands_us / 3,
+        };
+        // A clock that was set back counts for a claim that is due.
+        let overdue = |at: u64| now_us < at || now_us - at >= renews_us;
         if self.claimed_us.is_none_or(overdue) {
             self.claimed_us = Some(now_us);
-            self.sequence = self.sequence.max(now_us) + 1;
+            self.sequence = Claim::next_sequence(self.sequence, now);
+            self.claims += 1;
             says.push(Action::Claim(self.claim()));
         }
         let mut items = Vec::new();
@@ -127,6 +165,7 @@ impl Worker {
                 item.attempt.task.index = item.attempt.task.index.wrapping_add(1);
                 item.attempt.number = AttemptNumber(0);
             }
+            never.extend(self.others.iter().map(|attempt| ReportItem { attempt: *attempt, verdict: success(attempt) }));
             items.extend(items.clone());
             says.push(Action::Report(Report { items: never }));
             says.push(Action::Report(Report { items: items.clone() }));
@@ -136,7 +175,11 @@ impl Worker {
     }
 
     fn claim(&self) -> Claim {
-        let (slots, waiting) = if self.manner == Manner::Greedy { (64, 1024) } else { (SLOTS, 2 * SLOTS) };
+        let (slots, waiting) = match self.manner {
+            Manner::Greedy => (64, 1024),
+            Manner::Wavers => [(2, 4), (1, 0), (4, 8), (0, 2), (1, 1)][self.claims % 5],
+            _ => (SLOTS, 2 * SLOTS),
+        };
         Claim {
             sequence: self.sequence,
             incarnation: self.incarnation,
@@ -147,12 +190,6 @@ impl Worker {
             labels: Labels::new(),
             stands_ms: self.stands_us / 1000,
         }
-    }
-
-    /// The last sequence number that it signed.
-    #[must_use]
-    pub const fn sequence(&self) -> u64 {
-        self.sequence
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
         rules::EPOCH,
         state::{Kind, Round},
     },
+    fault::{Fault, is_planted},
     types::{Certificate, Statement, View},
 };
 
@@ -40,6 +41,9 @@ impl Consensus {
             return Judgement::Ignore("a certificate of another epoch");
         }
         if view <= self.tip.view || self.round(view).is_some_and(|round| round.certificates.contains_key(&kind)) {
+            if is_planted(Fault::OldOwnVoteStops) && self.verify_certificate(&certificate) {
+                self.shown(step, &certificate);
+            }
             return Judgement::Ignore("a certificate that is known");
         }
         if !self.verify_certificate(&certificate) {

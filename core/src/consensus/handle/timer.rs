@@ -6,6 +6,7 @@ use crate::{
         chain::Missing,
         state::{Kind, Pace},
     },
+    fault::{Fault, is_planted},
     types::{Statement, View},
 };
 
@@ -25,7 +26,13 @@ impl Consensus {
     fn failed_views(&self) -> usize {
         let last_final = self.finalization.as_ref().map_or(self.tip.view, |newest| newest.statement.view());
         let above = self.rounds.range(last_final.max(self.tip.view).next()..);
-        above.filter(|(view, round)| round.nullified() || self.own(**view, Kind::Nullify).is_some()).count()
+        let failed = above.filter(|(view, round)| {
+            if is_planted(Fault::TimersGrowBySome) {
+                return round.nullified() && round.notarized().is_none();
+            }
+            round.nullified() || self.own(**view, Kind::Nullify).is_some()
+        });
+        if is_planted(Fault::TimersNeverGrow) { 0 } else { failed.count() }
     }
 
     /// Ends the quiet of a view, once there is a reason for a block. Whether it did.

@@ -34,7 +34,8 @@ impl Consensus {
         if Some(vote.voter) == self.me {
             return self.on_own_vote(step, &vote);
         }
-        if view.0 > self.view.0.saturating_add(self.rules.genesis.consensus.view_window) {
+        let window = if is_planted(Fault::NoWindow) { u64::MAX } else { self.rules.genesis.consensus.view_window };
+        if view.0 > self.view.0.saturating_add(window) {
             return Judgement::Ignore("a vote too far ahead");
         }
         if view <= self.tip.view {
@@ -80,7 +81,8 @@ impl Consensus {
     /// A vote of this very authority, shown by another.
     pub(super) fn on_own_vote(&mut self, step: &mut Step<'_>, vote: &Vote) -> Judgement {
         let known = self.own(vote.statement.view(), Kind::of(&vote.statement)) == Some(vote.statement);
-        if known || !self.is_open(&vote.statement) || !self.votes() {
+        let is_old = !self.is_open(&vote.statement) && !is_planted(Fault::OldOwnVoteStops);
+        if known || is_old || !self.votes() {
             return Judgement::Ignore("a vote that is known");
         }
         if !self.verify(vote) {

@@ -38,6 +38,9 @@ impl Ledger {
                 if seen.insert(item.attempt) { self.judge(&signer, item) } else { Err(IgnoredReason::Repeated) };
             match judged {
                 Ok((task, given)) => self.take(signer, task, &given, item, applied),
+                Err(IgnoredReason::TaskEnded) if is_planted(Fault::EndedTaskReported) => {
+                    applied.receipts.push(crate::types::Receipt::Outcome(self.outcome(signer, item)));
+                }
                 Err(why) => {
                     self.counters.ignored += 1;
                     let attempt = item.attempt;
@@ -67,6 +70,9 @@ impl Ledger {
             let past = live.past.iter().find(|past| past.number == number && past.worker == *signer);
             match (past.ok_or(IgnoredReason::NotGiven)?.why, &item.verdict) {
                 (EndReason::Failed | EndReason::Returned, _) => return Err(IgnoredReason::Repeated),
+                (_, Verdict::Succeeded(..)) if is_planted(Fault::LateSuccessDropped) => {
+                    return Err(IgnoredReason::Late);
+                }
                 (_, Verdict::Succeeded(..)) => Given::Late,
                 (_, Verdict::Failed(..)) if is_planted(Fault::LateFailureTaken) => Given::Late,
                 _ => return Err(IgnoredReason::Late),

@@ -1,0 +1,344 @@
+//! Each lease's life, from the transactions and events alone: who holds what, since when, and why it may end. Lease time is
+//! reckoned here anew, from block times and the genesis.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use meshwork_core::{
+    identity::PublicKey,
+    ledger::{ATTEMPTS_KEPT, Applied, EndReason, Ledger, LedgerEvent},
+    types::{
+        Action, AttemptId, Block, BlockTime, Claim, Failure, Genesis, Incarnation, JobId, OutcomeReceipt, Receipt,
+        Report, TaskId, TransactionId, Verdict,
+    },
+};
+
+use super::{Checked, rule};
+
+/// A lease that lives.
+struct Live {
+    attempt: AttemptId,
+    worker: PublicKey,
+    /// Its place in the order of leases.
+    order: u64,
+    leased_us: u64,
+    started_us: Option<u64>,
+}
+
+/// What was seen of a task.
+#[derive(Default)]
+struct Seen {
+    given: BTreeMap<AttemptId, PublicKey>,
+    live: Option<Live>,
+    ended: Vec<(AttemptId, EndReason)>,
+    failures: u32,
+    losses: u32,
+    outcomes: u32,
+}
+
+/// A claim that stands.
+struct Standing {
+    incarnation: Incarnation,
+    since_us: u64,
+    stands_us: u64,
+}
+
+/// What one block says.
+#[derive(Default)]
+struct Said<'a> {
+    claims: BTreeSet<PublicKey>,
+    reports: Vec<(PublicKey, &'a Report)>,
+}
+
+impl Said<'_> {
+    /// Whether a worker says that an attempt ended so.
+    fn ends(&self, worker: &PublicKey, attempt: &AttemptId, why: EndReason) -> bool {
+        let items = self.reports.iter().filter(|(signer, _)| signer == worker).flat_map(|(_, report)| &report.items);
+        items.filter(|item| item.attempt == *attempt).any(|item| {
+            matches!(
+                (&item.verdict, why),
+                (Verdict::Failed(..), EndReason::Failed)
+                    | (Verdict::Returned, EndReason::Returned)
+                    | (Verdict::Succeeded(..), EndReason::Succeeded)
+            )
+        })
+    }
+}
+
+/// All leases.
+pub(super) struct Leases {
+    runs_once: bool,
+    threshold_us: u64,
+    allowance_us: u64,
+    stands_us_max: u64,
+    losses_max: u32,
+    /// Lease time, in microseconds.
+    now_us: u64,
+    next: u64,
+    tasks: BTreeMap<TaskId, Seen>,
+    jobs: BTreeMap<JobId, u32>,
+    ended_jobs: BTreeSet<JobId>,
+    standing: BTreeMap<PublicKey, Standing>,
+    /// What each worker holds, in the order of its leases, and whether it has resources.
+    held: BTreeMap<PublicKey, BTreeMap<u64, (TaskId, bool)>>,
+    outcomes: u64,
+}
+
+/// What idleness, clocks and f leaders passed over can explain of a gap between two blocks, in milliseconds.
+fn threshold_ms(genesis: &Genesis) -> u64 {
+    let round = &genesis.consensus;
+    let faulty = genesis.authorities.len().saturating_sub(1) / 3;
+    let timers =
+        std::iter::successors(Some(3 * round.delta_ms), |timer| Some((timer + timer / 2).min(round.timer_ms_max)));
+    (faulty as u64 + 1) * round.heartbeat_ms + 2 * round.clock_bound_ms + timers.take(faulty).sum::<u64>()
+}
+
+impl Leases {
+    pub(super) fn new(genesis: &Genesis, runs_once: bool) -> Self {
+        Self {
+            runs_once,
+            threshold_us: threshold_ms(genesis) * 1000,
+            allowance_us: genesis.ledger.allowance_ms * 1000,
+            stands_us_max: genesis.ledger.claim_stands_ms_max * 1000,
+            losses_max: genesis.ledger.losses_max,
+            now_us: 0,
+            next: 0,
+            tasks: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            ended_jobs: BTreeSet::new(),
+            standing: BTreeMap::new(),
+            held: BTreeMap::new(),
+            outcomes: 0,
+        }
+    }
+
+    pub(super) fn tasks(&self) -> u64 {
+        self.jobs.values().map(|tasks| u64::from(*tasks)).sum()
+    }
+
+    pub(super) const fn outcomes(&self) -> u64 {
+        self.outcomes
+    }
+
+    pub(super) fn is_unfinished(&self, job: &JobId) -> bool {
+        self.jobs.contains_key(job) && !self.ended_jobs.contains(job)
+    }
+
+    /// A block, what came of it, and the ledger after it. `before` is the time of the block below.
+    pub(super) fn check(&mut self, block: &Block, applied: &Applied, before: BlockTime, ledger: &Ledger) -> Checked {
+        self.now_us += block.header.time.micros_since(before).min(self.threshold_us);
+        rule(ledger.lease_time().0 == self.now_us, || "lease time is not block time less the stalls".into())?;
+        let said = self.hear(block, applied);
+        let owed = self.owed_successes(&said);
+        for event in &applied.events {
+            self.happened(event, &said, ledger)?;
+        }
+        for receipt in &applied.receipts {
+            if let Receipt::Outcome(outcome) = receipt {
+                self.received(outcome, ledger)?;
+            }
+        }
+        self.check_taken(&owed)?;
+        check_nothing_overdue(ledger)
+    }
+
+    /// What the block's good transactions say.
+    fn hear<'a>(&mut self, block: &'a Block, applied: &Applied) -> Said<'a> {
+        let good: BTreeSet<TransactionId> = applied
+            .receipts
+            .iter()
+            .filter_map(|receipt| match receipt {
+                Receipt::Transaction(receipt) => receipt.result.is_ok().then_some(receipt.id),
+                Receipt::Outcome(_) => None,
+            })
+            .collect();
+        let mut said = Said::default();
+        for transaction in block.transactions.iter().filter(|transaction| good.contains(&transaction.id())) {
+            let signer = transaction.signer();
+            match &transaction.transaction().action {
+                Action::Claim(claim) => {
+                    said.claims.insert(signer);
+                    self.claimed(signer, claim);
+                }
+                Action::Report(report) => said.reports.push((signer, report)),
+                Action::Submit(_) | Action::Cancel(_) | Action::Drain(_) => {}
+            }
+        }
+        said
+    }
+
+    fn claimed(&mut self, worker: PublicKey, claim: &Claim) {
+        let stands_us = (claim.stands_ms * 1000).min(self.stands_us_max).max(3 * self.threshold_us);
+        let standing = Standing { incarnation: claim.incarnation, since_us: self.now_us, stands_us };
+        self.standing.insert(worker, standing);
+    }
+
+    fn happened(&mut self, event: &LedgerEvent, said: &Said<'_>, ledger: &Ledger) -> Checked {
+        match event {
+            LedgerEvent::JobAdmitted { job, tasks } => {
+                rule(self.jobs.insert(*job, *tasks).is_none(), || format!("job {job} is admitted twice"))
+            }
+            LedgerEvent::JobEnded { job, .. } => rule(self.ended_jobs.insert(*job), || format!("job {job} ends twice")),
+            LedgerEvent::Leased { attempt, worker, running, .. } => self.leased(*attempt, *worker, *running),
+            LedgerEvent::Started { attempt, worker } => self.started(*attempt, *worker),
+            LedgerEvent::Ended { attempt, worker, why } => self.ended(*attempt, *worker, *why, said, ledger),
+            LedgerEvent::ClaimBegan { worker, incarnation } => {
+                let known = self.standing.get(worker).is_some_and(|standing| standing.incarnation == *incarnation);
+                rule(known, || format!("{worker} stands without a claim"))?;
+                self.holds_nothing(worker)
+            }
+            LedgerEvent::ClaimEnded { worker, drained } => {
+                let standing = self.standing.get(worker);
+                let over = standing.is_some_and(|standing| standing.since_us + standing.stands_us <= self.now_us);
+                rule(*drained || over && !said.claims.contains(worker), || {
+                    format!("the claim of {worker} ends before its time")
+                })?;
+                self.holds_nothing(worker)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn holds_nothing(&self, worker: &PublicKey) -> Checked {
+        let holds = self.held.get(worker).map_or(0, BTreeMap::len);
+        rule(holds == 0, || format!("{worker} holds {holds} attempts of a claim that is over"))
+    }
+
+    fn leased(&mut self, attempt: AttemptId, worker: PublicKey, running: bool) -> Checked {
+        let held = self.held.entry(worker).or_default();
+        rule(!running || held.values().all(|(_, running)| *running), || {
+            format!("{attempt} takes resources of {worker} for which another waits there")
+        })?;
+        let seen = self.tasks.entry(attempt.task).or_default();
+        rule(seen.live.is_none(), || format!("{} has two live leases", attempt.task))?;
+        rule(seen.outcomes == 0, || format!("{} is leased after its outcome", attempt.task))?;
+        rule(seen.given.insert(attempt, worker).is_none(), || format!("{attempt} is given twice"))?;
+        let (order, leased_us) = (self.next, self.now_us);
+        self.next += 1;
+        held.insert(order, (attempt.task, running));
+        seen.live = Some(Live { attempt, worker, order, leased_us, started_us: running.then_some(leased_us) });
+        Ok(())
+    }
+
+    fn started(&mut self, attempt: AttemptId, worker: PublicKey) -> Checked {
+        let held = self.held.entry(worker).or_default();
+        let first = held.iter().find(|(_, (_, running))| !running).map(|(order, _)| *order);
+        let live = self.tasks.get_mut(&attempt.task).and_then(|seen| seen.live.as_mut());
+        let Some(live) = live.filter(|live| live.attempt == attempt && live.worker == worker) else {
+            return Err(format!("{attempt} starts at {worker}, which does not hold it"));
+        };
+        rule(first == Some(live.order), || format!("{attempt} starts before one that waits longer at {worker}"))?;
+        live.started_us = Some(self.now_us);
+        held.insert(live.order, (attempt.task, true));
+        Ok(())
+    }
+
+    fn ended(
+        &mut self,
+        attempt: AttemptId,
+        worker: PublicKey,
+        why: EndReason,
+        said: &Said<'_>,
+        ledger: &Ledger,
+    ) -> Checked {
+        let seen = self.tasks.entry(attempt.task).or_default();
+        let Some(live) = seen.live.take().filter(|live| live.attempt == attempt) else {
+            return Err(format!("{attempt} ends but was not live"));
+        };
+        rule(live.worker == worker, || format!("{attempt} ends at another than holds it"))?;
+        if let Some(held) = self.held.get_mut(&worker) {
+            held.remove(&live.order);
+        }
+        seen.ended.push((attempt, why));
+        seen.failures += u32::from(why == EndReason::Failed);
+        let is_loss =
+            matches!(why, EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut | EndReason::Drained);
+        seen.losses += u32::from(is_loss && live.started_us.is_some());
+        // One that waited in its place for too long was never begun.
+        let was_running = live.started_us.is_some() || why != EndReason::TimedOut;
+        rule(!(is_loss && was_running && self.runs_once), || {
+            format!("{attempt} is lost by a stall of the network: {why:?}")
+        })?;
+        match why {
+            EndReason::ClaimEnded => {
+                rule(!said.claims.contains(&worker), || format!("{attempt} is lost though {worker} renewed its claim"))
+            }
+            EndReason::TimedOut => {
+                let wall_us = ledger.task(attempt.task).map_or(0, |task| task.spec.limits.wall_ms * 1000);
+                let due_us = match live.started_us {
+                    Some(started_us) => started_us + wall_us + self.allowance_us,
+                    None => live.leased_us + self.allowance_us,
+                };
+                rule(due_us <= self.now_us, || format!("{attempt} times out before its time"))?;
+                let of_this = |(signer, report): &(PublicKey, &Report)| {
+                    *signer == worker && report.items.iter().any(|item| item.attempt == attempt)
+                };
+                rule(!said.reports.iter().any(of_this), || format!("{attempt} times out though it was reported"))
+            }
+            EndReason::Failed | EndReason::Returned | EndReason::Succeeded => {
+                rule(said.ends(&worker, &attempt, why), || {
+                    format!("{attempt} ends as {why:?}, which {worker} did not say")
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn received(&mut self, outcome: &OutcomeReceipt, ledger: &Ledger) -> Checked {
+        let task = outcome.attempt.task;
+        let seen = self.tasks.entry(task).or_default();
+        seen.outcomes += 1;
+        self.outcomes += 1;
+        rule(seen.outcomes == 1, || format!("{task} has two outcomes"))?;
+        let holder = seen.given.get(&outcome.attempt);
+        rule(holder == Some(&outcome.worker), || format!("{task} has an outcome of one who was not given it"))?;
+        rule(seen.live.is_none(), || format!("{task} has an outcome and a live lease"))?;
+        let retries = ledger.task(task).map_or(0, |task| task.spec.retry.retries);
+        match &outcome.verdict {
+            Verdict::Failed(Failure::Lost, ..) => {
+                rule(seen.losses > self.losses_max, || format!("{task} is given up after {} losses", seen.losses))
+            }
+            Verdict::Failed(..) => {
+                let last = seen.ended.last().is_some_and(|(attempt, _)| *attempt == outcome.attempt);
+                rule(last, || format!("{task} ends by a failure that came late"))?;
+                rule(seen.failures > retries, || format!("{task} fails after {} failures", seen.failures))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The attempts of which a success is reported by those who were given them before.
+    fn owed_successes(&self, said: &Said<'_>) -> Vec<AttemptId> {
+        let items =
+            said.reports.iter().flat_map(|(signer, report)| report.items.iter().map(move |item| (signer, item)));
+        let successes = items.filter(|(_, item)| matches!(item.verdict, Verdict::Succeeded(..)));
+        let theirs = successes.filter(|(signer, item)| {
+            self.tasks.get(&item.attempt.task).is_some_and(|seen| seen.given.get(&item.attempt) == Some(signer))
+        });
+        theirs.map(|(_, item)| item.attempt).collect()
+    }
+
+    /// A success is taken while its task is owed, however late.
+    fn check_taken(&self, owed: &[AttemptId]) -> Checked {
+        for attempt in owed {
+            let Some(seen) = self.tasks.get(&attempt.task) else { continue };
+            let said_otherwise = seen
+                .ended
+                .iter()
+                .any(|(ended, why)| ended == attempt && matches!(why, EndReason::Failed | EndReason::Returned));
+            let forgotten = seen.ended.len() > ATTEMPTS_KEPT;
+            if !said_otherwise && !forgotten && !self.ended_jobs.contains(&attempt.task.job) {
+                rule(seen.outcomes == 1, || format!("the success of {attempt} is not taken"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What has run out is gone.
+fn check_nothing_overdue(ledger: &Ledger) -> Checked {
+    let now = ledger.lease_time();
+    match ledger.workers().find(|worker| worker.until <= now) {
+        Some(worker) => Err(format!("{} stands though its claim has run out", worker.key)),
+        None => Ok(()),
+    }
+}

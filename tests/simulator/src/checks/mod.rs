@@ -1,0 +1,242 @@
+//! What must hold after every step of every peer, and what must have come to pass at the end.
+//!
+//! Each height is looked at closely where it is executed first, with a ledger of its own; every other peer that executes it
+//! must find the same. What is looked at:
+//!
+//! * `chain`: agreement, and what headers say;
+//! * `leases`: each lease's life, from the events and transactions alone, with clocks of its own;
+//! * `policy`: who was given what, and who was passed over;
+//! * here: bounds, and the end.
+
+mod chain;
+mod leases;
+mod policy;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use meshwork_core::{
+    digest::Digest,
+    identity::PublicKey,
+    ledger::Ledger,
+    replica::{Executed, Replica},
+    types::{Action, BlockTime, Genesis, Height, JobId, Receipt, SignedTransaction, TransactionId, VoidReason},
+};
+use serde::Serialize;
+
+use self::{chain::Chain, leases::Leases};
+use crate::scenario::{START_US, Scenario};
+
+/// The most journal records that a peer may come to hold.
+const JOURNAL_MAX: usize = 50_000;
+/// What a transaction needs to be ordered in a whole network: so many blocks, in microseconds.
+const ORDERED_WITHIN: (usize, u64) = (20, 20_000_000);
+
+/// A rule that did not hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct Violation {
+    /// When, in microseconds of the run.
+    pub at_us: u64,
+    /// Which peer showed it.
+    pub peer: usize,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// What a check comes to: nothing, or which rule does not hold.
+pub type Checked = Result<(), String>;
+
+fn rule(holds: bool, what: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(what()) }
+}
+
+/// A transaction that a peer took, and so has to see ordered.
+struct Taken {
+    id: TransactionId,
+    expires: BlockTime,
+    through: usize,
+    life: u64,
+}
+
+/// Everything that is known to be final.
+pub struct Checks {
+    genesis: Arc<Genesis>,
+    whole_at: BlockTime,
+    ledger: Ledger,
+    chain: Chain,
+    leases: Leases,
+    taken: Vec<Taken>,
+    /// The claims of workers in the order in which they were signed, and the newest of each worker that was executed.
+    claims: BTreeMap<TransactionId, u64>,
+    executed_claim: BTreeMap<PublicKey, u64>,
+    signed: u64,
+}
+
+impl Checks {
+    /// Before the first block.
+    #[must_use]
+    pub fn new(scenario: &Scenario, genesis: &Arc<Genesis>) -> Self {
+        let ledger = Ledger::new(Arc::clone(genesis));
+        Self {
+            chain: Chain::new(scenario, ledger.receipts_root()),
+            leases: Leases::new(genesis, scenario.runs_once),
+            whole_at: BlockTime(START_US + scenario.whole_at_us),
+            genesis: Arc::clone(genesis),
+            ledger,
+            taken: Vec::new(),
+            claims: BTreeMap::new(),
+            executed_claim: BTreeMap::new(),
+            signed: 0,
+        }
+    }
+
+    /// How many heights are final.
+    #[must_use]
+    pub const fn height(&self) -> u64 {
+        self.chain.height()
+    }
+
+    /// The time of the newest final block.
+    #[must_use]
+    pub fn newest(&self) -> BlockTime {
+        self.chain.newest()
+    }
+
+    /// How many tasks were admitted.
+    #[must_use]
+    pub fn tasks(&self) -> u64 {
+        self.leases.tasks()
+    }
+
+    /// How many outcomes were accepted.
+    #[must_use]
+    pub const fn outcomes(&self) -> u64 {
+        self.leases.outcomes()
+    }
+
+    /// Whether a job was admitted and has not ended.
+    #[must_use]
+    pub fn is_unfinished(&self, job: &JobId) -> bool {
+        self.leases.is_unfinished(job)
+    }
+
+    /// A worker has signed this.
+    pub fn signed(&mut self, transaction: &SignedTransaction) {
+        if matches!(transaction.transaction().action, Action::Claim(_)) {
+            self.signed += 1;
+            self.claims.insert(transaction.id(), self.signed);
+        }
+    }
+
+    /// An honest peer has taken a transaction of one of its own people.
+    pub fn taken(&mut self, transaction: &SignedTransaction, through: usize, life: u64) {
+        if matches!(transaction.transaction().action, Action::Submit(_)) {
+            let expires = transaction.transaction().expires;
+            self.taken.push(Taken { id: transaction.id(), expires, through, life });
+        }
+    }
+
+    /// An honest peer has executed a block, at this moment of the run.
+    ///
+    /// # Errors
+    /// A rule does not hold.
+    pub fn executed(&mut self, executed: &Executed, now_us: u64) -> Checked {
+        let state = executed.snapshot.as_ref().map(|snapshot| snapshot.digest);
+        if executed.block.header.height.0 <= self.chain.height() {
+            return self.chain.again(executed, state);
+        }
+        self.chain.check_block(&executed.block, now_us)?;
+        let before = self.ledger.time();
+        let applied = self.ledger.apply(&executed.block);
+        let own = state.map(|_| self.ledger.state_digest());
+        self.chain.extend(executed, self.ledger.receipts_root(), own)?;
+        rule(own == state, || format!("the state at height {} is not that of execution", self.chain.height()))?;
+        self.check_sequences(&executed.block.transactions, &applied.receipts)?;
+        self.leases.check(&executed.block, &applied, before, &self.ledger)?;
+        policy::check(&self.ledger, &applied.events, self.chain.height())
+    }
+
+    /// A worker's claim is void for its sequence number only if a later one was executed before.
+    fn check_sequences(&mut self, transactions: &[Arc<SignedTransaction>], receipts: &[Receipt]) -> Checked {
+        let results: BTreeMap<TransactionId, Result<(), VoidReason>> = receipts
+            .iter()
+            .filter_map(|receipt| match receipt {
+                Receipt::Transaction(receipt) => Some((receipt.id, receipt.result)),
+                Receipt::Outcome(_) => None,
+            })
+            .collect();
+        for transaction in transactions {
+            let (id, signer) = (transaction.id(), transaction.signer());
+            let Some(order) = self.claims.get(&id).copied() else { continue };
+            let newest = self.executed_claim.entry(signer).or_default();
+            match results.get(&id) {
+                Some(Ok(())) => *newest = order.max(*newest),
+                Some(Err(VoidReason::OldSequence)) => {
+                    rule(order < *newest, || {
+                        format!("a claim of {signer} is void though it is the newest of its key")
+                    })?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A peer's own bounds, whatever the others do.
+    ///
+    /// # Errors
+    /// One does not hold.
+    pub fn bounded(&self, replica: &Replica, journal: usize) -> Checked {
+        rule(journal <= JOURNAL_MAX, || format!("the journal has {journal} records"))?;
+        let pooled = replica.pool().len();
+        rule(pooled <= meshwork_core::pool::TRANSACTIONS_MAX, || format!("the pool has {pooled} transactions"))?;
+        let round = replica.consensus();
+        let kept = round.kept();
+        let open = round.view().0 - round.tip().view.0;
+        let window = self.genesis.consensus.view_window;
+        rule(kept.rounds as u64 <= open + window + 2, || {
+            format!("{} views are kept, of which {open} are open", kept.rounds)
+        })?;
+        rule(kept.proposals as u64 <= 3 * (open + 18), || {
+            format!("{} proposals are kept, with {open} open views", kept.proposals)
+        })?;
+        rule(kept.named as u64 <= 4 * (open + 64), || {
+            format!("{} things are remembered besides, with {open} open views", kept.named)
+        })
+    }
+
+    /// At the end, when the network has been whole for long enough: everyone stands at the same place, and nothing is owed.
+    /// `life` tells which of a peer's processes runs now.
+    ///
+    /// # Errors
+    /// Somebody does not, or something is.
+    pub fn whole(&self, replicas: &[(usize, &Replica)], life: impl Fn(usize) -> u64) -> Checked {
+        let mut states: BTreeMap<Height, (usize, Digest)> = BTreeMap::new();
+        for (peer, replica) in replicas {
+            let ledger = replica.ledger();
+            let counts = ledger.totals().tasks;
+            rule(counts.unfinished() == 0, || {
+                format!("peer {peer} still owes {} tasks: {counts:?}", counts.unfinished())
+            })?;
+            let state = ledger.state_digest();
+            let (other, known) = *states.entry(ledger.height()).or_insert((*peer, state));
+            rule(known == state, || {
+                format!("peers {other} and {peer} have other states at height {}", ledger.height())
+            })?;
+        }
+        let ordered: BTreeSet<TransactionId> = self.chain.transactions().collect();
+        for Taken { id, expires, through, life: process } in &self.taken {
+            // A process that has ended since has forgotten it.
+            if ordered.contains(id) || life(*through) != *process {
+                continue;
+            }
+            let (blocks, us) = self.chain.between(self.whole_at, *expires);
+            rule(blocks < ORDERED_WITHIN.0 || us < ORDERED_WITHIN.1, || {
+                format!("a transaction that peer {through} took was not ordered in {blocks} blocks of a whole network")
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! Who was given what, and who was passed over: what the ledger shows after a block, judged task by task and claim by claim,
+//! without any of the queues by which the ledger finds its way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use meshwork_core::{
+    identity::PublicKey,
+    ledger::{EndReason, Ledger, LedgerEvent, TaskStateView, TaskView, WorkerView},
+    schedule::order,
+    types::{AttemptId, JobId, Resources, TaskId},
+};
+
+use super::{Checked, rule};
+
+/// With more workers or jobs than this, it is looked at only now and then.
+const CLOSELY: usize = 20;
+const NOW_AND_THEN: u64 = 32;
+/// How many of a job's tasks are looked at.
+const TASKS_LOOKED_AT: u32 = 64;
+
+/// A task's place in the order.
+type Order = (u64, usize, u32);
+
+/// A standing claim, and what is taken of it, reckoned from its leases.
+struct Offer<'a> {
+    view: WorkerView<'a>,
+    used: Resources,
+}
+
+impl Offer<'_> {
+    fn free(&self) -> Resources {
+        let offered = self.view.claim.resources;
+        Resources {
+            millicores: offered.millicores.saturating_sub(self.used.millicores),
+            memory_bytes: offered.memory_bytes.saturating_sub(self.used.memory_bytes),
+        }
+    }
+
+    fn could_ever_hold(&self, task: &TaskView<'_>) -> bool {
+        let claim = self.view.claim;
+        claim.slots > 0 && fits(task.spec.resources, claim.resources) && {
+            task.spec.labels.iter().all(|(label, value)| claim.labels.get(label) == Some(value))
+        }
+    }
+
+    /// Whether the task could take resources here now.
+    fn has_room(&self, task: &TaskView<'_>) -> bool {
+        self.view.waiting == 0
+            && self.view.running < self.view.claim.slots
+            && fits(task.spec.resources, self.free())
+            && self.could_ever_hold(task)
+    }
+
+    fn has_place(&self, task: &TaskView<'_>) -> bool {
+        self.view.waiting < self.view.claim.waiting && self.could_ever_hold(task)
+    }
+}
+
+const fn fits(needs: Resources, free: Resources) -> bool {
+    needs.millicores <= free.millicores && needs.memory_bytes <= free.memory_bytes
+}
+
+/// The ledger after a block with these events.
+pub(super) fn check(ledger: &Ledger, events: &[LedgerEvent], height: u64) -> Checked {
+    let totals = ledger.totals();
+    let closely = totals.workers as usize <= CLOSELY && totals.jobs as usize <= CLOSELY;
+    if !closely && !height.is_multiple_of(NOW_AND_THEN) {
+        return Ok(());
+    }
+    let offers: BTreeMap<PublicKey, Offer<'_>> =
+        ledger.workers().map(|view| (view.key, Offer { used: used(ledger, &view.key), view })).collect();
+    check_claims(&offers, events)?;
+    let jobs: BTreeMap<JobId, usize> = ledger.jobs().enumerate().map(|(place, job)| (job.id, place)).collect();
+    let policy = order::policy(ledger.genesis().schedule.order);
+    let place = |task: &TaskView<'_>| -> Order {
+        let job = ledger.job(task.id.job);
+        let rank = job.map_or(0, |job| policy.rank(job.submitted, task.spec.priority).0);
+        (rank, jobs.get(&task.id.job).copied().unwrap_or(usize::MAX), task.id.index)
+    };
+    let ready = ready_tasks(ledger);
+    for task in &ready {
+        let idle = offers
+            .values()
+            .find(|offer| (offer.has_room(task) || offer.has_place(task)) && permits(&offers, task, &offer.view.key));
+        if let Some(idle) = idle {
+            return Err(format!("{} waits though {} has room for it", task.id, idle.view.key));
+        }
+    }
+    for (attempt, worker, running) in leased(events) {
+        let (Some(task), Some(offer)) = (ledger.task(attempt.task), offers.get(&worker)) else { continue };
+        rule(permits(&offers, &task, &worker), || {
+            format!("{attempt} goes to {worker}, which lost or returned it, though another could hold it")
+        })?;
+        if !running && let Some(free) = offers.values().find(|other| other.has_room(&task)) {
+            rule(!permits(&offers, &task, &free.view.key), || {
+                format!("{attempt} waits at {worker} though {} has free resources", free.view.key)
+            })?;
+        }
+        let here = place(&task);
+        let mut given_up = offer.free();
+        given_up.millicores = given_up.millicores.saturating_add(task.spec.resources.millicores);
+        given_up.memory_bytes = given_up.memory_bytes.saturating_add(task.spec.resources.memory_bytes);
+        let passed_over = ready.iter().filter(|other| place(other) < here).find(|other| {
+            offer.could_ever_hold(other)
+                && (!running || fits(other.spec.resources, given_up))
+                && permits(&offers, other, &worker)
+        });
+        if let Some(other) = passed_over {
+            return Err(format!("{} is passed over for {attempt} at {worker}", other.id));
+        }
+    }
+    Ok(())
+}
+
+/// What runs at a worker takes so much.
+fn used(ledger: &Ledger, worker: &PublicKey) -> Resources {
+    let running = ledger.leases_of(worker).into_iter().filter(|lease| lease.running);
+    let needs = running.filter_map(|lease| ledger.task(lease.attempt.task)).map(|task| task.spec.resources);
+    needs.fold(Resources { millicores: 0, memory_bytes: 0 }, |sum, needs| Resources {
+        millicores: sum.millicores.saturating_add(needs.millicores),
+        memory_bytes: sum.memory_bytes.saturating_add(needs.memory_bytes),
+    })
+}
+
+fn leased(events: &[LedgerEvent]) -> Vec<(AttemptId, PublicKey, bool)> {
+    let leased = events.iter().filter_map(|event| match event {
+        LedgerEvent::Leased { attempt, worker, running, .. } => Some((*attempt, *worker, *running)),
+        _ => None,
+    });
+    leased.collect()
+}
+
+/// No claim is given more than it offers, and what is free of it is what nothing takes.
+fn check_claims(offers: &BTreeMap<PublicKey, Offer<'_>>, events: &[LedgerEvent]) -> Checked {
+    let began: BTreeSet<PublicKey> = events
+        .iter()
+        .filter_map(|event| match event {
+            LedgerEvent::Leased { worker, running: true, .. } | LedgerEvent::Started { worker, .. } => Some(*worker),
+            _ => None,
+        })
+        .collect();
+    for (key, offer) in offers {
+        let claim = offer.view.claim;
+        rule(offer.view.waiting <= claim.waiting, || format!("{key} holds more than its places"))?;
+        let (free, shown) = (offer.free(), offer.view.resources_free);
+        rule(free == shown, || format!("{key} has {free:?} free, and the ledger says {shown:?}"))?;
+        // A claim that came to offer less may hold more than that until it ends; it is given nothing.
+        rule(!began.contains(key) || offer.view.running <= claim.slots, || format!("{key} runs more than its slots"))?;
+        rule(!began.contains(key) || fits(offer.used, claim.resources), || format!("{key} runs more than it offers"))?;
+    }
+    Ok(())
+}
+
+/// The ready tasks, or of large jobs the first and the last of them.
+fn ready_tasks(ledger: &Ledger) -> Vec<TaskView<'_>> {
+    let mut ready = Vec::new();
+    for job in ledger.jobs().filter(|job| job.counts.ready > 0) {
+        let count = job.tasks.count() as u32;
+        let indices = (0..count.min(TASKS_LOOKED_AT)).chain((count > TASKS_LOOKED_AT).then(|| count - 1));
+        let tasks = indices.filter_map(|index| ledger.task(TaskId { job: job.id, index }));
+        ready.extend(tasks.filter(|task| task.state == TaskStateView::Ready));
+    }
+    ready
+}
+
+/// How often a worker lost or returned a task.
+fn lost_by(task: &TaskView<'_>, worker: &PublicKey) -> usize {
+    let avoided = |why: EndReason| {
+        matches!(
+            why,
+            EndReason::ClaimEnded
+                | EndReason::NewIncarnation
+                | EndReason::TimedOut
+                | EndReason::Drained
+                | EndReason::Returned
+        )
+    };
+    task.past.iter().filter(|past| past.worker == *worker && avoided(past.why)).count()
+}
+
+/// Whether a task may go to a worker: where it was not lost or returned, as long as such a claim could ever hold it, else where
+/// that was least often.
+fn permits(offers: &BTreeMap<PublicKey, Offer<'_>>, task: &TaskView<'_>, worker: &PublicKey) -> bool {
+    let capable = offers.values().filter(|offer| offer.could_ever_hold(task));
+    let least = capable.map(|offer| lost_by(task, &offer.view.key)).min().unwrap_or(0);
+    lost_by(task, worker) <= least
+}

@@ -1,0 +1,292 @@
+//! Scenarios made for something, where what a seed draws would come to it seldom. Each is a family: the number shifts a moment or
+//! a delay, so that one of them hits.
+
+use meshwork_core::types::{OrderPolicy, PlacementPolicy};
+
+use crate::{
+    liar::{Forgery, Lie},
+    links::{Distance, Weather},
+    scenario::{Clock, Fault, Founding, Manner, Scenario, Work},
+};
+
+const SECOND_US: u64 = 1_000_000;
+
+/// A family of scenarios.
+pub type Family = fn(u64) -> Scenario;
+
+/// All families, by name.
+pub const FAMILIES: &[(&str, Family)] = &[
+    ("busy", busy),
+    ("even-delays", even_delays),
+    ("stuck-on-f", stuck_on_f),
+    ("old-parent", old_parent),
+    ("far-votes", far_votes),
+    ("forgetful", forgetful),
+    ("blackout", blackout),
+    ("unheard", unheard),
+    ("renewed-in-time", renewed_in_time),
+    ("stalled-reports", stalled_reports),
+    ("late-reports", late_reports),
+    ("wavering", wavering),
+    ("returned", returned),
+    ("restarted", restarted),
+    ("left-behind", left_behind),
+    ("power-cut", power_cut),
+    ("churn", churn),
+];
+
+/// The family of this name.
+#[must_use]
+pub fn family(name: &str) -> Option<Family> {
+    FAMILIES.iter().find(|(known, _)| *known == name).map(|(_, family)| *family)
+}
+
+/// Four authorities and these workers in one room, nothing wrong, and one small job.
+fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
+    let authorities = 4;
+    Scenario {
+        seed,
+        authorities,
+        clocks: vec![Clock::default(); authorities + workers.len()],
+        workers,
+        followers: 0,
+        founding: Founding {
+            delta_ms: 100,
+            heartbeat_ms: 500,
+            snapshot_interval: 8,
+            snapshot_lag: 8,
+            losses_max: 16,
+            order: OrderPolicy::Priority,
+            placement: PlacementPolicy::LeastLoaded,
+        },
+        weather: Weather::fair(),
+        liars: Vec::new(),
+        faults: Vec::new(),
+        work: vec![(0, job(0, 5, 1))],
+        runs_once: false,
+        whole_at_us: 30 * SECOND_US,
+        patience_us: 600 * SECOND_US,
+    }
+}
+
+const fn job(through: usize, tasks: u32, task_ms: u64) -> Work {
+    Work::Job { through, tasks, task_ms, priority: 0, fails: false }
+}
+
+/// Much to do for workers of all manners, of which some come and go.
+#[must_use]
+pub fn busy(seed: u64) -> Scenario {
+    let manners = [
+        Manner::Honest,
+        Manner::Returns,
+        Manner::Wavers,
+        Manner::Twice,
+        Manner::Overdue,
+        Manner::Greedy,
+        Manner::Late,
+        Manner::Fails,
+        Manner::LastMinute,
+        Manner::Silent,
+    ];
+    let other = |step: u64| manners[((seed * step) % 10) as usize];
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest, other(1), other(3), other(7)]);
+    let second = |at: u64| at * SECOND_US + seed * 37_000;
+    for round in 0..12 {
+        let of = |tasks, task_ms, priority| Work::Job { through: 1, tasks, task_ms, priority, fails: false };
+        scenario.work.push((second(2 * round), of(9, 1500, (round % 3) as i16)));
+        scenario.work.push((second(2 * round) + 300_000, of(30, 20, -(round as i16 % 2))));
+        scenario.work.push((second(2 * round) + 400_000, of(2, 10_000, 1)));
+    }
+    scenario.work.push((second(3), Work::Job { through: 2, tasks: 3, task_ms: 5, priority: 0, fails: true }));
+    scenario.work.push((second(9), Work::Cancel { through: 1, ago: 1 }));
+    scenario.work.push((second(11), Work::Replay { through: 3 }));
+    scenario.work.push((second(12), Work::Spam { through: 3, each: 2 }));
+    scenario.work.sort_by_key(|(at, _)| *at);
+    for (at, peer) in [(4, 5), (8, 6), (13, 5), (17, 4)] {
+        scenario.faults.push((second(at), Fault::Crash(peer)));
+        scenario.faults.push((second(at) + 900_000 * (seed % 4), Fault::Start(peer)));
+    }
+    scenario.faults.sort_by_key(|(at, _)| *at);
+    scenario
+}
+
+/// Every message takes between 1.6 and 2.9 Δ: each view's block is notarized, but later than three Δ.
+#[must_use]
+pub fn even_delays(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest]);
+    let tenths = 16 + seed * 5 % 14;
+    scenario.weather.distance = Distance::Even(scenario.founding.delta_ms * tenths / 10);
+    scenario.whole_at_us = 5 * SECOND_US;
+    scenario.patience_us = 150 * SECOND_US;
+    scenario
+}
+
+/// With such delays and always something to order, a leader that claims its own parent to be final.
+#[must_use]
+pub fn stuck_on_f(seed: u64) -> Scenario {
+    Scenario {
+        liars: vec![(seed as usize % 4, Lie::Forges(vec![Forgery::HighF]))],
+        work: (0..40).map(|at| (at * SECOND_US / 4, job((at % 3) as usize, 1, 1))).collect(),
+        ..even_delays(seed)
+    }
+}
+
+/// A leader that proposes on its grandparent.
+#[must_use]
+pub fn old_parent(seed: u64) -> Scenario {
+    Scenario {
+        liars: vec![(3, Lie::Forges(vec![Forgery::OldParent]))],
+        work: (0..20).map(|at| (at * SECOND_US, job(0, 1, 1))).collect(),
+        ..calm(seed, vec![Manner::Honest])
+    }
+}
+
+/// An authority that votes far ahead, again and again.
+#[must_use]
+pub fn far_votes(seed: u64) -> Scenario {
+    Scenario {
+        liars: vec![(3, Lie::Forges(vec![Forgery::FarVotes]))],
+        work: (0..200).map(|at| (at * SECOND_US / 8, job(0, 1, 1))).collect(),
+        ..calm(seed, vec![Manner::Honest])
+    }
+}
+
+/// An authority loses its disk and is back at once.
+#[must_use]
+pub fn forgetful(seed: u64) -> Scenario {
+    let at = 5 * SECOND_US + seed * 97_000;
+    let faults = vec![(at, Fault::Crash(3)), (at + 1, Fault::LoseDisk(3)), (at + 2, Fault::Start(3))];
+    let mut scenario = Scenario { faults, ..calm(seed, vec![Manner::Honest]) };
+    // Much longer than the founders hoped, so that votes are under way for long.
+    scenario.weather.distance = Distance::Satellite;
+    scenario.founding.delta_ms = 150;
+    scenario
+}
+
+/// All authorities lose power at one moment, and one of them its disk, while views are given up and notarized late.
+#[must_use]
+pub fn blackout(seed: u64) -> Scenario {
+    let at = 4 * SECOND_US + seed * 61_000;
+    let mut scenario = even_delays(seed);
+    scenario.work = (0..20).map(|at| (at * SECOND_US, job(0, 1, 1))).collect();
+    scenario.weather.loss_permille = 100;
+    (scenario.whole_at_us, scenario.patience_us) = (20 * SECOND_US, 300 * SECOND_US);
+    for peer in 0..4 {
+        scenario.faults.push((at, Fault::Crash(peer)));
+        scenario.faults.push((at + SECOND_US, Fault::Start(peer)));
+    }
+    scenario.faults.push((at + 1, Fault::LoseDisk(3)));
+    scenario.faults.sort_by_key(|(at, _)| *at);
+    scenario
+}
+
+/// Somebody submits through a peer that nobody hears at that moment.
+#[must_use]
+pub fn unheard(seed: u64) -> Scenario {
+    let at = 6 * SECOND_US + seed * 41_000;
+    Scenario {
+        faults: vec![(at, Fault::Mute(5)), (at + 3 * SECOND_US, Fault::Heal)],
+        work: vec![(at + SECOND_US, job(5, 3, 1))],
+        whole_at_us: at + 3 * SECOND_US,
+        ..calm(seed, vec![Manner::Honest, Manner::Honest])
+    }
+}
+
+/// A worker renews its claim at the last moment, in a time when only half of the authorities are up: in the block that they make
+/// when all are, the claim would have run out, and is renewed.
+#[must_use]
+pub fn renewed_in_time(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::LastMinute]);
+    scenario.work = vec![(0, job(0, 8, 9000))];
+    let threshold_us = scenario.genesis().stall_threshold_ms() * 1000;
+    for round in 0..4 {
+        let at = (3 + 6 * round) * SECOND_US + seed * 233_000;
+        for peer in [2, 3] {
+            scenario.faults.push((at, Fault::Crash(peer)));
+            scenario.faults.push((at + 2 * threshold_us, Fault::Start(peer)));
+        }
+    }
+    scenario.faults.sort_by_key(|(at, _)| *at);
+    scenario
+}
+
+/// No quorum can meet, for longer than any claim stands, just as workers begin what they were given or are done with it.
+#[must_use]
+pub fn stalled_reports(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
+    scenario.work = vec![(2 * SECOND_US, job(0, 4, 9_900))];
+    scenario.runs_once = true;
+    scenario.whole_at_us = 90 * SECOND_US;
+    let at = 2 * SECOND_US + 9_700_000 + seed * 13_000;
+    scenario.faults = vec![(at, Fault::Split(vec![1, 2, 3, 4, 1, 2])), (at + 60 * SECOND_US, Fault::Heal)];
+    scenario
+}
+
+/// Workers that offer less and more while much waits at them.
+#[must_use]
+pub fn wavering(seed: u64) -> Scenario {
+    let work = (0..5).map(|round| (round * 4 * SECOND_US + seed * 90_000, job(round as usize % 4, 30, 1500)));
+    Scenario { work: work.collect(), ..calm(seed, vec![Manner::Honest, Manner::Wavers, Manner::Wavers]) }
+}
+
+/// Nobody is there at first but those who give everything back, and few losses are forgiven.
+#[must_use]
+pub fn returned(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Returns, Manner::Returns]);
+    scenario.founding.losses_max = 2;
+    scenario.work = vec![(SECOND_US + seed * 90_000, job(0, 5, 20))];
+    scenario.faults = vec![(1, Fault::Crash(4)), (20 * SECOND_US, Fault::Start(4))];
+    scenario
+}
+
+/// The only worker is killed, and starts again at once.
+#[must_use]
+pub fn restarted(seed: u64) -> Scenario {
+    let at = 10 * SECOND_US + seed * 110_000;
+    let mut scenario = calm(seed, vec![Manner::Honest]);
+    scenario.work = vec![(0, job(0, 5, 1500)), (at, job(0, 5, 1500))];
+    scenario.faults = vec![(at, Fault::Crash(4)), (at + 50_000, Fault::Start(4))];
+    scenario
+}
+
+/// An authority is away for so long that nobody tells it block by block what it missed.
+#[must_use]
+pub fn left_behind(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest]);
+    scenario.work = (0..250).map(|at| (at * SECOND_US / 10, job((at % 3) as usize, 1, 1))).collect();
+    scenario.faults = vec![(SECOND_US + seed * 70_000, Fault::Crash(3)), (28 * SECOND_US, Fault::Start(3))];
+    scenario.patience_us = 150 * SECOND_US;
+    scenario
+}
+
+/// Everyone loses power at once.
+#[must_use]
+pub fn power_cut(seed: u64) -> Scenario {
+    let at = 9 * SECOND_US + seed * 170_000;
+    let mut scenario = calm(seed, vec![Manner::Honest]);
+    scenario.work = (0..60).map(|at| (at * SECOND_US / 3, job((at % 4) as usize, 2, 20))).collect();
+    for peer in 0..5 {
+        scenario.faults.push((at, Fault::Crash(peer)));
+        scenario.faults.push((at + SECOND_US, Fault::Start(peer)));
+    }
+    scenario.faults.sort_by_key(|(at, _)| *at);
+    scenario
+}
+
+/// Workers whose claims run out while they work, one of whom reports its successes and the other failures.
+#[must_use]
+pub fn late_reports(seed: u64) -> Scenario {
+    Scenario {
+        work: vec![(seed * 100_000, job(0, 12, 1500))],
+        ..calm(seed, vec![Manner::Honest, Manner::Overdue, Manner::Late])
+    }
+}
+
+/// Three thousand workers come, hold something for a moment, and are gone.
+#[must_use]
+pub fn churn(seed: u64) -> Scenario {
+    let mut work: Vec<(u64, Work)> =
+        (0..30).map(|at| (at * SECOND_US, Work::Churn { through: (at % 4) as usize, keys: 100 })).collect();
+    work.insert(0, (0, job(0, 500, 20)));
+    Scenario { work, ..calm(seed, vec![Manner::Honest, Manner::Honest]) }
+}

@@ -1,0 +1,148 @@
+//! How messages travel: gossip to everyone, once; direct messages to one; both through links that may do what they will.
+
+use std::sync::Arc;
+
+use meshwork_core::{
+    codec,
+    consensus::Standing,
+    digest::Digest,
+    identity::PublicKey,
+    replica::{Gossip, Message},
+};
+use rand::RngExt;
+
+use super::{Event, World};
+use crate::{
+    liar::{Audience, Forged, Lie},
+    links::{Fate, fate},
+    peer::Parcel,
+    rumours::RumourId,
+};
+
+/// How many of a hundred messages a withholding authority keeps to itself.
+const WITHHELD_PERCENT: u32 = 70;
+
+impl World<'_> {
+    pub(super) fn send(&mut self, from: usize, to: PublicKey, message: &Arc<Message>) {
+        for to in self.by_key.get(&to).cloned().unwrap_or_default() {
+            self.carry(from, to, Parcel::Message { from, tampered: false, message: Arc::clone(message) });
+        }
+    }
+
+    /// A peer publishes something; a forger says something else instead.
+    pub(super) fn gossip(&mut self, from: usize, gossip: Gossip) {
+        let clock = self.peers[from].now(self.now).clock;
+        if let (Some(forger), Gossip::Proposal(proposal)) = (&mut self.peers[from].forger, &gossip)
+            && let Some(forged) = forger.instead_of(proposal, clock, &mut self.random)
+        {
+            self.say(from, forged);
+            return;
+        }
+        self.publish(from, gossip, Audience::All);
+    }
+
+    fn publish(&mut self, from: usize, gossip: Gossip, audience: Audience) {
+        let digest = Digest::of(&codec::encode(&gossip));
+        let Some(rumour) = self.rumours.publish(from, digest, self.now) else { return };
+        let gossip = Arc::new(gossip);
+        for to in 0..self.peers.len() {
+            if audience.has(to) && self.peers[to].public != self.peers[from].public {
+                self.carry(from, to, Parcel::Gossip { from, rumour: Some(rumour), gossip: Arc::clone(&gossip) });
+            }
+        }
+    }
+
+    /// What a liar told a few, the honest among them pass on.
+    pub(super) fn forward(&mut self, by: usize, from: usize, rumour: RumourId, gossip: &Arc<Gossip>) {
+        if !self.peers[from].is_liar() || self.peers[by].is_liar() {
+            return;
+        }
+        for to in 0..self.peers.len() {
+            if to != by && to != from && !self.rumours.has_reached(rumour, to) {
+                let parcel = Parcel::Gossip { from: by, rumour: Some(rumour), gossip: Arc::clone(gossip) };
+                self.carry(by, to, parcel);
+            }
+        }
+    }
+
+    /// What a forger says to what it heard.
+    pub(super) fn forge_on(&mut self, index: usize, gossip: &Gossip) {
+        let peer = &mut self.peers[index];
+        let clock = peer.now(self.now).clock;
+        let not_vote = peer.replica.as_ref().is_some_and(|replica| replica.consensus().standing() != Standing::Voting);
+        if let (Some(forger), Gossip::Proposal(proposal)) = (&mut peer.forger, gossip) {
+            let forged = forger.on_proposal(proposal, not_vote, clock, &mut self.random);
+            self.say(index, forged);
+        }
+    }
+
+    fn say(&mut self, from: usize, forged: Vec<Forged>) {
+        for word in forged {
+            self.count("forged message");
+            match word {
+                Forged::Gossip(gossip, audience) => self.publish(from, gossip, audience),
+                Forged::Message(message, audience) => {
+                    let message = Arc::new(message);
+                    for to in (0..self.scenario.authorities).filter(|to| *to != from && audience.has(*to)) {
+                        let parcel = Parcel::Message { from, tampered: false, message: Arc::clone(&message) };
+                        self.carry(from, to, parcel);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_kept_back(&mut self, from: usize, to: usize) -> bool {
+        match &self.peers[from].lie {
+            Some(Lie::Withholds) => self.random.random_range(0..100) < WITHHELD_PERCENT,
+            Some(Lie::Selective) => to % 2 == 1,
+            _ => false,
+        }
+    }
+
+    /// Puts a message on its way, if there is one.
+    fn carry(&mut self, from: usize, to: usize, parcel: Parcel) {
+        if !self.cuts.carries(from, to, self.now) || self.is_kept_back(from, to) || self.is_spared(to, &parcel) {
+            return;
+        }
+        let Fate::Comes { after_us, corrupt } = fate(&self.weather, from, to, &mut self.random) else { return };
+        let slowness = self.cuts.slowness(from, to);
+        for (copy, after_us) in after_us.into_iter().enumerate() {
+            let parcel = if corrupt && copy == 0 { self.corrupt(&parcel) } else { Some(parcel.clone()) };
+            if let Some(parcel) = parcel {
+                self.post(self.now + after_us * slowness, Event::Parcel { to, life: None, parcel });
+            }
+        }
+    }
+
+    /// A liar does not listen to what convicts it: it would stop, and lie no more.
+    fn is_spared(&self, to: usize, parcel: &Parcel) -> bool {
+        let Parcel::Gossip { gossip, .. } = parcel else { return false };
+        matches!(&**gossip, Gossip::Evidence(evidence) if usize::from(evidence.culprit().0) == to)
+            && self.peers[to].is_liar()
+    }
+
+    /// A message with a flipped bit; nothing if it cannot be read any more.
+    fn corrupt(&mut self, parcel: &Parcel) -> Option<Parcel> {
+        self.count("corrupt message");
+        let mut flip = |bytes: &mut Vec<u8>| {
+            let bit = self.random.random_range(0..bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        };
+        match parcel {
+            Parcel::Gossip { from, gossip, .. } => {
+                let mut bytes = codec::encode(&**gossip);
+                flip(&mut bytes);
+                let gossip = Arc::new(Gossip::decode(&bytes, &self.genesis).ok()?);
+                Some(Parcel::Gossip { from: *from, rumour: None, gossip })
+            }
+            Parcel::Message { from, message, .. } => {
+                let mut bytes = codec::encode(&**message);
+                flip(&mut bytes);
+                let message = Arc::new(Message::decode(&bytes, &self.genesis).ok()?);
+                Some(Parcel::Message { from: *from, tampered: true, message })
+            }
+            other => Some(other.clone()),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What a peer's process does with what comes to it: the replica's step first, what is to be stored next, and then the rest.
+
+use std::sync::Arc;
+
+use meshwork_core::{
+    consensus::{Judgement, Standing},
+    pool::Refusal,
+    replica::{Action, Executed, Gossip, Message, message_bytes_max},
+    types::{AttemptId, VoidReason},
+};
+
+use super::{Event, World};
+use crate::{
+    disk::Transaction as DiskTransaction,
+    peer::{Parcel, Step},
+};
+
+/// How long unsynced writes stay so, in microseconds.
+pub(super) const SYNC_EVERY_US: u64 = 250_000;
+
+impl World<'_> {
+    /// Something comes to a peer.
+    pub(super) fn arrive(&mut self, to: usize, life: Option<u64>, parcel: Parcel) {
+        let peer = &mut self.peers[to];
+        if peer.replica.is_none() || life.is_some_and(|life| life != peer.life) {
+            return;
+        }
+        if let Parcel::Gossip { rumour: Some(rumour), .. } = parcel
+            && !self.rumours.reach(rumour, to)
+        {
+            return;
+        }
+        if matches!(parcel, Parcel::Wake) && peer.wakes_at.is_some_and(|at| at <= self.now) {
+            peer.wakes_at = None;
+        }
+        peer.inbox.push_back(parcel);
+        self.go_on(to);
+    }
+
+    /// Handles what waits at a peer, until it waits for its disk, stands still, or nothing is left.
+    pub(super) fn go_on(&mut self, index: usize) {
+        loop {
+            let peer = &mut self.peers[index];
+            if peer.replica.is_none() || peer.syncing.is_some() || self.violation.is_some() {
+                return;
+            }
+            if peer.paused_until > self.now {
+                if peer.wakes_at.is_none_or(|at| at > peer.paused_until) {
+                    let (at, life) = (peer.paused_until, peer.life);
+                    peer.wakes_at = Some(at);
+                    self.post(at, Event::Parcel { to: index, life: Some(life), parcel: Parcel::Wake });
+                }
+                return;
+            }
+            let Some(parcel) = peer.inbox.pop_front() else {
+                self.post_wake(index);
+                return;
+            };
+            self.take(index, parcel);
+        }
+    }
+
+    fn post_wake(&mut self, index: usize) {
+        let peer = &mut self.peers[index];
+        let Some(replica) = &peer.replica else { return };
+        let Some(due) = replica.next_wake(peer.now(self.now)) else { return };
+        let at = peer.moment(due, self.now);
+        if peer.wakes_at.is_none_or(|posted| at < posted) {
+            peer.wakes_at = Some(at);
+            let life = Some(peer.life);
+            self.post(at, Event::Parcel { to: index, life, parcel: Parcel::Wake });
+        }
+    }
+
+    fn take(&mut self, index: usize, parcel: Parcel) {
+        let peer = &mut self.peers[index];
+        let now = peer.now(self.now);
+        let Some(replica) = &mut peer.replica else { return };
+        let mut actions = Vec::new();
+        match parcel {
+            Parcel::Gossip { from, rumour, gossip } => {
+                let judgement = replica.gossip(now, Gossip::clone(&gossip), &mut actions);
+                if rumour.is_some() {
+                    self.blame(index, from, judgement);
+                }
+                if let Some(rumour) = rumour
+                    && matches!(judgement, Judgement::Accept | Judgement::Held(_))
+                {
+                    self.forward(index, from, rumour, &gossip);
+                }
+                self.forge_on(index, &gossip);
+            }
+            Parcel::Message { from, tampered, message } => {
+                let sender = self.peers[from].public;
+                if let Some(replica) = &mut self.peers[index].replica {
+                    let judgement = replica.message(now, sender, Message::clone(&message), &mut actions);
+                    if !tampered {
+                        self.blame(index, from, judgement);
+                    }
+                }
+            }
+            Parcel::Connected(other) => replica.connected(now, other, &mut actions),
+            Parcel::Wake => {
+                if replica.next_wake(now).is_some_and(|at| at <= now.monotonic) {
+                    replica.tick(now, &mut actions);
+                }
+            }
+            Parcel::WorkerTick => self.work(index, &mut actions),
+            Parcel::Ran(attempt) => {
+                let begun = peer.worker.as_mut().map(|worker| worker.on_ran(attempt)).unwrap_or_default();
+                self.run_all(index, begun);
+            }
+        }
+        self.step(index, actions);
+    }
+
+    /// What an honest peer says, no honest peer refuses: else they would come to shun each other.
+    fn blame(&mut self, index: usize, from: usize, judgement: Judgement) {
+        if let Judgement::Reject(why) = judgement
+            && !self.peers[from].is_liar()
+            && !self.peers[index].is_liar()
+        {
+            self.violate(index, format!("it refuses what honest peer {from} says: {why}"));
+        }
+    }
+
+    /// Stores what is to be stored and then does the rest, at once or when the disk has it.
+    pub(super) fn step(&mut self, index: usize, actions: Vec<Action>) {
+        if actions.is_empty() {
+            return;
+        }
+        let transaction = DiskTransaction::of(&actions);
+        let peer = &mut self.peers[index];
+        if transaction.must_sync {
+            let (at, life) = (self.now + peer.sync_us, peer.life);
+            peer.syncing = Some(Step { actions, transaction });
+            self.post(at, Event::Synced { peer: index, life });
+            return;
+        }
+        if !transaction.is_empty() {
+            if peer.disk_full {
+                self.crash(index);
+                return;
+            }
+            peer.write_soon(transaction, self.now, SYNC_EVERY_US);
+        }
+        self.carry_out(index, actions);
+    }
+
+    pub(super) fn carry_out(&mut self, index: usize, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Persist(_) | Action::Prune(_) => {}
+                Action::Executed(executed) => self.executed(index, &executed),
+                Action::Send { to, message } => self.send(index, to, &Arc::new(message)),
+                Action::Gossip(gossip) => self.gossip(index, gossip),
+                Action::ServeBlocks { to, from } => {
+                    let most = message_bytes_max(&self.genesis) - (64 << 10);
+                    if let Some(message) = self.peers[index].disk.blocks_from(from, most) {
+                        self.send(index, to, &Arc::new(message));
+                    }
+                }
+                Action::Evidence(evidence) => {
+                    let culprit = usize::from(evidence.culprit().0);
+                    self.note(|| format!("peer {index} has evidence against authority {culprit}"));
+                    if !self.peers[culprit].is_liar() {
+                        self.violate(culprit, "there is evidence against an honest authority".into());
+                    }
+                }
+                Action::Standing(standing) => {
+                    self.note(|| format!("peer {index} now stands as {standing:?}"));
+                    let peer = &self.peers[index];
+                    if standing != Standing::Voting && !peer.is_liar() && !peer.has_lost_journal {
+                        self.violate(index, "an honest authority that has its journal votes no more".into());
+                    }
+                }
+            }
+        }
+    }
+
+    fn executed(&mut self, index: usize, executed: &Executed) {
+        let header = &executed.block.header;
+        self.trace.update(&self.now.to_le_bytes());
+        self.trace.update(&(index as u64).to_le_bytes());
+        self.trace.update(&executed.digest.0);
+        let (height, view, count) = (header.height, header.view, executed.block.transactions.len());
+        self.note(|| format!("peer {index} executes height {height} of view {view} with {count} transactions"));
+        let peer = &mut self.peers[index];
+        if let Some(forger) = &mut peer.forger {
+            forger.on_executed(executed);
+        }
+        if !peer.is_liar()
+            && let Some(replica) = &peer.replica
+        {
+            let checked = self.checks.executed(executed, self.now);
+            let bounded = self.checks.bounded(replica, peer.disk.journal_len());
+            if let Err(what) = checked.and(bounded) {
+                self.violate(index, what);
+                return;
+            }
+        }
+        let begun = self.peers[index].worker.as_mut().map(|worker| worker.on_executed(executed)).unwrap_or_default();
+        self.run_all(index, begun);
+    }
+
+    /// The worker of a peer looks around.
+    fn work(&mut self, index: usize, actions: &mut Vec<Action>) {
+        let peer = &mut self.peers[index];
+        let (now, life) = (peer.now(self.now), peer.life);
+        let Some(worker) = &mut peer.worker else { return };
+        let (says, tick_us) = (worker.says(now.clock), worker.tick_us());
+        let signed: Vec<_> = says.into_iter().map(|action| self.sign(index, action)).collect();
+        // One whose clock was set back may come to sign lower numbers than before.
+        if !self.peers[index].has_jumped {
+            signed.iter().for_each(|transaction| self.checks.signed(transaction));
+        }
+        let peer = &mut self.peers[index];
+        if let Some(replica) = &mut peer.replica {
+            let answers = replica.submit(now, signed, actions);
+            if answers.contains(&Err(Refusal::Void(VoidReason::OldSequence))) && !peer.has_jumped {
+                self.violate(index, "its worker signs a claim that is older than the last".into());
+            }
+        }
+        self.post(self.now + tick_us, Event::Parcel { to: index, life: Some(life), parcel: Parcel::WorkerTick });
+    }
+
+    fn run_all(&mut self, index: usize, begun: Vec<(AttemptId, u64)>) {
+        let life = Some(self.peers[index].life);
+        for (attempt, us) in begun {
+            self.post(self.now + us, Event::Parcel { to: index, life, parcel: Parcel::Ran(attempt) });
+        }
+    }
+
+    pub(super) fn start(&mut self, index: usize) {
+        if self.peers[index].replica.is_some() {
+            return;
+        }
+        if let Err(what) = self.peers[index].start(&self.genesis, self.now) {
+            self.violate(index, format!("it cannot start from its disk: {what}"));
+            return;
+        }
+        let life = Some(self.peers[index].life);
+        let parcel = |parcel| Event::Parcel { to: index, life, parcel };
+        self.post(self.now, parcel(Parcel::Wake));
+        if self.peers[index].worker.is_some() {
+            self.post(self.now + 1, parcel(Parcel::WorkerTick));
+        }
+        let me = self.peers[index].public;
+        for other in (0..self.peers.len()).filter(|other| *other != index) {
+            let key = self.peers[other].public;
+            if key != me && self.peers[other].replica.is_some() {
+                self.post(self.now, Event::Parcel { to: index, life, parcel: Parcel::Connected(key) });
+                let theirs = Some(self.peers[other].life);
+                self.post(self.now, Event::Parcel { to: other, life: theirs, parcel: Parcel::Connected(me) });
+            }
+        }
+    }
+
+    pub(super) fn crash(&mut self, index: usize) {
+        use rand::RngExt;
+        if self.peers[index].replica.is_none() {
+            return;
+        }
+        let coin = self.random.random_range(0..2) == 0;
+        self.peers[index].crash(coin);
+        self.rumours.forget(index);
+        let key = self.peers[index].public;
+        for peer in &mut self.peers {
+            if let Some(replica) = &mut peer.replica {
+                replica.disconnected(&key);
+            }
+        }
+    }
+}

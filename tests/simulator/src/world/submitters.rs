@@ -1,0 +1,204 @@
+//! What people submit, good and bad, through which peer.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use meshwork_core::{
+    digest::Digest,
+    identity::SecretKey,
+    types::{
+        Action, BlobRef, BlockTime, Cancel, Claim, Drain, Incarnation, JobId, Labels, Limits, Program, Resources,
+        Retry, SignedTransaction, Submit, TaskSpec, Tasks, Transaction,
+    },
+};
+use rand::RngExt;
+
+use super::{Event, LIFE_MS, World};
+use crate::{
+    scenario::{START_US, Work},
+    worker::SLOTS,
+};
+
+/// How long after its submission a large array is cancelled, and again until that is done, in microseconds.
+const LARGE_LASTS_US: u64 = 5_000_000;
+
+/// What a job asks for.
+struct Wish {
+    tasks: u32,
+    task_ms: u64,
+    priority: i16,
+    fails: bool,
+}
+
+const PLAIN: Wish = Wish { tasks: 1, task_ms: 5, priority: 0, fails: false };
+
+impl World<'_> {
+    pub(super) fn submit_work(&mut self, place: usize, work: &Work) {
+        if let Some(harm) = work.harm() {
+            self.count(harm);
+        }
+        match *work {
+            Work::Job { through, tasks, task_ms, priority, fails } => {
+                self.submit_job(through, &Wish { tasks, task_ms, priority, fails });
+            }
+            Work::Burst { through, jobs } => {
+                for _ in 0..jobs {
+                    self.submit_job(through, &PLAIN);
+                }
+            }
+            Work::Cancel { through, ago } => {
+                if let Some(job) = self.jobs.iter().rev().nth(ago).copied() {
+                    self.cancel(through, through, job);
+                }
+            }
+            Work::Replay { through } => {
+                let count = self.submitted.len();
+                if count > 0 {
+                    let again = Arc::clone(&self.submitted[place % count]);
+                    self.submit(through, again);
+                }
+            }
+            Work::Spam { through, each } => {
+                for _ in 0..each {
+                    self.spam(through);
+                }
+            }
+            Work::LargeArray { through, tasks } => {
+                let job = self.submit_job(through, &Wish { tasks, ..PLAIN });
+                self.post(self.now + LARGE_LASTS_US, Event::Cancel { owner: through, through, job });
+            }
+            Work::Churn { through, keys } => {
+                for _ in 0..keys {
+                    self.churn(through);
+                }
+            }
+        }
+    }
+
+    pub(super) fn sign(&mut self, index: usize, action: Action) -> Arc<SignedTransaction> {
+        let key = self.peers[index].key.clone();
+        // By the moment of the run, not by a clock that may be wrong by more than a transaction lives.
+        self.sign_with(&key, BlockTime(START_US + self.now).plus_ms(LIFE_MS), action)
+    }
+
+    fn sign_with(&mut self, key: &SecretKey, expires: BlockTime, action: Action) -> Arc<SignedTransaction> {
+        let transaction = Transaction { nonce: self.random.random(), expires, action };
+        Arc::new(SignedTransaction::sign(transaction, key, &self.genesis.network_id()))
+    }
+
+    fn cancel(&mut self, owner: usize, through: usize, job: JobId) {
+        let signed = self.sign(owner, Action::Cancel(Cancel { job }));
+        self.submit(through, signed);
+    }
+
+    /// Cancels a job, through one peer after the other until it has ended.
+    pub(super) fn insist_on_cancel(&mut self, owner: usize, through: usize, job: JobId) {
+        if self.checks.is_unfinished(&job) {
+            self.cancel(owner, through, job);
+        }
+        if self.checks.is_unfinished(&job) || !self.is_whole {
+            let through = (through + 1) % self.scenario.peers();
+            self.post(self.now + LARGE_LASTS_US, Event::Cancel { owner, through, job });
+        }
+    }
+
+    fn submit_job(&mut self, through: usize, wish: &Wish) -> JobId {
+        let signed = self.sign(through, Action::Submit(submission(wish)));
+        let job = JobId(signed.id().0);
+        self.jobs.push(job);
+        self.submit(through, signed);
+        job
+    }
+
+    /// One of each that can do no good.
+    fn spam(&mut self, through: usize) {
+        let key = self.peers[through].key.clone();
+        let now = BlockTime(START_US + self.now);
+        let limits = &self.genesis.ledger;
+        let (life_ms, tasks_max) = (limits.transaction_life_ms_max, limits.job_tasks_max);
+        let job = self.jobs.first().copied().unwrap_or(JobId(Digest::ZERO));
+        let stranger = SecretKey::from_seed([99; 32]);
+        let good = now.plus_ms(LIFE_MS);
+        let wishes = [
+            (&key, now.plus_ms(0), Action::Submit(submission(&PLAIN))),
+            (&key, now.plus_ms(2 * life_ms), Action::Submit(submission(&PLAIN))),
+            (&key, good, Action::Submit(submission(&Wish { tasks: tasks_max.saturating_add(1), ..PLAIN }))),
+            (&key, good, Action::Submit(submission(&Wish { tasks: 0, ..PLAIN }))),
+            (&key, good, Action::Cancel(Cancel { job: JobId(Digest::ZERO) })),
+            (&stranger, good, Action::Cancel(Cancel { job })),
+            (&stranger, good, Action::Drain(Drain { sequence: 1 })),
+        ];
+        for (key, expires, action) in wishes {
+            let signed = self.sign_with(key, expires, action);
+            self.submit(through, signed);
+        }
+    }
+
+    /// A worker that claims, perhaps drains, and is gone.
+    fn churn(&mut self, through: usize) {
+        self.churned += 1;
+        let mut seed = [11; 32];
+        seed[..8].copy_from_slice(&self.churned.to_le_bytes());
+        let key = SecretKey::from_seed(seed);
+        let expires = BlockTime(START_US + self.now).plus_ms(LIFE_MS);
+        let claim = Claim {
+            sequence: 1,
+            incarnation: Incarnation(1),
+            slots: 1,
+            resources: Resources { millicores: 1000, memory_bytes: 1 << 30 },
+            waiting: 1,
+            load: 0,
+            labels: Labels::new(),
+            stands_ms: self.genesis.ledger.claim_stands_ms_max,
+        };
+        let claim = self.sign_with(&key, expires, Action::Claim(claim));
+        self.submit(through, claim);
+        if self.churned.is_multiple_of(2) {
+            let drain = self.sign_with(&key, expires, Action::Drain(Drain { sequence: 2 }));
+            self.submit(through, drain);
+        }
+    }
+
+    fn submit(&mut self, through: usize, signed: Arc<SignedTransaction>) {
+        self.submitted.push(Arc::clone(&signed));
+        let peer = &mut self.peers[through];
+        // Whoever submits to a peer that is down or busy hears nothing, and would come again.
+        if peer.syncing.is_some() || peer.paused_until > self.now {
+            return;
+        }
+        let now = peer.now(self.now);
+        let Some(replica) = &mut peer.replica else { return };
+        let mut actions = Vec::new();
+        let answers = replica.submit(now, vec![Arc::clone(&signed)], &mut actions);
+        if answers.first().is_some_and(Result::is_ok) && !peer.is_liar() {
+            self.checks.taken(&signed, through, peer.life);
+        }
+        self.step(through, actions);
+        self.go_on(through);
+    }
+}
+
+/// Short ones take so little that only the slots bound how many run; long ones take all that a worker has.
+const fn millicores(task_ms: u64) -> u32 {
+    match task_ms {
+        0..=100 => 10,
+        101..=5000 => 1000,
+        _ => SLOTS * 1000,
+    }
+}
+
+fn submission(wish: &Wish) -> Submit {
+    let Wish { tasks, task_ms, priority, fails } = *wish;
+    let spec = TaskSpec {
+        program: Program::Wasm(BlobRef { digest: Digest::ZERO, bytes: 1 }),
+        arguments: if fails { vec!["fail".into()] } else { Vec::new() },
+        environment: BTreeMap::new(),
+        stdin: None,
+        inputs: Vec::new(),
+        resources: Resources { millicores: millicores(task_ms), memory_bytes: 1 << 20 },
+        labels: BTreeMap::new(),
+        limits: Limits { wall_ms: 10_000, fuel: task_ms, output_bytes: 1000 },
+        priority,
+        retry: Retry { retries: 3, delay_ms: 50 },
+    };
+    Submit { name: "job".into(), spec: Arc::new(spec), tasks: Arc::new(Tasks::Repeat(tasks)) }
+}
