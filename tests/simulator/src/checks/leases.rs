@@ -37,7 +37,6 @@ struct Seen {
 
 /// A claim that stands.
 struct Standing {
-    incarnation: Incarnation,
     since_us: u64,
     stands_us: u64,
 }
@@ -45,11 +44,15 @@ struct Standing {
 /// What one block says.
 #[derive(Default)]
 struct Said<'a> {
-    claims: BTreeSet<PublicKey>,
+    claims: BTreeSet<(PublicKey, Incarnation)>,
     reports: Vec<(PublicKey, &'a Report)>,
 }
 
 impl Said<'_> {
+    fn claims_of(&self, worker: &PublicKey) -> bool {
+        self.claims.range((*worker, Incarnation(0))..).next().is_some_and(|(signer, _)| signer == worker)
+    }
+
     /// Whether a worker says that an attempt ended so.
     fn ends(&self, worker: &PublicKey, attempt: &AttemptId, why: EndReason) -> bool {
         let items = self.reports.iter().filter(|(signer, _)| signer == worker).flat_map(|(_, report)| &report.items);
@@ -156,7 +159,7 @@ impl Leases {
             let signer = transaction.signer();
             match &transaction.transaction().action {
                 Action::Claim(claim) => {
-                    said.claims.insert(signer);
+                    said.claims.insert((signer, claim.incarnation));
                     self.claimed(signer, claim);
                 }
                 Action::Report(report) => said.reports.push((signer, report)),
@@ -168,7 +171,7 @@ impl Leases {
 
     fn claimed(&mut self, worker: PublicKey, claim: &Claim) {
         let stands_us = (claim.stands_ms * 1000).min(self.stands_us_max).max(3 * self.threshold_us);
-        let standing = Standing { incarnation: claim.incarnation, since_us: self.now_us, stands_us };
+        let standing = Standing { since_us: self.now_us, stands_us };
         self.standing.insert(worker, standing);
     }
 
@@ -182,14 +185,13 @@ impl Leases {
             LedgerEvent::Started { attempt, worker } => self.started(*attempt, *worker),
             LedgerEvent::Ended { attempt, worker, why } => self.ended(*attempt, *worker, *why, said, ledger),
             LedgerEvent::ClaimBegan { worker, incarnation } => {
-                let known = self.standing.get(worker).is_some_and(|standing| standing.incarnation == *incarnation);
-                rule(known, || format!("{worker} stands without a claim"))?;
+                rule(said.claims.contains(&(*worker, *incarnation)), || format!("{worker} stands without a claim"))?;
                 self.holds_nothing(worker)
             }
             LedgerEvent::ClaimEnded { worker, drained } => {
                 let standing = self.standing.get(worker);
                 let over = standing.is_some_and(|standing| standing.since_us + standing.stands_us <= self.now_us);
-                rule(*drained || over && !said.claims.contains(worker), || {
+                rule(*drained || over && !said.claims_of(worker), || {
                     format!("the claim of {worker} ends before its time")
                 })?;
                 self.holds_nothing(worker)
@@ -260,7 +262,7 @@ impl Leases {
         })?;
         match why {
             EndReason::ClaimEnded => {
-                rule(!said.claims.contains(&worker), || format!("{attempt} is lost though {worker} renewed its claim"))
+                rule(!said.claims_of(&worker), || format!("{attempt} is lost though {worker} renewed its claim"))
             }
             EndReason::TimedOut => {
                 let wall_us = ledger.task(attempt.task).map_or(0, |task| task.spec.limits.wall_ms * 1000);
