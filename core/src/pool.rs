@@ -69,8 +69,6 @@ struct Entry {
     place: Place,
     /// The height of a block here that holds it and may yet become final.
     in_flight: Option<Height>,
-    /// Whether it came in here, and is ours to offer until it is ordered.
-    local: bool,
 }
 
 /// Transactions that wait to be ordered.
@@ -78,6 +76,8 @@ struct Entry {
 pub struct Pool {
     entries: BTreeMap<TransactionId, Entry>,
     order: BTreeMap<Place, TransactionId>,
+    /// The places of what came in here.
+    local: BTreeMap<Place, TransactionId>,
     by_signer: BTreeMap<PublicKey, usize>,
     bytes: usize,
     arrivals: u64,
@@ -150,13 +150,17 @@ impl Pool {
         self.by_expiry.insert((transaction.transaction().expires, transaction.id()));
         *self.by_signer.entry(transaction.signer()).or_default() += 1;
         self.order.insert(place, transaction.id());
-        self.entries.insert(transaction.id(), Entry { transaction, place, in_flight: None, local });
+        if local {
+            self.local.insert(place, transaction.id());
+        }
+        self.entries.insert(transaction.id(), Entry { transaction, place, in_flight: None });
         Ok(())
     }
 
     fn remove(&mut self, id: TransactionId) {
         let Some(entry) = self.entries.remove(&id) else { return };
         self.order.remove(&entry.place);
+        self.local.remove(&entry.place);
         self.bytes -= entry.transaction.wire_bytes();
         self.in_flight.remove(&id);
         self.by_expiry.remove(&(entry.transaction.transaction().expires, id));
@@ -229,9 +233,9 @@ impl Pool {
     #[must_use]
     pub fn local_waiting(&self, bytes_max: usize) -> Vec<Arc<SignedTransaction>> {
         let mut bytes = 0;
-        let waiting = self.order.values().filter_map(|id| self.entries.get(id));
+        let waiting = self.local.values().filter_map(|id| self.entries.get(id));
         waiting
-            .filter(|entry| entry.local && entry.in_flight.is_none())
+            .filter(|entry| entry.in_flight.is_none())
             .map(|entry| Arc::clone(&entry.transaction))
             .take_while(|transaction| {
                 bytes += transaction.wire_bytes();

@@ -117,7 +117,7 @@ pub(super) fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
 }
 
 /// The ledger's state at a snapshot height.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Its digest.
     pub digest: Digest,

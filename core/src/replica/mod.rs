@@ -11,6 +11,8 @@
 mod application;
 mod executed;
 mod message;
+#[cfg(feature = "memo")]
+mod shared;
 mod sync;
 
 use std::{
@@ -22,6 +24,8 @@ use application::{Parts, Results};
 use executed::ended_job;
 pub use executed::{EndedJob, EndedTask, Executed, Given, Snapshot};
 pub use message::{BLOCKS_BYTES_MAX, Gossip, Message, gossip_bytes_max, message_bytes_max};
+#[cfg(feature = "memo")]
+pub use shared::share_execution;
 use thiserror::Error;
 
 use crate::{
@@ -29,7 +33,7 @@ use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey, SecretKey},
-    ledger::{Ledger, LedgerEvent, RestoreError},
+    ledger::{Applied, Ledger, LedgerEvent, RestoreError},
     pool::{Pool, Refusal},
     types::{AuthorityIndex, Block, Certificate, Genesis, Header, Height, SignedTransaction, TransactionId, View},
 };
@@ -144,7 +148,9 @@ pub struct Replica {
     authorities: Vec<PublicKey>,
     me: PublicKey,
     consensus: Consensus,
-    ledger: Ledger,
+    ledger: Arc<Ledger>,
+    /// The newest block that is executed.
+    executed: Digest,
     pool: Pool,
     results: Results,
     sync: sync::Sync,
@@ -186,6 +192,7 @@ impl Replica {
             None => FinalTip::genesis(&genesis),
         };
         let height = ledger.height();
+        let executed = tip.digest;
         if tip.height != height {
             return Err(RecoverError::Gap { height, found: tip.height });
         }
@@ -197,7 +204,8 @@ impl Replica {
             network,
             me: key.public(),
             consensus: Consensus::new(round, tip, journal, evidence, standing),
-            ledger,
+            ledger: Arc::new(ledger),
+            executed,
             pool: Pool::default(),
             results,
             sync: sync::Sync::default(),
@@ -469,14 +477,12 @@ impl Replica {
         for block in blocks {
             let height = block.header.height;
             let digest = block.header.digest();
-            let applied = self.ledger.apply(&block);
+            let (applied, snapshot) = self.execute(&block, digest);
             let root = self.ledger.receipts_root();
             self.results.executed(height, root);
-            let snapshot = height.0.is_multiple_of(self.genesis.consensus.snapshot_interval).then(|| {
-                let snapshot = Snapshot { digest: self.ledger.state_digest(), bytes: self.ledger.snapshot() };
+            if let Some(snapshot) = &snapshot {
                 self.results.snapshot_taken(height, snapshot.digest);
-                snapshot
-            });
+            }
             self.results.prune(&block, self.genesis.consensus.snapshot_lag);
             let life_ms = self.genesis.ledger.transaction_life_ms_max;
             self.pool.settle(&block, block.header.time.plus_ms(life_ms.saturating_add(WRONG_CLOCK_MS)));
@@ -497,6 +503,24 @@ impl Replica {
             let executed = Executed { block, digest, finalization, root, applied, given, ended, snapshot };
             actions.push(Action::Executed(Box::new(executed)));
             inputs.push_back(Input::Executed(height));
+        }
+    }
+
+    fn execute(&mut self, block: &Block, digest: Digest) -> (Applied, Option<Snapshot>) {
+        let interval = self.genesis.consensus.snapshot_interval;
+        let execute = |ledger: &mut Ledger, block: &Block| {
+            let applied = ledger.apply(block);
+            let is_due = block.header.height.0.is_multiple_of(interval);
+            let snapshot = is_due.then(|| Snapshot { digest: ledger.state_digest(), bytes: ledger.snapshot() });
+            (applied, snapshot)
+        };
+        let before = std::mem::replace(&mut self.executed, digest);
+        #[cfg(feature = "memo")]
+        return shared::execute(&mut self.ledger, before, (digest, block), execute);
+        #[cfg(not(feature = "memo"))]
+        {
+            let _ = before;
+            execute(Arc::make_mut(&mut self.ledger), block)
         }
     }
 
@@ -537,7 +561,7 @@ impl Replica {
 
     /// The ledger, as of the newest final block.
     #[must_use]
-    pub const fn ledger(&self) -> &Ledger {
+    pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 

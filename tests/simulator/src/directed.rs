@@ -64,6 +64,7 @@ fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
         faults: Vec::new(),
         work: vec![(0, job(0, 5, 1))],
         runs_once: false,
+        shares_execution: seed.is_multiple_of(2),
         whole_at_us: 30 * SECOND_US,
         patience_us: 600 * SECOND_US,
     }

@@ -72,6 +72,8 @@ pub struct Checks {
     claims: BTreeMap<TransactionId, u64>,
     executed_claim: BTreeMap<PublicKey, u64>,
     signed: u64,
+    /// Those whose clock was set: they may come to sign lower numbers than before.
+    set_clocks: BTreeSet<PublicKey>,
 }
 
 impl Checks {
@@ -89,6 +91,7 @@ impl Checks {
             claims: BTreeMap::new(),
             executed_claim: BTreeMap::new(),
             signed: 0,
+            set_clocks: BTreeSet::new(),
         }
     }
 
@@ -128,6 +131,11 @@ impl Checks {
             self.signed += 1;
             self.claims.insert(transaction.id(), self.signed);
         }
+    }
+
+    /// A peer's clock was set.
+    pub fn clock_set(&mut self, key: PublicKey) {
+        self.set_clocks.insert(key);
     }
 
     /// An honest peer has taken a transaction of one of its own people.
@@ -173,7 +181,7 @@ impl Checks {
             let newest = self.executed_claim.entry(signer).or_default();
             match results.get(&id) {
                 Some(Ok(())) => *newest = order.max(*newest),
-                Some(Err(VoidReason::OldSequence)) => {
+                Some(Err(VoidReason::OldSequence)) if !self.set_clocks.contains(&signer) => {
                     rule(order < *newest, || {
                         format!("a claim of {signer} is void though it is the newest of its key")
                     })?;

@@ -40,11 +40,11 @@ impl Scenario {
     pub fn of_seed(seed: u64) -> Self {
         let mut draw = Draw(Pcg64Mcg::seed_from_u64(seed));
         let authorities = draw.one(&[4, 4, 4, 4, 4, 4, 7, 7, 10, 13]);
-        let workers = match draw.below(100) {
-            0..10 => 0,
-            10..80 => draw.between(1, 5),
-            80..97 => draw.between(6, 20),
-            97..99 => draw.between(21, 60),
+        let workers = match draw.below(1000) {
+            0..80 => 0,
+            80..850 => draw.between(1, 5),
+            850..985 => draw.between(6, 20),
+            985..998 => draw.between(21, 60),
             _ => draw.between(61, 200),
         };
         let mut workers: Vec<Manner> = (0..workers).map(|_| draw_manner(&mut draw)).collect();
@@ -74,6 +74,7 @@ impl Scenario {
             faults: Vec::new(),
             work: Vec::new(),
             runs_once: draw.percent(5),
+            shares_execution: !draw.percent(10),
             whole_at_us,
             patience_us: PATIENCE_US,
             workers,
@@ -210,7 +211,7 @@ impl Scenario {
                 8..16 => Work::Replay { through },
                 16..24 => Work::Burst { through, jobs: draw.between(1, 20) as u32 },
                 24..30 => Work::Spam { through, each: draw.between(1, 50) as u32 },
-                30..32 => Work::LargeArray { through, tasks: draw.one(&[10_000, 100_000]) },
+                30..32 if self.peers() < 12 => Work::LargeArray { through, tasks: draw.one(&[10_000, 100_000]) },
                 32..36 if !self.runs_once => Work::Churn { through, keys: draw.one(&[1, 10, 100]) },
                 36 if !self.runs_once && self.peers() < 10 => Work::Churn { through, keys: 2000 },
                 _ => Work::Job {

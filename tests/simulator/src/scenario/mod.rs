@@ -44,6 +44,8 @@ pub struct Scenario {
     pub work: Vec<(u64, Work)>,
     /// Whether nothing that a worker holds may be taken from it: whatever goes wrong leaves no quorum anywhere.
     pub runs_once: bool,
+    /// Whether a block is executed once for all peers that stand on the same state, and not by each.
+    pub shares_execution: bool,
     /// When all faults end: everyone is up, the links are fair, and what is owed must be done.
     pub whole_at_us: u64,
     /// How long it then has to do what is owed, in microseconds.

@@ -42,6 +42,7 @@ impl World<'_> {
             Fault::ClockJump(peer, us) => {
                 self.peers[peer].clock.ahead_us += us;
                 self.peers[peer].has_jumped = true;
+                self.checks.clock_set(self.peers[peer].public);
             }
         }
     }

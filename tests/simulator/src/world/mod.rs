@@ -16,6 +16,7 @@ use std::{
 use meshwork_core::{
     digest::Digest,
     identity::PublicKey,
+    replica::share_execution,
     types::{BlockTime, Genesis, JobId, SignedTransaction},
 };
 use rand::SeedableRng;
@@ -89,6 +90,7 @@ struct World<'a> {
 
 /// Runs a scenario to its end, or to the first rule that does not hold. `tell` hears what happens, line by line.
 pub fn run<'a>(scenario: &'a Scenario, tell: Option<&'a mut dyn FnMut(u64, String)>) -> Outcome {
+    share_execution(scenario.shares_execution);
     let mut world = World::new(scenario, tell);
     world.play();
     let mut faults = world.faults;
