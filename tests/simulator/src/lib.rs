@@ -10,6 +10,7 @@
 //! * [`peer`], [`disk`], [`links`], [`rumours`], [`worker`], [`liar`]: the parts of a network.
 //! * [`checks`]: what must hold after every step, and at the end.
 //! * [`shrink`]: the least of a scenario that still fails.
+//! * [`scale`]: another matter: how a network without faults grows, up to ten thousand peers.
 #![forbid(unsafe_code)]
 
 pub mod checks;
@@ -19,6 +20,7 @@ pub mod liar;
 pub mod links;
 pub mod peer;
 pub mod rumours;
+pub mod scale;
 pub mod scenario;
 pub mod shrink;
 pub mod summary;

@@ -1,0 +1,119 @@
+//! A peer that is run in full: the replica, what waits for it, and its disk as a delay.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use meshwork_core::{
+    consensus::{Monotonic, Now, Standing},
+    identity::PublicKey,
+    replica::{Action, Config, Gossip, Message, Recovered, Replica},
+    types::{BlockTime, Genesis},
+};
+
+use crate::scenario::{START_US, Scenario};
+
+/// How long a sync of the disk takes, in microseconds.
+pub const SYNC_US: u64 = 3_000;
+
+/// What comes to it.
+pub enum Parcel {
+    /// By gossip.
+    Gossip(Arc<Gossip>),
+    /// Directly, from a peer.
+    Message(PublicKey, Arc<Message>),
+    /// A peer can be reached.
+    Connected(PublicKey),
+    /// Time has passed.
+    Wake,
+}
+
+/// What follows from a step.
+pub enum Follows {
+    /// These are to be carried out now.
+    Now(Vec<Action>),
+    /// The disk has to be synced first.
+    Sync,
+}
+
+/// A peer that is run in full.
+pub struct Full {
+    /// Its key.
+    pub public: PublicKey,
+    /// The machine itself.
+    pub replica: Replica,
+    inbox: VecDeque<Parcel>,
+    syncing: Option<Vec<Action>>,
+    wakes_at_us: Option<u64>,
+}
+
+/// What everyone's clocks show at a moment of the run: all are right here.
+#[must_use]
+pub const fn clocks(now_us: u64) -> Now {
+    Now { monotonic: Monotonic(now_us), clock: BlockTime(START_US + now_us) }
+}
+
+impl Full {
+    /// The peer of this number, with nothing stored.
+    #[must_use]
+    pub fn new(peer: usize, genesis: &Arc<Genesis>) -> Self {
+        let key = Scenario::key(peer);
+        let public = key.public();
+        let config = Config { genesis: Arc::clone(genesis), key };
+        let replica = Replica::new(config, Recovered::nothing(Standing::Voting)).expect("nothing is stored yet");
+        Self { public, replica, inbox: VecDeque::new(), syncing: None, wakes_at_us: None }
+    }
+
+    /// Something has come.
+    pub fn put(&mut self, parcel: Parcel, now_us: u64) {
+        if matches!(parcel, Parcel::Wake) && self.wakes_at_us.is_some_and(|at| at <= now_us) {
+            self.wakes_at_us = None;
+        }
+        self.inbox.push_back(parcel);
+    }
+
+    /// Handles the next thing that waits; nothing if the disk is busy or nothing waits.
+    pub fn step(&mut self, now_us: u64) -> Option<Follows> {
+        if self.syncing.is_some() {
+            return None;
+        }
+        let parcel = self.inbox.pop_front()?;
+        let (now, mut actions) = (clocks(now_us), Vec::new());
+        match parcel {
+            Parcel::Gossip(gossip) => {
+                self.replica.gossip(now, Gossip::clone(&gossip), &mut actions);
+            }
+            Parcel::Message(from, message) => {
+                self.replica.message(now, from, Message::clone(&message), &mut actions);
+            }
+            Parcel::Connected(peer) => self.replica.connected(now, peer, &mut actions),
+            Parcel::Wake => {
+                if self.replica.next_wake(now).is_some_and(|at| at <= now.monotonic) {
+                    self.replica.tick(now, &mut actions);
+                }
+            }
+        }
+        if actions.iter().any(|action| matches!(action, Action::Persist(_))) {
+            self.syncing = Some(actions);
+            return Some(Follows::Sync);
+        }
+        Some(Follows::Now(actions))
+    }
+
+    /// The disk has what it was given: what is to be carried out.
+    pub fn synced(&mut self) -> Vec<Action> {
+        self.syncing.take().unwrap_or_default()
+    }
+
+    /// When to wake it, if that is not arranged already.
+    pub fn wake_at(&mut self, now_us: u64) -> Option<u64> {
+        if self.syncing.is_some() {
+            return None;
+        }
+        let Monotonic(due_us) = self.replica.next_wake(clocks(now_us))?;
+        let at_us = due_us.max(now_us + 1);
+        if self.wakes_at_us.is_some_and(|posted| posted <= at_us) {
+            return None;
+        }
+        self.wakes_at_us = Some(at_us);
+        Some(at_us)
+    }
+}

@@ -1,0 +1,114 @@
+//! What a run is of: how many peers, on what network, with what load.
+
+use std::sync::Arc;
+
+use meshwork_core::types::{
+    Access, Authority, BlockTime, ConsensusParameters, Genesis, LedgerLimits, OrderPolicy, PlacementPolicy,
+    ScheduleParameters,
+};
+use serde::Serialize;
+
+use crate::scenario::{START_US, Scenario};
+
+/// Δ, in milliseconds: the longest one-way delay, its jitter, two lines and a disk, with a third to spare.
+const DELTA_MS: u64 = 300;
+
+/// A run before it begins. Peers are numbered: authorities, then one that is watched, then volunteers, who submit too.
+#[derive(Clone, Debug, Serialize)]
+pub struct Setup {
+    /// How many peers there are in all.
+    pub peers: usize,
+    /// How many of them are authorities.
+    pub authorities: usize,
+    /// How long is measured, in seconds of virtual time.
+    pub seconds: u64,
+    /// How long passes before that, in seconds: everyone claims in the first two thirds of it.
+    pub warm_up_s: u64,
+    /// Jobs of one task that are submitted each second, in all.
+    pub tasks_per_s: u64,
+    /// How many connections each peer keeps, if there are as many others.
+    pub connections: usize,
+    /// How long claims stand, in milliseconds, unless three stall thresholds are longer.
+    pub claim_stands_ms: u64,
+    /// Whether what a peer publishes goes to everyone that it is connected to.
+    pub flood_publish: bool,
+    /// What everything is drawn from.
+    pub seed: u64,
+}
+
+impl Setup {
+    /// A network as the code and the genesis' defaults have it.
+    #[must_use]
+    pub fn of(peers: usize, authorities: usize) -> Self {
+        Self {
+            peers,
+            authorities,
+            seconds: 30,
+            warm_up_s: 15,
+            tasks_per_s: 20,
+            connections: 384,
+            claim_stands_ms: LedgerLimits::default().claim_stands_ms_max,
+            flood_publish: true,
+            seed: 1,
+        }
+    }
+
+    /// Whether there is at least one authority, the peer that is watched, and a volunteer.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        self.authorities >= 1
+            && self.authorities <= Genesis::AUTHORITIES_MAX
+            && self.peers >= self.authorities + 2
+            && self.seconds >= 1
+            && self.warm_up_s >= 3
+            && self.connections >= 1
+    }
+
+    /// When measuring begins, in microseconds of the run.
+    #[must_use]
+    pub const fn from_us(&self) -> u64 {
+        self.warm_up_s * 1_000_000
+    }
+
+    /// When it ends.
+    #[must_use]
+    pub const fn until_us(&self) -> u64 {
+        self.from_us() + self.seconds * 1_000_000
+    }
+
+    /// The network's genesis.
+    #[must_use]
+    pub fn genesis(&self) -> Arc<Genesis> {
+        let authority = |index: usize| Authority {
+            name: format!("authority-{index}"),
+            key: Scenario::key(index).public(),
+            addresses: Vec::new(),
+        };
+        let mut genesis = Genesis {
+            name: format!("scale {}", self.peers),
+            time: BlockTime(START_US),
+            authorities: (0..self.authorities).map(authority).collect(),
+            access: Access::default(),
+            consensus: ConsensusParameters { delta_ms: DELTA_MS, ..ConsensusParameters::default() },
+            ledger: LedgerLimits::default(),
+            schedule: ScheduleParameters { order: OrderPolicy::Priority, placement: PlacementPolicy::LeastLoaded },
+        };
+        let stall_ms = genesis.stall_threshold_ms();
+        genesis.ledger.claim_stands_ms_max = self.claim_stands_ms.max(3 * stall_ms);
+        genesis.ledger.allowance_ms = genesis.ledger.allowance_ms.max(2 * stall_ms);
+        Arc::new(genesis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_genesis_keeps_the_rules() {
+        for authorities in [1, 4, 7, 13, 31, 100] {
+            let genesis = Setup::of(1000, authorities).genesis();
+            assert_eq!(genesis.check(), Ok(()));
+        }
+    }
+}
