@@ -80,10 +80,10 @@ impl SecretKey {
     /// The signature of `content` for one purpose on one network.
     #[must_use]
     pub fn sign(&self, domain: Domain, network: &NetworkId, content: &[u8]) -> Signature {
-        let signature = Signature(self.0.sign(&message(domain, network, content)).to_bytes());
         #[cfg(feature = "memo")]
-        memo::made(domain, network, content, &self.public(), &signature);
-        signature
+        return memo::signed_once(self, domain, network, content);
+        #[cfg(not(feature = "memo"))]
+        return make(&self.0, &message(domain, network, content));
     }
 }
 
@@ -111,6 +111,10 @@ pub fn verify(domain: Domain, network: &NetworkId, content: &[u8], signer: &Publ
     return memo::checked_once(domain, network, content, signer, signature);
     #[cfg(not(feature = "memo"))]
     return check(domain, network, content, signer, signature);
+}
+
+fn make(key: &SigningKey, message: &[u8]) -> Signature {
+    Signature(key.sign(message).to_bytes())
 }
 
 fn check(domain: Domain, network: &NetworkId, content: &[u8], signer: &PublicKey, signature: &Signature) -> bool {
@@ -154,17 +158,37 @@ fn check_batch<'a>(
 
 #[cfg(feature = "memo")]
 mod memo {
-    //! What was found of each signature, by everything that it depends on. One that was made here needs no check.
+    //! What was found of each signature, and which were made, by everything that they depend on. One that was made here needs
+    //! no check.
 
     use std::{cell::RefCell, collections::HashMap};
 
-    use super::{Domain, NetworkId, PublicKey, Signature, check, message};
+    use super::{Domain, NetworkId, PublicKey, SecretKey, Signature, check, make, message};
 
     /// Signatures that are remembered; then all are forgotten.
     const REMEMBERED_MAX: usize = 1 << 16;
 
     thread_local! {
         static FOUND: RefCell<HashMap<[u8; 32], bool>> = RefCell::default();
+        static SIGNED: RefCell<HashMap<[u8; 32], Signature>> = RefCell::default();
+    }
+
+    /// Signatures are deterministic, so one that was made is made again, and it is good.
+    pub(super) fn signed_once(secret: &SecretKey, domain: Domain, network: &NetworkId, content: &[u8]) -> Signature {
+        let (signer, message) = (secret.public(), message(domain, network, content));
+        let name = *blake3::Hasher::new().update(&signer.0).update(&message).finalize().as_bytes();
+        if let Some(known) = SIGNED.with_borrow(|signed| signed.get(&name).copied()) {
+            return known;
+        }
+        let signature = make(&secret.0, &message);
+        remember(key(domain, network, content, &signer, &signature), true);
+        SIGNED.with_borrow_mut(|signed| {
+            if signed.len() >= REMEMBERED_MAX {
+                signed.clear();
+            }
+            signed.insert(name, signature);
+        });
+        signature
     }
 
     pub(super) fn checked_once(
@@ -181,10 +205,6 @@ mod memo {
         let good = check(domain, network, content, signer, signature);
         remember(key, good);
         good
-    }
-
-    pub(super) fn made(domain: Domain, network: &NetworkId, content: &[u8], signer: &PublicKey, signature: &Signature) {
-        remember(key(domain, network, content, signer, signature), true);
     }
 
     fn key(domain: Domain, network: &NetworkId, content: &[u8], signer: &PublicKey, signature: &Signature) -> [u8; 32] {

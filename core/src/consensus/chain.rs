@@ -51,7 +51,7 @@ impl Missing {
 }
 
 /// Since when something has been missing, by its name.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct MissingSince {
     pub blocks: BTreeMap<Digest, Monotonic>,
     pub views: BTreeMap<View, Monotonic>,

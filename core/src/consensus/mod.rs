@@ -45,6 +45,8 @@ mod application;
 mod chain;
 mod effect;
 mod evidence;
+#[cfg(feature = "explore")]
+mod explore;
 mod handle;
 mod input;
 mod journal;
@@ -58,6 +60,8 @@ use std::{collections::BTreeMap, sync::Arc};
 pub use application::{Application, BuildRequest, Check, Content};
 pub use effect::{Effect, Standing};
 pub use evidence::Evidence;
+#[cfg(feature = "explore")]
+pub use explore::Detail;
 pub use input::{Ask, Config, Input, Judgement, Message, Monotonic, Now, Tell};
 pub use journal::Record;
 pub use rules::RUN_BYTES;
@@ -76,6 +80,7 @@ use crate::{
 };
 
 /// One node's part in the round.
+#[derive(Clone)]
 pub struct Consensus {
     rules: Rules,
     /// Which authority this is; `None` for a follower.

@@ -35,6 +35,7 @@ pub(super) const TELL_PROPOSALS_MAX: usize = 16;
 pub(super) const TELL_BYTES: usize = 4 << 20;
 
 /// The genesis' rules of the round.
+#[derive(Clone)]
 pub(super) struct Rules {
     pub genesis: Arc<Genesis>,
     pub network: NetworkId,

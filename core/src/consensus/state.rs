@@ -91,6 +91,7 @@ pub(super) enum Judged {
 }
 
 /// A block that its leader signed.
+#[derive(Clone)]
 pub(super) struct Candidate {
     pub proposal: Arc<Proposal>,
     pub digest: Digest,
@@ -123,7 +124,7 @@ impl Candidate {
 }
 
 /// All that is known of one view.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Round {
     /// Checked votes, the own ones among them: one per kind and authority.
     pub votes: BTreeMap<(Kind, AuthorityIndex), (Statement, Signature)>,
@@ -198,6 +199,7 @@ impl Round {
 }
 
 /// How the view that this node is in goes by.
+#[derive(Clone)]
 pub(super) struct Pace {
     pub entered: Monotonic,
     /// The view's own timeout, grown by what failed before.

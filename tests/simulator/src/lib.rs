@@ -10,12 +10,17 @@
 //! * [`peer`], [`disk`], [`links`], [`rumours`], [`worker`], [`liar`]: the parts of a network.
 //! * [`checks`]: what must hold after every step, and at the end.
 //! * [`shrink`]: the least of a scenario that still fails.
-//! * [`scale`]: another matter: how a network without faults grows, up to ten thousand peers.
+//!
+//! And apart from these:
+//!
+//! * [`explore`]: of the round alone, not some runs of a small network but all.
+//! * [`scale`]: how a network without faults grows, up to ten thousand peers.
 #![forbid(unsafe_code)]
 
 pub mod checks;
 pub mod directed;
 pub mod disk;
+pub mod explore;
 pub mod liar;
 pub mod links;
 pub mod peer;

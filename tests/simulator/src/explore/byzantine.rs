@@ -1,0 +1,87 @@
+//! What a liar can propose. Its votes need no list: it signs whatever somebody else has said, for whoever is to hear it.
+//!
+//! In a view that it leads it has two blocks on every block that there is and on the genesis, and so, besides equivocating,
+//! extends any fork and skips any view. Both carry their parent's F, which no voter needs shown.
+
+use std::{collections::HashMap, sync::Arc};
+
+use meshwork_core::{
+    digest::Digest,
+    types::{Block, BlockTime, Epoch, Header, Height, Proposal, Statement, View, Vote},
+};
+
+use super::{
+    names::{BlockId, Names},
+    set::Set,
+    setting::{CLOCK, Setting},
+};
+
+/// The liars' blocks, once they are made.
+#[derive(Default)]
+pub(super) struct Byzantine {
+    made: HashMap<(View, Option<BlockId>), [BlockId; 2]>,
+    twins: Vec<[BlockId; 2]>,
+    /// All blocks that there can be, by those that honest leaders have proposed.
+    known: HashMap<Set, Set>,
+}
+
+impl Byzantine {
+    /// The blocks that may be delivered, once honest leaders have proposed these and voted for those in `said`.
+    ///
+    /// Blocks of one view on one parent differ in nothing but their names, so which of them is voted for first is all the
+    /// same: the second waits until somebody has voted for the first.
+    pub fn blocks(&mut self, setting: &Setting, names: &mut Names, proposed: &Set, said: &Set) -> Set {
+        let mut blocks = self.all(setting, names, proposed);
+        for [first, second] in &self.twins {
+            if !names.is_notarized(*first, said) {
+                blocks.remove(*second);
+            }
+        }
+        blocks
+    }
+
+    fn all(&mut self, setting: &Setting, names: &mut Names, proposed: &Set) -> Set {
+        if let Some(known) = self.known.get(proposed) {
+            return *known;
+        }
+        let mut blocks = *proposed;
+        for view in (1..=setting.bound.views).map(View).filter(|view| setting.lies(setting.leader(*view))) {
+            let below = blocks.iter().filter(|block| names.get(*block).header().view < view).map(Some);
+            let parents: Vec<Option<BlockId>> = std::iter::once(None).chain(below).collect();
+            for parent in parents {
+                let make = || {
+                    let twins = [0, 1].map(|spread| propose(setting, names, view, parent, spread));
+                    self.twins.push(twins);
+                    twins
+                };
+                let twins = self.made.entry((view, parent)).or_insert_with(make);
+                twins.iter().for_each(|block| blocks.insert(*block));
+            }
+        }
+        self.known.insert(*proposed, blocks);
+        blocks
+    }
+}
+
+fn propose(setting: &Setting, names: &mut Names, view: View, parent: Option<BlockId>, spread: u64) -> BlockId {
+    let below = parent.map(|parent| names.get(parent).header().clone());
+    let after = below.as_ref().map_or(BlockTime(0), |below| BlockTime(below.time.0 + 1));
+    let final_height = below.as_ref().map_or(Height(0), |below| below.final_height);
+    let header = Header {
+        epoch: Epoch(0),
+        view,
+        height: below.as_ref().map_or(Height(1), |below| below.height.next()),
+        parent: below.as_ref().map_or(Digest::ZERO, Header::digest),
+        time: BlockTime(after.max(CLOCK).0 + spread),
+        transactions: Block::transactions_digest(&[]),
+        final_height,
+        result_height: final_height,
+        result: Digest::ZERO,
+        snapshots: Vec::new(),
+    };
+    let leader = setting.leader(view);
+    let statement = Statement::Notarize(view, header.digest());
+    let vote = Vote::sign(Epoch(0), statement, leader, &setting.keys[usize::from(leader.0)], &setting.network);
+    let block = Arc::new(Block { header, transactions: Vec::new() });
+    names.block(&Arc::new(Proposal { block, signature: vote.signature, finalization: None }))
+}

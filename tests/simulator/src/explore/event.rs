@@ -1,0 +1,99 @@
+//! What can happen to one honest authority.
+
+use meshwork_core::consensus::{Effect, Input, Tell};
+
+use super::{
+    honest::Honest,
+    names::{BlockId, Names, StatementId, bits},
+    set::Set,
+    setting::{Grain, Setting},
+};
+
+/// Something that happens to an authority.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Event {
+    /// It hears that these authorities say this: their votes, or a certificate that somebody made of them.
+    Hear { statement: StatementId, voters: u8 },
+    /// It hears one vote.
+    Vote { statement: StatementId, voter: u16 },
+    /// A block reaches it, with those below it that it lacks, and the finalization that it carries, made of these votes.
+    Block { block: BlockId, voters: u8 },
+    /// Its timer runs out.
+    TimeOut,
+}
+
+impl Event {
+    /// The inputs by which it may come about: the first that makes a difference is it.
+    pub fn inputs(self, setting: &Setting, names: &mut Names, to: &Honest) -> Vec<Input> {
+        match self {
+            Self::TimeOut => vec![Input::Tick],
+            Self::Vote { statement, voter } => vec![Input::Votes(vec![names.vote(setting, voter, statement)])],
+            Self::Hear { statement, voters } => {
+                let others = bits(voters).filter(|voter| *voter != to.authority);
+                let votes = others.map(|voter| names.vote(setting, voter, statement)).collect();
+                let certificate = names.certificate(setting, voters, statement);
+                let tell = Tell { certificates: vec![certificate], ..Tell::default() };
+                vec![Input::Votes(votes), Input::Tell(tell)]
+            }
+            Self::Block { block, voters } => {
+                let above = |block: &BlockId| !to.round.has_block(&names.get(*block).digest);
+                let lineage: Vec<BlockId> = names.lineage(block).take_while(above).collect();
+                let mut proposal = |other| names.proposal(setting, other, if other == block { voters } else { 0 });
+                let proposals: Vec<_> = lineage.iter().rev().map(|block| proposal(*block)).collect();
+                match &proposals[..] {
+                    [] => Vec::new(),
+                    [one] => vec![Input::Proposal((**one).clone())],
+                    // Each by itself is another event.
+                    _ if setting.bound.grain == Grain::Vote => Vec::new(),
+                    _ => vec![Input::Tell(Tell { proposals, ..Tell::default() })],
+                }
+            }
+        }
+    }
+
+    /// Hands one of these inputs in, at its time.
+    pub fn happen(self, setting: &Setting, honest: &mut Honest, input: Input) -> Vec<Effect> {
+        // Longer than any view's timer, however it has grown.
+        honest.now_us += if self == Self::TimeOut { setting.long_us() } else { 1 };
+        honest.handle(input)
+    }
+
+    /// In words, as it happens to an authority.
+    pub fn words(self, setting: &Setting, names: &Names) -> String {
+        let who = |voters: u8| {
+            let who: Vec<String> = bits(voters).map(|voter| named(setting, voter)).collect();
+            who.join(", ")
+        };
+        match self {
+            Self::Hear { statement, voters } => format!("hears {}: {}", who(voters), names.words(statement)),
+            Self::Vote { statement, voter } => format!("hears {}: {}", named(setting, voter), names.words(statement)),
+            Self::Block { block, .. } => format!("gets block {}", names.block_name(block)),
+            Self::TimeOut => "runs out of time".into(),
+        }
+    }
+}
+
+fn named(setting: &Setting, authority: u16) -> String {
+    let liar = setting.liars & 1 << authority != 0;
+    if liar { format!("liar {authority}") } else { authority.to_string() }
+}
+
+/// What can be heard: everything that was ever said, and whatever liars may add.
+pub(super) struct Air {
+    /// What each honest authority has said, in the setting's order.
+    pub said: Vec<Set>,
+    /// What any of them has.
+    pub all: Set,
+    /// The blocks that there are.
+    pub blocks: Set,
+    /// What liars may say besides; only where single votes are looked at.
+    pub lies: Vec<StatementId>,
+}
+
+impl Air {
+    /// Everyone who says this, liars included.
+    pub fn voters(&self, setting: &Setting, statement: StatementId) -> u8 {
+        let said = self.said.iter().zip(&setting.honest).filter(|(said, _)| said.contains(statement));
+        said.fold(setting.liars, |voters, (_, authority)| voters | 1 << authority)
+    }
+}
