@@ -7,13 +7,16 @@
 //! Start at [`replica::Replica`], which joins the three state machines ([`consensus`], [`ledger`] and, inside the ledger,
 //! [`schedule`]) with a [`pool`] of waiting transactions, and is driven by a few calls, each of which takes the time
 //! and an event and answers with actions.
-//! The data that travels and is stored stands in [`types`]; how it becomes bytes, in [`codec`] and [`identity`].
+//! The data that travels and is stored stands in [`types`] and [`blobs`]; how it becomes bytes, in [`codec`], [`identity`]
+//! and [`frames`].
 #![forbid(unsafe_code)]
 
+pub mod blobs;
 pub mod codec;
 pub mod consensus;
 pub mod digest;
 pub mod fault;
+pub mod frames;
 pub mod identity;
 pub mod ledger;
 pub mod merkle;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    codec,
+    blobs, codec,
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{Claim, Failure, Input, Labels, LedgerLimits, Output, Submit, TaskSpec, Tasks, Verdict, VoidReason},
 };
@@ -26,7 +26,7 @@ pub const KEY_NEEDS_MAX: usize = 64;
 /// Different needs among all unfinished jobs.
 pub const NEEDS_MAX: usize = 4096;
 /// What a stored output may have beyond the task's output limit, in bytes: its manifest.
-pub const MANIFEST_BYTES_MAX: u64 = 1 << 20;
+pub const MANIFEST_BYTES_MAX: u64 = blobs::MANIFEST_BYTES_MAX as u64;
 
 /// Whether a path names a file below a folder and nothing above it: relative, without empty, `.` or `..` parts.
 #[must_use]

@@ -308,6 +308,7 @@ impl Genesis {
             ("consensus.delta_ms", round.delta_ms),
             ("consensus.heartbeat_ms", round.heartbeat_ms),
             ("consensus.clock_bound_ms", round.clock_bound_ms),
+            ("consensus.timer_ms_max", round.timer_ms_max),
             ("consensus.silent_views", u64::from(round.silent_views)),
             ("consensus.view_window", round.view_window),
             ("consensus.snapshot_interval", round.snapshot_interval),
@@ -328,7 +329,8 @@ impl Genesis {
             format!("consensus.block_bytes_max must be at most {}", Self::BLOCK_BYTES_MAX)
         })?;
         rule(
-            ledger.transaction_bytes_max + super::SignedTransaction::ENVELOPE_BYTES <= round.block_bytes_max,
+            ledger.transaction_bytes_max.saturating_add(super::SignedTransaction::ENVELOPE_BYTES)
+                <= round.block_bytes_max,
             &|| "ledger.transaction_bytes_max must leave room for an envelope in consensus.block_bytes_max".into(),
         )?;
         let threshold_ms = self.stall_threshold_ms();
@@ -454,6 +456,30 @@ mod tests {
         for (count, faulty, quorum) in sizes {
             let genesis = genesis(count);
             assert_eq!((genesis.faulty_max(), genesis.quorum()), (faulty, quorum), "{count}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_overflow_when_they_are_reckoned_with_are_refused() {
+        // So many leaders in a row time out, each half as long again as the one before, that no number holds the sum.
+        let mut genesis = genesis(250);
+        genesis.consensus.delta_ms = u64::from(u32::MAX);
+        genesis.consensus.timer_ms_max = u64::MAX;
+        assert!(matches!(genesis.check(), Err(GenesisError::Rule(_))));
+        let mut genesis = self::genesis(1);
+        genesis.ledger.transaction_bytes_max = usize::MAX;
+        assert!(matches!(genesis.check(), Err(GenesisError::Rule(_))));
+    }
+
+    #[test]
+    fn whatever_is_read_can_be_written() {
+        let text = genesis(1).to_toml();
+        for largest in [u64::MAX, i64::MAX as u64] {
+            let text = text.replace("time_us = 1\n", &format!("time_us = {largest}\n"));
+            assert!(text.contains(&largest.to_string()));
+            if let Ok(read) = Genesis::from_toml(&text) {
+                assert_eq!(Genesis::from_toml(&read.to_toml()), Ok(read));
+            }
         }
     }
 

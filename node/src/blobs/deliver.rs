@@ -3,18 +3,19 @@
 use std::io;
 
 use meshwork_core::{
-    codec::{self, ByteString},
+    blobs::{Answer, FRAME_BYTES_MAX, Offer, decode_manifest, parts, wanted},
+    codec::ByteString,
     digest::Digest,
     identity::PublicKey,
-    types::{AttemptId, BlobRef, Delivery, DeliveryStatement, Manifest},
+    types::{AttemptId, BlobRef, Delivery, DeliveryStatement},
 };
 use tokio::io::{AsyncReadExt, BufReader};
 
 use super::{
-    Blobs, MANIFEST_BYTES_MAX,
+    Blobs,
     error::DeliverError,
     hold::HOLD_MAX,
-    wire::{self, Answer, CHUNK_BYTES, FRAME_BYTES_MAX, Offer},
+    wire::{self, CHUNK_BYTES},
 };
 use crate::mesh::Stream;
 
@@ -49,9 +50,8 @@ impl Blobs {
     ) -> Result<Delivered, DeliverError> {
         let content = self.read(manifest).await?.ok_or(DeliverError::Missing(manifest))?;
         let wrong = |what: String| DeliverError::Manifest(manifest, what);
-        let decoded: Manifest =
-            codec::decode(&content, MANIFEST_BYTES_MAX).map_err(|error| wrong(error.to_string()))?;
-        let (parts, bytes) = wire::parts(&decoded, content.len() as u64).map_err(|what| wrong(what.to_owned()))?;
+        let decoded = decode_manifest(&content).map_err(|error| wrong(error.to_string()))?;
+        let (parts, bytes) = parts(&decoded, content.len() as u64).map_err(|what| wrong(what.to_owned()))?;
         let delivering = Delivering {
             to,
             // The holder fills in the height.
@@ -92,9 +92,8 @@ impl Blobs {
             match wire::read_value(stream, FRAME_BYTES_MAX, HOLD_MAX).await.map_err(broken)? {
                 Answer::Wanted(places) if !sent => {
                     sent = true;
-                    for place in places {
-                        let part = what.parts.get(place as usize).ok_or(DeliverError::Nonsense(what.to))?;
-                        self.send_part(stream, *part).await?.map_err(broken)?;
+                    for part in wanted(&what.parts, &places).ok_or(DeliverError::Nonsense(what.to))? {
+                        self.send_part(stream, part).await?.map_err(broken)?;
                     }
                     wire::flush(stream).await.map_err(broken)?;
                 }

@@ -11,13 +11,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use meshwork_core::{digest::Digest, identity::PublicKey, types::BlobRef};
+use meshwork_core::{
+    blobs::{Head, Request},
+    digest::Digest,
+    identity::PublicKey,
+    types::BlobRef,
+};
 use tokio::sync::{mpsc, watch};
 
 use super::{
     BLOB_BYTES_MAX, Blobs,
     error::{FetchError, StoreError},
-    wire::{self, CHUNK_BYTES, HEAD_BYTES, Head},
+    wire::{self, CHUNK_BYTES},
     writer::BlobWriter,
 };
 
@@ -215,9 +220,10 @@ impl Search {
             let Ok(pooled) = self.blobs.0.fetches.take(peer, fresh).await else { return Err(Failed::Passed) };
             let mut stream = pooled.stream;
             let offset = partial.as_ref().map_or(0, |partial| partial.writer.bytes());
-            let mut head = [0; HEAD_BYTES];
+            let request = Request { digest: self.blob.digest, offset };
+            let mut head = [0; Head::BYTES];
             let asked = async {
-                wire::write_all(&mut stream, &wire::request(&self.blob.digest, offset)).await?;
+                wire::write_all(&mut stream, &request.encode()).await?;
                 wire::flush(&mut stream).await?;
                 wire::read_all(&mut stream, &mut head).await
             };

@@ -4,17 +4,17 @@ use std::{io, sync::Arc, time::Duration};
 
 use futures::AsyncReadExt;
 use meshwork_core::{
-    codec,
+    blobs::{Answer, FRAME_BYTES_MAX, Offer, REASON_BYTES_MAX},
     digest::Digest,
     identity::PublicKey,
-    types::{AttemptId, BlobRef, DeliveryStatement, Height, Manifest},
+    types::{AttemptId, BlobRef, DeliveryStatement, Height},
 };
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use super::{
-    BLOB_BYTES_MAX, Blobs, MANIFEST_BYTES_MAX, blocking,
+    BLOB_BYTES_MAX, Blobs, blocking,
     error::StoreError,
-    wire::{self, Answer, CHUNK_BYTES, FRAME_BYTES_MAX, IDLE_MAX, Offer, REASON_BYTES_MAX},
+    wire::{self, CHUNK_BYTES, IDLE_MAX},
     writer::BlobWriter,
 };
 use crate::mesh::{Incoming, Stream};
@@ -139,12 +139,8 @@ async fn take_one(
         Err(error) => return Err(error.into()),
     };
     let digest = Digest::of(&offer.manifest);
-    let manifest: Manifest =
-        codec::decode(&offer.manifest, MANIFEST_BYTES_MAX).map_err(|_| Ended::Wrong("the manifest is none"))?;
-    let (parts, bytes) = wire::parts(&manifest, offer.manifest.len() as u64).map_err(Ended::Wrong)?;
-    if bytes != offer.bytes {
-        return Err(Ended::Wrong("the manifest has another sum of bytes"));
-    }
+    let bytes = offer.bytes;
+    let parts = offer.parts().map_err(Ended::Wrong)?;
     let Ok(Ok(_turn)) = timeout(HOLD_MAX / 2, turns.acquire()).await else {
         return refuse(stream, "too many deliveries at once").await;
     };

@@ -35,15 +35,12 @@ pub use deliver::Delivered;
 pub use error::{DeliverError, FetchError, StoreError};
 pub use hold::{Holder, Refusal};
 pub use store::{BlobInfo, BlobStore};
-pub use wire::parts;
 
 use self::{fetch::Fetching, pool::Pool};
 use crate::mesh::MeshHandle;
 
 /// The most bytes of one blob.
 pub const BLOB_BYTES_MAX: u64 = 256 << 20;
-/// The most bytes of a manifest's encoding.
-pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
 
 /// A store and the mesh, joined. Cheap to clone.
 #[derive(Clone)]

@@ -3,7 +3,10 @@
 use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
 use futures::AsyncReadExt;
-use meshwork_core::identity::PublicKey;
+use meshwork_core::{
+    blobs::{Head, Request},
+    identity::PublicKey,
+};
 use tokio::{
     sync::Semaphore,
     task::{JoinSet, spawn_blocking},
@@ -12,7 +15,7 @@ use tokio::{
 
 use super::{
     store::BlobStore,
-    wire::{Head, IDLE_MAX, REQUEST_BYTES, flush, parse_request, read_all, write_all},
+    wire::{IDLE_MAX, flush, read_all, write_all},
 };
 use crate::mesh::{Incoming, Stream};
 
@@ -59,13 +62,13 @@ async fn serve_stream(from: PublicKey, mut stream: Stream, store: BlobStore, tur
 
 /// Answers one request; false if there is none any more.
 async fn serve_one(stream: &mut Stream, store: &BlobStore, turns: &Semaphore) -> io::Result<bool> {
-    let mut request = [0; REQUEST_BYTES];
+    let mut request = [0; Request::BYTES];
     match timeout(IDLE_MAX, stream.read(&mut request[..1])).await {
         Err(_) | Ok(Ok(0)) => return Ok(false),
         Ok(read) => read?,
     };
     read_all(stream, &mut request[1..]).await?;
-    let (digest, offset) = parse_request(&request);
+    let Request { digest, offset } = Request::decode(&request);
     let found = store.get(&digest).zip(store.path(&digest)).filter(|(blob, _)| offset <= blob.bytes);
     let Some((blob, path)) = found else {
         write_all(stream, &Head::Missing.encode()).await?;

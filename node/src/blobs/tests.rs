@@ -4,6 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 use meshwork_core::{
+    blobs::{Answer, Head, Request},
     codec,
     digest::Digest,
     identity::{PublicKey, SecretKey},
@@ -15,10 +16,7 @@ use meshwork_core::{
 use redb::Database;
 use tempfile::TempDir;
 
-use super::{
-    BLOB_BYTES_MAX, BlobStore, Blobs, DeliverError, FetchError, Holder, Refusal, StoreError,
-    wire::{Answer, Head, REQUEST_BYTES},
-};
+use super::{BLOB_BYTES_MAX, BlobStore, Blobs, DeliverError, FetchError, Holder, Refusal, StoreError};
 use crate::mesh::testing::{NETWORK, TestMesh, all_connected, config, mesh, meshes, until, within};
 
 const QUOTA: u64 = 64 << 20;
@@ -161,7 +159,7 @@ async fn liar(seed: u8, join: &TestMesh, give: impl Fn(u64) -> Vec<u8> + Send + 
     let mut incoming = liar.handle.accept(liar.handle.protocol("blob")).unwrap();
     tokio::spawn(async move {
         while let Some((_, mut stream)) = incoming.next().await {
-            let mut request = [0; REQUEST_BYTES];
+            let mut request = [0; Request::BYTES];
             if stream.read_exact(&mut request).await.is_ok() {
                 let offset = u64::from_le_bytes(request[32..].try_into().unwrap());
                 let _ = stream.write_all(&give(offset)).await;

@@ -1,25 +1,20 @@
-//! Cutting a stream of bytes into messages.
+//! Reading a stream's messages; [`meshwork_core::frames`] cuts them.
 
 use std::{io, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt};
+use meshwork_core::frames::{Cutter, FrameError};
 use thiserror::Error;
 use tokio::time::timeout;
 
 /// How long the rest of a message that has begun may take to make any progress.
 const STALL_MAX: Duration = Duration::from_secs(60);
-/// Read at once, if there is so much; small messages come many to a read.
-const READ_BYTES: usize = 32 << 10;
-/// The most that a message's buffer grows ahead of what has come: an announced length is only a claim.
-const GROW_BYTES: usize = 256 << 10;
 
 /// Why a stream of messages ended before its time.
 #[derive(Debug, Error)]
-pub(super) enum FrameError {
-    #[error("a message of {bytes} bytes is announced, and {bytes_max} are allowed")]
-    TooLarge { bytes: usize, bytes_max: usize },
-    #[error("an empty message")]
-    Empty,
+pub(super) enum StreamError {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
     #[error("the stream ends within a message")]
     Truncated,
     #[error("a message has begun and does not go on")]
@@ -28,93 +23,52 @@ pub(super) enum FrameError {
     Io(#[from] io::Error),
 }
 
-impl FrameError {
+impl StreamError {
     /// Whether the sender is to blame, rather than the line.
     pub(super) fn is_malice(&self) -> bool {
-        matches!(self, Self::TooLarge { .. } | Self::Empty)
+        matches!(self, Self::Frame(_))
     }
 }
 
 /// The messages of one stream.
 pub(super) struct Frames<R> {
     stream: R,
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
-    bytes_max: usize,
+    cutter: Cutter,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub(super) fn new(stream: R, bytes_max: usize) -> Self {
-        Self { stream, buffer: vec![0; READ_BYTES].into(), start: 0, end: 0, bytes_max }
+        Self { stream, cutter: Cutter::new(bytes_max) }
     }
 
     /// The next message; none at the stream's proper end.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, FrameError> {
-        if !self.fill_header().await? {
-            return Ok(None);
-        }
-        let (header, _) = self.buffer[self.start..self.end].split_first_chunk::<4>().expect("it was filled");
-        let length = u32::from_le_bytes(*header) as usize;
-        if length > self.bytes_max {
-            return Err(FrameError::TooLarge { bytes: length, bytes_max: self.bytes_max });
-        }
-        if length == 0 {
-            return Err(FrameError::Empty);
-        }
-        self.start += 4;
-        let have = length.min(self.end - self.start);
-        let mut message = Vec::with_capacity(length.min(GROW_BYTES));
-        message.extend_from_slice(&self.buffer[self.start..self.start + have]);
-        self.start += have;
-        while message.len() < length {
-            let filled = message.len();
-            message.resize(length.min(filled + GROW_BYTES), 0);
-            let read = self.stream.read(&mut message[filled..]);
-            let bytes = timeout(STALL_MAX, read).await.map_err(|_| FrameError::Stalled)??;
-            if bytes == 0 {
-                return Err(FrameError::Truncated);
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, StreamError> {
+        loop {
+            if let Some(message) = self.cutter.next_message()? {
+                return Ok(Some(message));
             }
-            message.truncate(filled + bytes);
-        }
-        Ok(Some(message))
-    }
-
-    /// Reads until a length is there; false if the stream ends before it begins.
-    async fn fill_header(&mut self) -> Result<bool, FrameError> {
-        while self.end - self.start < 4 {
-            let begun = self.end > self.start;
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-            let read = self.stream.read(&mut self.buffer[self.end..]);
+            let begun = self.cutter.has_begun();
+            let read = self.stream.read(self.cutter.room());
+            // Between messages a stream may rest for as long as it likes.
             let bytes =
-                if begun { timeout(STALL_MAX, read).await.map_err(|_| FrameError::Stalled)?? } else { read.await? };
+                if begun { timeout(STALL_MAX, read).await.map_err(|_| StreamError::Stalled)? } else { read.await }?;
             match bytes {
-                0 if begun => return Err(FrameError::Truncated),
-                0 => return Ok(false),
-                _ => self.end += bytes,
+                0 if begun => return Err(StreamError::Truncated),
+                0 => return Ok(None),
+                bytes => self.cutter.filled(bytes),
             }
         }
-        Ok(true)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use futures::io::Cursor;
-    use proptest::prelude::*;
+    use meshwork_core::frames::append;
 
     use super::*;
 
-    fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
-    }
-
-    fn framed(messages: &[Vec<u8>]) -> Vec<u8> {
-        messages.iter().flat_map(|m| [&(m.len() as u32).to_le_bytes()[..], m].concat()).collect()
-    }
-
-    async fn all(bytes: Vec<u8>, bytes_max: usize) -> Result<Vec<Vec<u8>>, FrameError> {
+    async fn all(bytes: &[u8], bytes_max: usize) -> Result<Vec<Vec<u8>>, StreamError> {
         let mut frames = Frames::new(Cursor::new(bytes), bytes_max);
         let mut messages = Vec::new();
         while let Some(message) = frames.next().await? {
@@ -123,28 +77,24 @@ mod tests {
         Ok(messages)
     }
 
-    #[test]
-    fn messages_of_all_sizes_come_as_they_were_sent() {
-        let messages: Vec<Vec<u8>> =
-            [1, 5, READ_BYTES - 4, READ_BYTES, 3 * GROW_BYTES + 1].map(|size| vec![size as u8; size]).into();
-        assert_eq!(block_on(all(framed(&messages), 1 << 20)).unwrap(), messages);
+    #[tokio::test]
+    async fn messages_come_as_they_were_sent_and_then_the_streams_end() {
+        let messages: Vec<Vec<u8>> = [1, 5, 40_000, 900_000].map(|size| vec![size as u8; size]).into();
+        let mut stream = Vec::new();
+        for message in &messages {
+            append(message, &mut stream);
+        }
+        assert_eq!(all(&stream, 1 << 20).await.unwrap(), messages);
     }
 
-    #[test]
-    fn a_claimed_length_above_the_bound_is_refused_before_anything_is_allocated() {
-        let error = block_on(all(u32::MAX.to_le_bytes().to_vec(), 100)).unwrap_err();
-        assert!(matches!(error, FrameError::TooLarge { bytes_max: 100, .. }) && error.is_malice());
-        assert!(matches!(block_on(all(vec![0; 4], 100)), Err(FrameError::Empty)));
-        assert!(matches!(block_on(all(vec![9, 0, 0, 0, 1], 100)), Err(FrameError::Truncated)));
-        assert!(matches!(block_on(all(vec![9, 0], 100)), Err(FrameError::Truncated)));
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_messages_or_an_error(bytes: Vec<u8>) {
-            if let Ok(messages) = block_on(all(bytes.clone(), 64)) {
-                prop_assert_eq!(framed(&messages), bytes);
-            }
+    #[tokio::test]
+    async fn who_announces_too_much_is_to_blame_and_who_breaks_off_is_not() {
+        let error = all(&u32::MAX.to_le_bytes(), 100).await.unwrap_err();
+        assert!(matches!(error, StreamError::Frame(FrameError::TooLarge { bytes_max: 100, .. })) && error.is_malice());
+        assert!(all(&[0; 4], 100).await.unwrap_err().is_malice());
+        for cut_short in [&[9, 0, 0, 0, 1][..], &[9, 0]] {
+            let error = all(cut_short, 100).await.unwrap_err();
+            assert!(matches!(error, StreamError::Truncated) && !error.is_malice());
         }
     }
 }

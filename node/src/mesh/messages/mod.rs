@@ -1,6 +1,6 @@
 //! Direct messages: one long-lived stream in each direction between two peers that have something to say to each other.
 //!
-//! On the stream: for each message its length, four bytes, least significant first, then the message.
+//! On the stream are the frames of [`meshwork_core::frames`].
 
 mod frames;
 mod outbox;

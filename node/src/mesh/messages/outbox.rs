@@ -7,7 +7,7 @@ use std::{
 };
 
 use libp2p::StreamProtocol;
-use meshwork_core::identity::PublicKey;
+use meshwork_core::{frames, identity::PublicKey};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -141,9 +141,7 @@ impl Queue {
         while batch.frames.len() < bytes {
             let Some((since, message)) = waiting.messages.pop_front() else { break };
             waiting.bytes -= message.len();
-            let length = u32::try_from(message.len()).expect("a message's length has a bound below 4 GiB");
-            batch.frames.extend_from_slice(&length.to_le_bytes());
-            batch.frames.extend_from_slice(&message);
+            frames::append(&message, &mut batch.frames);
             batch.newest = since;
             batch.messages += 1;
             batch.bytes += message.len();

@@ -1,0 +1,266 @@
+//! The values that fuzzing starts from: what was said and stored in the network in miniature, and by hand what was not.
+//! They are made, not kept, so they are always of today's format.
+
+pub(crate) mod work;
+
+use std::collections::BTreeSet;
+
+use meshwork_core::{
+    blobs::{Answer, Head, Offer, Request},
+    codec::{self, ByteString},
+    consensus::{Evidence, Tell},
+    digest::Digest,
+    frames,
+    replica::{Gossip, Message},
+    types::{
+        Access, Action, BlobRef, Genesis, Height, Manifest, OrderPolicy, OutputFile, PlacementPolicy, Receipt,
+        Statement, Verdict, View,
+    },
+};
+use serde::Serialize;
+
+use crate::network::{Network, network};
+
+/// Values of one kind that are taken of those that were said.
+const EACH_MAX: usize = 6;
+/// Larger ones would only slow fuzzing down, unless there is nothing smaller.
+const BYTES_MAX: usize = 8 << 10;
+
+/// One value to start from.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    /// Whose input it is.
+    pub target: &'static str,
+    /// The value.
+    pub bytes: Vec<u8>,
+}
+
+/// All seeds: always the same ones, in the same order.
+#[must_use]
+pub fn seeds() -> Vec<Seed> {
+    let network = network();
+    let mut seeds = Seeds::default();
+    transactions(network, &mut seeds);
+    said(network, &mut seeds);
+    stored(network, &mut seeds);
+    blobs(network, &mut seeds);
+    genesis(&network.genesis, &mut seeds);
+    seeds.made
+}
+
+#[derive(Default)]
+struct Seeds {
+    made: Vec<Seed>,
+    seen: BTreeSet<(&'static str, Digest)>,
+}
+
+impl Seeds {
+    fn bytes(&mut self, target: &'static str, bytes: Vec<u8>) -> bool {
+        let new = self.seen.insert((target, Digest::of(&bytes)));
+        if new {
+            self.made.push(Seed { target, bytes });
+        }
+        new
+    }
+
+    fn value(&mut self, target: &'static str, value: &impl Serialize) -> bool {
+        self.bytes(target, codec::encode(value))
+    }
+
+    /// A few of these, the smallest of those that are too large if all are.
+    fn some<T: Serialize>(&mut self, target: &'static str, values: impl IntoIterator<Item = T>) {
+        let mut encoded: Vec<Vec<u8>> = values.into_iter().map(|value| codec::encode(&value)).collect();
+        if encoded.iter().all(|bytes| bytes.len() > BYTES_MAX) {
+            encoded.sort_by_key(Vec::len);
+            encoded.truncate(1);
+        } else {
+            encoded.retain(|bytes| bytes.len() <= BYTES_MAX);
+        }
+        // From the first to the last, evenly.
+        let every = encoded.len().div_ceil(EACH_MAX).max(1);
+        for bytes in encoded.into_iter().step_by(every) {
+            self.bytes(target, bytes);
+        }
+    }
+}
+
+fn transactions(network: &Network, seeds: &mut Seeds) {
+    let all = &network.transactions;
+    seeds.some("envelope", all);
+    seeds.some("transactions", all.chunks(2));
+    seeds.value("transactions", &Vec::<u8>::new());
+    for kind in ["submit", "cancel", "claim", "report", "drain"] {
+        let of_kind = all.iter().filter(|signed| name_of(&signed.transaction().action) == kind);
+        seeds.some("transaction", of_kind.map(|signed| signed.transaction()));
+    }
+    for signed in all {
+        match &signed.transaction().action {
+            Action::Submit(submit) => seeds.value("submit", submit),
+            Action::Cancel(cancel) => seeds.value("cancel", cancel),
+            Action::Claim(claim) => seeds.value("claim", claim),
+            Action::Report(report) => seeds.value("report", report),
+            Action::Drain(drain) => seeds.value("drain", drain),
+        };
+    }
+    // Jobs that are there when inputs are tried.
+    for job in network.ledger.jobs() {
+        seeds.value("cancel", &meshwork_core::types::Cancel { job: job.id });
+    }
+}
+
+const fn name_of(action: &Action) -> &'static str {
+    match action {
+        Action::Submit(_) => "submit",
+        Action::Cancel(_) => "cancel",
+        Action::Claim(_) => "claim",
+        Action::Report(_) => "report",
+        Action::Drain(_) => "drain",
+    }
+}
+
+fn said(network: &Network, seeds: &mut Seeds) {
+    let of = |kind: fn(&Gossip) -> bool| network.gossip.iter().filter(move |gossip| kind(gossip));
+    seeds.some("gossip", of(|gossip| matches!(gossip, Gossip::Transactions(_))));
+    seeds.some("gossip", of(|gossip| matches!(gossip, Gossip::Proposal(_))));
+    seeds.some("gossip", of(|gossip| matches!(gossip, Gossip::Finalization(_))));
+    let evidence = evidence(network);
+    for proof in &evidence {
+        seeds.value("evidence", proof);
+        seeds.value("gossip", &Gossip::Evidence(Box::new(proof.clone())));
+    }
+    let of = |kind: fn(&Message) -> bool| network.messages.iter().filter(move |message| kind(message));
+    seeds.some("message", of(|message| matches!(message, Message::Votes(_))));
+    seeds.some("message", of(|message| matches!(message, Message::Ask(_))));
+    seeds.some("message", of(|message| matches!(message, Message::Tell(_))));
+    seeds.some("message", of(|message| matches!(message, Message::Transactions(_))));
+    seeds.some("message", of(|message| matches!(message, Message::BlocksFrom(_))));
+    seeds.some("message", of(|message| matches!(message, Message::Blocks(..))));
+    seeds.value("message", &Message::Tell(Box::default()));
+    seeds.value("message", &Message::BlocksFrom(Height(3)));
+    seeds.value("message", &Message::Transactions(network.transactions[..1].to_vec()));
+
+    let proposals = network.gossip.iter().filter_map(|gossip| match gossip {
+        Gossip::Proposal(proposal) => Some(proposal),
+        _ => None,
+    });
+    seeds.some("proposal", proposals);
+    let votes = || {
+        let batches = network.messages.iter().filter_map(|message| match message {
+            Message::Votes(votes) => Some(votes),
+            _ => None,
+        });
+        batches.flatten()
+    };
+    let of_last: Vec<_> = votes().filter(|vote| vote.voter.0 == 3).cloned().collect();
+    seeds.some("votes", of_last.chunks(3));
+    let told: Vec<&Tell> = network
+        .messages
+        .iter()
+        .filter_map(|message| match message {
+            Message::Tell(tell) => Some(&**tell),
+            _ => None,
+        })
+        .collect();
+    let certificates = || told.iter().flat_map(|tell| &tell.certificates).chain(network.finalizations());
+    for kind in [is_notarize, is_nullify, is_finalize] {
+        seeds.some("vote", votes().filter(|vote| kind(&vote.statement)));
+        seeds.some("votes", votes().filter(|vote| kind(&vote.statement)).map(|vote| [vote]));
+        seeds.some("certificate", certificates().filter(|certificate| kind(&certificate.statement)));
+    }
+}
+
+const fn is_notarize(statement: &Statement) -> bool {
+    matches!(statement, Statement::Notarize(..))
+}
+
+const fn is_nullify(statement: &Statement) -> bool {
+    matches!(statement, Statement::Nullify(_))
+}
+
+const fn is_finalize(statement: &Statement) -> bool {
+    matches!(statement, Statement::Finalize(..))
+}
+
+fn evidence(network: &Network) -> Vec<Evidence> {
+    let (view, one, other) = (View(3), Digest::of(b"one"), Digest::of(b"other"));
+    let pairs = [
+        (Statement::Notarize(view, one), Statement::Notarize(view, other)),
+        (Statement::Finalize(view, one), Statement::Finalize(view, other)),
+        (Statement::Nullify(view), Statement::Finalize(view, one)),
+    ];
+    let prove = |(first, second)| Evidence { first: network.vote(3, first), second: network.vote(3, second) };
+    pairs.into_iter().map(prove).collect()
+}
+
+fn stored(network: &Network, seeds: &mut Seeds) {
+    seeds.some("block", network.blocks());
+    for snapshot in network.snapshots().step_by(2) {
+        seeds.bytes("snapshot", snapshot.clone());
+    }
+    seeds.bytes("snapshot", meshwork_core::ledger::Ledger::new(network.genesis.clone()).snapshot());
+    seeds.some("record", &network.records);
+    seeds.some("receipts", network.receipts().values());
+    let outcomes = || network.receipts().values().flatten().filter(|receipt| matches!(receipt, Receipt::Outcome(_)));
+    for receipt in outcomes() {
+        seeds.value("receipts", &[receipt]);
+    }
+    let proofs = network.proofs();
+    let of = |kind: fn(&Receipt) -> bool| proofs.iter().filter(move |proof| kind(&proof.receipt));
+    seeds.some("proof", of(|receipt| matches!(receipt, Receipt::Transaction(_))));
+    seeds.some("proof", of(|receipt| matches!(receipt, Receipt::Outcome(_))));
+}
+
+fn blobs(network: &Network, seeds: &mut Seeds) {
+    let blob = |content: &[u8]| BlobRef { digest: Digest::of(content), bytes: content.len() as u64 };
+    let file = |path: &str, content| OutputFile { path: path.into(), blob: blob(content) };
+    let manifest =
+        Manifest { stdout: blob(b"out"), stderr: blob(b""), files: vec![file("a", b"one"), file("b/c", b"out")] };
+    seeds.value("blob-manifest", &manifest);
+    let encoding = codec::encode(&manifest);
+    let bytes = encoding.len() as u64 + 6;
+    let receipts = || network.receipts().values().flatten();
+    let attempt = receipts().find_map(|receipt| match receipt {
+        Receipt::Outcome(outcome) => Some(outcome.attempt),
+        Receipt::Transaction(_) => None,
+    });
+    let attempt = attempt.expect("a task has ended");
+    seeds.value("blob-offer", &Offer { attempt, bytes, manifest: ByteString::from(encoding) });
+    seeds.value("blob-answer", &Answer::Wanted(vec![0, 2]));
+    seeds.value("blob-answer", &Answer::Refused("there is no room for it".into()));
+    for receipt in receipts() {
+        if let Receipt::Outcome(outcome) = receipt
+            && let Verdict::Succeeded(meshwork_core::types::Output::Stored { delivery, .. }, _) = &outcome.verdict
+        {
+            seeds.value("blob-answer", &Answer::Held(delivery.clone()));
+            break;
+        }
+    }
+    seeds.bytes("blob-request", Request { digest: Digest::of(b"x"), offset: 1 << 16 }.encode().to_vec());
+    for head in [Head::Found(1 << 20), Head::Missing, Head::Busy] {
+        seeds.bytes("blob-head", head.encode().to_vec());
+    }
+    // The first byte is how many bytes come at a time.
+    for (piece, sizes) in [(1, &[1, 300][..]), (40, &[7, 5, 90]), (255, &[])] {
+        let mut stream = vec![piece];
+        for size in sizes {
+            frames::append(&vec![*size as u8; *size], &mut stream);
+        }
+        seeds.bytes("frames", stream);
+    }
+}
+
+fn genesis(genesis: &Genesis, seeds: &mut Seeds) {
+    seeds.bytes("genesis", genesis.to_toml().into_bytes());
+    let mut other = genesis.clone();
+    other.access =
+        Access { workers: Some(genesis.authority_keys().into_iter().collect()), submitters: Some(Default::default()) };
+    other.authorities.truncate(1);
+    other.schedule.order = OrderPolicy::Fifo;
+    other.schedule.placement = PlacementPolicy::RoundRobin;
+    seeds.bytes("genesis", other.to_toml().into_bytes());
+    let key = genesis.authorities[0].key;
+    seeds.bytes(
+        "genesis",
+        format!("name = 'n'\ntime_us = 1 # when\n[[authorities]]\nname = \"a\\u0062\"\nkey = \"{key}\"\n").into_bytes(),
+    );
+}

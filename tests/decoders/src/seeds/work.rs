@@ -1,0 +1,167 @@
+//! What the people and the workers of the network in miniature do, so that its ledger has jobs, tasks and workers in every
+//! state.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use meshwork_core::{
+    codec::ByteString,
+    digest::Digest,
+    identity::{NetworkId, PublicKey, SecretKey},
+    ledger::Ledger,
+    types::{
+        Action, AttemptId, BlobRef, Cancel, Claim, DeliveryStatement, Drain, Failure, Incarnation, InlineOutput, Input,
+        Labels, Limits, Output, Part, Program, Report, ReportItem, Resources, Retry, Submit, TaskSpec, Tasks, Usage,
+        Verdict,
+    },
+};
+
+/// Reports go out every so many steps.
+const REPORT_STEPS: u64 = 24;
+
+/// What someone does.
+pub(crate) struct Work {
+    pub(crate) signer: SecretKey,
+    pub(crate) action: Action,
+}
+
+/// What is done after a step, seeing this ledger.
+pub(crate) fn work(step: u64, ledger: &Ledger, id: &NetworkId, reported: &mut BTreeSet<AttemptId>) -> Vec<Work> {
+    let (worker, other) = (SecretKey::from_seed([100; 32]), SecretKey::from_seed([101; 32]));
+    let submitter = SecretKey::from_seed([200; 32]);
+    let by = |signer: &SecretKey, action| Work { signer: signer.clone(), action };
+    let mut done = match step {
+        3 => vec![by(&worker, Action::Claim(claim(1, 4, 2))), by(&other, Action::Claim(claim(1, 1, 0)))],
+        10 => vec![by(&submitter, submit("squares", spec(), Tasks::Repeat(16)))],
+        20 => vec![by(&submitter, submit("words", whole_spec(), Tasks::Each(vec![part(0), Part::default(), part(1)])))],
+        30 => vec![by(&submitter, submit("too large", huge_spec(), Tasks::Repeat(2)))],
+        35 => vec![by(&submitter, submit("", spec(), Tasks::Repeat(3)))],
+        40 => vec![by(&submitter, submit("small", spec(), Tasks::Repeat(1)))],
+        200 => vec![by(&worker, Action::Claim(claim(2, 3, 4)))],
+        240 => vec![by(&other, Action::Drain(Drain { sequence: 2 }))],
+        _ => Vec::new(),
+    };
+    if step == 50 || step == 260 {
+        let name = if step == 50 { "" } else { "too large" };
+        let job = ledger.jobs().find(|job| job.name == name).map(|job| Action::Cancel(Cancel { job: job.id }));
+        done.extend(job.map(|action| by(&submitter, action)));
+    }
+    if step > 20 && step.is_multiple_of(REPORT_STEPS) {
+        let report = report(step / REPORT_STEPS, ledger, id, &worker.public(), reported);
+        done.extend(report.map(|report| by(&worker, Action::Report(report))));
+    }
+    done
+}
+
+fn report(
+    turn: u64,
+    ledger: &Ledger,
+    id: &NetworkId,
+    worker: &PublicKey,
+    reported: &mut BTreeSet<AttemptId>,
+) -> Option<Report> {
+    let mut items = Vec::new();
+    for lease in ledger.leases_of(worker) {
+        if lease.running && items.len() < 2 && reported.insert(lease.attempt) {
+            let verdict = verdict(turn + items.len() as u64, lease.attempt, id);
+            items.push(ReportItem { attempt: lease.attempt, verdict });
+        }
+    }
+    (!items.is_empty()).then_some(Report { items })
+}
+
+fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
+    let usage = Usage { wall_us: 1_000 * turn, fuel: 70_000, memory_bytes: 1 << 16 };
+    let failed = |failure| Verdict::Failed(failure, ByteString::from(&b"it said so"[..]), usage);
+    match turn % 11 {
+        0 => failed(Failure::Exited(-3)),
+        1 => failed(Failure::Trapped("unreachable".into())),
+        2 => Verdict::Returned,
+        3 => failed(Failure::InputUnavailable(Digest::of(b"input"))),
+        4 => failed(Failure::BadModule("no _start".into())),
+        5 => failed(
+            [Failure::OutOfMemory, Failure::TimedOut, Failure::OutOfFuel][attempt.task.index as usize % 3].clone(),
+        ),
+        6 => failed(Failure::OutputTooLarge),
+        7 | 8 => {
+            let manifest = BlobRef { digest: Digest::of(b"manifest"), bytes: 300 };
+            let holder = SecretKey::from_seed([2; 32]);
+            let statement =
+                DeliveryStatement { attempt, manifest, bytes: 900, height: meshwork_core::types::Height(1) };
+            let delivery = statement.sign(&holder, id);
+            Verdict::Succeeded(Output::Stored { manifest, bytes: 900, delivery }, usage)
+        }
+        _ => Verdict::Succeeded(Output::Inline(inline()), usage),
+    }
+}
+
+/// A small output with a file.
+pub(crate) fn inline() -> InlineOutput {
+    let bytes = |text: &str| ByteString::from(text.as_bytes());
+    InlineOutput { stdout: bytes("49\n"), stderr: bytes("ok"), files: vec![("a/b".into(), bytes("c"))] }
+}
+
+fn claim(sequence: u64, slots: u32, waiting: u32) -> Claim {
+    Claim {
+        sequence,
+        incarnation: Incarnation(7),
+        slots,
+        resources: Resources { millicores: 8_000, memory_bytes: 1 << 32 },
+        waiting,
+        load: 250,
+        labels: labels(),
+        stands_ms: 60_000,
+    }
+}
+
+fn labels() -> Labels {
+    [("arch", "x86_64"), ("os", "linux")].map(|(label, value)| (label.to_owned(), value.to_owned())).into()
+}
+
+fn submit(name: &str, spec: TaskSpec, tasks: Tasks) -> Action {
+    Action::Submit(Submit { name: name.into(), spec: Arc::new(spec), tasks: Arc::new(tasks) })
+}
+
+fn spec() -> TaskSpec {
+    TaskSpec {
+        program: Program::Wasm(blob(b"program")),
+        arguments: Vec::new(),
+        environment: BTreeMap::new(),
+        stdin: None,
+        inputs: Vec::new(),
+        resources: Resources { millicores: 1_000, memory_bytes: 1 << 20 },
+        labels: Labels::new(),
+        limits: Limits { wall_ms: 10_000, fuel: 1 << 40, output_bytes: 4_096 },
+        priority: 0,
+        retry: Retry { retries: 1, delay_ms: 5_000 },
+    }
+}
+
+/// With something in every field.
+fn whole_spec() -> TaskSpec {
+    TaskSpec {
+        arguments: vec!["--count".into(), "ä".into()],
+        environment: [("LANG".to_owned(), "C".to_owned())].into(),
+        stdin: Some(blob(b"stdin")),
+        inputs: vec![Input { path: "texts/common".into(), blob: blob(b"common") }],
+        labels: [("os".to_owned(), "linux".to_owned())].into(),
+        priority: -5,
+        ..spec()
+    }
+}
+
+/// More than any claim has.
+fn huge_spec() -> TaskSpec {
+    TaskSpec { resources: Resources { millicores: u32::MAX, memory_bytes: u64::MAX }, priority: 300, ..spec() }
+}
+
+fn part(index: u32) -> Part {
+    let input = Input { path: format!("texts/{index}"), blob: blob(b"own") };
+    Part { arguments: vec![index.to_string()], inputs: vec![input] }
+}
+
+fn blob(content: &[u8]) -> BlobRef {
+    BlobRef { digest: Digest::of(content), bytes: content.len() as u64 }
+}

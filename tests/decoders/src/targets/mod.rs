@@ -1,0 +1,84 @@
+//! The table of targets, one function each, and what they have in common.
+
+mod blobs;
+mod genesis;
+mod round;
+mod stored;
+mod transactions;
+
+use std::fmt::Debug;
+
+use meshwork_core::codec;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::memory::bounded;
+
+/// One decoder.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, which its corpus' folder has too.
+    pub name: &'static str,
+    /// The most bytes of an input that are of use in fuzzing: more only make it slower.
+    pub bytes_max: usize,
+    decode: fn(&[u8]) -> bool,
+}
+
+const fn target(name: &'static str, bytes_max: usize, decode: fn(&[u8]) -> bool) -> Target {
+    Target { name, bytes_max, decode }
+}
+
+/// Every target, by name.
+pub const TARGETS: [Target; 27] = [
+    target("blob-answer", 512, blobs::answer),
+    target("blob-head", 16, blobs::head),
+    target("blob-manifest", 2048, blobs::manifest),
+    target("blob-offer", 2048, blobs::offer),
+    target("blob-request", 64, blobs::request),
+    target("block", 4096, stored::block),
+    target("cancel", 64, transactions::cancel),
+    target("certificate", 1024, round::certificate),
+    target("claim", 1024, transactions::claim),
+    target("drain", 16, transactions::drain),
+    target("envelope", 2048, transactions::envelope),
+    target("evidence", 512, round::evidence),
+    target("frames", 1024, blobs::frames),
+    target("genesis", 4096, genesis::genesis),
+    target("gossip", 4096, round::gossip),
+    target("message", 8192, round::message),
+    target("proof", 2048, stored::proof),
+    target("proposal", 4096, round::proposal),
+    target("receipts", 1024, stored::receipts),
+    target("record", 4096, stored::record),
+    target("report", 1024, transactions::report),
+    target("snapshot", 4096, stored::snapshot),
+    target("submit", 2048, transactions::submit),
+    target("transaction", 2048, transactions::transaction),
+    target("transactions", 4096, transactions::transactions),
+    target("vote", 256, round::vote),
+    target("votes", 1024, round::votes),
+];
+
+impl Target {
+    /// The target of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        TARGETS.iter().find(|target| target.name == name)
+    }
+
+    /// Decodes these bytes and checks what must hold. Whether they decode.
+    ///
+    /// # Panics
+    /// If something does not hold. One thread at a time, see [`crate::memory::bounded`].
+    #[must_use]
+    pub fn run(&self, bytes: &[u8]) -> bool {
+        (self.decode)(bytes)
+    }
+}
+
+/// The value of these bytes, if they are the encoding of one: the only one.
+fn canonical<T: Serialize + DeserializeOwned + Debug>(bytes: &[u8], bytes_max: usize) -> Option<T> {
+    let value: T = bounded(bytes, || codec::decode(bytes, bytes_max)).ok()?;
+    assert!(bytes.len() <= bytes_max, "more bytes than are allowed");
+    assert_eq!(codec::encode(&value), bytes, "what decodes encodes to the same bytes: {value:?}");
+    Some(value)
+}

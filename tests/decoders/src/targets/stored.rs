@@ -1,0 +1,77 @@
+//! What is stored, and what proves to a stranger that something is: blocks, receipts, proofs, snapshots, the journal.
+
+use std::sync::Arc;
+
+use meshwork_core::{
+    consensus::Record,
+    ledger::Ledger,
+    proof::Proof,
+    types::{Block, Header, Receipt, Statement, TaskId},
+};
+
+use super::{canonical, round::go_on, transactions::goes_on_alike};
+use crate::{memory::bounded, network::network};
+
+/// A final block.
+pub(super) fn block(bytes: &[u8]) -> bool {
+    let Some(block) = canonical::<Block>(bytes, bytes.len()) else { return false };
+    let _ = (block.is_whole(), block.transaction_bytes(), block.header.digest());
+    true
+}
+
+/// What happened at one height.
+pub(super) fn receipts(bytes: &[u8]) -> bool {
+    let Some(receipts) = canonical::<Vec<Receipt>>(bytes, bytes.len()) else { return false };
+    for receipt in &receipts {
+        let _ = receipt.digest();
+    }
+    true
+}
+
+/// A receipt's proof: whatever it looks like, it holds only of what happened.
+pub(super) fn proof(bytes: &[u8]) -> bool {
+    let Some(proof) = canonical::<Proof>(bytes, Proof::BYTES_MAX) else { return false };
+    // An older corpus may hold proofs of what the same keys did in an earlier form of the network in miniature.
+    let is_final = |header: &Header| network().blocks().any(|block| block.header == *header);
+    if proof.verify(&network().genesis).is_ok() && proof.headers.last().is_some_and(is_final) {
+        let receipts = network().receipts().get(&proof.height).map_or(&[][..], Vec::as_slice);
+        let real = receipts.get(proof.index as usize);
+        assert_eq!(real, Some(&proof.receipt), "a proof holds of something that did not happen");
+        assert_eq!(proof.count as usize, receipts.len());
+    }
+    true
+}
+
+/// A ledger's whole state.
+pub(super) fn snapshot(bytes: &[u8]) -> bool {
+    let genesis = Arc::clone(&network().genesis);
+    let Ok(ledger) = bounded(bytes, || Ledger::restore(genesis, bytes)) else { return false };
+    assert!(ledger.snapshot() == bytes, "a restored snapshot is the same snapshot");
+    for job in ledger.jobs() {
+        for index in [0, 1, u32::MAX] {
+            let _ = ledger.task(TaskId { job: job.id, index });
+        }
+        assert_eq!(job.counts.all(), job.tasks.count() as u64, "every task of a job is in one state");
+    }
+    for worker in ledger.workers() {
+        let held = (worker.running + worker.waiting) as usize;
+        assert_eq!(ledger.leases_of(&worker.key).len(), held, "what a worker holds is what tasks say that it does");
+    }
+    goes_on_alike(ledger);
+    true
+}
+
+/// A record of an authority's journal.
+pub(super) fn record(bytes: &[u8]) -> bool {
+    let Some(record) = canonical::<Record>(bytes, bytes.len()) else { return false };
+    // An authority stores a proposal with its own vote for it, and nothing else.
+    if let Record::Notarized(vote, proposal) = &record {
+        let header = &proposal.block.header;
+        if vote.statement != Statement::Notarize(header.view, header.digest()) {
+            return true;
+        }
+    }
+    let (replica, now) = network().replica_with(vec![record]);
+    go_on(replica, now);
+    true
+}

@@ -1,0 +1,115 @@
+//! What people and workers sign: as it travels, and each kind by itself, signed by whom it suits and executed.
+
+use std::{fmt::Debug, sync::Arc};
+
+use meshwork_core::{
+    codec,
+    identity::SecretKey,
+    ledger::Ledger,
+    types::{Action, Block, Cancel, Claim, Drain, Receipt, Report, SignedTransaction, Submit, Transaction},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::canonical;
+use crate::network::{Network, network};
+
+/// A signed transaction.
+pub(super) fn envelope(bytes: &[u8]) -> bool {
+    let Some(signed) = canonical::<SignedTransaction>(bytes, bytes.len()) else { return false };
+    travels(&signed);
+    execute(Arc::new(signed));
+    true
+}
+
+/// What a submitter's client posts, and a pool offers: many of them.
+pub(super) fn transactions(bytes: &[u8]) -> bool {
+    let Some(all) = canonical::<Vec<Arc<SignedTransaction>>>(bytes, bytes.len()) else { return false };
+    let strictly = all.iter().all(|signed| signed.verify(&network().id));
+    let in_batch = SignedTransaction::verify_all(all.iter().map(Arc::as_ref), &network().id);
+    assert!(in_batch || !strictly, "the batch rule takes whatever the strict rule does");
+    true
+}
+
+/// A transaction as it is signed, whoever signs it.
+pub(super) fn transaction(bytes: &[u8]) -> bool {
+    let Some(transaction) = canonical::<Transaction>(bytes, bytes.len()) else { return false };
+    let signer = match transaction.action {
+        Action::Submit(_) | Action::Cancel(_) => &network().submitter,
+        Action::Claim(_) | Action::Report(_) | Action::Drain(_) => &network().worker,
+    };
+    sign_and_execute(transaction, signer);
+    true
+}
+
+pub(super) fn submit(bytes: &[u8]) -> bool {
+    kind::<Submit>(bytes, &network().submitter, Action::Submit)
+}
+
+pub(super) fn cancel(bytes: &[u8]) -> bool {
+    kind::<Cancel>(bytes, &network().submitter, Action::Cancel)
+}
+
+pub(super) fn claim(bytes: &[u8]) -> bool {
+    kind::<Claim>(bytes, &network().worker, Action::Claim)
+}
+
+pub(super) fn report(bytes: &[u8]) -> bool {
+    kind::<Report>(bytes, &network().worker, Action::Report)
+}
+
+pub(super) fn drain(bytes: &[u8]) -> bool {
+    kind::<Drain>(bytes, &network().worker, Action::Drain)
+}
+
+fn kind<T>(bytes: &[u8], signer: &SecretKey, action: fn(T) -> Action) -> bool
+where
+    T: Serialize + DeserializeOwned + Debug,
+{
+    let Some(body) = canonical::<T>(bytes, bytes.len()) else { return false };
+    let expires = network().ledger.time().plus_ms(60_000);
+    sign_and_execute(Transaction { nonce: u64::MAX, expires, action: action(body) }, signer);
+    true
+}
+
+fn sign_and_execute(transaction: Transaction, signer: &SecretKey) {
+    let signed = SignedTransaction::sign(transaction, signer, &network().id);
+    let wire = codec::encode(&signed);
+    let read: SignedTransaction = canonical(&wire, wire.len()).expect("what this peer signs can be read");
+    assert_eq!(read, signed);
+    assert!(travels(&read), "what this peer signs is signed");
+    execute(Arc::new(read));
+}
+
+/// What a peer looks at before it executes. Whether the signature is good.
+fn travels(signed: &SignedTransaction) -> bool {
+    let good = signed.verify(&network().id);
+    let wire_bytes = codec::encode(signed).len();
+    assert!(wire_bytes <= signed.wire_bytes(), "{wire_bytes} bytes are more than was counted");
+    good
+}
+
+/// Executes it in a block, and some time after: on the ledger, and on the one that is restored from its snapshot.
+fn execute(signed: Arc<SignedTransaction>) {
+    let mut ledger = network().ledger.clone();
+    let checked = ledger.check(&signed, ledger.time().plus_ms(1));
+    let id = signed.id();
+    let block = Network::block(&ledger, 1, vec![signed]);
+    let applied = ledger.apply(&block);
+    let Some(Receipt::Transaction(receipt)) = applied.receipts.first() else { panic!("a transaction has a receipt") };
+    assert_eq!((receipt.id, receipt.result), (id, checked), "what the pool was told is what happens");
+    goes_on_alike(ledger);
+}
+
+/// A ledger that comes back from its snapshot is the same, and goes on in the same way.
+pub(super) fn goes_on_alike(mut ledger: Ledger) {
+    let snapshot = ledger.snapshot();
+    let mut restored = Ledger::restore(Arc::clone(ledger.genesis()), &snapshot).expect("its own snapshot restores");
+    assert!(restored.snapshot() == snapshot, "a restored snapshot is the same snapshot");
+    // Nothing yet; then back-offs end, attempts and claims run out, and ended jobs are forgotten.
+    for later_ms in [1, 20_000, 70_000, 4_000_000] {
+        let _ = (ledger.next_due(), ledger.totals());
+        let block: Block = Network::block(&ledger, later_ms, Vec::new());
+        assert_eq!(ledger.apply(&block), restored.apply(&block), "a restored ledger goes on in the same way");
+    }
+    assert!(ledger.snapshot() == restored.snapshot(), "and becomes the same");
+}
