@@ -4,16 +4,24 @@
 //! Each is a rule of the design in a simpler, wrong form, named by what goes wrong.
 
 macro_rules! faults {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($(#[doc = $meaning:literal] $name:ident,)*) => {
         /// A planted fault.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Fault {
-            $($(#[$doc])* $name,)*
+            $(#[doc = $meaning] $name,)*
         }
 
         impl Fault {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// What goes wrong, in a sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => $meaning,)*
+                }
+            }
         }
     };
 }

@@ -1,7 +1,7 @@
 //! Scenarios made for something, where what a seed draws would come to it seldom. Each is a family: the number shifts a moment or
 //! a delay, so that one of them hits.
 
-use meshwork_core::types::{OrderPolicy, PlacementPolicy};
+use meshwork_core::types::{ConsensusParameters, OrderPolicy, PlacementPolicy};
 
 use crate::{
     liar::{Forgery, Lie},
@@ -16,6 +16,7 @@ pub type Family = fn(u64) -> Scenario;
 
 /// All families, by name.
 pub const FAMILIES: &[(&str, Family)] = &[
+    ("light", light),
     ("busy", busy),
     ("even-delays", even_delays),
     ("stuck-on-f", stuck_on_f),
@@ -33,6 +34,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("left-behind", left_behind),
     ("power-cut", power_cut),
     ("churn", churn),
+    ("two-liars", two_liars),
 ];
 
 /// The family of this name.
@@ -72,6 +74,19 @@ fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
 
 const fn job(through: usize, tasks: u32, task_ms: u64) -> Work {
     Work::Job { through, tasks, task_ms, priority: 0, fails: false }
+}
+
+/// Twenty workers with little to do under the usual genesis, and nothing wrong, for five minutes: what the simulator's speed is measured with.
+#[must_use]
+pub fn light(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest; 20]);
+    let usual = ConsensusParameters::default();
+    scenario.founding.delta_ms = usual.delta_ms;
+    scenario.founding.heartbeat_ms = usual.heartbeat_ms;
+    scenario.founding.snapshot_interval = usual.snapshot_interval;
+    scenario.work = (0..30).map(|at| (at * 10 * SECOND_US, job((at % 4) as usize, 5, 200))).collect();
+    scenario.whole_at_us = 300 * SECOND_US;
+    scenario
 }
 
 /// Much to do for workers of all manners, of which some come and go.
@@ -281,6 +296,18 @@ pub fn late_reports(seed: u64) -> Scenario {
         work: vec![(seed * 100_000, job(0, 12, 1500))],
         ..calm(seed, vec![Manner::Honest, Manner::Overdue, Manner::Late])
     }
+}
+
+/// One liar too many: two of four authorities vote on either side of a partition. Nothing can be promised then, and the checks
+/// have to notice.
+#[must_use]
+pub fn two_liars(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
+    scenario.liars = vec![(2, Lie::Twin), (3, Lie::Twin)];
+    // The second instances come last.
+    scenario.faults = vec![(1 + seed, Fault::Split(vec![0, 1, 0, 0, 0, 1, 1, 1])), (20 * SECOND_US, Fault::Heal)];
+    scenario.work = (0..10).map(|at| (at * SECOND_US, job((at % 2) as usize, 1, 1))).collect();
+    scenario
 }
 
 /// Three thousand workers come, hold something for a moment, and are gone.

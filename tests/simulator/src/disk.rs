@@ -128,6 +128,13 @@ impl Disk {
         *self = Self::default();
     }
 
+    /// The journal loses the record that its key is not to vote again.
+    pub fn forget_stop(&mut self) {
+        for state in [&mut self.durable, &mut self.seen] {
+            state.journal.retain(|_, record| *record != Record::Stopped);
+        }
+    }
+
     /// How many journal records there are.
     #[must_use]
     pub fn journal_len(&self) -> usize {

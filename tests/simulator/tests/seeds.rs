@@ -1,6 +1,6 @@
 //! A bounded share of the simulator's networks, on every run of the tests; the program runs as many as one likes.
 
-use meshwork_simulator::{Scenario, Summary, run, shrink};
+use meshwork_simulator::{Scenario, Summary, directed, run, shrink};
 
 const SEEDS: u64 = 60;
 
@@ -15,6 +15,12 @@ fn no_network_breaks_a_rule() {
     let least = summary.failures.first().and_then(|failure| shrink::shrink(&Scenario::of_seed(failure.seed)));
     assert!(summary.violations == 0, "{:?}, the least of which is {least:?}", summary.failures);
     assert!(summary.outcomes > SEEDS && summary.faults.len() >= 10, "something went on: {summary}");
+}
+
+#[test]
+fn more_liars_than_the_protocol_bears_are_noticed() {
+    let outcome = run(&directed::two_liars(1), None);
+    assert!(outcome.violation.is_some_and(|violation| violation.what.starts_with("two blocks are final")));
 }
 
 #[test]

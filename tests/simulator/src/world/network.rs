@@ -93,11 +93,21 @@ impl World<'_> {
     }
 
     fn is_kept_back(&mut self, from: usize, to: usize) -> bool {
+        if self.are_apart(from, to) || self.are_apart(to, from) {
+            return true;
+        }
         match &self.peers[from].lie {
             Some(Lie::Withholds) => self.random.random_range(0..100) < WITHHELD_PERCENT,
             Some(Lie::Selective) => to % 2 == 1,
             _ => false,
         }
+    }
+
+    /// The first instance of a twin lives among the honest peers of even number, and the second among the others.
+    fn are_apart(&self, twin: usize, other: usize) -> bool {
+        let is_second = twin >= self.scenario.peers();
+        let of_twin = self.peers[twin].lie == Some(Lie::Twin);
+        of_twin && !self.peers[other].is_liar() && (other % 2 == 1) != is_second
     }
 
     /// Puts a message on its way, if there is one.
@@ -118,7 +128,8 @@ impl World<'_> {
     /// A liar does not listen to what convicts it: it would stop, and lie no more.
     fn is_spared(&self, to: usize, parcel: &Parcel) -> bool {
         let Parcel::Gossip { gossip, .. } = parcel else { return false };
-        matches!(&**gossip, Gossip::Evidence(evidence) if usize::from(evidence.culprit().0) == to)
+        matches!(&**gossip, Gossip::Evidence(evidence)
+            if self.peers[usize::from(evidence.culprit().0)].public == self.peers[to].public)
             && self.peers[to].is_liar()
     }
 

@@ -15,6 +15,8 @@ use crate::{
     peer::{Parcel, Step},
 };
 
+/// How soon a liar that has been stopped is back, in microseconds.
+const LIAR_AGAIN_US: u64 = 500_000;
 /// How long unsynced writes stay so, in microseconds.
 pub(super) const SYNC_EVERY_US: u64 = 250_000;
 
@@ -170,7 +172,12 @@ impl World<'_> {
                 Action::Standing(standing) => {
                     self.note(|| format!("peer {index} now stands as {standing:?}"));
                     let peer = &self.peers[index];
-                    if standing != Standing::Voting && !peer.is_liar() && !peer.has_lost_journal {
+                    if standing == Standing::Voting {
+                        continue;
+                    }
+                    if peer.is_liar() {
+                        self.post(self.now + LIAR_AGAIN_US, Event::Liar(index));
+                    } else if !peer.has_lost_journal {
                         self.violate(index, "an honest authority that has its journal votes no more".into());
                     }
                 }
@@ -250,6 +257,15 @@ impl World<'_> {
                 let theirs = Some(self.peers[other].life);
                 self.post(self.now, Event::Parcel { to: other, life: theirs, parcel: Parcel::Connected(me) });
             }
+        }
+    }
+
+    /// A liar that was shown its own lies starts anew, without its memory of that.
+    pub(super) fn start_again(&mut self, index: usize) {
+        if self.peers[index].replica.is_some() {
+            self.crash(index);
+            self.peers[index].disk.forget_stop();
+            self.start(index);
         }
     }
 
