@@ -61,7 +61,7 @@ enum Event {
     Fault(usize),
     Work(usize),
     Cancel { owner: usize, through: usize, job: JobId },
-    Liar(usize),
+    Twin(usize),
     Whole,
 }
 
@@ -279,7 +279,7 @@ impl<'a> World<'a> {
                 self.submit_work(index, &work);
             }
             Event::Cancel { owner, through, job } => self.insist_on_cancel(owner, through, job),
-            Event::Liar(index) => self.start_again(index),
+            Event::Twin(index) => self.start_again(index),
             Event::Whole => self.make_whole(),
         }
     }

@@ -12,11 +12,12 @@ use meshwork_core::{
 use super::{Event, World};
 use crate::{
     disk::Transaction as DiskTransaction,
+    liar::Lie,
     peer::{Parcel, Step},
 };
 
-/// How soon a liar that has been stopped is back, in microseconds.
-const LIAR_AGAIN_US: u64 = 500_000;
+/// How soon a twin that has been stopped is back, in microseconds.
+const TWIN_AGAIN_US: u64 = 500_000;
 /// How long unsynced writes stay so, in microseconds.
 pub(super) const SYNC_EVERY_US: u64 = 250_000;
 
@@ -175,9 +176,9 @@ impl World<'_> {
                     if standing == Standing::Voting {
                         continue;
                     }
-                    if peer.is_liar() {
-                        self.post(self.now + LIAR_AGAIN_US, Event::Liar(index));
-                    } else if !peer.has_lost_journal {
+                    if peer.lie == Some(Lie::Twin) {
+                        self.post(self.now + TWIN_AGAIN_US, Event::Twin(index));
+                    } else if !peer.is_liar() && !peer.has_lost_journal {
                         self.violate(index, "an honest authority that has its journal votes no more".into());
                     }
                 }
@@ -260,7 +261,7 @@ impl World<'_> {
         }
     }
 
-    /// A liar that was shown its own lies starts anew, without its memory of that.
+    /// A twin that was shown what its other half says starts anew, without its memory of that.
     pub(super) fn start_again(&mut self, index: usize) {
         if self.peers[index].replica.is_some() {
             self.crash(index);
