@@ -53,7 +53,7 @@ fn larger_steps_lead_to_all_that_smaller_ones_lead_to() {
 }
 
 #[test]
-#[ignore = "takes a minute of an optimized build"]
+#[ignore = "takes long unless it is optimized: CI runs it so"]
 fn larger_steps_lead_to_all_that_smaller_ones_lead_to_over_two_views_with_a_leader_that_lies() {
     let with = |grain| promises(&Bound { grain, ..Bound::new(1, 2) }).expect("the bound is exhausted");
     assert_eq!(with(Grain::Promise), with(Grain::Certificate));
