@@ -34,6 +34,8 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("left-behind", left_behind),
     ("power-cut", power_cut),
     ("churn", churn),
+    ("fast-clock", fast_clock),
+    ("late-array", late_array),
     ("two-liars", two_liars),
 ];
 
@@ -272,6 +274,24 @@ pub fn left_behind(seed: u64) -> Scenario {
     scenario.work = (0..250).map(|at| (at * SECOND_US / 10, job((at % 3) as usize, 1, 1))).collect();
     scenario.faults = vec![(SECOND_US + seed * 70_000, Fault::Crash(3)), (28 * SECOND_US, Fault::Start(3))];
     scenario.patience_us = 150 * SECOND_US;
+    scenario
+}
+
+/// A peer whose clock is ahead by as much as a transaction may live takes what no block may hold yet.
+#[must_use]
+pub fn fast_clock(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest]);
+    scenario.clocks[3].ahead_us = 600 * SECOND_US as i64;
+    scenario.work.push((23 * SECOND_US + seed * 70_000, Work::Spam { through: 3, each: 5 }));
+    scenario
+}
+
+/// An array that is to be cancelled is admitted only when the network is whole again: its link was slow.
+#[must_use]
+pub fn late_array(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest]);
+    scenario.work.push((25 * SECOND_US + seed * 70_000, Work::LargeArray { through: 4, tasks: 20_000 }));
+    scenario.faults = vec![(SECOND_US, Fault::Split(vec![0, 0, 0, 0, 1])), (30 * SECOND_US, Fault::Heal)];
     scenario
 }
 

@@ -24,6 +24,16 @@ fn more_liars_than_the_protocol_bears_are_noticed() {
 }
 
 #[test]
+fn what_was_once_mistaken_for_a_violation_is_none() {
+    for family in [directed::fast_clock, directed::late_array] {
+        for number in 0..4 {
+            let outcome = run(&family(number), None);
+            assert!(outcome.violation.is_none(), "{number}: {:?}", outcome.violation);
+        }
+    }
+}
+
+#[test]
 fn one_seed_gives_one_run() {
     for seed in [1, 2, 3, 5, 8] {
         let scenario = Scenario::of_seed(seed);

@@ -95,7 +95,9 @@ impl World<'_> {
         if self.checks.is_unfinished(&job) {
             self.cancel(owner, through, job);
         }
-        if self.checks.is_unfinished(&job) || !self.is_whole {
+        // The array may be admitted late, as long as it has not expired.
+        let may_come = self.now < self.scenario.whole_at_us + LIFE_MS * 1000;
+        if self.checks.is_unfinished(&job) || may_come {
             let through = (through + 1) % self.scenario.peers();
             self.post(self.now + LARGE_LASTS_US, Event::Cancel { owner, through, job });
         }
@@ -169,7 +171,10 @@ impl World<'_> {
         let Some(replica) = &mut peer.replica else { return };
         let mut actions = Vec::new();
         let answers = replica.submit(now, vec![Arc::clone(&signed)], &mut actions);
-        if answers.first().is_some_and(Result::is_ok) && !peer.is_liar() {
+        // A peer whose clock is ahead takes what no block may hold yet, and gives it up.
+        let lasts_ms = self.genesis.ledger.transaction_life_ms_max;
+        let timely = signed.transaction().expires <= BlockTime(START_US + self.now).plus_ms(lasts_ms);
+        if timely && answers.first().is_some_and(Result::is_ok) && !peer.is_liar() {
             self.checks.taken(&signed, through, peer.life);
         }
         self.step(through, actions);
