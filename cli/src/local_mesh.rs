@@ -15,10 +15,7 @@ use std::{
 
 use meshwork_core::{
     identity::{NetworkId, SecretKey},
-    types::{
-        Access, Authority, BlockTime, ConsensusParameters, Genesis, LedgerLimits, OrderPolicy, PlacementPolicy,
-        ScheduleParameters,
-    },
+    types::{Access, Authority, BlockTime, ConsensusParameters, Genesis, LedgerLimits, ScheduleParameters},
 };
 use tokio::time::Instant;
 
@@ -294,7 +291,7 @@ fn found(name: &str, keys: &[SecretKey]) -> Done<Genesis> {
         access: Access::default(),
         consensus,
         ledger: LedgerLimits::default(),
-        schedule: ScheduleParameters { order: OrderPolicy::Priority, placement: PlacementPolicy::LeastLoaded },
+        schedule: ScheduleParameters::default(),
     };
     let stall_ms = genesis.stall_threshold_ms();
     genesis.ledger.claim_stands_ms_max = 3 * stall_ms;

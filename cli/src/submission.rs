@@ -33,7 +33,7 @@ pub fn sign_job(
     key: &SecretKey,
     network: &NetworkId,
 ) -> SignedTransaction {
-    let submit = Submit { name: name.to_owned(), spec, tasks: Arc::new(tasks) };
+    let submit = Submit { name: name.to_owned(), spec, tasks: Arc::new(tasks), deadline: None };
     sign(Action::Submit(submit), expires_after, key, network)
 }
 

@@ -15,9 +15,9 @@ use meshwork_core::{
     replica::{Action, Config, Executed, Gossip, Message, Recovered, Replica},
     types::{
         self, Access, AttemptId, Authority, AuthorityIndex, Block, BlockTime, Certificate, Claim, ConsensusParameters,
-        Epoch, Genesis, Height, Incarnation, InlineOutput, JobId, LedgerLimits, Limits, Output, Program, Receipt,
-        Report, ReportItem, Resources, ScheduleParameters, SignedTransaction, Statement, Submit, TaskSpec, Tasks,
-        Transaction, Usage, Verdict, Vote,
+        Epoch, Genesis, Height, Incarnation, InlineOutput, JobId, LedgerLimits, Limits, Output, Receipt, Report,
+        ReportItem, Resources, ScheduleParameters, SignedTransaction, Statement, Submit, TaskSpec, Tasks, Transaction,
+        Usage, Verdict, Vote,
     },
 };
 
@@ -179,18 +179,12 @@ impl Network {
     fn submit_job(&mut self, index: usize, tasks: u32) -> JobId {
         let blob = types::BlobRef { digest: Digest::of(b"program"), bytes: 7 };
         let spec = TaskSpec {
-            program: Program::Wasm(blob),
-            arguments: Vec::new(),
-            environment: BTreeMap::new(),
-            stdin: None,
-            inputs: Vec::new(),
             resources: Resources { millicores: 100, memory_bytes: 1 << 20 },
-            labels: BTreeMap::new(),
             limits: Limits { wall_ms: 10_000, fuel: 1 << 30, output_bytes: 1000 },
-            priority: 0,
             retry: types::Retry::default(),
+            ..TaskSpec::of(blob)
         };
-        let submit = Submit { name: "job".into(), spec: Arc::new(spec), tasks: Arc::new(Tasks::Repeat(tasks)) };
+        let submit = Submit::new("job", spec, Tasks::Repeat(tasks));
         let signed = self.sign(index, types::Action::Submit(submit));
         let job = JobId(signed.id().0);
         self.post(self.now, index, Parcel::Submit(signed));
@@ -205,8 +199,8 @@ impl Network {
             resources: Resources { millicores: 2000, memory_bytes: 1 << 30 },
             waiting: 4,
             load: 0,
-            labels: BTreeMap::new(),
             stands_ms: 8_000,
+            ..Claim::default()
         };
         let signed = self.sign(index, types::Action::Claim(claim));
         self.post(self.now, index, Parcel::Submit(signed));

@@ -90,20 +90,15 @@ fn terminate(running: &Running) {
 /// A job of tiles that take a while each, on the client's node.
 async fn submit_tiles(client: &Client, mesh: &LocalMesh, tasks: u32) -> (JobId, SignedTransaction) {
     let module = fs::read(program("render.wasm")).expect("a program");
-    let program = Program::Wasm(client.put_bytes(module).await.expect("taken"));
+    let program = client.put_bytes(module).await.expect("taken");
     let tile = b"image 640 480\ntile 300 200 32 32\nsamples 16\n".to_vec();
     let tile: BlobRef = client.put_bytes(tile).await.expect("taken");
     let spec = TaskSpec {
-        program,
-        arguments: vec![],
-        environment: Default::default(),
-        stdin: None,
         inputs: vec![meshwork_core::types::Input { path: "tile".into(), blob: tile }],
         resources: Resources { millicores: 1000, memory_bytes: 64 << 20 },
-        labels: Default::default(),
         limits: Limits { wall_ms: 60_000, fuel: u64::MAX, output_bytes: 1 << 20 },
-        priority: 0,
         retry: Retry::default(),
+        ..TaskSpec::of(program)
     };
     let (key, expiry) = (keys::generate(), submission::EXPIRY_DEFAULT);
     let transaction =

@@ -37,12 +37,12 @@ pub struct New {
     /// Write to FILE, which must not exist, rather than to standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Which ready task goes next
-    #[arg(long, value_enum, default_value_t = Order::Priority)]
-    order: Order,
-    /// Which worker it goes to
-    #[arg(long, value_enum, default_value_t = Placement::LeastLoaded)]
-    placement: Placement,
+    /// Which ready task goes next: each policy decides where those before it find two tasks equal
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "priority")]
+    order: Vec<Order>,
+    /// Which worker it goes to, likewise
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "locality,least-loaded")]
+    placement: Vec<Placement>,
     /// Let only these keys work. Repeat it for each; without it, everyone may
     #[arg(long = "permit-worker", value_name = "KEY")]
     workers: Vec<PublicKey>,
@@ -55,16 +55,52 @@ pub struct New {
 enum Order {
     /// In the order of admission
     Fifo,
-    /// The larger priority first
+    /// The larger priority first; waiting counts too
     Priority,
+    /// The earliest deadline first
+    Deadline,
+    /// The shortest expected duration first
+    Shortest,
+    /// Time slices across submitters
+    Fair,
+}
+
+impl From<Order> for OrderPolicy {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Fifo => Self::Fifo,
+            Order::Priority => Self::Priority,
+            Order::Deadline => Self::Deadline,
+            Order::Shortest => Self::Shortest,
+            Order::Fair => Self::Fair,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Placement {
-    /// The worker with the smallest load
+    /// The one with the smallest load
     LeastLoaded,
-    /// Each worker in turn
+    /// Each in turn
     RoundRobin,
+    /// One that is drawn
+    Random,
+    /// The one with the fewest free slots
+    Pack,
+    /// One that holds the task's largest input
+    Locality,
+}
+
+impl From<Placement> for PlacementPolicy {
+    fn from(placement: Placement) -> Self {
+        match placement {
+            Placement::LeastLoaded => Self::LeastLoaded,
+            Placement::RoundRobin => Self::RoundRobin,
+            Placement::Random => Self::Random,
+            Placement::Pack => Self::Pack,
+            Placement::Locality => Self::Locality,
+        }
+    }
 }
 
 /// An authority as it is written on the command line.
@@ -126,14 +162,9 @@ fn found(new: New) -> Genesis {
         consensus: ConsensusParameters::default(),
         ledger: LedgerLimits::default(),
         schedule: ScheduleParameters {
-            order: match new.order {
-                Order::Fifo => OrderPolicy::Fifo,
-                Order::Priority => OrderPolicy::Priority,
-            },
-            placement: match new.placement {
-                Placement::LeastLoaded => PlacementPolicy::LeastLoaded,
-                Placement::RoundRobin => PlacementPolicy::RoundRobin,
-            },
+            order: new.order.into_iter().map(Into::into).collect(),
+            placement: new.placement.into_iter().map(Into::into).collect(),
+            ..ScheduleParameters::default()
         },
     }
 }

@@ -9,7 +9,9 @@ use std::{
 
 use bytesize::ByteSize;
 use clap::Args;
-use meshwork_core::types::{BlobRef, Genesis, Input, JobId, Limits, Part, Program, Resources, Retry, TaskSpec, Tasks};
+use meshwork_core::types::{
+    Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Program, Resources, Retry, Submit, TaskSpec, Tasks,
+};
 use meshwork_node::api::views::WorkerView;
 
 use super::Context;
@@ -17,7 +19,7 @@ use crate::{
     client::Client,
     failure::{Done, Failure},
     outcomes,
-    output::progress,
+    output::{progress, words::now_us},
     programs,
     settings::parse_pair,
     submission, watch,
@@ -80,6 +82,18 @@ pub struct Options {
     /// A fact that a worker must offer. Repeat it for each
     #[arg(long = "require", value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
+    /// A fact that a worker should offer, the most important first; at most four
+    #[arg(long = "prefer", value_name = "KEY=VALUE", value_parser = parse_pair)]
+    prefers: Vec<(String, String)>,
+    /// A label over whose values the tasks are to be spread
+    #[arg(long, value_name = "KEY")]
+    spread: Option<String>,
+    /// How long an attempt is expected to take, for networks that look at it
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    expected: Option<Duration>,
+    /// When all should be done: so long from now, or a moment in UTC such as 2030-01-31T18:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    deadline: Option<BlockTime>,
     /// Give up if the job is not on the ledger after so long
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     expires: Duration,
@@ -119,7 +133,8 @@ pub async fn run(context: &Context, options: Options) -> Done {
     tell_if_nobody_could_run(context, &client, &spec).await?;
     let tasks = tasks(&client, &options).await?;
     let count = tasks.count();
-    let transaction = submission::sign_job(&name, spec, tasks, options.expires, &key, &network);
+    let submit = Submit { name, spec, tasks: Arc::new(tasks), deadline: options.deadline };
+    let transaction = submission::sign(Action::Submit(submit), options.expires, &key, &network);
     submission::post(&client, &transaction).await?;
     let job = submission::job_of(&transaction);
     context.output.value("job", &job.to_string())?;
@@ -140,6 +155,14 @@ fn check_bounds(options: &Options, genesis: &Genesis) -> Done {
         (
             milliseconds(options.expires) <= limits.transaction_life_ms_max,
             format!("--expires is at most {} on this network", time(limits.transaction_life_ms_max)),
+        ),
+        (
+            options.prefers.len() <= TaskSpec::PREFERS_MAX,
+            format!("--prefer is given at most {} times", TaskSpec::PREFERS_MAX),
+        ),
+        (
+            options.deadline.is_none_or(|deadline| deadline.0 > now_us()),
+            "--deadline is a moment that is still to come".to_owned(),
         ),
         (
             tasks <= limits.job_tasks_max as usize,
@@ -210,6 +233,9 @@ async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<Tas
     check_names(inputs.iter().map(|input| input.path.as_str()))?;
     Ok(TaskSpec {
         program,
+        prefers: options.prefers.clone(),
+        spread: options.spread.clone(),
+        expected_ms: options.expected.map_or(0, milliseconds),
         arguments: options.arguments.clone(),
         environment: options.environment.iter().cloned().collect(),
         stdin,
@@ -224,6 +250,18 @@ async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<Tas
         priority: options.priority,
         retry: Retry { retries: options.retries, delay_ms: milliseconds(options.retry_delay) },
     })
+}
+
+/// A moment from now on, or one of the calendar.
+fn parse_moment(text: &str) -> Result<BlockTime, String> {
+    if let Ok(from_now) = humantime::parse_duration(text) {
+        return Ok(BlockTime(now_us()).plus_ms(milliseconds(from_now)));
+    }
+    let moment = humantime::parse_rfc3339_weak(text).map_err(|_| {
+        "write so long from now, such as 90m, or a moment in UTC, such as 2030-01-31T18:00:00Z".to_owned()
+    })?;
+    let since = moment.duration_since(std::time::UNIX_EPOCH).map_err(|_| "that was before 1970".to_owned())?;
+    Ok(BlockTime(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)))
 }
 
 fn milliseconds(duration: Duration) -> u64 {

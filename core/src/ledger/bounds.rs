@@ -43,6 +43,13 @@ fn are_labels_sound(labels: &Labels) -> bool {
     labels.len() <= LABELS_MAX && labels.iter().all(|(label, value)| !label.is_empty() && fits(label) && fits(value))
 }
 
+fn are_wishes_sound(prefers: &[(String, String)], spread: Option<&str>) -> bool {
+    let fits = |text: &str| text.len() <= LABEL_BYTES_MAX;
+    prefers.len() <= TaskSpec::PREFERS_MAX
+        && prefers.iter().all(|(label, value)| !label.is_empty() && fits(label) && fits(value))
+        && spread.is_none_or(|label| !label.is_empty() && fits(label))
+}
+
 fn are_arguments_sound(arguments: &[String]) -> bool {
     arguments.iter().all(|argument| !argument.contains('\0'))
 }
@@ -86,7 +93,7 @@ impl<'a> Paths<'a> {
 
 /// A job's own fields; what is owed already is looked at elsewhere.
 pub(super) fn check_submit(limits: &LedgerLimits, submit: &Submit) -> Result<(), VoidReason> {
-    let TaskSpec { arguments, environment, inputs, labels, limits: wanted, retry, .. } = &*submit.spec;
+    let TaskSpec { arguments, environment, inputs, labels, prefers, spread, limits: wanted, retry, .. } = &*submit.spec;
     let count = submit.tasks.count();
     if count == 0 || count > limits.job_tasks_max as usize {
         return Err(VoidReason::TooManyTasks);
@@ -95,6 +102,7 @@ pub(super) fn check_submit(limits: &LedgerLimits, submit: &Submit) -> Result<(),
     sound((1..=limits.wall_ms_max).contains(&wanted.wall_ms))?;
     sound(retry.retries <= limits.retries_max && retry.delay_ms <= BACK_OFF_MS_MAX)?;
     sound(are_labels_sound(labels) && is_environment_sound(environment))?;
+    sound(are_wishes_sound(prefers, spread.as_deref()))?;
     sound(arguments.len() <= ARGUMENTS_MAX && are_arguments_sound(arguments))?;
     let mut common = Paths::default();
     sound(inputs.len() <= INPUTS_MAX && common.add_all(inputs, None))?;
@@ -109,7 +117,7 @@ pub(super) fn check_submit(limits: &LedgerLimits, submit: &Submit) -> Result<(),
 
 pub(super) fn check_claim(limits: &LedgerLimits, claim: &Claim) -> Result<(), VoidReason> {
     sound(claim.slots.checked_add(claim.waiting).is_some_and(|attempts| attempts <= limits.claim_attempts_max))?;
-    sound(claim.load <= Claim::LOAD_MAX && are_labels_sound(&claim.labels))
+    sound(claim.load <= Claim::LOAD_MAX && are_labels_sound(&claim.labels) && claim.holds.len() <= Claim::HOLDS_MAX)
 }
 
 /// Whether a worker may say this of an attempt whose task promised at most `output_bytes`.

@@ -7,14 +7,15 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::{event::EndReason, lease_time::LeaseTime};
 use crate::{
+    digest::Digest,
     fault::{Fault, is_planted},
     identity::PublicKey,
     schedule::{
-        order::Rank,
-        ready::{JobNumber, Kind, Needs, ReadyKey},
+        order::{Fair, Rank},
+        ready::{Entry, JobNumber, Kind, Needs},
         recovery::Avoidance,
     },
-    types::{AttemptId, AttemptNumber, BlockTime, Height, Incarnation, JobId, TaskId, TaskSpec, Tasks},
+    types::{AttemptId, AttemptNumber, BlockTime, Claim, Height, Incarnation, JobId, TaskId, TaskSpec, Tasks},
 };
 
 /// How many ended attempts of one unfinished task are remembered. A success of an attempt that was forgotten is too late.
@@ -35,6 +36,10 @@ pub(super) struct JobRecord {
     pub(super) name: String,
     pub(super) spec: Arc<TaskSpec>,
     pub(super) tasks: Arc<Tasks>,
+    /// When it should have ended.
+    pub(super) deadline: Option<BlockTime>,
+    /// How long an attempt was expected to run when it was admitted, in milliseconds.
+    pub(super) expected_ms: u64,
     /// The bytes in which it was submitted; none any more once it has ended.
     pub(super) definition_bytes: u64,
     /// The block that admitted it.
@@ -57,6 +62,8 @@ pub(super) struct Job {
     pub(super) needs: Arc<Needs>,
     pub(super) rank: Rank,
     pub(super) counts: TaskCounts,
+    /// How many of its leases are at each value of the label that it is spread over.
+    pub(super) spread: BTreeMap<String, u32>,
 }
 
 /// A task that came to differ from the rest of its job.
@@ -102,14 +109,29 @@ pub(super) struct Lease {
     pub(super) incarnation: Incarnation,
     /// When it has waited too long for resources.
     pub(super) waits_until: LeaseTime,
-    /// When it times out, if it has taken resources.
-    pub(super) ends: Option<LeaseTime>,
+    /// Since when it has resources, and until when, if it has.
+    pub(super) run: Option<Run>,
+    /// What it was charged of its submitter's share.
+    pub(super) cost: u64,
+}
+
+/// An attempt's time with resources.
+#[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(super) struct Run {
+    pub(super) since: LeaseTime,
+    /// When it times out.
+    pub(super) ends: LeaseTime,
 }
 
 impl Lease {
     /// When it runs out, as things stand.
     pub(super) fn due(&self) -> LeaseTime {
-        self.ends.unwrap_or(self.waits_until)
+        self.run.map_or(self.waits_until, |run| run.ends)
+    }
+
+    /// For how long it has had resources, in milliseconds of lease time.
+    pub(super) fn ran_ms(&self, now: LeaseTime) -> u64 {
+        self.run.map_or(0, |run| now.0.saturating_sub(run.since.0) / 1000)
     }
 }
 
@@ -181,7 +203,7 @@ impl TaskCounts {
             TaskState::Live(live) => match &live.phase {
                 Phase::Ready => &mut self.ready,
                 Phase::BackingOff(_) => &mut self.backing_off,
-                Phase::Leased(Lease { ends: Some(_), .. }) => &mut self.running,
+                Phase::Leased(Lease { run: Some(_), .. }) => &mut self.running,
                 Phase::Leased(_) => &mut self.waiting,
             },
         }
@@ -224,12 +246,35 @@ impl Job {
         AttemptId { task: self.task_id(index), number }
     }
 
-    pub(super) const fn ready_key(&self, index: u32) -> ReadyKey {
-        ReadyKey { rank: self.rank, job: self.record.number, index }
+    /// A ready task that was leased before, for the queue.
+    pub(super) fn entry(&self, index: u32, avoidance: Avoidance) -> Entry {
+        Entry {
+            submitter: self.record.submitter,
+            kind: Kind { needs: Arc::clone(&self.needs), avoidance },
+            rank: self.rank,
+            job: self.record.number,
+            is_run: false,
+            index,
+        }
     }
 
-    pub(super) fn kind(&self, avoidance: Avoidance) -> Kind {
-        Kind { needs: Arc::clone(&self.needs), avoidance }
+    /// All tasks that were never leased, for the queue.
+    pub(super) fn run(&self) -> Entry {
+        Entry { is_run: true, ..self.entry(0, Avoidance::default()) }
+    }
+
+    /// What an attempt that holds resources for so long takes of its submitter's share.
+    pub(super) fn cost_of(&self, ran_ms: u64) -> u64 {
+        Fair::cost(self.needs.millicores, ran_ms)
+    }
+
+    /// What a task prefers to be near to: its largest input, if that is large.
+    pub(super) fn largest_input(&self, index: u32) -> Option<Digest> {
+        let spec = &self.record.spec;
+        let own = self.record.tasks.part(index).into_iter().flat_map(|part| &part.inputs);
+        let inputs = spec.inputs.iter().chain(own).map(|input| input.blob).chain(spec.stdin);
+        let largest = inputs.max_by_key(|blob| (blob.bytes, blob.digest))?;
+        (largest.bytes >= Claim::HELD_BYTES_MIN).then_some(largest.digest)
     }
 
     pub(super) fn live(&self, index: u32) -> Option<&Live> {

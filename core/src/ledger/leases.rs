@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{
     Applied, EndReason, Ledger, LedgerEvent, Owed,
-    jobs::{Done, Lease, PastAttempt, Phase, TaskRef, TaskState},
+    jobs::{Done, Lease, PastAttempt, Phase, Run, TaskRef, TaskState},
 };
 use crate::{
     codec::ByteString,
@@ -31,10 +31,12 @@ impl Ledger {
         let allowance_ms = self.allowance_ms();
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
         let running = place == Place::Resources;
-        let ends = running.then(|| {
-            let wall_ms = job.record.spec.limits.wall_ms;
-            self.lease_time.plus_ms(wall_ms.saturating_add(allowance_ms))
+        let wall_ms = job.record.spec.limits.wall_ms;
+        let run = running.then(|| Run {
+            since: self.lease_time,
+            ends: self.lease_time.plus_ms(wall_ms.saturating_add(allowance_ms)),
         });
+        let (submitter, cost) = (job.record.submitter, job.cost_of(job.record.expected_ms));
         let fresh = task.index == job.record.fresh;
         let state = job.record.states.entry(task.index).or_insert_with(|| TaskState::Live(Box::default()));
         let TaskState::Live(live) = state else { return };
@@ -43,13 +45,17 @@ impl Ledger {
         self.counts.ready -= 1;
         live.attempts = live.attempts.saturating_add(1);
         let waits_until = self.lease_time.plus_ms(self.genesis.ledger.allowance_ms);
-        live.phase = Phase::Leased(Lease { number: self.next_lease, worker: key, incarnation, waits_until, ends });
+        live.phase = Phase::Leased(Lease { number: self.next_lease, worker: key, incarnation, waits_until, run, cost });
         let number = AttemptNumber(live.attempts - 1);
         let attempt = job.attempt_id(task.index, number);
         self.next_turn += 1;
         self.next_lease += 1;
         self.counters.leases += 1;
         self.attach(task);
+        if self.sequence.is_fair() {
+            self.shares.charge(&submitter, cost);
+            self.ready.share_changed(&submitter, &self.sequence, &self.shares);
+        }
         applied.events.push(LedgerEvent::Leased { attempt, worker: key, incarnation, running });
     }
 
@@ -65,10 +71,11 @@ impl Ledger {
         let wall_ms = job.record.spec.limits.wall_ms;
         let Some(live) = job.live_mut(task.index) else { return };
         if let Phase::Leased(lease) = &mut live.phase {
-            lease.ends = Some(match is_planted(Fault::TimeoutFromLease) {
+            let ends = match is_planted(Fault::TimeoutFromLease) {
                 false => now.plus_ms(wall_ms.saturating_add(allowance_ms)),
                 true => lease.waits_until.plus_ms(wall_ms),
-            });
+            };
+            lease.run = Some(Run { since: now, ends });
         }
         let number = AttemptNumber(live.attempts.saturating_sub(1));
         let attempt = job.attempt_id(task.index, number);
@@ -83,10 +90,16 @@ impl Ledger {
         let job = self.jobs.get_mut(&task.job)?;
         let live = job.live_mut(task.index)?;
         let (number, lease) = live.lease()?;
-        let past = PastAttempt { number, worker: lease.worker, began: lease.ends.is_some(), why };
+        let lease = *lease;
+        let past = PastAttempt { number, worker: lease.worker, began: lease.run.is_some(), why };
         live.phase = Phase::Ready;
         live.remember(past);
         let attempt = job.attempt_id(task.index, number);
+        if self.sequence.is_fair() {
+            let (submitter, used) = (job.record.submitter, job.cost_of(lease.ran_ms(self.lease_time)));
+            self.shares.settle(&submitter, lease.cost, if past.began { used } else { 0 });
+            self.ready.share_changed(&submitter, &self.sequence, &self.shares);
+        }
         applied.events.push(LedgerEvent::Ended { attempt, worker: past.worker, why });
         Some(past)
     }
@@ -136,6 +149,8 @@ impl Ledger {
             return;
         };
         self.due.claims.remove(&(standing.until, key));
+        self.open.forget(&key, &standing.claim);
+        self.open.leave_seat(standing.seat);
         self.standing -= 1;
         self.offers.0 += 1;
         self.reindex(key);
@@ -196,14 +211,17 @@ impl Ledger {
         *self.counts.of_state(state) += 1;
         let TaskState::Live(live) = state else { return };
         match &live.phase {
-            Phase::Ready => self.ready.push(job.ready_key(task.index), job.kind(live.avoidance())),
+            Phase::Ready => {
+                let entry = job.entry(task.index, live.avoidance());
+                self.ready.push(&entry, &self.sequence, &self.shares);
+            }
             Phase::BackingOff(until) => {
                 self.due.back_offs.insert((*until, task));
             }
             Phase::Leased(lease) => {
-                let (key, ends, due) = (lease.worker, lease.ends, lease.due());
+                let (key, runs, due) = (lease.worker, lease.run.is_some(), lease.due());
                 if let Some(worker) = self.workers.get_mut(&key) {
-                    if ends.is_some() {
+                    if runs {
                         worker.held.running.insert(lease.number, task);
                         let Needs { millicores, memory_bytes, .. } = &*job.needs;
                         worker.held.millicores = worker.held.millicores.saturating_add(u64::from(*millicores));
@@ -213,6 +231,7 @@ impl Ledger {
                     }
                 }
                 self.due.attempts.insert((due, task));
+                self.count_spread(task, key, true);
                 self.reindex(key);
             }
         }
@@ -226,14 +245,17 @@ impl Ledger {
         *self.counts.of_state(state) -= 1;
         let TaskState::Live(live) = state else { return };
         match &live.phase {
-            Phase::Ready => self.ready.remove(job.ready_key(task.index), &job.kind(live.avoidance())),
+            Phase::Ready => {
+                let entry = job.entry(task.index, live.avoidance());
+                self.ready.remove(&entry, &self.sequence, &self.shares);
+            }
             Phase::BackingOff(until) => {
                 self.due.back_offs.remove(&(*until, task));
             }
             Phase::Leased(lease) => {
-                let (key, ends, due) = (lease.worker, lease.ends, lease.due());
+                let (key, runs, due) = (lease.worker, lease.run.is_some(), lease.due());
                 if let Some(worker) = self.workers.get_mut(&key) {
-                    if ends.is_some() {
+                    if runs {
                         worker.held.running.remove(&lease.number);
                         worker.held.millicores = worker.held.millicores.saturating_sub(u64::from(job.needs.millicores));
                         worker.held.memory_bytes = worker.held.memory_bytes.saturating_sub(job.needs.memory_bytes);
@@ -250,7 +272,24 @@ impl Ledger {
                     }
                 }
                 self.due.attempts.remove(&(due, task));
+                self.count_spread(task, key, false);
                 self.reindex(key);
+            }
+        }
+    }
+
+    /// Counts a lease, or no longer, at its worker's value of the label that its job is spread over.
+    pub(super) fn count_spread(&mut self, task: TaskRef, key: PublicKey, more: bool) {
+        let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let Some(label) = &job.record.spec.spread else { return };
+        let standing = self.workers.get(&key).and_then(|worker| worker.record.standing.as_ref());
+        let Some(value) = standing.and_then(|standing| standing.claim.labels.get(label)) else { return };
+        if more {
+            *job.spread.entry(value.clone()).or_default() += 1;
+        } else if let Some(count) = job.spread.get_mut(value) {
+            *count -= 1;
+            if *count == 0 {
+                job.spread.remove(value);
             }
         }
     }
@@ -258,7 +297,7 @@ impl Ledger {
     /// Puts a worker where its claim now stands among the open ones.
     pub(super) fn reindex(&mut self, key: PublicKey) {
         let Some(worker) = self.workers.get_mut(&key) else { return };
-        let now = worker.scores(self.placement);
+        let now = worker.scores(&self.policies);
         let before = std::mem::replace(&mut worker.indexed, now);
         self.open.update(Place::Resources, key, before[0], now[0]);
         self.open.update(Place::Waiting, key, before[1], now[1]);

@@ -2,27 +2,30 @@
 //!
 //! Every claim's free resources are filled before any waiting place is. Within each of the two passes the tasks go in
 //! order; a task that no claim can take holds up only those that need the same. No task is looked at that is not placed, but
-//! for one of each group; no claim is looked at twice for one group unless it was given something; and a group that found
+//! for one of each kind; no claim is looked at twice for one kind unless it was given something; and a kind that found
 //! no place looks again only once a claim has changed that could take it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Applied, EndReason, Ledger, jobs::TaskRef};
 use crate::{
+    digest::Digest,
     fault::{Fault, is_planted},
     identity::PublicKey,
     schedule::{
-        placement::{Place, Score},
-        ready::GroupId,
+        placement::{
+            Place,
+            choose::{Cursor, Pair, Search, Wish},
+        },
+        ready::{Entry, Kind, KindId, ReadyKey},
         recovery::Allowed,
     },
 };
 
-/// What one pass has learned of a group.
-struct Search {
+/// What one pass has learned of a kind.
+struct Pass {
     allowed: Allowed,
-    /// No claim before this one can take a task of the group: claims only fill and fall back during matching.
-    from: Option<(Score, PublicKey)>,
+    cursor: Cursor,
 }
 
 impl Ledger {
@@ -85,69 +88,106 @@ impl Ledger {
 
     /// Gives ready tasks to the claims that have such a place, in order, until no more fit.
     fn fill(&mut self, place: Place, applied: &mut Applied) {
-        let mut searches: BTreeMap<GroupId, Search> = BTreeMap::new();
+        let mut passes: BTreeMap<KindId, Pass> = BTreeMap::new();
+        let mut full = BTreeSet::new();
         let mut passed = None;
         while !self.open.is_empty(place)
-            && let Some((key, group)) = self.ready.head_after(passed)
+            && let Some(head) = self.ready.head_after(passed)
         {
-            if !searches.contains_key(&group) && self.stays_parked(place, group) {
-                passed = Some((key, group));
+            let kind = head.kind;
+            if full.contains(&kind) || !passes.contains_key(&kind) && self.stays_parked(place, kind) {
+                passed = Some(head);
                 continue;
             }
-            let search = searches.entry(group).or_insert_with(|| Search { allowed: self.allowed(group), from: None });
-            let Some(found) = self.find_claim(place, group, search) else {
-                self.ready.park(group, place, self.offers);
-                passed = Some((key, group));
+            let pass =
+                passes.entry(kind).or_insert_with(|| Pass { allowed: self.allowed(kind), cursor: Cursor::default() });
+            let Some((task, entry, is_last)) = self.first_of(&head.key) else { return };
+            let Some(found) = self.find_claim(place, kind, task, pass) else {
+                self.ready.park(kind, place, self.offers);
+                full.insert(kind);
+                passed = Some(head);
                 continue;
             };
-            search.from = Some(found);
-            let task = TaskRef { job: key.job, index: key.index };
-            let successor = self.jobs.get(&task.job).and_then(|job| {
-                let next = task.index.checked_add(1)?;
-                (task.index == job.record.fresh && next < job.count).then(|| job.ready_key(next))
-            });
-            if !is_planted(Fault::LeasedTwice) {
-                self.ready.take(key, group, successor);
+            if is_last {
+                self.ready.remove(&entry, &self.sequence, &self.shares);
             }
-            self.lease(task, found.1, place, applied);
+            self.lease(task, found, place, applied);
+            if is_planted(Fault::LeasedTwice)
+                && let Some(again) = self.find_claim(place, kind, task, pass)
+            {
+                self.lease(task, again, place, applied);
+            }
         }
     }
 
-    /// Whether a group found no place before, and no claim that changed since has one for what it needs.
-    fn stays_parked(&self, place: Place, group: GroupId) -> bool {
-        let Some(kind) = self.ready.kind(group) else { return true };
-        self.ready.is_parked(group, place, self.offers)
+    /// The task that stands for an entry of the queue, the entry, and whether it ends with that task.
+    fn first_of(&self, key: &ReadyKey) -> Option<(TaskRef, Entry, bool)> {
+        let job = self.jobs.get(&key.job)?;
+        if key.is_run {
+            let index = job.record.fresh;
+            return Some((TaskRef { job: key.job, index }, job.run(), index.saturating_add(1) >= job.count));
+        }
+        let avoidance = job.live(key.index)?.avoidance();
+        Some((TaskRef { job: key.job, index: key.index }, job.entry(key.index, avoidance), true))
+    }
+
+    /// Whether a kind found no place before, and no claim that changed since has one for what it needs.
+    fn stays_parked(&self, place: Place, kind: KindId) -> bool {
+        let Some(Kind { needs, .. }) = self.ready.kind(kind) else { return true };
+        self.ready.is_parked(kind, place, self.offers)
             && !self.changed.iter().any(|key| {
                 let worker = self.workers.get(key);
-                worker
-                    .is_some_and(|worker| worker.indexed[place as usize].is_some() && worker.takes(&kind.needs, place))
+                worker.is_some_and(|worker| worker.indexed[place as usize].is_some() && worker.takes(needs, place))
             })
     }
 
-    /// The best claim that has such a place for the tasks of a group.
-    fn find_claim(&self, place: Place, group: GroupId, search: &Search) -> Option<(Score, PublicKey)> {
-        let kind = self.ready.kind(group)?;
+    /// The claim that gets a task, if one has such a place for its kind.
+    fn find_claim(&self, place: Place, kind: KindId, task: TaskRef, pass: &mut Pass) -> Option<PublicKey> {
+        let Kind { needs, avoidance } = self.ready.kind(kind)?;
         if is_planted(Fault::HashOrder) {
-            let open: std::collections::HashMap<_, _> =
-                self.open.from(place, None).map(|(score, key)| (key, score)).collect();
-            let takes = |key: &PublicKey| self.workers.get(key).is_some_and(|worker| worker.takes(&kind.needs, place));
-            return open.into_iter().find(|(key, _)| takes(key)).map(|(key, score)| (score, key));
+            let open: std::collections::HashSet<_> = self.open.from(place, None).map(|(_, key)| key).collect();
+            let takes = |key: &PublicKey| self.workers.get(key).is_some_and(|worker| worker.takes(needs, place));
+            return open.into_iter().find(takes);
         }
-        self.open.from(place, search.from).find(|(_, key)| {
-            self.workers.get(key).is_some_and(|worker| worker.takes(&kind.needs, place))
-                && kind.avoidance.permits(search.allowed, key)
-        })
+        let look = |key: &PublicKey| {
+            let worker = self.workers.get(key)?;
+            let score = worker.indexed[place as usize]?;
+            (worker.takes(needs, place) && avoidance.permits(pass.allowed, key)).then_some(score)
+        };
+        let has = |key: &PublicKey, (label, value): Pair<'_>| {
+            let standing = self.workers.get(key).and_then(|worker| worker.record.standing.as_ref());
+            standing.is_some_and(|standing| standing.claim.labels.get(label).is_some_and(|own| own == value))
+        };
+        let search = Search { open: &self.open, policies: &self.policies, place, look, has: &has };
+        search.find(&self.wish(task), &mut pass.cursor)
     }
 
-    /// Where the tasks of a group may go, of all the claims that stand, whether or not they have room now.
-    fn allowed(&self, group: GroupId) -> Allowed {
-        let Some(kind) = self.ready.kind(group) else { return Allowed::Anyone };
+    /// What a task's submitter and the network wish for it besides what it needs.
+    fn wish(&self, task: TaskRef) -> Wish<'_> {
+        let Some(job) = self.jobs.get(&task.job) else { return Wish::default() };
+        let spec = &job.record.spec;
+        Wish {
+            prefers: spec.prefers.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect(),
+            spread: spec.spread.as_deref().map(|label| (label, &job.spread)),
+            holds: if self.policies.is_local { job.largest_input(task.index) } else { None },
+            draw: self.policies.are_drawn().then(|| self.draw("lease", self.next_lease)),
+        }
+    }
+
+    /// What is drawn in this block for something, by the number that it has among its like.
+    pub(super) fn draw(&self, what: &str, number: u64) -> Digest {
+        Digest::of_parts("meshwork 1 draw", &[&self.entropy.0, what.as_bytes(), &number.to_be_bytes()])
+    }
+
+    /// Where the tasks of a kind may go, of all the claims that stand, whether or not they have room now.
+    fn allowed(&self, kind: KindId) -> Allowed {
+        let Some(Kind { needs, avoidance }) = self.ready.kind(kind) else { return Allowed::Anyone };
         let capable = self.workers.iter().filter(|(_, worker)| {
             if is_planted(Fault::BackWhereLost) {
-                return worker.takes(&kind.needs, Place::Resources);
+                return worker.takes(needs, Place::Resources);
             }
-            worker.record.standing.as_ref().is_some_and(|standing| standing.could_ever_hold(&kind.needs))
+            worker.record.standing.as_ref().is_some_and(|standing| standing.could_ever_hold(needs))
         });
-        kind.avoidance.among(capable.map(|(key, _)| key))
+        avoidance.among(capable.map(|(key, _)| key))
     }
 }

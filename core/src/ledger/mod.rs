@@ -61,7 +61,9 @@ use crate::{
     identity::{NetworkId, PublicKey},
     merkle::{self, Frontier, Position},
     schedule::{
-        placement::{self, OpenClaims, Placement},
+        estimate::Estimates,
+        order::{Sequence, Shares},
+        placement::{OpenClaims, Policies},
         ready::{JobNumber, Needs, Offers, ReadyQueue},
     },
     types::{
@@ -126,7 +128,10 @@ pub struct Ledger {
     network: NetworkId,
     authorities: BTreeSet<PublicKey>,
     stall_threshold_ms: u64,
-    placement: &'static dyn Placement,
+    sequence: Arc<Sequence>,
+    policies: Policies,
+    /// What is drawn in this block is drawn from its parent's digest.
+    entropy: Digest,
 
     height: Height,
     time: BlockTime,
@@ -139,6 +144,8 @@ pub struct Ledger {
     next_lease: u64,
     next_turn: u64,
     counters: Counters,
+    shares: Shares,
+    estimates: Estimates,
 
     job_numbers: BTreeMap<JobId, JobNumber>,
     standing: usize,
@@ -172,7 +179,9 @@ impl Ledger {
             network: genesis.network_id(),
             authorities: genesis.authority_keys().into_iter().collect(),
             stall_threshold_ms: genesis.stall_threshold_ms(),
-            placement: placement::policy(genesis.schedule.placement),
+            sequence: Arc::new(Sequence::new(&genesis.schedule)),
+            policies: Policies::new(&genesis.schedule.placement),
+            entropy: Digest::ZERO,
             height: Height(0),
             time: genesis.time,
             lease_time: LeaseTime::default(),
@@ -184,6 +193,8 @@ impl Ledger {
             next_lease: 1,
             next_turn: 1,
             counters: Counters::default(),
+            shares: Shares::new(genesis.schedule.slice_ms, genesis.schedule.weights.clone()),
+            estimates: Estimates::default(),
             job_numbers: BTreeMap::new(),
             standing: 0,
             owed: Owed::default(),
@@ -206,6 +217,7 @@ impl Ledger {
     pub fn apply(&mut self, block: &Block) -> Applied {
         debug_assert_eq!(block.header.height, self.height.next(), "blocks are executed in order, once each");
         let mut applied = Applied::default();
+        self.entropy = block.header.parent;
         self.pass_time(block.header.height, block.header.time, &mut applied);
         if is_planted(Fault::RunOutsFirst) {
             self.end_what_has_run_out(&mut applied);

@@ -35,6 +35,10 @@ pub struct JobView<'a> {
     pub spec: &'a Arc<TaskSpec>,
     /// How many there are, and how they differ.
     pub tasks: &'a Arc<Tasks>,
+    /// When it should have ended, if that matters.
+    pub deadline: Option<BlockTime>,
+    /// How long an attempt was expected to run when it was admitted, in milliseconds.
+    pub expected_ms: u64,
     /// How many are in which state.
     pub counts: TaskCounts,
     /// When its last task ended, if all have.
@@ -232,7 +236,7 @@ impl Ledger {
         let job = self.jobs.get(&task.job)?;
         let (number, lease) = job.live(task.index)?.lease()?;
         let attempt = job.attempt_id(task.index, number);
-        Some(LeaseView { attempt, incarnation: lease.incarnation, running: lease.ends.is_some() })
+        Some(LeaseView { attempt, incarnation: lease.incarnation, running: lease.run.is_some() })
     }
 
     /// The newest sequence number and incarnation of a worker's key that were executed, if they are remembered: what its
@@ -268,6 +272,8 @@ fn view_of_job(job: &Job) -> JobView<'_> {
         submitted: record.time,
         spec: &record.spec,
         tasks: &record.tasks,
+        deadline: record.deadline,
+        expected_ms: record.expected_ms,
         counts: job.counts,
         ended: record.ended,
         cancelled: record.cancelled,
@@ -291,7 +297,7 @@ fn view_of_task(job: &Job, id: TaskId) -> TaskView<'_> {
                     attempt,
                     worker: lease.worker,
                     incarnation: lease.incarnation,
-                    ends: lease.ends,
+                    ends: lease.run.map(|run| run.ends),
                 },
                 (Phase::BackingOff(until), _) => TaskStateView::BackingOff { until: *until },
                 _ => TaskStateView::Ready,

@@ -1,7 +1,10 @@
 //! The whole state as bytes, and back. What can be computed from the records is not in them: it is computed again, so a
 //! snapshot cannot contradict itself there; what it could contradict otherwise is checked.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use thiserror::Error;
@@ -17,7 +20,11 @@ use crate::{
     digest::Digest,
     identity::{NetworkId, PublicKey},
     merkle::Frontier,
-    schedule::ready::JobNumber,
+    schedule::{
+        estimate::{Estimate, Estimates, PROGRAMS_KEPT},
+        order::{SHARES_KEPT, Share},
+        ready::JobNumber,
+    },
     types::{BlockTime, Genesis, Height, JobId, Submit, TransactionId},
 };
 
@@ -47,6 +54,9 @@ struct Head {
     next_lease: u64,
     next_turn: u64,
     counters: Counters,
+    share_round: u64,
+    shares: BTreeMap<PublicKey, Share>,
+    estimates: BTreeMap<Digest, Estimate>,
 }
 
 /// All records: jobs by number, workers by key, executed transactions by id.
@@ -73,6 +83,9 @@ impl Ledger {
             next_lease: self.next_lease,
             next_turn: self.next_turn,
             counters: self.counters,
+            share_round: self.shares.records().0,
+            shares: self.shares.records().1.clone(),
+            estimates: self.estimates.records().clone(),
         };
         let jobs: Vec<(JobId, &JobRecord)> = self.jobs.values().map(|job| (job.id, &job.record)).collect();
         let workers: Vec<(&PublicKey, &WorkerRecord)> =
@@ -118,8 +131,22 @@ impl Ledger {
             late: c8,
             ignored: c9,
         } = head.counters;
-        let numbers =
-            [head.height.0, head.next_job, head.next_lease, head.next_turn, c1, c2, c3, c4, c5, c6, c7, c8, c9];
+        let numbers = [
+            head.height.0,
+            head.share_round,
+            head.next_job,
+            head.next_lease,
+            head.next_turn,
+            c1,
+            c2,
+            c3,
+            c4,
+            c5,
+            c6,
+            c7,
+            c8,
+            c9,
+        ];
         rule(numbers.iter().all(|number| *number < COUNT_MAX), "a number is larger than could be counted to")?;
         ledger.height = head.height;
         ledger.time = head.time;
@@ -129,6 +156,10 @@ impl Ledger {
         ledger.next_lease = head.next_lease;
         ledger.next_turn = head.next_turn;
         ledger.counters = head.counters;
+        let estimates = &head.estimates;
+        rule(estimates.len() <= PROGRAMS_KEPT, "more programs are remembered than may be")?;
+        rule(estimates.values().all(|estimate| estimate.is_sound(head.time)), "what was learned cannot have been")?;
+        ledger.estimates = Estimates::restored(head.estimates);
         rule(executed.is_sorted_by(|a, b| a.0 < b.0), "executed transactions are out of order")?;
         for (id, expires) in executed {
             ledger.replay.remember(id, expires);
@@ -143,7 +174,24 @@ impl Ledger {
             ledger.restore_job(id, record, &mut leases)?;
         }
         ledger.check_held()?;
+        ledger.restore_shares(head.share_round, head.shares)?;
         Ok(ledger)
+    }
+
+    /// Who has had what; the lanes of the queue were put up without knowing it.
+    fn restore_shares(&mut self, round: u64, shares: BTreeMap<PublicKey, Share>) -> Result<(), RestoreError> {
+        let owes = |key: &PublicKey| self.owed_by_key.get(key).is_some_and(|owed| owed.tasks > 0);
+        let paying = shares.keys().filter(|key| !owes(key)).count();
+        rule(paying <= SHARES_KEPT, "more shares are remembered than may be")?;
+        rule(shares.is_empty() || self.sequence.is_fair(), "shares are kept that nothing looks at")?;
+        rule(shares.values().all(|share| share.round <= round), "a share is of a later round")?;
+        let keys: Vec<PublicKey> = shares.keys().copied().collect();
+        let restored = std::mem::take(&mut self.shares).restored(round, shares, owes);
+        self.shares = restored;
+        for key in keys {
+            self.ready.share_changed(&key, &self.sequence, &self.shares);
+        }
+        Ok(())
     }
 
     fn restore_worker(&mut self, key: PublicKey, record: WorkerRecord) -> Result<(), RestoreError> {
@@ -156,6 +204,9 @@ impl Ledger {
             let claim = (standing.claim.sequence, standing.claim.incarnation);
             rule(claim == (record.sequence, record.incarnation), "a claim is not its worker's last")?;
             rule(standing.until > self.lease_time, "a claim has run out")?;
+            let seats = u64::from(standing.seat) < self.genesis.ledger.workers_max as u64;
+            rule(seats && self.open.take_seat(standing.seat, key), "a claim's seat is not its own")?;
+            self.open.describe(key, &standing.claim);
         }
         self.workers.insert(key, Worker::new(record));
         match until {
@@ -170,8 +221,12 @@ impl Ledger {
     }
 
     fn restore_job(&mut self, id: JobId, record: JobRecord, leases: &mut BTreeSet<u64>) -> Result<(), RestoreError> {
-        let submit =
-            Submit { name: record.name.clone(), spec: Arc::clone(&record.spec), tasks: Arc::clone(&record.tasks) };
+        let submit = Submit {
+            name: record.name.clone(),
+            spec: Arc::clone(&record.spec),
+            tasks: Arc::clone(&record.tasks),
+            deadline: record.deadline,
+        };
         rule(bounds::check_submit(&self.genesis.ledger, &submit).is_ok(), "a job exceeds a bound")?;
         let count = submit.tasks.count();
         let (number, fresh, cancelled) = (record.number, record.fresh, record.cancelled);

@@ -8,7 +8,7 @@ use super::{jobs::TaskRef, lease_time::LeaseTime};
 use crate::{
     fault::{Fault, is_planted},
     schedule::{
-        placement::{Candidate, Place, Placement, Score},
+        placement::{Candidate, Place, Policies, Score},
         ready::Needs,
     },
     types::{BlockTime, Claim, Height, Incarnation},
@@ -42,6 +42,8 @@ pub(super) struct Standing {
     /// The time of that height's block.
     pub(super) since: BlockTime,
     pub(super) until: LeaseTime,
+    /// See [`Candidate::seat`].
+    pub(super) seat: u32,
     /// See [`Candidate::running_at_claim`].
     pub(super) running_at_claim: u32,
 }
@@ -103,20 +105,21 @@ impl Worker {
     }
 
     /// The scores under which the claim is open for resources and for waiting, where it is.
-    pub(super) fn scores(&self, policy: &dyn Placement) -> [Option<Score>; 2] {
+    pub(super) fn scores(&self, policies: &Policies) -> [Option<Score>; 2] {
         let Some(standing) = &self.record.standing else { return [None; 2] };
         let Claim { slots, waiting: places, load, .. } = standing.claim;
         if slots == 0 {
             return [None; 2];
         }
         let (running, waiting) = (self.held.running.len() as u32, self.held.waiting.len() as u32);
-        let score = policy.score(&Candidate {
+        let score = policies.score(&Candidate {
             load,
             slots,
             running,
             running_at_claim: standing.running_at_claim,
             waiting,
             turn: self.record.turn,
+            seat: standing.seat,
         });
         let running = if is_planted(Fault::SlotsNotCounted) { 0 } else { running };
         let is_next = waiting == 0 || is_planted(Fault::PastTheWaiting);

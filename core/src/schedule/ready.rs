@@ -1,9 +1,11 @@
 //! The queue of ready tasks.
 //!
-//! Tasks that need the same and may go to the same claims form a *group*: where the first of a group fits no claim, no
-//! other of it does. So finding the next task to place costs one look for each group, however many tasks wait; and a group
-//! that found no place is *parked*: it need only be held against claims that changed since. A job's never leased tasks are
-//! one entry.
+//! Tasks that need the same and may go to the same claims are of one *kind*: where the first of a kind fits no claim, no
+//! other of it does. So finding the next task to place costs one look for each kind, however many tasks wait; and a kind
+//! that found no place is *parked*: it need only be held against claims that changed since.
+//!
+//! Within a kind each submitter has a *lane*, whose tasks keep their order whatever becomes of the submitter's share; what
+//! moves with the share is the lane. A job's never leased tasks are one entry, its *run*.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,8 +13,15 @@ use std::{
     sync::Arc,
 };
 
-use super::{order::Rank, placement::Place, recovery::Avoidance};
-use crate::types::{Labels, TaskSpec};
+use super::{
+    order::{Rank, Sequence, Shares},
+    placement::Place,
+    recovery::Avoidance,
+};
+use crate::{
+    identity::PublicKey,
+    types::{Labels, TaskSpec},
+};
 
 /// What a task needs of a claim, besides one slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,18 +46,20 @@ impl Needs {
 /// A job's number in the order of admission.
 pub type JobNumber = u64;
 
-/// A ready task's place in the queue; for a job's fresh tasks, that of the first of them.
+/// A ready task's place in the queue. Of one job and rank, what came back goes before what was never leased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReadyKey {
-    /// The job's rank.
+    /// The task's rank.
     pub rank: Rank,
     /// The job.
     pub job: JobNumber,
-    /// The task's index.
+    /// Whether this is a run and not a single task.
+    pub is_run: bool,
+    /// The task's index; of a run, where its tasks began.
     pub index: u32,
 }
 
-/// What the tasks of one group have in common.
+/// What the tasks of one kind have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
     /// What they need.
@@ -57,14 +68,56 @@ pub struct Kind {
     pub avoidance: Avoidance,
 }
 
-/// A group's name while it has tasks. It orders nothing.
+/// A kind's name while it has tasks. It orders nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct GroupId(u64);
+pub struct KindId(u64);
+
+/// An entry of the queue, for those who put it there or take it out.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Whose it is.
+    pub submitter: PublicKey,
+    /// Its kind.
+    pub kind: Kind,
+    /// What is settled of its rank.
+    pub rank: Rank,
+    /// The job.
+    pub job: JobNumber,
+    /// Whether this is a run and not a single task.
+    pub is_run: bool,
+    /// The task's index; of a run, where its tasks began.
+    pub index: u32,
+}
+
+impl Entry {
+    const fn key(&self) -> ReadyKey {
+        ReadyKey { rank: self.rank, job: self.job, is_run: self.is_run, index: self.index }
+    }
+}
+
+/// The first entry of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Head {
+    /// Where it stands now.
+    pub key: ReadyKey,
+    /// Its kind.
+    pub kind: KindId,
+}
+
+/// One submitter's tasks of one kind, by what is settled of their order.
+#[derive(Clone, Debug, Default)]
+struct Lane {
+    tasks: BTreeSet<ReadyKey>,
+    /// Where the first of them stands now.
+    shown: Option<ReadyKey>,
+}
 
 #[derive(Clone, Debug)]
-struct Group {
+struct Tasks {
     kind: Kind,
-    tasks: BTreeSet<ReadyKey>,
+    lanes: BTreeMap<PublicKey, Lane>,
+    /// The first task of each lane that is not held up.
+    firsts: BTreeMap<ReadyKey, PublicKey>,
     /// For each kind of place, whether no claim had one for these, and under which offers.
     parked: [Option<Offers>; 2],
 }
@@ -76,80 +129,135 @@ pub struct Offers(pub u64);
 /// The queue. It is computed from the ledger's state and holds none of its own.
 #[derive(Clone, Debug, Default)]
 pub struct ReadyQueue {
-    ids: BTreeMap<Kind, GroupId>,
-    groups: BTreeMap<GroupId, Group>,
-    /// The first task of each group.
-    heads: BTreeSet<(ReadyKey, GroupId)>,
+    ids: BTreeMap<Kind, KindId>,
+    kinds: BTreeMap<KindId, Tasks>,
+    heads: BTreeSet<Head>,
+    /// In which kinds each submitter has a lane.
+    lanes: BTreeMap<PublicKey, BTreeSet<KindId>>,
+    /// Submitters none of whose tasks may go now.
+    held_up: BTreeSet<PublicKey>,
     next: u64,
 }
 
 impl ReadyQueue {
-    /// Adds a task.
-    pub fn push(&mut self, key: ReadyKey, kind: Kind) {
-        let id = *self.ids.entry(kind.clone()).or_insert_with(|| {
+    /// Adds an entry.
+    pub fn push(&mut self, entry: &Entry, sequence: &Sequence, shares: &Shares) {
+        let id = *self.ids.entry(entry.kind.clone()).or_insert_with(|| {
             self.next += 1;
-            GroupId(self.next)
+            KindId(self.next)
         });
-        let group = self.groups.entry(id).or_insert_with(|| Group { kind, tasks: BTreeSet::new(), parked: [None; 2] });
-        let before = group.tasks.first().copied();
-        group.tasks.insert(key);
-        if before.is_none_or(|before| key < before) {
-            before.map(|before| self.heads.remove(&(before, id)));
-            self.heads.insert((key, id));
+        let tasks = self.kinds.entry(id).or_insert_with(|| Tasks {
+            kind: entry.kind.clone(),
+            lanes: BTreeMap::new(),
+            firsts: BTreeMap::new(),
+            parked: [None; 2],
+        });
+        let lane = tasks.lanes.entry(entry.submitter).or_default();
+        lane.tasks.insert(entry.key());
+        self.lanes.entry(entry.submitter).or_default().insert(id);
+        self.show(id, &entry.submitter, sequence, shares);
+    }
+
+    /// Removes an entry, if it is there.
+    pub fn remove(&mut self, entry: &Entry, sequence: &Sequence, shares: &Shares) {
+        let Some(id) = self.ids.get(&entry.kind).copied() else { return };
+        let Some(tasks) = self.kinds.get_mut(&id) else { return };
+        let Some(lane) = tasks.lanes.get_mut(&entry.submitter) else { return };
+        if lane.tasks.remove(&entry.key()) {
+            self.show(id, &entry.submitter, sequence, shares);
         }
     }
 
-    /// Removes a task, if it is there.
-    pub fn remove(&mut self, key: ReadyKey, kind: &Kind) {
-        if let Some(id) = self.ids.get(kind).copied() {
-            self.take(key, id, None);
+    /// Puts a submitter's lanes where its share has them now.
+    pub fn share_changed(&mut self, submitter: &PublicKey, sequence: &Sequence, shares: &Shares) {
+        if !sequence.is_fair() {
+            return;
+        }
+        let kinds: Vec<KindId> = self.lanes.get(submitter).into_iter().flatten().copied().collect();
+        for kind in kinds {
+            self.show(kind, submitter, sequence, shares);
         }
     }
 
-    /// Removes a task from its group, and puts `successor` (a later task of its job) in its stead.
-    pub fn take(&mut self, key: ReadyKey, id: GroupId, successor: Option<ReadyKey>) {
-        let Some(group) = self.groups.get_mut(&id) else { return };
-        let head = group.tasks.first().copied();
-        group.tasks.remove(&key);
-        group.tasks.extend(successor);
-        let new_head = group.tasks.first().copied();
-        if head != new_head {
-            head.map(|head| self.heads.remove(&(head, id)));
-            self.heads.extend(new_head.map(|key| (key, id)));
+    /// Lets none of a submitter's tasks go, or lets them go again.
+    pub fn hold_up(&mut self, submitter: PublicKey, held_up: bool, sequence: &Sequence, shares: &Shares) {
+        let changed = if held_up { self.held_up.insert(submitter) } else { self.held_up.remove(&submitter) };
+        if changed {
+            let kinds: Vec<KindId> = self.lanes.get(&submitter).into_iter().flatten().copied().collect();
+            for kind in kinds {
+                self.show(kind, &submitter, sequence, shares);
+            }
         }
-        if new_head.is_none()
-            && let Some(group) = self.groups.remove(&id)
+    }
+
+    /// Puts a lane where it stands now, and drops it if it is empty.
+    fn show(&mut self, id: KindId, submitter: &PublicKey, sequence: &Sequence, shares: &Shares) {
+        let Some(tasks) = self.kinds.get_mut(&id) else { return };
+        let Some(lane) = tasks.lanes.get_mut(submitter) else { return };
+        let first = lane.tasks.first().filter(|_| !self.held_up.contains(submitter));
+        let first = first.map(|key| ReadyKey { rank: sequence.at_turn(key.rank, submitter, shares), ..*key });
+        let is_empty = lane.tasks.is_empty();
+        if first != lane.shown {
+            let head = tasks.firsts.first_key_value().map(|(key, _)| *key);
+            if let Some(shown) = std::mem::replace(&mut lane.shown, first) {
+                tasks.firsts.remove(&shown);
+            }
+            if let Some(first) = first {
+                tasks.firsts.insert(first, *submitter);
+            }
+            let new_head = tasks.firsts.first_key_value().map(|(key, _)| *key);
+            if head != new_head {
+                head.map(|key| self.heads.remove(&Head { key, kind: id }));
+                self.heads.extend(new_head.map(|key| Head { key, kind: id }));
+            }
+        }
+        if is_empty {
+            self.drop_lane(id, submitter);
+        }
+    }
+
+    fn drop_lane(&mut self, id: KindId, submitter: &PublicKey) {
+        if let Some(kinds) = self.lanes.get_mut(submitter) {
+            kinds.remove(&id);
+            if kinds.is_empty() {
+                self.lanes.remove(submitter);
+            }
+        }
+        let Some(tasks) = self.kinds.get_mut(&id) else { return };
+        tasks.lanes.remove(submitter);
+        if tasks.lanes.is_empty()
+            && let Some(tasks) = self.kinds.remove(&id)
         {
-            self.ids.remove(&group.kind);
+            self.ids.remove(&tasks.kind);
         }
     }
 
-    /// The first task of a group that stands after this one, in order.
+    /// The first entry of a kind that stands after this one, in order.
     #[must_use]
-    pub fn head_after(&self, after: Option<(ReadyKey, GroupId)>) -> Option<(ReadyKey, GroupId)> {
+    pub fn head_after(&self, after: Option<Head>) -> Option<Head> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.heads.range((start, Bound::Unbounded)).next().copied()
     }
 
-    /// What the tasks of a group have in common.
+    /// What the tasks of a kind have in common.
     #[must_use]
-    pub fn kind(&self, id: GroupId) -> Option<&Kind> {
-        self.groups.get(&id).map(|group| &group.kind)
+    pub fn kind(&self, id: KindId) -> Option<&Kind> {
+        self.kinds.get(&id).map(|tasks| &tasks.kind)
     }
 
-    /// Remembers that no claim has such a place for a group.
-    pub fn park(&mut self, id: GroupId, place: Place, offers: Offers) {
-        if let Some(group) = self.groups.get_mut(&id) {
-            group.parked[place as usize] = Some(offers);
+    /// Remembers that no claim has such a place for a kind.
+    pub fn park(&mut self, id: KindId, place: Place, offers: Offers) {
+        if let Some(tasks) = self.kinds.get_mut(&id) {
+            tasks.parked[place as usize] = Some(offers);
         }
     }
 
-    /// Whether no claim that has not changed since has such a place for the group. Where its tasks may go depends on what
+    /// Whether no claim that has not changed since has such a place for the kind. Where its tasks may go depends on what
     /// all claims offer, if there is anyone to avoid.
     #[must_use]
-    pub fn is_parked(&self, id: GroupId, place: Place, offers: Offers) -> bool {
-        self.groups.get(&id).is_some_and(|group| {
-            group.parked[place as usize].is_some_and(|parked| group.kind.avoidance.is_empty() || parked == offers)
+    pub fn is_parked(&self, id: KindId, place: Place, offers: Offers) -> bool {
+        self.kinds.get(&id).is_some_and(|tasks| {
+            tasks.parked[place as usize].is_some_and(|parked| tasks.kind.avoidance.is_empty() || parked == offers)
         })
     }
 }

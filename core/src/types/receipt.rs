@@ -65,6 +65,9 @@ pub enum VoidReason {
     /// A field exceeds a bound of the genesis, or makes no sense.
     #[error("a field exceeds a bound of the genesis or makes no sense")]
     Malformed,
+    /// The job's deadline has passed already.
+    #[error("the job's deadline has passed already")]
+    DeadlinePassed,
     /// The job has more tasks than one may have, or none.
     #[error("the job has no tasks, or more than the genesis allows in one job")]
     TooManyTasks,

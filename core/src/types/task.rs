@@ -83,32 +83,57 @@ pub struct TaskSpec {
     pub resources: Resources,
     /// Labels that a claim must offer, each with this value.
     pub labels: Labels,
+    /// Labels that a claim should offer, each with this value, the most important first; at most
+    /// [`TaskSpec::PREFERS_MAX`]. One that is met counts for more than all after it.
+    pub prefers: Vec<(String, String)>,
+    /// A label over whose values the tasks are to be spread.
+    pub spread: Option<String>,
     /// What it may use.
     pub limits: Limits,
     /// Larger goes first, where the order policy looks at it.
     pub priority: i16,
+    /// How long an attempt is expected to run, in milliseconds; 0 if nobody knows. What was learned of the program counts more.
+    pub expected_ms: u64,
     /// What failures are forgiven.
     pub retry: Retry,
 }
 
 impl TaskSpec {
-    /// What is left to be known once nobody runs it any more: nothing that could be long.
+    /// The most labels that a claim should offer.
+    pub const PREFERS_MAX: usize = 4;
+
+    /// A program without arguments and inputs, on one core with 128 MiB for at most five minutes.
     #[must_use]
-    pub const fn outline(&self) -> Self {
-        let Self { ref program, resources, limits, priority, retry, .. } = *self;
-        let Program::Wasm(program) = program;
+    pub const fn of(program: BlobRef) -> Self {
         Self {
-            program: Program::Wasm(*program),
+            program: Program::Wasm(program),
             arguments: Vec::new(),
             environment: BTreeMap::new(),
             stdin: None,
             inputs: Vec::new(),
-            resources,
+            resources: Resources { millicores: 1000, memory_bytes: 128 << 20 },
             labels: Labels::new(),
-            limits,
-            priority,
-            retry,
+            prefers: Vec::new(),
+            spread: None,
+            limits: Limits { wall_ms: 300_000, fuel: u64::MAX, output_bytes: 16 << 20 },
+            priority: 0,
+            expected_ms: 0,
+            retry: Retry { retries: 0, delay_ms: 0 },
         }
+    }
+
+    /// The program's blob.
+    #[must_use]
+    pub const fn program_blob(&self) -> BlobRef {
+        let Program::Wasm(blob) = &self.program;
+        *blob
+    }
+
+    /// What is left to be known once nobody runs it any more: nothing that could be long.
+    #[must_use]
+    pub fn outline(&self) -> Self {
+        let Self { resources, limits, priority, expected_ms, retry, .. } = *self;
+        Self { resources, limits, priority, expected_ms, retry, ..Self::of(self.program_blob()) }
     }
 }
 

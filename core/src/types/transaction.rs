@@ -1,6 +1,6 @@
 //! What people and workers sign, and the envelope that it travels in.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
@@ -60,11 +60,19 @@ pub struct Submit {
     pub spec: Arc<TaskSpec>,
     /// How many there are, and how they differ.
     pub tasks: Arc<Tasks>,
+    /// When it should have ended, if that matters. It goes on afterwards.
+    pub deadline: Option<BlockTime>,
 }
 
 impl Submit {
     /// The most bytes of a job's name.
     pub const NAME_BYTES_MAX: usize = 128;
+
+    /// A job of tasks with one thing in common, with no deadline.
+    #[must_use]
+    pub fn new(name: impl Into<String>, spec: TaskSpec, tasks: Tasks) -> Self {
+        Self { name: name.into(), spec: Arc::new(spec), tasks: Arc::new(tasks), deadline: None }
+    }
 }
 
 /// Stops a job: its tasks that have no outcome yet will have none.
@@ -75,7 +83,7 @@ pub struct Cancel {
 }
 
 /// A worker's standing offer, and its heartbeat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Claim {
     /// Above that of every claim and drain of this key that was executed before.
     pub sequence: u64,
@@ -91,6 +99,8 @@ pub struct Claim {
     pub load: u16,
     /// What the machine offers besides.
     pub labels: Labels,
+    /// Large blobs that it has, at most [`Claim::HOLDS_MAX`], each once and in order: tasks that need one may rather go here.
+    pub holds: BTreeSet<Digest>,
     /// How long the offer stands from the block that executes it, in milliseconds of lease time, within the genesis' bounds.
     pub stands_ms: u64,
 }
@@ -98,6 +108,10 @@ pub struct Claim {
 impl Claim {
     /// The largest load score: a full machine.
     pub const LOAD_MAX: u16 = 1000;
+    /// The most blobs that a claim names.
+    pub const HOLDS_MAX: usize = 64;
+    /// A blob of fewer bytes is fetched so soon that it does not matter who has it.
+    pub const HELD_BYTES_MIN: u64 = 1 << 20;
 
     /// The sequence number of a key's next claim or drain, after the last one that is known here. It rises over restarts,
     /// also where what is known here is old, as long as the clock does.

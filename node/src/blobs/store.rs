@@ -114,6 +114,17 @@ impl BlobStore {
         infos.collect()
     }
 
+    /// The newest blobs of at least so many bytes, at most so many of them.
+    #[must_use]
+    pub fn newest(&self, bytes_min: u64, count: usize) -> Vec<Digest> {
+        let state = self.lock();
+        let large = state.entries.iter().filter(|(_, entry)| entry.bytes >= bytes_min);
+        let mut large: Vec<(u64, Digest)> = large.map(|(digest, entry)| (entry.added_ms, *digest)).collect();
+        drop(state);
+        large.sort_unstable_by(|one, other| other.cmp(one));
+        large.into_iter().take(count).map(|(_, digest)| digest).collect()
+    }
+
     /// How many bytes all blobs have.
     #[must_use]
     pub fn bytes(&self) -> u64 {

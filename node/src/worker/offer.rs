@@ -1,11 +1,17 @@
 //! When a worker claims, and what it offers: as often as its leases need, and when its load or pace has moved enough.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-use meshwork_core::types::{Claim, Genesis, Incarnation, Resources, TransactionId};
+use meshwork_core::{
+    digest::Digest,
+    types::{Claim, Genesis, Incarnation, Resources, TransactionId},
+};
 
 use super::pace::Pace;
-use crate::{config::WorkerConfig, load::LoadSampler};
+use crate::{blobs::BlobStore, config::WorkerConfig, load::LoadSampler};
 
 /// A change of the load score that is worth a claim.
 const LOAD_STEP: u16 = 100;
@@ -17,6 +23,9 @@ const CLAIM_EVERY: Duration = Duration::from_millis(500);
 const GROW_EVERY: Duration = Duration::from_millis(50);
 /// A claim that is not executed after so long is followed by another.
 const LOST_AFTER: Duration = Duration::from_secs(3);
+
+/// How often the worker looks through its blobs for those that it names in its claims.
+const HOLDS_EVERY: Duration = Duration::from_secs(10);
 
 /// What was claimed last.
 struct Sent {
@@ -35,6 +44,8 @@ pub struct Offer {
     load: LoadSampler,
     measured: Instant,
     score: u16,
+    holds: BTreeSet<Digest>,
+    held: Option<Instant>,
     sent: Option<Sent>,
 }
 
@@ -47,6 +58,8 @@ impl Offer {
             load: LoadSampler::new(config.slots),
             measured: Instant::now(),
             score: 0,
+            holds: BTreeSet::new(),
+            held: None,
             sent: None,
         }
     }
@@ -56,6 +69,14 @@ impl Offer {
         if self.measured.elapsed() >= MEASURE_EVERY {
             self.measured = Instant::now();
             self.score = self.load.score(u32::try_from(running).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Looks up the large blobs that are here, if it is time.
+    pub fn look_up(&mut self, blobs: &BlobStore) {
+        if self.held.is_none_or(|held| held.elapsed() >= HOLDS_EVERY) {
+            self.held = Some(Instant::now());
+            self.holds = blobs.newest(Claim::HELD_BYTES_MIN, Claim::HOLDS_MAX).into_iter().collect();
         }
     }
 
@@ -83,6 +104,7 @@ impl Offer {
             waiting: waiting.min(self.places_max),
             load: self.score,
             labels: labels.clone(),
+            holds: self.holds.clone(),
             stands_ms: u64::try_from(self.stands.as_millis()).unwrap_or(u64::MAX),
         }
     }

@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 
 use super::Progress;
 use crate::{
-    blobs::{Blobs, Delivered, FetchError, StoreError},
+    blobs::{BlobStore, Blobs, Delivered, FetchError, StoreError},
     driver::Handle,
     execute::{ExecuteError, Execution, Executor, PrepareError, Success},
     mesh::MeshHandle,
@@ -99,6 +99,12 @@ impl TaskContext {
     ) -> Self {
         let preparing = Semaphore::new(PREPARE_MAX);
         Self { genesis, me, blobs, executor, mesh, driver, metrics, preparing, compiled: Mutex::default() }
+    }
+
+    /// The blobs that are here.
+    #[must_use]
+    pub fn store(&self) -> &BlobStore {
+        self.blobs.store()
     }
 
     /// What an attempt needs, if nothing has to be fetched or compiled for it.

@@ -187,8 +187,9 @@ impl Worker {
             resources: Resources { millicores: slots * 1000, memory_bytes: u64::from(slots) << 30 },
             waiting,
             load: 0,
-            labels: Labels::new(),
             stands_ms: self.stands_us / 1000,
+            labels: Labels::from([("zone".to_owned(), (self.key.0[0] % 3).to_string())]),
+            ..Claim::default()
         }
     }
 }

@@ -111,18 +111,12 @@ impl<'a> Bench<'a> {
     async fn submitter(&self) -> Done<Submitter> {
         let peer = self.mesh.peers().first().ok_or_else(|| Failure::failed("There is no peer."))?;
         let client = peer.client()?;
-        let program = Program::Wasm(client.put_bytes(programs::NOOP.to_vec()).await?);
+        let program = client.put_bytes(programs::NOOP.to_vec()).await?;
         let spec = Arc::new(TaskSpec {
-            program,
-            arguments: Vec::new(),
-            environment: BTreeMap::new(),
-            stdin: None,
-            inputs: Vec::new(),
             resources: Resources { millicores: 1000, memory_bytes: 1 << 20 },
-            labels: BTreeMap::new(),
             limits: Limits { wall_ms: 60_000, fuel: u64::MAX, output_bytes: 64 << 10 },
-            priority: 0,
             retry: Retry::default(),
+            ..TaskSpec::of(program)
         });
         let ends = Ends::listen(client.clone()).await?;
         Ok(Submitter { client, ends, key: keys::generate(), network: self.mesh.network(), spec })

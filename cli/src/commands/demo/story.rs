@@ -345,15 +345,9 @@ async fn prepare(client: &Client, scene: &Scene, key: &SecretKey, mesh: &LocalMe
 
 fn spec(program: BlobRef) -> TaskSpec {
     TaskSpec {
-        program: Program::Wasm(program),
-        arguments: Vec::new(),
-        environment: std::collections::BTreeMap::new(),
-        stdin: None,
-        inputs: Vec::new(),
         resources: Resources { millicores: 1000, memory_bytes: 64 << 20 },
-        labels: std::collections::BTreeMap::new(),
         limits: Limits { wall_ms: 120_000, fuel: u64::MAX, output_bytes: 8 << 20 },
-        priority: 0,
         retry: Retry { retries: 2, delay_ms: 100 },
+        ..TaskSpec::of(program)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     identity::Signature,
     replica::{self, message_bytes_max},
     types::{
-        Action, BlobRef, Block, BlockTime, Certificate, Epoch, Genesis, Limits, Program, Proposal, Resources, Retry,
+        Action, BlobRef, Block, BlockTime, Certificate, Epoch, Genesis, Limits, Proposal, Resources, Retry,
         SignedTransaction, Signers, Statement, Submit, TaskSpec, Tasks, Transaction, View,
     },
 };
@@ -96,18 +96,13 @@ fn a_follower_that_is_behind_keeps_few_proposals() {
 /// A block that is nearly as large as one may be.
 fn fill(block: &mut Block, nonce: u64, genesis: &Genesis) {
     let spec = TaskSpec {
-        program: Program::Wasm(BlobRef { digest: Digest::ZERO, bytes: 1 }),
         arguments: vec!["x".repeat(767 << 10)],
-        environment: Default::default(),
-        stdin: None,
-        inputs: Vec::new(),
         resources: Resources { millicores: 1, memory_bytes: 1 },
-        labels: Default::default(),
         limits: Limits { wall_ms: 1, fuel: 1, output_bytes: 1 },
-        priority: 0,
         retry: Retry::default(),
+        ..TaskSpec::of(BlobRef { digest: Digest::ZERO, bytes: 1 })
     };
-    let submit = Submit { name: String::new(), spec: Arc::new(spec), tasks: Arc::new(Tasks::Repeat(1)) };
+    let submit = Submit::new(String::new(), spec, Tasks::Repeat(1));
     let transaction = Transaction { nonce, expires: BlockTime(u64::MAX), action: Action::Submit(submit) };
     block.transactions = vec![Arc::new(SignedTransaction::sign(transaction, &key(50), &genesis.network_id()))];
     block.header.transactions = Block::transactions_digest(&block.transactions);

@@ -6,7 +6,6 @@ use crate::{
         Applied, EndReason, Ledger,
         jobs::{TaskRef, TaskState},
     },
-    schedule::recovery::Avoidance,
     types::{Cancel, VoidReason},
 };
 
@@ -28,7 +27,7 @@ impl Ledger {
             job.record.states.iter().filter(|(_, s)| matches!(s, TaskState::Live(_))).map(|(i, _)| *i).collect();
         let (unfinished, fresh) = (job.counts.unfinished(), u64::from(job.count - job.record.fresh));
         let (submitter, output_bytes) = (job.record.submitter, job.record.spec.limits.output_bytes);
-        self.ready.remove(job.ready_key(job.record.fresh), &job.kind(Avoidance::default()));
+        self.ready.remove(&job.run(), &self.sequence, &self.shares);
         for index in live {
             let task = TaskRef { job: number, index };
             self.release(task, EndReason::Cancelled, applied);

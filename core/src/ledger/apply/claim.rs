@@ -4,6 +4,7 @@ use crate::{
     identity::PublicKey,
     ledger::{
         Applied, EndReason, Ledger, LedgerEvent, bounds,
+        jobs::TaskRef,
         workers::{Standing, Worker, WorkerRecord},
     },
     types::{Claim, Incarnation, VoidReason},
@@ -41,18 +42,23 @@ impl Ledger {
             // The process that held these has forgotten them.
             self.give_back_all(signer, EndReason::NewIncarnation, applied);
         }
+        let relabelled = self.leases_to_count_again(&signer, claim);
+        for task in &relabelled {
+            self.count_spread(*task, signer, false);
+        }
         let limits = &self.genesis.ledger;
         let stands_ms = claim.stands_ms.min(limits.claim_stands_ms_max).max(self.stall_threshold_ms.saturating_mul(3));
         let until = self.lease_time.plus_ms(stands_ms);
         let (height, time) = (self.height, self.time);
         let Some(worker) = self.workers.get_mut(&signer) else { return };
         let before = worker.record.standing.take();
+        let seat = before.as_ref().map_or_else(|| self.open.free_seat(), |standing| standing.seat);
         let (from, since) = before.as_ref().map_or((height, time), |standing| (standing.from, standing.since));
         let running_at_claim = worker.held.running.len() as u32;
         worker.record.sequence = claim.sequence;
         worker.record.incarnation = claim.incarnation;
         worker.record.last = time;
-        worker.record.standing = Some(Standing { claim: claim.clone(), from, since, until, running_at_claim });
+        worker.record.standing = Some(Standing { claim: claim.clone(), from, since, until, seat, running_at_claim });
         let before = before.map(|standing| (standing.until, standing.claim));
         let offers_the_same = before.as_ref().is_some_and(|(_, before)| {
             before.slots == claim.slots && before.resources == claim.resources && before.labels == claim.labels
@@ -61,10 +67,21 @@ impl Ledger {
             self.offers.0 += 1;
         }
         match &before {
-            Some((until, _)) => {
+            Some((until, before)) => {
                 self.due.claims.remove(&(*until, signer));
+                if before.labels != claim.labels || before.holds != claim.holds {
+                    self.open.forget(&signer, before);
+                    self.open.describe(signer, claim);
+                }
             }
-            None => self.standing += 1,
+            None => {
+                self.standing += 1;
+                self.open.take_seat(seat, signer);
+                self.open.describe(signer, claim);
+            }
+        }
+        for task in relabelled {
+            self.count_spread(task, signer, true);
         }
         self.due.claims.insert((until, signer));
         *self.unsettled.entry(signer).or_default() |= !offers_the_same;
@@ -76,6 +93,15 @@ impl Ledger {
         if before.is_none() || older {
             applied.events.push(LedgerEvent::ClaimBegan { worker: signer, incarnation: claim.incarnation });
         }
+    }
+
+    /// What a worker holds, if its labels change with this claim: jobs that are spread over one of them count anew.
+    fn leases_to_count_again(&self, key: &PublicKey, claim: &Claim) -> Vec<TaskRef> {
+        let Some(worker) = self.workers.get(key) else { return Vec::new() };
+        if worker.record.standing.as_ref().is_none_or(|standing| standing.claim.labels == claim.labels) {
+            return Vec::new();
+        }
+        worker.held.running.values().chain(worker.held.waiting.values()).copied().collect()
     }
 
     /// Whether there is room to know another worker: those that left are remembered for a while.

@@ -119,7 +119,10 @@ impl Ledger {
             }
             Verdict::Succeeded(..) => {
                 let why = match given {
-                    Given::Live => EndReason::Succeeded,
+                    Given::Live => {
+                        self.learn(task);
+                        EndReason::Succeeded
+                    }
                     Given::Late => {
                         self.counters.late += 1;
                         EndReason::Superseded
@@ -128,6 +131,18 @@ impl Ledger {
                 self.release(task, why, applied);
                 self.finish(task, self.outcome(worker, item), applied);
             }
+        }
+    }
+
+    /// Remembers how long an attempt that ends well has run.
+    fn learn(&mut self, task: TaskRef) {
+        let Some(job) = self.jobs.get(&task.job) else { return };
+        let lease = job.live(task.index).and_then(|live| live.lease());
+        if let Some((_, lease)) = lease
+            && lease.run.is_some()
+        {
+            let program = job.record.spec.program_blob().digest;
+            self.estimates.learn(program, lease.ran_ms(self.lease_time), self.time);
         }
     }
 

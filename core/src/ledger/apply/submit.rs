@@ -9,8 +9,12 @@ use crate::{
         Applied, Ledger, LedgerEvent, Owed, bounds,
         jobs::{Job, JobRecord, TaskCounts, TaskState},
     },
-    schedule::{order, ready::Needs, recovery::Avoidance},
-    types::{JobId, Submit, VoidReason},
+    schedule::{
+        estimate::Estimate,
+        order::{Facts, Rank},
+        ready::Needs,
+    },
+    types::{JobId, Submit, TaskSpec, VoidReason},
 };
 
 impl Ledger {
@@ -22,6 +26,9 @@ impl Ledger {
     ) -> Result<(), VoidReason> {
         let limits = &self.genesis.ledger;
         bounds::check_submit(limits, submit)?;
+        if submit.deadline.is_some_and(|deadline| deadline <= self.time) {
+            return Err(VoidReason::DeadlinePassed);
+        }
         let of_key = self.owed_by_key.get(signer).copied().unwrap_or_default();
         let tasks = submit.tasks.count() as u64;
         // A promise that cannot be counted is larger than any bound.
@@ -68,6 +75,8 @@ impl Ledger {
             name: submit.name.clone(),
             spec: Arc::clone(&submit.spec),
             tasks: Arc::clone(&submit.tasks),
+            deadline: submit.deadline,
+            expected_ms: self.expected_ms(&submit.spec),
             definition_bytes,
             height: self.height,
             time: self.time,
@@ -77,19 +86,34 @@ impl Ledger {
             ended: None,
         };
         self.next_job += 1;
+        if self.sequence.is_fair() && self.owed_by_key.get(&signer).is_none_or(|owed| owed.tasks == 0) {
+            self.shares.begin(&signer);
+        }
         let tasks = self.admit(id, record);
         self.counters.jobs += 1;
         self.counters.tasks += u64::from(tasks);
         applied.events.push(LedgerEvent::JobAdmitted { job: id, tasks });
     }
 
+    /// How long an attempt is expected to run, in milliseconds: as was learned of its program, else as is declared, else as
+    /// long as it may.
+    fn expected_ms(&self, spec: &TaskSpec) -> u64 {
+        let learned = self.estimates.of(&spec.program_blob().digest).and_then(Estimate::mean_ms);
+        let declared = Some(spec.expected_ms).filter(|declared| *declared > 0);
+        learned.or(declared).unwrap_or(spec.limits.wall_ms).min(spec.limits.wall_ms)
+    }
+
     /// Takes up a job from its record, whose tasks with states of their own are yet to be attached. How many tasks it has.
     pub(in crate::ledger) fn admit(&mut self, id: JobId, record: JobRecord) -> u32 {
         let count = u32::try_from(record.tasks.count()).unwrap_or(u32::MAX);
-        let mut rank = order::policy(self.genesis.schedule.order).rank(record.time, record.spec.priority);
-        if is_planted(Fault::RankIgnored) {
-            rank = order::Rank(0);
-        }
+        let rank = self.sequence.rank(&Facts {
+            number: record.number,
+            admitted: record.time,
+            priority: record.spec.priority,
+            deadline: record.deadline,
+            expected_ms: record.expected_ms,
+        });
+        let rank = if is_planted(Fault::RankIgnored) { Rank::default() } else { rank };
         let mut needs = Arc::new(Needs::of(&record.spec));
         if let Some((known, _)) = self.needs.get_key_value(&needs) {
             needs = Arc::clone(known);
@@ -100,7 +124,7 @@ impl Ledger {
             *of_key.entry(Arc::clone(&needs)).or_default() += 1;
         }
         let number = record.number;
-        let mut job = Job { id, count, needs, rank, counts: TaskCounts::default(), record };
+        let mut job = Job { id, count, needs, rank, counts: TaskCounts::default(), spread: BTreeMap::new(), record };
         let live = job.record.states.values().filter(|state| matches!(state, TaskState::Live(_)));
         let mut unfinished = live.count() as u64;
         if !job.record.cancelled && job.record.fresh < count {
@@ -108,7 +132,7 @@ impl Ledger {
             job.counts.ready = fresh;
             self.counts.ready += fresh;
             unfinished += fresh;
-            self.ready.push(job.ready_key(job.record.fresh), job.kind(Avoidance::default()));
+            self.ready.push(&job.run(), &self.sequence, &self.shares);
         }
         self.owe(&job, unfinished);
         self.job_numbers.insert(id, number);
@@ -165,6 +189,9 @@ impl Ledger {
         lower(&mut self.owed);
         if let Some(of_key) = self.owed_by_key.get_mut(&submitter) {
             lower(of_key);
+            if of_key.tasks == 0 && less.tasks > 0 && self.sequence.is_fair() {
+                self.shares.end(&submitter);
+            }
             if *of_key == Owed::default() {
                 self.owed_by_key.remove(&submitter);
             }

@@ -182,7 +182,7 @@ fn fields_that_make_no_sense_are_refused() {
     let each = |paths: &[&str]| {
         let part = |path: &&str| Part { arguments: Vec::new(), inputs: vec![input(path)] };
         let tasks = Arc::new(Tasks::Each(paths.iter().map(part).collect()));
-        verdict_on(genesis(), Action::Submit(Submit { name: "job".into(), spec: Arc::new(common.clone()), tasks }))
+        verdict_on(genesis(), Action::Submit(Submit { tasks, ..Submit::new("job", common.clone(), Tasks::Repeat(1)) }))
     };
     assert_eq!(each(&["b", "b"]), Ok(()), "two tasks may each have a file of one name");
     assert_eq!(each(&["b", "common/a"]), malformed);

@@ -1,6 +1,6 @@
 //! A network in miniature: a ledger, keys, and short ways to say what happens in a block.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     codec::ByteString,
@@ -26,27 +26,25 @@ pub fn genesis() -> Genesis {
         access: Access::default(),
         consensus: ConsensusParameters::default(),
         ledger: LedgerLimits::default(),
-        schedule: ScheduleParameters { order: OrderPolicy::Fifo, placement: PlacementPolicy::LeastLoaded },
+        schedule: ScheduleParameters {
+            order: vec![OrderPolicy::Fifo],
+            placement: vec![PlacementPolicy::LeastLoaded],
+            ..ScheduleParameters::default()
+        },
     }
 }
 
 pub fn spec() -> TaskSpec {
     TaskSpec {
-        program: Program::Wasm(BlobRef { digest: Digest::of(b"program"), bytes: 10 }),
-        arguments: Vec::new(),
-        environment: BTreeMap::new(),
-        stdin: None,
-        inputs: Vec::new(),
         resources: Resources { millicores: 1000, memory_bytes: 100 },
-        labels: Labels::new(),
         limits: Limits { wall_ms: 10_000, fuel: 1 << 40, output_bytes: 1000 },
-        priority: 0,
         retry: Retry::default(),
+        ..TaskSpec::of(BlobRef { digest: Digest::of(b"program"), bytes: 10 })
     }
 }
 
 pub fn array(name: &str, count: u32, spec: TaskSpec) -> Action {
-    Action::Submit(Submit { name: name.into(), spec: Arc::new(spec), tasks: Arc::new(Tasks::Repeat(count)) })
+    Action::Submit(Submit::new(name, spec, Tasks::Repeat(count)))
 }
 
 /// A claim with so many slots, resources for as many of [`spec`]'s tasks, and so many waiting places.
@@ -58,8 +56,8 @@ pub fn offer(slots: u32, waiting: u32) -> Claim {
         resources: Resources { millicores: slots * 1000, memory_bytes: u64::from(slots) * 100 },
         waiting,
         load: 0,
-        labels: Labels::new(),
         stands_ms: 60_000,
+        ..Claim::default()
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{ledger::TaskStateView, types::*};
 
 fn with_policies(order: OrderPolicy, placement: PlacementPolicy) -> Mesh {
     let mut genesis = genesis();
-    genesis.schedule = ScheduleParameters { order, placement };
+    genesis.schedule = ScheduleParameters { order: vec![order], placement: vec![placement], ..genesis.schedule };
     Mesh::new(genesis)
 }
 

@@ -1,13 +1,12 @@
 //! In the order of admission, whatever the priority.
 
-use super::{Order, Rank};
-use crate::types::BlockTime;
+use super::{Facts, Order, Place};
 
 /// First in, first out.
 pub struct Fifo;
 
 impl Order for Fifo {
-    fn rank(&self, _admitted: BlockTime, _priority: i16) -> Rank {
-        Rank(0)
+    fn place(&self, facts: &Facts) -> Place {
+        Place::Fixed(facts.number)
     }
 }

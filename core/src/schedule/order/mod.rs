@@ -1,29 +1,110 @@
 //! Order policies: which ready task goes next.
+//!
+//! A network names a sequence of them: the first decides, and where it finds two tasks equal the next does; last is always the
+//! order of admission, the tasks of one job by index. Each gives a task one number, smaller first. All but [`Fair`] give it
+//! once, at admission; [`Fair`]'s depends on what the submitter was given so far.
 
+mod deadline;
+mod fair;
 mod fifo;
 mod priority;
+mod shortest;
 
+pub use deadline::Deadline;
+pub use fair::{Fair, SHARES_KEPT, Share, Shares};
 pub use fifo::Fifo;
 pub use priority::Priority;
+pub use shortest::Shortest;
 
-use crate::types::{BlockTime, OrderPolicy};
+use crate::{
+    identity::PublicKey,
+    types::{BlockTime, OrderPolicy, ScheduleParameters},
+};
 
-/// A job's place in the order: smaller goes first. Jobs of equal rank go in the order of admission, the tasks of one job by
-/// index; a task that comes back keeps its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rank(pub u64);
+/// What the policies look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    /// The job's number in the order of admission.
+    pub number: u64,
+    /// When it was admitted.
+    pub admitted: BlockTime,
+    /// Larger goes first, where that is looked at.
+    pub priority: i16,
+    /// When it should have ended, if anybody said.
+    pub deadline: Option<BlockTime>,
+    /// How long an attempt is expected to run, in milliseconds.
+    pub expected_ms: u64,
+}
+
+/// A task's place by one policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// This number, for good.
+    Fixed(u64),
+    /// The round in which its submitter's turn comes: see [`Shares::turn`].
+    Share,
+}
 
 /// Which ready task goes next.
 pub trait Order: Send + Sync {
-    /// The rank, for good, of a job admitted at this time with this priority.
-    fn rank(&self, admitted: BlockTime, priority: i16) -> Rank;
+    /// The place of a task.
+    fn place(&self, facts: &Facts) -> Place;
 }
 
-/// The policy that the genesis picked.
-#[must_use]
-pub fn policy(policy: OrderPolicy) -> &'static dyn Order {
-    match policy {
-        OrderPolicy::Fifo => &Fifo,
-        OrderPolicy::Priority => &Priority,
+/// A task's places by all policies of a sequence. That by its submitter's share changes; 0 stands for it where it is of no
+/// account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank(pub [u64; ScheduleParameters::ORDER_MAX]);
+
+/// A network's order policies in their sequence.
+pub struct Sequence {
+    policies: Vec<Box<dyn Order>>,
+    fair: Option<usize>,
+}
+
+impl Sequence {
+    /// What the parameters name.
+    #[must_use]
+    pub fn new(parameters: &ScheduleParameters) -> Self {
+        let policies = parameters.order.iter().map(|policy| -> Box<dyn Order> {
+            match policy {
+                OrderPolicy::Fifo => Box::new(Fifo),
+                OrderPolicy::Priority => Box::new(Priority { ageing_ms: parameters.ageing_ms }),
+                OrderPolicy::Deadline => Box::new(Deadline),
+                OrderPolicy::Shortest => Box::new(Shortest),
+                OrderPolicy::Fair => Box::new(Fair),
+            }
+        });
+        Self {
+            policies: policies.take(ScheduleParameters::ORDER_MAX).collect(),
+            fair: parameters.order.iter().position(|policy| *policy == OrderPolicy::Fair),
+        }
+    }
+
+    /// Whether submitters' shares are looked at.
+    #[must_use]
+    pub const fn is_fair(&self) -> bool {
+        self.fair.is_some()
+    }
+
+    /// What is settled of a task's rank.
+    #[must_use]
+    pub fn rank(&self, facts: &Facts) -> Rank {
+        let mut rank = Rank::default();
+        for (policy, part) in self.policies.iter().zip(&mut rank.0) {
+            if let Place::Fixed(place) = policy.place(facts) {
+                *part = place;
+            }
+        }
+        rank
+    }
+
+    /// The whole rank, with the turn of its submitter.
+    #[must_use]
+    pub fn at_turn(&self, mut rank: Rank, submitter: &PublicKey, shares: &Shares) -> Rank {
+        if let Some(part) = self.fair.and_then(|at| rank.0.get_mut(at)) {
+            *part = shares.turn(submitter);
+        }
+        rank
     }
 }

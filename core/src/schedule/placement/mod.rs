@@ -1,14 +1,20 @@
 //! Placement policies: which claim a task goes to.
 //!
-//! A policy gives each claim a score; among the claims that can take a task, the one with the smallest score gets it, and
-//! of equals the one with the smallest key. Giving a claim a task must never lower its score: the search relies on it.
+//! First comes what the task's own submitter prefers and how it wants its tasks spread, then the network's policies in their
+//! sequence: [`PlacementPolicy::Locality`] prefers claims that hold the task's largest input, every other gives each claim a
+//! number, smaller first. Of equals the claim with the smallest key is taken. [`choose`] puts these together.
 
+pub mod choose;
 mod least_loaded;
 mod open;
+mod pack;
+mod random;
 mod round_robin;
 
 pub use least_loaded::LeastLoaded;
 pub use open::{OpenClaims, Place};
+pub use pack::Pack;
+pub use random::Random;
 pub use round_robin::RoundRobin;
 
 use crate::types::PlacementPolicy;
@@ -28,23 +34,79 @@ pub struct Candidate {
     pub waiting: u32,
     /// When it was last given a task, counted in tasks given by the ledger; 0 for never.
     pub turn: u64,
+    /// Its number among the claims that stand: the smallest that was free.
+    pub seat: u32,
 }
 
-/// A claim's place among those that can take a task: smaller is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Score(pub u64);
+/// A claim's place by all policies of a sequence: smaller is better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Score(pub [u64; Policies::SCORED_MAX]);
 
-/// Which claim a task goes to.
+/// Which claim a task goes to, by a number for each claim.
 pub trait Placement: Send + Sync {
-    /// The claim's score now.
-    fn score(&self, candidate: &Candidate) -> Score;
+    /// The claim's number now.
+    fn score(&self, candidate: &Candidate) -> u64;
+
+    /// Whether being given a task may bring a claim forward.
+    fn draws_more(&self) -> bool {
+        false
+    }
+
+    /// Whether the order is gone through from a place that is drawn, and not from its beginning.
+    fn is_drawn(&self) -> bool {
+        false
+    }
 }
 
-/// The policy that the genesis picked.
-#[must_use]
-pub fn policy(policy: PlacementPolicy) -> &'static dyn Placement {
-    match policy {
-        PlacementPolicy::LeastLoaded => &LeastLoaded,
-        PlacementPolicy::RoundRobin => &RoundRobin,
+/// A network's placement policies in their sequence.
+#[derive(Clone)]
+pub struct Policies {
+    scored: Vec<&'static dyn Placement>,
+    /// Whether claims that hold a task's largest input come first.
+    pub is_local: bool,
+}
+
+impl Policies {
+    /// The most policies of one sequence that give claims numbers.
+    pub const SCORED_MAX: usize = 2;
+
+    /// What the genesis names.
+    #[must_use]
+    pub fn new(policies: &[PlacementPolicy]) -> Self {
+        let scored = policies.iter().filter_map(|policy| -> Option<&'static dyn Placement> {
+            match policy {
+                PlacementPolicy::LeastLoaded => Some(&LeastLoaded),
+                PlacementPolicy::RoundRobin => Some(&RoundRobin),
+                PlacementPolicy::Random => Some(&Random),
+                PlacementPolicy::Pack => Some(&Pack),
+                PlacementPolicy::Locality => None,
+            }
+        });
+        Self {
+            scored: scored.take(Self::SCORED_MAX).collect(),
+            is_local: policies.contains(&PlacementPolicy::Locality),
+        }
+    }
+
+    /// The claim's score now.
+    #[must_use]
+    pub fn score(&self, candidate: &Candidate) -> Score {
+        let mut score = Score::default();
+        for (policy, number) in self.scored.iter().zip(&mut score.0) {
+            *number = policy.score(candidate);
+        }
+        score
+    }
+
+    /// Whether being given a task may bring a claim forward.
+    #[must_use]
+    pub fn draw_more(&self) -> bool {
+        self.scored.iter().any(|policy| policy.draws_more())
+    }
+
+    /// Whether the order is gone through from a place that is drawn.
+    #[must_use]
+    pub fn are_drawn(&self) -> bool {
+        self.scored.first().is_some_and(|policy| policy.is_drawn())
     }
 }

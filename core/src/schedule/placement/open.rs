@@ -1,9 +1,12 @@
-//! The claims that could take something, best first.
+//! The claims that stand, for those who look for one.
 
-use std::{collections::BTreeSet, ops::Bound};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use super::Score;
-use crate::identity::PublicKey;
+use crate::{digest::Digest, identity::PublicKey, types::Claim};
 
 /// What of a claim a task can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,12 +17,16 @@ pub enum Place {
     Waiting,
 }
 
-/// The claims with free resources and those with free waiting places, each by score and key. It is computed from the
-/// ledger's state and holds none of its own.
+/// The claims with free resources and those with free waiting places, each by score and key; and all that stand, by what they
+/// say of themselves. It is computed from the ledger's state and holds none of its own.
 #[derive(Clone, Debug, Default)]
 pub struct OpenClaims {
     resources: BTreeSet<(Score, PublicKey)>,
     waiting: BTreeSet<(Score, PublicKey)>,
+    labels: BTreeMap<String, BTreeMap<String, BTreeSet<PublicKey>>>,
+    holders: BTreeMap<Digest, BTreeSet<PublicKey>>,
+    seats: BTreeMap<u32, PublicKey>,
+    free_seats: BTreeSet<u32>,
 }
 
 impl OpenClaims {
@@ -61,5 +68,99 @@ impl OpenClaims {
     ) -> impl Iterator<Item = (Score, PublicKey)> + '_ {
         let start = start.map_or(Bound::Unbounded, Bound::Included);
         self.of(place).range((start, Bound::Unbounded)).copied()
+    }
+
+    /// The same, from the first of this score on, and then those before it.
+    pub fn around(&self, place: Place, start: Score) -> impl Iterator<Item = (Score, PublicKey)> + '_ {
+        let start = (start, PublicKey([0; 32]));
+        let claims = self.of(place);
+        claims.range(start..).chain(claims.range(..start)).copied()
+    }
+
+    /// Makes known what a claim that stands says of itself.
+    pub fn describe(&mut self, worker: PublicKey, claim: &Claim) {
+        for (label, value) in &claim.labels {
+            self.labels.entry(label.clone()).or_default().entry(value.clone()).or_default().insert(worker);
+        }
+        for blob in &claim.holds {
+            self.holders.entry(*blob).or_default().insert(worker);
+        }
+    }
+
+    /// Forgets what a claim said of itself.
+    pub fn forget(&mut self, worker: &PublicKey, claim: &Claim) {
+        for (label, value) in &claim.labels {
+            let Some(values) = self.labels.get_mut(label) else { continue };
+            if let Some(workers) = values.get_mut(value) {
+                workers.remove(worker);
+                if workers.is_empty() {
+                    values.remove(value);
+                }
+            }
+            if values.is_empty() {
+                self.labels.remove(label);
+            }
+        }
+        for blob in &claim.holds {
+            if let Some(workers) = self.holders.get_mut(blob) {
+                workers.remove(worker);
+                if workers.is_empty() {
+                    self.holders.remove(blob);
+                }
+            }
+        }
+    }
+
+    /// Those that stand with this label.
+    #[must_use]
+    pub fn labelled(&self, label: &str, value: &str) -> Option<&BTreeSet<PublicKey>> {
+        self.labels.get(label)?.get(value)
+    }
+
+    /// The values of a label among those that stand.
+    pub fn values(&self, label: &str) -> impl Iterator<Item = &str> {
+        self.labels.get(label).into_iter().flat_map(BTreeMap::keys).map(String::as_str)
+    }
+
+    /// Those that say that they hold a blob.
+    #[must_use]
+    pub fn holders(&self, blob: &Digest) -> Option<&BTreeSet<PublicKey>> {
+        self.holders.get(blob)
+    }
+
+    /// The smallest seat that is free.
+    #[must_use]
+    pub fn free_seat(&self) -> u32 {
+        self.free_seats.first().copied().unwrap_or_else(|| u32::try_from(self.seats.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Takes a seat; whether it was free.
+    pub fn take_seat(&mut self, seat: u32, worker: PublicKey) -> bool {
+        let known = self.seats.len() + self.free_seats.len();
+        self.free_seats.extend(u32::try_from(known).unwrap_or(u32::MAX)..seat);
+        self.free_seats.remove(&seat);
+        self.seats.insert(seat, worker).is_none()
+    }
+
+    /// Leaves a seat.
+    pub fn leave_seat(&mut self, seat: u32) {
+        if self.seats.remove(&seat).is_some() {
+            self.free_seats.insert(seat);
+        }
+        // How many there are follows from who sits where, and not from who once did.
+        let taken = self.seats.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
+        self.free_seats.split_off(&taken);
+    }
+
+    /// Who sits there.
+    #[must_use]
+    pub fn at_seat(&self, seat: u32) -> Option<PublicKey> {
+        self.seats.get(&seat).copied()
+    }
+
+    /// One more than the largest seat that is taken.
+    #[must_use]
+    pub fn seats(&self) -> u32 {
+        u32::try_from(self.seats.len() + self.free_seats.len()).unwrap_or(u32::MAX)
     }
 }

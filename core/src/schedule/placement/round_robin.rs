@@ -1,13 +1,13 @@
 //! Each claim in turn.
 
-use super::{Candidate, Placement, Score};
+use super::{Candidate, Placement};
 
 /// The claim that has gone longest without being given a task. (A cursor over keys would do the same, but would look again
 /// and again at claims that cannot take what is offered.)
 pub struct RoundRobin;
 
 impl Placement for RoundRobin {
-    fn score(&self, candidate: &Candidate) -> Score {
-        Score(candidate.turn)
+    fn score(&self, candidate: &Candidate) -> u64 {
+        candidate.turn
     }
 }

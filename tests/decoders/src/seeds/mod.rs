@@ -255,8 +255,9 @@ fn genesis(genesis: &Genesis, seeds: &mut Seeds) {
     other.access =
         Access { workers: Some(genesis.authority_keys().into_iter().collect()), submitters: Some(Default::default()) };
     other.authorities.truncate(1);
-    other.schedule.order = OrderPolicy::Fifo;
-    other.schedule.placement = PlacementPolicy::RoundRobin;
+    other.schedule.order = vec![OrderPolicy::Fair, OrderPolicy::Fifo];
+    other.schedule.weights = [(genesis.authorities[0].key, 3)].into();
+    other.schedule.placement = vec![PlacementPolicy::RoundRobin];
     seeds.bytes("genesis", other.to_toml().into_bytes());
     let key = genesis.authorities[0].key;
     seeds.bytes(

@@ -1,10 +1,7 @@
 //! What the people and the workers of the network in miniature do, so that its ledger has jobs, tasks and workers in every
 //! state.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::BTreeSet;
 
 use meshwork_core::{
     codec::ByteString,
@@ -13,8 +10,7 @@ use meshwork_core::{
     ledger::Ledger,
     types::{
         Action, AttemptId, BlobRef, Cancel, Claim, DeliveryStatement, Drain, Failure, Incarnation, InlineOutput, Input,
-        Labels, Limits, Output, Part, Program, Report, ReportItem, Resources, Retry, Submit, TaskSpec, Tasks, Usage,
-        Verdict,
+        Labels, Limits, Output, Part, Report, ReportItem, Resources, Retry, Submit, TaskSpec, Tasks, Usage, Verdict,
     },
 };
 
@@ -112,6 +108,7 @@ fn claim(sequence: u64, slots: u32, waiting: u32) -> Claim {
         waiting,
         load: 250,
         labels: labels(),
+        holds: [Digest::of(b"common")].into(),
         stands_ms: 60_000,
     }
 }
@@ -121,21 +118,15 @@ fn labels() -> Labels {
 }
 
 fn submit(name: &str, spec: TaskSpec, tasks: Tasks) -> Action {
-    Action::Submit(Submit { name: name.into(), spec: Arc::new(spec), tasks: Arc::new(tasks) })
+    Action::Submit(Submit::new(name, spec, tasks))
 }
 
 fn spec() -> TaskSpec {
     TaskSpec {
-        program: Program::Wasm(blob(b"program")),
-        arguments: Vec::new(),
-        environment: BTreeMap::new(),
-        stdin: None,
-        inputs: Vec::new(),
         resources: Resources { millicores: 1_000, memory_bytes: 1 << 20 },
-        labels: Labels::new(),
         limits: Limits { wall_ms: 10_000, fuel: 1 << 40, output_bytes: 4_096 },
-        priority: 0,
         retry: Retry { retries: 1, delay_ms: 5_000 },
+        ..TaskSpec::of(blob(b"program"))
     }
 }
 
@@ -147,7 +138,10 @@ fn whole_spec() -> TaskSpec {
         stdin: Some(blob(b"stdin")),
         inputs: vec![Input { path: "texts/common".into(), blob: blob(b"common") }],
         labels: [("os".to_owned(), "linux".to_owned())].into(),
+        prefers: vec![("arch".to_owned(), "x86_64".to_owned())],
+        spread: Some("region".to_owned()),
         priority: -5,
+        expected_ms: 2_000,
         ..spec()
     }
 }

@@ -1,13 +1,15 @@
 //! Who was given what, and who was passed over: what the ledger shows after a block, judged task by task and claim by claim,
 //! without any of the queues by which the ledger finds its way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use meshwork_core::{
     identity::PublicKey,
     ledger::{EndReason, Ledger, LedgerEvent, TaskStateView, TaskView, WorkerView},
-    schedule::order,
-    types::{AttemptId, JobId, Resources, TaskId},
+    types::{AttemptId, BlockTime, Genesis, JobId, OrderPolicy, Resources, TaskId},
 };
 
 use super::{Checked, rule};
@@ -18,8 +20,60 @@ const NOW_AND_THEN: u64 = 32;
 /// How many of a job's tasks are looked at.
 const TASKS_LOOKED_AT: u32 = 64;
 
-/// A task's place in the order.
-type Order = (u64, usize, u32);
+/// What decides when a task goes.
+struct Waits {
+    submitter: PublicKey,
+    /// The place of its job among those that are not forgotten.
+    job: usize,
+    submitted: BlockTime,
+    priority: i16,
+    deadline: Option<BlockTime>,
+    expected_ms: u64,
+    was_leased: bool,
+    index: u32,
+}
+
+impl Waits {
+    fn of(ledger: &Ledger, jobs: &BTreeMap<JobId, usize>, task: &TaskView<'_>, was_leased: bool) -> Option<Self> {
+        let job = ledger.job(task.id.job)?;
+        Some(Self {
+            submitter: job.submitter,
+            job: jobs.get(&job.id).copied()?,
+            submitted: job.submitted,
+            priority: task.spec.priority,
+            deadline: job.deadline,
+            expected_ms: job.expected_ms,
+            was_leased,
+            index: task.id.index,
+        })
+    }
+
+    /// Whether this goes before another, as the policies are described. Whom a share favours is not reckoned here: between
+    /// submitters nothing is said once a share has come to decide.
+    fn goes_before(&self, other: &Self, genesis: &Genesis) -> bool {
+        let span_us = genesis.schedule.ageing_ms * 1000;
+        let span = |task: &Self| (task.submitted.0 / span_us) as i64 - i64::from(task.priority);
+        for policy in &genesis.schedule.order {
+            let order = match policy {
+                OrderPolicy::Fifo => self.job.cmp(&other.job),
+                OrderPolicy::Priority => span(self).cmp(&span(other)).then(other.priority.cmp(&self.priority)),
+                OrderPolicy::Deadline => {
+                    let end = |task: &Self| task.deadline.unwrap_or(BlockTime(u64::MAX));
+                    end(self).cmp(&end(other))
+                }
+                OrderPolicy::Shortest => self.expected_ms.cmp(&other.expected_ms),
+                OrderPolicy::Fair if self.submitter != other.submitter => return false,
+                OrderPolicy::Fair => Ordering::Equal,
+            };
+            match order {
+                Ordering::Less => return true,
+                Ordering::Greater => return false,
+                Ordering::Equal => {}
+            }
+        }
+        (self.job, !self.was_leased, self.index) < (other.job, !other.was_leased, other.index)
+    }
+}
 
 /// A standing claim, and what is taken of it, reckoned from its leases.
 struct Offer<'a> {
@@ -51,6 +105,12 @@ impl Offer<'_> {
             && self.could_ever_hold(task)
     }
 
+    /// Which of a task's preferences are met here, the most important first.
+    fn meets(&self, task: &TaskView<'_>) -> Vec<bool> {
+        let meets = |(label, value): &(String, String)| self.view.claim.labels.get(label) == Some(value);
+        task.spec.prefers.iter().map(meets).collect()
+    }
+
     fn has_place(&self, task: &TaskView<'_>) -> bool {
         self.view.waiting < self.view.claim.waiting && self.could_ever_hold(task)
     }
@@ -71,12 +131,6 @@ pub(super) fn check(ledger: &Ledger, events: &[LedgerEvent], height: u64) -> Che
         ledger.workers().map(|view| (view.key, Offer { used: used(ledger, &view.key), view })).collect();
     check_claims(&offers, events)?;
     let jobs: BTreeMap<JobId, usize> = ledger.jobs().enumerate().map(|(place, job)| (job.id, place)).collect();
-    let policy = order::policy(ledger.genesis().schedule.order);
-    let place = |task: &TaskView<'_>| -> Order {
-        let job = ledger.job(task.id.job);
-        let rank = job.map_or(0, |job| policy.rank(job.submitted, task.spec.priority).0);
-        (rank, jobs.get(&task.id.job).copied().unwrap_or(usize::MAX), task.id.index)
-    };
     let ready = ready_tasks(ledger);
     for task in &ready {
         let idle = offers
@@ -96,11 +150,22 @@ pub(super) fn check(ledger: &Ledger, events: &[LedgerEvent], height: u64) -> Che
                 format!("{attempt} waits at {worker} though {} has free resources", free.view.key)
             })?;
         }
-        let here = place(&task);
+        let preferred = offers.values().find(|other| {
+            let open = if running { other.has_room(&task) } else { other.has_place(&task) };
+            open && other.meets(&task) > offer.meets(&task) && permits(&offers, &task, &other.view.key)
+        });
+        if let Some(preferred) = preferred {
+            return Err(format!("{attempt} goes to {worker}, though it prefers {}", preferred.view.key));
+        }
+        let Some(here) = Waits::of(ledger, &jobs, &task, attempt.number.0 > 0) else { continue };
         let mut given_up = offer.free();
         given_up.millicores = given_up.millicores.saturating_add(task.spec.resources.millicores);
         given_up.memory_bytes = given_up.memory_bytes.saturating_add(task.spec.resources.memory_bytes);
-        let passed_over = ready.iter().filter(|other| place(other) < here).find(|other| {
+        let waits_before = |other: &&TaskView<'_>| {
+            let waits = Waits::of(ledger, &jobs, other, other.attempts > 0);
+            waits.is_some_and(|waits| waits.goes_before(&here, ledger.genesis()))
+        };
+        let passed_over = ready.iter().filter(waits_before).find(|other| {
             offer.could_ever_hold(other)
                 && (!running || fits(other.spec.resources, given_up))
                 && permits(&offers, other, &worker)

@@ -6,8 +6,8 @@ use meshwork_core::{
     ledger::LedgerEvent,
     replica::{Executed, Gossip, Message},
     types::{
-        Action, AttemptId, BlobRef, Block, BlockTime, Limits, Program, Receipt, Resources, Retry, SignedTransaction,
-        Submit, TaskSpec, Tasks, Transaction, TransactionId,
+        Action, AttemptId, BlobRef, Block, BlockTime, Limits, Receipt, Resources, Retry, SignedTransaction, Submit,
+        TaskSpec, Tasks, Transaction, TransactionId,
     },
 };
 use rand::RngExt;
@@ -134,18 +134,13 @@ impl Network<'_> {
         let next_us = self.now_us + self.random.random_range(1..=gap_us);
         self.post(next_us, Event::Submit);
         let spec = TaskSpec {
-            program: Program::Wasm(BlobRef { digest: meshwork_core::digest::Digest::ZERO, bytes: 1 }),
             arguments: vec!["7".repeat(TASK_BYTES)],
-            environment: BTreeMap::new(),
-            stdin: None,
-            inputs: Vec::new(),
             resources: Resources { millicores: 1000, memory_bytes: 64 << 20 },
-            labels: BTreeMap::new(),
             limits: Limits { wall_ms: 10_000, fuel: 1 << 40, output_bytes: 1 << 20 },
-            priority: 0,
             retry: Retry { retries: 3, delay_ms: 1000 },
+            ..TaskSpec::of(BlobRef { digest: meshwork_core::digest::Digest::ZERO, bytes: 1 })
         };
-        let submit = Submit { name: "scale".into(), spec: Arc::new(spec), tasks: Arc::new(Tasks::Repeat(1)) };
+        let submit = Submit::new("scale", spec, Tasks::Repeat(1));
         let peer = self.random.random_range(self.fulls.len()..self.setup.peers);
         let signed = self.sign(peer, Action::Submit(submit));
         if self.is_measured(self.now_us) {

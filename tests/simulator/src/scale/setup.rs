@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use meshwork_core::types::{
-    Access, Authority, BlockTime, ConsensusParameters, Genesis, LedgerLimits, OrderPolicy, PlacementPolicy,
-    ScheduleParameters,
+    Access, Authority, BlockTime, ConsensusParameters, Genesis, LedgerLimits, ScheduleParameters,
 };
 use serde::Serialize;
 
@@ -91,7 +90,7 @@ impl Setup {
             access: Access::default(),
             consensus: ConsensusParameters { delta_ms: DELTA_MS, ..ConsensusParameters::default() },
             ledger: LedgerLimits::default(),
-            schedule: ScheduleParameters { order: OrderPolicy::Priority, placement: PlacementPolicy::LeastLoaded },
+            schedule: ScheduleParameters::default(),
         };
         let stall_ms = genesis.stall_threshold_ms();
         genesis.ledger.claim_stands_ms_max = self.claim_stands_ms.max(3 * stall_ms);

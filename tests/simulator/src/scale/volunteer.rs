@@ -206,6 +206,7 @@ impl Volunteer {
             load: self.load.round() as u16,
             labels: Labels::from([("arch".into(), "x86_64".into()), ("os".into(), "linux".into())]),
             stands_ms: self.stands_us / 1000,
+            ..Claim::default()
         }
     }
 

@@ -242,9 +242,26 @@ fn draw_founding(draw: &mut Draw, distance: Distance) -> Founding {
         snapshot_interval: draw.one(&[8, 32, 64]),
         snapshot_lag: draw.one(&[1, 8, 8]),
         losses_max: draw.one(&[2, 16, 16]),
-        order: draw.one(&[OrderPolicy::Priority, OrderPolicy::Priority, OrderPolicy::Fifo]),
-        placement: draw.one(&[PlacementPolicy::LeastLoaded, PlacementPolicy::LeastLoaded, PlacementPolicy::RoundRobin]),
+        order: draw_order(draw),
+        placement: draw_placement(draw),
     }
+}
+
+/// One policy as often as several.
+fn draw_order(draw: &mut Draw) -> Vec<OrderPolicy> {
+    use OrderPolicy::{Deadline, Fair, Fifo, Priority, Shortest};
+    let mut rest = vec![Priority, Fair, Deadline, Shortest, Fifo];
+    let count = draw.one(&[1, 1, 1, 2, 2, 3]);
+    (0..count).map(|_| rest.remove(draw.below(rest.len()))).collect()
+}
+
+fn draw_placement(draw: &mut Draw) -> Vec<PlacementPolicy> {
+    use PlacementPolicy::{LeastLoaded, Locality, Pack, Random, RoundRobin};
+    let mut policies = vec![draw.one(&[LeastLoaded, LeastLoaded, RoundRobin, Random, Pack])];
+    if draw.percent(50) {
+        policies.insert(0, Locality);
+    }
+    policies
 }
 
 fn draw_weather(draw: &mut Draw, distance: Distance) -> Weather {

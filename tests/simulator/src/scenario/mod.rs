@@ -66,9 +66,9 @@ pub struct Founding {
     /// How many losses of one task are forgiven.
     pub losses_max: u32,
     /// Which ready task goes next.
-    pub order: OrderPolicy,
+    pub order: Vec<OrderPolicy>,
     /// Which claim it goes to.
-    pub placement: PlacementPolicy,
+    pub placement: Vec<PlacementPolicy>,
 }
 
 /// A peer's clock.
@@ -264,7 +264,7 @@ impl Scenario {
             key: Self::key(index).public(),
             addresses: Vec::new(),
         };
-        let Founding { delta_ms, heartbeat_ms, snapshot_interval, snapshot_lag, losses_max, order, placement } =
+        let Founding { delta_ms, heartbeat_ms, snapshot_interval, snapshot_lag, losses_max, ref order, ref placement } =
             self.founding;
         let mut genesis = Genesis {
             name: format!("seed {}", self.seed),
@@ -281,7 +281,12 @@ impl Scenario {
                 ..ConsensusParameters::default()
             },
             ledger: LedgerLimits { losses_max, ..LedgerLimits::default() },
-            schedule: ScheduleParameters { order, placement },
+            schedule: ScheduleParameters {
+                order: order.clone(),
+                placement: placement.clone(),
+                slice_ms: 2_000,
+                ..ScheduleParameters::default()
+            },
         };
         let stall_ms = genesis.stall_threshold_ms();
         genesis.ledger.claim_stands_ms_max = 3 * stall_ms;

@@ -1,13 +1,13 @@
 //! What people submit, good and bad, through which peer.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use meshwork_core::{
     digest::Digest,
     identity::SecretKey,
     types::{
-        Action, BlobRef, BlockTime, Cancel, Claim, Drain, Incarnation, JobId, Labels, Limits, Program, Resources,
-        Retry, SignedTransaction, Submit, TaskSpec, Tasks, Transaction,
+        Action, BlobRef, BlockTime, Cancel, Claim, Drain, Incarnation, JobId, Limits, Resources, Retry,
+        SignedTransaction, Submit, TaskSpec, Tasks, Transaction,
     },
 };
 use rand::RngExt;
@@ -104,7 +104,10 @@ impl World<'_> {
     }
 
     fn submit_job(&mut self, through: usize, wish: &Wish) -> JobId {
-        let signed = self.sign(through, Action::Submit(submission(wish)));
+        let soon = BlockTime(START_US + self.now).plus_ms(LIFE_MS + wish.task_ms);
+        // Few want anything of the order; the rest come after them where deadlines count.
+        let deadline = (wish.tasks % 3 == 1).then_some(soon);
+        let signed = self.sign(through, Action::Submit(Submit { deadline, ..submission(wish) }));
         let job = JobId(signed.id().0);
         self.jobs.push(job);
         self.submit(through, signed);
@@ -149,8 +152,8 @@ impl World<'_> {
             resources: Resources { millicores: 1000, memory_bytes: 1 << 30 },
             waiting: 1,
             load: 0,
-            labels: Labels::new(),
             stands_ms: self.genesis.ledger.claim_stands_ms_max,
+            ..Claim::default()
         };
         let claim = self.sign_with(&key, expires, Action::Claim(claim));
         self.submit(through, claim);
@@ -194,16 +197,15 @@ const fn millicores(task_ms: u64) -> u32 {
 fn submission(wish: &Wish) -> Submit {
     let Wish { tasks, task_ms, priority, fails } = *wish;
     let spec = TaskSpec {
-        program: Program::Wasm(BlobRef { digest: Digest::ZERO, bytes: 1 }),
         arguments: if fails { vec!["fail".into()] } else { Vec::new() },
-        environment: BTreeMap::new(),
-        stdin: None,
-        inputs: Vec::new(),
         resources: Resources { millicores: millicores(task_ms), memory_bytes: 1 << 20 },
-        labels: BTreeMap::new(),
         limits: Limits { wall_ms: 10_000, fuel: task_ms, output_bytes: 1000 },
         priority,
         retry: Retry { retries: 3, delay_ms: 50 },
+        expected_ms: task_ms,
+        prefers: if priority > 0 { vec![("zone".into(), "1".into()), ("zone".into(), "2".into())] } else { Vec::new() },
+        spread: (tasks % 2 == 0).then(|| "zone".into()),
+        ..TaskSpec::of(BlobRef { digest: Digest::ZERO, bytes: 1 })
     };
-    Submit { name: "job".into(), spec: Arc::new(spec), tasks: Arc::new(Tasks::Repeat(tasks)) }
+    Submit::new("job", spec, Tasks::Repeat(tasks))
 }
