@@ -17,9 +17,7 @@ use meshwork::{
     local_mesh::{LocalMesh, Plan},
     outcomes, submission, watch,
 };
-use meshwork_core::types::{
-    BlobRef, JobId, Limits, Program, Resources, Retry, SignedTransaction, TaskSpec, Tasks, Verdict,
-};
+use meshwork_core::types::{BlobRef, JobId, Limits, Resources, Retry, SignedTransaction, TaskSpec, Tasks, Verdict};
 use serde_json::Value;
 
 /// How long the slowest machine may take for anything here.

@@ -423,7 +423,7 @@ impl Worker {
         if !self.offer.is_due(waiting) {
             return Ok(());
         }
-        self.offer.look_up(self.context.store());
+        self.offer.look_up(self.context.blob_store());
         let sequence = self.next_sequence();
         let claim = self.offer.claim(sequence, self.incarnation, waiting);
         let id = self.sign_and_submit(Action::Claim(claim)).await?;

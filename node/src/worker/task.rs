@@ -103,7 +103,7 @@ impl TaskContext {
 
     /// The blobs that are here.
     #[must_use]
-    pub fn store(&self) -> &BlobStore {
+    pub fn blob_store(&self) -> &BlobStore {
         self.blobs.store()
     }
 

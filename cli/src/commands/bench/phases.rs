@@ -1,7 +1,6 @@
 //! The measurements, one after the other on one mesh.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -11,7 +10,7 @@ use std::{
 
 use meshwork_core::{
     identity::{NetworkId, SecretKey},
-    types::{Limits, Program, Resources, Retry, TaskSpec, Tasks},
+    types::{Limits, Resources, Retry, TaskSpec, Tasks},
 };
 use tokio::task::JoinSet;
 

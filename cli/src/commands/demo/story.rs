@@ -9,9 +9,7 @@ use std::{
 
 use meshwork_core::{
     identity::SecretKey,
-    types::{
-        BlobRef, Input, JobId, Limits, Part, Program, Resources, Retry, SignedTransaction, TaskSpec, Tasks, Verdict,
-    },
+    types::{BlobRef, Input, JobId, Limits, Part, Resources, Retry, SignedTransaction, TaskSpec, Tasks, Verdict},
 };
 
 use super::{
