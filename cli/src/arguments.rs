@@ -32,7 +32,7 @@ pub enum Command {
     /// Run a peer in the foreground: follow the network, vote if the genesis lists this key, and work
     Up(up::Options),
     /// Submit a job: one task or an array of them
-    Submit(submit::Options),
+    Submit(Box<submit::Options>),
     /// List jobs, newest first
     Jobs(jobs::Options),
     /// Show the node and the mesh, or one job

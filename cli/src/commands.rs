@@ -50,7 +50,7 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Init => init::run(&context),
         Command::Genesis(command) => genesis::run(&context, command),
         Command::Up(options) => up::run(&context, options).await,
-        Command::Submit(options) => submit::run(&context, options).await,
+        Command::Submit(options) => submit::run(&context, *options).await,
         Command::Jobs(options) => jobs::run(&context, options).await,
         Command::Status(options) => status::run(&context, options).await,
         Command::Result(options) => result::run(&context, options).await,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use meshwork_core::{
     identity::{NetworkId, SecretKey},
-    types::{Action, BlockTime, JobId, SignedTransaction, Submit, TaskSpec, Tasks, Transaction},
+    types::{Action, Array, BlockTime, JobId, SignedTransaction, Submit, TaskSpec, Tasks, Transaction},
 };
 
 use crate::{
@@ -33,7 +33,8 @@ pub fn sign_job(
     key: &SecretKey,
     network: &NetworkId,
 ) -> SignedTransaction {
-    let submit = Submit { name: name.to_owned(), spec, tasks: Arc::new(tasks), deadline: None };
+    let array = Array { name: String::new(), spec, tasks: Arc::new(tasks), after: Vec::new(), feeds: false };
+    let submit = Submit { arrays: vec![array], ..Submit::named(name) };
     sign(Action::Submit(submit), expires_after, key, network)
 }
 

@@ -77,15 +77,16 @@ async fn pause(events: &mut Option<Events>) {
 
 /// How many tasks have ended, in whatever way.
 pub const fn ended(counts: &TaskCounts) -> u64 {
-    counts.succeeded + counts.failed + counts.cancelled
+    counts.succeeded + counts.failed + counts.cancelled + counts.skipped
 }
 
-/// Nothing if all tasks of an ended job succeeded.
+/// Nothing if an ended job went well.
 ///
 /// # Errors
 /// Some failed or were cancelled.
 pub fn all_succeeded(job: &JobView) -> Done {
-    if job.counts.succeeded == u64::from(job.tasks) {
+    // What was skipped was not wanted, unless something failed.
+    if job.counts.failed == 0 && job.counts.cancelled == 0 && (job.counts.succeeded > 0 || job.counts.skipped == 0) {
         return Ok(());
     }
     Err(Failure::job(format!(

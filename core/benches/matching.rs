@@ -49,11 +49,12 @@ fn network(order: &[OrderPolicy], placement: &[PlacementPolicy], queued: u32) ->
         let spec = TaskSpec {
             priority: (number % 7) as i16,
             expected_ms: u64::from(number * 31 % 5000),
-            inputs: vec![Input { path: "in".into(), blob: input }],
+            inputs: vec![Input::blob("in", input)],
             ..spec()
         };
         let deadline = mesh.now.plus_ms(60_000 + u64::from(number * 17 % 9000));
-        let submit = Submit { deadline: Some(deadline), ..Submit::new("job", spec, Tasks::Repeat(JOB_TASKS)) };
+        let times = Times { deadline: Some(deadline), ..Times::default() };
+        let submit = Submit { times, ..Submit::new("job", spec, Tasks::Repeat(JOB_TASKS)) };
         mesh.sign(&key((10 + number % SUBMITTERS) as u8), Action::Submit(submit));
     }
     mesh.next();

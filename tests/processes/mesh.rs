@@ -92,7 +92,7 @@ async fn submit_tiles(client: &Client, mesh: &LocalMesh, tasks: u32) -> (JobId, 
     let tile = b"image 640 480\ntile 300 200 32 32\nsamples 16\n".to_vec();
     let tile: BlobRef = client.put_bytes(tile).await.expect("taken");
     let spec = TaskSpec {
-        inputs: vec![meshwork_core::types::Input { path: "tile".into(), blob: tile }],
+        inputs: vec![meshwork_core::types::Input::blob("tile", tile)],
         resources: Resources { millicores: 1000, memory_bytes: 64 << 20 },
         limits: Limits { wall_ms: 60_000, fuel: u64::MAX, output_bytes: 1 << 20 },
         retry: Retry::default(),

@@ -3,14 +3,14 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use bytesize::ByteSize;
 use clap::Args;
 use meshwork_core::types::{
-    Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Program, Resources, Retry, Submit, TaskSpec, Tasks,
+    Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Program, Resources, Retry, Submit, TaskSpec,
+    Tasks, Times,
 };
 use meshwork_node::api::views::WorkerView;
 
@@ -129,11 +129,12 @@ pub async fn run(context: &Context, options: Options) -> Done {
     }
     check_bounds(&options, &genesis)?;
     let name = job_name(&options);
-    let spec = Arc::new(common(&client, &options, module).await?);
+    let spec = common(&client, &options, module).await?;
     tell_if_nobody_could_run(context, &client, &spec).await?;
     let tasks = tasks(&client, &options).await?;
     let count = tasks.count();
-    let submit = Submit { name, spec, tasks: Arc::new(tasks), deadline: options.deadline };
+    let times = Times { deadline: options.deadline, ..Times::default() };
+    let submit = Submit { times, ..Submit::new(name, spec, tasks) };
     let transaction = submission::sign(Action::Submit(submit), options.expires, &key, &network);
     submission::post(&client, &transaction).await?;
     let job = submission::job_of(&transaction);
@@ -228,7 +229,7 @@ async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<Tas
     let mut inputs = Vec::new();
     for input in &options.inputs {
         let (path, name) = split_input(input)?;
-        inputs.push(Input { path: name, blob: client.put_file(path).await? });
+        inputs.push(Input::blob(name, client.put_file(path).await?));
     }
     check_names(inputs.iter().map(|input| input.path.as_str()))?;
     Ok(TaskSpec {
@@ -290,7 +291,11 @@ async fn tasks(client: &Client, options: &Options) -> Done<Tasks> {
         };
         sent.insert(path, blob);
         bar.inc(1);
-        parts.push(Part { arguments: vec![format!("/in/{name}")], inputs: vec![Input { path: name, blob }] });
+        parts.push(Part {
+            arguments: vec![format!("/in/{name}")],
+            inputs: vec![Input::blob(name, blob)],
+            ..Part::default()
+        });
     }
     bar.finish_and_clear();
     Ok(Tasks::Each(parts))

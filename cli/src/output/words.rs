@@ -38,6 +38,8 @@ pub fn now_us() -> u64 {
 /// A state as the ledger's documents call it.
 pub const fn state(state: TaskState) -> &'static str {
     match state {
+        TaskState::Blocked => "blocked",
+        TaskState::Held => "held",
         TaskState::Ready => "ready",
         TaskState::BackingOff => "backing off",
         TaskState::Waiting => "waiting",
@@ -45,12 +47,14 @@ pub const fn state(state: TaskState) -> &'static str {
         TaskState::Succeeded => "succeeded",
         TaskState::Failed => "failed",
         TaskState::Cancelled => "cancelled",
+        TaskState::Skipped => "skipped",
+        TaskState::Expired => "expired",
     }
 }
 
 /// Counts of tasks, those that are not zero.
 pub fn counts(counts: &TaskCounts) -> String {
-    let TaskCounts { ready, running, waiting, succeeded, failed, cancelled } = *counts;
+    let TaskCounts { blocked, held, ready, running, waiting, succeeded, failed, cancelled, skipped } = *counts;
     let named = [
         (ready, "ready"),
         (waiting, "waiting"),
@@ -58,6 +62,9 @@ pub fn counts(counts: &TaskCounts) -> String {
         (succeeded, "succeeded"),
         (failed, "failed"),
         (cancelled, "cancelled"),
+        (skipped, "skipped"),
+        (blocked, "blocked"),
+        (held, "held"),
     ];
     let parts: Vec<String> =
         named.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();

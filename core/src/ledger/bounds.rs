@@ -3,10 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::jobs::{self, Job};
 use crate::{
     blobs, codec,
     schedule::recovery::BACK_OFF_MS_MAX,
-    types::{Claim, Failure, Input, Labels, LedgerLimits, Output, Submit, TaskSpec, Tasks, Verdict, VoidReason},
+    types::{
+        After, Array, BlockTime, Claim, Failure, Giver, Input, Labels, LedgerLimits, Output, OutputOf, Source, Submit,
+        TaskSpec, Tasks, Times, Verdict, VoidReason,
+    },
 };
 
 /// Arguments of one task, common and own ones together.
@@ -25,6 +29,12 @@ pub const LABEL_BYTES_MAX: usize = 128;
 pub const KEY_NEEDS_MAX: usize = 64;
 /// Different needs among all unfinished jobs.
 pub const NEEDS_MAX: usize = 4096;
+/// The most single tasks that the tasks of one job wait for, taken together.
+pub const JOB_EDGES_MAX: u64 = 1 << 20;
+/// The longest time that a job may ask for, in milliseconds: ten years.
+pub const TIME_MS_MAX: u64 = 10 * 366 * 86_400_000;
+/// The latest moment that anything names: the year 2500.
+pub const MOMENT_MAX: BlockTime = BlockTime(16_725_225_600_000_000);
 /// What a stored output may have beyond the task's output limit, in bytes: its manifest.
 pub const MANIFEST_BYTES_MAX: u64 = blobs::MANIFEST_BYTES_MAX as u64;
 
@@ -93,12 +103,98 @@ impl<'a> Paths<'a> {
 
 /// A job's own fields; what is owed already is looked at elsewhere.
 pub(super) fn check_submit(limits: &LedgerLimits, submit: &Submit) -> Result<(), VoidReason> {
-    let TaskSpec { arguments, environment, inputs, labels, prefers, spread, limits: wanted, retry, .. } = &*submit.spec;
-    let count = submit.tasks.count();
-    if count == 0 || count > limits.job_tasks_max as usize {
+    sound(submit.name.len() <= Submit::NAME_BYTES_MAX && submit.after.len() <= Submit::AFTER_MAX)?;
+    let Times { not_before, deadline, run_ms_max, live_ms_max } = submit.times;
+    let spans = [run_ms_max, live_ms_max].into_iter().flatten();
+    sound(spans.into_iter().all(|ms| (1..=TIME_MS_MAX).contains(&ms)))?;
+    let moments = [not_before, deadline, submit.open_until].into_iter().flatten();
+    sound(moments.into_iter().all(|moment| moment <= MOMENT_MAX))?;
+    if submit.arrays.is_empty() && submit.open_until.is_none() {
         return Err(VoidReason::TooManyTasks);
     }
-    sound(submit.name.len() <= Submit::NAME_BYTES_MAX)?;
+    check_arrays(limits, &mut Before::default(), &submit.arrays)
+}
+
+/// What is added to a job.
+pub(super) fn check_extend(limits: &LedgerLimits, job: &Job, arrays: &[Array]) -> Result<(), VoidReason> {
+    let mut before = Before { edges: job.graph.edges(), ..Before::default() };
+    for array in &job.record.arrays {
+        before.add(array.tasks.count(), array.feeds);
+    }
+    check_arrays(limits, &mut before, arrays)
+}
+
+/// What stands before an array in its job.
+#[derive(Default)]
+struct Before {
+    /// Each array's first task, how many tasks it has, and whether others may take what they leave.
+    arrays: Vec<(usize, usize, bool)>,
+    tasks: usize,
+    edges: u64,
+}
+
+impl Before {
+    fn add(&mut self, tasks: usize, feeds: bool) {
+        self.arrays.push((self.tasks, tasks, feeds));
+        self.tasks += tasks;
+    }
+
+    fn takes(&self, count: usize, input: &Input, is_part: bool) -> bool {
+        let Source::Output(OutputOf { of, file }) = &input.source else { return true };
+        let file_is_sound = file.as_ref().is_none_or(|file| is_path_sound(file));
+        let array = |array: u16| self.arrays.get(usize::from(array)).filter(|(_, _, feeds)| *feeds);
+        file_is_sound
+            && match of {
+                Giver::Task(task) => {
+                    let at = self.arrays.partition_point(|(first, _, _)| *first <= *task as usize);
+                    (*task as usize) < self.tasks && at > 0 && self.arrays[at - 1].2
+                }
+                Giver::Same(other) => array(*other).is_some_and(|(_, tasks, _)| *tasks == count),
+                Giver::All(other) => array(*other).is_some() && !is_part,
+            }
+    }
+
+    fn waits(&self, count: usize, after: &After) -> bool {
+        self.arrays.get(usize::from(after.array)).is_some_and(|(_, tasks, _)| !after.each || *tasks == count)
+    }
+}
+
+fn check_arrays(limits: &LedgerLimits, before: &mut Before, arrays: &[Array]) -> Result<(), VoidReason> {
+    for array in arrays {
+        let count = array.tasks.count();
+        if count == 0
+            || before.tasks + count > limits.job_tasks_max as usize
+            || before.arrays.len() >= Submit::ARRAYS_MAX
+        {
+            return Err(VoidReason::TooManyTasks);
+        }
+        check_array(limits, array)?;
+        before.edges = before.edges.saturating_add(jobs::edges(&array.after, &array.spec, &array.tasks));
+        if before.edges > JOB_EDGES_MAX {
+            return Err(VoidReason::TooManyEdges);
+        }
+        let stands_before = array.after.iter().all(|after| before.waits(count, after))
+            && array.spec.inputs.iter().all(|input| before.takes(count, input, false))
+            && match &*array.tasks {
+                Tasks::Repeat(_) => true,
+                Tasks::Each(parts) => (0u32..).zip(parts).all(|(place, part)| {
+                    let own = before.tasks + place as usize;
+                    part.inputs.iter().all(|input| before.takes(count, input, true))
+                        && part.after.all().all(|(task, _)| (task as usize) < own)
+                }),
+            };
+        if !stands_before {
+            return Err(VoidReason::BadDependency);
+        }
+        before.add(count, array.feeds);
+    }
+    Ok(())
+}
+
+/// An array for itself.
+fn check_array(limits: &LedgerLimits, array: &Array) -> Result<(), VoidReason> {
+    let TaskSpec { arguments, environment, inputs, labels, prefers, spread, limits: wanted, retry, .. } = &*array.spec;
+    sound(array.name.len() <= Submit::NAME_BYTES_MAX && array.after.len() <= Submit::AFTER_MAX)?;
     sound((1..=limits.wall_ms_max).contains(&wanted.wall_ms))?;
     sound(retry.retries <= limits.retries_max && retry.delay_ms <= BACK_OFF_MS_MAX)?;
     sound(are_labels_sound(labels) && is_environment_sound(environment))?;
@@ -106,7 +202,7 @@ pub(super) fn check_submit(limits: &LedgerLimits, submit: &Submit) -> Result<(),
     sound(arguments.len() <= ARGUMENTS_MAX && are_arguments_sound(arguments))?;
     let mut common = Paths::default();
     sound(inputs.len() <= INPUTS_MAX && common.add_all(inputs, None))?;
-    let Tasks::Each(parts) = &*submit.tasks else { return Ok(()) };
+    let Tasks::Each(parts) = &*array.tasks else { return Ok(()) };
     for part in parts {
         sound(part.arguments.len() + arguments.len() <= ARGUMENTS_MAX && are_arguments_sound(&part.arguments))?;
         sound(part.inputs.len() + inputs.len() <= INPUTS_MAX)?;

@@ -16,6 +16,8 @@ pub(super) struct Due {
     pub(super) claims: BTreeSet<(LeaseTime, PublicKey)>,
     pub(super) attempts: BTreeSet<(LeaseTime, TaskRef)>,
     pub(super) back_offs: BTreeSet<(BlockTime, TaskRef)>,
+    /// When time alone changes something about a job.
+    pub(super) jobs: BTreeSet<(BlockTime, JobNumber)>,
     /// When ended jobs are dropped.
     pub(super) retention: BTreeSet<(BlockTime, JobNumber)>,
     /// When workers without a claim may be forgotten.
@@ -37,7 +39,7 @@ fn take_due<T: Copy + Ord, D: Copy + Ord>(set: &mut BTreeSet<(T, D)>, now: T) ->
 
 impl Ledger {
     /// The earliest block time at which time alone would change who holds what: a claim or an attempt runs out (if nothing
-    /// stalls until then), or a back-off is over. Always later than the last block.
+    /// stalls until then), a back-off is over, or a job's time has come. Always later than the last block.
     #[must_use]
     pub fn next_due(&self) -> Option<BlockTime> {
         let claim = self.due.claims.first().map(|(at, _)| *at);
@@ -45,7 +47,8 @@ impl Ledger {
         let lease = claim.into_iter().chain(attempt).min();
         let lease = lease.map(|at| at.as_block_time(self.lease_time, self.time));
         let back_off = self.due.back_offs.first().map(|(at, _)| *at);
-        lease.into_iter().chain(back_off).min()
+        let job = self.due.jobs.first().map(|(at, _)| *at);
+        lease.into_iter().chain(back_off).chain(job).min()
     }
 
     /// The first step of a block.
@@ -60,6 +63,7 @@ impl Ledger {
             self.counts.succeeded -= job.counts.succeeded;
             self.counts.failed -= job.counts.failed;
             self.counts.cancelled -= job.counts.cancelled;
+            self.counts.skipped -= job.counts.skipped;
             applied.events.push(LedgerEvent::JobForgotten { job: job.id });
         }
         for key in take_due(&mut self.due.workers, self.time) {
@@ -108,6 +112,10 @@ impl Ledger {
             self.release(task, EndReason::Failed, applied);
             self.wait(task, Next::Ready);
         }
+        for number in take_due(&mut self.due.jobs, now) {
+            self.job_is_due(number, applied);
+        }
+        self.follow_ended_jobs(applied);
     }
 
     fn present_attempt(&self, task: TaskRef) -> Option<AttemptId> {

@@ -24,6 +24,20 @@ pub enum LedgerEvent {
         job: JobId,
         /// How many of its tasks were cancelled; there is no [`LedgerEvent::TaskDone`] for each of them.
         cancelled: u64,
+        /// How many were skipped, likewise.
+        skipped: u64,
+    },
+    /// A job came to have more tasks.
+    JobExtended {
+        /// Which.
+        job: JobId,
+        /// How many it has now.
+        tasks: u32,
+    },
+    /// A job may no longer be added to.
+    JobClosed {
+        /// Which.
+        job: JobId,
     },
     /// An ended job was dropped from the state.
     JobForgotten {

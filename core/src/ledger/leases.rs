@@ -8,18 +8,19 @@ use std::sync::Arc;
 
 use super::{
     Applied, EndReason, Ledger, LedgerEvent, Owed,
-    jobs::{Done, Lease, PastAttempt, Phase, Run, TaskRef, TaskState},
+    jobs::{Done, Ending, Graph, Lease, PastAttempt, Phase, Run, Stand, TaskCounts, TaskRef, TaskState},
 };
 use crate::{
     codec::ByteString,
     fault::{Fault, is_planted},
     identity::PublicKey,
     schedule::{
+        order::Fair,
         placement::Place,
         ready::{JobNumber, Needs},
         recovery::{self, Next},
     },
-    types::{AttemptNumber, Failure, OutcomeReceipt, Receipt, Tasks, Usage, Verdict},
+    types::{AttemptNumber, Failure, OutcomeReceipt, Output, Receipt, Tasks, Usage, Verdict},
 };
 
 impl Ledger {
@@ -30,17 +31,24 @@ impl Ledger {
         let incarnation = worker.record.incarnation;
         let allowance_ms = self.allowance_ms();
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let Some(at) = job.segment_at(task.index) else { return };
+        let segment = &mut job.record.segments[at];
         let running = place == Place::Resources;
-        let wall_ms = job.record.spec.limits.wall_ms;
+        let wall_ms = segment.spec.limits.wall_ms;
         let run = running.then(|| Run {
             since: self.lease_time,
             ends: self.lease_time.plus_ms(wall_ms.saturating_add(allowance_ms)),
         });
-        let (submitter, cost) = (job.record.submitter, job.cost_of(job.record.expected_ms));
-        let fresh = task.index == job.record.fresh;
-        let state = job.record.states.entry(task.index).or_insert_with(|| TaskState::Live(Box::default()));
+        let cost = Fair::cost(job.standings[at].needs.millicores, segment.expected_ms);
+        let submitter = job.record.submitter;
+        let state = job.record.states.entry(task.index).or_insert_with(|| {
+            segment.fresh = task.index + 1;
+            let standing = &mut job.standings[at];
+            standing.stateless -= 1;
+            standing.counted = Some((Stand::Ready, standing.stateless));
+            TaskState::Live(Box::default())
+        });
         let TaskState::Live(live) = state else { return };
-        job.record.fresh += u32::from(fresh);
         job.counts.ready -= 1;
         self.counts.ready -= 1;
         live.attempts = live.attempts.saturating_add(1);
@@ -51,6 +59,10 @@ impl Ledger {
         self.next_turn += 1;
         self.next_lease += 1;
         self.counters.leases += 1;
+        let began = job.record.began.replace(job.record.began.unwrap_or(self.time));
+        if began.is_none() && job.record.times.run_ms_max.is_some() {
+            self.await_time(task.job);
+        }
         self.attach(task);
         if self.sequence.is_fair() {
             self.shares.charge(&submitter, cost);
@@ -68,7 +80,7 @@ impl Ledger {
         self.detach(task);
         let (now, allowance_ms) = (self.lease_time, self.allowance_ms());
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
-        let wall_ms = job.record.spec.limits.wall_ms;
+        let wall_ms = job.spec(task.index).map_or(0, |spec| spec.limits.wall_ms);
         let Some(live) = job.live_mut(task.index) else { return };
         if let Phase::Leased(lease) = &mut live.phase {
             let ends = match is_planted(Fault::TimeoutFromLease) {
@@ -96,7 +108,7 @@ impl Ledger {
         live.remember(past);
         let attempt = job.attempt_id(task.index, number);
         if self.sequence.is_fair() {
-            let (submitter, used) = (job.record.submitter, job.cost_of(lease.ran_ms(self.lease_time)));
+            let (submitter, used) = (job.record.submitter, job.cost_of(task.index, lease.ran_ms(self.lease_time)));
             self.shares.settle(&submitter, lease.cost, if past.began { used } else { 0 });
             self.ready.share_changed(&submitter, &self.sequence, &self.shares);
         }
@@ -161,9 +173,12 @@ impl Ledger {
     /// Puts a detached task where it waits.
     pub(super) fn wait(&mut self, task: TaskRef, next: Next) {
         let time = self.time;
-        let Some(live) = self.jobs.get_mut(&task.job).and_then(|job| job.live_mut(task.index)) else { return };
+        let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let held = job.segment(task.index).is_some_and(|segment| segment.held);
+        let Some(live) = job.live_mut(task.index) else { return };
         live.phase = match next {
             Next::BackOff { wait_ms } => Phase::BackingOff(time.plus_ms(wait_ms)),
+            Next::Ready | Next::Fail if held => Phase::Held,
             Next::Ready | Next::Fail => Phase::Ready,
         };
         self.attach(task);
@@ -173,19 +188,24 @@ impl Ledger {
     pub(super) fn finish(&mut self, task: TaskRef, outcome: OutcomeReceipt, applied: &mut Applied) {
         let succeeded = matches!(outcome.verdict, Verdict::Succeeded(..));
         let receipt = u32::try_from(applied.receipts.len()).unwrap_or(u32::MAX);
-        let done = Done { attempt: outcome.attempt.number, succeeded, height: self.height, receipt };
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let Some((array, _)) = job.place(task.index) else { return };
+        let feeds = job.record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds);
+        let manifest = match &outcome.verdict {
+            Verdict::Succeeded(Output::Stored { manifest, .. }, _) if feeds => Some(*manifest),
+            _ => None,
+        };
+        let done = Done { attempt: outcome.attempt.number, succeeded, height: self.height, receipt, manifest };
         let id = job.task_id(task.index);
         job.record.states.insert(task.index, TaskState::Done(done));
-        let (submitter, output_bytes) = (job.record.submitter, job.record.spec.limits.output_bytes);
+        let output_bytes = job.spec(task.index).map_or(0, |spec| spec.limits.output_bytes);
+        let submitter = job.record.submitter;
         applied.receipts.push(Receipt::Outcome(outcome));
         applied.events.push(LedgerEvent::TaskDone { task: id, succeeded });
         *if succeeded { &mut self.counters.succeeded } else { &mut self.counters.failed } += 1;
         self.attach(task);
         self.settle_debt(submitter, output_bytes, 1);
-        if self.jobs.get(&task.job).is_some_and(|job| job.counts.unfinished() == 0) {
-            self.end_job(task.job, applied);
-        }
+        self.follow_task(task, if succeeded { Ending::Well } else { Ending::Failed }, applied);
     }
 
     /// Ends a job whose tasks have all ended.
@@ -193,13 +213,27 @@ impl Ledger {
         let Some(job) = self.jobs.get_mut(&number) else { return };
         job.record.ended = Some(self.time);
         // Nothing of any length is kept of what has ended.
-        job.record.spec = Arc::new(job.record.spec.outline());
-        job.record.tasks = Arc::new(Tasks::Repeat(job.count));
+        for segment in &mut job.record.segments {
+            segment.spec = Arc::new(segment.spec.outline());
+        }
+        for array in &mut job.record.arrays {
+            array.tasks = Arc::new(Tasks::Repeat(u32::try_from(array.tasks.count()).unwrap_or(u32::MAX)));
+            array.after.clear();
+        }
+        job.graph = Graph::default();
+        job.record.after.clear();
+        job.record.open_until = None;
         let definition_bytes = std::mem::take(&mut job.record.definition_bytes);
         self.due.retention.insert((self.time.plus_ms(self.genesis.ledger.retention_ms), number));
-        applied.events.push(LedgerEvent::JobEnded { job: job.id, cancelled: job.counts.cancelled });
-        let (submitter, needs) = (job.record.submitter, Arc::clone(&job.needs));
-        self.need_no_more(submitter, &needs);
+        let TaskCounts { cancelled, skipped, .. } = job.counts;
+        applied.events.push(LedgerEvent::JobEnded { job: job.id, cancelled, skipped });
+        let submitter = job.record.submitter;
+        let needs: Vec<Arc<Needs>> = job.standings.iter().map(|standing| Arc::clone(&standing.needs)).collect();
+        for needs in &needs {
+            self.need_no_more(submitter, needs);
+        }
+        self.await_time(number);
+        self.just_ended.push(number);
         self.owe_less(submitter, Owed { definition_bytes, ..Owed::default() });
     }
 
@@ -212,18 +246,20 @@ impl Ledger {
         let TaskState::Live(live) = state else { return };
         match &live.phase {
             Phase::Ready => {
-                let entry = job.entry(task.index, live.avoidance());
-                self.ready.push(&entry, &self.sequence, &self.shares);
+                if let Some(entry) = job.entry(task.index, live) {
+                    self.ready.push(&entry, &self.sequence, &self.shares);
+                }
             }
+            Phase::Held => {}
             Phase::BackingOff(until) => {
                 self.due.back_offs.insert((*until, task));
             }
             Phase::Leased(lease) => {
                 let (key, runs, due) = (lease.worker, lease.run.is_some(), lease.due());
-                if let Some(worker) = self.workers.get_mut(&key) {
+                if let (Some(worker), Some(needs)) = (self.workers.get_mut(&key), job.needs(task.index)) {
                     if runs {
                         worker.held.running.insert(lease.number, task);
-                        let Needs { millicores, memory_bytes, .. } = &*job.needs;
+                        let Needs { millicores, memory_bytes, .. } = &**needs;
                         worker.held.millicores = worker.held.millicores.saturating_add(u64::from(*millicores));
                         worker.held.memory_bytes = worker.held.memory_bytes.saturating_add(*memory_bytes);
                     } else {
@@ -246,22 +282,23 @@ impl Ledger {
         let TaskState::Live(live) = state else { return };
         match &live.phase {
             Phase::Ready => {
-                let entry = job.entry(task.index, live.avoidance());
-                self.ready.remove(&entry, &self.sequence, &self.shares);
+                if let Some(entry) = job.entry(task.index, live) {
+                    self.ready.remove(&entry, &self.sequence, &self.shares);
+                }
             }
+            Phase::Held => {}
             Phase::BackingOff(until) => {
                 self.due.back_offs.remove(&(*until, task));
             }
             Phase::Leased(lease) => {
                 let (key, runs, due) = (lease.worker, lease.run.is_some(), lease.due());
-                if let Some(worker) = self.workers.get_mut(&key) {
+                if let (Some(worker), Some(needs)) = (self.workers.get_mut(&key), job.needs(task.index)) {
                     if runs {
                         worker.held.running.remove(&lease.number);
-                        worker.held.millicores = worker.held.millicores.saturating_sub(u64::from(job.needs.millicores));
-                        worker.held.memory_bytes = worker.held.memory_bytes.saturating_sub(job.needs.memory_bytes);
+                        worker.held.millicores = worker.held.millicores.saturating_sub(u64::from(needs.millicores));
+                        worker.held.memory_bytes = worker.held.memory_bytes.saturating_sub(needs.memory_bytes);
                         if is_planted(Fault::FreedTwice) {
-                            worker.held.millicores =
-                                worker.held.millicores.saturating_sub(u64::from(job.needs.millicores));
+                            worker.held.millicores = worker.held.millicores.saturating_sub(u64::from(needs.millicores));
                         }
                     } else {
                         worker.held.waiting.remove(&lease.number);
@@ -281,15 +318,17 @@ impl Ledger {
     /// Counts a lease, or no longer, at its worker's value of the label that its job is spread over.
     pub(super) fn count_spread(&mut self, task: TaskRef, key: PublicKey, more: bool) {
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
-        let Some(label) = &job.record.spec.spread else { return };
+        let Some((array, _)) = job.place(task.index) else { return };
+        let Some(label) = job.spec(task.index).and_then(|spec| spec.spread.clone()) else { return };
         let standing = self.workers.get(&key).and_then(|worker| worker.record.standing.as_ref());
-        let Some(value) = standing.and_then(|standing| standing.claim.labels.get(label)) else { return };
+        let Some(value) = standing.and_then(|standing| standing.claim.labels.get(&label)) else { return };
+        let counts = job.spread.entry(array).or_default();
         if more {
-            *job.spread.entry(value.clone()).or_default() += 1;
-        } else if let Some(count) = job.spread.get_mut(value) {
+            *counts.entry(value.clone()).or_default() += 1;
+        } else if let Some(count) = counts.get_mut(value) {
             *count -= 1;
             if *count == 0 {
-                job.spread.remove(value);
+                counts.remove(value);
             }
         }
     }

@@ -78,12 +78,16 @@ impl Ledger {
 
     fn could_ever_hold(&self, key: PublicKey, task: TaskRef) -> bool {
         let (Some(worker), Some(job)) = (self.workers.get(&key), self.jobs.get(&task.job)) else { return false };
-        worker.record.standing.as_ref().is_some_and(|standing| standing.could_ever_hold(&job.needs))
+        worker
+            .record
+            .standing
+            .as_ref()
+            .is_some_and(|standing| job.needs(task.index).is_some_and(|needs| standing.could_ever_hold(needs)))
     }
 
     fn has_room(&self, key: PublicKey, task: TaskRef) -> bool {
         let (Some(worker), Some(job)) = (self.workers.get(&key), self.jobs.get(&task.job)) else { return false };
-        worker.has_room(&job.needs)
+        job.needs(task.index).is_some_and(|needs| worker.has_room(needs))
     }
 
     /// Gives ready tasks to the claims that have such a place, in order, until no more fit.
@@ -123,12 +127,14 @@ impl Ledger {
     /// The task that stands for an entry of the queue, the entry, and whether it ends with that task.
     fn first_of(&self, key: &ReadyKey) -> Option<(TaskRef, Entry, bool)> {
         let job = self.jobs.get(&key.job)?;
-        if key.is_run {
-            let index = job.record.fresh;
-            return Some((TaskRef { job: key.job, index }, job.run(), index.saturating_add(1) >= job.count));
+        let at = job.segment_at(key.index)?;
+        let segment = job.record.segments.get(at)?;
+        if key.is_fresh && !job.graph.is_single(segment.array) {
+            let is_last = segment.fresh.saturating_add(1) >= segment.end;
+            return Some((TaskRef { job: key.job, index: segment.fresh }, job.run(at)?, is_last));
         }
-        let avoidance = job.live(key.index)?.avoidance();
-        Some((TaskRef { job: key.job, index: key.index }, job.entry(key.index, avoidance), true))
+        let entry = job.entry(key.index, job.live(key.index)?)?;
+        Some((TaskRef { job: key.job, index: key.index }, entry, true))
     }
 
     /// Whether a kind found no place before, and no claim that changed since has one for what it needs.
@@ -165,10 +171,10 @@ impl Ledger {
     /// What a task's submitter and the network wish for it besides what it needs.
     fn wish(&self, task: TaskRef) -> Wish<'_> {
         let Some(job) = self.jobs.get(&task.job) else { return Wish::default() };
-        let spec = &job.record.spec;
+        let Some((spec, (array, _))) = job.spec(task.index).zip(job.place(task.index)) else { return Wish::default() };
         Wish {
             prefers: spec.prefers.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect(),
-            spread: spec.spread.as_deref().map(|label| (label, &job.spread)),
+            spread: spec.spread.as_deref().map(|label| (label, job.spread.get(&array))),
             holds: if self.policies.is_local { job.largest_input(task.index) } else { None },
             draw: self.policies.are_drawn().then(|| self.draw("lease", self.next_lease)),
         }

@@ -29,10 +29,12 @@ mod apply;
 pub mod bounds;
 mod due;
 mod event;
+mod follow;
 mod jobs;
 mod lease_time;
 mod leases;
 mod matching;
+mod owed;
 mod query;
 mod replay;
 mod snapshot;
@@ -49,9 +51,9 @@ use std::{
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 pub use event::{EndReason, IgnoredReason, LedgerEvent};
-pub use jobs::{ATTEMPTS_KEPT, PastAttempt, TaskCounts};
+pub use jobs::{ATTEMPTS_KEPT, Gone, PastAttempt, TaskCounts};
 pub use lease_time::LeaseTime;
-pub use query::{JobView, LeaseView, TaskStateView, TaskView, Totals, WorkerView};
+pub use query::{ArrayView, JobView, LeaseView, Taken, TaskStateView, TaskView, Totals, WorkerView};
 pub use snapshot::RestoreError;
 pub use workers::STANDINGS_KEPT;
 
@@ -102,6 +104,8 @@ pub struct Counters {
     pub failed: u64,
     /// Tasks cancelled.
     pub cancelled: u64,
+    /// Tasks skipped.
+    pub skipped: u64,
     /// Attempts lost or drained, begun or not.
     pub lost: u64,
     /// Successes taken of attempts that had been lost.
@@ -153,6 +157,10 @@ pub struct Ledger {
     owed_by_key: BTreeMap<PublicKey, Owed>,
     counts: TaskCounts,
     due: Due,
+    /// The jobs that wait for each job.
+    waiters: BTreeMap<JobId, BTreeSet<JobNumber>>,
+    /// Jobs that have ended in this block, and whose waiters are yet to be told.
+    just_ended: Vec<JobNumber>,
     ready: ReadyQueue,
     open: OpenClaims,
     /// The workers whose waiting attempts may move up or have to go, and whether because their claim changed.
@@ -201,6 +209,8 @@ impl Ledger {
             owed_by_key: BTreeMap::new(),
             counts: TaskCounts::default(),
             due: Due::default(),
+            waiters: BTreeMap::new(),
+            just_ended: Vec::new(),
             ready: ReadyQueue::default(),
             open: OpenClaims::default(),
             unsettled: BTreeMap::new(),
@@ -248,11 +258,16 @@ impl Ledger {
                 let bytes = transaction.envelope().payload.len() as u64;
                 self.submit(JobId(id.0), signer, submit, bytes, applied);
             }
+            Action::Extend(extend) => {
+                let bytes = transaction.envelope().payload.len() as u64;
+                self.extend(extend, bytes, applied);
+            }
             Action::Cancel(cancel) => self.cancel(cancel, applied),
             Action::Claim(claim) => self.claim(signer, claim, applied),
             Action::Report(report) => self.report(signer, report, applied),
             Action::Drain(drain) => self.drain(signer, drain, applied),
         }
+        self.follow_ended_jobs(applied);
     }
 
     /// Whether a transaction would be void if a block at time `at` executed it now.
@@ -271,7 +286,7 @@ impl Ledger {
         let (signer, access) = (transaction.signer(), &self.genesis.access);
         let action = &transaction.transaction().action;
         let permitted = match action {
-            Action::Submit(_) | Action::Cancel(_) => &access.submitters,
+            Action::Submit(_) | Action::Extend(_) | Action::Cancel(_) => &access.submitters,
             Action::Claim(_) | Action::Report(_) | Action::Drain(_) => &access.workers,
         };
         if permitted.as_ref().is_some_and(|keys| !keys.contains(&signer)) {
@@ -282,6 +297,7 @@ impl Ledger {
         }
         match action {
             Action::Submit(submit) => self.check_submit(&signer, submit, transaction.envelope().payload.len() as u64),
+            Action::Extend(extend) => self.check_extend(&signer, extend, transaction.envelope().payload.len() as u64),
             Action::Cancel(cancel) => self.check_cancel(&signer, cancel),
             Action::Claim(claim) => self.check_claim(&signer, claim),
             Action::Report(report) => self.check_report(&signer, report),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Counters, Ledger,
-    jobs::{Done, Job, PastAttempt, Phase, TaskCounts, TaskRef, TaskState},
+    jobs::{Done, Gone, Job, PastAttempt, Phase, Stand, TaskCounts, TaskRef, TaskState},
     lease_time::LeaseTime,
     workers::Worker,
 };
@@ -13,8 +13,8 @@ use crate::{
     fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey},
     types::{
-        AttemptId, AttemptNumber, BlockTime, Claim, Genesis, Height, Incarnation, JobId, Resources, TaskId, TaskSpec,
-        Tasks, TransactionId,
+        After, AfterJob, AttemptId, AttemptNumber, BlobRef, BlockTime, Claim, Genesis, Height, Incarnation, JobId,
+        Part, Resources, TaskId, TaskSpec, Tasks, Times, TransactionId,
     },
 };
 
@@ -31,20 +31,35 @@ pub struct JobView<'a> {
     pub height: Height,
     /// The time of that block.
     pub submitted: BlockTime,
-    /// What its tasks have in common.
+    /// How many tasks it has.
+    pub count: u32,
+    /// When it may begin, and when it has to be over.
+    pub times: Times,
+    /// The jobs that it still waits for.
+    pub after: &'a [AfterJob],
+    /// Until when it may be added to, if it may.
+    pub open_until: Option<BlockTime>,
+    /// How many are in which state.
+    pub counts: TaskCounts,
+    /// When its first task was leased, if one was.
+    pub began: Option<BlockTime>,
+    /// When its last task ended, if all have.
+    pub ended: Option<BlockTime>,
+}
+
+/// An array of a job's tasks.
+#[derive(Clone, Copy, Debug)]
+pub struct ArrayView<'a> {
+    /// What people call it within its job.
+    pub name: &'a str,
+    /// The index of its first task in the job.
+    pub first: u32,
+    /// What its tasks had in common when it was admitted.
     pub spec: &'a Arc<TaskSpec>,
     /// How many there are, and how they differ.
     pub tasks: &'a Arc<Tasks>,
-    /// When it should have ended, if that matters.
-    pub deadline: Option<BlockTime>,
-    /// How long an attempt was expected to run when it was admitted, in milliseconds.
-    pub expected_ms: u64,
-    /// How many are in which state.
-    pub counts: TaskCounts,
-    /// When its last task ended, if all have.
-    pub ended: Option<BlockTime>,
-    /// Whether it was cancelled.
-    pub cancelled: bool,
+    /// The arrays that it waits for.
+    pub after: &'a [After],
 }
 
 /// A task.
@@ -62,15 +77,38 @@ pub struct TaskView<'a> {
     pub losses: u32,
     /// The attempts that ended, oldest first; at most [`ATTEMPTS_KEPT`](super::ATTEMPTS_KEPT), none once it is done.
     pub past: &'a [PastAttempt],
-    /// What it has in common with its job's other tasks.
+    /// What its array's tasks have in common.
     pub spec: &'a Arc<TaskSpec>,
-    /// What it has of its own is `tasks.part(id.index)`.
-    pub tasks: &'a Arc<Tasks>,
+    /// What it has of its own.
+    pub part: Option<&'a Part>,
+    /// The array that it is of, by its place in the job.
+    pub array: u16,
+    /// Its place in that array.
+    pub place: u32,
+    /// How long an attempt was expected to run when it was admitted, in milliseconds.
+    pub expected_ms: u64,
+    /// Whether other tasks may take what it leaves: that has to be stored, however small.
+    pub feeds: bool,
+}
+
+/// What a task takes that another left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Where it finds that below `/in`: a file if `file` is said, else a folder.
+    pub path: String,
+    /// What the other left, as a manifest.
+    pub manifest: BlobRef,
+    /// Which file of it.
+    pub file: Option<String>,
 }
 
 /// Where a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskStateView {
+    /// It waits for other tasks or jobs, or for its job's time.
+    Blocked,
+    /// Its submitter holds it.
+    Held,
     /// It waits to be placed.
     Ready,
     /// It waits until this time after a failure.
@@ -100,8 +138,8 @@ pub enum TaskStateView {
         /// Which of that height's receipts it is, from 0.
         receipt: u32,
     },
-    /// Its job was cancelled before it had an outcome.
-    Cancelled,
+    /// It will have no outcome.
+    Gone(Gone),
 }
 
 /// A worker whose claim stands.
@@ -208,7 +246,30 @@ impl Ledger {
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<TaskView<'_>> {
         let job = self.jobs.get(self.job_numbers.get(&id.job)?)?;
-        (id.index < job.count).then(|| view_of_task(job, id))
+        view_of_task(job, id, self.time)
+    }
+
+    /// A job's arrays in their order, if it is not forgotten.
+    #[must_use]
+    pub fn arrays(&self, id: JobId) -> Vec<ArrayView<'_>> {
+        let Some(job) = self.job_numbers.get(&id).and_then(|number| self.jobs.get(number)) else { return Vec::new() };
+        let mut arrays = Vec::with_capacity(job.record.arrays.len());
+        for (place, array) in (0u16..).zip(&job.record.arrays) {
+            let segments = &job.record.segments;
+            let Some(first) = segments.get(segments.partition_point(|segment| segment.array < place)) else { break };
+            let (name, tasks, after) = (array.name.as_str(), &array.tasks, array.after.as_slice());
+            arrays.push(ArrayView { name, first: first.start, spec: &first.spec, tasks, after });
+        }
+        arrays
+    }
+
+    /// What a task that may begin takes of what others left.
+    #[must_use]
+    pub fn taken_by(&self, id: TaskId) -> Vec<Taken> {
+        let Some(job) = self.job_numbers.get(&id.job).and_then(|number| self.jobs.get(number)) else {
+            return Vec::new();
+        };
+        job.taken_by(id.index)
     }
 
     /// The workers whose claims stand, by key.
@@ -270,29 +331,44 @@ fn view_of_job(job: &Job) -> JobView<'_> {
         submitter: record.submitter,
         height: record.height,
         submitted: record.time,
-        spec: &record.spec,
-        tasks: &record.tasks,
-        deadline: record.deadline,
-        expected_ms: record.expected_ms,
+        count: job.count,
+        times: record.times,
+        after: &record.after,
+        open_until: record.open_until,
         counts: job.counts,
+        began: record.began,
         ended: record.ended,
-        cancelled: record.cancelled,
     }
 }
 
-fn view_of_task(job: &Job, id: TaskId) -> TaskView<'_> {
+fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
     let record = &job.record;
-    let (spec, tasks) = (&record.spec, &record.tasks);
-    let without_history =
-        |state, attempts| TaskView { id, state, attempts, failures: 0, losses: 0, past: &[], spec, tasks };
+    let at = job.segment_at(id.index)?;
+    let segment = record.segments.get(at)?;
+    let (array, place) = job.place(id.index)?;
+    let mut view = TaskView {
+        id,
+        state: TaskStateView::Ready,
+        attempts: 0,
+        failures: 0,
+        losses: 0,
+        past: &[],
+        spec: &segment.spec,
+        part: job.part(id.index),
+        array,
+        place,
+        expected_ms: segment.expected_ms,
+        feeds: record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds),
+    };
     match record.states.get(&id.index) {
-        Some(TaskState::Done(Done { attempt, succeeded, height, receipt })) => {
+        Some(TaskState::Done(Done { attempt, succeeded, height, receipt, .. })) => {
             let (succeeded, attempt, height, receipt) = (*succeeded, *attempt, *height, *receipt);
-            let state = TaskStateView::Done { succeeded, attempt, height, receipt };
-            without_history(state, attempt.0.saturating_add(1))
+            view.state = TaskStateView::Done { succeeded, attempt, height, receipt };
+            view.attempts = attempt.0.saturating_add(1);
         }
+        Some(TaskState::Gone(gone)) => view.state = TaskStateView::Gone(*gone),
         Some(TaskState::Live(live)) => {
-            let state = match (&live.phase, live.lease()) {
+            view.state = match (&live.phase, live.lease()) {
                 (_, Some((attempt, lease))) => TaskStateView::Leased {
                     attempt,
                     worker: lease.worker,
@@ -300,14 +376,22 @@ fn view_of_task(job: &Job, id: TaskId) -> TaskView<'_> {
                     ends: lease.run.map(|run| run.ends),
                 },
                 (Phase::BackingOff(until), _) => TaskStateView::BackingOff { until: *until },
+                (Phase::Held, _) => TaskStateView::Held,
                 _ => TaskStateView::Ready,
             };
-            let (attempts, failures, losses) = (live.attempts, live.failures, live.losses);
-            TaskView { id, state, attempts, failures, losses, past: &live.past, spec, tasks }
+            (view.attempts, view.failures, view.losses) = (live.attempts, live.failures, live.losses);
+            view.past = &live.past;
         }
-        None if record.cancelled => without_history(TaskStateView::Cancelled, 0),
-        None => without_history(TaskStateView::Ready, 0),
+        None => {
+            view.state = match job.stand(at, now) {
+                Stand::Ready => TaskStateView::Ready,
+                Stand::Blocked => TaskStateView::Blocked,
+                Stand::Held => TaskStateView::Held,
+                Stand::Gone(gone) => TaskStateView::Gone(gone),
+            };
+        }
     }
+    Some(view)
 }
 
 fn view_of_worker(key: PublicKey, worker: &Worker) -> Option<WorkerView<'_>> {

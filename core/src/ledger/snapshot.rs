@@ -10,8 +10,8 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use thiserror::Error;
 
 use super::{
-    Counters, Ledger, bounds,
-    jobs::{ATTEMPTS_KEPT, JobRecord, Live, Phase, TaskRef, TaskState},
+    Counters, Ledger, Owed, bounds,
+    jobs::{ATTEMPTS_KEPT, ArrayRecord, Job, JobRecord, Live, Phase, Stand, TaskRef, TaskState},
     lease_time::LeaseTime,
     workers::{STANDINGS_KEPT, Worker, WorkerRecord},
 };
@@ -25,7 +25,7 @@ use crate::{
         order::{SHARES_KEPT, Share},
         ready::JobNumber,
     },
-    types::{BlockTime, Genesis, Height, JobId, Submit, TransactionId},
+    types::{Array, BlockTime, Genesis, Height, JobId, Submit, TaskSpec, TransactionId},
 };
 
 /// Why a snapshot was refused.
@@ -67,6 +67,70 @@ const COUNT_MAX: u64 = 1 << 62;
 
 fn rule(holds: bool, what: &'static str) -> Result<(), RestoreError> {
     if holds { Ok(()) } else { Err(RestoreError::Inconsistent(what)) }
+}
+
+/// The segments cover the arrays, in order, each with tasks that have states of their own first where that is so.
+fn check_segments(record: &JobRecord) -> Result<(), RestoreError> {
+    let mut next = 0u32;
+    let mut counts = vec![0usize; record.arrays.len()];
+    let mut array = 0;
+    for segment in &record.segments {
+        rule(segment.start == next && segment.start < segment.end, "a job's segments leave tasks out")?;
+        rule((segment.start..=segment.end).contains(&segment.fresh), "a segment's fresh tasks are not its own")?;
+        rule(segment.array >= array, "a job's segments are out of order")?;
+        (array, next) = (segment.array, segment.end);
+        let count = counts.get_mut(usize::from(array));
+        let Some(count) = count else { return Err(RestoreError::Inconsistent("a segment is of no array")) };
+        *count += (segment.end - segment.start) as usize;
+        let own = record.states.range(segment.start..segment.fresh).count();
+        rule(own == (segment.fresh - segment.start) as usize, "a task that is not fresh has no state")?;
+    }
+    let whole = record.arrays.iter().zip(&counts).all(|(array, count)| array.tasks.count() == *count);
+    rule(whole, "a job's segments are not its arrays")?;
+    rule(record.states.last_key_value().is_none_or(|(last, _)| *last < next), "a state is of no task")
+}
+
+/// The arrays as they were submitted, as far as is still known.
+fn arrays_of(record: &JobRecord) -> Vec<Array> {
+    let array = |(place, array): (usize, &ArrayRecord)| {
+        let first = record.segments.partition_point(|segment| usize::from(segment.array) < place);
+        let segment = record.segments.get(first)?;
+        Some(Array {
+            name: array.name.clone(),
+            spec: Arc::clone(&segment.spec),
+            tasks: Arc::clone(&array.tasks),
+            after: array.after.clone(),
+            feeds: array.feeds,
+        })
+    };
+    record.arrays.iter().enumerate().filter_map(array).collect()
+}
+
+impl Job {
+    /// Whether tasks have states of their own, and segments have vanished, where what they wait for says so.
+    fn is_consistent(&self, now: BlockTime) -> bool {
+        if self.record.ended.is_some() {
+            return true;
+        }
+        self.record.segments.iter().enumerate().all(|(at, segment)| {
+            let is_single = self.graph.is_single(segment.array);
+            let may_begin = !self.is_shut(now) && self.graph.is_open(segment.array);
+            let own = self.record.states.range(segment.fresh..segment.end);
+            if !is_single {
+                return own.count() == 0 && (may_begin || segment.fresh == segment.start);
+            }
+            let first = self.graph.first(segment.array);
+            segment.fresh == segment.start
+                && (segment.start..segment.end).all(|index| {
+                    let is_free = may_begin && self.graph.left(segment.array, index - first) == 0;
+                    match self.record.states.get(&index) {
+                        Some(TaskState::Live(_) | TaskState::Done(_)) => is_free,
+                        Some(TaskState::Gone(_)) => true,
+                        None => !is_free || self.stand(at, now) != Stand::Blocked,
+                    }
+                })
+        })
+    }
 }
 
 impl Ledger {
@@ -127,9 +191,10 @@ impl Ledger {
             succeeded: c4,
             failed: c5,
             cancelled: c6,
-            lost: c7,
-            late: c8,
-            ignored: c9,
+            skipped: c7,
+            lost: c8,
+            late: c9,
+            ignored: c10,
         } = head.counters;
         let numbers = [
             head.height.0,
@@ -146,6 +211,7 @@ impl Ledger {
             c7,
             c8,
             c9,
+            c10,
         ];
         rule(numbers.iter().all(|number| *number < COUNT_MAX), "a number is larger than could be counted to")?;
         ledger.height = head.height;
@@ -221,48 +287,98 @@ impl Ledger {
     }
 
     fn restore_job(&mut self, id: JobId, record: JobRecord, leases: &mut BTreeSet<u64>) -> Result<(), RestoreError> {
-        let submit = Submit {
-            name: record.name.clone(),
-            spec: Arc::clone(&record.spec),
-            tasks: Arc::clone(&record.tasks),
-            deadline: record.deadline,
-        };
-        rule(bounds::check_submit(&self.genesis.ledger, &submit).is_ok(), "a job exceeds a bound")?;
-        let count = submit.tasks.count();
-        let (number, fresh, cancelled) = (record.number, record.fresh, record.cancelled);
+        let number = record.number;
         rule(number < self.next_job && !self.job_numbers.contains_key(&id), "a job's number or id is not its own")?;
         rule(record.time <= self.time && record.height <= self.height, "a job is of a later time")?;
-        rule(fresh as usize <= count, "a job has more leased tasks than tasks")?;
-        rule(record.states.keys().all(|index| *index < fresh), "a fresh task has a state of its own")?;
-        rule(cancelled || record.states.len() == fresh as usize, "a leased task has no state")?;
-        let live = record.states.values().any(|state| matches!(state, TaskState::Live(_)));
-        rule(!(cancelled && live), "a cancelled job has live tasks")?;
-        let unfinished = live || (!cancelled && (fresh as usize) < count);
-        rule(record.ended.is_none() == unfinished, "a job ended before its tasks, or did not end with them")?;
+        rule(
+            record.began.is_none_or(|began| (record.time..=self.time).contains(&began)),
+            "a job began at another time",
+        )?;
+        check_segments(&record)?;
+        let submit = Submit {
+            name: record.name.clone(),
+            arrays: arrays_of(&record),
+            after: record.after.clone(),
+            times: record.times,
+            open_until: record.open_until.or(Some(record.time)),
+        };
+        rule(bounds::check_submit(&self.genesis.ledger, &submit).is_ok(), "a job exceeds a bound")?;
         for state in record.states.values() {
             if let TaskState::Live(live) = state {
                 self.check_live(live, leases)?;
             }
         }
-        let tasks: Vec<u32> = record.states.keys().copied().collect();
+        let has_ended = record.ended.is_some();
         if let Some(ended) = record.ended {
+            rule(ended <= self.time, "a job ended at a later time")?;
             self.due.retention.insert((ended.plus_ms(self.genesis.ledger.retention_ms), number));
+        } else {
+            rule(
+                record.open_until.is_none_or(|until| until > self.time),
+                "a job is open for longer than it was to be",
+            )?;
         }
-        self.admit(id, record);
+        self.put_back(id, record, &submit.arrays);
+        let Some(job) = self.jobs.get(&number) else { return Ok(()) };
+        rule(has_ended == job.is_over(), "a job ended before its tasks, or did not end with them")?;
+        rule(job.is_consistent(self.time), "a task waits for what has ended, or does not wait")
+    }
+
+    /// Takes up a job from its whole record.
+    fn put_back(&mut self, id: JobId, record: JobRecord, arrays: &[Array]) {
+        let (number, submitter) = (record.number, record.submitter);
+        let definition_bytes = record.definition_bytes;
+        let is_owed = record.ended.is_none();
+        self.take_up(id, record);
+        self.owe(submitter, Owed { definition_bytes, ..Owed::default() });
+        if is_owed {
+            self.put_back_graph(number, arrays);
+        }
+        while self.jobs.get(&number).is_some_and(|job| job.standings.len() < job.record.segments.len()) {
+            self.take_up_segment(number);
+        }
+        let Some(job) = self.jobs.get(&number) else { return };
+        let mut owed = Owed::default();
+        let mut owe = |spec: &TaskSpec, tasks: u64| {
+            owed.tasks = owed.tasks.saturating_add(tasks);
+            owed.output_bytes = owed.output_bytes.saturating_add(spec.limits.output_bytes.saturating_mul(tasks));
+        };
+        for (segment, standing) in job.record.segments.iter().zip(&job.standings) {
+            let live = job.record.states.range(segment.start..segment.end);
+            let live = live.filter(|(_, state)| matches!(state, TaskState::Live(_))).count() as u64;
+            let stateless = if segment.gone.is_some() { 0 } else { u64::from(standing.stateless) };
+            owe(&segment.spec, live + stateless);
+        }
+        let (after, tasks): (Vec<JobId>, Vec<u32>) =
+            (job.record.after.iter().map(|after| after.job).collect(), job.record.states.keys().copied().collect());
+        self.owe(submitter, owed);
+        for job in after {
+            self.waiters.entry(job).or_default().insert(number);
+        }
         for index in tasks {
             self.attach(TaskRef { job: number, index });
         }
-        let Some(job) = self.jobs.get_mut(&number) else { return Ok(()) };
-        if cancelled {
-            let cancelled = count as u64 - job.counts.all();
-            job.counts.cancelled = cancelled;
-            self.counts.cancelled += cancelled;
+    }
+
+    /// What a job's tasks wait for, as things stand.
+    fn put_back_graph(&mut self, number: JobNumber, arrays: &[Array]) {
+        let Some(job) = self.jobs.get_mut(&number) else { return };
+        let record = &job.record;
+        for (place, array) in (0u16..).zip(arrays) {
+            let Some(known) = record.arrays.get(usize::from(place)) else { return };
+            // Who waits in vain has been told: the states say so.
+            let _ = job.graph.add(known, &array.spec, |task| record.ending_of(task));
+            for task in job.graph.tasks_of(place) {
+                if let Some(ending) = record.ending_of(task) {
+                    job.graph.count_ended(place, ending, 1);
+                }
+            }
         }
-        Ok(())
     }
 
     fn check_live(&self, live: &Live, leases: &mut BTreeSet<u64>) -> Result<(), RestoreError> {
-        rule(live.attempts > 0 && live.past.len() <= ATTEMPTS_KEPT, "a task has more attempts than there were")?;
+        let began = live.attempts > 0 || matches!(live.phase, Phase::Ready | Phase::Held);
+        rule(began && live.past.len() <= ATTEMPTS_KEPT, "a task has more attempts than there were")?;
         let Phase::Leased(lease) = &live.phase else { return Ok(()) };
         rule(lease.number < self.next_lease && leases.insert(lease.number), "a lease's number is not its own")?;
         rule(lease.due() > self.lease_time, "an attempt has run out")?;

@@ -8,7 +8,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use crate::{
     digest::Digest,
     identity::PublicKey,
-    ledger::{Applied, Ledger, TaskStateView},
+    ledger::{Applied, Gone, Ledger, Taken, TaskStateView},
     types::{AttemptId, Block, BlockTime, Certificate, Height, Incarnation, JobId, Part, TaskId, TaskSpec},
 };
 
@@ -44,6 +44,12 @@ pub struct Given {
     pub spec: Arc<TaskSpec>,
     /// What is its own.
     pub part: Option<Part>,
+    /// Its place in its array.
+    pub place: u32,
+    /// What it takes of what others left.
+    pub taken: Vec<Taken>,
+    /// Whether others may take what it leaves: that has to be stored, however small.
+    pub feeds: bool,
 }
 
 impl Given {
@@ -51,8 +57,15 @@ impl Given {
     #[must_use]
     pub fn of(ledger: &Ledger, attempt: AttemptId, incarnation: Incarnation) -> Option<Self> {
         let task = ledger.task(attempt.task)?;
-        let part = task.tasks.part(attempt.task.index).cloned();
-        Some(Self { attempt, incarnation, spec: Arc::clone(task.spec), part })
+        Some(Self {
+            attempt,
+            incarnation,
+            spec: Arc::clone(task.spec),
+            part: task.part.cloned(),
+            place: task.place,
+            taken: ledger.taken_by(attempt.task),
+            feeds: task.feeds,
+        })
     }
 }
 
@@ -83,8 +96,8 @@ pub enum EndedTask {
     Succeeded(Height, u32),
     /// Badly, likewise.
     Failed(Height, u32),
-    /// Its job was cancelled first.
-    Cancelled,
+    /// Not at all: what became of it instead.
+    Gone(Gone),
 }
 
 impl EndedTask {
@@ -93,7 +106,7 @@ impl EndedTask {
     pub const fn place(&self) -> Option<(Height, u32)> {
         match self {
             Self::Succeeded(height, index) | Self::Failed(height, index) => Some((*height, *index)),
-            Self::Cancelled => None,
+            Self::Gone(_) => None,
         }
     }
 }
@@ -103,7 +116,8 @@ pub(super) fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
     let ended = |index: u32| match ledger.task(TaskId { job: id, index })?.state {
         TaskStateView::Done { succeeded: true, height, receipt, .. } => Some(EndedTask::Succeeded(height, receipt)),
         TaskStateView::Done { height, receipt, .. } => Some(EndedTask::Failed(height, receipt)),
-        _ => Some(EndedTask::Cancelled),
+        TaskStateView::Gone(gone) => Some(EndedTask::Gone(gone)),
+        _ => Some(EndedTask::Gone(Gone::Cancelled)),
     };
     Some(EndedJob {
         id,
@@ -112,7 +126,7 @@ pub(super) fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
         height: job.height,
         submitted: job.submitted,
         ended: job.ended?,
-        tasks: (0..job.tasks.count() as u32).filter_map(ended).collect(),
+        tasks: (0..job.count).filter_map(ended).collect(),
     })
 }
 

@@ -5,7 +5,7 @@
 //! that found no place is *parked*: it need only be held against claims that changed since.
 //!
 //! Within a kind each submitter has a *lane*, whose tasks keep their order whatever becomes of the submitter's share; what
-//! moves with the share is the lane. A job's never leased tasks are one entry, its *run*.
+//! moves with the share is the lane. Tasks of a job that stand alike and were never leased are one entry, a *run*.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,15 +46,15 @@ impl Needs {
 /// A job's number in the order of admission.
 pub type JobNumber = u64;
 
-/// A ready task's place in the queue. Of one job and rank, what came back goes before what was never leased.
+/// A ready task's place in the queue. Of one job and rank, what was leased before goes before what never was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReadyKey {
     /// The task's rank.
     pub rank: Rank,
     /// The job.
     pub job: JobNumber,
-    /// Whether this is a run and not a single task.
-    pub is_run: bool,
+    /// Whether it was never leased. A run, all tasks of which are fresh, stands for the first of them.
+    pub is_fresh: bool,
     /// The task's index; of a run, where its tasks began.
     pub index: u32,
 }
@@ -83,15 +83,15 @@ pub struct Entry {
     pub rank: Rank,
     /// The job.
     pub job: JobNumber,
-    /// Whether this is a run and not a single task.
-    pub is_run: bool,
+    /// Whether it was never leased. A run, all tasks of which are fresh, stands for the first of them.
+    pub is_fresh: bool,
     /// The task's index; of a run, where its tasks began.
     pub index: u32,
 }
 
 impl Entry {
     const fn key(&self) -> ReadyKey {
-        ReadyKey { rank: self.rank, job: self.job, is_run: self.is_run, index: self.index }
+        ReadyKey { rank: self.rank, job: self.job, is_fresh: self.is_fresh, index: self.index }
     }
 }
 

@@ -3,6 +3,7 @@
 mod block;
 mod genesis;
 mod ids;
+mod job;
 mod outcome;
 mod receipt;
 mod task;
@@ -18,10 +19,11 @@ pub use ids::{
     AttemptId, AttemptNumber, AuthorityIndex, BlockTime, Epoch, Height, Incarnation, JobId, TaskId, TaskIdError,
     TransactionId, View,
 };
+pub use job::{After, AfterJob, Array, Extend, Submit, Times, When};
 pub use outcome::{Delivery, DeliveryStatement, Failure, InlineOutput, Manifest, Output, OutputFile, Usage, Verdict};
 pub use receipt::{OutcomeReceipt, Receipt, TransactionReceipt, VoidReason};
-pub use task::{BlobRef, Input, Labels, Limits, Part, Program, Resources, Retry, TaskSpec, Tasks};
-pub use transaction::{
-    Action, Cancel, Claim, Drain, Envelope, Report, ReportItem, SignedTransaction, Submit, Transaction,
+pub use task::{
+    BlobRef, Edges, Giver, Input, Labels, Limits, OutputOf, Part, Program, Resources, Retry, Source, TaskSpec, Tasks,
 };
+pub use transaction::{Action, Cancel, Claim, Drain, Envelope, Report, ReportItem, SignedTransaction, Transaction};
 pub use vote::{Certificate, Signers, Statement, Vote};

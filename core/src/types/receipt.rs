@@ -92,6 +92,17 @@ pub enum VoidReason {
     /// The signer's unfinished jobs, or the network's, have as many different needs as they may.
     #[error("unfinished jobs ask for as many different combinations of resources and labels as is allowed")]
     NeedsFull,
+    /// The job has ended, or nothing may be added to it.
+    #[error("nothing can be added to the job any more")]
+    JobClosed,
+    /// A task waits for one that does not stand before it in its job, or takes what nobody leaves.
+    #[error(
+        "a task waits for, or takes from, one that does not stand before it in its job or leaves nothing to others"
+    )]
+    BadDependency,
+    /// The tasks of a job wait for more single tasks than they may.
+    #[error("the job's tasks wait for more single tasks, taken together, than is allowed")]
+    TooManyEdges,
     /// There is no such job, or it has ended and is forgotten.
     #[error("there is no such job here")]
     UnknownJob,

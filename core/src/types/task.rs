@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
+use super::When;
 use crate::digest::Digest;
 
 /// Facts about a machine, such as `arch=x86_64`, that tasks can require and claims can offer.
@@ -27,13 +28,52 @@ pub enum Program {
     Wasm(BlobRef),
 }
 
-/// A file that a task finds under `/in`.
+/// A file, or a folder of files, that a task finds under `/in`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Input {
     /// Its path below `/in`: relative, without `..`.
     pub path: String,
-    /// Its content.
-    pub blob: BlobRef,
+    /// Where its content comes from.
+    pub source: Source,
+}
+
+impl Input {
+    /// A file with this content.
+    #[must_use]
+    pub fn blob(path: impl Into<String>, blob: BlobRef) -> Self {
+        Self { path: path.into(), source: Source::Blob(blob) }
+    }
+}
+
+/// Where an input's content comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// It is this.
+    Blob(BlobRef),
+    /// Other tasks of the job leave it. Whoever takes it waits until they have ended well.
+    Output(OutputOf),
+}
+
+/// What other tasks of a job leave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct OutputOf {
+    /// Whose.
+    pub of: Giver,
+    /// The file below their `/out` that is meant; without it all of them, in a folder.
+    pub file: Option<String>,
+}
+
+/// Whose output is taken. The array that it is of must be one that feeds others, and stand before the one that takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Giver {
+    /// The task with this index in the job.
+    Task(u32),
+    /// The task in the same place of the array with this place in the job, which has as many.
+    Same(u16),
+    /// All tasks of that array: what each leaves is below a folder named by its place there.
+    All(u16),
 }
 
 /// What a task takes of a claim while it runs, besides one slot.
@@ -66,7 +106,7 @@ pub struct Retry {
     pub delay_ms: u64,
 }
 
-/// What the tasks of a job have in common.
+/// What the tasks of an array have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct TaskSpec {
     /// The program.
@@ -137,20 +177,48 @@ impl TaskSpec {
     }
 }
 
-/// What one task of an array has of its own, added to what its job's tasks have in common.
+/// What one task of an array has of its own, added to what the array's tasks have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Part {
     /// Arguments after the common ones.
     pub arguments: Vec<String>,
     /// Inputs besides the common ones.
     pub inputs: Vec<Input>,
+    /// Tasks that it waits for.
+    pub after: Edges,
 }
 
-/// How many tasks a job has, and how they differ.
+/// Tasks of a job that one waits for, by their indices in the job, each below its own; by what has to become of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Edges {
+    /// They have ended well.
+    pub ok: Vec<u32>,
+    /// They have ended.
+    pub any: Vec<u32>,
+    /// They have failed.
+    pub fail: Vec<u32>,
+}
+
+impl Edges {
+    /// All of them, each with what has to become of it.
+    pub fn all(&self) -> impl Iterator<Item = (u32, When)> + '_ {
+        let ok = self.ok.iter().map(|task| (*task, When::Ok));
+        let any = self.any.iter().map(|task| (*task, When::Any));
+        ok.chain(any).chain(self.fail.iter().map(|task| (*task, When::Fail)))
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.ok.is_empty() && self.any.is_empty() && self.fail.is_empty()
+    }
+}
+
+/// How many tasks an array has, and how they differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tasks {
-    /// So many tasks that differ only in their index, which each finds in the variable `MESHWORK_TASK_INDEX`.
+    /// So many tasks that differ only in their place, which each finds in the variable `MESHWORK_TASK_INDEX`.
     Repeat(u32),
     /// One task for each part.
     Each(Vec<Part>),
@@ -166,7 +234,7 @@ impl Tasks {
         }
     }
 
-    /// What the task at `index` has of its own, if anything.
+    /// What the task in this place has of its own, if anything.
     #[must_use]
     pub fn part(&self, index: u32) -> Option<&Part> {
         match self {

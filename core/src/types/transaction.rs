@@ -1,11 +1,11 @@
 //! What people and workers sign, and the envelope that it travels in.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::{AttemptId, BlockTime, Incarnation, JobId, Labels, Resources, TaskSpec, Tasks, TransactionId, Verdict};
+use super::{AttemptId, BlockTime, Extend, Incarnation, JobId, Labels, Resources, Submit, TransactionId, Verdict};
 use crate::{
     codec::{self, ByteString, DecodeError},
     digest::Digest,
@@ -41,6 +41,8 @@ pub struct Transaction {
 pub enum Action {
     /// A submitter admits a job.
     Submit(Submit),
+    /// A submitter adds to a job of its own that is open.
+    Extend(Extend),
     /// A submitter stops a job.
     Cancel(Cancel),
     /// A worker offers to hold tasks.
@@ -49,30 +51,6 @@ pub enum Action {
     Report(Report),
     /// A worker leaves.
     Drain(Drain),
-}
-
-/// A job: one task or an array of tasks. Its id is its transaction's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
-pub struct Submit {
-    /// What people call it, at most [`Submit::NAME_BYTES_MAX`] bytes.
-    pub name: String,
-    /// What its tasks have in common; one copy serves them all.
-    pub spec: Arc<TaskSpec>,
-    /// How many there are, and how they differ.
-    pub tasks: Arc<Tasks>,
-    /// When it should have ended, if that matters. It goes on afterwards.
-    pub deadline: Option<BlockTime>,
-}
-
-impl Submit {
-    /// The most bytes of a job's name.
-    pub const NAME_BYTES_MAX: usize = 128;
-
-    /// A job of tasks with one thing in common, with no deadline.
-    #[must_use]
-    pub fn new(name: impl Into<String>, spec: TaskSpec, tasks: Tasks) -> Self {
-        Self { name: name.into(), spec: Arc::new(spec), tasks: Arc::new(tasks), deadline: None }
-    }
 }
 
 /// Stops a job: its tasks that have no outcome yet will have none.

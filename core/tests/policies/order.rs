@@ -25,7 +25,7 @@ struct Waiting {
     millicores: u32,
     facts: Facts,
     index: u32,
-    is_run: bool,
+    is_fresh: bool,
 }
 
 impl Waiting {
@@ -89,7 +89,7 @@ fn compare(one: &Waiting, other: &Waiting, policies: &[OrderPolicy], rounds: &Ro
         OrderPolicy::Fair => rounds.at_turn(&one.submitter).0.cmp(&rounds.at_turn(&other.submitter).0),
     };
     let order = policies.iter().map(by).find(|order| *order != Ordering::Equal).unwrap_or(Ordering::Equal);
-    order.then((one.facts.number, one.is_run, one.index).cmp(&(other.facts.number, other.is_run, other.index)))
+    order.then((one.facts.number, one.is_fresh, one.index).cmp(&(other.facts.number, other.is_fresh, other.index)))
 }
 
 #[derive(Clone, Debug)]
@@ -141,7 +141,7 @@ fn entry(waiting: &Waiting, sequence: &Sequence) -> Entry {
         kind: Kind { needs: Arc::new(needs), avoidance: Avoidance::default() },
         rank: sequence.rank(&waiting.facts),
         job: waiting.facts.number,
-        is_run: waiting.is_run,
+        is_fresh: waiting.is_fresh,
         index: waiting.index,
     }
 }
@@ -188,9 +188,9 @@ proptest! {
                         expected_ms,
                     };
                     let submitter = people[usize::from(submitter)];
-                    let waiting = Waiting { submitter, millicores, facts, index: list.len() as u32, is_run: run };
+                    let waiting = Waiting { submitter, millicores, facts, index: list.len() as u32, is_fresh: run };
                     let is_new = |other: &Waiting| {
-                        (other.facts.number, other.is_run, other.index) != (number, run, waiting.index)
+                        (other.facts.number, other.is_fresh, other.index) != (number, run, waiting.index)
                     };
                     if list.iter().chain(&gone).all(is_new) {
                         queue.push(&entry(&waiting, &sequence), &sequence, &shares);
@@ -212,9 +212,9 @@ proptest! {
                         queue.park(head.kind, Place::Resources, Offers(1));
                         passed = Some(head);
                     };
-                    let key = |waiting: &Waiting| (waiting.facts.number, waiting.is_run, waiting.index);
+                    let key = |waiting: &Waiting| (waiting.facts.number, waiting.is_fresh, waiting.index);
                     prop_assert_eq!(
-                        found.map(|head| (head.key.job, head.key.is_run, head.key.index)),
+                        found.map(|head| (head.key.job, head.key.is_fresh, head.key.index)),
                         expected.as_ref().map(key)
                     );
                     let Some(expected) = expected else { continue };

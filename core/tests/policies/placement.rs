@@ -79,10 +79,14 @@ fn task() -> impl Strategy<Value = Task> {
         .prop_map(|(prefers, spread, wants, refused_by)| Task { prefers, spread, wants, refused_by })
 }
 
+/// Zone, architecture, blobs, load and attempts.
+type DrawnOffer = (Option<u8>, u8, BTreeSet<u8>, u16, u32);
+
 fn offers() -> impl Strategy<Value = Vec<Offer>> {
     let offer = (prop::option::of(0..3u8), 0..3u8, prop::collection::btree_set(0..4u8, 0..3), 0..1000u16, 0..4u32);
     vec(offer, 1..8).prop_map(|offers| {
-        let offer = |(at, (zone, arch, holds, load, running)): (usize, (Option<u8>, u8, BTreeSet<u8>, u16, u32))| {
+        let offer = |(at, drawn): (usize, DrawnOffer)| {
+            let (zone, arch, holds, load, running) = drawn;
             let mut claim = Claim { holds: holds.into_iter().map(blob).collect(), ..Claim::default() };
             claim.labels.insert("arch".into(), arch.to_string());
             if let Some(zone) = zone {
@@ -136,7 +140,7 @@ impl Market {
         let has = |key: &PublicKey, pair: Pair<'_>| self.offers.get(key).is_some_and(|offer| offer.has(pair));
         let wish = Wish {
             prefers: task.prefers.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect(),
-            spread: task.spread.then_some(("zone", spread)),
+            spread: task.spread.then_some(("zone", Some(spread))),
             holds: task.wants.filter(|_| self.policies.is_local).map(blob),
             draw,
         };

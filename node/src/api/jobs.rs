@@ -11,7 +11,7 @@ use axum::{
 use meshwork_core::{
     codec,
     identity::PublicKey,
-    ledger::{self, EndReason, TaskStateView},
+    ledger::{self, EndReason, Gone, TaskStateView},
     proof::Proof,
     replica::{EndedJob, EndedTask},
     types::{Height, JobId, Receipt, TaskId},
@@ -53,7 +53,7 @@ fn live_view(job: &ledger::JobView<'_>) -> JobView {
         height: job.height,
         submitted_us: job.submitted.0,
         ended_us: job.ended.map(|time| time.0),
-        tasks: u32::try_from(job.tasks.count()).unwrap_or(u32::MAX),
+        tasks: job.count,
         counts: job.counts.into(),
     }
 }
@@ -64,7 +64,8 @@ fn ended_view(job: &EndedJob) -> JobView {
         match task {
             EndedTask::Succeeded(..) => counts.succeeded += 1,
             EndedTask::Failed(..) => counts.failed += 1,
-            EndedTask::Cancelled => counts.cancelled += 1,
+            EndedTask::Gone(Gone::Cancelled | Gone::Expired) => counts.cancelled += 1,
+            EndedTask::Gone(Gone::Skipped) => counts.skipped += 1,
         }
     }
     JobView {
@@ -119,6 +120,14 @@ pub(super) fn ended_in_words(why: EndReason) -> &'static str {
     }
 }
 
+const fn state_of(gone: Gone) -> TaskState {
+    match gone {
+        Gone::Cancelled => TaskState::Cancelled,
+        Gone::Skipped => TaskState::Skipped,
+        Gone::Expired => TaskState::Expired,
+    }
+}
+
 fn task_view(task: &ledger::TaskView<'_>) -> TaskView {
     let mut attempts: Vec<AttemptView> = task
         .past
@@ -130,6 +139,8 @@ fn task_view(task: &ledger::TaskView<'_>) -> TaskView {
         })
         .collect();
     let (state, worker, receipt) = match task.state {
+        TaskStateView::Blocked => (TaskState::Blocked, None, None),
+        TaskStateView::Held => (TaskState::Held, None, None),
         TaskStateView::Ready => (TaskState::Ready, None, None),
         TaskStateView::BackingOff { .. } => (TaskState::BackingOff, None, None),
         TaskStateView::Leased { attempt, worker, ends, .. } => {
@@ -140,7 +151,7 @@ fn task_view(task: &ledger::TaskView<'_>) -> TaskView {
             let state = if succeeded { TaskState::Succeeded } else { TaskState::Failed };
             (state, None, Some(ReceiptPlace { height, index: receipt }))
         }
-        TaskStateView::Cancelled => (TaskState::Cancelled, None, None),
+        TaskStateView::Gone(gone) => (state_of(gone), None, None),
     };
     TaskView { job: task.id.job, index: task.id.index, state, worker, attempts, receipt }
 }
@@ -150,7 +161,7 @@ fn ended_task_view(job: &EndedJob, index: u32) -> Option<TaskView> {
     let state = match task {
         EndedTask::Succeeded(..) => TaskState::Succeeded,
         EndedTask::Failed(..) => TaskState::Failed,
-        EndedTask::Cancelled => TaskState::Cancelled,
+        EndedTask::Gone(gone) => state_of(*gone),
     };
     let receipt = task.place().map(|(height, index)| ReceiptPlace { height, index });
     Some(TaskView { job: job.id, index, state, worker: None, attempts: Vec::new(), receipt })
@@ -189,7 +200,7 @@ pub(super) async fn tasks(
     let wanted = move |view: &TaskView| state.is_none_or(|state| view.state == state);
     let live = api.driver.query(move |replica| {
         let ledger = replica.ledger();
-        let count = ledger.job(id)?.tasks.count() as u32;
+        let count = ledger.job(id)?.count;
         let tasks = (from..count).filter_map(|index| ledger.task(TaskId { job: id, index }));
         Some(tasks.map(|task| task_view(&task)).filter(wanted).take(limit).collect::<Vec<_>>())
     });
@@ -243,7 +254,9 @@ pub(super) async fn proof(
     let conflict = |sentence: &str| ApiError::new(StatusCode::CONFLICT, sentence);
     let place = view.receipt.ok_or_else(|| {
         conflict(match view.state {
-            TaskState::Cancelled => "this task was cancelled, and has no outcome to prove",
+            TaskState::Cancelled | TaskState::Skipped | TaskState::Expired => {
+                "this task was stopped before it had an outcome that could be proven"
+            }
             _ => "this task has no outcome yet; wait for it",
         })
     })?;
@@ -256,7 +269,7 @@ pub(super) async fn proof(
 async fn places(api: &Api, id: JobId, from: u32, limit: usize) -> Result<Vec<(Height, u32)>, ApiError> {
     let live = api.driver.query(move |replica| {
         let ledger = replica.ledger();
-        let count = ledger.job(id)?.tasks.count() as u32;
+        let count = ledger.job(id)?.count;
         let place = |index| match ledger.task(TaskId { job: id, index })?.state {
             TaskStateView::Done { height, receipt, .. } => Some((height, receipt)),
             _ => None,

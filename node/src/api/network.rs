@@ -24,8 +24,19 @@ const HEALTHY_HEARTBEATS: u64 = 10;
 
 impl From<ledger::TaskCounts> for TaskCounts {
     fn from(counts: ledger::TaskCounts) -> Self {
-        let ledger::TaskCounts { ready, backing_off, running, waiting, succeeded, failed, cancelled } = counts;
-        Self { ready: ready + backing_off, running, waiting, succeeded, failed, cancelled }
+        let ledger::TaskCounts {
+            blocked,
+            held,
+            ready,
+            backing_off,
+            running,
+            waiting,
+            succeeded,
+            failed,
+            cancelled,
+            skipped,
+        } = counts;
+        Self { blocked, held, ready: ready + backing_off, running, waiting, succeeded, failed, cancelled, skipped }
     }
 }
 

@@ -61,6 +61,10 @@ pub enum Role {
 /// Tasks by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskCounts {
+    /// Waiting for other tasks or jobs, or for their time.
+    pub blocked: u64,
+    /// Held by their submitter.
+    pub held: u64,
     /// Waiting for a claim, or for a back-off to end.
     pub ready: u64,
     /// Held by a worker and running there, as the ledger sees it.
@@ -71,8 +75,10 @@ pub struct TaskCounts {
     pub succeeded: u64,
     /// Ended badly, for good.
     pub failed: u64,
-    /// Stopped by their submitter.
+    /// Stopped by their submitter, or since their job's time ran out.
     pub cancelled: u64,
+    /// Never begun, since what they waited for cannot be any more.
+    pub skipped: u64,
 }
 
 /// `GET /v1/jobs` (an array, newest first) and `GET /v1/jobs/{job}`.
@@ -117,6 +123,10 @@ pub struct TaskView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskState {
+    /// It waits for other tasks or jobs, or for its job's time.
+    Blocked,
+    /// Its submitter holds it.
+    Held,
     /// It waits for a claim that can take it.
     Ready,
     /// Its program failed and it waits to be tried again.
@@ -131,6 +141,10 @@ pub enum TaskState {
     Failed,
     /// Its submitter stopped it.
     Cancelled,
+    /// What it waited for cannot be any more.
+    Skipped,
+    /// Its job's time ran out.
+    Expired,
 }
 
 /// One attempt of a task.

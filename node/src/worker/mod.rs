@@ -21,8 +21,8 @@ use meshwork_core::{
     ledger::{EndReason, IgnoredReason, LedgerEvent},
     replica::Given,
     types::{
-        Action, AttemptId, BlockTime, Claim, Drain, Genesis, Incarnation, Part, Receipt, SignedTransaction, TaskSpec,
-        Transaction, TransactionId, Verdict,
+        Action, AttemptId, BlockTime, Claim, Drain, Genesis, Incarnation, Receipt, SignedTransaction, Transaction,
+        TransactionId, Verdict,
     },
 };
 use offer::Offer;
@@ -50,8 +50,7 @@ const DELIVERIES_MAX: u32 = 4;
 
 /// An attempt that this worker holds.
 struct Held {
-    spec: Arc<TaskSpec>,
-    part: Option<Part>,
+    given: Arc<Given>,
     /// Its place in the line.
     place: u64,
     since: Instant,
@@ -235,14 +234,16 @@ impl Worker {
 
     /// Prepares the attempts that this worker was given.
     fn take(&mut self, given: &[Given]) {
-        for Given { attempt, incarnation, spec, part } in given.iter().cloned() {
-            if incarnation != self.incarnation || self.held.contains_key(&attempt) {
+        for given in given {
+            let attempt = given.attempt;
+            if given.incarnation != self.incarnation || self.held.contains_key(&attempt) {
                 continue;
             }
             self.leases += 1;
-            let held = Held { spec, part, place: self.leases, since: Instant::now(), phase: Phase::Preparing };
+            let given = Arc::new(given.clone());
+            let task = task::Task::new(Arc::clone(&given));
+            let held = Held { given, place: self.leases, since: Instant::now(), phase: Phase::Preparing };
             let stop = CancellationToken::new();
-            let task = task::Task::new(attempt, Arc::clone(&held.spec), held.part.clone());
             match self.context.prepared_already(&task) {
                 Some(prepared) => self.hold(attempt, Held { phase: Phase::Ready(prepared), ..held }, stop),
                 None => {
@@ -297,7 +298,7 @@ impl Worker {
         if self.running.remove(attempt)
             && let Some(held) = self.held.get(attempt)
         {
-            self.memory_used -= held.spec.resources.memory_bytes;
+            self.memory_used -= held.given.spec.resources.memory_bytes;
         }
     }
 
@@ -310,7 +311,7 @@ impl Worker {
                 break;
             }
             let Some(held) = self.held.get_mut(&attempt) else { continue };
-            let memory = self.memory_used + held.spec.resources.memory_bytes;
+            let memory = self.memory_used + held.given.spec.resources.memory_bytes;
             if memory > self.config.memory_bytes || !matches!(held.phase, Phase::Ready(_)) {
                 continue;
             }
@@ -318,7 +319,7 @@ impl Worker {
             begun.push(*place);
             self.memory_used = memory;
             self.running.insert(attempt);
-            let task = task::Task::new(attempt, Arc::clone(&held.spec), held.part.clone());
+            let task = task::Task::new(Arc::clone(&held.given));
             let stop = self.stops.get(&attempt).cloned().unwrap_or_default();
             let (context, progress) = (Arc::clone(&self.context), self.progress.clone());
             tokio::spawn(async move { context.run(task, prepared, stop, progress).await });

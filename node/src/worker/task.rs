@@ -9,13 +9,13 @@ use std::{
 
 use futures::{StreamExt, future::ready};
 use meshwork_core::{
+    blobs::decode_manifest,
     codec::{self, ByteString},
     digest::Digest,
     identity::PublicKey,
-    types::{
-        AttemptId, BlobRef, Failure, Genesis, InlineOutput, Input, Manifest, Output, OutputFile, Part, Program,
-        TaskSpec, Usage, Verdict,
-    },
+    ledger::Taken,
+    replica::Given,
+    types::{AttemptId, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, OutputFile, Source, Usage, Verdict},
 };
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -43,24 +43,28 @@ const DELIVER_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// An attempt and what it is to run.
 #[derive(Clone)]
-pub struct Task {
-    attempt: AttemptId,
-    spec: Arc<TaskSpec>,
-    part: Option<Part>,
-}
+pub struct Task(Arc<Given>);
 
 impl Task {
-    pub fn new(attempt: AttemptId, spec: Arc<TaskSpec>, part: Option<Part>) -> Self {
-        Self { attempt, spec, part }
+    pub const fn new(given: Arc<Given>) -> Self {
+        Self(given)
     }
 
     fn program(&self) -> BlobRef {
-        let Program::Wasm(program) = self.spec.program;
-        program
+        self.0.spec.program_blob()
     }
 
-    fn inputs(&self) -> impl Iterator<Item = &Input> {
-        self.spec.inputs.iter().chain(self.part.iter().flat_map(|part| &part.inputs))
+    /// The inputs that are blobs of the submitter's, each with its path.
+    fn blobs(&self) -> impl Iterator<Item = (&str, BlobRef)> {
+        let own = self.0.part.iter().flat_map(|part| &part.inputs);
+        self.0.spec.inputs.iter().chain(own).filter_map(|input| match &input.source {
+            Source::Blob(blob) => Some((input.path.as_str(), *blob)),
+            Source::Output(_) => None,
+        })
+    }
+
+    fn is_without_inputs(&self) -> bool {
+        self.0.spec.stdin.is_none() && self.0.taken.is_empty() && self.blobs().next().is_none()
     }
 }
 
@@ -111,7 +115,7 @@ impl TaskContext {
     pub fn prepared_already(&self, task: &Task) -> Option<Prepared> {
         let program = task.program();
         let compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner).contains(&program.digest);
-        if !compiled || task.spec.stdin.is_some() || task.inputs().next().is_some() {
+        if !compiled || !task.is_without_inputs() {
             return None;
         }
         Some(Prepared { program: self.blobs.store().path(&program.digest)?, stdin: None, inputs: Vec::new() })
@@ -147,10 +151,13 @@ impl TaskContext {
         };
         let inputs = async {
             let mut inputs = Vec::new();
-            for input in task.inputs() {
-                inputs.push((input.path.clone(), self.fetch(input.blob).await?));
+            for (path, blob) in task.blobs() {
+                inputs.push((path.to_owned(), self.fetch(blob).await?));
             }
-            let stdin = match task.spec.stdin {
+            for taken in &task.0.taken {
+                self.take(taken, &mut inputs).await?;
+            }
+            let stdin = match task.0.spec.stdin {
                 Some(blob) => Some(self.fetch(blob).await?),
                 None => None,
             };
@@ -158,6 +165,29 @@ impl TaskContext {
         };
         let ((), (inputs, stdin)) = tokio::try_join!(compiled, inputs)?;
         Ok(Prepared { program: path, stdin, inputs })
+    }
+
+    /// Fetches what another task left, as far as it is taken.
+    async fn take(&self, taken: &Taken, inputs: &mut Vec<(String, PathBuf)>) -> Result<(), Verdict> {
+        let unavailable = || failed(Failure::InputUnavailable(taken.manifest.digest));
+        let path = self.fetch(taken.manifest).await?;
+        let encoding = tokio::fs::read(path).await.map_err(|error| {
+            warn!(manifest = %taken.manifest.digest, %error, "a manifest cannot be read here");
+            Verdict::Returned
+        })?;
+        let manifest = decode_manifest(&encoding).map_err(|_| unavailable())?;
+        let wanted: Vec<OutputFile> = match &taken.file {
+            Some(file) => manifest.files.into_iter().filter(|output| output.path == *file).take(1).collect(),
+            None => manifest.files,
+        };
+        if taken.file.is_some() && wanted.is_empty() {
+            return Err(unavailable());
+        }
+        for OutputFile { path, blob } in wanted {
+            let place = if taken.file.is_some() { taken.path.clone() } else { format!("{}/{path}", taken.path) };
+            inputs.push((place, self.fetch(blob).await?));
+        }
+        Ok(())
     }
 
     fn remember(&self, program: Digest) {
@@ -202,14 +232,14 @@ impl TaskContext {
         progress: mpsc::UnboundedSender<Progress>,
     ) {
         let began = Instant::now();
-        let attempt = task.attempt;
+        let attempt = task.0.attempt;
         let ran = self.executor.run(self.execution(&task, prepared), &stop).await;
         self.metrics.tasks_run.inc();
         // A worker that has gone needs to know nothing, here and below.
         let _ = progress.send(Progress::Ran(attempt, began.elapsed()));
         let verdict = match ran {
             Ok(ran) => match ran.outcome {
-                Ok(success) => self.pack(attempt, success, ran.usage, &stop).await,
+                Ok(success) => self.pack(&task, success, ran.usage, &stop).await,
                 Err(failed) => Some(Verdict::Failed(failed.failure, failed.stderr_tail.into(), ran.usage)),
             },
             Err(ExecuteError::Stopped) => None,
@@ -224,12 +254,12 @@ impl TaskContext {
     }
 
     fn execution(&self, task: &Task, prepared: Prepared) -> Execution {
-        let spec = &task.spec;
-        let own = task.part.iter().flat_map(|part| &part.arguments);
+        let Given { spec, part, place, attempt, .. } = &*task.0;
+        let own = part.iter().flat_map(|part| &part.arguments);
         let mut environment = spec.environment.clone();
-        environment.insert("MESHWORK_TASK_INDEX".into(), task.attempt.task.index.to_string());
+        environment.insert("MESHWORK_TASK_INDEX".into(), place.to_string());
         // The task and not the attempt: every attempt of a task computes the same.
-        let seed = Digest::of_value("meshwork 1 task seed", &task.attempt.task);
+        let seed = Digest::of_value("meshwork 1 task seed", &attempt.task);
         Execution {
             module: task.program().digest,
             module_path: prepared.program,
@@ -244,19 +274,14 @@ impl TaskContext {
         }
     }
 
-    /// Puts a small output into the outcome itself, and a larger one into blobs that a second holder has.
-    async fn pack(
-        &self,
-        attempt: AttemptId,
-        success: Success,
-        usage: Usage,
-        stop: &CancellationToken,
-    ) -> Option<Verdict> {
+    /// Puts a small output that no other task takes into the outcome itself, and any other into blobs that a second holder has.
+    async fn pack(&self, task: &Task, success: Success, usage: Usage, stop: &CancellationToken) -> Option<Verdict> {
+        let attempt = task.0.attempt;
         let Success { stdout, stderr, files } = success;
         let total =
             stdout.len() + stderr.len() + files.iter().map(|(path, file)| path.len() + file.len()).sum::<usize>();
         let inline_bytes_max = self.genesis.ledger.inline_bytes_max;
-        if total <= inline_bytes_max {
+        if total <= inline_bytes_max && !task.0.feeds {
             let bytes = ByteString::from;
             let files = files.iter().map(|(path, file)| (path.clone(), bytes(file.as_slice()))).collect();
             let output = InlineOutput { stdout: bytes(stdout.as_slice()), stderr: bytes(stderr.as_slice()), files };

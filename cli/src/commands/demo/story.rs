@@ -334,7 +334,7 @@ async fn prepare(client: &Client, scene: &Scene, key: &SecretKey, mesh: &LocalMe
     let mut parts = Vec::with_capacity(scene.count());
     for input in scene.inputs() {
         let blob = client.put_bytes(input.into_bytes()).await?;
-        parts.push(Part { arguments: Vec::new(), inputs: vec![Input { path: scene::INPUT.into(), blob }] });
+        parts.push(Part { inputs: vec![Input::blob(scene::INPUT, blob)], ..Part::default() });
     }
     let spec = Arc::new(spec(program));
     let tasks = Tasks::Each(parts);

@@ -175,7 +175,10 @@ impl Tally {
 }
 
 const fn is_end(state: TaskState) -> bool {
-    matches!(state, TaskState::Succeeded | TaskState::Failed | TaskState::Cancelled)
+    matches!(
+        state,
+        TaskState::Succeeded | TaskState::Failed | TaskState::Cancelled | TaskState::Skipped | TaskState::Expired
+    )
 }
 
 #[cfg(test)]

@@ -4,5 +4,6 @@
 mod cancel;
 mod claim;
 mod drain;
+mod extend;
 mod report;
 mod submit;

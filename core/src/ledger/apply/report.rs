@@ -13,7 +13,7 @@ use crate::{
         jobs::{TaskRef, TaskState},
     },
     schedule::recovery::{self, Next},
-    types::{AttemptId, DeliveryStatement, OutcomeReceipt, Output, Report, ReportItem, Verdict, VoidReason},
+    types::{AttemptId, DeliveryStatement, OutcomeReceipt, Output, Report, ReportItem, Retry, Verdict, VoidReason},
 };
 
 /// Whether an attempt that a worker was given is still its task's present one.
@@ -57,8 +57,7 @@ impl Ledger {
         let live = match job.record.states.get(&id.index) {
             _ if id.index >= job.count => return Err(IgnoredReason::UnknownTask),
             Some(TaskState::Live(live)) => live,
-            Some(TaskState::Done(_)) => return Err(IgnoredReason::TaskEnded),
-            None if job.record.cancelled => return Err(IgnoredReason::TaskEnded),
+            Some(TaskState::Done(_) | TaskState::Gone(_)) => return Err(IgnoredReason::TaskEnded),
             None => return Err(IgnoredReason::NotGiven),
         };
         let holds = live.lease().is_some_and(|(present, lease)| {
@@ -79,8 +78,15 @@ impl Ledger {
             }
         };
         let limits = &self.genesis.ledger;
-        if !bounds::is_verdict_sound(limits, job.record.spec.limits.output_bytes, &item.verdict) {
+        let output_bytes = job.spec(id.index).map_or(0, |spec| spec.limits.output_bytes);
+        if !bounds::is_verdict_sound(limits, output_bytes, &item.verdict) {
             return Err(IgnoredReason::Malformed);
+        }
+        let (array, _) = job.place(id.index).ok_or(IgnoredReason::UnknownTask)?;
+        if job.record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds)
+            && matches!(item.verdict, Verdict::Succeeded(Output::Inline(_), _))
+        {
+            return Err(IgnoredReason::NotDelivered);
         }
         if let Verdict::Succeeded(output, _) = &item.verdict
             && !self.is_delivered(signer, item.attempt, output)
@@ -107,7 +113,7 @@ impl Ledger {
             Verdict::Failed(..) => {
                 self.release(task, EndReason::Failed, applied);
                 let Some(job) = self.jobs.get_mut(&task.job) else { return };
-                let retry = job.record.spec.retry;
+                let retry = job.spec(task.index).map_or_else(Retry::default, |spec| spec.retry);
                 let Some(live) = job.live_mut(task.index) else { return };
                 live.failures = live.failures.saturating_add(1);
                 let next = recovery::after_failure(&retry, live.failures);
@@ -141,7 +147,7 @@ impl Ledger {
         if let Some((_, lease)) = lease
             && lease.run.is_some()
         {
-            let program = job.record.spec.program_blob().digest;
+            let Some(program) = job.spec(task.index).map(|spec| spec.program_blob().digest) else { return };
             self.estimates.learn(program, lease.ran_ms(self.lease_time), self.time);
         }
     }

@@ -1,21 +1,30 @@
-//! Submit: admits a job. It costs one record, however many tasks there are.
+//! Submit: admits a job. It costs one record for each array, however many tasks that has.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
     ledger::{
         Applied, Ledger, LedgerEvent, Owed, bounds,
-        jobs::{Job, JobRecord, TaskCounts, TaskState},
+        jobs::{ArrayRecord, Graph, Job, JobRecord, Segment, Standing, TaskCounts},
     },
     schedule::{
         estimate::Estimate,
         order::{Facts, Rank},
-        ready::Needs,
+        ready::{JobNumber, Needs},
     },
-    types::{JobId, Submit, TaskSpec, VoidReason},
+    types::{Array, JobId, Submit, TaskSpec, VoidReason},
 };
+
+/// The output that arrays may leave; one that cannot be counted is larger than any bound.
+fn output_bytes(arrays: &[Array]) -> u64 {
+    let of = |array: &Array| array.spec.limits.output_bytes.saturating_mul(array.tasks.count() as u64);
+    arrays.iter().fold(0, |sum: u64, array| sum.saturating_add(of(array)))
+}
 
 impl Ledger {
     pub(in crate::ledger) fn check_submit(
@@ -24,15 +33,28 @@ impl Ledger {
         submit: &Submit,
         bytes: u64,
     ) -> Result<(), VoidReason> {
-        let limits = &self.genesis.ledger;
-        bounds::check_submit(limits, submit)?;
-        if submit.deadline.is_some_and(|deadline| deadline <= self.time) {
+        bounds::check_submit(&self.genesis.ledger, submit)?;
+        let passed = |time| time <= self.time;
+        if submit.times.deadline.is_some_and(passed) {
             return Err(VoidReason::DeadlinePassed);
         }
+        if submit.after.iter().any(|after| !self.job_numbers.contains_key(&after.job)) {
+            return Err(VoidReason::UnknownJob);
+        }
+        self.check_room(signer, &submit.arrays, bytes)
+    }
+
+    /// Whether so much more may be owed to a submitter.
+    pub(in crate::ledger) fn check_room(
+        &self,
+        signer: &PublicKey,
+        arrays: &[Array],
+        bytes: u64,
+    ) -> Result<(), VoidReason> {
+        let limits = &self.genesis.ledger;
         let of_key = self.owed_by_key.get(signer).copied().unwrap_or_default();
-        let tasks = submit.tasks.count() as u64;
-        // A promise that cannot be counted is larger than any bound.
-        let output_bytes = submit.spec.limits.output_bytes.saturating_mul(tasks);
+        let tasks = arrays.iter().map(|array| array.tasks.count() as u64).sum();
+        let output_bytes = output_bytes(arrays);
         let fits = |owed: u64, more: u64, most: u64| owed.checked_add(more).is_some_and(|sum| sum <= most);
         if !fits(of_key.tasks, tasks, limits.key_tasks_max) {
             return Err(VoidReason::KeyTasksFull);
@@ -52,10 +74,14 @@ impl Ledger {
         if !fits(self.owed.definition_bytes, bytes, limits.definition_bytes_max) {
             return Err(VoidReason::DefinitionsFull);
         }
-        let needs = Needs::of(&submit.spec);
-        let is_full = |known: &BTreeMap<Arc<Needs>, u64>, most| known.len() >= most && !known.contains_key(&needs);
-        let of_key_full = self.needs_by_key.get(signer).is_some_and(|known| is_full(known, bounds::KEY_NEEDS_MAX));
-        if of_key_full || is_full(&self.needs, bounds::NEEDS_MAX) {
+        let needs: BTreeSet<Needs> = arrays.iter().map(|array| Needs::of(&array.spec)).collect();
+        let is_full = |known: &BTreeMap<Arc<Needs>, u64>, most| {
+            let more = needs.iter().filter(|needs| !known.contains_key(*needs)).count();
+            more > 0 && known.len() + more > most
+        };
+        let none = BTreeMap::new();
+        let of_key = self.needs_by_key.get(signer).unwrap_or(&none);
+        if is_full(of_key, bounds::KEY_NEEDS_MAX) || is_full(&self.needs, bounds::NEEDS_MAX) {
             return Err(VoidReason::NeedsFull);
         }
         Ok(())
@@ -69,30 +95,137 @@ impl Ledger {
         definition_bytes: u64,
         applied: &mut Applied,
     ) {
+        let number = self.next_job;
+        self.next_job += 1;
         let record = JobRecord {
-            number: self.next_job,
+            number,
             submitter: signer,
             name: submit.name.clone(),
-            spec: Arc::clone(&submit.spec),
-            tasks: Arc::clone(&submit.tasks),
-            deadline: submit.deadline,
-            expected_ms: self.expected_ms(&submit.spec),
             definition_bytes,
             height: self.height,
             time: self.time,
-            fresh: 0,
+            times: submit.times,
+            after: submit.after.clone(),
+            open_until: submit.open_until.filter(|until| *until > self.time),
+            arrays: Vec::new(),
+            segments: Vec::new(),
             states: BTreeMap::new(),
-            cancelled: false,
+            began: None,
             ended: None,
         };
-        self.next_job += 1;
-        if self.sequence.is_fair() && self.owed_by_key.get(&signer).is_none_or(|owed| owed.tasks == 0) {
-            self.shares.begin(&signer);
-        }
-        let tasks = self.admit(id, record);
+        self.take_up(id, record);
+        self.owe(signer, Owed { definition_bytes, ..Owed::default() });
+        let tasks = self.add_arrays(number, &submit.arrays);
         self.counters.jobs += 1;
-        self.counters.tasks += u64::from(tasks);
         applied.events.push(LedgerEvent::JobAdmitted { job: id, tasks });
+        self.wait_for_jobs(number, applied);
+        self.open_job(number);
+        self.end_job_if_over(number, applied);
+    }
+
+    /// Takes up a job from its record, without its arrays.
+    pub(in crate::ledger) fn take_up(&mut self, id: JobId, record: JobRecord) {
+        let number = record.number;
+        let job = Job {
+            id,
+            record,
+            count: 0,
+            standings: Vec::new(),
+            graph: Graph::default(),
+            counts: TaskCounts::default(),
+            spread: BTreeMap::new(),
+            due: None,
+        };
+        self.job_numbers.insert(id, number);
+        self.jobs.insert(number, job);
+        self.await_time(number);
+    }
+
+    /// Adds arrays to a job whose tasks have all still to come. How many tasks it has then.
+    pub(in crate::ledger) fn add_arrays(&mut self, number: JobNumber, arrays: &[Array]) -> u32 {
+        for array in arrays {
+            let expected_ms = self.expected_ms(&array.spec);
+            let Some(job) = self.jobs.get_mut(&number) else { return 0 };
+            let record = ArrayRecord {
+                name: array.name.clone(),
+                tasks: Arc::clone(&array.tasks),
+                after: array.after.clone(),
+                feeds: array.feeds,
+            };
+            let known = &job.record;
+            let more = job.graph.add(&record, &array.spec, |task| known.ending_of(task));
+            let place = u16::try_from(job.record.arrays.len()).unwrap_or(u16::MAX);
+            let start = job.count;
+            let tasks = u32::try_from(array.tasks.count()).unwrap_or(u32::MAX);
+            let segment = Segment {
+                array: place,
+                start,
+                end: start.saturating_add(tasks),
+                spec: Arc::clone(&array.spec),
+                expected_ms,
+                fresh: start,
+                held: false,
+                gone: None,
+            };
+            let (submitter, output_bytes) = (job.record.submitter, array.spec.limits.output_bytes);
+            job.record.arrays.push(record);
+            job.record.segments.push(segment);
+            let tasks = u64::from(tasks);
+            self.owe(submitter, Owed { tasks, output_bytes: output_bytes.saturating_mul(tasks), definition_bytes: 0 });
+            self.counters.tasks += tasks;
+            self.take_up_segment(number);
+            self.follow(number, more);
+        }
+        self.jobs.get(&number).map_or(0, |job| job.count)
+    }
+
+    /// Takes up the next segment of a job, of which nothing is computed yet.
+    pub(in crate::ledger) fn take_up_segment(&mut self, number: JobNumber) {
+        let Some(job) = self.jobs.get(&number) else { return };
+        let at = job.standings.len();
+        let Some(segment) = job.record.segments.get(at) else { return };
+        let mut needs = Arc::new(Needs::of(&segment.spec));
+        if let Some((known, _)) = self.needs.get_key_value(&needs) {
+            needs = Arc::clone(known);
+        }
+        let rank = self.sequence.rank(&Facts {
+            number: job.record.number,
+            admitted: job.record.time,
+            priority: segment.spec.priority,
+            deadline: job.record.times.deadline,
+            expected_ms: segment.expected_ms,
+        });
+        let rank = if is_planted(Fault::RankIgnored) { Rank::default() } else { rank };
+        let own = job.record.states.range(segment.start..segment.end).count();
+        let stateless = (segment.end - segment.start).saturating_sub(u32::try_from(own).unwrap_or(u32::MAX));
+        let (submitter, end, unfinished) = (job.record.submitter, segment.end, job.record.ended.is_none());
+        if unfinished {
+            self.need(submitter, &needs);
+        }
+        let Some(job) = self.jobs.get_mut(&number) else { return };
+        job.standings.push(Standing { needs, rank, stateless, counted: None });
+        job.count = end;
+        self.stand_segment(number, at);
+    }
+
+    /// Holds a new job against those that it waits for and that have ended already, and has it told of the others.
+    fn wait_for_jobs(&mut self, number: JobNumber, applied: &mut Applied) {
+        let Some(job) = self.jobs.get(&number) else { return };
+        let (after, mut missed, mut met) = (job.record.after.clone(), false, BTreeSet::new());
+        for waited in &after {
+            let other = self.job_numbers.get(&waited.job).and_then(|other| self.jobs.get(other));
+            match other.and_then(|other| other.has_met(waited.when)) {
+                Some(true) => drop(met.insert(waited.job)),
+                Some(false) => missed = true,
+                None => drop(self.waiters.entry(waited.job).or_default().insert(number)),
+            }
+        }
+        if let Some(job) = self.jobs.get_mut(&number) {
+            job.record.after.retain(|after| !met.contains(&after.job));
+        }
+        if missed {
+            self.skip_job(number, applied);
+        }
     }
 
     /// How long an attempt is expected to run, in milliseconds: as was learned of its program, else as is declared, else as
@@ -101,100 +234,5 @@ impl Ledger {
         let learned = self.estimates.of(&spec.program_blob().digest).and_then(Estimate::mean_ms);
         let declared = Some(spec.expected_ms).filter(|declared| *declared > 0);
         learned.or(declared).unwrap_or(spec.limits.wall_ms).min(spec.limits.wall_ms)
-    }
-
-    /// Takes up a job from its record, whose tasks with states of their own are yet to be attached. How many tasks it has.
-    pub(in crate::ledger) fn admit(&mut self, id: JobId, record: JobRecord) -> u32 {
-        let count = u32::try_from(record.tasks.count()).unwrap_or(u32::MAX);
-        let rank = self.sequence.rank(&Facts {
-            number: record.number,
-            admitted: record.time,
-            priority: record.spec.priority,
-            deadline: record.deadline,
-            expected_ms: record.expected_ms,
-        });
-        let rank = if is_planted(Fault::RankIgnored) { Rank::default() } else { rank };
-        let mut needs = Arc::new(Needs::of(&record.spec));
-        if let Some((known, _)) = self.needs.get_key_value(&needs) {
-            needs = Arc::clone(known);
-        }
-        if record.ended.is_none() {
-            *self.needs.entry(Arc::clone(&needs)).or_default() += 1;
-            let of_key = self.needs_by_key.entry(record.submitter).or_default();
-            *of_key.entry(Arc::clone(&needs)).or_default() += 1;
-        }
-        let number = record.number;
-        let mut job = Job { id, count, needs, rank, counts: TaskCounts::default(), spread: BTreeMap::new(), record };
-        let live = job.record.states.values().filter(|state| matches!(state, TaskState::Live(_)));
-        let mut unfinished = live.count() as u64;
-        if !job.record.cancelled && job.record.fresh < count {
-            let fresh = u64::from(count - job.record.fresh);
-            job.counts.ready = fresh;
-            self.counts.ready += fresh;
-            unfinished += fresh;
-            self.ready.push(&job.run(), &self.sequence, &self.shares);
-        }
-        self.owe(&job, unfinished);
-        self.job_numbers.insert(id, number);
-        self.jobs.insert(number, job);
-        count
-    }
-
-    /// Counts one unfinished job less of a submitter and of these needs.
-    pub(in crate::ledger) fn need_no_more(&mut self, submitter: PublicKey, needs: &Arc<Needs>) {
-        let less = |known: &mut BTreeMap<Arc<Needs>, u64>| {
-            if let Some(jobs) = known.get_mut(needs) {
-                *jobs -= 1;
-                if *jobs == 0 {
-                    known.remove(needs);
-                }
-            }
-        };
-        less(&mut self.needs);
-        if let Some(of_key) = self.needs_by_key.get_mut(&submitter) {
-            less(of_key);
-            if of_key.is_empty() {
-                self.needs_by_key.remove(&submitter);
-            }
-        }
-    }
-
-    /// Counts what is owed of a job of which so many tasks are unfinished.
-    pub(in crate::ledger) fn owe(&mut self, job: &Job, tasks: u64) {
-        let output_bytes = job.record.spec.limits.output_bytes.saturating_mul(tasks);
-        let more = Owed { tasks, output_bytes, definition_bytes: job.record.definition_bytes };
-        if more == Owed::default() {
-            return;
-        }
-        let of_key = self.owed_by_key.entry(job.record.submitter).or_default();
-        for owed in [of_key, &mut self.owed] {
-            owed.tasks = owed.tasks.saturating_add(more.tasks);
-            owed.output_bytes = owed.output_bytes.saturating_add(more.output_bytes);
-            owed.definition_bytes = owed.definition_bytes.saturating_add(more.definition_bytes);
-        }
-    }
-
-    /// Counts so many fewer unfinished tasks of a submitter, each of which promised so many bytes.
-    pub(in crate::ledger) fn settle_debt(&mut self, submitter: PublicKey, output_bytes: u64, tasks: u64) {
-        let output_bytes = output_bytes.saturating_mul(tasks);
-        self.owe_less(submitter, Owed { tasks, output_bytes, definition_bytes: 0 });
-    }
-
-    pub(in crate::ledger) fn owe_less(&mut self, submitter: PublicKey, less: Owed) {
-        let lower = |owed: &mut Owed| {
-            owed.tasks = owed.tasks.saturating_sub(less.tasks);
-            owed.output_bytes = owed.output_bytes.saturating_sub(less.output_bytes);
-            owed.definition_bytes = owed.definition_bytes.saturating_sub(less.definition_bytes);
-        };
-        lower(&mut self.owed);
-        if let Some(of_key) = self.owed_by_key.get_mut(&submitter) {
-            lower(of_key);
-            if of_key.tasks == 0 && less.tasks > 0 && self.sequence.is_fair() {
-                self.shares.end(&submitter);
-            }
-            if *of_key == Owed::default() {
-                self.owed_by_key.remove(&submitter);
-            }
-        }
     }
 }

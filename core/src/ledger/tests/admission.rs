@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::mesh::*;
 use crate::{
-    ledger::{LedgerEvent, TaskStateView, bounds},
+    ledger::{Gone, LedgerEvent, TaskStateView, bounds},
     types::*,
 };
 
@@ -23,7 +23,7 @@ fn with_spec(change: impl FnOnce(&mut TaskSpec)) -> Result<(), VoidReason> {
 }
 
 fn input(path: &str) -> Input {
-    Input { path: path.into(), blob: BlobRef { digest: crate::digest::Digest::ZERO, bytes: 1 } }
+    Input::blob(path, BlobRef { digest: crate::digest::Digest::ZERO, bytes: 1 })
 }
 
 #[test]
@@ -180,9 +180,9 @@ fn fields_that_make_no_sense_are_refused() {
     let mut common = spec();
     common.inputs = vec![input("common/a")];
     let each = |paths: &[&str]| {
-        let part = |path: &&str| Part { arguments: Vec::new(), inputs: vec![input(path)] };
-        let tasks = Arc::new(Tasks::Each(paths.iter().map(part).collect()));
-        verdict_on(genesis(), Action::Submit(Submit { tasks, ..Submit::new("job", common.clone(), Tasks::Repeat(1)) }))
+        let part = |path: &&str| Part { inputs: vec![input(path)], ..Part::default() };
+        let tasks = Tasks::Each(paths.iter().map(part).collect());
+        verdict_on(genesis(), Action::Submit(Submit::new("job", common.clone(), tasks)))
     };
     assert_eq!(each(&["b", "b"]), Ok(()), "two tasks may each have a file of one name");
     assert_eq!(each(&["b", "common/a"]), malformed);
@@ -218,12 +218,12 @@ fn only_its_submitter_cancels_a_job_and_what_is_done_stays_done() {
     let applied = mesh.next();
     assert_eq!(result_of(&applied, own), Ok(()));
     assert_eq!(ends(&applied).len(), 3, "{:?}", applied.events);
-    assert!(applied.events.contains(&LedgerEvent::JobEnded { job, cancelled: 5 }));
+    assert!(applied.events.contains(&LedgerEvent::JobEnded { job, cancelled: 5, skipped: 0 }));
     assert!(mesh.held(&key(1)).is_empty());
     let view = mesh.ledger.job(job).expect("it is kept");
     assert_eq!((view.counts.succeeded, view.counts.cancelled, view.counts.unfinished()), (1, 5, 0));
-    assert_eq!(mesh.state(job, 1), TaskStateView::Cancelled);
-    assert_eq!(mesh.state(job, 5), TaskStateView::Cancelled);
+    assert_eq!(mesh.state(job, 1), TaskStateView::Gone(Gone::Cancelled));
+    assert_eq!(mesh.state(job, 5), TaskStateView::Gone(Gone::Cancelled));
     // A late word on a cancelled task is too late; cancelling again changes nothing.
     mesh.report(&key(1), attempt(job, 1, 0), success());
     mesh.cancel(&key(100), job);
@@ -239,7 +239,7 @@ fn an_ended_job_is_kept_for_a_while_and_then_forgotten() {
     let job = mesh.submit(&key(100), 1, spec());
     mesh.next();
     mesh.report(&key(1), attempt(job, 0, 0), success());
-    assert!(mesh.next().events.contains(&LedgerEvent::JobEnded { job, cancelled: 0 }));
+    assert!(mesh.next().events.contains(&LedgerEvent::JobEnded { job, cancelled: 0, skipped: 0 }));
     let retention_ms = mesh.ledger.genesis().ledger.retention_ms;
     mesh.pass(retention_ms - 1);
     assert!(mesh.ledger.job(job).is_some());

@@ -3,6 +3,7 @@
 
 mod admission;
 mod claims;
+mod dependencies;
 mod mesh;
 mod random;
 mod recovery;

@@ -21,7 +21,7 @@ pub struct Wish<'a> {
     /// Labels that it should have, the most important first; one that is met counts for more than all after it.
     pub prefers: Vec<Pair<'a>>,
     /// A label over whose values the job's tasks are to be spread, and how many of them hold leases at each value.
-    pub spread: Option<(&'a str, &'a BTreeMap<String, u32>)>,
+    pub spread: Option<(&'a str, Option<&'a BTreeMap<String, u32>>)>,
     /// A blob that it should hold.
     pub holds: Option<Digest>,
     /// What is drawn for the task, if its claim is.
@@ -81,8 +81,11 @@ impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
 
     fn spread(&self, wish: &Wish<'_>, met: &[Pair<'_>]) -> Option<PublicKey> {
         if let Some((label, counts)) = wish.spread {
-            let mut values: Vec<(u32, &str)> =
-                self.open.values(label).map(|value| (counts.get(value).copied().unwrap_or(0), value)).collect();
+            let mut values: Vec<(u32, &str)> = self
+                .open
+                .values(label)
+                .map(|value| (counts.and_then(|counts| counts.get(value)).copied().unwrap_or(0), value))
+                .collect();
             values.sort_unstable();
             for (_, value) in values.into_iter().take(SPREAD_MAX) {
                 let met: Vec<Pair<'_>> = met.iter().copied().chain([(label, value)]).collect();

@@ -89,13 +89,14 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
     seeds.some("envelope", all);
     seeds.some("transactions", all.chunks(2));
     seeds.value("transactions", &Vec::<u8>::new());
-    for kind in ["submit", "cancel", "claim", "report", "drain"] {
+    for kind in ["submit", "extend", "cancel", "claim", "report", "drain"] {
         let of_kind = all.iter().filter(|signed| name_of(&signed.transaction().action) == kind);
         seeds.some("transaction", of_kind.map(|signed| signed.transaction()));
     }
     for signed in all {
         match &signed.transaction().action {
             Action::Submit(submit) => seeds.value("submit", submit),
+            Action::Extend(extend) => seeds.value("extend", extend),
             Action::Cancel(cancel) => seeds.value("cancel", cancel),
             Action::Claim(claim) => seeds.value("claim", claim),
             Action::Report(report) => seeds.value("report", report),
@@ -111,6 +112,7 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
 const fn name_of(action: &Action) -> &'static str {
     match action {
         Action::Submit(_) => "submit",
+        Action::Extend(_) => "extend",
         Action::Cancel(_) => "cancel",
         Action::Claim(_) => "claim",
         Action::Report(_) => "report",

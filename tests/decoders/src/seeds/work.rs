@@ -9,8 +9,9 @@ use meshwork_core::{
     identity::{NetworkId, PublicKey, SecretKey},
     ledger::Ledger,
     types::{
-        Action, AttemptId, BlobRef, Cancel, Claim, DeliveryStatement, Drain, Failure, Incarnation, InlineOutput, Input,
-        Labels, Limits, Output, Part, Report, ReportItem, Resources, Retry, Submit, TaskSpec, Tasks, Usage, Verdict,
+        Action, After, AfterJob, Array, AttemptId, BlobRef, Cancel, Claim, DeliveryStatement, Drain, Edges, Extend,
+        Failure, Giver, Incarnation, InlineOutput, Input, Labels, Limits, Output, OutputOf, Part, Report, ReportItem,
+        Resources, Retry, Source, Submit, TaskSpec, Tasks, Times, Usage, Verdict, When,
     },
 };
 
@@ -34,11 +35,17 @@ pub(crate) fn work(step: u64, ledger: &Ledger, id: &NetworkId, reported: &mut BT
         20 => vec![by(&submitter, submit("words", whole_spec(), Tasks::Each(vec![part(0), Part::default(), part(1)])))],
         30 => vec![by(&submitter, submit("too large", huge_spec(), Tasks::Repeat(2)))],
         35 => vec![by(&submitter, submit("", spec(), Tasks::Repeat(3)))],
+        36 => vec![by(&submitter, Action::Submit(graph(ledger)))],
         40 => vec![by(&submitter, submit("small", spec(), Tasks::Repeat(1)))],
         200 => vec![by(&worker, Action::Claim(claim(2, 3, 4)))],
         240 => vec![by(&other, Action::Drain(Drain { sequence: 2 }))],
         _ => Vec::new(),
     };
+    if step == 39 {
+        let job = ledger.jobs().find(|job| job.name == "graph").map(|job| job.id);
+        let array = Array { after: vec![After { array: 0, each: true, when: When::Fail }], ..repeat(4) };
+        done.extend(job.map(|job| by(&submitter, Action::Extend(Extend { job, arrays: vec![array], closes: true }))));
+    }
     if step == 50 || step == 260 {
         let name = if step == 50 { "" } else { "too large" };
         let job = ledger.jobs().find(|job| job.name == name).map(|job| Action::Cancel(Cancel { job: job.id }));
@@ -121,6 +128,39 @@ fn submit(name: &str, spec: TaskSpec, tasks: Tasks) -> Action {
     Action::Submit(Submit::new(name, spec, tasks))
 }
 
+fn repeat(count: u32) -> Array {
+    Array::new(spec(), Tasks::Repeat(count))
+}
+
+/// Something of each kind of waiting.
+fn graph(ledger: &Ledger) -> Submit {
+    let output = |path: &str, of, file: Option<&str>| Input {
+        path: path.into(),
+        source: Source::Output(OutputOf { of, file: file.map(Into::into) }),
+    };
+    let taker = TaskSpec { inputs: vec![output("all", Giver::All(0), Some("a/b"))], ..spec() };
+    let edges = Edges { ok: vec![0], any: vec![1, 2], fail: vec![3] };
+    let single = Part { after: edges, inputs: vec![output("one", Giver::Task(1), None)], ..Part::default() };
+    let times = Times {
+        not_before: Some(ledger.time().plus_ms(1)),
+        deadline: Some(ledger.time().plus_ms(60_000)),
+        run_ms_max: Some(600_000),
+        live_ms_max: Some(900_000),
+    };
+    Submit {
+        arrays: vec![
+            Array { name: "first".into(), feeds: true, ..repeat(4) },
+            Array::new(taker, Tasks::Repeat(2)),
+            Array::new(spec(), Tasks::Each(vec![Part::default(), single])),
+            Array { after: vec![After { array: 0, each: false, when: When::Any }], ..repeat(1) },
+        ],
+        after: ledger.jobs().next().map(|job| AfterJob { job: job.id, when: When::Any }).into_iter().collect(),
+        times,
+        open_until: Some(ledger.time().plus_ms(300_000)),
+        ..Submit::new("graph", spec(), Tasks::Repeat(1))
+    }
+}
+
 fn spec() -> TaskSpec {
     TaskSpec {
         resources: Resources { millicores: 1_000, memory_bytes: 1 << 20 },
@@ -136,7 +176,7 @@ fn whole_spec() -> TaskSpec {
         arguments: vec!["--count".into(), "ä".into()],
         environment: [("LANG".to_owned(), "C".to_owned())].into(),
         stdin: Some(blob(b"stdin")),
-        inputs: vec![Input { path: "texts/common".into(), blob: blob(b"common") }],
+        inputs: vec![Input::blob("texts/common", blob(b"common"))],
         labels: [("os".to_owned(), "linux".to_owned())].into(),
         prefers: vec![("arch".to_owned(), "x86_64".to_owned())],
         spread: Some("region".to_owned()),
@@ -152,8 +192,8 @@ fn huge_spec() -> TaskSpec {
 }
 
 fn part(index: u32) -> Part {
-    let input = Input { path: format!("texts/{index}"), blob: blob(b"own") };
-    Part { arguments: vec![index.to_string()], inputs: vec![input] }
+    let input = Input::blob(format!("texts/{index}"), blob(b"own"));
+    Part { arguments: vec![index.to_string()], inputs: vec![input], ..Part::default() }
 }
 
 fn blob(content: &[u8]) -> BlobRef {

@@ -28,7 +28,7 @@ const fn target(name: &'static str, bytes_max: usize, decode: fn(&[u8]) -> bool)
 }
 
 /// Every target, by name.
-pub const TARGETS: [Target; 27] = [
+pub const TARGETS: [Target; 28] = [
     target("blob-answer", 512, blobs::answer),
     target("blob-head", 16, blobs::head),
     target("blob-manifest", 2048, blobs::manifest),
@@ -39,6 +39,7 @@ pub const TARGETS: [Target; 27] = [
     target("certificate", 1024, round::certificate),
     target("claim", 1024, transactions::claim),
     target("drain", 16, transactions::drain),
+    target("extend", 2048, transactions::extend),
     target("envelope", 2048, transactions::envelope),
     target("evidence", 512, round::evidence),
     target("frames", 1024, blobs::frames),

@@ -163,7 +163,7 @@ impl Leases {
                     self.claimed(signer, claim);
                 }
                 Action::Report(report) => said.reports.push((signer, report)),
-                Action::Submit(_) | Action::Cancel(_) | Action::Drain(_) => {}
+                Action::Submit(_) | Action::Extend(_) | Action::Cancel(_) | Action::Drain(_) => {}
             }
         }
         said
@@ -179,6 +179,10 @@ impl Leases {
         match event {
             LedgerEvent::JobAdmitted { job, tasks } => {
                 rule(self.jobs.insert(*job, *tasks).is_none(), || format!("job {job} is admitted twice"))
+            }
+            LedgerEvent::JobExtended { job, tasks } => {
+                let before = self.jobs.insert(*job, *tasks);
+                rule(before.is_some_and(|before| before < *tasks), || format!("job {job} grows by nothing"))
             }
             LedgerEvent::JobEnded { job, .. } => rule(self.ended_jobs.insert(*job), || format!("job {job} ends twice")),
             LedgerEvent::Leased { attempt, worker, running, .. } => self.leased(*attempt, *worker, *running),

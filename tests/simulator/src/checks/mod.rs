@@ -6,11 +6,13 @@
 //! * `chain`: agreement, and what headers say;
 //! * `leases`: each lease's life, from the events and transactions alone, with clocks of its own;
 //! * `policy`: who was given what, and who was passed over;
+//! * `waits`: who waits for what;
 //! * here: bounds, and the end.
 
 mod chain;
 mod leases;
 mod policy;
+mod waits;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +28,7 @@ use meshwork_core::{
 };
 use serde::Serialize;
 
-use self::{chain::Chain, leases::Leases};
+use self::{chain::Chain, leases::Leases, waits::Waits};
 use crate::scenario::{START_US, Scenario};
 
 /// The most journal records that a peer may come to hold.
@@ -67,6 +69,7 @@ pub struct Checks {
     ledger: Ledger,
     chain: Chain,
     leases: Leases,
+    waits: Waits,
     taken: Vec<Taken>,
     /// The claims of workers in the order in which they were signed, and the newest of each worker that was executed.
     claims: BTreeMap<TransactionId, u64>,
@@ -84,6 +87,7 @@ impl Checks {
         Self {
             chain: Chain::new(scenario, ledger.receipts_root()),
             leases: Leases::new(genesis, scenario.runs_once),
+            waits: Waits::default(),
             whole_at: BlockTime(START_US + scenario.whole_at_us),
             genesis: Arc::clone(genesis),
             ledger,
@@ -163,6 +167,16 @@ impl Checks {
         rule(own == state, || format!("the state at height {} is not that of execution", self.chain.height()))?;
         self.check_sequences(&executed.block.transactions, &applied.receipts)?;
         self.leases.check(&executed.block, &applied, before, &self.ledger)?;
+        let results = applied.receipts.iter().filter_map(|receipt| match receipt {
+            Receipt::Transaction(receipt) => Some(receipt.result),
+            Receipt::Outcome(_) => None,
+        });
+        for (transaction, result) in executed.block.transactions.iter().zip(results) {
+            if result.is_ok() {
+                self.waits.hear(transaction);
+            }
+        }
+        self.waits.check(&applied.events, &self.ledger)?;
         policy::check(&self.ledger, &applied.events, self.chain.height())
     }
 

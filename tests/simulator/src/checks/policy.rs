@@ -41,8 +41,8 @@ impl Waits {
             job: jobs.get(&job.id).copied()?,
             submitted: job.submitted,
             priority: task.spec.priority,
-            deadline: job.deadline,
-            expected_ms: job.expected_ms,
+            deadline: job.times.deadline,
+            expected_ms: task.expected_ms,
             was_leased,
             index: task.id.index,
         })
@@ -220,7 +220,7 @@ fn check_claims(offers: &BTreeMap<PublicKey, Offer<'_>>, events: &[LedgerEvent])
 fn ready_tasks(ledger: &Ledger) -> Vec<TaskView<'_>> {
     let mut ready = Vec::new();
     for job in ledger.jobs().filter(|job| job.counts.ready > 0) {
-        let count = job.tasks.count() as u32;
+        let count = job.count;
         let indices = (0..count.min(TASKS_LOOKED_AT)).chain((count > TASKS_LOOKED_AT).then(|| count - 1));
         let tasks = indices.filter_map(|index| ledger.task(TaskId { job: job.id, index }));
         ready.extend(tasks.filter(|task| task.state == TaskStateView::Ready));

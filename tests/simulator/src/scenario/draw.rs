@@ -214,6 +214,7 @@ impl Scenario {
                 30..32 if self.peers() < 12 => Work::LargeArray { through, tasks: draw.one(&[10_000, 100_000]) },
                 32..36 if !self.runs_once => Work::Churn { through, keys: draw.one(&[1, 10, 100]) },
                 36 if !self.runs_once && self.peers() < 10 => Work::Churn { through, keys: 2000 },
+                37..52 => Work::Graph { through, drawn: draw.below(1 << 30) as u64 },
                 _ => Work::Job {
                     through,
                     tasks: draw.one(&[1, 1, 5, 20, 50]),

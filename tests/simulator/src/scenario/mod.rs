@@ -171,6 +171,13 @@ pub enum Work {
         /// Whether its program fails, always.
         fails: bool,
     },
+    /// A job of arrays and tasks that wait for each other, and for the job before it; drawn by a number.
+    Graph {
+        /// Through which peer.
+        through: usize,
+        /// What it is drawn by.
+        drawn: u64,
+    },
     /// The job that was submitted so many jobs before is cancelled.
     Cancel {
         /// Through which peer.
@@ -219,6 +226,7 @@ impl Work {
     pub const fn harm(&self) -> Option<&'static str> {
         match self {
             Self::Job { .. } => None,
+            Self::Graph { .. } => Some("graph"),
             Self::Cancel { .. } => Some("cancel"),
             Self::Replay { .. } => Some("replayed transaction"),
             Self::Burst { .. } => Some("burst"),

@@ -4,6 +4,7 @@
 //! travel in `network`, what goes wrong in `faults`, and what people submit in `submitters`.
 
 mod faults;
+mod graph;
 mod network;
 mod process;
 mod submitters;

@@ -6,13 +6,14 @@ use meshwork_core::{
     digest::Digest,
     identity::SecretKey,
     types::{
-        Action, BlobRef, BlockTime, Cancel, Claim, Drain, Incarnation, JobId, Limits, Resources, Retry,
-        SignedTransaction, Submit, TaskSpec, Tasks, Transaction,
+        Action, AfterJob, BlobRef, BlockTime, Cancel, Claim, Drain, Extend, Incarnation, JobId, Limits, Resources,
+        Retry, SignedTransaction, Submit, TaskSpec, Tasks, Times, Transaction,
     },
 };
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
 
-use super::{Event, LIFE_MS, World};
+use super::{Event, LIFE_MS, World, graph};
 use crate::{
     scenario::{START_US, Work},
     worker::SLOTS,
@@ -40,6 +41,7 @@ impl World<'_> {
             Work::Job { through, tasks, task_ms, priority, fails } => {
                 self.submit_job(through, &Wish { tasks, task_ms, priority, fails });
             }
+            Work::Graph { through, drawn } => self.submit_graph(through, drawn),
             Work::Burst { through, jobs } => {
                 for _ in 0..jobs {
                     self.submit_job(through, &PLAIN);
@@ -107,11 +109,49 @@ impl World<'_> {
         let soon = BlockTime(START_US + self.now).plus_ms(LIFE_MS + wish.task_ms);
         // Few want anything of the order; the rest come after them where deadlines count.
         let deadline = (wish.tasks % 3 == 1).then_some(soon);
-        let signed = self.sign(through, Action::Submit(Submit { deadline, ..submission(wish) }));
+        let signed = self.sign(
+            through,
+            Action::Submit(Submit { times: Times { deadline, ..Times::default() }, ..submission(wish) }),
+        );
         let job = JobId(signed.id().0);
         self.jobs.push(job);
         self.submit(through, signed);
         job
+    }
+
+    /// Arrays and tasks that wait for each other; some of it may come later.
+    fn submit_graph(&mut self, through: usize, drawn: u64) {
+        let mut random = Pcg64Mcg::seed_from_u64(drawn);
+        let arrays = graph::draw(&mut random, |fails| Arc::clone(&submission(&Wish { fails, ..PLAIN }).arrays[0].spec));
+        let when = graph::WHENS[random.random_range(0..graph::WHENS.len())];
+        let after = self.jobs.last().filter(|_| random.random_ratio(1, 3)).map(|job| AfterJob { job: *job, when });
+        let now = BlockTime(START_US + self.now);
+        let later = random.random_range(0..arrays.len());
+        let is_open = random.random_ratio(1, 2);
+        let times = Times {
+            not_before: random.random_ratio(1, 4).then(|| now.plus_ms(3_000)),
+            live_ms_max: random.random_ratio(1, 6).then_some(8_000),
+            run_ms_max: random.random_ratio(1, 6).then_some(2_000),
+            ..Times::default()
+        };
+        let (first, rest) = if is_open { arrays.split_at(later) } else { (&arrays[..], &[][..]) };
+        let submit = Submit {
+            arrays: first.to_vec(),
+            after: after.into_iter().collect(),
+            times,
+            open_until: is_open.then(|| now.plus_ms(10_000)),
+            ..submission(&PLAIN)
+        };
+        let signed = self.sign(through, Action::Submit(submit));
+        let job = JobId(signed.id().0);
+        self.jobs.push(job);
+        self.submit(through, signed);
+        for (place, array) in rest.iter().enumerate() {
+            let closes = place + 1 == rest.len();
+            let extend = Extend { job, arrays: vec![array.clone()], closes };
+            let signed = self.sign(through, Action::Extend(extend));
+            self.submit(through, signed);
+        }
     }
 
     /// One of each that can do no good.

@@ -1,0 +1,306 @@
+//! Jobs. An array is one record, however many tasks it has, until they come to differ.
+//!
+//! The tasks of a job are numbered through, array by array. A *segment* is a run of them that stand alike: of one array, with
+//! one specification. Tasks of a segment from [`Segment::fresh`] on have no state of their own but for those of an array whose
+//! tasks wait for single tasks, each of which gets one when its turn comes.
+
+mod graph;
+mod tasks;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+pub(super) use graph::{Consequences, Ending, Graph, Judged, edges, judge};
+pub use tasks::{ATTEMPTS_KEPT, Gone, PastAttempt, TaskCounts};
+pub(super) use tasks::{Done, Lease, Live, Phase, Run, TaskState};
+
+use super::query::Taken;
+use crate::{
+    digest::Digest,
+    identity::PublicKey,
+    schedule::{
+        order::{Fair, Rank},
+        ready::{Entry, JobNumber, Kind, Needs},
+        recovery::Avoidance,
+    },
+    types::{
+        After, AfterJob, AttemptId, AttemptNumber, BlockTime, Claim, Giver, Height, JobId, OutputOf, Part, Source,
+        TaskId, TaskSpec, Tasks, Times,
+    },
+};
+
+/// A task, by its job's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TaskRef {
+    pub(super) job: JobNumber,
+    pub(super) index: u32,
+}
+
+/// What is known of a job and cannot be computed from anything else.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(super) struct JobRecord {
+    pub(super) number: JobNumber,
+    pub(super) submitter: PublicKey,
+    pub(super) name: String,
+    /// The bytes in which it was submitted; none any more once it has ended.
+    pub(super) definition_bytes: u64,
+    /// The block that admitted it.
+    pub(super) height: Height,
+    pub(super) time: BlockTime,
+    pub(super) times: Times,
+    /// The jobs that it still waits for.
+    pub(super) after: Vec<AfterJob>,
+    /// Until when it may be added to, if it may.
+    pub(super) open_until: Option<BlockTime>,
+    pub(super) arrays: Vec<ArrayRecord>,
+    pub(super) segments: Vec<Segment>,
+    pub(super) states: BTreeMap<u32, TaskState>,
+    /// When it was first leased anything of.
+    pub(super) began: Option<BlockTime>,
+    pub(super) ended: Option<BlockTime>,
+}
+
+/// An array, without what its segments know.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(super) struct ArrayRecord {
+    pub(super) name: String,
+    pub(super) tasks: Arc<Tasks>,
+    pub(super) after: Vec<After>,
+    pub(super) feeds: bool,
+}
+
+/// Tasks of one array that stand alike.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(super) struct Segment {
+    pub(super) array: u16,
+    /// Its first task.
+    pub(super) start: u32,
+    /// The task after its last.
+    pub(super) end: u32,
+    pub(super) spec: Arc<TaskSpec>,
+    /// How long an attempt was expected to run when it was admitted, in milliseconds.
+    pub(super) expected_ms: u64,
+    /// The tasks before this one have states of their own.
+    pub(super) fresh: u32,
+    /// Whether its submitter holds what is not leased.
+    pub(super) held: bool,
+    /// Why the tasks without states of their own will have no outcome, if that is so.
+    pub(super) gone: Option<Gone>,
+}
+
+/// How the tasks of a segment that have no states of their own stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stand {
+    Ready,
+    Blocked,
+    Held,
+    Gone(Gone),
+}
+
+/// What is computed from a segment.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) needs: Arc<Needs>,
+    pub(super) rank: Rank,
+    /// How many tasks have no state of their own.
+    pub(super) stateless: u32,
+    /// How these were last counted; ready ones are in the queue.
+    pub(super) counted: Option<(Stand, u32)>,
+}
+
+/// A job with what is computed from its record.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) id: JobId,
+    pub(super) record: JobRecord,
+    pub(super) count: u32,
+    /// Of each segment.
+    pub(super) standings: Vec<Standing>,
+    /// What its tasks wait for.
+    pub(super) graph: Graph,
+    pub(super) counts: TaskCounts,
+    /// How many of its leases are at each value of the labels that its arrays are spread over.
+    pub(super) spread: BTreeMap<u16, BTreeMap<String, u32>>,
+    /// When time alone changes something about it next.
+    pub(super) due: Option<BlockTime>,
+}
+
+impl JobRecord {
+    /// Which segment a task is in.
+    pub(super) fn segment_at(&self, index: u32) -> Option<usize> {
+        let at = self.segments.partition_point(|segment| segment.start <= index).checked_sub(1)?;
+        (index < self.segments[at].end).then_some(at)
+    }
+
+    /// How a task ended, if it has.
+    pub(super) fn ending_of(&self, index: u32) -> Option<Ending> {
+        match self.states.get(&index) {
+            Some(TaskState::Done(Done { succeeded: true, .. })) => Some(Ending::Well),
+            Some(TaskState::Done(_)) => Some(Ending::Failed),
+            Some(TaskState::Gone(_)) => Some(Ending::Gone),
+            Some(TaskState::Live(_)) => None,
+            None => self.segments[self.segment_at(index)?].gone.map(|_| Ending::Gone),
+        }
+    }
+}
+
+impl Job {
+    pub(super) fn task_id(&self, index: u32) -> TaskId {
+        TaskId { job: self.id, index }
+    }
+
+    pub(super) fn attempt_id(&self, index: u32, number: AttemptNumber) -> AttemptId {
+        AttemptId { task: self.task_id(index), number }
+    }
+
+    /// Which segment a task is in.
+    pub(super) fn segment_at(&self, index: u32) -> Option<usize> {
+        self.record.segment_at(index)
+    }
+
+    pub(super) fn segment(&self, index: u32) -> Option<&Segment> {
+        self.record.segments.get(self.segment_at(index)?)
+    }
+
+    pub(super) fn spec(&self, index: u32) -> Option<&Arc<TaskSpec>> {
+        self.segment(index).map(|segment| &segment.spec)
+    }
+
+    pub(super) fn needs(&self, index: u32) -> Option<&Arc<Needs>> {
+        self.standings.get(self.segment_at(index)?).map(|standing| &standing.needs)
+    }
+
+    /// The array that a task is of, and its place there.
+    pub(super) fn place(&self, index: u32) -> Option<(u16, u32)> {
+        let array = self.segment(index)?.array;
+        let first = self.record.segments.partition_point(|segment| segment.array < array);
+        Some((array, index - self.record.segments.get(first)?.start))
+    }
+
+    /// What a task has of its own.
+    pub(super) fn part(&self, index: u32) -> Option<&Part> {
+        let (array, place) = self.place(index)?;
+        self.record.arrays.get(usize::from(array))?.tasks.part(place)
+    }
+
+    /// Whether nothing of it may begin yet, whatever its arrays wait for.
+    pub(super) fn is_shut(&self, now: BlockTime) -> bool {
+        !self.record.after.is_empty() || self.record.times.not_before.is_some_and(|time| now < time)
+    }
+
+    /// How the tasks of a segment stand that have no states of their own.
+    pub(super) fn stand(&self, at: usize, now: BlockTime) -> Stand {
+        let Some(segment) = self.record.segments.get(at) else { return Stand::Blocked };
+        if let Some(gone) = segment.gone {
+            return Stand::Gone(gone);
+        }
+        if self.is_shut(now) || !self.graph.is_open(segment.array) || self.graph.is_single(segment.array) {
+            return Stand::Blocked;
+        }
+        if segment.held { Stand::Held } else { Stand::Ready }
+    }
+
+    /// A ready task that has a state of its own, for the queue.
+    pub(super) fn entry(&self, index: u32, live: &Live) -> Option<Entry> {
+        let standing = self.standings.get(self.segment_at(index)?)?;
+        Some(Entry {
+            submitter: self.record.submitter,
+            kind: Kind { needs: Arc::clone(&standing.needs), avoidance: live.avoidance() },
+            rank: standing.rank,
+            job: self.record.number,
+            is_fresh: live.attempts == 0,
+            index,
+        })
+    }
+
+    /// The ready tasks of a segment that have none, for the queue.
+    pub(super) fn run(&self, at: usize) -> Option<Entry> {
+        let (segment, standing) = (self.record.segments.get(at)?, self.standings.get(at)?);
+        Some(Entry {
+            submitter: self.record.submitter,
+            kind: Kind { needs: Arc::clone(&standing.needs), avoidance: Avoidance::default() },
+            rank: standing.rank,
+            job: self.record.number,
+            is_fresh: true,
+            index: segment.start,
+        })
+    }
+
+    /// What an attempt that holds resources for so long takes of its submitter's share.
+    pub(super) fn cost_of(&self, index: u32, ran_ms: u64) -> u64 {
+        Fair::cost(self.needs(index).map_or(0, |needs| needs.millicores), ran_ms)
+    }
+
+    /// What a task prefers to be near to: its largest input, if that is large.
+    pub(super) fn largest_input(&self, index: u32) -> Option<Digest> {
+        let spec = self.spec(index)?;
+        let own = self.part(index).into_iter().flat_map(|part| &part.inputs);
+        let inputs = spec.inputs.iter().chain(own).filter_map(|input| match &input.source {
+            Source::Blob(blob) => Some(*blob),
+            Source::Output(_) => None,
+        });
+        let largest = inputs.chain(spec.stdin).max_by_key(|blob| (blob.bytes, blob.digest))?;
+        (largest.bytes >= Claim::HELD_BYTES_MIN).then_some(largest.digest)
+    }
+
+    /// What a task takes of what others left.
+    pub(super) fn taken_by(&self, index: u32) -> Vec<Taken> {
+        let (Some(spec), Some((_, place))) = (self.spec(index), self.place(index)) else { return Vec::new() };
+        let own = self.part(index).into_iter().flat_map(|part| &part.inputs);
+        let mut taken = Vec::new();
+        for input in spec.inputs.iter().chain(own) {
+            let Source::Output(OutputOf { of, file }) = &input.source else { continue };
+            let mut take = |giver: u32, path: String| {
+                if let Some(TaskState::Done(Done { manifest: Some(manifest), .. })) = self.record.states.get(&giver) {
+                    taken.push(Taken { path, manifest: *manifest, file: file.clone() });
+                }
+            };
+            match of {
+                Giver::Task(task) => take(*task, input.path.clone()),
+                Giver::Same(array) => take(self.graph.first(*array) + place, input.path.clone()),
+                Giver::All(array) => {
+                    for (place, task) in self.graph.tasks_of(*array).enumerate() {
+                        let path = match file {
+                            Some(file) => format!("{}/{place}/{file}", input.path),
+                            None => format!("{}/{place}", input.path),
+                        };
+                        take(task, path);
+                    }
+                }
+            }
+        }
+        taken
+    }
+
+    pub(super) fn live(&self, index: u32) -> Option<&Live> {
+        match self.record.states.get(&index)? {
+            TaskState::Live(live) => Some(live),
+            TaskState::Done(_) | TaskState::Gone(_) => None,
+        }
+    }
+
+    pub(super) fn live_mut(&mut self, index: u32) -> Option<&mut Live> {
+        match self.record.states.get_mut(&index)? {
+            TaskState::Live(live) => Some(live),
+            TaskState::Done(_) | TaskState::Gone(_) => None,
+        }
+    }
+
+    /// When time alone changes something about it next: it may begin, its time runs out, or it is closed.
+    pub(super) fn next_due(&self, now: BlockTime) -> Option<BlockTime> {
+        let record = &self.record;
+        if record.ended.is_some() {
+            return None;
+        }
+        let opens = record.times.not_before.filter(|time| now < *time);
+        let lives_until = record.times.live_ms_max.map(|ms| record.time.plus_ms(ms));
+        let runs_until = record.began.zip(record.times.run_ms_max).map(|(began, ms)| began.plus_ms(ms));
+        [opens, lives_until, runs_until, record.open_until].into_iter().flatten().min()
+    }
+
+    /// Whether nothing more can become of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.counts.unfinished() == 0 && self.record.open_until.is_none()
+    }
+}

@@ -1,0 +1,228 @@
+//! Tasks and their attempts. A task has a state of its own only once it came to differ from the rest of its array.
+
+use serde::{Deserialize, Serialize};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use super::Stand;
+use crate::{
+    fault::{Fault, is_planted},
+    identity::PublicKey,
+    ledger::{event::EndReason, lease_time::LeaseTime},
+    schedule::recovery::Avoidance,
+    types::{AttemptNumber, BlobRef, BlockTime, Height, Incarnation},
+};
+
+/// How many ended attempts of one unfinished task are remembered. A success of an attempt that was forgotten is too late.
+pub const ATTEMPTS_KEPT: usize = 32;
+
+/// A task that came to differ from the rest of its array.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::ledger) enum TaskState {
+    Live(Box<Live>),
+    Done(Done),
+    Gone(Gone),
+}
+
+/// Why a task will have no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gone {
+    /// Its submitter cancelled it.
+    Cancelled,
+    /// What it waited for cannot be any more.
+    Skipped,
+    /// Its job's time ran out.
+    Expired,
+}
+
+/// A task that may be leased, or was, and has no outcome.
+#[derive(Clone, Debug, Default, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Live {
+    /// How many attempts there were, the present one included.
+    pub(in crate::ledger) attempts: u32,
+    /// How many of them ended by the program's failure.
+    pub(in crate::ledger) failures: u32,
+    /// How many were lost or drained after they had taken resources.
+    pub(in crate::ledger) losses: u32,
+    /// How many were returned by their workers.
+    pub(in crate::ledger) returns: u32,
+    /// The attempts that ended, oldest first, at most [`ATTEMPTS_KEPT`].
+    pub(in crate::ledger) past: Vec<PastAttempt>,
+    pub(in crate::ledger) phase: Phase,
+}
+
+/// Where a live task is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::ledger) enum Phase {
+    #[default]
+    Ready,
+    /// Its submitter holds it.
+    Held,
+    BackingOff(BlockTime),
+    Leased(Lease),
+}
+
+/// A lease: the present attempt of a task.
+#[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Lease {
+    /// Its place in the order of leases.
+    pub(in crate::ledger) number: u64,
+    pub(in crate::ledger) worker: PublicKey,
+    pub(in crate::ledger) incarnation: Incarnation,
+    /// When it has waited too long for resources.
+    pub(in crate::ledger) waits_until: LeaseTime,
+    /// Since when it has resources, and until when, if it has.
+    pub(in crate::ledger) run: Option<Run>,
+    /// What it was charged of its submitter's share.
+    pub(in crate::ledger) cost: u64,
+}
+
+/// An attempt's time with resources.
+#[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Run {
+    pub(in crate::ledger) since: LeaseTime,
+    /// When it times out.
+    pub(in crate::ledger) ends: LeaseTime,
+}
+
+impl Lease {
+    /// When it runs out, as things stand.
+    pub(in crate::ledger) fn due(&self) -> LeaseTime {
+        self.run.map_or(self.waits_until, |run| run.ends)
+    }
+
+    /// For how long it has had resources, in milliseconds of lease time.
+    pub(in crate::ledger) fn ran_ms(&self, now: LeaseTime) -> u64 {
+        self.run.map_or(0, |run| now.0.saturating_sub(run.since.0) / 1000)
+    }
+}
+
+/// An attempt that ended without an outcome of its task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct PastAttempt {
+    /// Which attempt.
+    pub number: AttemptNumber,
+    /// Who held it.
+    pub worker: PublicKey,
+    /// Whether it had taken resources.
+    pub began: bool,
+    /// How it ended.
+    pub why: EndReason,
+}
+
+impl PastAttempt {
+    /// Whether it counts towards the bound on losses.
+    pub(in crate::ledger) fn is_counted_loss(&self) -> bool {
+        self.began && self.why.is_loss() || is_planted(Fault::ReturnsCount) && matches!(self.why, EndReason::Returned)
+    }
+}
+
+/// A task's outcome: where it stands, not what it is.
+#[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Done {
+    pub(in crate::ledger) attempt: AttemptNumber,
+    pub(in crate::ledger) succeeded: bool,
+    pub(in crate::ledger) height: Height,
+    pub(in crate::ledger) receipt: u32,
+    /// What it left, if other tasks may take it.
+    pub(in crate::ledger) manifest: Option<BlobRef>,
+}
+
+/// How many tasks are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskCounts {
+    /// Waiting for other tasks or jobs, or for their time.
+    pub blocked: u64,
+    /// Held by their submitter.
+    pub held: u64,
+    /// Ready to be placed.
+    pub ready: u64,
+    /// Waiting out the time after a failure.
+    pub backing_off: u64,
+    /// Leased, with resources.
+    pub running: u64,
+    /// Leased, in a waiting place.
+    pub waiting: u64,
+    /// Ended with a success.
+    pub succeeded: u64,
+    /// Ended with a failure.
+    pub failed: u64,
+    /// Cancelled before they had an outcome, by their submitter or because their job's time ran out.
+    pub cancelled: u64,
+    /// Without an outcome, since what they waited for cannot be any more.
+    pub skipped: u64,
+}
+
+impl TaskCounts {
+    /// Those without an outcome.
+    #[must_use]
+    pub const fn unfinished(&self) -> u64 {
+        self.blocked + self.held + self.ready + self.backing_off + self.running + self.waiting
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn all(&self) -> u64 {
+        self.unfinished() + self.succeeded + self.failed + self.cancelled + self.skipped
+    }
+
+    pub(in crate::ledger) fn of_stand(&mut self, stand: Stand) -> &mut u64 {
+        match stand {
+            Stand::Ready => &mut self.ready,
+            Stand::Blocked => &mut self.blocked,
+            Stand::Held => &mut self.held,
+            Stand::Gone(gone) => self.of_gone(gone),
+        }
+    }
+
+    pub(in crate::ledger) fn of_gone(&mut self, gone: Gone) -> &mut u64 {
+        match gone {
+            Gone::Cancelled | Gone::Expired => &mut self.cancelled,
+            Gone::Skipped => &mut self.skipped,
+        }
+    }
+
+    pub(in crate::ledger) fn of_state(&mut self, state: &TaskState) -> &mut u64 {
+        match state {
+            TaskState::Done(Done { succeeded: true, .. }) => &mut self.succeeded,
+            TaskState::Done(_) => &mut self.failed,
+            TaskState::Gone(gone) => self.of_gone(*gone),
+            TaskState::Live(live) => match &live.phase {
+                Phase::Ready => &mut self.ready,
+                Phase::Held => &mut self.held,
+                Phase::BackingOff(_) => &mut self.backing_off,
+                Phase::Leased(Lease { run: Some(_), .. }) => &mut self.running,
+                Phase::Leased(_) => &mut self.waiting,
+            },
+        }
+    }
+}
+
+impl Live {
+    /// Remembers an ended attempt; past the bound, what matters least is forgotten first: what says nothing about a worker,
+    /// then returns, then losses.
+    pub(in crate::ledger) fn remember(&mut self, attempt: PastAttempt) {
+        if self.past.len() >= ATTEMPTS_KEPT {
+            let position = |matters: fn(&PastAttempt) -> bool| self.past.iter().position(|past| !matters(past));
+            let least = position(|past| past.why.is_avoided()).or_else(|| position(PastAttempt::is_counted_loss));
+            self.past.remove(least.unwrap_or(0));
+        }
+        self.past.push(attempt);
+    }
+
+    /// Where the task would rather not go again.
+    pub(in crate::ledger) fn avoidance(&self) -> Avoidance {
+        let avoided = self.past.iter().filter(|past| past.why.is_avoided());
+        Avoidance::of(avoided.map(|past| past.worker))
+    }
+
+    /// The present lease, if any, and the number of its attempt.
+    pub(in crate::ledger) const fn lease(&self) -> Option<(AttemptNumber, &Lease)> {
+        match &self.phase {
+            Phase::Leased(lease) => Some((AttemptNumber(self.attempts.saturating_sub(1)), lease)),
+            _ => None,
+        }
+    }
+}
