@@ -187,7 +187,7 @@ impl Leavings {
             Verdict::Failed(_, stderr, _) => {
                 Ok(Self { stdout: nothing(), stderr: inline(stderr), files: Vec::new(), holders: Vec::new() })
             }
-            Verdict::Returned => {
+            Verdict::Returned | Verdict::Checkpointed { .. } | Verdict::Yielded => {
                 Ok(Self { stdout: nothing(), stderr: nothing(), files: Vec::new(), holders: Vec::new() })
             }
         }

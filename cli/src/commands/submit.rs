@@ -9,8 +9,7 @@ use std::{
 use bytesize::ByteSize;
 use clap::Args;
 use meshwork_core::types::{
-    Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Program, Resources, Retry, Submit, TaskSpec,
-    Tasks, Times,
+    Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Resources, Retry, Submit, TaskSpec, Tasks, Times,
 };
 use meshwork_node::api::views::WorkerView;
 
@@ -79,6 +78,9 @@ pub struct Options {
     /// How long a task waits after its first failure; each further failure doubles it
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
     retry_delay: Duration,
+    /// The program saves checkpoints, by renaming files into /checkpoint, and goes on from the last one
+    #[arg(long)]
+    checkpoints: bool,
     /// A fact that a worker must offer. Repeat it for each
     #[arg(long = "require", value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
@@ -221,7 +223,7 @@ fn job_name(options: &Options) -> String {
 }
 
 async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<TaskSpec> {
-    let program = Program::Wasm(client.put_bytes(module).await?);
+    let program = client.put_bytes(module).await?;
     let stdin = match &options.stdin {
         Some(path) => Some(client.put_file(path).await?),
         None => None,
@@ -233,7 +235,6 @@ async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<Tas
     }
     check_names(inputs.iter().map(|input| input.path.as_str()))?;
     Ok(TaskSpec {
-        program,
         prefers: options.prefers.clone(),
         spread: options.spread.clone(),
         expected_ms: options.expected.map_or(0, milliseconds),
@@ -249,7 +250,9 @@ async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<Tas
             output_bytes: options.output_limit.as_u64(),
         },
         priority: options.priority,
-        retry: Retry { retries: options.retries, delay_ms: milliseconds(options.retry_delay) },
+        retry: Retry::of(options.retries, milliseconds(options.retry_delay)),
+        checkpoints: options.checkpoints,
+        ..TaskSpec::of(program)
     })
 }
 

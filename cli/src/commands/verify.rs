@@ -127,5 +127,7 @@ pub fn describe(verdict: &Verdict) -> String {
         Verdict::Succeeded(..) => "succeeded".into(),
         Verdict::Failed(failure, ..) => format!("failed: {failure}"),
         Verdict::Returned => "returned".into(),
+        Verdict::Checkpointed { .. } => "saved a checkpoint".into(),
+        Verdict::Yielded => "made room".into(),
     }
 }

@@ -8,8 +8,8 @@ use crate::{
     blobs, codec,
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
-        After, Array, BlockTime, Claim, Failure, Giver, Input, Labels, LedgerLimits, Output, OutputOf, Source, Submit,
-        TaskSpec, Tasks, Times, Verdict, VoidReason,
+        After, Array, BlockTime, Claim, Failure, Giver, Input, Labels, LedgerLimits, Output, OutputOf, Retry, Source,
+        Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
     },
 };
 
@@ -193,10 +193,16 @@ fn check_arrays(limits: &LedgerLimits, before: &mut Before, arrays: &[Array]) ->
 
 /// An array for itself.
 fn check_array(limits: &LedgerLimits, array: &Array) -> Result<(), VoidReason> {
-    let TaskSpec { arguments, environment, inputs, labels, prefers, spread, limits: wanted, retry, .. } = &*array.spec;
+    let TaskSpec { arguments, environment, inputs, labels, prefers, spread, limits: wanted, retry, recovery, .. } =
+        &*array.spec;
     sound(array.name.len() <= Submit::NAME_BYTES_MAX && array.after.len() <= Submit::AFTER_MAX)?;
     sound((1..=limits.wall_ms_max).contains(&wanted.wall_ms))?;
-    sound(retry.retries <= limits.retries_max && retry.delay_ms <= BACK_OFF_MS_MAX)?;
+    let is_rule_sound = |rule: &Retry| {
+        rule.retries <= limits.retries_max
+            && rule.delay_ms <= BACK_OFF_MS_MAX
+            && rule.jitter_permille <= Retry::JITTER_PERMILLE_MAX
+    };
+    sound(is_rule_sound(retry) && recovery.values().all(is_rule_sound))?;
     sound(are_labels_sound(labels) && is_environment_sound(environment))?;
     sound(are_wishes_sound(prefers, spread.as_deref()))?;
     sound(arguments.len() <= ARGUMENTS_MAX && are_arguments_sound(arguments))?;
@@ -219,13 +225,14 @@ pub(super) fn check_claim(limits: &LedgerLimits, claim: &Claim) -> Result<(), Vo
 /// Whether a worker may say this of an attempt whose task promised at most `output_bytes`.
 pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::Returned => true,
+        Verdict::Returned | Verdict::Yielded => true,
         Verdict::Succeeded(Output::Inline(output), _) => {
             let mut paths = BTreeSet::new();
             codec::encode(output).len() <= limits.inline_bytes_max
                 && output.files.iter().all(|(path, _)| is_path_sound(path) && paths.insert(path))
         }
-        Verdict::Succeeded(Output::Stored { manifest, bytes, .. }, _) => {
+        Verdict::Succeeded(Output::Stored { manifest, bytes, .. }, _)
+        | Verdict::Checkpointed { manifest, bytes, .. } => {
             manifest.bytes <= MANIFEST_BYTES_MAX.min(*bytes)
                 && *bytes <= output_bytes.saturating_add(MANIFEST_BYTES_MAX)
         }

@@ -16,6 +16,10 @@ pub(super) struct Due {
     pub(super) claims: BTreeSet<(LeaseTime, PublicKey)>,
     pub(super) attempts: BTreeSet<(LeaseTime, TaskRef)>,
     pub(super) back_offs: BTreeSet<(BlockTime, TaskRef)>,
+    /// When slices end.
+    pub(super) slices: BTreeSet<(LeaseTime, TaskRef)>,
+    /// When somebody who asked an attempt to make room may ask another.
+    pub(super) asked: BTreeSet<(LeaseTime, TaskRef)>,
     /// When time alone changes something about a job.
     pub(super) jobs: BTreeSet<(BlockTime, JobNumber)>,
     /// When ended jobs are dropped.
@@ -44,7 +48,9 @@ impl Ledger {
     pub fn next_due(&self) -> Option<BlockTime> {
         let claim = self.due.claims.first().map(|(at, _)| *at);
         let attempt = self.due.attempts.first().map(|(at, _)| *at);
-        let lease = claim.into_iter().chain(attempt).min();
+        // A slice that ends changes something only if somebody waits.
+        let slice = self.due.slices.first().map(|(at, _)| *at).filter(|_| self.counts.ready > 0);
+        let lease = claim.into_iter().chain(attempt).chain(slice).min();
         let lease = lease.map(|at| at.as_block_time(self.lease_time, self.time));
         let back_off = self.due.back_offs.first().map(|(at, _)| *at);
         let job = self.due.jobs.first().map(|(at, _)| *at);
@@ -102,6 +108,12 @@ impl Ledger {
         attempts.sort_unstable();
         for (_, task) in attempts {
             self.give_back(task, EndReason::TimedOut, applied);
+        }
+        for task in take_due(&mut self.due.slices, self.lease_time) {
+            self.slice_is_over(task);
+        }
+        for task in take_due(&mut self.due.asked, self.lease_time) {
+            self.gives_no_room(task);
         }
         let now = self.time;
         while let Some((until, task)) = self.due.back_offs.first().copied()

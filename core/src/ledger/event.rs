@@ -85,6 +85,20 @@ pub enum LedgerEvent {
         /// Why.
         why: EndReason,
     },
+    /// An attempt whose slice is spent is asked to make room for others, at its next checkpoint.
+    RoomAsked {
+        /// Which.
+        attempt: AttemptId,
+        /// Who holds it.
+        worker: PublicKey,
+    },
+    /// An attempt's program has saved a checkpoint.
+    Checkpointed {
+        /// Which.
+        attempt: AttemptId,
+        /// Who holds it.
+        worker: PublicKey,
+    },
     /// A task has its outcome.
     TaskDone {
         /// Which.
@@ -113,6 +127,8 @@ pub enum EndReason {
     Failed,
     /// Its worker gave it back.
     Returned,
+    /// It made room for others, at its last checkpoint.
+    Yielded,
     /// Its worker's claim ran out.
     ClaimEnded,
     /// Its worker's process was started anew.

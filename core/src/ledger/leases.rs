@@ -15,12 +15,11 @@ use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
     schedule::{
-        order::Fair,
         placement::Place,
         ready::{JobNumber, Needs},
         recovery::{self, Next},
     },
-    types::{AttemptNumber, Failure, OutcomeReceipt, Output, Receipt, Tasks, Usage, Verdict},
+    types::{AttemptNumber, Failure, OutcomeReceipt, Output, Receipt, Setback, Tasks, Usage, Verdict},
 };
 
 impl Ledger {
@@ -30,6 +29,7 @@ impl Ledger {
         worker.record.turn = self.next_turn;
         let incarnation = worker.record.incarnation;
         let allowance_ms = self.allowance_ms();
+        let cost = self.first_cost(task);
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
         let Some(at) = job.segment_at(task.index) else { return };
         let segment = &mut job.record.segments[at];
@@ -37,9 +37,9 @@ impl Ledger {
         let wall_ms = segment.spec.limits.wall_ms;
         let run = running.then(|| Run {
             since: self.lease_time,
+            started: self.time,
             ends: self.lease_time.plus_ms(wall_ms.saturating_add(allowance_ms)),
         });
-        let cost = Fair::cost(job.standings[at].needs.millicores, segment.expected_ms);
         let submitter = job.record.submitter;
         let state = job.record.states.entry(task.index).or_insert_with(|| {
             segment.fresh = task.index + 1;
@@ -53,7 +53,17 @@ impl Ledger {
         self.counts.ready -= 1;
         live.attempts = live.attempts.saturating_add(1);
         let waits_until = self.lease_time.plus_ms(self.genesis.ledger.allowance_ms);
-        live.phase = Phase::Leased(Lease { number: self.next_lease, worker: key, incarnation, waits_until, run, cost });
+        live.phase = Phase::Leased(Lease {
+            number: self.next_lease,
+            worker: key,
+            incarnation,
+            leased: self.time,
+            waits_until,
+            run,
+            cost,
+            slices: 1,
+            asked: None,
+        });
         let number = AttemptNumber(live.attempts - 1);
         let attempt = job.attempt_id(task.index, number);
         self.next_turn += 1;
@@ -87,7 +97,7 @@ impl Ledger {
                 false => now.plus_ms(wall_ms.saturating_add(allowance_ms)),
                 true => lease.waits_until.plus_ms(wall_ms),
             };
-            lease.run = Some(Run { since: now, ends });
+            lease.run = Some(Run { since: now, started: self.time, ends });
         }
         let number = AttemptNumber(live.attempts.saturating_sub(1));
         let attempt = job.attempt_id(task.index, number);
@@ -103,13 +113,21 @@ impl Ledger {
         let live = job.live_mut(task.index)?;
         let (number, lease) = live.lease()?;
         let lease = *lease;
-        let past = PastAttempt { number, worker: lease.worker, began: lease.run.is_some(), why };
+        let past = PastAttempt {
+            number,
+            worker: lease.worker,
+            leased: lease.leased,
+            started: lease.run.map(|run| run.started),
+            ended: self.time,
+            why,
+            avoided: why.is_avoided(),
+        };
         live.phase = Phase::Ready;
         live.remember(past);
         let attempt = job.attempt_id(task.index, number);
         if self.sequence.is_fair() {
             let (submitter, used) = (job.record.submitter, job.cost_of(task.index, lease.ran_ms(self.lease_time)));
-            self.shares.settle(&submitter, lease.cost, if past.began { used } else { 0 });
+            self.shares.settle(&submitter, lease.cost, if past.started.is_some() { used } else { 0 });
             self.ready.share_changed(&submitter, &self.sequence, &self.shares);
         }
         applied.events.push(LedgerEvent::Ended { attempt, worker: past.worker, why });
@@ -120,24 +138,71 @@ impl Ledger {
     pub(super) fn give_back(&mut self, task: TaskRef, why: EndReason, applied: &mut Applied) {
         let Some(past) = self.release(task, why, applied) else { return };
         self.counters.lost += u64::from(why.is_loss());
-        let (losses_max, height) = (self.genesis.ledger.losses_max, self.height);
-        let Some(job) = self.jobs.get_mut(&task.job) else { return };
-        let attempt = job.attempt_id(task.index, past.number);
-        let Some(live) = job.live_mut(task.index) else { return };
-        let mut next = Next::Ready;
-        if past.is_counted_loss() {
-            live.losses = live.losses.saturating_add(1);
-            next = recovery::after_loss(losses_max, live.losses);
+        let height = self.height;
+        let next = if past.is_counted_loss() {
+            self.set_back(task, if why == EndReason::Drained { Setback::Drained } else { Setback::Lost })
         } else if why == EndReason::Returned {
-            live.returns = live.returns.saturating_add(1);
-            next = recovery::after_return(live.returns);
-        }
+            self.count_return(task)
+        } else {
+            Next::Ready
+        };
+        let Some(job) = self.jobs.get(&task.job) else { return };
+        let attempt = job.attempt_id(task.index, past.number);
         if next == Next::Fail {
             let verdict = Verdict::Failed(Failure::Lost, ByteString::default(), Usage::default());
             self.finish(task, OutcomeReceipt { attempt, worker: past.worker, height, verdict }, applied);
         } else {
             self.wait(task, next);
         }
+    }
+
+    fn count_return(&mut self, task: TaskRef) -> Next {
+        let live = self.jobs.get_mut(&task.job).and_then(|job| job.live_mut(task.index));
+        live.map_or(Next::Ready, |live| {
+            live.returns = live.returns.saturating_add(1);
+            recovery::after_return(live.returns)
+        })
+    }
+
+    /// Counts a setback of a task whose attempt has just ended by it, and says what becomes of the task: by the rule that it has
+    /// for this kind, else by that for its program's failures, or that for losses.
+    pub(super) fn set_back(&mut self, task: TaskRef, setback: Setback) -> Next {
+        let losses_max = self.genesis.ledger.losses_max;
+        let drawn = self.draw("setback", task.job.rotate_left(32) ^ u64::from(task.index));
+        let (drawn, _) = drawn.0.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        let drawn = u64::from_be_bytes(*drawn);
+        let Some(job) = self.jobs.get_mut(&task.job) else { return Next::Fail };
+        let Some(spec) = job.spec(task.index).cloned() else { return Next::Fail };
+        let Some(live) = job.live_mut(task.index) else { return Next::Fail };
+        let is_loss = matches!(setback, Setback::Lost | Setback::Drained);
+        let total = if is_loss { &mut live.losses } else { &mut live.failures };
+        *total = total.saturating_add(1);
+        let total = *total;
+        let rule = match spec.recovery.get(&setback) {
+            Some(rule) => {
+                let times = live.setbacks.entry(setback).or_default();
+                *times = times.saturating_add(1);
+                Some((rule, *times))
+            }
+            None if is_loss => None,
+            None => {
+                let own: u32 = live.setbacks.iter().filter(|(kind, _)| !kind.is_loss()).map(|(_, times)| times).sum();
+                Some((&spec.retry, total.saturating_sub(own)))
+            }
+        };
+        if is_loss && recovery::after_loss(losses_max, total) == Next::Fail {
+            return Next::Fail;
+        }
+        let Some((rule, times)) = rule else { return Next::Ready };
+        if rule.restarts {
+            live.checkpoint = None;
+        }
+        if rule.elsewhere
+            && let Some(past) = live.past.last_mut()
+        {
+            past.avoided = true;
+        }
+        recovery::after_setback(rule, times, drawn)
     }
 
     /// Ends all leases of a worker.
@@ -192,12 +257,20 @@ impl Ledger {
         let Some((array, _)) = job.place(task.index) else { return };
         let feeds = job.record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds);
         let manifest = match &outcome.verdict {
-            Verdict::Succeeded(Output::Stored { manifest, .. }, _) if feeds => Some(*manifest),
+            Verdict::Succeeded(Output::Stored { manifest, .. }, _) if feeds => Some(Box::new(*manifest)),
             _ => None,
         };
-        let done = Done { attempt: outcome.attempt.number, succeeded, height: self.height, receipt, manifest };
+        let past = job.live_mut(task.index).map(|live| std::mem::take(&mut live.past).into_boxed_slice());
+        let done = Done {
+            attempt: outcome.attempt.number,
+            succeeded,
+            height: self.height,
+            receipt,
+            manifest,
+            past: past.unwrap_or_default(),
+        };
         let id = job.task_id(task.index);
-        job.record.states.insert(task.index, TaskState::Done(done));
+        job.record.states.insert(task.index, TaskState::Done(Box::new(done)));
         let output_bytes = job.spec(task.index).map_or(0, |spec| spec.limits.output_bytes);
         let submitter = job.record.submitter;
         applied.receipts.push(Receipt::Outcome(outcome));
@@ -267,6 +340,7 @@ impl Ledger {
                     }
                 }
                 self.due.attempts.insert((due, task));
+                self.watch_slice(task, true);
                 self.count_spread(task, key, true);
                 self.reindex(key);
             }
@@ -309,6 +383,7 @@ impl Ledger {
                     }
                 }
                 self.due.attempts.remove(&(due, task));
+                self.watch_slice(task, false);
                 self.count_spread(task, key, false);
                 self.reindex(key);
             }

@@ -10,7 +10,7 @@
 //!    each kind).
 //! 3. *What has run out*: claims by key, then attempts by id, then back-offs (`due`).
 //! 4. *Matching*: waiting attempts move up, then ready tasks go to free resources, then to free waiting places
-//!    (`matching`).
+//!    (`matching`); and who has had more than others who still wait may be asked to make room (`room`).
 //!
 //! # The rules, and where they stand
 //!
@@ -37,6 +37,7 @@ mod matching;
 mod owed;
 mod query;
 mod replay;
+mod room;
 mod snapshot;
 mod workers;
 
@@ -51,7 +52,7 @@ use std::{
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 pub use event::{EndReason, IgnoredReason, LedgerEvent};
-pub use jobs::{ATTEMPTS_KEPT, Gone, PastAttempt, TaskCounts};
+pub use jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub use lease_time::LeaseTime;
 pub use query::{ArrayView, JobView, LeaseView, Taken, TaskStateView, TaskView, Totals, WorkerView};
 pub use snapshot::RestoreError;
@@ -73,7 +74,7 @@ use crate::{
     },
 };
 use due::Due;
-use jobs::Job;
+use jobs::{Job, TaskRef};
 use replay::Replay;
 use workers::Worker;
 
@@ -161,6 +162,10 @@ pub struct Ledger {
     waiters: BTreeMap<JobId, BTreeSet<JobNumber>>,
     /// Jobs that have ended in this block, and whose waiters are yet to be told.
     just_ended: Vec<JobNumber>,
+    /// The attempts that can be asked to make room.
+    spent: BTreeSet<TaskRef>,
+    /// The submitters for whom an attempt is asked to make room.
+    asking: BTreeSet<PublicKey>,
     ready: ReadyQueue,
     open: OpenClaims,
     /// The workers whose waiting attempts may move up or have to go, and whether because their claim changed.
@@ -211,6 +216,8 @@ impl Ledger {
             due: Due::default(),
             waiters: BTreeMap::new(),
             just_ended: Vec::new(),
+            spent: BTreeSet::new(),
+            asking: BTreeSet::new(),
             ready: ReadyQueue::default(),
             open: OpenClaims::default(),
             unsettled: BTreeMap::new(),
@@ -237,6 +244,7 @@ impl Ledger {
         }
         self.end_what_has_run_out(&mut applied);
         self.match_ready_to_claims(&mut applied);
+        self.ask_for_room(&mut applied);
         let leaves: Vec<Digest> = applied.receipts.iter().map(Receipt::digest).collect();
         self.history.append(&merkle::root(&leaves), |position, node| applied.history.push((position, node)));
         applied

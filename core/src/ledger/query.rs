@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Counters, Ledger,
-    jobs::{Done, Gone, Job, PastAttempt, Phase, Stand, TaskCounts, TaskRef, TaskState},
+    jobs::{Checkpoint, Done, Gone, Job, PastAttempt, Phase, Stand, TaskCounts, TaskRef, TaskState},
     lease_time::LeaseTime,
     workers::Worker,
 };
@@ -75,8 +75,10 @@ pub struct TaskView<'a> {
     pub failures: u32,
     /// How many losses are counted; 0 once it is done.
     pub losses: u32,
-    /// The attempts that ended, oldest first; at most [`ATTEMPTS_KEPT`](super::ATTEMPTS_KEPT), none once it is done.
+    /// The attempts that ended, oldest first; at most [`ATTEMPTS_KEPT`](super::ATTEMPTS_KEPT).
     pub past: &'a [PastAttempt],
+    /// What its program saved last, while it is not done.
+    pub checkpoint: Option<Checkpoint>,
     /// What its array's tasks have in common.
     pub spec: &'a Arc<TaskSpec>,
     /// What it has of its own.
@@ -353,6 +355,7 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
         failures: 0,
         losses: 0,
         past: &[],
+        checkpoint: None,
         spec: &segment.spec,
         part: job.part(id.index),
         array,
@@ -361,10 +364,11 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
         feeds: record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds),
     };
     match record.states.get(&id.index) {
-        Some(TaskState::Done(Done { attempt, succeeded, height, receipt, .. })) => {
-            let (succeeded, attempt, height, receipt) = (*succeeded, *attempt, *height, *receipt);
+        Some(TaskState::Done(done)) => {
+            let Done { attempt, succeeded, height, receipt, .. } = **done;
             view.state = TaskStateView::Done { succeeded, attempt, height, receipt };
             view.attempts = attempt.0.saturating_add(1);
+            view.past = &done.past;
         }
         Some(TaskState::Gone(gone)) => view.state = TaskStateView::Gone(*gone),
         Some(TaskState::Live(live)) => {
@@ -381,6 +385,7 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
             };
             (view.attempts, view.failures, view.losses) = (live.attempts, live.failures, live.losses);
             view.past = &live.past;
+            view.checkpoint = live.checkpoint;
         }
         None => {
             view.state = match job.stand(at, now) {

@@ -96,6 +96,20 @@ impl Worker {
             && standing.could_ever_hold(needs)
     }
 
+    /// Whether what a task needs would be free if something with these other needs ran there no more.
+    pub(super) fn would_have_room(&self, needs: &Needs, gone: &Needs) -> bool {
+        let Some(standing) = &self.record.standing else { return false };
+        let offer = &standing.claim.resources;
+        let fits = |taken: u64, gone: u64, needed: u64, offered: u64| {
+            taken.saturating_sub(gone).checked_add(needed).is_some_and(|sum| sum <= offered)
+        };
+        let (millicores, memory) = (self.held.millicores, self.held.memory_bytes);
+        self.held.running.len() as u64 <= u64::from(standing.claim.slots)
+            && fits(millicores, gone.millicores.into(), needs.millicores.into(), offer.millicores.into())
+            && fits(memory, gone.memory_bytes, needs.memory_bytes, offer.memory_bytes)
+            && standing.could_ever_hold(needs)
+    }
+
     /// Whether an open claim's place is one for a task with these needs.
     pub(super) fn takes(&self, needs: &Needs, place: Place) -> bool {
         match place {

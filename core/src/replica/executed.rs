@@ -9,7 +9,7 @@ use crate::{
     digest::Digest,
     identity::PublicKey,
     ledger::{Applied, Gone, Ledger, Taken, TaskStateView},
-    types::{AttemptId, Block, BlockTime, Certificate, Height, Incarnation, JobId, Part, TaskId, TaskSpec},
+    types::{AttemptId, BlobRef, Block, BlockTime, Certificate, Height, Incarnation, JobId, Part, TaskId, TaskSpec},
 };
 
 /// A final block and what came of it.
@@ -48,6 +48,8 @@ pub struct Given {
     pub place: u32,
     /// What it takes of what others left.
     pub taken: Vec<Taken>,
+    /// What an attempt before it saved, as a manifest: it goes on from there.
+    pub checkpoint: Option<BlobRef>,
     /// Whether others may take what it leaves: that has to be stored, however small.
     pub feeds: bool,
 }
@@ -64,6 +66,7 @@ impl Given {
             part: task.part.cloned(),
             place: task.place,
             taken: ledger.taken_by(attempt.task),
+            checkpoint: task.checkpoint.map(|checkpoint| checkpoint.manifest),
             feeds: task.feeds,
         })
     }

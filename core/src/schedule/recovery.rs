@@ -19,14 +19,16 @@ pub enum Next {
     Fail,
 }
 
-/// After the program failed, for the `failures`-th time (from 1).
+/// After what this rule is for has happened for the `times`-th time (from 1). The jitter is taken from what was `drawn`.
 #[must_use]
-pub fn after_failure(retry: &Retry, failures: u32) -> Next {
-    if failures > retry.retries {
+pub fn after_setback(retry: &Retry, times: u32, drawn: u64) -> Next {
+    if times > retry.retries {
         return Next::Fail;
     }
-    let doublings = failures.saturating_sub(1).min(63);
+    let doublings = times.saturating_sub(1).min(63);
     let wait_ms = retry.delay_ms.saturating_mul(1 << doublings).min(BACK_OFF_MS_MAX);
+    let jitter_ms_max = wait_ms.saturating_mul(u64::from(retry.jitter_permille)) / 1000;
+    let wait_ms = wait_ms + drawn % (jitter_ms_max + 1);
     if wait_ms == 0 { Next::Ready } else { Next::BackOff { wait_ms } }
 }
 
@@ -124,13 +126,27 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_with_each_failure_until_none_is_forgiven() {
-        let retry = Retry { retries: 3, delay_ms: 10 };
-        let next: Vec<Next> = (1..=4).map(|failures| after_failure(&retry, failures)).collect();
+        let retry = Retry::of(3, 10);
+        let next: Vec<Next> = (1..=4).map(|failures| after_setback(&retry, failures, 7)).collect();
         let wait = |wait_ms| Next::BackOff { wait_ms };
         assert_eq!(next, [wait(10), wait(20), wait(40), Next::Fail]);
-        assert_eq!(after_failure(&Retry { retries: 1, delay_ms: 0 }, 1), Next::Ready);
-        let many = Retry { retries: u32::MAX, delay_ms: u64::MAX };
-        assert_eq!(after_failure(&many, 1_000_000), wait(BACK_OFF_MS_MAX));
+        assert_eq!(after_setback(&Retry::of(1, 0), 1, 7), Next::Ready);
+        let many = Retry::of(u32::MAX, u64::MAX);
+        assert_eq!(after_setback(&many, 1_000_000, 7), wait(BACK_OFF_MS_MAX));
+    }
+
+    #[test]
+    fn jitter_adds_up_to_its_share_of_the_wait() {
+        let retry = Retry { jitter_permille: 500, ..Retry::of(9, 1000) };
+        let waits = |times| (0..5000).map(move |drawn| after_setback(&retry, times, drawn));
+        let span = |times, from, to| {
+            let all: Vec<Next> = waits(times).collect();
+            let wait = |wait_ms| Next::BackOff { wait_ms };
+            assert!(all.contains(&wait(from)) && all.contains(&wait(to)));
+            assert!(!all.contains(&wait(from - 1)) && !all.contains(&wait(to + 1)));
+        };
+        span(1, 1000, 1500);
+        span(2, 2000, 3000);
     }
 
     #[test]

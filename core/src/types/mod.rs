@@ -23,7 +23,8 @@ pub use job::{After, AfterJob, Array, Extend, Submit, Times, When};
 pub use outcome::{Delivery, DeliveryStatement, Failure, InlineOutput, Manifest, Output, OutputFile, Usage, Verdict};
 pub use receipt::{OutcomeReceipt, Receipt, TransactionReceipt, VoidReason};
 pub use task::{
-    BlobRef, Edges, Giver, Input, Labels, Limits, OutputOf, Part, Program, Resources, Retry, Source, TaskSpec, Tasks,
+    BlobRef, Edges, Giver, Input, Labels, Limits, OutputOf, Part, Program, Resources, Retry, Setback, Source, TaskSpec,
+    Tasks,
 };
 pub use transaction::{Action, Cancel, Claim, Drain, Envelope, Report, ReportItem, SignedTransaction, Transaction};
 pub use vote::{Certificate, Signers, Statement, Vote};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::{AttemptId, BlobRef, Height};
+use super::{AttemptId, BlobRef, Height, Setback};
 use crate::{
     codec::{self, ByteString},
     digest::Digest,
@@ -33,6 +33,17 @@ pub enum Verdict {
     Failed(Failure, ByteString, Usage),
     /// The worker gives back what it has not begun.
     Returned,
+    /// The program has saved a checkpoint, which a second holder has, and goes on.
+    Checkpointed {
+        /// A [`Manifest`] of the files of the checkpoint, with empty output streams.
+        manifest: BlobRef,
+        /// The bytes of the manifest and all blobs that it names.
+        bytes: u64,
+        /// The second holder's word.
+        delivery: Delivery,
+    },
+    /// The worker was asked to make room, and has stopped the program at its last checkpoint.
+    Yielded,
 }
 
 /// Why a program failed.
@@ -62,6 +73,24 @@ pub enum Failure {
 impl Failure {
     /// The most bytes of text that a failure carries.
     pub const TEXT_BYTES_MAX: usize = 256;
+}
+
+impl Failure {
+    /// The kind of setback that it is.
+    #[must_use]
+    pub const fn setback(&self) -> Setback {
+        match self {
+            Self::Exited(_) => Setback::Exited,
+            Self::Trapped(_) => Setback::Trapped,
+            Self::OutOfMemory => Setback::OutOfMemory,
+            Self::TimedOut => Setback::TimedOut,
+            Self::OutOfFuel => Setback::OutOfFuel,
+            Self::OutputTooLarge => Setback::OutputTooLarge,
+            Self::BadModule(_) => Setback::BadModule,
+            Self::InputUnavailable(_) => Setback::InputUnavailable,
+            Self::Lost => Setback::Lost,
+        }
+    }
 }
 
 impl fmt::Display for Failure {

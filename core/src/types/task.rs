@@ -97,13 +97,64 @@ pub struct Limits {
     pub output_bytes: u64,
 }
 
-/// What becomes of a task whose program failed. (A worker that is lost is another matter, and another budget.)
+/// What becomes of a task whose attempt ended without its outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Retry {
-    /// How many failures of the program are forgiven.
+    /// How many such ends are forgiven.
     pub retries: u32,
-    /// How long a task waits after its first failure, in milliseconds; each further failure doubles the wait.
+    /// How long the task waits after the first, in milliseconds; each further one doubles the wait.
     pub delay_ms: u64,
+    /// Up to this share of a wait, in thousandths, is drawn and added to it.
+    pub jitter_permille: u16,
+    /// Whether the task goes to another worker next, as long as one stands that could ever hold it.
+    pub elsewhere: bool,
+    /// Whether it starts over, though there be a checkpoint.
+    pub restarts: bool,
+}
+
+impl Retry {
+    /// The largest jitter: a wait may come to be twice as long.
+    pub const JITTER_PERMILLE_MAX: u16 = 1000;
+
+    /// Forgives so many, after such a wait, and goes on from the last checkpoint, wherever there is room.
+    #[must_use]
+    pub const fn of(retries: u32, delay_ms: u64) -> Self {
+        Self { retries, delay_ms, jitter_permille: 0, elsewhere: false, restarts: false }
+    }
+}
+
+/// How an attempt can end without its task's outcome, as far as tasks can ask for a rule of their own for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Setback {
+    /// Its worker was lost: its claim ran out, it was started anew, or nothing was heard of the attempt in time.
+    Lost,
+    /// Its worker left.
+    Drained,
+    /// Its program ended with a status other than 0.
+    Exited,
+    /// Its program trapped.
+    Trapped,
+    /// Its program ran out of time.
+    TimedOut,
+    /// Its program ran out of memory.
+    OutOfMemory,
+    /// Its program ran out of fuel.
+    OutOfFuel,
+    /// Its program wrote too much.
+    OutputTooLarge,
+    /// Its program, or an input, was not to be had.
+    InputUnavailable,
+    /// Its program is none that can run.
+    BadModule,
+}
+
+impl Setback {
+    /// Whether its worker was lost or left, and its program did nothing wrong.
+    #[must_use]
+    pub const fn is_loss(self) -> bool {
+        matches!(self, Self::Lost | Self::Drained)
+    }
 }
 
 /// What the tasks of an array have in common.
@@ -134,8 +185,12 @@ pub struct TaskSpec {
     pub priority: i16,
     /// How long an attempt is expected to run, in milliseconds; 0 if nobody knows. What was learned of the program counts more.
     pub expected_ms: u64,
-    /// What failures are forgiven.
+    /// What becomes of it when its program fails. (That workers are lost spends a budget of the genesis.)
     pub retry: Retry,
+    /// What becomes of it otherwise: each of these setbacks has a rule, and a budget, of its own.
+    pub recovery: BTreeMap<Setback, Retry>,
+    /// Whether its program saves checkpoints: it may then be asked to make room for others, and goes on from the last one.
+    pub checkpoints: bool,
 }
 
 impl TaskSpec {
@@ -158,7 +213,9 @@ impl TaskSpec {
             limits: Limits { wall_ms: 300_000, fuel: u64::MAX, output_bytes: 16 << 20 },
             priority: 0,
             expected_ms: 0,
-            retry: Retry { retries: 0, delay_ms: 0 },
+            retry: Retry::of(0, 0),
+            recovery: BTreeMap::new(),
+            checkpoints: false,
         }
     }
 

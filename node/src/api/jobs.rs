@@ -110,6 +110,7 @@ pub(super) fn ended_in_words(why: EndReason) -> &'static str {
         EndReason::Succeeded => "succeeded",
         EndReason::Failed => "its program failed",
         EndReason::Returned => "given back before it began",
+        EndReason::Yielded => "made room for others, at its last checkpoint",
         EndReason::ClaimEnded => "lost: its worker's claim ran out",
         EndReason::NewIncarnation => "lost: its worker was started anew",
         EndReason::TimedOut => "lost: nothing was heard of it in time",

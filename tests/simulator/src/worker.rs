@@ -1,20 +1,21 @@
 //! A worker's life as the ledger sees it, kept to what matters there: claims, runs of some length, reports until they are
 //! taken. What bad workers do is here too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use meshwork_core::{
     codec::ByteString,
-    identity::PublicKey,
+    digest::Digest,
+    identity::{NetworkId, PublicKey, SecretKey},
     ledger::LedgerEvent,
     replica::Executed,
     types::{
-        Action, AttemptId, AttemptNumber, BlockTime, Claim, Failure, Genesis, Incarnation, InlineOutput, Labels,
-        Output, Report, ReportItem, Resources, Usage, Verdict,
+        Action, AttemptId, AttemptNumber, BlobRef, BlockTime, Claim, DeliveryStatement, Failure, Genesis, Height,
+        Incarnation, InlineOutput, Labels, Output, Report, ReportItem, Resources, Usage, Verdict,
     },
 };
 
-use crate::scenario::Manner;
+use crate::scenario::{Manner, Scenario};
 
 /// How many tasks an honest worker runs at once.
 pub const SLOTS: u32 = 2;
@@ -37,9 +38,17 @@ pub struct Worker {
     sequence: u64,
     claims: usize,
     claimed_us: Option<u64>,
-    /// In the order of their leases, with how long each takes and whether its program fails.
-    waiting: Vec<(AttemptId, u64, bool)>,
-    running: BTreeSet<AttemptId>,
+    /// In the order of their leases, with how long each takes, how much of that was done before, and whether its program fails.
+    waiting: Vec<(AttemptId, u64, u64, bool)>,
+    /// The time of the last block.
+    now: BlockTime,
+    /// Since when, by block time in microseconds, and what was done before.
+    running: BTreeMap<AttemptId, (u64, u64)>,
+    /// Who may be said to hold its checkpoints.
+    holder: SecretKey,
+    network: NetworkId,
+    /// What was saved, to be said once.
+    saved: Vec<ReportItem>,
     outcomes: BTreeMap<AttemptId, (Verdict, Option<u64>)>,
     /// What others were given last.
     others: Vec<AttemptId>,
@@ -58,7 +67,11 @@ impl Worker {
             claims: 0,
             claimed_us: None,
             waiting: Vec::new(),
-            running: BTreeSet::new(),
+            now: genesis.time,
+            running: BTreeMap::new(),
+            holder: Scenario::key(0),
+            network: genesis.network_id(),
+            saved: Vec::new(),
             outcomes: BTreeMap::new(),
             others: Vec::new(),
             stands_us: genesis.ledger.claim_stands_ms_max * 1000,
@@ -67,6 +80,7 @@ impl Worker {
 
     /// What it was given, and what it hears of what it holds. What begins to run, and for how many microseconds.
     pub fn on_executed(&mut self, executed: &Executed) -> Vec<(AttemptId, u64)> {
+        self.now = executed.block.header.time;
         for event in &executed.applied.events {
             match event {
                 LedgerEvent::Ended { .. } if self.lets_lapse() => {}
@@ -81,21 +95,41 @@ impl Worker {
                     self.waiting.retain(|(waiting, ..)| waiting != attempt);
                     self.running.remove(attempt);
                 }
+                LedgerEvent::RoomAsked { attempt, worker } if *worker == self.key => {
+                    self.make_room(*attempt, executed.block.header.height.previous());
+                }
                 _ => {}
             }
         }
         for given in executed.given.iter().filter(|given| given.incarnation == self.incarnation) {
             let fails = given.spec.arguments.iter().any(|argument| argument == "fail");
-            self.waiting.push((given.attempt, given.spec.limits.fuel * 1000, fails));
+            // What a checkpoint holds is how far it has come, in milliseconds.
+            let done_us = given.checkpoint.map_or(0, |checkpoint| checkpoint.bytes * 1000);
+            self.waiting.push((given.attempt, given.spec.limits.fuel * 1000, done_us, fails));
         }
         self.begin()
     }
 
+    /// Saves how far an attempt has come, and stops it.
+    fn make_room(&mut self, attempt: AttemptId, height: Height) {
+        let Some((since_us, done_us)) = self.running.get(&attempt).copied() else { return };
+        let done_us = done_us + self.now.0.saturating_sub(since_us);
+        let manifest = BlobRef { digest: Digest::of(&attempt.number.0.to_be_bytes()), bytes: done_us / 1000 };
+        let statement = DeliveryStatement { attempt, manifest, bytes: manifest.bytes, height };
+        let delivery = statement.sign(&self.holder, &self.network);
+        let verdict = Verdict::Checkpointed { manifest, bytes: manifest.bytes, delivery };
+        self.saved.push(ReportItem { attempt, verdict });
+        self.running.remove(&attempt);
+        self.outcomes.insert(attempt, (Verdict::Yielded, None));
+    }
+
     fn begin(&mut self) -> Vec<(AttemptId, u64)> {
+        let now_us = self.now.0;
         let mut begun = Vec::new();
         while self.running.len() < SLOTS as usize && !self.waiting.is_empty() {
-            let (attempt, us, fails) = self.waiting.remove(0);
-            self.running.insert(attempt);
+            let (attempt, us, done_us, fails) = self.waiting.remove(0);
+            let us = us.saturating_sub(done_us).max(1);
+            self.running.insert(attempt, (now_us, done_us));
             let verdict = match (self.manner, fails) {
                 (Manner::Returns, _) => Verdict::Returned,
                 (Manner::Fails | Manner::Late, _) | (_, true) => {
@@ -111,7 +145,7 @@ impl Worker {
 
     /// A run has ended. What begins next.
     pub fn on_ran(&mut self, attempt: AttemptId) -> Vec<(AttemptId, u64)> {
-        if self.running.remove(&attempt) {
+        if self.running.remove(&attempt).is_some() {
             if self.manner == Manner::Silent {
                 self.outcomes.remove(&attempt);
             } else if let Some((_, sent)) = self.outcomes.get_mut(&attempt) {
@@ -148,6 +182,10 @@ impl Worker {
             self.sequence = Claim::next_sequence(self.sequence, now);
             self.claims += 1;
             says.push(Action::Claim(self.claim()));
+        }
+        let saved = std::mem::take(&mut self.saved);
+        if !saved.is_empty() {
+            says.push(Action::Report(Report { items: saved }));
         }
         let mut items = Vec::new();
         for (attempt, (verdict, sent)) in &mut self.outcomes {

@@ -345,7 +345,7 @@ fn spec(program: BlobRef) -> TaskSpec {
     TaskSpec {
         resources: Resources { millicores: 1000, memory_bytes: 64 << 20 },
         limits: Limits { wall_ms: 120_000, fuel: u64::MAX, output_bytes: 8 << 20 },
-        retry: Retry { retries: 2, delay_ms: 100 },
+        retry: Retry::of(2, 100),
         ..TaskSpec::of(program)
     }
 }

@@ -10,10 +10,13 @@ use crate::{
     identity::PublicKey,
     ledger::{
         Applied, EndReason, IgnoredReason, Ledger, LedgerEvent, bounds,
-        jobs::{TaskRef, TaskState},
+        jobs::{Checkpoint, TaskRef, TaskState},
     },
-    schedule::recovery::{self, Next},
-    types::{AttemptId, DeliveryStatement, OutcomeReceipt, Output, Report, ReportItem, Retry, Verdict, VoidReason},
+    schedule::recovery::Next,
+    types::{
+        AttemptId, BlobRef, Delivery, DeliveryStatement, OutcomeReceipt, Output, Report, ReportItem, Verdict,
+        VoidReason,
+    },
 };
 
 /// Whether an attempt that a worker was given is still its task's present one.
@@ -68,7 +71,9 @@ impl Ledger {
         } else {
             let past = live.past.iter().find(|past| past.number == number && past.worker == *signer);
             match (past.ok_or(IgnoredReason::NotGiven)?.why, &item.verdict) {
-                (EndReason::Failed | EndReason::Returned, _) => return Err(IgnoredReason::Repeated),
+                (EndReason::Failed | EndReason::Returned | EndReason::Yielded, _) => {
+                    return Err(IgnoredReason::Repeated);
+                }
                 (_, Verdict::Succeeded(..)) if is_planted(Fault::LateSuccessDropped) => {
                     return Err(IgnoredReason::Late);
                 }
@@ -88,19 +93,36 @@ impl Ledger {
         {
             return Err(IgnoredReason::NotDelivered);
         }
-        if let Verdict::Succeeded(output, _) = &item.verdict
-            && !self.is_delivered(signer, item.attempt, output)
-        {
+        let stored = match &item.verdict {
+            Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, _)
+            | Verdict::Checkpointed { manifest, bytes, delivery } => Some((manifest, *bytes, delivery)),
+            _ => None,
+        };
+        if stored.is_some_and(|stored| !self.is_delivered(signer, item.attempt, stored)) {
             return Err(IgnoredReason::NotDelivered);
+        }
+        let checkpoints = job.spec(id.index).is_some_and(|spec| spec.checkpoints);
+        let is_misplaced = match &item.verdict {
+            Verdict::Checkpointed { .. } => !checkpoints,
+            // Nobody makes room who was not asked to.
+            Verdict::Yielded => live.lease().is_none_or(|(_, lease)| lease.asked.is_none()),
+            _ => false,
+        };
+        if is_misplaced {
+            return Err(IgnoredReason::Malformed);
         }
         Ok((TaskRef { job: job_number, index: id.index }, given))
     }
 
-    /// Whether another peer holds the output: everyone does if it is inline, else one that signed for it.
-    fn is_delivered(&self, worker: &PublicKey, attempt: AttemptId, output: &Output) -> bool {
-        let Output::Stored { manifest, bytes, delivery } = output else { return true };
+    /// Whether another peer holds what an attempt left: one signed for it.
+    fn is_delivered(
+        &self,
+        worker: &PublicKey,
+        attempt: AttemptId,
+        (manifest, bytes, delivery): (&BlobRef, u64, &Delivery),
+    ) -> bool {
         let (holder, height) = (&delivery.holder, delivery.height);
-        let statement = DeliveryStatement { attempt, manifest: *manifest, bytes: *bytes, height };
+        let statement = DeliveryStatement { attempt, manifest: *manifest, bytes, height };
         holder != worker
             && height < self.height
             && (self.authorities.contains(holder) || self.claim_stood_at(holder, height))
@@ -110,13 +132,18 @@ impl Ledger {
     fn take(&mut self, worker: PublicKey, task: TaskRef, given: &Given, item: &ReportItem, applied: &mut Applied) {
         match &item.verdict {
             Verdict::Returned => self.give_back(task, EndReason::Returned, applied),
-            Verdict::Failed(..) => {
+            Verdict::Yielded => self.give_back(task, EndReason::Yielded, applied),
+            Verdict::Checkpointed { manifest, .. } => {
+                let (number, time) = (item.attempt.number, self.time);
+                let live = self.jobs.get_mut(&task.job).and_then(|job| job.live_mut(task.index));
+                if let Some(live) = live {
+                    live.checkpoint = Some(Checkpoint { manifest: *manifest, attempt: number, time });
+                    applied.events.push(LedgerEvent::Checkpointed { attempt: item.attempt, worker });
+                }
+            }
+            Verdict::Failed(failure, ..) => {
                 self.release(task, EndReason::Failed, applied);
-                let Some(job) = self.jobs.get_mut(&task.job) else { return };
-                let retry = job.spec(task.index).map_or_else(Retry::default, |spec| spec.retry);
-                let Some(live) = job.live_mut(task.index) else { return };
-                live.failures = live.failures.saturating_add(1);
-                let next = recovery::after_failure(&retry, live.failures);
+                let next = self.set_back(task, failure.setback());
                 if next == Next::Fail {
                     self.finish(task, self.outcome(worker, item), applied);
                 } else {

@@ -12,8 +12,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 pub(super) use graph::{Consequences, Ending, Graph, Judged, edges, judge};
-pub use tasks::{ATTEMPTS_KEPT, Gone, PastAttempt, TaskCounts};
-pub(super) use tasks::{Done, Lease, Live, Phase, Run, TaskState};
+pub use tasks::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
+pub(super) use tasks::{Asked, Done, Lease, Live, Phase, Run, TaskState};
 
 use super::query::Taken;
 use crate::{
@@ -136,8 +136,7 @@ impl JobRecord {
     /// How a task ended, if it has.
     pub(super) fn ending_of(&self, index: u32) -> Option<Ending> {
         match self.states.get(&index) {
-            Some(TaskState::Done(Done { succeeded: true, .. })) => Some(Ending::Well),
-            Some(TaskState::Done(_)) => Some(Ending::Failed),
+            Some(TaskState::Done(done)) => Some(if done.succeeded { Ending::Well } else { Ending::Failed }),
             Some(TaskState::Gone(_)) => Some(Ending::Gone),
             Some(TaskState::Live(_)) => None,
             None => self.segments[self.segment_at(index)?].gone.map(|_| Ending::Gone),
@@ -252,8 +251,10 @@ impl Job {
         for input in spec.inputs.iter().chain(own) {
             let Source::Output(OutputOf { of, file }) = &input.source else { continue };
             let mut take = |giver: u32, path: String| {
-                if let Some(TaskState::Done(Done { manifest: Some(manifest), .. })) = self.record.states.get(&giver) {
-                    taken.push(Taken { path, manifest: *manifest, file: file.clone() });
+                if let Some(TaskState::Done(done)) = self.record.states.get(&giver)
+                    && let Some(manifest) = &done.manifest
+                {
+                    taken.push(Taken { path, manifest: **manifest, file: file.clone() });
                 }
             };
             match of {

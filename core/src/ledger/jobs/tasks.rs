@@ -1,5 +1,7 @@
 //! Tasks and their attempts. A task has a state of its own only once it came to differ from the rest of its array.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
@@ -9,7 +11,7 @@ use crate::{
     identity::PublicKey,
     ledger::{event::EndReason, lease_time::LeaseTime},
     schedule::recovery::Avoidance,
-    types::{AttemptNumber, BlobRef, BlockTime, Height, Incarnation},
+    types::{AttemptNumber, BlobRef, BlockTime, Height, Incarnation, Setback},
 };
 
 /// How many ended attempts of one unfinished task are remembered. A success of an attempt that was forgotten is too late.
@@ -20,7 +22,7 @@ pub const ATTEMPTS_KEPT: usize = 32;
 #[serde(rename_all = "kebab-case")]
 pub(in crate::ledger) enum TaskState {
     Live(Box<Live>),
-    Done(Done),
+    Done(Box<Done>),
     Gone(Gone),
 }
 
@@ -47,9 +49,24 @@ pub(in crate::ledger) struct Live {
     pub(in crate::ledger) losses: u32,
     /// How many were returned by their workers.
     pub(in crate::ledger) returns: u32,
+    /// How often each setback happened for which there is a rule of its own.
+    pub(in crate::ledger) setbacks: BTreeMap<Setback, u32>,
     /// The attempts that ended, oldest first, at most [`ATTEMPTS_KEPT`].
     pub(in crate::ledger) past: Vec<PastAttempt>,
+    /// What the program saved last.
+    pub(in crate::ledger) checkpoint: Option<Checkpoint>,
     pub(in crate::ledger) phase: Phase,
+}
+
+/// What a program saved to go on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Checkpoint {
+    /// The manifest of its files.
+    pub manifest: BlobRef,
+    /// The attempt that saved it.
+    pub attempt: AttemptNumber,
+    /// The block that took it.
+    pub time: BlockTime,
 }
 
 /// Where a live task is.
@@ -71,18 +88,33 @@ pub(in crate::ledger) struct Lease {
     pub(in crate::ledger) number: u64,
     pub(in crate::ledger) worker: PublicKey,
     pub(in crate::ledger) incarnation: Incarnation,
+    pub(in crate::ledger) leased: BlockTime,
     /// When it has waited too long for resources.
     pub(in crate::ledger) waits_until: LeaseTime,
     /// Since when it has resources, and until when, if it has.
     pub(in crate::ledger) run: Option<Run>,
     /// What it was charged of its submitter's share.
     pub(in crate::ledger) cost: u64,
+    /// For how many slices that is, where it goes by slices.
+    pub(in crate::ledger) slices: u64,
+    /// Whether, and by whom, it was asked to make room.
+    pub(in crate::ledger) asked: Option<Asked>,
+}
+
+/// A wish for room.
+#[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Asked {
+    /// The submitter that waits for it.
+    pub(in crate::ledger) by: PublicKey,
+    /// When it may ask another.
+    pub(in crate::ledger) until: LeaseTime,
 }
 
 /// An attempt's time with resources.
 #[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Run {
     pub(in crate::ledger) since: LeaseTime,
+    pub(in crate::ledger) started: BlockTime,
     /// When it times out.
     pub(in crate::ledger) ends: LeaseTime,
 }
@@ -106,28 +138,37 @@ pub struct PastAttempt {
     pub number: AttemptNumber,
     /// Who held it.
     pub worker: PublicKey,
-    /// Whether it had taken resources.
-    pub began: bool,
+    /// When it was leased.
+    pub leased: BlockTime,
+    /// When it took resources, if it did.
+    pub started: Option<BlockTime>,
+    /// When it ended.
+    pub ended: BlockTime,
     /// How it ended.
     pub why: EndReason,
+    /// Whether the task would rather not go there again.
+    pub avoided: bool,
 }
 
 impl PastAttempt {
     /// Whether it counts towards the bound on losses.
     pub(in crate::ledger) fn is_counted_loss(&self) -> bool {
-        self.began && self.why.is_loss() || is_planted(Fault::ReturnsCount) && matches!(self.why, EndReason::Returned)
+        self.started.is_some() && self.why.is_loss()
+            || is_planted(Fault::ReturnsCount) && matches!(self.why, EndReason::Returned)
     }
 }
 
 /// A task's outcome: where it stands, not what it is.
-#[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Done {
     pub(in crate::ledger) attempt: AttemptNumber,
     pub(in crate::ledger) succeeded: bool,
     pub(in crate::ledger) height: Height,
     pub(in crate::ledger) receipt: u32,
     /// What it left, if other tasks may take it.
-    pub(in crate::ledger) manifest: Option<BlobRef>,
+    pub(in crate::ledger) manifest: Option<Box<BlobRef>>,
+    /// The attempts, oldest first, the one that did it last; at most [`ATTEMPTS_KEPT`].
+    pub(in crate::ledger) past: Box<[PastAttempt]>,
 }
 
 /// How many tasks are in which state.
@@ -186,7 +227,7 @@ impl TaskCounts {
 
     pub(in crate::ledger) fn of_state(&mut self, state: &TaskState) -> &mut u64 {
         match state {
-            TaskState::Done(Done { succeeded: true, .. }) => &mut self.succeeded,
+            TaskState::Done(done) if done.succeeded => &mut self.succeeded,
             TaskState::Done(_) => &mut self.failed,
             TaskState::Gone(gone) => self.of_gone(*gone),
             TaskState::Live(live) => match &live.phase {
@@ -206,7 +247,7 @@ impl Live {
     pub(in crate::ledger) fn remember(&mut self, attempt: PastAttempt) {
         if self.past.len() >= ATTEMPTS_KEPT {
             let position = |matters: fn(&PastAttempt) -> bool| self.past.iter().position(|past| !matters(past));
-            let least = position(|past| past.why.is_avoided()).or_else(|| position(PastAttempt::is_counted_loss));
+            let least = position(|past| past.avoided).or_else(|| position(PastAttempt::is_counted_loss));
             self.past.remove(least.unwrap_or(0));
         }
         self.past.push(attempt);
@@ -214,8 +255,15 @@ impl Live {
 
     /// Where the task would rather not go again.
     pub(in crate::ledger) fn avoidance(&self) -> Avoidance {
-        let avoided = self.past.iter().filter(|past| past.why.is_avoided());
+        let avoided = self.past.iter().filter(|past| past.avoided);
         Avoidance::of(avoided.map(|past| past.worker))
+    }
+
+    pub(in crate::ledger) const fn lease_mut(&mut self) -> Option<(AttemptNumber, &mut Lease)> {
+        match &mut self.phase {
+            Phase::Leased(lease) => Some((AttemptNumber(self.attempts.saturating_sub(1)), lease)),
+            _ => None,
+        }
     }
 
     /// The present lease, if any, and the number of its attempt.

@@ -9,5 +9,6 @@ mod random;
 mod recovery;
 mod reports;
 mod scheduling;
+mod setbacks;
 mod snapshots;
 mod strangers;

@@ -9,6 +9,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::mesh::*;
 use crate::{
+    digest::Digest,
     identity::PublicKey,
     ledger::{Applied, EndReason, Ledger, LedgerEvent, TaskCounts, TaskStateView, WorkerView, jobs::Job},
     types::*,
@@ -39,7 +40,7 @@ fn act() -> impl Strategy<Value = Act> {
             }
         ),
         1 => (0..WORKERS).prop_map(|worker| Act::Drain { worker }),
-        8 => (0..WORKERS, 0..1000usize, prop::bool::weighted(0.1), 0..4u8).prop_map(
+        8 => (0..WORKERS, 0..1000usize, prop::bool::weighted(0.1), 0..6u8).prop_map(
             |(worker, which, anyones, verdict)| Act::Report { worker, which, anyones, verdict }
         ),
     ]
@@ -160,8 +161,14 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
             let mut spec = spec();
             spec.resources = Resources { millicores: cpu, memory_bytes: 0 };
             spec.priority = priority;
-            spec.retry = Retry { retries, delay_ms };
+            spec.retry = Retry::of(retries, delay_ms);
             spec.limits.wall_ms = 3_000;
+            spec.checkpoints = priority > 0;
+            spec.spread = (count % 2 == 0).then(|| "gpu".into());
+            if retries == 2 {
+                let rule = Retry { jitter_permille: 500, restarts: true, ..Retry::of(1, delay_ms) };
+                spec.recovery = [Setback::Exited, Setback::Lost].map(|setback| (setback, rule)).into();
+            }
             if label {
                 spec.labels.insert("gpu".into(), "yes".into());
             }
@@ -199,12 +206,20 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
                 let verdict = match verdict {
                     0 | 1 => success(),
                     2 => failure(),
-                    _ => Verdict::Returned,
+                    3 => Verdict::Returned,
+                    4 => Verdict::Yielded,
+                    _ => checkpoint(mesh, from[which / 2 % from.len()]),
                 };
                 mesh.report(&by, from[which / 2 % from.len()], verdict);
             }
         }
     }
+}
+
+fn checkpoint(mesh: &Mesh, attempt: AttemptId) -> Verdict {
+    let manifest = BlobRef { digest: Digest::of(b"saved"), bytes: 10 };
+    let statement = DeliveryStatement { attempt, manifest, bytes: 50, height: mesh.ledger.height() };
+    Verdict::Checkpointed { manifest, bytes: 50, delivery: statement.sign(&key(200), &mesh.ledger.network()) }
 }
 
 /// Counts everything again.

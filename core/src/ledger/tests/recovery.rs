@@ -7,7 +7,7 @@ use crate::{
 };
 
 fn with_retry(retries: u32, delay_ms: u64) -> TaskSpec {
-    TaskSpec { retry: Retry { retries, delay_ms }, ..spec() }
+    TaskSpec { retry: Retry::of(retries, delay_ms), ..spec() }
 }
 
 fn failed_outcome(applied: &crate::ledger::Applied) -> Option<Failure> {
@@ -116,7 +116,7 @@ fn losses_do_not_spend_retries_and_failures_no_losses() {
     mesh.next();
     let task = mesh.ledger.task(TaskId { job, index: 0 }).expect("a task");
     assert_eq!((task.failures, task.losses, task.attempts), (1, 1, 3));
-    let why: Vec<_> = task.past.iter().map(|past| (past.worker, past.began, past.why)).collect();
+    let why: Vec<_> = task.past.iter().map(|past| (past.worker, past.started.is_some(), past.why)).collect();
     let (first, second) = (key(1).public(), key(2).public());
     assert_eq!(why, [(first, true, EndReason::Drained), (second, true, EndReason::Failed)]);
 }

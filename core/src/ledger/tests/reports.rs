@@ -15,7 +15,7 @@ const MANIFEST: BlobRef = BlobRef { digest: Digest([7; 32]), bytes: 90 };
 fn one_running() -> (Mesh, JobId) {
     let mut mesh = Mesh::new(genesis());
     mesh.claim(&key(1), offer(1, 0));
-    let job = mesh.submit(&key(100), 1, TaskSpec { retry: Retry { retries: 3, delay_ms: 0 }, ..spec() });
+    let job = mesh.submit(&key(100), 1, TaskSpec { retry: Retry::of(3, 0), ..spec() });
     mesh.next();
     (mesh, job)
 }
@@ -121,7 +121,7 @@ fn a_late_success_is_taken_of_a_task_that_waits_to_be_placed() {
 fn a_late_success_is_taken_of_a_task_that_backs_off() {
     let mut mesh = Mesh::new(genesis());
     mesh.claim(&key(1), offer(1, 0));
-    let job = mesh.submit(&key(100), 1, TaskSpec { retry: Retry { retries: 3, delay_ms: 9_000 }, ..spec() });
+    let job = mesh.submit(&key(100), 1, TaskSpec { retry: Retry::of(3, 9_000), ..spec() });
     mesh.next();
     mesh.drain(&key(1));
     mesh.claim(&key(2), offer(1, 0));

@@ -207,7 +207,7 @@ fn every_claims_free_resources_are_filled_before_any_waiting_place() {
 fn a_task_that_comes_back_keeps_its_place() {
     let mut mesh = Mesh::new(genesis());
     mesh.claim(&key(1), offer(2, 0));
-    let job = mesh.submit(&key(100), 10, TaskSpec { retry: Retry { retries: 5, delay_ms: 0 }, ..spec() });
+    let job = mesh.submit(&key(100), 10, TaskSpec { retry: Retry::of(5, 0), ..spec() });
     mesh.next();
     mesh.report(&key(1), attempt(job, 1, 0), failure());
     mesh.next();

@@ -16,7 +16,7 @@ fn busy() -> Mesh {
     for worker in 1..=3 {
         mesh.claim(&key(worker), offer(2, 2));
     }
-    let spec = TaskSpec { retry: Retry { retries: 2, delay_ms: 5_000 }, ..spec() };
+    let spec = TaskSpec { retry: Retry::of(2, 5_000), ..spec() };
     let job = mesh.submit(&key(100), 40, spec.clone());
     let cancelled = mesh.submit(&key(101), 5, spec);
     mesh.next();

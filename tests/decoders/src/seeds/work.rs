@@ -11,7 +11,7 @@ use meshwork_core::{
     types::{
         Action, After, AfterJob, Array, AttemptId, BlobRef, Cancel, Claim, DeliveryStatement, Drain, Edges, Extend,
         Failure, Giver, Incarnation, InlineOutput, Input, Labels, Limits, Output, OutputOf, Part, Report, ReportItem,
-        Resources, Retry, Source, Submit, TaskSpec, Tasks, Times, Usage, Verdict, When,
+        Resources, Retry, Setback, Source, Submit, TaskSpec, Tasks, Times, Usage, Verdict, When,
     },
 };
 
@@ -165,7 +165,7 @@ fn spec() -> TaskSpec {
     TaskSpec {
         resources: Resources { millicores: 1_000, memory_bytes: 1 << 20 },
         limits: Limits { wall_ms: 10_000, fuel: 1 << 40, output_bytes: 4_096 },
-        retry: Retry { retries: 1, delay_ms: 5_000 },
+        retry: Retry::of(1, 5_000),
         ..TaskSpec::of(blob(b"program"))
     }
 }
@@ -178,6 +178,8 @@ fn whole_spec() -> TaskSpec {
         stdin: Some(blob(b"stdin")),
         inputs: vec![Input::blob("texts/common", blob(b"common"))],
         labels: [("os".to_owned(), "linux".to_owned())].into(),
+        recovery: [(Setback::Lost, Retry { jitter_permille: 100, elsewhere: true, ..Retry::of(2, 50) })].into(),
+        checkpoints: true,
         prefers: vec![("arch".to_owned(), "x86_64".to_owned())],
         spread: Some("region".to_owned()),
         priority: -5,

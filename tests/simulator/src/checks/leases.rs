@@ -61,6 +61,7 @@ impl Said<'_> {
                 (&item.verdict, why),
                 (Verdict::Failed(..), EndReason::Failed)
                     | (Verdict::Returned, EndReason::Returned)
+                    | (Verdict::Yielded, EndReason::Yielded)
                     | (Verdict::Succeeded(..), EndReason::Succeeded)
             )
         })
@@ -280,7 +281,7 @@ impl Leases {
                 };
                 rule(!said.reports.iter().any(of_this), || format!("{attempt} times out though it was reported"))
             }
-            EndReason::Failed | EndReason::Returned | EndReason::Succeeded => {
+            EndReason::Failed | EndReason::Returned | EndReason::Yielded | EndReason::Succeeded => {
                 rule(said.ends(&worker, &attempt, why), || {
                     format!("{attempt} ends as {why:?}, which {worker} did not say")
                 })
@@ -327,10 +328,9 @@ impl Leases {
     fn check_taken(&self, owed: &[AttemptId]) -> Checked {
         for attempt in owed {
             let Some(seen) = self.tasks.get(&attempt.task) else { continue };
-            let said_otherwise = seen
-                .ended
-                .iter()
-                .any(|(ended, why)| ended == attempt && matches!(why, EndReason::Failed | EndReason::Returned));
+            let said_otherwise = seen.ended.iter().any(|(ended, why)| {
+                ended == attempt && matches!(why, EndReason::Failed | EndReason::Returned | EndReason::Yielded)
+            });
             let forgotten = seen.ended.len() > ATTEMPTS_KEPT;
             if !said_otherwise && !forgotten && !self.ended_jobs.contains(&attempt.task.job) {
                 rule(seen.outcomes == 1, || format!("the success of {attempt} is not taken"))?;

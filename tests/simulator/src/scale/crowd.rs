@@ -137,7 +137,7 @@ impl Network<'_> {
             arguments: vec!["7".repeat(TASK_BYTES)],
             resources: Resources { millicores: 1000, memory_bytes: 64 << 20 },
             limits: Limits { wall_ms: 10_000, fuel: 1 << 40, output_bytes: 1 << 20 },
-            retry: Retry { retries: 3, delay_ms: 1000 },
+            retry: Retry::of(3, 1000),
             ..TaskSpec::of(BlobRef { digest: meshwork_core::digest::Digest::ZERO, bytes: 1 })
         };
         let submit = Submit::new("scale", spec, Tasks::Repeat(1));

@@ -241,8 +241,9 @@ fn submission(wish: &Wish) -> Submit {
         resources: Resources { millicores: millicores(task_ms), memory_bytes: 1 << 20 },
         limits: Limits { wall_ms: 10_000, fuel: task_ms, output_bytes: 1000 },
         priority,
-        retry: Retry { retries: 3, delay_ms: 50 },
+        retry: Retry::of(3, 50),
         expected_ms: task_ms,
+        checkpoints: task_ms > 1000,
         prefers: if priority > 0 { vec![("zone".into(), "1".into()), ("zone".into(), "2".into())] } else { Vec::new() },
         spread: (tasks % 2 == 0).then(|| "zone".into()),
         ..TaskSpec::of(BlobRef { digest: Digest::ZERO, bytes: 1 })
