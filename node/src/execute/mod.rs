@@ -2,7 +2,7 @@
 //!
 //! [`check`] tells whether a program can run at all. An [`Executor`], one in a process, compiles programs once and runs
 //! them in so many slots. A program has arguments, an environment, standard input, read-only files under `/in`, room for
-//! its output under `/out` and for temporary files under `/tmp`. All its files are in memory: no program can fill a disk,
+//! its output under `/out`, for temporary files under `/tmp` and, if it saves checkpoints, for these under `/checkpoint`. All its files are in memory: no program can fill a disk,
 //! follow a link or leave anything behind.
 //!
 //! What a program computes is the same on every machine. Its clock starts at one fixed moment and moves only as it looks
@@ -27,12 +27,13 @@ mod tests;
 mod threads;
 mod wasi;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use meshwork_core::{
     digest::Digest,
     types::{Failure, Limits, Usage},
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wasmtime::{Cache, Engine};
 
@@ -75,9 +76,23 @@ pub struct Execution {
     pub limits: Limits,
     /// What its randomness comes from.
     pub seed: [u8; 32],
+    /// What it saved before and where what it saves goes, if it saves checkpoints: it then has `/checkpoint`.
+    pub checkpoint: Option<Checkpoint>,
     /// How much of the end of its standard error is kept if it fails, in bytes.
     pub stderr_tail_bytes_max: usize,
 }
+
+/// A program's checkpoints. It saves one by moving a file to a place below `/checkpoint`: what stands there then is the checkpoint.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// What was saved before: the path below `/checkpoint`, and the file.
+    pub files: Vec<(String, PathBuf)>,
+    /// Where the newest one goes.
+    pub saves: watch::Sender<Saved>,
+}
+
+/// The files of a checkpoint by their paths, in order; nothing before there is one.
+pub type Saved = Option<Arc<Vec<(String, Vec<u8>)>>>;
 
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
 use super::{
-    ExecuteError, Execution, Failed, Ran, Success,
+    Checkpoint, ExecuteError, Execution, Failed, Ran, Success,
     check::cut,
     modules::Prepared,
-    wasi::{Allowance, Deadline, End, HostFile, Start, State},
+    wasi::{Allowance, Deadline, End, HostFile, Start, State, Unfit},
 };
 
 /// Runs `prepared` on the present thread.
@@ -31,7 +31,8 @@ pub(crate) fn run(
     let at = started.checked_add(wall).unwrap_or_else(|| started + Duration::from_secs(u64::from(u32::MAX)));
     let mut store = match State::new(start(execution, Deadline { at, stop })?) {
         Ok(state) => Store::new(engine, state),
-        Err(path) => return Ok(Ran::failed(bad_input(&path), Usage::default())),
+        Err(Unfit::Input(path)) => return Ok(Ran::failed(bad_input(&path), Usage::default())),
+        Err(Unfit::Checkpoint(end)) => return Ok(Ran::failed(failure_of(&end), Usage::default())),
     };
     store.limiter(|state| &mut state.allowance);
     store.set_epoch_deadline(1);
@@ -65,6 +66,16 @@ fn start(execution: Execution, deadline: Deadline) -> Result<Start, ExecuteError
     for (path, file) in execution.inputs {
         inputs.push((path, open(&file)?));
     }
+    let checkpoint = match execution.checkpoint {
+        Some(Checkpoint { files, saves }) => {
+            let read = |(path, file): (String, std::path::PathBuf)| match std::fs::read(&file) {
+                Ok(content) => Ok((path, content)),
+                Err(error) => Err(ExecuteError::Input(file, error)),
+            };
+            Some((files.into_iter().map(read).collect::<Result<_, _>>()?, saves))
+        }
+        None => None,
+    };
     let mut arguments = execution.arguments;
     arguments.insert(0, "task".into());
     Ok(Start {
@@ -75,6 +86,7 @@ fn start(execution: Execution, deadline: Deadline) -> Result<Start, ExecuteError
         allowance: Allowance::new(execution.memory_bytes, execution.limits.output_bytes),
         seed: execution.seed,
         deadline,
+        checkpoint,
     })
 }
 

@@ -74,6 +74,8 @@ pub enum Progress {
     Prepared(AttemptId, Result<task::Prepared, Verdict>),
     /// Its program has run for so long, and its slot is free.
     Ran(AttemptId, Duration),
+    /// Its program has saved a checkpoint, which another holds.
+    Saved(AttemptId, Verdict),
     /// What became of it.
     Ended(AttemptId, Verdict),
     /// A report was not taken by this peer's own replica.
@@ -97,6 +99,8 @@ pub struct Worker {
     line: BTreeMap<u64, AttemptId>,
     leases: u64,
     running: BTreeSet<AttemptId>,
+    /// Those that are to make room at their next checkpoint.
+    asked: BTreeSet<AttemptId>,
     stops: BTreeMap<AttemptId, CancellationToken>,
     redelivered: BTreeMap<AttemptId, u32>,
     memory_used: u64,
@@ -130,6 +134,7 @@ impl Worker {
             line: BTreeMap::new(),
             leases: 0,
             running: BTreeSet::new(),
+            asked: BTreeSet::new(),
             stops: BTreeMap::new(),
             redelivered: BTreeMap::new(),
             memory_used: 0,
@@ -219,6 +224,10 @@ impl Worker {
                     self.on_ignored(attempt, *why);
                 }
                 LedgerEvent::ClaimEnded { worker, .. } if *worker == self.me => self.offer.lapsed(),
+                LedgerEvent::RoomAsked { attempt, worker } if *worker == self.me => {
+                    self.asked.insert(*attempt);
+                }
+                LedgerEvent::Checkpointed { attempt, worker } if *worker == self.me => self.on_checkpoint(attempt),
                 _ => {}
             }
         }
@@ -284,6 +293,11 @@ impl Worker {
                     held.phase = Phase::Ended;
                 }
             }
+            Progress::Saved(attempt, checkpoint) => {
+                if self.running.contains(&attempt) {
+                    self.outbox.push_checkpoint(attempt, checkpoint);
+                }
+            }
             Progress::Ended(attempt, verdict) => {
                 self.free(&attempt);
                 // What was taken back in the meantime may still be a late success, which the ledger takes if it is owed.
@@ -333,7 +347,7 @@ impl Worker {
     fn on_ended(&mut self, attempt: &AttemptId, why: EndReason) {
         self.outbox.settle(attempt);
         self.redelivered.remove(attempt);
-        if !matches!(why, EndReason::Succeeded | EndReason::Failed | EndReason::Returned)
+        if !matches!(why, EndReason::Succeeded | EndReason::Failed | EndReason::Returned | EndReason::Yielded)
             && let Some(stop) = self.stops.get(attempt)
         {
             debug!(%attempt, ?why, "an attempt was taken back");
@@ -342,7 +356,20 @@ impl Worker {
         self.forget(attempt);
     }
 
+    /// The ledger knows a checkpoint: whoever was asked to make room can do so now.
+    fn on_checkpoint(&mut self, attempt: &AttemptId) {
+        self.outbox.settle_checkpoint(attempt);
+        if self.running.contains(attempt) && self.asked.remove(attempt) {
+            if let Some(stop) = self.stops.get(attempt) {
+                stop.cancel();
+            }
+            self.free(attempt);
+            self.outbox.push(*attempt, Verdict::Yielded);
+        }
+    }
+
     fn forget(&mut self, attempt: &AttemptId) {
+        self.asked.remove(attempt);
         self.free(attempt);
         self.stops.remove(attempt);
         if let Some(held) = self.held.remove(attempt) {

@@ -52,6 +52,22 @@ impl Outbox {
         self.queue.push_back(attempt);
     }
 
+    /// An attempt's program has saved something, and goes on. What was saved before is of no account any more.
+    pub fn push_checkpoint(&mut self, attempt: AttemptId, checkpoint: Verdict) {
+        match self.items.get_mut(&attempt) {
+            Some(verdict @ Verdict::Checkpointed { .. }) => *verdict = checkpoint,
+            Some(_) => {}
+            None => self.push(attempt, checkpoint),
+        }
+    }
+
+    /// The ledger knows a checkpoint.
+    pub fn settle_checkpoint(&mut self, attempt: &AttemptId) {
+        if matches!(self.items.get(attempt), Some(Verdict::Checkpointed { .. })) {
+            self.items.remove(attempt);
+        }
+    }
+
     /// The ledger has taken it, or wants it no more.
     pub fn settle(&mut self, attempt: &AttemptId) -> Option<Verdict> {
         self.items.remove(attempt)

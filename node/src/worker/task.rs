@@ -17,7 +17,7 @@ use meshwork_core::{
     replica::Given,
     types::{AttemptId, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, OutputFile, Source, Usage, Verdict},
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -25,7 +25,7 @@ use super::Progress;
 use crate::{
     blobs::{BlobStore, Blobs, Delivered, FetchError, StoreError},
     driver::Handle,
-    execute::{ExecuteError, Execution, Executor, PrepareError, Success},
+    execute::{Checkpoint, ExecuteError, Execution, Executor, PrepareError, Saved, Success},
     mesh::MeshHandle,
     metrics::Metrics,
 };
@@ -38,6 +38,8 @@ const PREPARED_MAX: usize = 256;
 const FETCH_AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)];
 /// How long an output that one other holds waits to be held by more.
 const MORE_HOLDERS_WITHIN: Duration = Duration::from_secs(2);
+/// The least time between two checkpoints of one program that others are asked to hold.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 /// How long to wait before another holder is asked, when all have refused.
 const DELIVER_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -64,7 +66,10 @@ impl Task {
     }
 
     fn is_without_inputs(&self) -> bool {
-        self.0.spec.stdin.is_none() && self.0.taken.is_empty() && self.blobs().next().is_none()
+        self.0.checkpoint.is_none()
+            && self.0.spec.stdin.is_none()
+            && self.0.taken.is_empty()
+            && self.blobs().next().is_none()
     }
 }
 
@@ -73,6 +78,8 @@ pub struct Prepared {
     program: PathBuf,
     stdin: Option<PathBuf>,
     inputs: Vec<(String, PathBuf)>,
+    /// What an attempt before this one saved.
+    checkpoint: Vec<(String, PathBuf)>,
 }
 
 /// What the worker's tasks share.
@@ -118,7 +125,8 @@ impl TaskContext {
         if !compiled || !task.is_without_inputs() {
             return None;
         }
-        Some(Prepared { program: self.blobs.store().path(&program.digest)?, stdin: None, inputs: Vec::new() })
+        let program = self.blobs.store().path(&program.digest)?;
+        Some(Prepared { program, stdin: None, inputs: Vec::new(), checkpoint: Vec::new() })
     }
 
     /// Fetches and compiles what an attempt needs.
@@ -164,7 +172,8 @@ impl TaskContext {
             Ok((inputs, stdin))
         };
         let ((), (inputs, stdin)) = tokio::try_join!(compiled, inputs)?;
-        Ok(Prepared { program: path, stdin, inputs })
+        let checkpoint = self.saved_before(task).await;
+        Ok(Prepared { program: path, stdin, inputs, checkpoint })
     }
 
     /// Fetches what another task left, as far as it is taken.
@@ -188,6 +197,45 @@ impl TaskContext {
             inputs.push((place, self.fetch(blob).await?));
         }
         Ok(())
+    }
+
+    /// What an attempt before this one saved. If that is not to be had any more, this one starts over.
+    async fn saved_before(&self, task: &Task) -> Vec<(String, PathBuf)> {
+        let Some(manifest) = task.0.checkpoint else { return Vec::new() };
+        let taken = Taken { path: String::new(), manifest, file: None };
+        let mut saved = Vec::new();
+        match self.take(&taken, &mut saved).await {
+            Ok(()) => saved.into_iter().map(|(path, file)| (path.trim_start_matches('/').to_owned(), file)).collect(),
+            Err(verdict) => {
+                warn!(attempt = %task.0.attempt, ?verdict, "a checkpoint is not to be had, and its task starts over");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Has each checkpoint of a program held by another, until the program ends: the newest, and not too often.
+    async fn keep_checkpoints(
+        &self,
+        attempt: AttemptId,
+        mut saves: watch::Receiver<Saved>,
+        stop: CancellationToken,
+        progress: mpsc::UnboundedSender<Progress>,
+    ) {
+        while saves.changed().await.is_ok() {
+            let Some(files) = saves.borrow_and_update().clone() else { continue };
+            let stored = self.store(Vec::new(), Vec::new(), files.to_vec()).await;
+            let manifest = match stored {
+                Ok(manifest) => manifest,
+                Err(error) => {
+                    warn!(%attempt, %error, "a checkpoint cannot be stored here");
+                    continue;
+                }
+            };
+            let Some(Delivered { bytes, delivery }) = self.deliver(attempt, manifest, &stop).await else { return };
+            // A worker that has gone needs to know nothing.
+            let _ = progress.send(Progress::Saved(attempt, Verdict::Checkpointed { manifest, bytes, delivery }));
+            tokio::time::sleep(CHECKPOINT_EVERY).await;
+        }
     }
 
     fn remember(&self, program: Digest) {
@@ -233,7 +281,19 @@ impl TaskContext {
     ) {
         let began = Instant::now();
         let attempt = task.0.attempt;
-        let ran = self.executor.run(self.execution(&task, prepared), &stop).await;
+        let (saves, saved) = watch::channel(None);
+        let execution = self.execution(&task, prepared, saves);
+        let running = self.executor.run(execution, &stop);
+        let ran = if task.0.spec.checkpoints {
+            let keeping = self.keep_checkpoints(attempt, saved, stop.clone(), progress.clone());
+            tokio::pin!(running);
+            tokio::select! {
+                ran = &mut running => ran,
+                () = keeping => running.await,
+            }
+        } else {
+            running.await
+        };
         self.metrics.tasks_run.inc();
         // A worker that has gone needs to know nothing, here and below.
         let _ = progress.send(Progress::Ran(attempt, began.elapsed()));
@@ -253,7 +313,7 @@ impl TaskContext {
         }
     }
 
-    fn execution(&self, task: &Task, prepared: Prepared) -> Execution {
+    fn execution(&self, task: &Task, prepared: Prepared, saves: watch::Sender<Saved>) -> Execution {
         let Given { spec, part, place, attempt, .. } = &*task.0;
         let own = part.iter().flat_map(|part| &part.arguments);
         let mut environment = spec.environment.clone();
@@ -270,6 +330,7 @@ impl TaskContext {
             memory_bytes: spec.resources.memory_bytes,
             limits: spec.limits,
             seed: seed.0,
+            checkpoint: spec.checkpoints.then(|| Checkpoint { files: prepared.checkpoint, saves }),
             stderr_tail_bytes_max: self.genesis.ledger.inline_bytes_max,
         }
     }

@@ -1,5 +1,6 @@
 //! What programs may do and what they get for the rest, shown with the programs in `tests/programs`.
 
+mod checkpoints;
 mod hostile;
 mod inputs;
 mod limits;
@@ -73,6 +74,7 @@ fn execution(module: Digest, module_path: PathBuf) -> Execution {
         memory_bytes: 64 << 20,
         limits: Limits { wall_ms: 60_000, fuel: 10_000_000_000, output_bytes: 16 << 20 },
         seed: [7; 32],
+        checkpoint: None,
         stderr_tail_bytes_max: 1024,
     }
 }

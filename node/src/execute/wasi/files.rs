@@ -1,7 +1,7 @@
 //! The file system that a program sees. It exists in memory only: nothing that a program does here touches the host's.
 //!
 //! `/in` holds the inputs, read-only; what a program leaves under `/out` is its output; `/tmp` is for what it needs
-//! meanwhile and counts as its memory. There are no links. Numbers, times and orders are the same on every machine.
+//! meanwhile and counts as its memory; a program that saves checkpoints has `/checkpoint` for them. There are no links. Numbers, times and orders are the same on every machine.
 
 use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, sync::Arc};
 
@@ -27,6 +27,8 @@ pub(crate) enum Place {
     Output,
     /// `/tmp`.
     Temporary,
+    /// `/checkpoint`, which counts as output.
+    Checkpoint,
 }
 
 /// A file of the host's that a program may read.
@@ -78,13 +80,14 @@ pub(crate) struct Files {
     next: NodeId,
     root: NodeId,
     out: NodeId,
+    checkpoint: Option<NodeId>,
 }
 
 impl Files {
     /// `/` with `in`, `out` and `tmp`.
     pub fn new(now_ns: u64) -> Self {
         // The first two numbers stand for `.` and `..` where a directory is listed.
-        let mut files = Self { nodes: BTreeMap::new(), next: 3, root: 3, out: 0 };
+        let mut files = Self { nodes: BTreeMap::new(), next: 3, root: 3, out: 0, checkpoint: None };
         let root = files.insert(Content::Directory { parent: 3, entries: BTreeMap::new() }, Place::Fixed, now_ns);
         files.root = root;
         files.link_directory(root, "in", Place::Fixed, now_ns);
@@ -130,6 +133,57 @@ impl Files {
             }
         }
         false
+    }
+
+    /// Makes `/checkpoint`, with what was saved there before. Fails if that is more than the program may keep, or a path cannot
+    /// be one.
+    pub fn add_checkpoint(
+        &mut self,
+        saved: Vec<(String, Vec<u8>)>,
+        now_ns: u64,
+        allowance: &mut Allowance,
+    ) -> Result<(), End> {
+        let root = self.link_directory(self.root, "checkpoint", Place::Checkpoint, now_ns);
+        self.checkpoint = Some(root);
+        for (path, content) in saved {
+            let mut directory = root;
+            let (names, name) =
+                path.rsplit_once('/').map_or((None, path.as_str()), |(names, name)| (Some(names), name));
+            for part in names.into_iter().flat_map(|names| names.split('/')) {
+                directory = match self.entries_mut(directory).get(part).copied() {
+                    Some(id) if self.is_directory(id) => id,
+                    Some(_) => return Err(End::Broke("its checkpoint is no tree of files")),
+                    None => {
+                        allowance.take_entry().map_err(|_| End::OutputTooLarge)?;
+                        self.link_directory(directory, part, Place::Checkpoint, now_ns)
+                    }
+                };
+            }
+            allowance.take_entry().map_err(|_| End::OutputTooLarge)?;
+            allowance.take_output(content.len() as u64).map_err(|_| End::OutputTooLarge)?;
+            let id = self.insert(Content::Written(content), Place::Checkpoint, now_ns);
+            self.entries_mut(directory).insert(name.to_owned(), id);
+        }
+        Ok(())
+    }
+
+    /// What stands below `/checkpoint` now, by path, in order, if `directory` is there or below it.
+    pub fn saved_in(&self, directory: NodeId) -> Option<Vec<(String, Vec<u8>)>> {
+        let root = self.checkpoint.filter(|root| self.is_within(directory, *root))?;
+        let mut saved = Vec::new();
+        let mut waiting = vec![(String::new(), root)];
+        while let Some((path, id)) = waiting.pop() {
+            match &self.node(id).content {
+                Content::Written(content) => saved.push((path, content.clone())),
+                Content::Directory { entries, .. } => {
+                    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+                    waiting.extend(entries.iter().map(|(name, id)| (below(name), *id)));
+                }
+                Content::Given(_) => {}
+            }
+        }
+        saved.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        Some(saved)
     }
 
     /// A file that has no name, for standard input.
@@ -289,7 +343,8 @@ impl Files {
         let replaced = self.lookup(to.0, to.1)?;
         self.must_be_writable(from.0)?;
         self.must_be_writable(to.0)?;
-        if self.place(from.0) != self.place(to.0) {
+        let (place, new_place) = (self.place(from.0), self.place(to.0));
+        if place != new_place && (new_place != Place::Checkpoint || self.is_directory(id)) {
             return Err(Errno::OtherDevice.into());
         }
         if self.is_removed(to.0) {
@@ -308,6 +363,12 @@ impl Files {
             },
             None => {}
         }
+        if place == Place::Temporary && new_place == Place::Checkpoint {
+            let bytes = self.stat(id).bytes;
+            allowance.return_temporary(bytes);
+            allowance.take_output(bytes)?;
+        }
+        self.node_mut(id).place = new_place;
         self.entries_mut(from.0).remove(from.1);
         self.entries_mut(to.0).insert(to.1.to_owned(), id);
         self.node_mut(from.0).modified_ns = now_ns;
@@ -389,7 +450,7 @@ impl Files {
         if bytes > before {
             match node.place {
                 Place::Temporary => allowance.take_temporary(bytes - before)?,
-                Place::Output | Place::Fixed => allowance.take_output(bytes - before)?,
+                Place::Output | Place::Checkpoint | Place::Fixed => allowance.take_output(bytes - before)?,
             }
             content
                 .try_reserve((bytes - before) as usize)
@@ -411,7 +472,7 @@ impl Files {
             |place| self.nodes.iter().filter(|(_, node)| node.place == place).map(|(id, _)| self.stat(*id).bytes).sum();
         // `/out` and `/tmp` themselves are not the program's.
         let made = self.nodes.values().filter(|node| node.place != Place::Fixed).count() - 2;
-        (bytes(Place::Output), bytes(Place::Temporary), made)
+        (bytes(Place::Output) + bytes(Place::Checkpoint), bytes(Place::Temporary), made)
     }
 
     /// Takes all files under `/out`, by path, in order. Fails if a path is longer than [`PATH_BYTES_MAX`].
@@ -442,7 +503,7 @@ impl Files {
 fn give_back(place: Place, bytes: u64, allowance: &mut Allowance) {
     match place {
         Place::Fixed => {}
-        Place::Output => allowance.return_output(bytes),
+        Place::Output | Place::Checkpoint => allowance.return_output(bytes),
         Place::Temporary => allowance.return_temporary(bytes),
     }
 }

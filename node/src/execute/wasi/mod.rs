@@ -18,8 +18,12 @@ mod streams;
 mod tests;
 mod tree;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wasmtime::{Caller, Engine, FuncType, Linker, Store};
 
@@ -35,6 +39,7 @@ use self::{
     files::Files,
     memory::Memory,
 };
+use super::Saved;
 
 /// The module name under which programs import these functions.
 pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
@@ -91,6 +96,7 @@ pub(crate) struct State {
     clock: Clock,
     random: blake3::OutputReader,
     deadline: Deadline,
+    saves: Option<watch::Sender<Saved>>,
     memory: Option<wasmtime::Memory>,
     /// What the present call costs, in bytes moved.
     work: u64,
@@ -107,11 +113,21 @@ pub(crate) struct Start {
     pub allowance: Allowance,
     pub seed: [u8; 32],
     pub deadline: Deadline,
+    /// What was saved before, and where what is saved goes, of a program that saves checkpoints.
+    pub checkpoint: Option<(Vec<(String, Vec<u8>)>, watch::Sender<Saved>)>,
+}
+
+/// Why a run cannot start.
+pub(crate) enum Unfit {
+    /// An input's path cannot be one.
+    Input(String),
+    /// The checkpoint cannot be laid out.
+    Checkpoint(End),
 }
 
 impl State {
-    /// Fails with an input's path that cannot be one.
-    pub fn new(start: Start) -> Result<Self, String> {
+    /// Fails if what it starts with cannot be laid out.
+    pub fn new(mut start: Start) -> Result<Self, Unfit> {
         let now_ns = clock::START_NS;
         let mut files = Files::new(now_ns);
         let mut descriptors = Descriptors::default();
@@ -124,8 +140,13 @@ impl State {
         inputs.sort_by(|one, other| one.0.cmp(&other.0));
         for (path, file) in inputs {
             if !files.add_input(&path, file, now_ns) {
-                return Err(path);
+                return Err(Unfit::Input(path));
             }
+        }
+        let mut saves = None;
+        if let Some((saved, sender)) = start.checkpoint {
+            files.add_checkpoint(saved, now_ns, &mut start.allowance).map_err(Unfit::Checkpoint)?;
+            saves = Some(sender);
         }
         for open in [stdin, Open::Stdout, Open::Stderr, Open::Directory { id: files.root() }] {
             if let Open::File { id, .. } | Open::Directory { id } = open {
@@ -148,6 +169,7 @@ impl State {
             clock: Clock::default(),
             random,
             deadline: start.deadline,
+            saves,
             memory: None,
             work: 0,
         })
@@ -160,6 +182,19 @@ impl State {
     /// What the program left under `/out`.
     pub fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>, End> {
         self.files.take_output()
+    }
+
+    /// Something was moved into this directory: if that is part of the checkpoint, what stands there now is one.
+    fn save_checkpoint(&mut self, directory: files::NodeId) {
+        if self.saves.is_none() {
+            return;
+        }
+        if let Some(saved) = self.files.saved_in(directory) {
+            self.charge(saved.iter().map(|(_, content)| content.len() as u64).sum());
+            if let Some(saves) = &self.saves {
+                saves.send_replace(Some(Arc::new(saved)));
+            }
+        }
     }
 
     /// Charges the present call for moving so many bytes.
@@ -235,8 +270,10 @@ pub(crate) fn types(engine: &Engine, linker: &Linker<State>) -> Vec<(String, Fun
         allowance: Allowance::new(0, 0),
         seed: [0; 32],
         deadline: Deadline { at: Instant::now(), stop: CancellationToken::new() },
+        checkpoint: None,
     };
-    let mut store = Store::new(engine, State::new(nobody).expect("no input has a wrong path"));
+    let Ok(state) = State::new(nobody) else { return Vec::new() };
+    let mut store = Store::new(engine, state);
     let given: Vec<_> = linker.iter(&mut store).map(|(_, name, item)| (name.to_owned(), item)).collect();
     given.into_iter().filter_map(|(name, item)| Some((name, item.into_func()?.ty(&store)))).collect()
 }

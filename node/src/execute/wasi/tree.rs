@@ -80,7 +80,9 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             let from = path::name(&state.files, state.descriptors.directory(number)?, path)?;
             let to = path::name(&state.files, state.descriptors.directory(new_number)?, new_path)?;
             state.charge(1024);
-            state.files.rename(from, to, state.clock.now_ns(), &mut state.allowance)
+            state.files.rename(from, to, state.clock.now_ns(), &mut state.allowance)?;
+            state.save_checkpoint(to.0);
+            Ok(())
         }
         path_link(
             _memory, _state, _number: u32, _follow: u32, _start: u32, _bytes: u32, _new_number: u32, _new_start: u32,
