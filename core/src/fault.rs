@@ -118,6 +118,15 @@ faults! {
     LateFailureTaken,
     /// A late success is dropped.
     LateSuccessDropped,
+    // Governance.
+    /// Whoever signs a proposal or an approval is taken for an authority.
+    AnyoneGoverns,
+    /// One approval fewer than a quorum is enough.
+    FewerApprove,
+    /// The stall threshold stays that of the genesis' authorities.
+    ThresholdOfGenesis,
+    /// A change that one epoch ended for ends the next one too.
+    ChangesEndTwice,
     // A worker.
     /// A worker's sequence numbers begin anew with its process.
     SequenceRestarts,

@@ -1,7 +1,7 @@
 //! Transactions that wait to be ordered: checked by the strict rule, bounded, each once.
 //!
-//! What workers say (claims, reports, drains) goes before what submitters wish, since leases live by it; within each lane
-//! the order is that of arrival. The pool knows nothing of views or peers.
+//! What workers say (claims, reports, drains) goes before what submitters wish, since leases live by it, and what
+//! authorities settle goes with it; within each lane the order is that of arrival. The pool knows nothing of views or peers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -55,7 +55,7 @@ enum Lane {
 impl Lane {
     const fn of(transaction: &SignedTransaction) -> Self {
         match transaction.transaction().action {
-            Action::Claim(_) | Action::Report(_) | Action::Drain(_) => Self::Workers,
+            Action::Claim(_) | Action::Report(_) | Action::Drain(_) | Action::Govern(_) => Self::Workers,
             Action::Submit(_) | Action::Cancel(_) => Self::Submitters,
         }
     }

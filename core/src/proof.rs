@@ -86,7 +86,7 @@ impl Proof {
         if !finalizes {
             return Err(ProofError::Finalization);
         }
-        let signed = self.finalization.verify(&genesis.authority_keys(), genesis.quorum(), &genesis.network_id());
+        let signed = self.finalization.verify(&genesis.authority_set(), &genesis.network_id());
         if signed { Ok(()) } else { Err(ProofError::Signatures) }
     }
 

@@ -192,7 +192,7 @@ fn mesh_config(config: &NodeConfig, genesis: &Genesis) -> Result<MeshConfig, Nod
             mesh.peers.push(address.with_p2p(peer).unwrap_or_else(|as_it_is| as_it_is));
         }
     }
-    mesh.authorities = genesis.authority_keys().into_iter().filter(|key| *key != me).collect();
+    mesh.authorities = genesis.authority_set().keys().filter(|key| *key != me).collect();
     mesh.mdns = config.mdns;
     mesh.gossip_bytes_max = replica::gossip_bytes_max(genesis);
     mesh.message_bytes_max = replica::message_bytes_max(genesis);

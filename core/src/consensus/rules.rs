@@ -6,7 +6,7 @@ use super::Config;
 use crate::{
     fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey},
-    types::{AuthorityIndex, Epoch, Genesis, View},
+    types::{AuthorityIndex, AuthoritySet, Epoch, Genesis, View},
 };
 
 /// The only epoch so far. Messages of another are dropped.
@@ -39,7 +39,9 @@ pub(super) const TELL_BYTES: usize = 4 << 20;
 pub(super) struct Rules {
     pub genesis: Arc<Genesis>,
     pub network: NetworkId,
-    /// The authorities' keys in their order.
+    /// The authorities of this epoch.
+    pub set: Arc<AuthoritySet>,
+    /// Their keys in their order.
     pub keys: Vec<PublicKey>,
     /// q: how many votes make a certificate.
     pub quorum: usize,
@@ -59,11 +61,13 @@ impl Rules {
     pub fn new(config: &Config) -> Self {
         let genesis = Arc::clone(&config.genesis);
         let round = &genesis.consensus;
+        let set = Arc::new(genesis.authority_set());
         Self {
             network: config.network,
-            keys: genesis.authority_keys(),
-            quorum: genesis.quorum() - usize::from(is_planted(Fault::QuorumTooSmall)),
-            faulty_max: genesis.faulty_max(),
+            keys: set.keys().collect(),
+            quorum: set.quorum() - usize::from(is_planted(Fault::QuorumTooSmall)),
+            faulty_max: set.faulty_max(),
+            set,
             delta_us: round.delta_ms.saturating_mul(1000),
             heartbeat_us: round.heartbeat_ms.saturating_mul(1000),
             clock_bound_us: round.clock_bound_ms.saturating_mul(1000),
@@ -90,7 +94,7 @@ impl Rules {
 
     /// `authorities[v mod n]`.
     pub fn leader(&self, view: View) -> AuthorityIndex {
-        AuthorityIndex((view.0 % self.keys.len() as u64) as u16)
+        self.set.leader(view)
     }
 
     pub fn key(&self, authority: AuthorityIndex) -> Option<&PublicKey> {

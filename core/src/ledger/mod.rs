@@ -21,6 +21,7 @@
 //!   [`schedule::recovery`](crate::schedule::recovery).
 //! * A late success is taken while the task is owed; a large output only with a second holder's word: `apply/report`.
 //! * Whatever exceeds a bound of the genesis is void, on every peer alike: [`bounds`], `apply/submit`.
+//! * A quorum of the present authorities changes who they are, from the next epoch on: `govern`, `apply/govern`.
 //!
 //! Besides its records (what a [snapshot](Ledger::snapshot) holds) the ledger keeps what can be computed from them: counts,
 //! queues and deadlines. `leases` keeps those in step.
@@ -29,6 +30,7 @@ mod apply;
 pub mod bounds;
 mod due;
 mod event;
+mod govern;
 mod jobs;
 mod lease_time;
 mod leases;
@@ -49,6 +51,7 @@ use std::{
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 pub use event::{EndReason, IgnoredReason, LedgerEvent};
+pub use govern::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, ProposalView};
 pub use jobs::{ATTEMPTS_KEPT, PastAttempt, TaskCounts};
 pub use lease_time::LeaseTime;
 pub use query::{JobView, LeaseView, TaskStateView, TaskView, Totals, WorkerView};
@@ -69,6 +72,7 @@ use crate::{
     },
 };
 use due::Due;
+use govern::Governance;
 use jobs::Job;
 use replay::Replay;
 use workers::Worker;
@@ -124,7 +128,6 @@ struct Owed {
 pub struct Ledger {
     genesis: Arc<Genesis>,
     network: NetworkId,
-    authorities: BTreeSet<PublicKey>,
     stall_threshold_ms: u64,
     placement: &'static dyn Placement,
 
@@ -135,6 +138,7 @@ pub struct Ledger {
     jobs: BTreeMap<JobNumber, Job>,
     workers: BTreeMap<PublicKey, Worker>,
     replay: Replay,
+    govern: Governance,
     next_job: JobNumber,
     next_lease: u64,
     next_turn: u64,
@@ -170,8 +174,7 @@ impl Ledger {
     pub fn new(genesis: Arc<Genesis>) -> Self {
         Self {
             network: genesis.network_id(),
-            authorities: genesis.authority_keys().into_iter().collect(),
-            stall_threshold_ms: genesis.stall_threshold_ms(),
+            stall_threshold_ms: genesis.consensus.stall_threshold_ms(genesis.authority_set().faulty_max()),
             placement: placement::policy(genesis.schedule.placement),
             height: Height(0),
             time: genesis.time,
@@ -180,6 +183,7 @@ impl Ledger {
             jobs: BTreeMap::new(),
             workers: BTreeMap::new(),
             replay: Replay::default(),
+            govern: Governance::founded(&genesis),
             next_job: 1,
             next_lease: 1,
             next_turn: 1,
@@ -206,6 +210,7 @@ impl Ledger {
     pub fn apply(&mut self, block: &Block) -> Applied {
         debug_assert_eq!(block.header.height, self.height.next(), "blocks are executed in order, once each");
         let mut applied = Applied::default();
+        self.enter_epoch(&block.header);
         self.pass_time(block.header.height, block.header.time, &mut applied);
         if is_planted(Fault::RunOutsFirst) {
             self.end_what_has_run_out(&mut applied);
@@ -240,6 +245,7 @@ impl Ledger {
             Action::Claim(claim) => self.claim(signer, claim, applied),
             Action::Report(report) => self.report(signer, report, applied),
             Action::Drain(drain) => self.drain(signer, drain, applied),
+            Action::Govern(govern) => self.govern(id, signer, govern),
         }
     }
 
@@ -261,6 +267,7 @@ impl Ledger {
         let permitted = match action {
             Action::Submit(_) | Action::Cancel(_) => &access.submitters,
             Action::Claim(_) | Action::Report(_) | Action::Drain(_) => &access.workers,
+            Action::Govern(_) => &None,
         };
         if permitted.as_ref().is_some_and(|keys| !keys.contains(&signer)) {
             return Err(VoidReason::NotPermitted);
@@ -274,6 +281,7 @@ impl Ledger {
             Action::Claim(claim) => self.check_claim(&signer, claim),
             Action::Report(report) => self.check_report(&signer, report),
             Action::Drain(drain) => self.check_drain(&signer, drain),
+            Action::Govern(govern) => self.check_govern(&signer, govern),
         }
     }
 }

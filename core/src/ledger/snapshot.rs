@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::{
     Counters, Ledger, bounds,
+    govern::Governance,
     jobs::{ATTEMPTS_KEPT, JobRecord, Live, Phase, TaskRef, TaskState},
     lease_time::LeaseTime,
     workers::{STANDINGS_KEPT, Worker, WorkerRecord},
@@ -43,6 +44,7 @@ struct Head {
     time: BlockTime,
     lease_time: LeaseTime,
     history: Frontier,
+    govern: Governance,
     next_job: JobNumber,
     next_lease: u64,
     next_turn: u64,
@@ -69,6 +71,7 @@ impl Ledger {
             time: self.time,
             lease_time: self.lease_time,
             history: self.history.clone(),
+            govern: self.govern.clone(),
             next_job: self.next_job,
             next_lease: self.next_lease,
             next_turn: self.next_turn,
@@ -121,10 +124,12 @@ impl Ledger {
         let numbers =
             [head.height.0, head.next_job, head.next_lease, head.next_turn, c1, c2, c3, c4, c5, c6, c7, c8, c9];
         rule(numbers.iter().all(|number| *number < COUNT_MAX), "a number is larger than could be counted to")?;
+        rule(head.govern.is_consistent(&ledger.genesis, head.height, head.time), "what authorities have settled")?;
         ledger.height = head.height;
         ledger.time = head.time;
         ledger.lease_time = head.lease_time;
         ledger.history = head.history;
+        ledger.restore_governance(head.govern);
         ledger.next_job = head.next_job;
         ledger.next_lease = head.next_lease;
         ledger.next_turn = head.next_turn;

@@ -200,7 +200,7 @@ impl Replica {
         let results = Results::new(roots, snapshots, tip.result_height);
         let round = consensus::Config { genesis: Arc::clone(&genesis), network, key: Some(key.clone()) };
         Ok(Self {
-            authorities: genesis.authority_keys(),
+            authorities: genesis.authority_set().keys().collect(),
             network,
             me: key.public(),
             consensus: Consensus::new(round, tip, journal, evidence, standing),

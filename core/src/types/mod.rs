@@ -1,5 +1,6 @@
 //! The data that travels, is signed and is stored. Little behaviour lives here, and no rule of consensus or scheduling.
 
+mod authorities;
 mod block;
 mod genesis;
 mod ids;
@@ -9,6 +10,7 @@ mod task;
 mod transaction;
 mod vote;
 
+pub use authorities::{AuthoritySet, AuthoritySetError};
 pub use block::{Block, Header, Proposal, SnapshotDigest};
 pub use genesis::{
     Access, Authority, ConsensusParameters, Genesis, GenesisError, LedgerLimits, OrderPolicy, PlacementPolicy,
@@ -22,6 +24,6 @@ pub use outcome::{Delivery, DeliveryStatement, Failure, InlineOutput, Manifest, 
 pub use receipt::{OutcomeReceipt, Receipt, TransactionReceipt, VoidReason};
 pub use task::{BlobRef, Input, Labels, Limits, Part, Program, Resources, Retry, TaskSpec, Tasks};
 pub use transaction::{
-    Action, Cancel, Claim, Drain, Envelope, Report, ReportItem, SignedTransaction, Submit, Transaction,
+    Action, Cancel, Change, Claim, Drain, Envelope, Govern, Report, ReportItem, SignedTransaction, Submit, Transaction,
 };
 pub use vote::{Certificate, Signers, Statement, Vote};

@@ -295,7 +295,7 @@ impl TaskContext {
     /// Has an output held by f + 1 others, so that it outlives this worker and every authority that may be lost with it. One
     /// is enough to report it; the others have [`MORE_HOLDERS_WITHIN`] more. Nothing if the attempt is stopped meanwhile.
     async fn deliver(&self, attempt: AttemptId, manifest: BlobRef, stop: &CancellationToken) -> Option<Delivered> {
-        let wanted = self.genesis.faulty_max() + 1;
+        let wanted = self.genesis.authority_set().faulty_max() + 1;
         loop {
             let mut holders = self.holders().await;
             let turn = rand::random_range(0..holders.len().max(1));
@@ -329,7 +329,7 @@ impl TaskContext {
     /// workers.
     async fn holders(&self) -> Vec<PublicKey> {
         let connected: HashSet<PublicKey> = self.mesh.connected().into_iter().collect();
-        let authorities = self.genesis.authority_keys().into_iter();
+        let authorities = self.genesis.authority_set().keys();
         let holders: Vec<_> = authorities.filter(|key| *key != self.me && connected.contains(key)).collect();
         if !holders.is_empty() {
             return holders;

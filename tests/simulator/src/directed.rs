@@ -214,7 +214,7 @@ pub fn unheard(seed: u64) -> Scenario {
 pub fn renewed_in_time(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::LastMinute]);
     scenario.work = vec![(0, job(0, 8, 9000))];
-    let threshold_us = scenario.genesis().stall_threshold_ms() * 1000;
+    let threshold_us = scenario.genesis().consensus.stall_threshold_ms(1) * 1000;
     for round in 0..4 {
         let at = (3 + 6 * round) * SECOND_US + seed * 233_000;
         for peer in [2, 3] {

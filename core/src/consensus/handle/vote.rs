@@ -114,7 +114,7 @@ impl Consensus {
         if self.evidence.contains_key(&evidence.culprit()) {
             return Judgement::Ignore("evidence against one who is convicted");
         }
-        if !evidence.verify(&self.rules.keys, &self.rules.network) {
+        if !evidence.verify(&self.rules.set, &self.rules.network) {
             return Judgement::Reject("evidence that proves nothing");
         }
         if Some(evidence.culprit()) == self.me {

@@ -275,7 +275,7 @@ impl Network {
             }
             Effect::Finalized { blocks, finalization } => self.finalized(node, &blocks, finalization),
             Effect::Evidence(evidence) => {
-                assert!(evidence.verify(&self.genesis.authority_keys(), &self.genesis.network_id()));
+                assert!(evidence.verify(&self.genesis.authority_set(), &self.genesis.network_id()));
                 self.nodes[node].evidence.push(evidence);
             }
             Effect::Behind { from, .. } => {

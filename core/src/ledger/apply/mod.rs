@@ -4,5 +4,6 @@
 mod cancel;
 mod claim;
 mod drain;
+mod govern;
 mod report;
 mod submit;

@@ -3,6 +3,7 @@
 
 mod admission;
 mod claims;
+mod governance;
 mod mesh;
 mod random;
 mod recovery;

@@ -100,6 +100,7 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
             Action::Claim(claim) => seeds.value("claim", claim),
             Action::Report(report) => seeds.value("report", report),
             Action::Drain(drain) => seeds.value("drain", drain),
+            Action::Govern(_) => false,
         };
     }
     // Jobs that are there when inputs are tried.
@@ -115,6 +116,7 @@ const fn name_of(action: &Action) -> &'static str {
         Action::Claim(_) => "claim",
         Action::Report(_) => "report",
         Action::Drain(_) => "drain",
+        Action::Govern(_) => "govern",
     }
 }
 
@@ -253,7 +255,7 @@ fn genesis(genesis: &Genesis, seeds: &mut Seeds) {
     seeds.bytes("genesis", genesis.to_toml().into_bytes());
     let mut other = genesis.clone();
     other.access =
-        Access { workers: Some(genesis.authority_keys().into_iter().collect()), submitters: Some(Default::default()) };
+        Access { workers: Some(genesis.authority_set().keys().collect()), submitters: Some(Default::default()) };
     other.authorities.truncate(1);
     other.schedule.order = OrderPolicy::Fifo;
     other.schedule.placement = PlacementPolicy::RoundRobin;

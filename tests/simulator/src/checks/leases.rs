@@ -163,7 +163,7 @@ impl Leases {
                     self.claimed(signer, claim);
                 }
                 Action::Report(report) => said.reports.push((signer, report)),
-                Action::Submit(_) | Action::Cancel(_) | Action::Drain(_) => {}
+                Action::Submit(_) | Action::Cancel(_) | Action::Drain(_) | Action::Govern(_) => {}
             }
         }
         said

@@ -69,7 +69,7 @@ impl Locals {
             chains: Vec::new(),
             by_chain: HashMap::new(),
             by_said: HashMap::new(),
-            quorum: setting.genesis.quorum(),
+            quorum: setting.genesis.authority_set().quorum(),
             inputs: 0,
         }
     }

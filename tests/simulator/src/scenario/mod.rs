@@ -283,7 +283,7 @@ impl Scenario {
             ledger: LedgerLimits { losses_max, ..LedgerLimits::default() },
             schedule: ScheduleParameters { order, placement },
         };
-        let stall_ms = genesis.stall_threshold_ms();
+        let stall_ms = genesis.consensus.stall_threshold_ms(genesis.authority_set().faulty_max());
         genesis.ledger.claim_stands_ms_max = 3 * stall_ms;
         genesis.ledger.allowance_ms = 2 * stall_ms;
         Arc::new(genesis)
