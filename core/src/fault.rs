@@ -60,7 +60,20 @@ faults! {
     LostJournalVotes,
     /// A signature is good whoever made it.
     SignaturesUnchecked,
+    // The end of an epoch.
+    /// A leader's word is taken for whether a block is its epoch's last.
+    LastOnTrust,
+    /// A leader's word is taken for the next authorities.
+    NextOnTrust,
+    /// What comes of the next epoch while this one ends is dropped.
+    EarlyDropped,
+    /// A journal's records of an earlier epoch count in this one.
+    JournalOfAnyEpoch,
     // The replica.
+    /// An ask from an epoch that is over is not answered.
+    OldAsksUnanswered,
+    /// What comes of an epoch that has not begun here makes nobody ask.
+    LaterEpochsIgnored,
     /// What a replica was told to be behind of is never fetched.
     NeverCatchesUp,
     /// A transaction that gossip lost is published again, by gossip.

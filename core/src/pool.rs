@@ -289,7 +289,7 @@ mod tests {
     use crate::{
         digest::Digest,
         identity::{NetworkId, SecretKey},
-        types::{Cancel, Drain, Epoch, Header, JobId, Transaction, View},
+        types::{Cancel, Drain, Epoch, Header, JobId, Role, Transaction, View},
     };
 
     fn transaction(nonce: u64, action: Action, expires: u64) -> Arc<SignedTransaction> {
@@ -304,6 +304,7 @@ mod tests {
     fn block(height: u64, time: u64, transactions: Vec<Arc<SignedTransaction>>) -> Block {
         let header = Header {
             epoch: Epoch(0),
+            role: Role::Inner,
             view: View(height),
             height: Height(height),
             parent: Digest::ZERO,

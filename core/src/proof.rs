@@ -11,8 +11,9 @@ use thiserror::Error;
 use crate::{
     codec::{self, DecodeError},
     digest::Digest,
+    identity::NetworkId,
     merkle,
-    types::{Certificate, Epoch, Genesis, Header, Height, Receipt, Statement},
+    types::{AuthoritySet, Certificate, Epoch, Genesis, Header, Height, Receipt, Role, Statement},
 };
 
 /// A receipt and why to believe it.
@@ -34,6 +35,35 @@ pub struct Proof {
     pub headers: Vec<Header>,
     /// The finalization of the last header.
     pub finalization: Certificate,
+    /// How each epoch before the last header's ended, from the first on.
+    pub handovers: Vec<Handover>,
+}
+
+/// How an epoch ended: the finalization of a closing block that names the next authorities.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Handover {
+    /// The closing block's header.
+    pub header: Header,
+    /// Whom it names.
+    pub authorities: AuthoritySet,
+    /// Its finalization, by the authorities of the epoch that ended.
+    pub finalization: Certificate,
+}
+
+impl Handover {
+    /// Whether an epoch with these authorities ended so.
+    #[must_use]
+    pub fn verify(&self, epoch: Epoch, authorities: &AuthoritySet, network: &NetworkId) -> bool {
+        self.header.epoch == epoch
+            && self.header.role == Role::Closing(Some(self.authorities.digest()))
+            && is_finalization_of(&self.finalization, &self.header)
+            && self.finalization.verify(authorities, network)
+    }
+}
+
+/// Whether a certificate says that a header's block is final, whoever signed it.
+fn is_finalization_of(certificate: &Certificate, header: &Header) -> bool {
+    certificate.epoch == header.epoch && certificate.statement == Statement::Finalize(header.view, header.digest())
 }
 
 /// What is wrong with a proof.
@@ -51,7 +81,10 @@ pub enum ProofError {
     /// The certificate is not a finalization of the last header.
     #[error("its certificate does not finalize its last header")]
     Finalization,
-    /// The certificate's signatures are not those of a quorum of the genesis' authorities.
+    /// The handovers do not lead from the genesis to the last header's epoch.
+    #[error("its handovers do not lead from the genesis' authorities to those who finalized its last header")]
+    Handovers,
+    /// The certificate's signatures are not those of a quorum of that epoch's authorities.
     #[error("its finalization is not signed by a quorum of this network's authorities")]
     Signatures,
 }
@@ -76,18 +109,32 @@ impl Proof {
         let first = self.headers.first().ok_or(ProofError::NoHeader)?;
         let last = self.headers.last().ok_or(ProofError::NoHeader)?;
         self.check_paths(first)?;
-        let linked = |pair: &[Header]| pair[1].parent == pair[0].digest() && pair[1].height == pair[0].height.next();
+        let linked = |pair: &[Header]| pair[1].parent == pair[0].digest() && pair[1].stands_at(pair[0].height);
         if !self.headers.windows(2).all(linked) {
             return Err(ProofError::Chain);
         }
-        let finalizes = self.finalization.statement == Statement::Finalize(last.view, last.digest())
-            && self.finalization.epoch == Epoch(0)
-            && last.epoch == Epoch(0);
-        if !finalizes {
+        if !is_finalization_of(&self.finalization, last) {
             return Err(ProofError::Finalization);
         }
-        let signed = self.finalization.verify(&genesis.authority_set(), &genesis.network_id());
+        let network = genesis.network_id();
+        let authorities = self.authorities_of(last.epoch, genesis, &network)?;
+        let signed = self.finalization.verify(&authorities, &network);
         if signed { Ok(()) } else { Err(ProofError::Signatures) }
+    }
+
+    /// The authorities of an epoch, by the handovers from the genesis on.
+    fn authorities_of(&self, epoch: Epoch, genesis: &Genesis, network: &NetworkId) -> Result<AuthoritySet, ProofError> {
+        if self.handovers.len() as u64 != epoch.0 {
+            return Err(ProofError::Handovers);
+        }
+        let mut authorities = genesis.authority_set();
+        for (past, handover) in (0..).map(Epoch).zip(&self.handovers) {
+            if !handover.verify(past, &authorities, network) {
+                return Err(ProofError::Handovers);
+            }
+            authorities = handover.authorities.clone();
+        }
+        Ok(authorities)
     }
 
     fn check_paths(&self, carrier: &Header) -> Result<(), ProofError> {
@@ -115,6 +162,7 @@ mod tests {
     fn header(height: u64, parent: Digest, result_height: u64, result: Digest) -> Header {
         Header {
             epoch: Epoch(0),
+            role: Role::Inner,
             view: View(height),
             height: Height(height),
             parent,
@@ -165,6 +213,7 @@ mod tests {
             history_path: merkle::path_of(&roots, 1).expect("a leaf"),
             headers: vec![first, last],
             finalization,
+            handovers: Vec::new(),
         };
         (genesis, proof)
     }

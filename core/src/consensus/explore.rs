@@ -30,7 +30,7 @@ impl Consensus {
     pub fn memory(&self, up_to: View, detail: Detail) -> Digest {
         let mut memory = Memory(blake3::Hasher::new());
         memory.number(self.view.0.min(up_to.next().0));
-        memory.number(match self.standing {
+        memory.number(match self.standing() {
             Standing::Voting => 0,
             Standing::Follower => 1,
             Standing::JournalLost => 2,

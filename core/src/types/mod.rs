@@ -11,7 +11,7 @@ mod transaction;
 mod vote;
 
 pub use authorities::{AuthoritySet, AuthoritySetError};
-pub use block::{Block, Header, Proposal, SnapshotDigest};
+pub use block::{Block, Closing, Header, Proposal, Role, SnapshotDigest};
 pub use genesis::{
     Access, Authority, ConsensusParameters, Genesis, GenesisError, LedgerLimits, OrderPolicy, PlacementPolicy,
     ScheduleParameters,

@@ -146,6 +146,7 @@ impl Mesh {
         let header = Header {
             epoch: self.epoch,
             view: View(1),
+            role: Role::Inner,
             height: self.ledger.height().next(),
             parent: Digest::ZERO,
             time: self.now,

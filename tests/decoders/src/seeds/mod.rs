@@ -13,7 +13,7 @@ use meshwork_core::{
     frames,
     replica::{Gossip, Message},
     types::{
-        Access, Action, BlobRef, Genesis, Height, Manifest, OrderPolicy, OutputFile, PlacementPolicy, Receipt,
+        Access, Action, BlobRef, Epoch, Genesis, Height, Manifest, OrderPolicy, OutputFile, PlacementPolicy, Receipt,
         Statement, Verdict, View,
     },
 };
@@ -135,10 +135,10 @@ fn said(network: &Network, seeds: &mut Seeds) {
     seeds.some("message", of(|message| matches!(message, Message::Ask(_))));
     seeds.some("message", of(|message| matches!(message, Message::Tell(_))));
     seeds.some("message", of(|message| matches!(message, Message::Transactions(_))));
-    seeds.some("message", of(|message| matches!(message, Message::BlocksFrom(_))));
+    seeds.some("message", of(|message| matches!(message, Message::BlocksFrom(..))));
     seeds.some("message", of(|message| matches!(message, Message::Blocks(..))));
     seeds.value("message", &Message::Tell(Box::default()));
-    seeds.value("message", &Message::BlocksFrom(Height(3)));
+    seeds.value("message", &Message::BlocksFrom(Epoch(0), Height(3)));
     seeds.value("message", &Message::Transactions(network.transactions[..1].to_vec()));
 
     let proposals = network.gossip.iter().filter_map(|gossip| match gossip {

@@ -56,7 +56,7 @@ fn fall_behind(replica: &mut Replica, now: Now) -> (PublicKey, Now) {
         let now = later(now, seconds);
         replica.tick(now, &mut actions);
         let asked = actions.iter().find_map(|action| match action {
-            Action::Send { to, message: Message::BlocksFrom(_) } => Some(*to),
+            Action::Send { to, message: Message::BlocksFrom(..) } => Some(*to),
             _ => None,
         });
         if let Some(asked) = asked {
