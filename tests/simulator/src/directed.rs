@@ -4,6 +4,7 @@
 use meshwork_core::types::{ConsensusParameters, OrderPolicy, PlacementPolicy};
 
 use crate::{
+    governed,
     liar::{Forgery, Lie},
     links::{Distance, Weather},
     scenario::{Clock, Fault, Founding, Manner, Scenario, Work},
@@ -34,6 +35,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("left-behind", left_behind),
     ("power-cut", power_cut),
     ("churn", churn),
+    ("governed", governed::governed),
     ("two-liars", two_liars),
 ];
 
@@ -44,7 +46,7 @@ pub fn family(name: &str) -> Option<Family> {
 }
 
 /// Four authorities and these workers in one room, nothing wrong, and one small job.
-fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
+pub(crate) fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
     let authorities = 4;
     Scenario {
         seed,
@@ -57,6 +59,7 @@ fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
             heartbeat_ms: 500,
             snapshot_interval: 8,
             snapshot_lag: 8,
+            gate_interval: 8,
             losses_max: 16,
             order: OrderPolicy::Priority,
             placement: PlacementPolicy::LeastLoaded,
@@ -72,7 +75,7 @@ fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
     }
 }
 
-const fn job(through: usize, tasks: u32, task_ms: u64) -> Work {
+pub(crate) const fn job(through: usize, tasks: u32, task_ms: u64) -> Work {
     Work::Job { through, tasks, task_ms, priority: 0, fails: false }
 }
 

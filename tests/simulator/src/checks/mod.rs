@@ -4,11 +4,13 @@
 //! must find the same. What is looked at:
 //!
 //! * `chain`: agreement, and what headers say;
+//! * `epochs`: where an epoch ends, who comes next, and that nobody votes where it is not his turn;
 //! * `leases`: each lease's life, from the events and transactions alone, with clocks of its own;
 //! * `policy`: who was given what, and who was passed over;
 //! * here: bounds, and the end.
 
 mod chain;
+mod epochs;
 mod leases;
 mod policy;
 
@@ -21,12 +23,16 @@ use meshwork_core::{
     digest::Digest,
     identity::PublicKey,
     ledger::Ledger,
+    proof::Handover,
     replica::{Executed, Replica},
-    types::{Action, BlockTime, Genesis, Height, JobId, Receipt, SignedTransaction, TransactionId, VoidReason},
+    types::{
+        Action, AuthoritySet, BlockTime, Epoch, Genesis, Height, JobId, Receipt, SignedTransaction, TransactionId,
+        VoidReason, Vote,
+    },
 };
 use serde::Serialize;
 
-use self::{chain::Chain, leases::Leases};
+use self::{chain::Chain, epochs::Epochs, leases::Leases};
 use crate::scenario::{START_US, Scenario};
 
 /// The most journal records that a peer may come to hold.
@@ -66,6 +72,7 @@ pub struct Checks {
     whole_at: BlockTime,
     ledger: Ledger,
     chain: Chain,
+    epochs: Epochs,
     leases: Leases,
     taken: Vec<Taken>,
     /// The claims of workers in the order in which they were signed, and the newest of each worker that was executed.
@@ -83,6 +90,7 @@ impl Checks {
         let ledger = Ledger::new(Arc::clone(genesis));
         Self {
             chain: Chain::new(scenario, ledger.receipts_root()),
+            epochs: Epochs::new(genesis),
             leases: Leases::new(genesis, scenario.runs_once),
             whole_at: BlockTime(START_US + scenario.whole_at_us),
             genesis: Arc::clone(genesis),
@@ -117,6 +125,40 @@ impl Checks {
     #[must_use]
     pub const fn outcomes(&self) -> u64 {
         self.leases.outcomes()
+    }
+
+    /// An honest peer has come to an epoch.
+    ///
+    /// # Errors
+    /// A rule does not hold.
+    pub fn epoch_begins(&mut self, epoch: Epoch, handover: &Handover) -> Checked {
+        self.epochs.begins(epoch, handover, &self.ledger)
+    }
+
+    /// The newest epoch that anyone honest has come to.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epochs.ended() as u64
+    }
+
+    /// The authorities of an epoch that somebody honest has come to.
+    #[must_use]
+    pub fn authorities(&self, epoch: Epoch) -> Option<&AuthoritySet> {
+        self.epochs.authorities(epoch)
+    }
+
+    /// The ledger, as of the newest height that anyone honest has executed.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// An honest key's vote goes out.
+    ///
+    /// # Errors
+    /// It is no authority of the vote's epoch.
+    pub fn votes(&self, vote: &Vote, key: &PublicKey) -> Checked {
+        self.epochs.check_vote(vote, key)
     }
 
     /// Whether a job was admitted and has not ended.
@@ -156,6 +198,7 @@ impl Checks {
             return self.chain.again(executed, state);
         }
         self.chain.check_block(&executed.block, now_us)?;
+        self.epochs.check_block(&executed.block, &self.ledger)?;
         let before = self.ledger.time();
         let applied = self.ledger.apply(&executed.block);
         let own = state.map(|_| self.ledger.state_digest());

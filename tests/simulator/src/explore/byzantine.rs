@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use meshwork_core::{
     digest::Digest,
-    types::{Block, BlockTime, Epoch, Header, Height, Proposal, Statement, View, Vote},
+    types::{Block, BlockTime, Epoch, Header, Height, Proposal, Role, Statement, View, Vote},
 };
 
 use super::{
@@ -70,6 +70,7 @@ fn propose(setting: &Setting, names: &mut Names, view: View, parent: Option<Bloc
     let header = Header {
         epoch: Epoch(0),
         view,
+        role: Role::Inner,
         height: below.as_ref().map_or(Height(1), |below| below.height.next()),
         parent: below.as_ref().map_or(Digest::ZERO, Header::digest),
         time: BlockTime(after.max(CLOCK).0 + spread),

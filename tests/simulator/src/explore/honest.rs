@@ -108,8 +108,8 @@ impl Honest {
     fn carry_out_one(&mut self, setting: &Setting, names: &mut Names, effect: &Effect) {
         match effect {
             Effect::Persist(record) => self.persist(setting, names, record),
-            Effect::Prune { below } => {
-                self.disk.journal.retain(|record| record.view().is_none_or(|view| view >= *below));
+            Effect::Prune { epoch, below } => {
+                self.disk.journal.retain(|record| record.place().is_none_or(|place| place >= (*epoch, *below)));
             }
             Effect::SendVotes(votes) => votes.iter().for_each(|vote| self.say(setting, names, vote.statement)),
             Effect::GossipProposal(proposal) => self.show(setting, names, proposal),
@@ -126,6 +126,7 @@ impl Honest {
             | Effect::Behind { .. }
             | Effect::Evidence(_)
             | Effect::Standing(_) => {}
+            Effect::Closed { .. } | Effect::Epoch { .. } => unreachable!("no view here reaches a gate"),
         }
     }
 
@@ -181,7 +182,7 @@ impl Honest {
     /// What the journal would bring back.
     fn journal(&self, setting: &Setting) -> Vec<u8> {
         let open = |view: View| view <= setting.views() && view > self.round.tip().view;
-        let records = self.disk.journal.iter().filter(|record| record.view().is_none_or(open));
+        let records = self.disk.journal.iter().filter(|record| record.place().is_none_or(|(_, view)| open(view)));
         let mut names: Vec<[u8; 41]> = records.map(name_of).collect();
         names.sort_unstable();
         names.dedup();
@@ -205,7 +206,7 @@ fn start(setting: &Setting, authority: u16, disk: &Disk) -> Consensus {
     let genesis = || FinalTip::genesis(&setting.genesis);
     let last = disk.chain.last().zip(disk.finalization.clone());
     let tip = last.map_or_else(genesis, |(block, finalization)| FinalTip::of(&block.header, finalization));
-    Consensus::new(setting.config(authority), tip, disk.journal.clone(), Vec::new(), Standing::Voting)
+    Consensus::new(setting.config(authority), tip, None, disk.journal.clone(), Vec::new(), Standing::Voting)
 }
 
 fn name_of(record: &Record) -> [u8; 41] {

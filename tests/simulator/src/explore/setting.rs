@@ -125,7 +125,8 @@ impl Setting {
 
     pub fn config(&self, authority: u16) -> Config {
         let key = self.keys.get(usize::from(authority)).cloned();
-        Config { genesis: Arc::clone(&self.genesis), network: self.network, key }
+        let authorities = Arc::new(self.genesis.authority_set());
+        Config { genesis: Arc::clone(&self.genesis), network: self.network, key, authorities }
     }
 
     /// Longer than any view lasts, in microseconds.
