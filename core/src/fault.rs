@@ -65,13 +65,17 @@ faults! {
     LastOnTrust,
     /// A leader's word is taken for the next authorities.
     NextOnTrust,
-    /// What comes of the next epoch while this one ends is dropped.
-    EarlyDropped,
-    /// A journal's records of an earlier epoch count in this one.
+    /// An epoch ends as soon as it may, at a gate or not.
+    EndsAnywhere,
+    /// What is approved by now ends an epoch, whatever the header's R is.
+    EndsWhateverR,
+    /// An epoch's first final closing block ends it, whether it names anybody or not.
+    EndsUnnamed,
+    /// Whoever leaves votes on in its place.
+    LeaverVotes,
+    /// A journal's records of an epoch that is over are kept, and count in the next.
     JournalOfAnyEpoch,
     // The replica.
-    /// An ask from an epoch that is over is not answered.
-    OldAsksUnanswered,
     /// What comes of an epoch that has not begun here makes nobody ask.
     LaterEpochsIgnored,
     /// What a replica was told to be behind of is never fetched.

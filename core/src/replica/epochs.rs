@@ -42,7 +42,7 @@ impl Replica {
         let Some(handover) = self.consensus.handover().cloned() else {
             return Judgement::Ignore("asked from another epoch");
         };
-        if is_planted(Fault::OldAsksUnanswered) || !self.sync.may_serve(to, now.monotonic) {
+        if !self.sync.may_serve(to, now.monotonic) {
             return Judgement::Ignore("asked too soon");
         }
         let tell = Tell { certificates: vec![handover], ..Tell::default() };

@@ -36,6 +36,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("power-cut", power_cut),
     ("churn", churn),
     ("governed", governed::governed),
+    ("usurped", governed::usurped),
     ("two-liars", two_liars),
 ];
 

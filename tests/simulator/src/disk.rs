@@ -144,6 +144,11 @@ impl Disk {
         }
     }
 
+    /// How epochs ended, by the one that began.
+    pub fn handovers(&self) -> impl Iterator<Item = (&Epoch, &Handover)> {
+        self.seen.handovers.iter()
+    }
+
     /// How many journal records there are.
     #[must_use]
     pub fn journal_len(&self) -> usize {

@@ -47,6 +47,8 @@ pub fn governed(seed: u64) -> Scenario {
         scenario.work.push((at * SECOND_US, job(random.random_range(0..9), 3, 20)));
     }
     scenario.work.sort_by_key(|(at, _)| *at);
+    // No authority yet, if ever.
+    scenario.work.insert(0, (SECOND_US, Work::Mutiny { peer: 6 }));
     match random.random_range(0..8) {
         0 => {}
         1 => lie(&mut scenario, &mut random, 3),
@@ -56,6 +58,25 @@ pub fn governed(seed: u64) -> Scenario {
         _ => mishaps(&mut scenario, &mut random),
     }
     scenario.faults.sort_by_key(|(at, _)| *at);
+    scenario
+}
+
+/// Authorities come and go as fast as they may, and one of them lies about it whenever it leads.
+#[must_use]
+pub fn usurped(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
+    scenario.followers = 1;
+    scenario.clocks.resize(FIRST_JOINER + 1, Clock::default());
+    scenario.founding.gate_interval = 1;
+    scenario.liars = vec![(2, Lie::Forges(vec![Forgery::WrongRole, Forgery::FalseNext, Forgery::Conflicting]))];
+    for round in 0..6 {
+        let at = (2 + 4 * round) * SECOND_US + seed * 41_000;
+        let work = match round % 2 {
+            0 => Work::Govern { add: vec![FIRST_JOINER], remove: Vec::new() },
+            _ => Work::Govern { add: Vec::new(), remove: vec![FIRST_JOINER] },
+        };
+        scenario.work.push((at, work));
+    }
     scenario
 }
 

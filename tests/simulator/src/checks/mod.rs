@@ -66,6 +66,15 @@ struct Taken {
     life: u64,
 }
 
+/// The transactions that were void.
+fn void(receipts: &[Receipt]) -> BTreeSet<TransactionId> {
+    let void = receipts.iter().filter_map(|receipt| match receipt {
+        Receipt::Transaction(receipt) if receipt.result.is_err() => Some(receipt.id),
+        _ => None,
+    });
+    void.collect()
+}
+
 /// Everything that is known to be final.
 pub struct Checks {
     genesis: Arc<Genesis>,
@@ -161,6 +170,14 @@ impl Checks {
         self.epochs.check_vote(vote, key)
     }
 
+    /// At the end, what a peer has stored of how epochs ended.
+    ///
+    /// # Errors
+    /// It does not lead from the genesis to the newest epoch.
+    pub fn handovers<'a>(&self, stored: impl Iterator<Item = (&'a Epoch, &'a Handover)>) -> Checked {
+        self.epochs.check_handovers(stored)
+    }
+
     /// Whether a job was admitted and has not ended.
     #[must_use]
     pub fn is_unfinished(&self, job: &JobId) -> bool {
@@ -205,6 +222,9 @@ impl Checks {
         self.chain.extend(executed, self.ledger.receipts_root(), own)?;
         rule(own == state, || format!("the state at height {} is not that of execution", self.chain.height()))?;
         self.check_sequences(&executed.block.transactions, &applied.receipts)?;
+        let void = void(&applied.receipts);
+        let good = executed.block.transactions.iter().filter(|transaction| !void.contains(&transaction.id()));
+        self.epochs.check_governed(good, &self.ledger)?;
         self.leases.check(&executed.block, &applied, before, &self.ledger)?;
         policy::check(&self.ledger, &applied.events, self.chain.height())
     }

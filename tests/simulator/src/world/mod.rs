@@ -248,6 +248,9 @@ impl<'a> World<'a> {
         let replicas: Vec<_> =
             self.honest().filter_map(|(index, peer)| Some((index, peer.replica.as_ref()?))).collect();
         let checked = self.checks.whole(&replicas, |peer| self.peers[peer].life);
+        let mut handovers =
+            replicas.iter().map(|(index, _)| self.checks.handovers(self.peers[*index].disk.handovers()));
+        let checked = checked.and_then(|()| handovers.find(Result::is_err).unwrap_or(Ok(())));
         let lowest = replicas.iter().map(|(index, replica)| (replica.ledger().height().0, *index)).min();
         let height = self.checks.height();
         if let Err(what) = checked {
