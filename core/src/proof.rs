@@ -4,6 +4,11 @@
 //! the history up to its R; and a quorum of authorities finalized that header or a descendant of it. An authority
 //! notarizes only headers whose root agrees with its own execution, so the finalization vouches for the result and not
 //! merely for the order. (The block that holds a report proves nothing by itself: the report may be void.)
+//!
+//! Who the authorities of a later epoch are is shown by the handovers since the genesis, each finalized by those before. A
+//! handover's own header carries the root over all receipts of its epoch, and may be the carrier. What a proof rests on is
+//! that of every epoch up to its own at most f authorities ever lie, those included who have left since: whoever holds q
+//! keys of an epoch that is long over can make up another history from there.
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use thiserror::Error;
@@ -152,7 +157,7 @@ mod tests {
     use super::*;
     use crate::{
         identity::SecretKey,
-        types::{AuthorityIndex, BlockTime, Signers, TransactionId, TransactionReceipt, View, Vote},
+        types::{Authority, AuthorityIndex, BlockTime, Signers, TransactionId, TransactionReceipt, View, Vote},
     };
 
     fn receipt(byte: u8) -> Receipt {
@@ -175,9 +180,26 @@ mod tests {
         }
     }
 
+    fn keys(seeds: std::ops::RangeInclusive<u8>) -> Vec<SecretKey> {
+        seeds.map(|seed| SecretKey::from_seed([seed; 32])).collect()
+    }
+
+    /// The finalization of a header by all but the last of these.
+    fn finalize(header: &Header, keys: &[SecretKey], network: &NetworkId) -> Certificate {
+        let (epoch, statement) = (header.epoch, Statement::Finalize(header.view, header.digest()));
+        let voters = keys.iter().take(keys.len() - 1).zip((0..).map(AuthorityIndex));
+        let votes: Vec<Vote> = voters.map(|(key, voter)| Vote::sign(epoch, statement, voter, key, network)).collect();
+        Certificate {
+            epoch,
+            statement,
+            signers: Signers::of(votes.iter().map(|vote| vote.voter)),
+            signatures: votes.iter().map(|vote| vote.signature).collect(),
+        }
+    }
+
     /// Four authorities, receipts at heights 1 to 3, the second receipt of height 2 proved by header 5 and its child 6.
     fn proof() -> (Genesis, Proof) {
-        let keys: Vec<SecretKey> = (1..=4).map(|seed| SecretKey::from_seed([seed; 32])).collect();
+        let keys = keys(1..=4);
         let authorities: String = keys
             .iter()
             .enumerate()
@@ -191,19 +213,7 @@ mod tests {
         let roots: Vec<Digest> = blocks.iter().map(|leaves| merkle::root(leaves)).collect();
         let first = header(5, Digest::ZERO, 3, merkle::root(&roots));
         let last = header(6, first.digest(), 3, merkle::root(&roots));
-        let statement = Statement::Finalize(last.view, last.digest());
-        let votes: Vec<Vote> = (0..3u16)
-            .map(|index| {
-                let key = &keys[usize::from(index)];
-                Vote::sign(Epoch(0), statement, AuthorityIndex(index), key, &genesis.network_id())
-            })
-            .collect();
-        let finalization = Certificate {
-            epoch: Epoch(0),
-            statement,
-            signers: Signers::of(votes.iter().map(|vote| vote.voter)),
-            signatures: votes.iter().map(|vote| vote.signature).collect(),
-        };
+        let finalization = finalize(&last, &keys, &genesis.network_id());
         let proof = Proof {
             receipt: receipt(3),
             height: Height(2),
@@ -216,6 +226,78 @@ mod tests {
             handovers: Vec::new(),
         };
         (genesis, proof)
+    }
+
+    /// The handover of an epoch by these keys to those.
+    fn hand_over(epoch: u64, from: &[SecretKey], to: &[SecretKey], network: &NetworkId) -> Handover {
+        let authority = |key: &SecretKey| Authority { name: String::new(), key: key.public(), addresses: Vec::new() };
+        let authorities = AuthoritySet::of(to.iter().map(authority).collect());
+        let role = Role::Closing(Some(authorities.digest()));
+        let header = Header { epoch: Epoch(epoch), role, ..header(9, Digest::ZERO, 9, Digest::ZERO) };
+        let finalization = finalize(&header, from, network);
+        Handover { header, authorities, finalization }
+    }
+
+    /// The same proof, with its headers of epoch 2, after authorities 1 to 4 gave over to 2 to 5, and these to 3 to 7.
+    fn later() -> (Genesis, Proof) {
+        let (genesis, mut proof) = proof();
+        let network = genesis.network_id();
+        let (first, second, third) = (keys(1..=4), keys(2..=5), keys(3..=7));
+        proof.handovers = vec![hand_over(0, &first, &second, &network), hand_over(1, &second, &third, &network)];
+        proof.headers[0].epoch = Epoch(2);
+        proof.headers[1].epoch = Epoch(2);
+        proof.headers[1].parent = proof.headers[0].digest();
+        proof.finalization = finalize(&proof.headers[1], &third, &network);
+        (genesis, proof)
+    }
+
+    #[test]
+    fn a_receipt_of_a_later_epoch_is_proven_by_the_handovers_since_the_genesis() {
+        let (genesis, proof) = later();
+        let read = Proof::decode(&codec::encode(&proof)).expect("canonical");
+        assert_eq!(read.verify(&genesis), Ok(()));
+    }
+
+    #[test]
+    fn a_chain_of_handovers_that_is_cut_swapped_or_made_by_others_proves_nothing() {
+        let (genesis, good) = later();
+        let network = genesis.network_id();
+        let broken = |change: &dyn Fn(&mut Proof)| {
+            let mut proof = good.clone();
+            change(&mut proof);
+            proof.verify(&genesis)
+        };
+        let wrong = Err(ProofError::Handovers);
+        assert_eq!(broken(&|p| p.handovers.clear()), wrong);
+        assert_eq!(broken(&|p| drop(p.handovers.pop())), wrong);
+        assert_eq!(broken(&|p| p.handovers.swap(0, 1)), wrong);
+        assert_eq!(broken(&|p| p.handovers.push(p.handovers[1].clone())), wrong);
+        let (first, second, third) = (keys(1..=4), keys(2..=5), keys(3..=7));
+        assert_eq!(broken(&|p| p.handovers[1] = hand_over(1, &first, &third, &network)), wrong, "those who left");
+        assert_eq!(broken(&|p| p.handovers[1] = hand_over(0, &second, &third, &network)), wrong, "another epoch's");
+        assert_eq!(broken(&|p| p.handovers[1].authorities = p.handovers[0].authorities.clone()), wrong);
+        assert_eq!(broken(&|p| p.handovers[1].finalization.signatures.truncate(2)), wrong);
+        // A closing block that names nobody hands nothing over.
+        let unnamed = |p: &mut Proof| {
+            let handover = &mut p.handovers[1];
+            handover.header.role = Role::Closing(None);
+            handover.finalization = finalize(&handover.header, &second, &network);
+        };
+        assert_eq!(broken(&unnamed), wrong);
+        let of_others = |p: &mut Proof| p.finalization = finalize(&p.headers[1], &second, &network);
+        assert_eq!(broken(&of_others), Err(ProofError::Signatures));
+    }
+
+    #[test]
+    fn a_handovers_own_header_proves_what_stands_up_to_its_epochs_end() {
+        let (genesis, mut proof) = proof();
+        let network = genesis.network_id();
+        let carrier = &mut proof.headers[0];
+        carrier.role = Role::Closing(Some(Digest::ZERO));
+        (carrier.height, carrier.final_height) = (Height(3), Height(3));
+        proof.finalization = finalize(carrier, &keys(1..=4), &network);
+        proof.headers.truncate(1);
+        assert_eq!(proof.verify(&genesis), Ok(()));
     }
 
     #[test]
