@@ -120,6 +120,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     let listener =
         TcpListener::bind(config.api).await.map_err(|source| NodeError::Api { address: config.api, source })?;
     let (mesh, events) = mesh::start(mesh_config(&config, &genesis)?).await?;
+    mesh.set_authorities(replica.consensus().authorities());
     let metrics = Metrics::new();
     let blob_store = BlobStore::open(&config.data_dir, store.database(), config.blobs_bytes_max)?;
     let (driver, handle) =

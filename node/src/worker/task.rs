@@ -13,8 +13,8 @@ use meshwork_core::{
     digest::Digest,
     identity::PublicKey,
     types::{
-        AttemptId, BlobRef, Failure, Genesis, InlineOutput, Input, Manifest, Output, OutputFile, Part, Program,
-        TaskSpec, Usage, Verdict,
+        AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Input, Manifest, Output, OutputFile, Part,
+        Program, TaskSpec, Usage, Verdict,
     },
 };
 use tokio::sync::{Semaphore, mpsc};
@@ -295,7 +295,7 @@ impl TaskContext {
     /// Has an output held by f + 1 others, so that it outlives this worker and every authority that may be lost with it. One
     /// is enough to report it; the others have [`MORE_HOLDERS_WITHIN`] more. Nothing if the attempt is stopped meanwhile.
     async fn deliver(&self, attempt: AttemptId, manifest: BlobRef, stop: &CancellationToken) -> Option<Delivered> {
-        let wanted = self.genesis.authority_set().faulty_max() + 1;
+        let wanted = self.authorities().await.faulty_max() + 1;
         loop {
             let mut holders = self.holders().await;
             let turn = rand::random_range(0..holders.len().max(1));
@@ -325,12 +325,18 @@ impl TaskContext {
         }
     }
 
+    /// The authorities of the newest block's epoch; those of the genesis once the replica has stopped.
+    async fn authorities(&self) -> Arc<AuthoritySet> {
+        let present = self.driver.query(|replica| Arc::clone(replica.ledger().authorities())).await;
+        present.unwrap_or_else(|_| Arc::new(self.genesis.authority_set()))
+    }
+
     /// Who may hold an output: the authorities that are connected, who must take what was promised; if there are none, other
     /// workers.
     async fn holders(&self) -> Vec<PublicKey> {
         let connected: HashSet<PublicKey> = self.mesh.connected().into_iter().collect();
-        let authorities = self.genesis.authority_set().keys();
-        let holders: Vec<_> = authorities.filter(|key| *key != self.me && connected.contains(key)).collect();
+        let authorities = self.authorities().await;
+        let holders: Vec<_> = authorities.keys().filter(|key| *key != self.me && connected.contains(key)).collect();
         if !holders.is_empty() {
             return holders;
         }
