@@ -69,7 +69,7 @@ enum Placement {
 
 /// An authority as it is written on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct NewAuthority(Authority);
+pub(super) struct NewAuthority(pub(super) Authority);
 
 impl FromStr for NewAuthority {
     type Err = String;
