@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{bench, cancel, demo, genesis, jobs, logs, result, status, submit, up, verify},
+    commands::{bench, cancel, demo, genesis, govern, jobs, logs, result, status, submit, up, verify},
     failure::Exit,
     settings::GlobalOptions,
 };
@@ -29,7 +29,10 @@ pub enum Command {
     /// Found a network
     #[command(subcommand)]
     Genesis(genesis::GenesisCommand),
-    /// Run a peer in the foreground: follow the network, vote if the genesis lists this key, and work
+    /// Show who the authorities are, and, as one of them, propose and approve who they are to be
+    #[command(subcommand)]
+    Govern(govern::GovernCommand),
+    /// Run a peer in the foreground: follow the network, vote if this key is an authority's, and work
     Up(up::Options),
     /// Submit a job: one task or an array of them
     Submit(Box<submit::Options>),
@@ -83,5 +86,15 @@ mod tests {
         let arguments = Arguments::try_parse_from(line).expect("good");
         assert!(arguments.global.json);
         assert_eq!(arguments.global.api.as_deref(), Some("127.0.0.1:7420"));
+    }
+
+    #[test]
+    fn a_change_of_authorities_is_one_thing_at_a_time() {
+        let key = "5f".repeat(32);
+        let add = format!("five={key}@/ip4/127.0.0.1/tcp/4170");
+        let parse = |more: &[&str]| Arguments::try_parse_from([&["meshwork", "govern", "propose"], more].concat());
+        assert!(parse(&["--add", &add]).is_ok() && parse(&["--remove", &key]).is_ok());
+        assert!(parse(&["--add", &add, "--remove", &key]).is_err());
+        assert!(parse(&[]).is_err());
     }
 }

@@ -11,7 +11,7 @@ use meshwork_core::{
     types::{JobId, SignedTransaction, TaskId},
 };
 use meshwork_node::api::views::{
-    AdmissionView, BlockView, ErrorView, JobView, PeerView, StatusView, TaskState, TaskView, WorkerView,
+    AdmissionView, BlockView, ErrorView, GovernanceView, JobView, PeerView, StatusView, TaskState, TaskView, WorkerView,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -124,6 +124,11 @@ impl Client {
     /// This node and what it sees.
     pub async fn status(&self) -> Result<StatusView, ClientError> {
         self.get("/v1/status").await
+    }
+
+    /// Who the authorities are, and what they are about to change.
+    pub async fn governance(&self) -> Result<GovernanceView, ClientError> {
+        self.get("/v1/governance").await
     }
 
     /// The network's genesis, as the node has it.

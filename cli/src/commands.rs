@@ -4,6 +4,7 @@ pub mod bench;
 pub mod cancel;
 pub mod demo;
 pub mod genesis;
+pub mod govern;
 pub mod init;
 pub mod jobs;
 pub mod logs;
@@ -49,6 +50,7 @@ pub async fn run(arguments: Arguments) -> Done {
     match command {
         Command::Init => init::run(&context),
         Command::Genesis(command) => genesis::run(&context, command),
+        Command::Govern(command) => govern::run(&context, command).await,
         Command::Up(options) => up::run(&context, options).await,
         Command::Submit(options) => submit::run(&context, *options).await,
         Command::Jobs(options) => jobs::run(&context, options).await,

@@ -293,7 +293,7 @@ fn found(name: &str, keys: &[SecretKey]) -> Done<Genesis> {
         ledger: LedgerLimits::default(),
         schedule: ScheduleParameters::default(),
     };
-    let stall_ms = genesis.stall_threshold_ms();
+    let stall_ms = genesis.consensus.stall_threshold_ms(genesis.authority_set().faulty_max());
     genesis.ledger.claim_stands_ms_max = 3 * stall_ms;
     genesis.ledger.allowance_ms = (2 * stall_ms).max(20_000);
     genesis.check().map_err(|error| Failure::usage(format!("These numbers make no network: {error}.")))?;

@@ -94,6 +94,14 @@ impl Output {
         write_json(&object)
     }
 
+    /// Shows a whole answer to scripts.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub fn object<T: Serialize>(self, value: &T) -> Done {
+        write_json(value)
+    }
+
     /// Shows the one value that a command is for: bare, or as the object's only field.
     ///
     /// # Errors

@@ -60,7 +60,24 @@ faults! {
     LostJournalVotes,
     /// A signature is good whoever made it.
     SignaturesUnchecked,
+    // The end of an epoch.
+    /// A leader's word is taken for whether a block is its epoch's last.
+    LastOnTrust,
+    /// A leader's word is taken for the next authorities.
+    NextOnTrust,
+    /// An epoch ends as soon as it may, at a gate or not.
+    EndsAnywhere,
+    /// What is approved by now ends an epoch, whatever the header's R is.
+    EndsWhateverR,
+    /// An epoch's first final closing block ends it, whether it names anybody or not.
+    EndsUnnamed,
+    /// Whoever leaves votes on in its place.
+    LeaverVotes,
+    /// A journal's records of an epoch that is over are kept, and count in the next.
+    JournalOfAnyEpoch,
     // The replica.
+    /// What comes of an epoch that has not begun here makes nobody ask.
+    LaterEpochsIgnored,
     /// What a replica was told to be behind of is never fetched.
     NeverCatchesUp,
     /// A transaction that gossip lost is published again, by gossip.
@@ -118,6 +135,15 @@ faults! {
     LateFailureTaken,
     /// A late success is dropped.
     LateSuccessDropped,
+    // Governance.
+    /// Whoever signs a proposal or an approval is taken for an authority.
+    AnyoneGoverns,
+    /// One approval fewer than a quorum is enough.
+    FewerApprove,
+    /// The stall threshold stays that of the genesis' authorities.
+    ThresholdOfGenesis,
+    /// A change that one epoch ended for ends the next one too.
+    ChangesEndTwice,
     // A worker.
     /// A worker's sequence numbers begin anew with its process.
     SequenceRestarts,

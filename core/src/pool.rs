@@ -1,7 +1,7 @@
 //! Transactions that wait to be ordered: checked by the strict rule, bounded, each once.
 //!
-//! What workers say (claims, reports, drains) goes before what submitters wish, since leases live by it; within each lane
-//! the order is that of arrival. The pool knows nothing of views or peers.
+//! What workers say (claims, reports, drains) goes before what submitters wish, since leases live by it, and what
+//! authorities settle goes with it; within each lane the order is that of arrival. The pool knows nothing of views or peers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -55,7 +55,7 @@ enum Lane {
 impl Lane {
     const fn of(transaction: &SignedTransaction) -> Self {
         match transaction.transaction().action {
-            Action::Claim(_) | Action::Report(_) | Action::Drain(_) => Self::Workers,
+            Action::Claim(_) | Action::Report(_) | Action::Drain(_) | Action::Govern(_) => Self::Workers,
             Action::Submit(_) | Action::Extend(_) | Action::Cancel(_) => Self::Submitters,
         }
     }
@@ -289,7 +289,7 @@ mod tests {
     use crate::{
         digest::Digest,
         identity::{NetworkId, SecretKey},
-        types::{Cancel, Drain, Epoch, Header, JobId, Transaction, View},
+        types::{Cancel, Drain, Epoch, Header, JobId, Role, Transaction, View},
     };
 
     fn transaction(nonce: u64, action: Action, expires: u64) -> Arc<SignedTransaction> {
@@ -304,6 +304,7 @@ mod tests {
     fn block(height: u64, time: u64, transactions: Vec<Arc<SignedTransaction>>) -> Block {
         let header = Header {
             epoch: Epoch(0),
+            role: Role::Inner,
             view: View(height),
             height: Height(height),
             parent: Digest::ZERO,

@@ -4,6 +4,11 @@
 //! the history up to its R; and a quorum of authorities finalized that header or a descendant of it. An authority
 //! notarizes only headers whose root agrees with its own execution, so the finalization vouches for the result and not
 //! merely for the order. (The block that holds a report proves nothing by itself: the report may be void.)
+//!
+//! Who the authorities of a later epoch are is shown by the handovers since the genesis, each finalized by those before. A
+//! handover's own header carries the root over all receipts of its epoch, and may be the carrier. What a proof rests on is
+//! that of every epoch up to its own at most f authorities ever lie, those included who have left since: whoever holds q
+//! keys of an epoch that is long over can make up another history from there.
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use thiserror::Error;
@@ -11,8 +16,9 @@ use thiserror::Error;
 use crate::{
     codec::{self, DecodeError},
     digest::Digest,
+    identity::NetworkId,
     merkle,
-    types::{Certificate, Epoch, Genesis, Header, Height, Receipt, Statement},
+    types::{AuthoritySet, Certificate, Epoch, Genesis, Header, Height, Receipt, Role, Statement},
 };
 
 /// A receipt and why to believe it.
@@ -34,6 +40,35 @@ pub struct Proof {
     pub headers: Vec<Header>,
     /// The finalization of the last header.
     pub finalization: Certificate,
+    /// How each epoch before the last header's ended, from the first on.
+    pub handovers: Vec<Handover>,
+}
+
+/// How an epoch ended: the finalization of a closing block that names the next authorities.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Handover {
+    /// The closing block's header.
+    pub header: Header,
+    /// Whom it names.
+    pub authorities: AuthoritySet,
+    /// Its finalization, by the authorities of the epoch that ended.
+    pub finalization: Certificate,
+}
+
+impl Handover {
+    /// Whether an epoch with these authorities ended so.
+    #[must_use]
+    pub fn verify(&self, epoch: Epoch, authorities: &AuthoritySet, network: &NetworkId) -> bool {
+        self.header.epoch == epoch
+            && self.header.role == Role::Closing(Some(self.authorities.digest()))
+            && is_finalization_of(&self.finalization, &self.header)
+            && self.finalization.verify(authorities, network)
+    }
+}
+
+/// Whether a certificate says that a header's block is final, whoever signed it.
+fn is_finalization_of(certificate: &Certificate, header: &Header) -> bool {
+    certificate.epoch == header.epoch && certificate.statement == Statement::Finalize(header.view, header.digest())
 }
 
 /// What is wrong with a proof.
@@ -51,7 +86,10 @@ pub enum ProofError {
     /// The certificate is not a finalization of the last header.
     #[error("its certificate does not finalize its last header")]
     Finalization,
-    /// The certificate's signatures are not those of a quorum of the genesis' authorities.
+    /// The handovers do not lead from the genesis to the last header's epoch.
+    #[error("its handovers do not lead from the genesis' authorities to those who finalized its last header")]
+    Handovers,
+    /// The certificate's signatures are not those of a quorum of that epoch's authorities.
     #[error("its finalization is not signed by a quorum of this network's authorities")]
     Signatures,
 }
@@ -76,18 +114,32 @@ impl Proof {
         let first = self.headers.first().ok_or(ProofError::NoHeader)?;
         let last = self.headers.last().ok_or(ProofError::NoHeader)?;
         self.check_paths(first)?;
-        let linked = |pair: &[Header]| pair[1].parent == pair[0].digest() && pair[1].height == pair[0].height.next();
+        let linked = |pair: &[Header]| pair[1].parent == pair[0].digest() && pair[1].stands_at(pair[0].height);
         if !self.headers.windows(2).all(linked) {
             return Err(ProofError::Chain);
         }
-        let finalizes = self.finalization.statement == Statement::Finalize(last.view, last.digest())
-            && self.finalization.epoch == Epoch(0)
-            && last.epoch == Epoch(0);
-        if !finalizes {
+        if !is_finalization_of(&self.finalization, last) {
             return Err(ProofError::Finalization);
         }
-        let signed = self.finalization.verify(&genesis.authority_keys(), genesis.quorum(), &genesis.network_id());
+        let network = genesis.network_id();
+        let authorities = self.authorities_of(last.epoch, genesis, &network)?;
+        let signed = self.finalization.verify(&authorities, &network);
         if signed { Ok(()) } else { Err(ProofError::Signatures) }
+    }
+
+    /// The authorities of an epoch, by the handovers from the genesis on.
+    fn authorities_of(&self, epoch: Epoch, genesis: &Genesis, network: &NetworkId) -> Result<AuthoritySet, ProofError> {
+        if self.handovers.len() as u64 != epoch.0 {
+            return Err(ProofError::Handovers);
+        }
+        let mut authorities = genesis.authority_set();
+        for (past, handover) in (0..).map(Epoch).zip(&self.handovers) {
+            if !handover.verify(past, &authorities, network) {
+                return Err(ProofError::Handovers);
+            }
+            authorities = handover.authorities.clone();
+        }
+        Ok(authorities)
     }
 
     fn check_paths(&self, carrier: &Header) -> Result<(), ProofError> {
@@ -105,7 +157,7 @@ mod tests {
     use super::*;
     use crate::{
         identity::SecretKey,
-        types::{AuthorityIndex, BlockTime, Signers, TransactionId, TransactionReceipt, View, Vote},
+        types::{Authority, AuthorityIndex, BlockTime, Signers, TransactionId, TransactionReceipt, View, Vote},
     };
 
     fn receipt(byte: u8) -> Receipt {
@@ -115,6 +167,7 @@ mod tests {
     fn header(height: u64, parent: Digest, result_height: u64, result: Digest) -> Header {
         Header {
             epoch: Epoch(0),
+            role: Role::Inner,
             view: View(height),
             height: Height(height),
             parent,
@@ -127,9 +180,26 @@ mod tests {
         }
     }
 
+    fn keys(seeds: std::ops::RangeInclusive<u8>) -> Vec<SecretKey> {
+        seeds.map(|seed| SecretKey::from_seed([seed; 32])).collect()
+    }
+
+    /// The finalization of a header by all but the last of these.
+    fn finalize(header: &Header, keys: &[SecretKey], network: &NetworkId) -> Certificate {
+        let (epoch, statement) = (header.epoch, Statement::Finalize(header.view, header.digest()));
+        let voters = keys.iter().take(keys.len() - 1).zip((0..).map(AuthorityIndex));
+        let votes: Vec<Vote> = voters.map(|(key, voter)| Vote::sign(epoch, statement, voter, key, network)).collect();
+        Certificate {
+            epoch,
+            statement,
+            signers: Signers::of(votes.iter().map(|vote| vote.voter)),
+            signatures: votes.iter().map(|vote| vote.signature).collect(),
+        }
+    }
+
     /// Four authorities, receipts at heights 1 to 3, the second receipt of height 2 proved by header 5 and its child 6.
     fn proof() -> (Genesis, Proof) {
-        let keys: Vec<SecretKey> = (1..=4).map(|seed| SecretKey::from_seed([seed; 32])).collect();
+        let keys = keys(1..=4);
         let authorities: String = keys
             .iter()
             .enumerate()
@@ -143,19 +213,7 @@ mod tests {
         let roots: Vec<Digest> = blocks.iter().map(|leaves| merkle::root(leaves)).collect();
         let first = header(5, Digest::ZERO, 3, merkle::root(&roots));
         let last = header(6, first.digest(), 3, merkle::root(&roots));
-        let statement = Statement::Finalize(last.view, last.digest());
-        let votes: Vec<Vote> = (0..3u16)
-            .map(|index| {
-                let key = &keys[usize::from(index)];
-                Vote::sign(Epoch(0), statement, AuthorityIndex(index), key, &genesis.network_id())
-            })
-            .collect();
-        let finalization = Certificate {
-            epoch: Epoch(0),
-            statement,
-            signers: Signers::of(votes.iter().map(|vote| vote.voter)),
-            signatures: votes.iter().map(|vote| vote.signature).collect(),
-        };
+        let finalization = finalize(&last, &keys, &genesis.network_id());
         let proof = Proof {
             receipt: receipt(3),
             height: Height(2),
@@ -165,8 +223,81 @@ mod tests {
             history_path: merkle::path_of(&roots, 1).expect("a leaf"),
             headers: vec![first, last],
             finalization,
+            handovers: Vec::new(),
         };
         (genesis, proof)
+    }
+
+    /// The handover of an epoch by these keys to those.
+    fn hand_over(epoch: u64, from: &[SecretKey], to: &[SecretKey], network: &NetworkId) -> Handover {
+        let authority = |key: &SecretKey| Authority { name: String::new(), key: key.public(), addresses: Vec::new() };
+        let authorities = AuthoritySet::of(to.iter().map(authority).collect());
+        let role = Role::Closing(Some(authorities.digest()));
+        let header = Header { epoch: Epoch(epoch), role, ..header(9, Digest::ZERO, 9, Digest::ZERO) };
+        let finalization = finalize(&header, from, network);
+        Handover { header, authorities, finalization }
+    }
+
+    /// The same proof, with its headers of epoch 2, after authorities 1 to 4 gave over to 2 to 5, and these to 3 to 7.
+    fn later() -> (Genesis, Proof) {
+        let (genesis, mut proof) = proof();
+        let network = genesis.network_id();
+        let (first, second, third) = (keys(1..=4), keys(2..=5), keys(3..=7));
+        proof.handovers = vec![hand_over(0, &first, &second, &network), hand_over(1, &second, &third, &network)];
+        proof.headers[0].epoch = Epoch(2);
+        proof.headers[1].epoch = Epoch(2);
+        proof.headers[1].parent = proof.headers[0].digest();
+        proof.finalization = finalize(&proof.headers[1], &third, &network);
+        (genesis, proof)
+    }
+
+    #[test]
+    fn a_receipt_of_a_later_epoch_is_proven_by_the_handovers_since_the_genesis() {
+        let (genesis, proof) = later();
+        let read = Proof::decode(&codec::encode(&proof)).expect("canonical");
+        assert_eq!(read.verify(&genesis), Ok(()));
+    }
+
+    #[test]
+    fn a_chain_of_handovers_that_is_cut_swapped_or_made_by_others_proves_nothing() {
+        let (genesis, good) = later();
+        let network = genesis.network_id();
+        let broken = |change: &dyn Fn(&mut Proof)| {
+            let mut proof = good.clone();
+            change(&mut proof);
+            proof.verify(&genesis)
+        };
+        let wrong = Err(ProofError::Handovers);
+        assert_eq!(broken(&|p| p.handovers.clear()), wrong);
+        assert_eq!(broken(&|p| drop(p.handovers.pop())), wrong);
+        assert_eq!(broken(&|p| p.handovers.swap(0, 1)), wrong);
+        assert_eq!(broken(&|p| p.handovers.push(p.handovers[1].clone())), wrong);
+        let (first, second, third) = (keys(1..=4), keys(2..=5), keys(3..=7));
+        assert_eq!(broken(&|p| p.handovers[1] = hand_over(1, &first, &third, &network)), wrong, "those who left");
+        assert_eq!(broken(&|p| p.handovers[1] = hand_over(0, &second, &third, &network)), wrong, "another epoch's");
+        assert_eq!(broken(&|p| p.handovers[1].authorities = p.handovers[0].authorities.clone()), wrong);
+        assert_eq!(broken(&|p| p.handovers[1].finalization.signatures.truncate(2)), wrong);
+        // A closing block that names nobody hands nothing over.
+        let unnamed = |p: &mut Proof| {
+            let handover = &mut p.handovers[1];
+            handover.header.role = Role::Closing(None);
+            handover.finalization = finalize(&handover.header, &second, &network);
+        };
+        assert_eq!(broken(&unnamed), wrong);
+        let of_others = |p: &mut Proof| p.finalization = finalize(&p.headers[1], &second, &network);
+        assert_eq!(broken(&of_others), Err(ProofError::Signatures));
+    }
+
+    #[test]
+    fn a_handovers_own_header_proves_what_stands_up_to_its_epochs_end() {
+        let (genesis, mut proof) = proof();
+        let network = genesis.network_id();
+        let carrier = &mut proof.headers[0];
+        carrier.role = Role::Closing(Some(Digest::ZERO));
+        (carrier.height, carrier.final_height) = (Height(3), Height(3));
+        proof.finalization = finalize(carrier, &keys(1..=4), &network);
+        proof.headers.truncate(1);
+        assert_eq!(proof.verify(&genesis), Ok(()));
     }
 
     #[test]

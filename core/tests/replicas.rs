@@ -124,7 +124,7 @@ impl Network {
     fn start(&mut self, index: usize) {
         let peer = &mut self.peers[index];
         let tip = peer.blocks.iter().rev().find_map(|(block, certificate, _)| {
-            certificate.as_ref().map(|certificate| (block.header.clone(), certificate.clone()))
+            certificate.as_ref().map(|certificate| (block.header.clone(), Some(certificate.clone())))
         });
         let recovered = Recovered {
             blocks: peer.blocks.iter().map(|(block, ..)| Arc::clone(block)).collect(),
@@ -263,8 +263,9 @@ impl Network {
         for action in actions {
             match action {
                 Action::Persist(record) => self.peers[index].journal.push(record),
-                Action::Prune(below) => {
-                    self.peers[index].journal.retain(|record| record.view().is_none_or(|view| view >= below));
+                Action::Prune(epoch, below) => {
+                    let kept = |record: &Record| record.place().is_none_or(|place| place >= (epoch, below));
+                    self.peers[index].journal.retain(kept);
                 }
                 Action::Executed(executed) => self.executed(index, *executed),
                 Action::Send { to, message } => {
@@ -278,7 +279,7 @@ impl Network {
                         self.carry(to, Parcel::Gossip(gossip.clone()));
                     }
                 }
-                Action::ServeBlocks { to, from } => {
+                Action::ServeBlocks { to, from, .. } => {
                     let to =
                         self.peers.iter().position(|peer| peer.key.public() == to).expect("a peer of this network");
                     let stored = self.peers[index].blocks.get(from.0 as usize - 1..).unwrap_or_default();
@@ -289,6 +290,7 @@ impl Network {
                     let from = self.peers[index].key.public();
                     self.carry(to, Parcel::Message(from, Message::Blocks(blocks, Box::new(certificate))));
                 }
+                Action::Closed(..) | Action::Epoch { .. } => unreachable!("nobody governs here"),
                 Action::Evidence(evidence) => self.peers[index].evidence.push(*evidence),
                 Action::Standing(standing) => {
                     let own = self.peers[index].replica.as_ref().map(|replica| replica.consensus().evidence());

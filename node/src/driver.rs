@@ -12,7 +12,7 @@ use meshwork_core::{
     identity::PublicKey,
     pool::Refusal,
     replica::{Action, Executed, Gossip, Message, Replica, message_bytes_max},
-    types::{Genesis, SignedTransaction, TransactionId},
+    types::{AuthoritySet, Epoch, Genesis, SignedTransaction, TransactionId},
 };
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -275,14 +275,15 @@ impl Driver {
         let mut transactions = Vec::new();
         for action in actions {
             match action {
-                Action::Persist(_) | Action::Prune(_) => {}
+                Action::Persist(_) | Action::Prune(..) | Action::Closed(..) => {}
+                Action::Epoch { epoch, handover } => self.enter(epoch, &handover.authorities),
                 Action::Executed(executed) => self.tell(*executed),
                 Action::Send { to, message } => self.mesh.send(to, codec::encode(&message)),
                 Action::Gossip(Gossip::Transactions(more)) => transactions.extend(more),
                 Action::Gossip(gossip) => self.publish(&gossip),
-                Action::ServeBlocks { to, from } => {
+                Action::ServeBlocks { to, epoch, from } => {
                     if let Some(FinalBlocks { blocks, finalization }) =
-                        self.store.reader().blocks_from(from, self.run_bytes_max)?
+                        self.store.reader().blocks_from(epoch, from, self.run_bytes_max)?
                     {
                         self.mesh.send(to, codec::encode(&Message::Blocks(blocks, Box::new(finalization))));
                     }
@@ -299,6 +300,13 @@ impl Driver {
         self.metrics.view.set(self.replica.consensus().view().0.cast_signed());
         self.metrics.pool.set(i64::try_from(self.replica.pool().len()).unwrap_or(i64::MAX));
         Ok(())
+    }
+
+    /// Other authorities order transactions from now on: this peer is to be connected to them.
+    fn enter(&self, epoch: Epoch, authorities: &AuthoritySet) {
+        info!(%epoch, authorities = authorities.count(), "an epoch begins");
+        explain(self.replica.consensus().standing());
+        self.mesh.set_authorities(authorities);
     }
 
     fn publish(&self, gossip: &Gossip) {

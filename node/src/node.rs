@@ -120,6 +120,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     let listener =
         TcpListener::bind(config.api).await.map_err(|source| NodeError::Api { address: config.api, source })?;
     let (mesh, events) = mesh::start(mesh_config(&config, &genesis)?).await?;
+    mesh.set_authorities(replica.consensus().authorities());
     let metrics = Metrics::new();
     let blob_store = BlobStore::open(&config.data_dir, store.database(), config.blobs_bytes_max)?;
     let (driver, handle) =
@@ -192,7 +193,7 @@ fn mesh_config(config: &NodeConfig, genesis: &Genesis) -> Result<MeshConfig, Nod
             mesh.peers.push(address.with_p2p(peer).unwrap_or_else(|as_it_is| as_it_is));
         }
     }
-    mesh.authorities = genesis.authority_keys().into_iter().filter(|key| *key != me).collect();
+    mesh.authorities = genesis.authority_set().keys().filter(|key| *key != me).collect();
     mesh.mdns = config.mdns;
     mesh.gossip_bytes_max = replica::gossip_bytes_max(genesis);
     mesh.message_bytes_max = replica::message_bytes_max(genesis);

@@ -105,7 +105,7 @@ impl From<Placement> for PlacementPolicy {
 
 /// An authority as it is written on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct NewAuthority(Authority);
+pub(super) struct NewAuthority(pub(super) Authority);
 
 impl FromStr for NewAuthority {
     type Err = String;

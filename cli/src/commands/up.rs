@@ -69,7 +69,7 @@ pub struct Options {
 pub async fn run(context: &Context, options: Options) -> Done {
     let until_stdin_closes = options.until_stdin_closes;
     let config = configure(context, options)?;
-    let role = if config.genesis.authority_keys().contains(&config.key.public()) { "authority" } else { "follower" };
+    let role = if config.genesis.authority_set().contains(&config.key.public()) { "authority" } else { "follower" };
     tracing::info!(
         network = %config.genesis.name,
         id = %config.genesis.network_id(),
@@ -108,7 +108,7 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
         tracing::warn!(%api, "the API listens beyond this machine: whoever reaches it can use it");
     }
     let mdns = !options.no_mdns && from_file.mdns.unwrap_or(true);
-    let is_authority = genesis.authority_keys().contains(&key.public());
+    let is_authority = genesis.authority_set().contains(&key.public());
     let disk = options.disk.or(from_file.disk);
     let worker = offer(options, from_file, is_authority)?;
     std::fs::create_dir_all(&settings.data_dir).map_err(|error| Failure::file("create", &settings.data_dir, &error))?;

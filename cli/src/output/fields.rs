@@ -26,7 +26,7 @@ impl Record for StatusView {
             ("node", self.key.to_string()),
             ("role", role.into()),
             ("version", format!("{}, up for {}", self.version, duration(self.uptime_ms))),
-            ("height", format!("{} (view {}), {time}", self.height, self.view)),
+            ("height", format!("{} (epoch {}, view {}), {time}", self.height, self.epoch, self.view)),
             ("finality", finality),
             ("peers", self.peers.to_string()),
             ("workers", self.workers.to_string()),

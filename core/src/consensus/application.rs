@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     digest::Digest,
-    types::{Block, BlockTime, Height, SignedTransaction, SnapshotDigest, View},
+    types::{AuthoritySet, Block, BlockTime, Epoch, Height, SignedTransaction, SnapshotDigest, View},
 };
 
 /// The pool and the ledger, as the round sees them.
@@ -16,6 +16,20 @@ pub trait Application {
     /// Whether a block's content is good: signatures, expiry, no repeat in `ancestors`, result and snapshot digests.
     /// Links, times, heights and sizes are checked already. `ancestors` are as in [`BuildRequest::ancestors`].
     fn check(&mut self, block: &Block, ancestors: &[Arc<Block>]) -> Check;
+
+    /// Whether the result at `result_height`, which is executed here, holds a change that was approved in this epoch: then
+    /// a block at a gate that carries this result is the epoch's last.
+    fn has_change(&mut self, epoch: Epoch, result_height: Height) -> bool {
+        let _ = (epoch, result_height);
+        false
+    }
+
+    /// What an epoch came to whose last block is at this height. `None` if that is not executed here yet, or not the
+    /// newest block that is.
+    fn close(&mut self, last: Height) -> Option<Close> {
+        let _ = last;
+        None
+    }
 
     /// Asked only after [`super::Input::Reason`]`(true)`: whether something is left to order above `ancestors`, so that
     /// no turn is spent on an empty block while what was pooled already waits in a block that is not final.
@@ -46,6 +60,15 @@ pub struct BuildRequest<'a> {
     pub transactions_max: usize,
     /// The most bytes, as [`Block::transaction_bytes`] counts them.
     pub bytes_max: usize,
+}
+
+/// What an epoch came to.
+#[derive(Clone, Debug)]
+pub struct Close {
+    /// The root over all receipts up to its last height.
+    pub result: Digest,
+    /// The authorities of the next epoch.
+    pub next: Arc<AuthoritySet>,
 }
 
 /// What a proposer fills a block with.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    types::{Block, BlockTime, Height, View},
+    types::{Block, BlockTime, Height, Role, View},
 };
 
 /// What a block needs to know of the one that it stands on.
@@ -24,6 +24,7 @@ pub(super) struct Parent {
     pub time: BlockTime,
     pub final_height: Height,
     pub result_height: Height,
+    pub role: Role,
 }
 
 /// What is known to exist and is not here.
@@ -117,18 +118,19 @@ impl Consensus {
     pub(super) fn tip_parent(&self) -> Parent {
         let tip = &self.tip;
         Parent {
-            digest: tip.digest,
+            digest: tip.top,
             view: tip.view,
             height: tip.height,
             time: tip.time,
             final_height: tip.final_height,
             result_height: tip.result_height,
+            role: tip.role,
         }
     }
 
     /// The block of that name as a parent, if it is here.
     pub(super) fn parent(&self, digest: &Digest) -> Option<Parent> {
-        if *digest == self.tip.digest {
+        if *digest == self.tip.top {
             return Some(self.tip_parent());
         }
         let header = self.candidate(digest)?.header();
@@ -139,6 +141,7 @@ impl Consensus {
             time: header.time,
             final_height: header.final_height,
             result_height: header.result_height,
+            role: header.role,
         })
     }
 
@@ -147,12 +150,15 @@ impl Consensus {
     pub(super) fn above_tip(&self, digest: &Digest) -> Result<Vec<&Candidate>, Option<Digest>> {
         let mut chain: Vec<&Candidate> = Vec::new();
         let mut next = *digest;
-        while next != self.tip.digest {
+        while next != self.tip.top {
             let candidate = self.candidate(&next).ok_or(Some(next))?;
             let header = candidate.header();
-            // Only a liar's block does not descend in height; following it would not end.
-            let descends = chain.last().is_none_or(|above| above.header().height > header.height);
-            if header.height <= self.tip.height || !descends {
+            // Only a liar's block does not descend in views; following it would not end.
+            let descends = chain.last().is_none_or(|above| {
+                let above = above.header();
+                above.view > header.view && above.stands_at(header.height)
+            });
+            if header.view <= self.tip.view || header.height < self.tip.height || !descends {
                 return Err(None);
             }
             next = header.parent;

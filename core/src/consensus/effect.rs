@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Evidence, Message, Record};
-use crate::types::{AuthorityIndex, Block, Certificate, Height, Proposal, View, Vote};
+use crate::types::{AuthorityIndex, AuthoritySet, Block, Certificate, Closing, Epoch, Height, Proposal, View, Vote};
 
 /// What is to be done, in this order.
 #[derive(Clone, Debug)]
@@ -11,9 +11,11 @@ pub enum Effect {
     /// Append to the journal. It must be durable before any later effect, of this call or a later one, is carried out;
     /// records that follow each other may share one sync.
     Persist(Record),
-    /// The journal's records whose [`Record::view`] is below this may go, once all blocks finalized before are durable.
+    /// The journal's records whose [`Record::place`] is below this may go, once all that became final before is durable.
     Prune {
-        /// The view of the newest final block.
+        /// The present epoch.
+        epoch: Epoch,
+        /// The view of its newest final block, or closing block.
         below: View,
     },
     /// Send to every other authority, directly.
@@ -34,8 +36,23 @@ pub enum Effect {
     Finalized {
         /// Consecutive, oldest first; at least one.
         blocks: Vec<Arc<Block>>,
-        /// The finalization of the last one.
+        /// The finalization of the last one, or of a closing block above it: then [`Effect::Closed`] comes next.
         finalization: Certificate,
+    },
+    /// Closing blocks are final: store these, beside the epoch's last block, instead of what was stored there before. Whoever
+    /// is behind is given them too.
+    Closed {
+        /// The epoch's last height.
+        last: Height,
+        /// All so far.
+        closing: Closing,
+    },
+    /// An epoch begins: who orders transactions from now on. What comes after is said among these.
+    Epoch {
+        /// Which.
+        epoch: Epoch,
+        /// Who.
+        authorities: Arc<AuthoritySet>,
     },
     /// Somebody broke a promise, and signed the proof: keep it, publish it, show it. At most one a liar.
     Evidence(Evidence),

@@ -3,8 +3,8 @@
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::{
-    identity::{NetworkId, PublicKey},
-    types::{AuthorityIndex, Statement, Vote},
+    identity::NetworkId,
+    types::{AuthorityIndex, AuthoritySet, Statement, Vote},
 };
 
 /// Two conflicting votes. [`Evidence::verify`] says whether they prove anything.
@@ -38,13 +38,13 @@ impl Evidence {
     /// Whether both votes are the same authority's, conflict, and are signed by it under the strict rule. `authorities`
     /// are those of the votes' epoch.
     #[must_use]
-    pub fn verify(&self, authorities: &[PublicKey], network: &NetworkId) -> bool {
+    pub fn verify(&self, authorities: &AuthoritySet, network: &NetworkId) -> bool {
         let Self { first, second } = self;
         first.epoch == second.epoch
             && first.voter == second.voter
             && conflict(&first.statement, &second.statement)
             && authorities
-                .get(usize::from(first.voter.0))
-                .is_some_and(|key| first.verify(key, network) && second.verify(key, network))
+                .key(first.voter)
+                .is_some_and(|key| first.verify(&key, network) && second.verify(&key, network))
     }
 }

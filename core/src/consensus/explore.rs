@@ -30,7 +30,7 @@ impl Consensus {
     pub fn memory(&self, up_to: View, detail: Detail) -> Digest {
         let mut memory = Memory(blake3::Hasher::new());
         memory.number(self.view.0.min(up_to.next().0));
-        memory.number(match self.standing {
+        memory.number(match self.standing() {
             Standing::Voting => 0,
             Standing::Follower => 1,
             Standing::JournalLost => 2,
@@ -38,7 +38,8 @@ impl Consensus {
         });
         memory.number(u64::from(self.reason) << 2 | u64::from(self.started) << 1);
         memory.number(u64::from(self.pace.quiet && self.view <= up_to));
-        memory.digest(&self.tip.digest);
+        memory.number(self.tip.epoch.0);
+        memory.digest(&self.tip.top);
         memory.number(self.executed.0);
         if let Some(finalization) = &self.finalization {
             memory.statement(&finalization.statement);
@@ -87,7 +88,7 @@ impl Consensus {
     /// Whether a block is here, or final.
     #[must_use]
     pub fn has_block(&self, digest: &Digest) -> bool {
-        *digest == self.tip.digest || self.candidate(digest).is_some()
+        [self.tip.digest, self.tip.top].contains(digest) || self.candidate(digest).is_some()
     }
 }
 

@@ -9,7 +9,9 @@ use super::Evidence;
 use crate::{
     digest::Digest,
     identity::{NetworkId, SecretKey},
-    types::{AuthorityIndex, Block, BlockTime, Certificate, Epoch, Genesis, Height, Proposal, View, Vote},
+    types::{
+        AuthorityIndex, AuthoritySet, Block, BlockTime, Certificate, Epoch, Genesis, Height, Proposal, View, Vote,
+    },
 };
 
 /// Microseconds of a monotonic local clock, from any start. For timers only; it never travels.
@@ -42,6 +44,8 @@ pub struct Config {
     pub network: NetworkId,
     /// This node's key. Whoever's key is not an authority's follows without voting, as does one without a key.
     pub key: Option<SecretKey>,
+    /// The authorities of the epoch that the final tip is in.
+    pub authorities: Arc<AuthoritySet>,
 }
 
 /// What the round is told.
@@ -64,8 +68,8 @@ pub enum Input {
     },
     /// An authority tells, asked or not.
     Tell(Tell),
-    /// Blocks fetched by range. They are consecutive, the first is at most one above the final tip, and the finalization
-    /// is of the last.
+    /// Blocks fetched by range, closing blocks among them. They are consecutive, the first is at most one above the final
+    /// tip, and the finalization is of the last.
     Blocks {
         /// The blocks, oldest first.
         blocks: Vec<Arc<Block>>,

@@ -3,6 +3,10 @@
 //! A vote is durable before it is sent, a notarize vote together with its proposal, so a restart knows every promise and
 //! can show every block that it voted for. Certificates are durable before the votes that follow from them, so a
 //! restart is in the view that it had reached and has what its next proposal must show.
+//!
+//! Records are bound to their epoch. Those of an epoch that is over may go with the step that stores its handover; no record
+//! of the next epoch is durable before that step is, so a restart is in the newest epoch in which it has promised
+//! anything.
 
 use std::sync::Arc;
 
@@ -11,10 +15,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     Consensus, Standing,
     evidence::conflict,
-    rules::EPOCH,
     state::{Candidate, Judged, Kind},
 };
-use crate::types::{Certificate, Proposal, Statement, View, Vote};
+use crate::{
+    fault::{Fault, is_planted},
+    types::{Certificate, Epoch, Proposal, Statement, View, Vote},
+};
 
 /// One entry of the journal. Entries may be read back in any order, and twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,12 +37,12 @@ pub enum Record {
 }
 
 impl Record {
-    /// The view that it is about. `None`: it is never pruned.
+    /// The epoch and view that it is about. `None`: it is never pruned.
     #[must_use]
-    pub fn view(&self) -> Option<View> {
+    pub fn place(&self) -> Option<(Epoch, View)> {
         match self {
-            Self::Notarized(vote, _) | Self::Voted(vote) => Some(vote.statement.view()),
-            Self::Certified(certificate) => Some(certificate.statement.view()),
+            Self::Notarized(vote, _) | Self::Voted(vote) => Some((vote.epoch, vote.statement.view())),
+            Self::Certified(certificate) => Some((certificate.epoch, certificate.statement.view())),
             Self::Stopped => None,
         }
     }
@@ -46,7 +52,13 @@ impl Consensus {
     /// Takes up a journal. Nothing goes out yet: the first input does what follows from it.
     pub(super) fn restore(&mut self, journal: Vec<Record>) {
         for record in journal {
-            if record.view().is_some_and(|view| view <= self.tip.view) {
+            let tip = (self.tip.epoch, self.tip.view);
+            if record.place().is_some_and(|place| place <= tip && !is_planted(Fault::JournalOfAnyEpoch)) {
+                continue;
+            }
+            if record.place().is_some_and(|(epoch, _)| epoch > tip.0) {
+                // Stored with the handover before it, or not at all: what is stored here does not belong together.
+                self.stand_back(Standing::JournalLost);
                 continue;
             }
             match record {
@@ -56,7 +68,7 @@ impl Consensus {
                 }
                 Record::Voted(vote) => self.restore_vote(vote),
                 Record::Certified(certificate) => self.restore_certificate(certificate),
-                Record::Stopped => self.standing = Standing::VoteUnknown,
+                Record::Stopped => self.trust = Standing::VoteUnknown,
             }
         }
     }
@@ -74,7 +86,7 @@ impl Consensus {
 
     fn restore_vote(&mut self, vote: Vote) {
         // A journal beside another key tells nothing about this one, and no promise may be forgotten for it.
-        if Some(vote.voter) != self.me || vote.epoch != EPOCH {
+        if Some(vote.voter) != self.me {
             self.stand_back(Standing::JournalLost);
             return;
         }
@@ -97,10 +109,10 @@ impl Consensus {
         self.round_mut(view).certificates.entry(kind).or_insert(certificate);
     }
 
-    /// Stops voting, unless this node does not vote anyway.
+    /// Has its key vote no more, in whatever epoch, unless it does not anyway.
     pub(super) fn stand_back(&mut self, standing: Standing) {
-        if self.standing == Standing::Voting {
-            self.standing = standing;
+        if self.trust == Standing::Voting {
+            self.trust = standing;
         }
     }
 }

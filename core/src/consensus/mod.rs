@@ -31,14 +31,67 @@
 //! * *A proposal's F* may be shown by what the voter knows already, not only by the finalization that the proposal
 //!   carries, so that nobody can spoil a leader's block by taking the finalization off on the way.
 //!
-//! What its driver owes it: effects are carried out in their order, over all calls; [`Effect::Persist`] is durable
+//! # Epochs
+//!
+//! Authorities come and go: n, f, q, leaders and views are those of one *epoch*. What decides who they are is the
+//! application's business; the round asks it two things ([`Application::has_change`], [`Application::close`]).
+//!
+//! | on | do |
+//! |---|---|
+//! | proposing, or voting for, a block at a *gate* (a height that is a multiple of `gate_interval`) | it is its epoch's *last* exactly if the result of its own R, as this node executed it, holds a change that was approved in this epoch; its header says which it is |
+//! | proposing, or voting for, a block on the last one or on a closing block | it is a *closing block*: the last one's height and time, no transactions, and in a header that carries nothing of R one of two things |
+//! | … the last block is final here and executed | it names the next authorities and carries the last block's result: its F is then that height, shown like any F |
+//! | … it is not | it names nobody; not on one that does |
+//! | a closing block that names the next authorities | vote for it once the last block is final here and executed, and its result and next authorities are one's own |
+//! | a final closing block that names nobody | keep it by the last block, for those who fetch; go on |
+//! | a final closing block that names the next authorities: the *handover* | do nothing more in this epoch; once the last block is executed here, begin the next one: its authorities, view 1, on the last block |
+//! | anything of an epoch before | drop it; an ask is answered with the finalization that ended the epoch before this one |
+//! | anything of an epoch to come | it cannot be judged; while this epoch is closing keep a little of the next one's, else ask somebody for the blocks between |
+//! | a restart | begin in the epoch that the stored tip is in: the next one's if the handover is stored. Journal records of an epoch before are passed over; one of an epoch to come means that something was lost, and this key does not vote again |
+//!
+//! Why it is safe:
+//!
+//! * *One last block.* Within an epoch, closing blocks are Simplex blocks like any other: a parent that is notarized, every
+//!   view between nullified, one notarize vote in a view. So all that is final in an epoch is one chain (theorem 3.1). No
+//!   honest authority votes for another block than a closing one above a last one, and any certificate needs one, so
+//!   that chain has at most one last block, with nothing but closing blocks above it.
+//! * *One handover in effect.* Several closing blocks that name the next authorities may become final, on one chain. All name
+//!   the same: each was voted for by an honest authority that had executed the one last block and found its own result.
+//!   So it does not matter which of them a node sees first, and none has to be told apart as "the first".
+//! * *No two chains across the change.* Whoever votes in the next epoch has seen a handover of this one, so it has the last
+//!   block, which all others have too, and builds on that. Signatures cover the epoch, so no vote of one counts in another.
+//!   Whoever is still in this epoch can make nothing final but closing blocks on the same last one.
+//! * *No promise is broken by a restart.* A vote of the next epoch is durable only with, or after, the handover before
+//!   it; the journal of this epoch goes only with it. In between a restart comes back to this epoch with all its votes.
+//!
+//! Why it goes on:
+//!
+//! * What makes a block the last hangs on its own header's R alone, which whoever votes has executed, so at a gate honest
+//!   authorities disagree about no proposal; a block with a younger R may be the last where one with an older R is not.
+//! * A closing block needs no clock and no transactions, and there is always a reason for one, so as long as the epoch is not
+//!   over its views end as any do. Once the last block is final somewhere, each proposal that names the next
+//!   authorities shows it, so voters need not have seen it before.
+//! * Those who have seen the handover vote no more in this epoch, and the rest may be too few for a quorum. But whoever votes
+//!   has the handover's finalization in its journal, and its blocks are with a quorum; those who are left behind ask,
+//!   and any authority of this epoch that went on answers with it, whether or not it is one of the next. Whoever
+//!   is no authority of this epoch and is one of the next, or missed several, sees words of an epoch that it cannot judge and
+//!   fetches blocks, which prove themselves.
+//! * An approved change is a reason for blocks until the epoch is over, so an idle network reaches the gate.
+//!
+//! Where this differs from the design: a last block says so in its header, so that those who have not executed its R, and those
+//! who check a proof, know what may stand on it; the header of a closing block carries the digest of the next authorities and
+//! not themselves; and any final closing block that names them is a handover, not only the first.
+//!
+//! # What its driver owes it
+//!
+//! Effects are carried out in their order, over all calls; [`Effect::Persist`] is durable
 //! before what follows it; [`Input::Executed`] comes after the other effects of the call that said
 //! [`Effect::Finalized`]; [`Input::Ask`] and [`Input::Tell`] come from authorities only, over streams that show which. A
 //! tell's proposals take up to 4 MiB and one block more.
 //!
 //! Bounds: votes reach `view_window` views ahead and are kept one per authority, view and kind; proposals reach
 //! 16 views ahead and are kept two per view, besides what certificates name; rounds below the final tip are dropped; one
-//! evidence per authority. Between the final tip and the present view only quorums add rounds, and a block more than 64
+//! evidence per authority. Of the next epoch two proposals and 1024 votes are kept while this one closes. Between the final tip and the present view only quorums add rounds, and a block more than 64
 //! heights above its own F holds no transactions.
 
 mod application;
@@ -57,7 +110,7 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-pub use application::{Application, BuildRequest, Check, Content};
+pub use application::{Application, BuildRequest, Check, Close, Content};
 pub use effect::{Effect, Standing};
 pub use evidence::Evidence;
 #[cfg(feature = "explore")]
@@ -70,13 +123,13 @@ pub use state::FinalTip;
 use self::{
     chain::MissingSince,
     rules::Rules,
-    state::{Kind, Pace, Round},
+    state::{Early, Kind, Pace, Round},
 };
 use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
     identity::SecretKey,
-    types::{AuthorityIndex, Block, Certificate, Height, Statement, View, Vote},
+    types::{AuthorityIndex, AuthoritySet, Block, Certificate, Closing, Epoch, Height, Statement, View, Vote},
 };
 
 /// One node's part in the round.
@@ -86,7 +139,8 @@ pub struct Consensus {
     /// Which authority this is; `None` for a follower.
     me: Option<AuthorityIndex>,
     key: Option<SecretKey>,
-    standing: Standing,
+    /// What this node's journal is good for, were it an authority.
+    trust: Standing,
     started: bool,
     last: Monotonic,
     /// When this node last proposed.
@@ -95,6 +149,12 @@ pub struct Consensus {
     again: bool,
 
     tip: FinalTip,
+    /// The final closing blocks of this epoch.
+    closing: Vec<Arc<Block>>,
+    /// The finalization that ended the epoch before.
+    handover: Option<Certificate>,
+    /// What came of the next epoch.
+    early: Early,
     executed: Height,
     /// Final blocks that are not executed yet.
     unexecuted: BTreeMap<Height, Arc<Block>>,
@@ -160,25 +220,35 @@ impl Consensus {
     /// that belongs to the key, and otherwise [`Standing::Voting`]; what the key is not good for is found out here.
     /// `evidence` is what was kept of it.
     ///
+    /// `closing` is what is final of closing blocks above the tip's block, in the tip's epoch or, where that is over, in the
+    /// one before.
+    ///
     /// What follows from the journal is done at the first input; [`Consensus::next_wake`] is due at once.
     #[must_use]
     pub fn new(
         config: Config,
         tip: FinalTip,
+        closing: Option<Closing>,
         journal: Vec<Record>,
         evidence: Vec<Evidence>,
         standing: Standing,
     ) -> Self {
         let rules = Rules::new(&config);
-        let public = config.key.as_ref().map(SecretKey::public);
-        let me = rules.indices().find(|index| public.is_some() && rules.key(*index) == public.as_ref());
+        let me = config.key.as_ref().and_then(|key| rules.set.index_of(&key.public()));
+        let (closing, handover) = match closing {
+            Some(closing) if closing.handover().is_some() => (Vec::new(), Some(closing.finalization)),
+            Some(closing) => (closing.blocks, None),
+            None => (Vec::new(), None),
+        };
         let view = tip.view.next();
         let silence = vec![0; rules.authorities()];
+        let epoch = tip.epoch;
+        let of_epoch = evidence.into_iter().filter(|proof| proof.first.epoch == epoch);
         let mut consensus = Self {
             me,
             key: config.key,
-            standing: match standing {
-                _ if me.is_none() => Standing::Follower,
+            trust: match standing {
+                Standing::Follower => Standing::Voting,
                 Standing::JournalLost if is_planted(Fault::LostJournalVotes) => Standing::Voting,
                 standing => standing,
             },
@@ -192,6 +262,9 @@ impl Consensus {
             gossiped: tip.view,
             covered: tip.result_height,
             tip,
+            closing,
+            handover,
+            early: Early::default(),
             view,
             pace: Pace::new(Monotonic(0), 0),
             rounds: BTreeMap::new(),
@@ -205,11 +278,23 @@ impl Consensus {
             answered: BTreeMap::new(),
             gossip_at: None,
             silence,
-            evidence: evidence.into_iter().map(|proof| (proof.culprit(), proof)).collect(),
+            evidence: of_epoch.map(|proof| (proof.culprit(), proof)).collect(),
             rules,
         };
         consensus.restore(journal);
         consensus
+    }
+
+    /// The epoch that this node is in.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.tip.epoch
+    }
+
+    /// Its authorities.
+    #[must_use]
+    pub const fn authorities(&self) -> &Arc<AuthoritySet> {
+        &self.rules.set
     }
 
     /// The view that this node is in.
@@ -251,10 +336,10 @@ impl Consensus {
     /// Whether this node votes, and if not, why.
     #[must_use]
     pub const fn standing(&self) -> Standing {
-        self.standing
+        if self.me.is_some() { self.trust } else { Standing::Follower }
     }
 
-    /// Proof against those who broke their promises, at most one each.
+    /// Proof against those who broke their promises in this epoch, at most one each.
     pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
         self.evidence.values()
     }
@@ -276,7 +361,7 @@ impl Consensus {
     }
 
     fn votes(&self) -> bool {
-        self.standing == Standing::Voting
+        self.standing() == Standing::Voting
     }
 
     /// What this authority has said about a view.

@@ -6,11 +6,9 @@ use super::Config;
 use crate::{
     fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey},
-    types::{AuthorityIndex, Epoch, Genesis, View},
+    types::{AuthorityIndex, AuthoritySet, Genesis, Height, View},
 };
 
-/// The only epoch so far. Messages of another are dropped.
-pub(super) const EPOCH: Epoch = Epoch(0);
 /// How many blocks of one leader are kept in one view, besides those that certificates name. An honest leader has one.
 pub(super) const PROPOSALS_PER_VIEW_MAX: usize = 2;
 /// Proposals for views further ahead than this are dropped: each may be as large as a block.
@@ -31,6 +29,10 @@ pub(super) const TELL_VOTES_MAX: usize = 192;
 pub(super) const TELL_CERTIFICATES_MAX: usize = 64;
 /// The most proposals in one tell.
 pub(super) const TELL_PROPOSALS_MAX: usize = 16;
+/// How many of the next epoch's proposals are kept while this one ends.
+pub(super) const EARLY_PROPOSALS_MAX: usize = 2;
+/// How many of its votes.
+pub(super) const EARLY_VOTES_MAX: usize = 1024;
 /// A tell takes no further proposal once its proposals' transactions exceed this many bytes.
 pub(super) const TELL_BYTES: usize = 4 << 20;
 
@@ -39,7 +41,9 @@ pub(super) const TELL_BYTES: usize = 4 << 20;
 pub(super) struct Rules {
     pub genesis: Arc<Genesis>,
     pub network: NetworkId,
-    /// The authorities' keys in their order.
+    /// The authorities of this epoch.
+    pub set: Arc<AuthoritySet>,
+    /// Their keys in their order.
     pub keys: Vec<PublicKey>,
     /// q: how many votes make a certificate.
     pub quorum: usize,
@@ -57,19 +61,33 @@ pub(super) struct Rules {
 
 impl Rules {
     pub fn new(config: &Config) -> Self {
-        let genesis = Arc::clone(&config.genesis);
+        Self::of(Arc::clone(&config.genesis), config.network, Arc::clone(&config.authorities))
+    }
+
+    /// The same network's, under other authorities.
+    pub fn under(&self, set: Arc<AuthoritySet>) -> Self {
+        Self::of(Arc::clone(&self.genesis), self.network, set)
+    }
+
+    fn of(genesis: Arc<Genesis>, network: NetworkId, set: Arc<AuthoritySet>) -> Self {
         let round = &genesis.consensus;
         Self {
-            network: config.network,
-            keys: genesis.authority_keys(),
-            quorum: genesis.quorum() - usize::from(is_planted(Fault::QuorumTooSmall)),
-            faulty_max: genesis.faulty_max(),
+            network,
+            keys: set.keys().collect(),
+            quorum: set.quorum() - usize::from(is_planted(Fault::QuorumTooSmall)),
+            faulty_max: set.faulty_max(),
+            set,
             delta_us: round.delta_ms.saturating_mul(1000),
             heartbeat_us: round.heartbeat_ms.saturating_mul(1000),
             clock_bound_us: round.clock_bound_ms.saturating_mul(1000),
             timer_us_max: round.timer_ms_max.saturating_mul(1000),
             genesis,
         }
+    }
+
+    /// Whether an epoch may end at this height.
+    pub fn is_gate(&self, height: Height) -> bool {
+        height.0.is_multiple_of(self.genesis.consensus.gate_interval.max(1)) || is_planted(Fault::EndsAnywhere)
     }
 
     /// n.
@@ -84,13 +102,13 @@ impl Rules {
 
     /// Every authority's index, in order.
     pub fn indices(&self) -> impl Iterator<Item = AuthorityIndex> + use<> {
-        // A genesis names at most 256.
+        // A set has at most 256.
         (0..self.keys.len() as u16).map(AuthorityIndex)
     }
 
     /// `authorities[v mod n]`.
     pub fn leader(&self, view: View) -> AuthorityIndex {
-        AuthorityIndex((view.0 % self.keys.len() as u64) as u16)
+        self.set.leader(view)
     }
 
     pub fn key(&self, authority: AuthorityIndex) -> Option<&PublicKey> {

@@ -9,25 +9,34 @@ use super::{Judgement, Monotonic, evidence::conflict, rules::PROPOSALS_PER_VIEW_
 use crate::{
     digest::Digest,
     identity::Signature,
-    types::{AuthorityIndex, Block, BlockTime, Certificate, Genesis, Header, Height, Proposal, Statement, View, Vote},
+    types::{
+        AuthorityIndex, Block, BlockTime, Certificate, Closing, Epoch, Genesis, Header, Height, Proposal, Role,
+        Statement, View, Vote,
+    },
 };
 
-/// The newest final block, which everything to come stands on.
+/// The newest final block, which everything to come stands on, and what closes its epoch above it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinalTip {
-    /// Its height; 0 is the genesis.
+    /// The epoch that goes on from here: the newest block's own, or the next one if that is over.
+    pub epoch: Epoch,
+    /// The newest final block's height; 0 is the genesis.
     pub height: Height,
     /// Its digest; [`Digest::ZERO`] for the genesis.
     pub digest: Digest,
-    /// Its view; 0 for the genesis.
-    pub view: View,
     /// Its time; the genesis' own for that.
     pub time: BlockTime,
     /// Its F.
     pub final_height: Height,
     /// Its R.
     pub result_height: Height,
-    /// Its finalization. `None` only for the genesis.
+    /// The view of the newest final block or closing block of the epoch; 0 at its beginning.
+    pub view: View,
+    /// What that is to the epoch. At its beginning as if it were an inner block.
+    pub role: Role,
+    /// Its digest: what comes next stands on it.
+    pub top: Digest,
+    /// Its finalization. `None` only at an epoch's beginning.
     pub finalization: Option<Certificate>,
 }
 
@@ -36,12 +45,15 @@ impl FinalTip {
     #[must_use]
     pub fn genesis(genesis: &Genesis) -> Self {
         Self {
+            epoch: Epoch(0),
             height: Height(0),
             digest: Digest::ZERO,
-            view: View(0),
             time: genesis.time,
             final_height: Height(0),
             result_height: Height(0),
+            view: View(0),
+            role: Role::Inner,
+            top: Digest::ZERO,
             finalization: None,
         }
     }
@@ -49,16 +61,68 @@ impl FinalTip {
     /// The tip that a final block is, with its own finalization.
     #[must_use]
     pub fn of(header: &Header, finalization: Certificate) -> Self {
+        Self::block(header, Some(finalization))
+    }
+
+    fn block(header: &Header, finalization: Option<Certificate>) -> Self {
+        let digest = header.digest();
         Self {
+            epoch: header.epoch,
             height: header.height,
-            digest: header.digest(),
-            view: header.view,
+            digest,
             time: header.time,
             final_height: header.final_height,
             result_height: header.result_height,
-            finalization: Some(finalization),
+            view: header.view,
+            role: header.role,
+            top: digest,
+            finalization,
         }
     }
+
+    /// The tip as it was stored: the newest block, with its own finalization if it has one, and the final closing blocks
+    /// above it. If these end the epoch, it is the beginning of the next one.
+    #[must_use]
+    pub fn stored(header: &Header, finalization: Option<Certificate>, closing: Option<&Closing>) -> Self {
+        let tip = Self::block(header, finalization);
+        let Some(closing) = closing else { return tip };
+        let Some(newest) = closing.blocks.last() else { return tip };
+        let tip = tip.above(&newest.header, closing.finalization.clone());
+        if closing.handover().is_some() { tip.in_next_epoch() } else { tip }
+    }
+
+    /// This tip with what became final above it: a block, or a closing block.
+    pub(super) fn above(&self, header: &Header, finalization: Certificate) -> Self {
+        if !header.role.is_closing() {
+            return Self::of(header, finalization);
+        }
+        Self {
+            view: header.view,
+            role: header.role,
+            top: header.digest(),
+            finalization: Some(finalization),
+            ..self.clone()
+        }
+    }
+
+    /// The beginning of the next epoch, on this one's last block.
+    pub(super) fn in_next_epoch(&self) -> Self {
+        Self {
+            epoch: self.epoch.next(),
+            view: View(0),
+            role: Role::Inner,
+            top: self.digest,
+            finalization: None,
+            ..self.clone()
+        }
+    }
+}
+
+/// What came of the next epoch while this one was ending.
+#[derive(Clone, Default)]
+pub(super) struct Early {
+    pub proposals: Vec<Arc<Proposal>>,
+    pub votes: Vec<Vote>,
 }
 
 /// The three kinds of statements.

@@ -63,6 +63,7 @@ impl Ledger {
         self.height = height;
         self.time = self.time.max(time);
         self.replay.forget_before(self.time);
+        self.end_proposals();
         for number in take_due(&mut self.due.retention, self.time) {
             let Some(job) = self.jobs.remove(&number) else { continue };
             self.job_numbers.remove(&job.id);

@@ -21,6 +21,7 @@
 //!   [`schedule::recovery`](crate::schedule::recovery).
 //! * A late success is taken while the task is owed; a large output only with a second holder's word: `apply/report`.
 //! * Whatever exceeds a bound of the genesis is void, on every peer alike: [`bounds`], `apply/submit`.
+//! * A quorum of the present authorities changes who they are, from the next epoch on: `govern`, `apply/govern`.
 //!
 //! Besides its records (what a [snapshot](Ledger::snapshot) holds) the ledger keeps what can be computed from them: counts,
 //! queues and deadlines. `leases` keeps those in step.
@@ -30,6 +31,7 @@ pub mod bounds;
 mod due;
 mod event;
 mod follow;
+mod govern;
 mod jobs;
 mod lease_time;
 mod leases;
@@ -52,6 +54,7 @@ use std::{
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 pub use event::{EndReason, IgnoredReason, LedgerEvent};
+pub use govern::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, ProposalView};
 pub use jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub use lease_time::LeaseTime;
 pub use query::{ArrayView, JobView, LeaseView, Taken, TaskStateView, TaskView, Totals, WorkerView};
@@ -74,6 +77,7 @@ use crate::{
     },
 };
 use due::Due;
+use govern::Governance;
 use jobs::{Job, TaskRef};
 use replay::Replay;
 use workers::Worker;
@@ -131,7 +135,6 @@ struct Owed {
 pub struct Ledger {
     genesis: Arc<Genesis>,
     network: NetworkId,
-    authorities: BTreeSet<PublicKey>,
     stall_threshold_ms: u64,
     sequence: Arc<Sequence>,
     policies: Policies,
@@ -145,6 +148,7 @@ pub struct Ledger {
     jobs: BTreeMap<JobNumber, Job>,
     workers: BTreeMap<PublicKey, Worker>,
     replay: Replay,
+    govern: Governance,
     next_job: JobNumber,
     next_lease: u64,
     next_turn: u64,
@@ -190,8 +194,7 @@ impl Ledger {
     pub fn new(genesis: Arc<Genesis>) -> Self {
         Self {
             network: genesis.network_id(),
-            authorities: genesis.authority_keys().into_iter().collect(),
-            stall_threshold_ms: genesis.stall_threshold_ms(),
+            stall_threshold_ms: genesis.consensus.stall_threshold_ms(genesis.authority_set().faulty_max()),
             sequence: Arc::new(Sequence::new(&genesis.schedule)),
             policies: Policies::new(&genesis.schedule.placement),
             entropy: Digest::ZERO,
@@ -202,6 +205,7 @@ impl Ledger {
             jobs: BTreeMap::new(),
             workers: BTreeMap::new(),
             replay: Replay::default(),
+            govern: Governance::founded(&genesis),
             next_job: 1,
             next_lease: 1,
             next_turn: 1,
@@ -235,6 +239,7 @@ impl Ledger {
         debug_assert_eq!(block.header.height, self.height.next(), "blocks are executed in order, once each");
         let mut applied = Applied::default();
         self.entropy = block.header.parent;
+        self.enter_epoch(&block.header);
         self.pass_time(block.header.height, block.header.time, &mut applied);
         if is_planted(Fault::RunOutsFirst) {
             self.end_what_has_run_out(&mut applied);
@@ -274,6 +279,7 @@ impl Ledger {
             Action::Claim(claim) => self.claim(signer, claim, applied),
             Action::Report(report) => self.report(signer, report, applied),
             Action::Drain(drain) => self.drain(signer, drain, applied),
+            Action::Govern(govern) => self.govern(id, signer, govern),
         }
         self.follow_ended_jobs(applied);
     }
@@ -296,6 +302,7 @@ impl Ledger {
         let permitted = match action {
             Action::Submit(_) | Action::Extend(_) | Action::Cancel(_) => &access.submitters,
             Action::Claim(_) | Action::Report(_) | Action::Drain(_) => &access.workers,
+            Action::Govern(_) => &None,
         };
         if permitted.as_ref().is_some_and(|keys| !keys.contains(&signer)) {
             return Err(VoidReason::NotPermitted);
@@ -310,6 +317,7 @@ impl Ledger {
             Action::Claim(claim) => self.check_claim(&signer, claim),
             Action::Report(report) => self.check_report(&signer, report),
             Action::Drain(drain) => self.check_drain(&signer, drain),
+            Action::Govern(govern) => self.check_govern(&signer, govern),
         }
     }
 }

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::{
     Counters, Ledger, Owed, bounds,
+    govern::Governance,
     jobs::{ATTEMPTS_KEPT, ArrayRecord, Job, JobRecord, Live, Phase, Stand, TaskRef, TaskState},
     lease_time::LeaseTime,
     workers::{STANDINGS_KEPT, Worker, WorkerRecord},
@@ -50,6 +51,7 @@ struct Head {
     time: BlockTime,
     lease_time: LeaseTime,
     history: Frontier,
+    govern: Governance,
     next_job: JobNumber,
     next_lease: u64,
     next_turn: u64,
@@ -143,6 +145,7 @@ impl Ledger {
             time: self.time,
             lease_time: self.lease_time,
             history: self.history.clone(),
+            govern: self.govern.clone(),
             next_job: self.next_job,
             next_lease: self.next_lease,
             next_turn: self.next_turn,
@@ -214,10 +217,12 @@ impl Ledger {
             c10,
         ];
         rule(numbers.iter().all(|number| *number < COUNT_MAX), "a number is larger than could be counted to")?;
+        rule(head.govern.is_consistent(&ledger.genesis, head.height, head.time), "what authorities have settled")?;
         ledger.height = head.height;
         ledger.time = head.time;
         ledger.lease_time = head.lease_time;
         ledger.history = head.history;
+        ledger.restore_governance(head.govern);
         ledger.next_job = head.next_job;
         ledger.next_lease = head.next_lease;
         ledger.next_turn = head.next_turn;

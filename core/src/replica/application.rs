@@ -6,13 +6,13 @@ use std::{
 };
 
 use crate::{
-    consensus::{Application, BuildRequest, Check, Content},
+    consensus::{Application, BuildRequest, Check, Close, Content},
     digest::Digest,
     fault::{Fault, is_planted},
     identity::NetworkId,
     ledger::Ledger,
     pool::Pool,
-    types::{Block, BlockTime, Genesis, Height, SignedTransaction, SnapshotDigest, TransactionId},
+    types::{Block, BlockTime, Epoch, Genesis, Height, SignedTransaction, SnapshotDigest, TransactionId},
 };
 
 /// The results that headers carry, as this replica's own execution has them.
@@ -125,11 +125,22 @@ impl Application for Parts<'_> {
         Check::Valid
     }
 
+    fn has_change(&mut self, epoch: Epoch, result_height: Height) -> bool {
+        let since = self.ledger.change_approved_since(epoch);
+        since.is_some_and(|height| height <= result_height || is_planted(Fault::EndsWhateverR))
+    }
+
+    fn close(&mut self, last: Height) -> Option<Close> {
+        let is_newest = self.ledger.height() == last;
+        let result = self.results.root(last).filter(|_| is_newest)?;
+        Some(Close { result, next: Arc::clone(self.ledger.next_authorities()) })
+    }
+
     fn has_reason(&mut self, ancestors: &[Arc<Block>]) -> bool {
         let newest = ancestors.last().map_or_else(|| self.ledger.time(), |block| block.header.time);
         // What falls due is done by the first block after it, be it one that is not final yet.
         let due = self.ledger.next_due().is_some_and(|due| newest < due && due <= self.clock);
-        due || self.pool.has_more_than(&ids(ancestors))
+        due || self.ledger.change_waits() || self.pool.has_more_than(&ids(ancestors))
     }
 }
 

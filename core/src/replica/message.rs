@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     codec::{self, DecodeError},
     consensus::{self, Evidence},
-    types::{Block, Certificate, Genesis, Height, Proposal, SignedTransaction, Vote},
+    types::{Block, Certificate, Epoch, Genesis, Height, Proposal, SignedTransaction, Vote},
 };
 
 /// What everyone may hear. Gossip is never the truth: any of it may be lost, and whatever is missing is asked for.
@@ -36,9 +36,10 @@ pub enum Message {
     Tell(Box<consensus::Tell>),
     /// Transactions that gossip may have lost, offered to a leader.
     Transactions(Vec<Arc<SignedTransaction>>),
-    /// Asks for final blocks from this height on.
-    BlocksFrom(Height),
-    /// Consecutive final blocks, and the finalization of the last one.
+    /// Asks for final blocks from this height on, by one who is in this epoch: perhaps it is over, and what closed it is asked
+    /// for.
+    BlocksFrom(Epoch, Height),
+    /// Consecutive final blocks of one epoch, closing blocks among them, and the finalization of the last one.
     Blocks(Vec<Arc<Block>>, Box<Certificate>),
 }
 

@@ -9,6 +9,7 @@
 //! The node is one driver; a simulation is another.
 
 mod application;
+mod epochs;
 mod executed;
 mod message;
 #[cfg(feature = "memo")]
@@ -35,7 +36,11 @@ use crate::{
     identity::{NetworkId, PublicKey, SecretKey},
     ledger::{Applied, Ledger, LedgerEvent, RestoreError},
     pool::{Pool, Refusal},
-    types::{AuthorityIndex, Block, Certificate, Genesis, Header, Height, SignedTransaction, TransactionId, View},
+    proof::Handover,
+    types::{
+        AuthorityIndex, AuthoritySet, Block, Certificate, Closing, Epoch, Genesis, Header, Height, SignedTransaction,
+        TransactionId, View,
+    },
 };
 
 /// How long a transaction that came in here waits before it is offered to the next leaders directly, in microseconds.
@@ -63,8 +68,11 @@ pub struct Recovered {
     pub snapshot: Option<Vec<u8>>,
     /// The final blocks after it, oldest first.
     pub blocks: Vec<Arc<Block>>,
-    /// The newest final block's header, be it in `blocks` or under the snapshot, and its own finalization.
-    pub tip: Option<(Header, Certificate)>,
+    /// The newest final block's header, be it in `blocks` or under the snapshot, and its own finalization. If that is none,
+    /// the block is its epoch's last and `closing` shows it to be final.
+    pub tip: Option<(Header, Option<Certificate>)>,
+    /// What was stored of closing blocks beside the newest final block.
+    pub closing: Option<Closing>,
     /// The receipts roots of the heights from the tip's F on.
     pub roots: BTreeMap<Height, Digest>,
     /// The state digests of snapshot heights, at least those that no final header has carried.
@@ -85,6 +93,7 @@ impl Recovered {
             snapshot: None,
             blocks: Vec::new(),
             tip: None,
+            closing: None,
             roots: BTreeMap::new(),
             snapshots: BTreeMap::new(),
             journal: Vec::new(),
@@ -108,6 +117,9 @@ pub enum RecoverError {
         /// The height after it.
         found: Height,
     },
+    /// Nothing that is stored shows the newest block to be final.
+    #[error("no finalization of the newest stored block, at height {0}, is stored")]
+    NotFinal(Height),
 }
 
 /// What the driver is to do.
@@ -115,10 +127,19 @@ pub enum RecoverError {
 pub enum Action {
     /// Make this durable before anything that comes after it.
     Persist(Record),
-    /// Records of views below this one are not needed any more, if what was executed before this is stored.
-    Prune(View),
+    /// Records whose place is below this are not needed any more, once what comes before this action is stored.
+    Prune(Epoch, View),
     /// Store a final block and what came of it.
     Executed(Box<Executed>),
+    /// Store closing blocks beside the block of this height, their epoch's last, instead of what was stored there before.
+    Closed(Height, Box<Closing>),
+    /// An epoch begins. Store how the one before it ended, for proofs; and be connected to these authorities.
+    Epoch {
+        /// Which begins.
+        epoch: Epoch,
+        /// How it came to be.
+        handover: Box<Handover>,
+    },
     /// Send this to one peer.
     Send {
         /// Whom.
@@ -128,10 +149,14 @@ pub enum Action {
     },
     /// Send this to everyone.
     Gossip(Gossip),
-    /// Send stored final blocks from this height on, as [`Message::Blocks`], to a peer.
+    /// Send stored final blocks to a peer, as [`Message::Blocks`]: the closing blocks beside the block below this height,
+    /// if there are any and they are of that epoch; else the blocks from this height on, to the end of their epoch at most,
+    /// and then its closing blocks with them.
     ServeBlocks {
         /// Whom.
         to: PublicKey,
+        /// The epoch in which the peer is.
+        epoch: Epoch,
         /// The first height.
         from: Height,
     },
@@ -141,11 +166,15 @@ pub enum Action {
     Standing(Standing),
 }
 
+/// Which epoch and view a certificate is of.
+fn place_of(certificate: &Certificate) -> (Epoch, View) {
+    (certificate.epoch, certificate.statement.view())
+}
+
 /// A peer's copy of the network.
 pub struct Replica {
     genesis: Arc<Genesis>,
     network: NetworkId,
-    authorities: Vec<PublicKey>,
     me: PublicKey,
     consensus: Consensus,
     ledger: Arc<Ledger>,
@@ -155,7 +184,11 @@ pub struct Replica {
     results: Results,
     sync: sync::Sync,
     /// The view of the newest finalization whose block is not executed here, once consensus has said that it lacks blocks.
-    behind: Option<View>,
+    behind: Option<(Epoch, View)>,
+    /// Something came of an epoch that has not begun here: a peer is to be asked once.
+    suspects: bool,
+    /// The closing blocks of the present epoch, or of the one that has just ended.
+    closing: Option<Closing>,
     has_reason: bool,
     offer_at: Monotonic,
 }
@@ -167,7 +200,8 @@ impl Replica {
     /// What was stored does not fit together.
     pub fn new(config: Config, recovered: Recovered) -> Result<Self, RecoverError> {
         let Config { genesis, key } = config;
-        let Recovered { snapshot, blocks, tip, mut roots, mut snapshots, journal, evidence, standing } = recovered;
+        let Recovered { snapshot, blocks, tip, closing, mut roots, mut snapshots, journal, evidence, standing } =
+            recovered;
         let mut ledger = match snapshot {
             Some(bytes) => Ledger::restore(Arc::clone(&genesis), &bytes)?,
             None => Ledger::new(Arc::clone(&genesis)),
@@ -188,7 +222,8 @@ impl Replica {
             }
         }
         let tip = match tip {
-            Some((header, finalization)) => FinalTip::of(&header, finalization),
+            Some((header, None)) if closing.is_none() => return Err(RecoverError::NotFinal(header.height)),
+            Some((header, finalization)) => FinalTip::stored(&header, finalization, closing.as_ref()),
             None => FinalTip::genesis(&genesis),
         };
         let height = ledger.height();
@@ -198,18 +233,21 @@ impl Replica {
         }
         let network = genesis.network_id();
         let results = Results::new(roots, snapshots, tip.result_height);
-        let round = consensus::Config { genesis: Arc::clone(&genesis), network, key: Some(key.clone()) };
+        let is_next = tip.epoch > ledger.epoch();
+        let authorities = Arc::clone(if is_next { ledger.next_authorities() } else { ledger.authorities() });
+        let round = consensus::Config { genesis: Arc::clone(&genesis), network, key: Some(key.clone()), authorities };
         Ok(Self {
-            authorities: genesis.authority_keys(),
             network,
             me: key.public(),
-            consensus: Consensus::new(round, tip, journal, evidence, standing),
+            consensus: Consensus::new(round, tip, closing.clone(), journal, evidence, standing),
             ledger: Arc::new(ledger),
             executed,
             pool: Pool::default(),
             results,
             sync: sync::Sync::default(),
             behind: None,
+            suspects: false,
+            closing,
             has_reason: false,
             offer_at: Monotonic(0),
             genesis,
@@ -229,7 +267,7 @@ impl Replica {
         let due = (!self.has_reason).then(|| self.ledger.next_due()).flatten();
         let due = due.map(|due| Monotonic(now.monotonic.0 + due.micros_since(now.clock)));
         let offer = self.pool.has_work().then_some(self.offer_at);
-        let sync = self.behind.and_then(|_| self.sync.next_wake());
+        let sync = (self.behind.is_some() || self.suspects).then(|| self.sync.next_wake()).flatten();
         [self.consensus.next_wake(), due, offer, sync].into_iter().flatten().min()
     }
 
@@ -265,6 +303,7 @@ impl Replica {
             Gossip::Transactions(transactions) => self.take_all(now, transactions, actions),
             Gossip::Proposal(proposal) => self.step(now, Input::Proposal(*proposal), actions),
             Gossip::Finalization(certificate) => {
+                self.suspect(certificate.epoch);
                 let judgement = self.step(now, Input::Certificate(certificate), actions);
                 self.catch_up(now, actions);
                 judgement
@@ -276,43 +315,49 @@ impl Replica {
     /// A peer said something directly.
     pub fn message(&mut self, now: Now, from: PublicKey, message: Message, actions: &mut Vec<Action>) -> Judgement {
         match message {
-            Message::Votes(votes) => match self.authority_index(&from) {
-                Some(from) if votes.iter().all(|vote| vote.voter == from) => {
-                    self.step(now, Input::Votes(votes), actions)
+            Message::Votes(votes) => self.votes(now, &from, votes, actions),
+            Message::Ask(ask) if ask.epoch < self.consensus.epoch() => self.hand_over(now, from, actions),
+            Message::Ask(ask) => {
+                self.suspect(ask.epoch);
+                self.catch_up(now, actions);
+                match self.authority_index(&from) {
+                    Some(from) => self.step(now, Input::Ask { from, ask }, actions),
+                    None => Judgement::Ignore("asked by someone who is no authority"),
                 }
-                _ => Judgement::Reject("votes from someone who did not cast them"),
-            },
-            Message::Ask(ask) => match self.authority_index(&from) {
-                Some(from) => self.step(now, Input::Ask { from, ask }, actions),
-                None => Judgement::Ignore("asked by someone who is no authority"),
-            },
-            Message::Tell(_) if self.authority_index(&from).is_none() => {
-                Judgement::Reject("told by someone who is no authority")
             }
             Message::Tell(tell) => {
+                tell.certificates.iter().for_each(|certificate| self.suspect(certificate.epoch));
+                if self.authority_index(&from).is_none() {
+                    self.catch_up(now, actions);
+                    // One who is an authority in another epoch does nothing wrong.
+                    return Judgement::Ignore("told by someone who is no authority here");
+                }
                 let judgement = self.step(now, Input::Tell(*tell), actions);
                 self.catch_up(now, actions);
                 judgement
             }
             Message::Transactions(transactions) => self.take_all(now, transactions, actions),
-            Message::BlocksFrom(height) => {
-                if height > self.ledger.height() || !self.sync.may_serve(from, now.monotonic) {
+            Message::BlocksFrom(epoch, height) => {
+                // Closing blocks stand beside the last block of their epoch.
+                let newest = self.ledger.height();
+                let closing = height == newest.next() && self.closing.is_some();
+                if (height > newest && !closing) || !self.sync.may_serve(from, now.monotonic) {
                     return Judgement::Ignore("asked for blocks that are not here, or too often");
                 }
-                actions.push(Action::ServeBlocks { to: from, from: height });
+                actions.push(Action::ServeBlocks { to: from, epoch, from: height });
                 Judgement::Accept
             }
             Message::Blocks(blocks, finalization) => {
                 if !self.sync.answered(&from) {
                     return Judgement::Ignore("blocks that nobody asked for");
                 }
-                let before = self.ledger.height();
+                let before = (self.consensus.epoch(), self.ledger.height());
                 let bytes: usize = blocks.iter().map(|block| block.transaction_bytes()).sum();
                 let input = Input::Blocks { blocks, finalization: *finalization };
                 let judgement = self.step(now, input, actions);
                 // A peer that gives a little at a time may not keep others from giving more.
                 let much = self.behind.is_none() || bytes >= BLOCKS_BYTES_MAX / 2;
-                if much && self.ledger.height() > before {
+                if much && (self.consensus.epoch(), self.ledger.height()) > before {
                     self.sync.keep(from);
                 }
                 self.catch_up(now, actions);
@@ -333,12 +378,7 @@ impl Replica {
     }
 
     fn authority_index(&self, key: &PublicKey) -> Option<AuthorityIndex> {
-        let place = self.authorities.iter().position(|authority| authority == key)?;
-        u16::try_from(place).ok().map(AuthorityIndex)
-    }
-
-    fn authority_key(&self, index: AuthorityIndex) -> Option<PublicKey> {
-        self.authorities.get(usize::from(index.0)).copied()
+        self.consensus.authorities().index_of(key)
     }
 
     fn admit(&mut self, now: Now, transaction: &Arc<SignedTransaction>, local: bool) -> Result<(), Refusal> {
@@ -402,8 +442,9 @@ impl Replica {
             results: &self.results,
             clock: now.clock,
         };
+        let authorities = Arc::clone(self.consensus.authorities());
         let judgement = self.consensus.handle(now, input, &mut parts, &mut effects);
-        self.carry_all(effects, inputs, actions);
+        self.carry_all(authorities, effects, inputs, actions);
         judgement
     }
 
@@ -411,7 +452,7 @@ impl Replica {
     fn update_reason(&mut self, now: Now, actions: &mut Vec<Action>) {
         loop {
             let due = self.ledger.next_due().is_some_and(|due| due <= now.clock);
-            let has_reason = self.pool.has_work() || due;
+            let has_reason = self.pool.has_work() || due || self.ledger.change_waits();
             if has_reason == self.has_reason {
                 return;
             }
@@ -423,19 +464,26 @@ impl Replica {
         }
     }
 
-    fn carry_all(&mut self, effects: Vec<Effect>, inputs: &mut VecDeque<Input>, actions: &mut Vec<Action>) {
+    /// `authorities` are those among whom the first of these effects is said.
+    fn carry_all(
+        &mut self,
+        mut authorities: Arc<AuthoritySet>,
+        effects: Vec<Effect>,
+        inputs: &mut VecDeque<Input>,
+        actions: &mut Vec<Action>,
+    ) {
         for effect in effects {
             match effect {
                 Effect::Persist(Record::Voted(_) | Record::Notarized(..)) if is_planted(Fault::VotesNotDurable) => {}
                 Effect::Persist(Record::Certified(_)) if is_planted(Fault::NoCertificates) => {}
                 Effect::Persist(record) => actions.push(Action::Persist(record)),
-                Effect::Prune { below } => actions.push(Action::Prune(below)),
+                Effect::Prune { epoch, below } => actions.push(Action::Prune(epoch, below)),
                 Effect::SendVotes(votes) => {
-                    let others = self.authorities.iter().filter(|key| **key != self.me);
-                    actions.extend(others.map(|to| Action::Send { to: *to, message: Message::Votes(votes.clone()) }));
+                    let others = authorities.keys().filter(|key| *key != self.me);
+                    actions.extend(others.map(|to| Action::Send { to, message: Message::Votes(votes.clone()) }));
                 }
                 Effect::Send { to, message } => {
-                    let Some(to) = self.authority_key(to) else { continue };
+                    let Some(to) = authorities.key(to) else { continue };
                     let message = match message {
                         consensus::Message::Ask(ask) => Message::Ask(ask),
                         consensus::Message::Tell(tell) => Message::Tell(Box::new(tell)),
@@ -451,13 +499,24 @@ impl Replica {
                 Effect::Finalized { blocks, finalization } => {
                     self.execute_all(blocks, finalization, inputs, actions);
                 }
+                Effect::Closed { last, closing } => {
+                    if self.behind.is_some_and(|view| view <= place_of(&closing.finalization)) {
+                        self.behind = None;
+                    }
+                    self.closing = Some(closing.clone());
+                    actions.push(Action::Closed(last, Box::new(closing)));
+                }
+                Effect::Epoch { epoch, authorities: next } => {
+                    authorities = next;
+                    actions.extend(self.epoch_begins(epoch, &authorities));
+                }
                 Effect::Evidence(evidence) => {
                     actions.push(Action::Evidence(Box::new(evidence.clone())));
                     // Gossip drops it as a duplicate where it came that way.
                     actions.push(Action::Gossip(Gossip::Evidence(Box::new(evidence))));
                 }
                 Effect::Behind { finalization, .. } => {
-                    self.behind = self.behind.max(Some(finalization.statement.view()));
+                    self.behind = self.behind.max(Some(place_of(&finalization)));
                 }
                 Effect::Standing(standing) => actions.push(Action::Standing(standing)),
             }
@@ -471,9 +530,10 @@ impl Replica {
         inputs: &mut VecDeque<Input>,
         actions: &mut Vec<Action>,
     ) {
-        if self.behind.is_some_and(|view| view <= finalization.statement.view()) {
+        if self.behind.is_some_and(|place| place <= place_of(&finalization)) {
             self.behind = None;
         }
+        self.closing = None;
         for block in blocks {
             let height = block.header.height;
             let digest = block.header.digest();
@@ -542,23 +602,12 @@ impl Replica {
             actions.push(Action::Gossip(Gossip::Transactions(waiting)));
             return;
         }
-        let count = self.authorities.len() as u64;
-        let leaders = (0..OFFER_LEADERS.min(count)).filter_map(|ahead| {
-            let place = (self.consensus.view().0 + ahead) % count;
-            self.authorities.get(place as usize)
+        let authorities = self.consensus.authorities();
+        let leaders = (0..OFFER_LEADERS.min(authorities.count() as u64)).filter_map(|ahead| {
+            authorities.key(authorities.leader(View(self.consensus.view().0.saturating_add(ahead))))
         });
-        for to in leaders.filter(|key| **key != self.me) {
-            actions.push(Action::Send { to: *to, message: Message::Transactions(waiting.clone()) });
-        }
-    }
-
-    fn catch_up(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if self.behind.is_none() || is_planted(Fault::NeverCatchesUp) {
-            return;
-        }
-        if let Some(to) = self.sync.ask(now.monotonic) {
-            let message = Message::BlocksFrom(self.ledger.height().next());
-            actions.push(Action::Send { to, message });
+        for to in leaders.filter(|key| *key != self.me) {
+            actions.push(Action::Send { to, message: Message::Transactions(waiting.clone()) });
         }
     }
 

@@ -7,6 +7,8 @@ use crate::{consensus::Monotonic, identity::PublicKey};
 
 /// How long a peer has for its answer, in microseconds, before the next one is asked.
 const ANSWER_US: u64 = 2_000_000;
+/// The least time between two questions that only a suspicion gives rise to, in microseconds.
+const SUSPECT_US: u64 = 200_000;
 /// The least time between two answers to one peer, in microseconds.
 const SERVE_US: u64 = 10_000;
 
@@ -19,6 +21,8 @@ pub(super) struct Sync {
     /// Who was asked last, so that everyone has a turn.
     last: Option<PublicKey>,
     served: BTreeMap<PublicKey, Monotonic>,
+    /// When somebody was last asked for no more than a suspicion.
+    suspected: Option<Monotonic>,
 }
 
 impl Sync {
@@ -46,6 +50,15 @@ impl Sync {
         self.last = Some(peer);
         self.asked = Some((peer, Monotonic(now.0 + ANSWER_US)));
         Some(peer)
+    }
+
+    /// Whether to ask for what nobody has shown to be there: seldom, since anyone can say so.
+    pub(super) fn may_suspect(&mut self, now: Monotonic) -> bool {
+        let may = self.suspected.is_none_or(|last| last.0 + SUSPECT_US <= now.0) && !self.peers.is_empty();
+        if may {
+            self.suspected = Some(now);
+        }
+        may
     }
 
     /// Whether this peer owes an answer. It owes none afterwards.

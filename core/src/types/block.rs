@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::{BlockTime, Certificate, Epoch, Height, SignedTransaction, View};
@@ -14,22 +15,62 @@ pub struct Header {
     pub epoch: Epoch,
     /// In which view, and so by which leader.
     pub view: View,
-    /// Its place: the parent's and one.
+    /// What it is to its epoch.
+    pub role: Role,
+    /// Its place: the parent's and one; a closing block's is that of its epoch's last block.
     pub height: Height,
     /// The parent's digest; [`Digest::ZERO`] below the first block.
     pub parent: Digest,
-    /// When: later than the parent.
+    /// When: later than the parent; a closing block's is that of its epoch's last block.
     pub time: BlockTime,
     /// The digest of the transactions, see [`Block::transactions_digest`].
     pub transactions: Digest,
-    /// F: the newest height that the proposer knows to be final. Never below the parent's.
+    /// F: the newest height that the proposer knows to be final. Never below the parent's. (A closing block that names the
+    /// next authorities knows the last block to be final; any other says what its parent does.)
     pub final_height: Height,
-    /// R: the height whose result this header carries: the parent's F.
+    /// R: the height whose result this header carries: the parent's F. (A closing block that names the next authorities
+    /// carries the last block's result; any other carries none, which is 0 and [`Digest::ZERO`].)
     pub result_height: Height,
     /// The root over all receipts up to R.
     pub result: Digest,
     /// The digests of the ledger's state at the snapshot heights that are due, in rising order.
     pub snapshots: Vec<SnapshotDigest>,
+}
+
+/// What a block is to its epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// One of its blocks.
+    Inner,
+    /// Its last, which stands at a gate: the result of R holds a change that was approved in this epoch.
+    Last,
+    /// A closing block, above the last: it orders nothing and has no height of its own. One whose proposer knows the last
+    /// block's result carries that, and the digest of the next epoch's [`AuthoritySet`](super::AuthoritySet).
+    Closing(Option<Digest>),
+}
+
+impl Role {
+    /// Whether only closing blocks may stand on such a one in its epoch.
+    #[must_use]
+    pub const fn ends_epoch(self) -> bool {
+        !matches!(self, Self::Inner)
+    }
+
+    /// Whether it is a closing block.
+    #[must_use]
+    pub const fn is_closing(self) -> bool {
+        matches!(self, Self::Closing(_))
+    }
+
+    /// The digest of the next epoch's authorities, if it names them.
+    #[must_use]
+    pub const fn next_authorities(self) -> Option<Digest> {
+        match self {
+            Self::Closing(next) => next,
+            Self::Inner | Self::Last => None,
+        }
+    }
 }
 
 /// The state at a snapshot height.
@@ -46,6 +87,12 @@ impl Header {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of_value("meshwork 1 block header", self)
+    }
+
+    /// Whether a block with this header could stand on one of that height, by its own.
+    #[must_use]
+    pub fn stands_at(&self, parent: Height) -> bool {
+        self.height == if self.role.is_closing() { parent } else { parent.next() }
     }
 }
 
@@ -75,6 +122,23 @@ impl Block {
     #[must_use]
     pub fn transaction_bytes(&self) -> usize {
         self.transactions.iter().map(|transaction| transaction.wire_bytes()).sum()
+    }
+}
+
+/// The final closing blocks of an epoch, so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Closing {
+    /// Oldest first; the first stands on the epoch's last block. At least one.
+    pub blocks: Vec<Arc<Block>>,
+    /// The finalization of the last of them.
+    pub finalization: Certificate,
+}
+
+impl Closing {
+    /// The header that names the next authorities, if one does: then the epoch is over.
+    #[must_use]
+    pub fn handover(&self) -> Option<&Header> {
+        self.blocks.last().map(|block| &block.header).filter(|header| header.role.next_authorities().is_some())
     }
 }
 

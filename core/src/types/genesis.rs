@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toml::Spanned;
 
-use super::BlockTime;
+use super::{AuthoritySet, BlockTime};
 use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
@@ -81,6 +81,8 @@ pub struct ConsensusParameters {
     pub snapshot_interval: u64,
     /// A snapshot's digest is due in the first header whose R is at least this many heights past it.
     pub snapshot_lag: u64,
+    /// An epoch can end only at a height that is a multiple of this.
+    pub gate_interval: u64,
 }
 
 impl Default for ConsensusParameters {
@@ -96,6 +98,7 @@ impl Default for ConsensusParameters {
             block_transactions_max: 4096,
             snapshot_interval: 1024,
             snapshot_lag: 8,
+            gate_interval: 32,
         }
     }
 }
@@ -377,6 +380,7 @@ impl Genesis {
             ("consensus.view_window", round.view_window),
             ("consensus.snapshot_interval", round.snapshot_interval),
             ("consensus.snapshot_lag", round.snapshot_lag),
+            ("consensus.gate_interval", round.gate_interval),
             ("consensus.block_transactions_max", round.block_transactions_max as u64),
             ("ledger.report_items_max", ledger.report_items_max as u64),
             ("ledger.claim_attempts_max", u64::from(ledger.claim_attempts_max)),
@@ -397,7 +401,7 @@ impl Genesis {
                 <= round.block_bytes_max,
             &|| "ledger.transaction_bytes_max must leave room for an envelope in consensus.block_bytes_max".into(),
         )?;
-        let threshold_ms = self.stall_threshold_ms();
+        let threshold_ms = round.stall_threshold_ms(self.authority_set().faulty_max());
         rule(ledger.claim_stands_ms_max >= 3 * threshold_ms, &|| {
             format!("ledger.claim_stands_ms_max must be at least three stall thresholds, {}", 3 * threshold_ms)
         })?;
@@ -416,38 +420,28 @@ impl Genesis {
         Digest::of_value("meshwork 1 genesis", self).into()
     }
 
-    /// The authorities' keys in their order.
+    /// The authorities of epoch 0.
     #[must_use]
-    pub fn authority_keys(&self) -> Vec<PublicKey> {
-        self.authorities.iter().map(|authority| authority.key).collect()
+    pub fn authority_set(&self) -> AuthoritySet {
+        AuthoritySet::of(self.authorities.clone())
     }
+}
 
-    /// f: how many authorities may lie.
-    #[must_use]
-    pub fn faulty_max(&self) -> usize {
-        self.authorities.len().saturating_sub(1) / 3
-    }
-
-    /// q: how many authorities make a certificate.
-    #[must_use]
-    pub fn quorum(&self) -> usize {
-        self.authorities.len() - self.faulty_max()
-    }
-
+impl ConsensusParameters {
     /// The gap between two blocks beyond which the network stalled and leases stand still, in milliseconds: f + 1
-    /// heartbeats, twice the clock bound, and the timers of f leaders that are passed over.
+    /// heartbeats, twice the clock bound, and the timers of f leaders that are passed over. `faulty_max` is the f of the
+    /// authorities of the later block.
     #[must_use]
-    pub fn stall_threshold_ms(&self) -> u64 {
-        let round = &self.consensus;
-        let faulty = self.faulty_max() as u64;
+    pub fn stall_threshold_ms(&self, faulty_max: usize) -> u64 {
+        let faulty = faulty_max as u64;
         let mut timers_ms = 0;
-        let mut timer_ms = 3 * round.delta_ms;
+        let mut timer_ms = 3 * self.delta_ms;
         for _ in 0..faulty {
             timers_ms += timer_ms;
-            timer_ms = (timer_ms + timer_ms / 2).min(round.timer_ms_max);
+            timer_ms = (timer_ms + timer_ms / 2).min(self.timer_ms_max);
         }
         let heartbeats = if is_planted(Fault::ThresholdWithoutHeartbeats) { 0 } else { faulty + 1 };
-        heartbeats * round.heartbeat_ms + 2 * round.clock_bound_ms + timers_ms
+        heartbeats * self.heartbeat_ms + 2 * self.clock_bound_ms + timers_ms
     }
 }
 
@@ -476,7 +470,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let mut genesis = genesis(4);
-        genesis.access.workers = Some(genesis.authority_keys().into_iter().collect());
+        genesis.access.workers = Some(genesis.authority_set().keys().collect());
         let read = Genesis::from_toml(&genesis.to_toml()).expect("own text is good");
         assert_eq!(read, genesis);
         assert_eq!(read.network_id(), genesis.network_id());
@@ -516,15 +510,6 @@ mod tests {
     }
 
     #[test]
-    fn quorums_are_those_of_the_protocol() {
-        let sizes = [(1, 0, 1), (2, 0, 2), (3, 0, 3), (4, 1, 3), (7, 2, 5), (10, 3, 7), (13, 4, 9)];
-        for (count, faulty, quorum) in sizes {
-            let genesis = genesis(count);
-            assert_eq!((genesis.faulty_max(), genesis.quorum()), (faulty, quorum), "{count}");
-        }
-    }
-
-    #[test]
     fn numbers_that_overflow_when_they_are_reckoned_with_are_refused() {
         // So many leaders in a row time out, each half as long again as the one before, that no number holds the sum.
         let mut genesis = genesis(250);
@@ -551,7 +536,7 @@ mod tests {
     #[test]
     fn leases_must_outlast_stalls() {
         let mut genesis = genesis(4);
-        genesis.ledger.claim_stands_ms_max = 3 * genesis.stall_threshold_ms() - 1;
+        genesis.ledger.claim_stands_ms_max = 3 * genesis.consensus.stall_threshold_ms(1) - 1;
         assert!(matches!(genesis.check(), Err(GenesisError::Rule(_))));
     }
 }

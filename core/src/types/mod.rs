@@ -1,5 +1,6 @@
 //! The data that travels, is signed and is stored. Little behaviour lives here, and no rule of consensus or scheduling.
 
+mod authorities;
 mod block;
 mod genesis;
 mod ids;
@@ -10,7 +11,8 @@ mod task;
 mod transaction;
 mod vote;
 
-pub use block::{Block, Header, Proposal, SnapshotDigest};
+pub use authorities::{AuthoritySet, AuthoritySetError};
+pub use block::{Block, Closing, Header, Proposal, Role, SnapshotDigest};
 pub use genesis::{
     Access, Authority, ConsensusParameters, Genesis, GenesisError, LedgerLimits, OrderPolicy, PlacementPolicy,
     ScheduleParameters,
@@ -26,5 +28,7 @@ pub use task::{
     BlobRef, Edges, Giver, Input, Labels, Limits, OutputOf, Part, Program, Resources, Retry, Setback, Source, TaskSpec,
     Tasks,
 };
-pub use transaction::{Action, Cancel, Claim, Drain, Envelope, Report, ReportItem, SignedTransaction, Transaction};
+pub use transaction::{
+    Action, Cancel, Change, Claim, Drain, Envelope, Govern, Report, ReportItem, SignedTransaction, Transaction,
+};
 pub use vote::{Certificate, Signers, Statement, Vote};

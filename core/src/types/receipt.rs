@@ -121,4 +121,28 @@ pub enum VoidReason {
     /// There are as many workers as there may be.
     #[error("the network has as many workers as the genesis allows")]
     WorkersFull,
+    /// Only an authority of the present epoch may do that.
+    #[error("only one of the present authorities may propose or approve a change")]
+    NotAuthority,
+    /// There is no such open proposal.
+    #[error("there is no such proposal here, or it is no longer open")]
+    UnknownProposal,
+    /// The signer has approved it, or made it.
+    #[error("this authority has approved that proposal already")]
+    ApprovedBefore,
+    /// The signer has as many open proposals as it may have.
+    #[error("this authority has as many open proposals as one may have")]
+    ProposalsFull,
+    /// The key is one of the next epoch's authorities already.
+    #[error("this key is an authority already, or is going to be")]
+    AuthorityPresent,
+    /// The key is none of the next epoch's authorities.
+    #[error("this key is no authority, or is going to be none")]
+    AuthorityAbsent,
+    /// There would be no authority, or more than there may be.
+    #[error("there would be no authority left, or more than there may be")]
+    AuthorityCount,
+    /// Under so many authorities the genesis' bounds on leases would be too short for the stalls that are to be borne.
+    #[error("so many authorities may stall the network for longer than the genesis lets leases outlast")]
+    LeasesTooShort,
 }

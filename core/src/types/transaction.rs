@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::{AttemptId, BlockTime, Extend, Incarnation, JobId, Labels, Resources, Submit, TransactionId, Verdict};
+use super::{
+    AttemptId, Authority, BlockTime, Extend, Incarnation, JobId, Labels, Resources, Submit, TransactionId, Verdict,
+};
 use crate::{
     codec::{self, ByteString, DecodeError},
     digest::Digest,
@@ -51,6 +53,8 @@ pub enum Action {
     Report(Report),
     /// A worker leaves.
     Drain(Drain),
+    /// Authorities change what the genesis settled.
+    Govern(Govern),
 }
 
 /// Stops a job: its tasks that have no outcome yet will have none.
@@ -121,6 +125,26 @@ pub struct ReportItem {
 pub struct Drain {
     /// Above that of every claim and drain of this key that was executed before.
     pub sequence: u64,
+}
+
+/// A present authority's part in changing what the genesis settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Govern {
+    /// Proposes a change, and approves it. The proposal's name is the transaction's.
+    Propose(Change),
+    /// Approves another's proposal.
+    Approve(TransactionId),
+}
+
+/// What a quorum of the present authorities can change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// One authority more, which comes last in the order.
+    AddAuthority(Authority),
+    /// One authority fewer.
+    RemoveAuthority(PublicKey),
 }
 
 /// A transaction with the envelope that it came in: decoded once, never changed. Having one says that its payload is

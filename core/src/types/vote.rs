@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::{AuthorityIndex, Epoch, View};
+use super::{AuthorityIndex, AuthoritySet, Epoch, View};
 use crate::{
     codec::{self, ByteString},
     digest::Digest,
@@ -162,9 +162,10 @@ impl Certificate {
             })
     }
 
-    /// Whether at least `quorum` of `authorities` signed it, each by the strict rule.
+    /// Whether a quorum of `authorities` signed it, each by the strict rule.
     #[must_use]
-    pub fn verify(&self, authorities: &[PublicKey], quorum: usize, network: &NetworkId) -> bool {
-        self.verify_with(authorities, quorum, network, |_| false)
+    pub fn verify(&self, authorities: &AuthoritySet, network: &NetworkId) -> bool {
+        let keys: Vec<PublicKey> = authorities.keys().collect();
+        self.verify_with(&keys, authorities.quorum(), network, |_| false)
     }
 }

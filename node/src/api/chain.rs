@@ -4,7 +4,7 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use meshwork_core::types::{Genesis, Height};
+use meshwork_core::types::Height;
 use serde::Deserialize;
 
 use super::{Api, error::ApiError, views::BlockView};
@@ -19,11 +19,11 @@ pub(super) struct Range {
     limit: Option<u64>,
 }
 
-fn view(genesis: &Genesis, stored: &StoredBlock) -> BlockView {
+fn view(api: &Api, stored: &StoredBlock) -> Result<BlockView, ApiError> {
     let header = &stored.block.header;
-    let leader = header.view.0 % genesis.authorities.len() as u64;
-    let proposer = genesis.authorities.get(leader as usize);
-    BlockView {
+    let authorities = api.driver.reader().authorities(header.epoch, &api.genesis)?;
+    let proposer = authorities.as_ref().and_then(|set| set.authorities().get(usize::from(set.leader(header.view).0)));
+    Ok(BlockView {
         height: header.height,
         view: header.view.0,
         digest: header.digest(),
@@ -31,7 +31,7 @@ fn view(genesis: &Genesis, stored: &StoredBlock) -> BlockView {
         time_us: header.time.0,
         transactions: stored.block.transactions.iter().map(|transaction| transaction.id()).collect(),
         bytes: stored.block.transaction_bytes(),
-    }
+    })
 }
 
 /// The newest blocks, or those from a height on.
@@ -42,7 +42,7 @@ pub(super) async fn list(State(api): State<Api>, Query(range): Query<Range>) -> 
     let mut views = Vec::new();
     for at in from..from.saturating_add(limit).min(height.0 + 1) {
         if let Some(stored) = api.driver.reader().block(Height(at))? {
-            views.push(view(&api.genesis, &stored));
+            views.push(view(&api, &stored)?);
         }
     }
     Ok(Json(views))
@@ -51,5 +51,5 @@ pub(super) async fn list(State(api): State<Api>, Query(range): Query<Range>) -> 
 pub(super) async fn one(State(api): State<Api>, Path(height): Path<u64>) -> Result<Json<BlockView>, ApiError> {
     let stored = api.driver.reader().block(Height(height))?;
     let stored = stored.ok_or_else(|| ApiError::not_found(format!("no block at height {height} is final here")))?;
-    Ok(Json(view(&api.genesis, &stored)))
+    Ok(Json(view(&api, &stored)?))
 }

@@ -56,6 +56,7 @@ impl Api {
         Router::new()
             .route("/v1/status", get(network::status))
             .route("/v1/genesis", get(network::genesis))
+            .route("/v1/governance", get(network::governance))
             .route("/v1/workers", get(network::workers))
             .route("/v1/peers", get(network::peers))
             .route("/health", get(network::health))

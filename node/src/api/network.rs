@@ -1,6 +1,9 @@
 //! This node and what it sees: status, genesis, workers, peers, health and metrics.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::{
     Json,
@@ -16,7 +19,7 @@ use meshwork_core::{
 use super::{
     Api,
     error::ApiError,
-    views::{PeerView, Role, StatusView, TaskCounts, WorkerView},
+    views::{AuthorityView, GovernanceView, PeerView, ProposalView, Role, StatusView, TaskCounts, WorkerView},
 };
 
 /// How many heartbeats a healthy node may be without a final block, besides the time of passed-over leaders.
@@ -53,7 +56,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
         let (ledger, round) = (replica.ledger(), replica.consensus());
         let totals = ledger.totals();
         let name_of = |proof: &Evidence| {
-            let authority = genesis.authorities.get(usize::from(proof.culprit().0))?;
+            let authority = round.authorities().authorities().get(usize::from(proof.culprit().0))?;
             Some(authority.name.clone())
         };
         StatusView {
@@ -68,6 +71,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
             },
             height: ledger.height(),
             time_us: ledger.time().0,
+            epoch: round.epoch().0,
             view: round.view().0,
             finality_ms_p50: finality.map(|(median, _)| median),
             finality_ms_p99: finality.map(|(_, late)| late),
@@ -107,15 +111,42 @@ pub(super) async fn workers(State(api): State<Api>) -> Result<Json<Vec<WorkerVie
     Ok(Json(views.await?))
 }
 
-pub(super) async fn peers(State(api): State<Api>) -> Json<Vec<PeerView>> {
-    let names = &api.genesis.authorities;
+/// Who the authorities are, and what they are about to change.
+pub(super) async fn governance(State(api): State<Api>) -> Result<Json<GovernanceView>, ApiError> {
+    let view = api.driver.query(|replica| {
+        let ledger = replica.ledger();
+        let quorum = ledger.authorities().quorum();
+        let proposal = |open: ledger::ProposalView<'_>| ProposalView {
+            id: open.id,
+            change: open.change.into(),
+            proposer: open.proposer,
+            approvals: open.approvals.iter().copied().collect(),
+            quorum,
+            until_us: open.until.0,
+        };
+        GovernanceView {
+            epoch: ledger.epoch().0,
+            since: ledger.epoch_since(),
+            authorities: ledger.authorities().authorities().iter().map(AuthorityView::from).collect(),
+            next: ledger
+                .change_waits()
+                .then(|| ledger.next_authorities().authorities().iter().map(AuthorityView::from).collect()),
+            proposals: ledger.proposals().map(proposal).collect(),
+        }
+    });
+    Ok(Json(view.await?))
+}
+
+pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Vec<PeerView>>, ApiError> {
+    let present = api.driver.query(|replica| Arc::clone(replica.consensus().authorities())).await?;
+    let names = present.authorities();
     let view = |peer: crate::mesh::PeerInfo| PeerView {
         authority: names.iter().find(|authority| authority.key == peer.key).map(|authority| authority.name.clone()),
         key: peer.key,
         addresses: peer.addresses.iter().map(ToString::to_string).collect(),
         connected_ms: SystemTime::now().duration_since(peer.connected_since).map_or(0, millis),
     };
-    Json(api.mesh.peers().await.into_iter().map(view).collect())
+    Ok(Json(api.mesh.peers().await.into_iter().map(view).collect()))
 }
 
 /// Healthy is a node that sees blocks become final: even an idle network makes one each heartbeat.

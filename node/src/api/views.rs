@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use meshwork_core::{
     digest::Digest,
     identity::{NetworkId, PublicKey},
-    types::{Height, JobId, TransactionId},
+    types::{Authority, Change, Height, JobId, TransactionId},
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,9 @@ pub struct StatusView {
     pub height: Height,
     /// That block's time, in microseconds since the Unix epoch.
     pub time_us: u64,
-    /// The view that the round is in, as this node sees it.
+    /// The epoch that the round is in, as this node sees it.
+    pub epoch: u64,
+    /// The view of that epoch that it is in.
     pub view: u64,
     /// Median time from a block's own time to its being final here, over the last blocks with transactions, in milliseconds.
     pub finality_ms_p50: Option<f64>,
@@ -54,7 +56,7 @@ pub enum Role {
     Follower,
     /// It votes.
     Authority,
-    /// It is listed in the genesis, but must not vote: its journal is lost or lacks a vote of its own.
+    /// It is one of the authorities, but must not vote: its journal is lost or lacks a vote of its own.
     AuthorityWithoutJournal,
 }
 
@@ -194,12 +196,81 @@ pub struct WorkerView {
     pub stands_ms: u64,
 }
 
+/// `GET /v1/governance`: who the authorities are, and what they are about to change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GovernanceView {
+    /// The newest block's epoch.
+    pub epoch: u64,
+    /// Its first height.
+    pub since: Height,
+    /// Its authorities, in the order in which they lead.
+    pub authorities: Vec<AuthorityView>,
+    /// Those of the next epoch, if a change is approved.
+    pub next: Option<Vec<AuthorityView>>,
+    /// What is proposed and not approved.
+    pub proposals: Vec<ProposalView>,
+}
+
+/// An authority.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorityView {
+    /// What people call it.
+    pub name: String,
+    /// Its key.
+    pub key: PublicKey,
+    /// Where it says that it can be reached.
+    pub addresses: Vec<String>,
+}
+
+impl From<&Authority> for AuthorityView {
+    fn from(authority: &Authority) -> Self {
+        let Authority { name, key, addresses } = authority.clone();
+        Self { name, key, addresses }
+    }
+}
+
+/// An open proposal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProposalView {
+    /// Its name.
+    pub id: TransactionId,
+    /// What is to change.
+    pub change: ChangeView,
+    /// Who made it.
+    pub proposer: PublicKey,
+    /// Who has approved it, the proposer among them.
+    pub approvals: Vec<PublicKey>,
+    /// How many approvals make it approved.
+    pub quorum: usize,
+    /// The last block time at which it can be approved, in microseconds since the Unix epoch.
+    pub until_us: u64,
+}
+
+/// What is to change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeView {
+    /// One authority more.
+    AddAuthority(AuthorityView),
+    /// One authority fewer.
+    RemoveAuthority(PublicKey),
+}
+
+impl From<&Change> for ChangeView {
+    fn from(change: &Change) -> Self {
+        match change {
+            Change::AddAuthority(authority) => Self::AddAuthority(authority.into()),
+            Change::RemoveAuthority(key) => Self::RemoveAuthority(*key),
+        }
+    }
+}
+
 /// `GET /v1/peers` (an array).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PeerView {
     /// Who.
     pub key: PublicKey,
-    /// What people call it, if the genesis lists it as an authority.
+    /// What people call it, if it is one of the authorities.
     pub authority: Option<String>,
     /// The addresses that it is connected by.
     pub addresses: Vec<String>,

@@ -3,7 +3,10 @@
 //! A first dial that fails must not be the last one, or two nodes that start a second apart never meet. So every target is
 //! dialled again for ever, ever more slowly up to a bound, and at once fast again after it was connected.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -34,9 +37,24 @@ struct Target {
     dialing: Option<ConnectionId>,
     /// It is this peer itself.
     itself: bool,
+    /// It is sought only for being an authority.
+    is_authority: bool,
 }
 
 impl Target {
+    const fn new(address: Option<Multiaddr>, expected: Option<PeerId>, now: Instant) -> Self {
+        Self {
+            address,
+            expected,
+            found: None,
+            failures: 0,
+            due: now,
+            dialing: None,
+            itself: false,
+            is_authority: false,
+        }
+    }
+
     fn peer(&self) -> Option<PeerId> {
         self.expected.or(self.found)
     }
@@ -70,27 +88,41 @@ impl Dialer {
         authorities: impl IntoIterator<Item = PeerId>,
         now: Instant,
     ) -> Self {
-        let target = |address, expected: Option<PeerId>| Target {
-            address,
-            expected,
-            found: None,
-            failures: 0,
-            due: now,
-            dialing: None,
-            itself: expected == Some(local),
-        };
         let mut targets: Vec<Target> = Vec::new();
         for address in addresses {
             let (address, peer) = split_address(address);
-            targets.push(target(Some(address), peer));
+            let itself = peer == Some(local);
+            targets.push(Target { itself, ..Target::new(Some(address), peer, now) });
         }
+        let mut dialer = Self { targets };
         for authority in authorities {
-            // Those with an address stand above.
-            if !targets.iter().any(|target| target.expected == Some(authority)) {
-                targets.push(target(None, Some(authority)));
+            dialer.seek(authority, &[], now);
+        }
+        dialer
+    }
+
+    /// An authority is to be connected to from now on, at these addresses or wherever it is found.
+    pub(super) fn seek(&mut self, peer: PeerId, addresses: &[Multiaddr], now: Instant) {
+        let sought = |address: Option<&Multiaddr>| {
+            let address = address.map(|address| split_address(address).0);
+            Target { is_authority: true, ..Target::new(address, Some(peer), now) }
+        };
+        for target in addresses.iter().map(|address| sought(Some(address))) {
+            let known = |known: &Target| known.expected == Some(peer) && known.address == target.address;
+            if !self.targets.iter().any(known) {
+                self.targets.push(target);
             }
         }
-        Self { targets }
+        if !self.targets.iter().any(|target| target.expected == Some(peer)) {
+            self.targets.push(sought(None));
+        }
+    }
+
+    /// Of those who were sought for being authorities, only these still are.
+    pub(super) fn keep(&mut self, authorities: &HashSet<PeerId>) {
+        self.targets.retain(|target| {
+            !target.is_authority || target.expected.is_some_and(|expected| authorities.contains(&expected))
+        });
     }
 
     /// Who is to be dialled now. Each is to be reported by [`Dialer::dialing`], and later by what became of it.
@@ -204,5 +236,26 @@ mod tests {
         let peer = PeerId::random();
         let dialer = dialer(&[&format!("/ip4/127.0.0.1/tcp/1/p2p/{peer}")], &[peer, PeerId::random()], Instant::now());
         assert_eq!(dialer.targets.len(), 2);
+    }
+
+    #[test]
+    fn whoever_becomes_an_authority_is_sought_and_whoever_ceases_to_be_is_not() {
+        let now = Instant::now();
+        let (stays, leaves, joins) = (PeerId::random(), PeerId::random(), PeerId::random());
+        let told = format!("/ip4/127.0.0.1/tcp/1/p2p/{stays}");
+        let mut dialer = dialer(&[&told], &[stays, leaves], now);
+        let address: Multiaddr = "/ip4/127.0.0.1/tcp/2".parse().unwrap();
+        let known: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
+        dialer.seek(stays, &[known], now);
+        dialer.seek(joins, std::slice::from_ref(&address), now);
+        dialer.seek(joins, std::slice::from_ref(&address), now);
+        dialer.keep(&HashSet::from([joins]));
+        let sought: Vec<_> = dialer.targets.iter().map(|target| target.expected).collect();
+        assert_eq!(
+            sought,
+            [Some(stays), Some(joins)],
+            "one by whom this peer was told to join is dialled all the same"
+        );
+        assert_eq!(dialer.targets[1].address, Some(address));
     }
 }

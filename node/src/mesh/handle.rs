@@ -5,10 +5,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use libp2p::{Multiaddr, StreamProtocol, swarm::Stream};
+use libp2p::{Multiaddr, PeerId, StreamProtocol, swarm::Stream};
 use meshwork_core::{
     digest::Digest,
     identity::{NetworkId, PublicKey},
+    types::AuthoritySet,
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
@@ -38,11 +39,16 @@ pub(super) enum Command {
     Providers { digest: Digest, found: mpsc::Sender<PublicKey> },
 }
 
-/// What the node thinks of what came. These wait without a bound of their own: there is at most one for each thing that
+/// An authority, and where it says that it can be reached.
+pub(super) type Reachable = (PeerId, Vec<Multiaddr>);
+
+/// What the node thinks of what came, and of whom. These wait without a bound of their own: there is at most one for each thing that
 /// the Swarm's task handed out, and it takes them before it takes more.
 pub(super) enum Verdict {
     Judge(GossipId, Acceptance),
     Penalize(PublicKey, u32),
+    /// Who is to be connected to always, from now on.
+    Authorities(Vec<Reachable>),
 }
 
 /// A connected peer.
@@ -160,6 +166,18 @@ impl MeshHandle {
     /// or a broken program, 10 for what might be a difference of versions.
     pub fn penalize(&self, peer: PublicKey, points: u32) {
         let _ = self.0.verdicts.send(Verdict::Penalize(peer, points));
+    }
+
+    /// Changes who is to be connected to always: connection limits do not count for them, and they are never banned. An
+    /// address that is none is passed over, as is one who has no usable key: the ledger says who they are, not this
+    /// peer's own configuration.
+    pub fn set_authorities(&self, authorities: &AuthoritySet) {
+        let reachable = authorities.authorities().iter().filter(|authority| authority.key != self.0.key);
+        let reachable = reachable.filter_map(|authority| {
+            let addresses = authority.addresses.iter().filter_map(|address| address.parse().ok());
+            Some((peer_id(&authority.key)?, addresses.collect()))
+        });
+        let _ = self.0.verdicts.send(Verdict::Authorities(reachable.collect()));
     }
 
     /// The connected peers, in the order of their keys.

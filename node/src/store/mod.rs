@@ -143,6 +143,8 @@ impl Store {
             // Every table exists from the start, so that readers need not ask.
             write.open_table(tables::BLOCKS)?;
             write.open_table(tables::FINALIZATIONS)?;
+            write.open_table(tables::CLOSINGS)?;
+            write.open_table(tables::HANDOVERS)?;
             write.open_table(tables::ROOTS)?;
             write.open_table(tables::RECEIPTS)?;
             write.open_table(tables::HISTORY)?;
@@ -188,7 +190,10 @@ impl Store {
     /// The disk fails. Nothing may be sent then that should have been durable first.
     pub fn write(&mut self, actions: &[Action]) -> Result<(), StoreError> {
         let wants = |action: &Action| {
-            matches!(action, Action::Persist(_) | Action::Prune(_) | Action::Executed(_) | Action::Evidence(_))
+            !matches!(
+                action,
+                Action::Send { .. } | Action::Gossip(_) | Action::ServeBlocks { .. } | Action::Standing(_)
+            )
         };
         if !actions.iter().any(wants) {
             return Ok(());
@@ -234,14 +239,20 @@ fn store_action(write: &redb::WriteTransaction, action: &Action) -> Result<(), S
     match action {
         Action::Persist(record) => {
             let bytes = codec::encode(record);
-            // A record without a view is never pruned.
-            let view = record.view().map_or(u64::MAX, |view| view.0);
+            // A record without a place is never pruned.
+            let (epoch, view) = record.place().map_or((u64::MAX, u64::MAX), |(epoch, view)| (epoch.0, view.0));
             // A record that is stored again is the same record.
             let apart = u64::from_be_bytes(*blake3::hash(&bytes).as_bytes().first_chunk().expect("32 bytes hold 8"));
-            write.open_table(tables::JOURNAL)?.insert((view, apart), bytes.as_slice())?;
+            write.open_table(tables::JOURNAL)?.insert((epoch, view, apart), bytes.as_slice())?;
         }
-        Action::Prune(view) => {
-            write.open_table(tables::JOURNAL)?.retain_in(..(view.0, 0), |_, _| false)?;
+        Action::Prune(epoch, view) => {
+            write.open_table(tables::JOURNAL)?.retain_in(..(epoch.0, view.0, 0), |_, _| false)?;
+        }
+        Action::Closed(last, closing) => {
+            write.open_table(tables::CLOSINGS)?.insert(last.0, codec::encode(closing).as_slice())?;
+        }
+        Action::Epoch { epoch, handover } => {
+            write.open_table(tables::HANDOVERS)?.insert(epoch.0, codec::encode(handover).as_slice())?;
         }
         Action::Executed(executed) => store_executed(write, executed)?,
         Action::Evidence(evidence) => {

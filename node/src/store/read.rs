@@ -7,9 +7,9 @@ use meshwork_core::{
     consensus::{Evidence, Record, Standing},
     digest::Digest,
     merkle::{self, Position},
-    proof::Proof,
+    proof::{Handover, Proof},
     replica::{BLOCKS_BYTES_MAX, EndedJob, Recovered},
-    types::{Block, Certificate, Header, Height, JobId, Receipt},
+    types::{AuthoritySet, Block, Certificate, Closing, Epoch, Genesis, Header, Height, JobId, Receipt},
 };
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
 use serde::{Serialize, de::DeserializeOwned};
@@ -86,10 +86,13 @@ impl Store {
             }
             (None, None) => None,
         };
+        let mut closing: Option<Closing> = None;
         let tip = match tip {
             Some(tip) => {
-                let finalization = get(&read, tables::FINALIZATIONS, "a finalization", tip.height)?;
-                Some((tip, finalization.ok_or(StoreError::Missing("the newest block's finalization"))?))
+                let finalization: Option<Certificate> =
+                    get(&read, tables::FINALIZATIONS, "a finalization", tip.height)?;
+                closing = get(&read, tables::CLOSINGS, "closing blocks", tip.height)?;
+                Some((tip, finalization))
             }
             None => None,
         };
@@ -109,6 +112,7 @@ impl Store {
             snapshot: snapshot.map(|(_, bytes)| bytes),
             blocks,
             tip,
+            closing,
             roots: digests(&read, tables::ROOTS, final_height)?,
             snapshots: digests(&read, tables::SNAPSHOT_DIGESTS, snapshots_from)?,
             journal,
@@ -162,13 +166,18 @@ impl Reader {
         found.map(|bytes| decode("an ended job", bytes.value())).transpose()
     }
 
-    /// Final blocks from a height on: as many as fit [`BLOCKS_BYTES_MAX`] and end with one that has a finalization of its
+    /// What a peer that is in this epoch lacks from a height on: if the height below is its epoch's last, the closing blocks
+    /// there; else final blocks, to the end of their epoch at most and then with the closing blocks there: as many as fit [`BLOCKS_BYTES_MAX`] and end with one that has a finalization of its
     /// own, or those up to the first such one if they fit `bytes_max`; nothing if there are none.
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
-    pub fn blocks_from(&self, from: Height, bytes_max: usize) -> Result<Option<FinalBlocks>, StoreError> {
+    pub fn blocks_from(&self, epoch: Epoch, from: Height, bytes_max: usize) -> Result<Option<FinalBlocks>, StoreError> {
         let read = self.0.begin_read()?;
+        let below: Option<Closing> = get(&read, tables::CLOSINGS, "closing blocks", from.previous())?;
+        if let Some(Closing { blocks, finalization }) = below.filter(|closing| closing.finalization.epoch == epoch) {
+            return Ok(Some(FinalBlocks { blocks, finalization }));
+        }
         let finalizations = read.open_table(tables::FINALIZATIONS)?;
         let mut blocks: Vec<Arc<Block>> = Vec::new();
         let mut found = None;
@@ -179,14 +188,50 @@ impl Reader {
             if bytes_sum > if found.is_some() { BLOCKS_BYTES_MAX } else { bytes_max } {
                 break;
             }
-            blocks.push(Arc::new(decode("a block", bytes.value())?));
+            let block: Arc<Block> = Arc::new(decode("a block", bytes.value())?);
+            let is_last = block.header.role.ends_epoch();
+            blocks.push(block);
             if let Some(certificate) = finalizations.get(height.value())? {
-                found = Some((blocks.len(), certificate.value().to_vec()));
+                found = Some((blocks.len(), decode("a finalization", certificate.value())?));
+            }
+            if is_last {
+                let closing: Option<Closing> = get(&read, tables::CLOSINGS, "closing blocks", Height(height.value()))?;
+                if let Some(closing) = closing {
+                    blocks.extend(closing.blocks);
+                    found = Some((blocks.len(), closing.finalization));
+                }
+                break;
             }
         }
-        let Some((count, certificate)) = found else { return Ok(None) };
+        let Some((count, finalization)) = found else { return Ok(None) };
         blocks.truncate(count);
-        Ok(Some(FinalBlocks { blocks, finalization: decode("a finalization", &certificate)? }))
+        Ok(Some(FinalBlocks { blocks, finalization }))
+    }
+
+    /// How each epoch up to this one came to be, from epoch 1 on.
+    ///
+    /// # Errors
+    /// The disk fails, or the store is damaged.
+    pub fn handovers(&self, epoch: Epoch) -> Result<Vec<Handover>, StoreError> {
+        let read = self.0.begin_read()?;
+        let mut handovers = Vec::new();
+        for entry in read.open_table(tables::HANDOVERS)?.range(1..=epoch.0)? {
+            handovers.push(decode("a handover", entry?.1.value())?);
+        }
+        Ok(handovers)
+    }
+
+    /// Who the authorities of an epoch are; nobody if it has not begun here. Epoch 0 has those of the genesis.
+    ///
+    /// # Errors
+    /// The disk fails, or the store is damaged.
+    pub fn authorities(&self, epoch: Epoch, genesis: &Genesis) -> Result<Option<AuthoritySet>, StoreError> {
+        if epoch == Epoch(0) {
+            return Ok(Some(genesis.authority_set()));
+        }
+        let read = self.0.begin_read()?;
+        let found: Option<Handover> = get(&read, tables::HANDOVERS, "a handover", Height(epoch.0))?;
+        Ok(found.map(|handover| handover.authorities))
     }
 
     /// The proof of the receipt at a place, made with the newest finalized header; nothing if there is no such receipt, or
@@ -213,6 +258,7 @@ impl Reader {
         };
         let carrier: Option<Block> = get(&read, tables::BLOCKS, "a block", carrier_height)?;
         let header = carrier.ok_or(StoreError::Missing("a finalized block"))?.header;
+        let handovers = self.handovers(header.epoch)?;
         let history = read.open_table(tables::HISTORY)?;
         let mut node = |position: Position| {
             let bytes = history.get((position.level, position.index)).ok()??;
@@ -242,10 +288,90 @@ impl Reader {
                     history_path: merkle::path(height.0 - 1, header.result_height.0, &mut node)?,
                     headers: vec![header.clone()],
                     finalization: finalization.clone(),
+                    handovers: handovers.clone(),
                 })
             });
             proofs.push(made);
         }
         Ok(proofs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use meshwork_core::{
+        identity::NetworkId,
+        ledger::Applied,
+        replica::{Action, Executed},
+        types::{BlockTime, Role, Signers, Statement, View},
+    };
+
+    use super::*;
+
+    fn block(epoch: u64, height: u64, role: Role, parent: Digest) -> Arc<Block> {
+        let header = Header {
+            epoch: Epoch(epoch),
+            view: View(height),
+            role,
+            height: Height(height),
+            parent,
+            time: BlockTime(height),
+            transactions: Block::transactions_digest(&[]),
+            final_height: Height(0),
+            result_height: Height(0),
+            result: Digest::ZERO,
+            snapshots: Vec::new(),
+        };
+        Arc::new(Block { header, transactions: Vec::new() })
+    }
+
+    fn finalization(block: &Block) -> Certificate {
+        let header = &block.header;
+        let statement = Statement::Finalize(header.view, header.digest());
+        Certificate { epoch: header.epoch, statement, signers: Signers::of([]), signatures: Vec::new() }
+    }
+
+    fn executed(block: &Arc<Block>, is_final: bool) -> Action {
+        Action::Executed(Box::new(Executed {
+            block: Arc::clone(block),
+            digest: block.header.digest(),
+            finalization: is_final.then(|| finalization(block)),
+            root: Digest::ZERO,
+            applied: Applied::default(),
+            given: Vec::new(),
+            ended: Vec::new(),
+            snapshot: None,
+        }))
+    }
+
+    #[test]
+    fn blocks_are_served_to_the_end_of_an_epoch_with_its_closing_blocks_and_then_from_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&dir.path().join("store"), &NetworkId([1; 32])).unwrap();
+        let first = block(0, 1, Role::Inner, Digest::ZERO);
+        let last = block(0, 2, Role::Last, first.header.digest());
+        let closes = block(0, 2, Role::Closing(Some(Digest::ZERO)), last.header.digest());
+        let closing = Closing { blocks: vec![Arc::clone(&closes)], finalization: finalization(&closes) };
+        let closed = Action::Closed(Height(2), Box::new(closing.clone()));
+        store.write(&[executed(&first, true), executed(&last, false), closed]).unwrap();
+        // A restart here is after the epoch's end.
+        let recovered = store.recover(Standing::Voting).unwrap();
+        assert_eq!(recovered.tip, Some((last.header.clone(), None)));
+        assert_eq!(recovered.closing, Some(closing));
+        let next = block(1, 3, Role::Inner, last.header.digest());
+        store.write(&[executed(&next, true)]).unwrap();
+        let served = |epoch, from| {
+            let found = store.reader().blocks_from(Epoch(epoch), Height(from), 1 << 20).unwrap().expect("some");
+            assert_eq!(found.finalization, finalization(found.blocks.last().expect("at least one")));
+            found.blocks
+        };
+        assert_eq!(served(0, 1), [&first, &last, &closes].map(Arc::clone));
+        assert_eq!(
+            served(0, 3),
+            [Arc::clone(&closes)],
+            "for one who has the last block, and not what closed its epoch"
+        );
+        assert_eq!(served(1, 3), [Arc::clone(&next)]);
+        assert!(store.recover(Standing::Voting).unwrap().closing.is_none(), "that epoch is over for long");
     }
 }

@@ -3,7 +3,7 @@
 use redb::TableDefinition;
 
 /// The store's format. A store of another format is refused.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 
 /// Facts about the store itself: see the keys below.
 pub const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -18,6 +18,10 @@ pub const META_JOURNAL: &str = "journal";
 pub const BLOCKS: TableDefinition<u64, &[u8]> = TableDefinition::new("blocks");
 /// Finalizations by the height of their block. A block that became final through a descendant has none.
 pub const FINALIZATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("finalizations");
+/// The final closing blocks of an epoch and the finalization of the last of them, by its last height.
+pub const CLOSINGS: TableDefinition<u64, &[u8]> = TableDefinition::new("closings");
+/// How the epoch before ended, by epoch.
+pub const HANDOVERS: TableDefinition<u64, &[u8]> = TableDefinition::new("handovers");
 /// The root over all receipts up to each height.
 pub const ROOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("roots");
 /// The receipts of each height.
@@ -28,8 +32,8 @@ pub const HISTORY: TableDefinition<(u8, u64), &[u8]> = TableDefinition::new("his
 pub const SNAPSHOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshots");
 /// The state digests of snapshot heights.
 pub const SNAPSHOT_DIGESTS: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshot_digests");
-/// The round's journal, by view and a number that only tells records of one view apart.
-pub const JOURNAL: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("journal");
+/// The round's journal, by epoch, view and a number that only tells records of one view apart.
+pub const JOURNAL: TableDefinition<(u64, u64, u64), &[u8]> = TableDefinition::new("journal");
 /// Ended jobs by id, so that they can be found when the ledger has forgotten them.
 pub const ENDED_JOBS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("ended_jobs");
 /// Proofs that an authority broke a promise, in the order in which they were found.

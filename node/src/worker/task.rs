@@ -15,7 +15,10 @@ use meshwork_core::{
     identity::PublicKey,
     ledger::Taken,
     replica::Given,
-    types::{AttemptId, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, OutputFile, Source, Usage, Verdict},
+    types::{
+        AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, OutputFile, Source, Usage,
+        Verdict,
+    },
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -387,7 +390,7 @@ impl TaskContext {
     /// Has an output held by f + 1 others, so that it outlives this worker and every authority that may be lost with it. One
     /// is enough to report it; the others have [`MORE_HOLDERS_WITHIN`] more. Nothing if the attempt is stopped meanwhile.
     async fn deliver(&self, attempt: AttemptId, manifest: BlobRef, stop: &CancellationToken) -> Option<Delivered> {
-        let wanted = self.genesis.faulty_max() + 1;
+        let wanted = self.authorities().await.faulty_max() + 1;
         loop {
             let mut holders = self.holders().await;
             let turn = rand::random_range(0..holders.len().max(1));
@@ -417,12 +420,18 @@ impl TaskContext {
         }
     }
 
+    /// The authorities of the newest block's epoch; those of the genesis once the replica has stopped.
+    async fn authorities(&self) -> Arc<AuthoritySet> {
+        let present = self.driver.query(|replica| Arc::clone(replica.ledger().authorities())).await;
+        present.unwrap_or_else(|_| Arc::new(self.genesis.authority_set()))
+    }
+
     /// Who may hold an output: the authorities that are connected, who must take what was promised; if there are none, other
     /// workers.
     async fn holders(&self) -> Vec<PublicKey> {
         let connected: HashSet<PublicKey> = self.mesh.connected().into_iter().collect();
-        let authorities = self.genesis.authority_keys().into_iter();
-        let holders: Vec<_> = authorities.filter(|key| *key != self.me && connected.contains(key)).collect();
+        let authorities = self.authorities().await;
+        let holders: Vec<_> = authorities.keys().filter(|key| *key != self.me && connected.contains(key)).collect();
         if !holders.is_empty() {
             return holders;
         }

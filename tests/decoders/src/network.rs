@@ -16,7 +16,7 @@ use meshwork_core::{
     replica::{Action, Config, Executed, Gossip, Message, Recovered, Replica},
     types::{
         self, Access, Authority, Block, BlockTime, Certificate, ConsensusParameters, Epoch, Genesis, Header, Height,
-        LedgerLimits, Receipt, ScheduleParameters, SignedTransaction, Transaction, View,
+        LedgerLimits, Receipt, Role, ScheduleParameters, SignedTransaction, Transaction, View,
     },
 };
 
@@ -136,8 +136,9 @@ impl Run {
                     }
                     self.stores[at].journal.push(record);
                 }
-                Action::Prune(below) => {
-                    self.stores[at].journal.retain(|record| record.view().is_none_or(|view| view >= below));
+                Action::Prune(epoch, below) => {
+                    let kept = |record: &Record| record.place().is_none_or(|place| place >= (epoch, below));
+                    self.stores[at].journal.retain(kept);
                 }
                 Action::Executed(executed) => self.stores[at].executed(*executed),
                 Action::Send { to, message } => {
@@ -150,12 +151,13 @@ impl Run {
                         self.queue.push_back((at, to, Said::All(gossip.clone())));
                     }
                 }
-                Action::ServeBlocks { to, from } => {
+                Action::ServeBlocks { to, from, .. } => {
                     let to = self.keys.iter().position(|key| key.public() == to);
                     if let Some(message) = self.stores[at].blocks_from(from) {
                         self.send(at, to, message);
                     }
                 }
+                Action::Closed(..) | Action::Epoch { .. } => unreachable!("nobody governs here"),
                 Action::Evidence(_) | Action::Standing(_) => {}
             }
         }
@@ -220,12 +222,13 @@ impl Store {
         let from = snapshot.map_or(Height(1), |(height, _)| height.next());
         let tip = self.blocks.last_key_value().and_then(|(height, block)| {
             let finalization = self.finalizations.get(height)?;
-            Some((block.header.clone(), finalization.clone()))
+            Some((block.header.clone(), Some(finalization.clone())))
         });
         Recovered {
             snapshot: snapshot.map(|(_, bytes)| bytes.clone()),
             blocks: self.blocks.range(from..).map(|(_, block)| Arc::clone(block)).collect(),
             tip,
+            closing: None,
             roots: self.roots.clone(),
             snapshots: self.digests.clone(),
             journal,
@@ -329,6 +332,7 @@ impl Network {
         let header = Header {
             epoch: Epoch(0),
             view: View(1),
+            role: Role::Inner,
             height: ledger.height().next(),
             parent: Digest::ZERO,
             time: ledger.time().plus_ms(later_ms),
@@ -384,6 +388,7 @@ impl Network {
                     history_path,
                     headers: vec![carrier.header.clone()],
                     finalization: finalization.clone(),
+                    handovers: Vec::new(),
                 });
             }
         }

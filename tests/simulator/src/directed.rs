@@ -4,6 +4,7 @@
 use meshwork_core::types::{ConsensusParameters, OrderPolicy, PlacementPolicy};
 
 use crate::{
+    governed,
     liar::{Forgery, Lie},
     links::{Distance, Weather},
     scenario::{Clock, Fault, Founding, Manner, Scenario, Work},
@@ -36,6 +37,8 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("churn", churn),
     ("fast-clock", fast_clock),
     ("late-array", late_array),
+    ("governed", governed::governed),
+    ("usurped", governed::usurped),
     ("two-liars", two_liars),
 ];
 
@@ -46,7 +49,7 @@ pub fn family(name: &str) -> Option<Family> {
 }
 
 /// Four authorities and these workers in one room, nothing wrong, and one small job.
-fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
+pub(crate) fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
     let authorities = 4;
     Scenario {
         seed,
@@ -59,6 +62,7 @@ fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
             heartbeat_ms: 500,
             snapshot_interval: 8,
             snapshot_lag: 8,
+            gate_interval: 8,
             losses_max: 16,
             order: vec![OrderPolicy::Priority],
             placement: vec![PlacementPolicy::LeastLoaded],
@@ -74,7 +78,7 @@ fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
     }
 }
 
-const fn job(through: usize, tasks: u32, task_ms: u64) -> Work {
+pub(crate) const fn job(through: usize, tasks: u32, task_ms: u64) -> Work {
     Work::Job { through, tasks, task_ms, priority: 0, fails: false }
 }
 
@@ -216,7 +220,7 @@ pub fn unheard(seed: u64) -> Scenario {
 pub fn renewed_in_time(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::LastMinute]);
     scenario.work = vec![(0, job(0, 8, 9000))];
-    let threshold_us = scenario.genesis().stall_threshold_ms() * 1000;
+    let threshold_us = scenario.genesis().consensus.stall_threshold_ms(1) * 1000;
     for round in 0..4 {
         let at = (3 + 6 * round) * SECOND_US + seed * 233_000;
         for peer in [2, 3] {

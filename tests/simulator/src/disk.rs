@@ -9,8 +9,9 @@ use meshwork_core::{
     codec,
     consensus::{Evidence, Record, Standing},
     digest::Digest,
+    proof::Handover,
     replica::{Action, BLOCKS_BYTES_MAX, Message, Recovered},
-    types::{Block, Certificate, Height},
+    types::{Block, Certificate, Closing, Epoch, Height, Role},
 };
 
 /// How many snapshots are kept.
@@ -22,6 +23,8 @@ struct Stored {
     block: Arc<Block>,
     finalization: Option<Certificate>,
     root: Digest,
+    /// What closed its epoch, if it is the last.
+    closing: Option<Closing>,
 }
 
 /// What one transaction may hold.
@@ -30,7 +33,8 @@ struct State {
     blocks: BTreeMap<Height, Stored>,
     snapshots: BTreeMap<Height, Vec<u8>>,
     digests: BTreeMap<Height, Digest>,
-    journal: BTreeMap<(u64, Digest), Record>,
+    journal: BTreeMap<(u64, u64, Digest), Record>,
+    handovers: BTreeMap<Epoch, Handover>,
     evidence: Vec<Evidence>,
 }
 
@@ -38,7 +42,9 @@ struct State {
 #[derive(Clone)]
 enum Write {
     Persist(Record),
-    Prune(u64),
+    Prune(u64, u64),
+    Closed(Height, Closing),
+    Handover(Epoch, Handover),
     Executed { height: Height, stored: Stored, snapshot: Option<(Digest, Vec<u8>)> },
     Evidence(Evidence),
 }
@@ -62,13 +68,16 @@ impl Transaction {
                     transaction.must_sync = true;
                     Write::Persist(record.clone())
                 }
-                Action::Prune(view) => Write::Prune(view.0),
+                Action::Prune(epoch, view) => Write::Prune(epoch.0, view.0),
+                Action::Closed(last, closing) => Write::Closed(*last, (**closing).clone()),
+                Action::Epoch { epoch, handover } => Write::Handover(*epoch, (**handover).clone()),
                 Action::Executed(executed) => Write::Executed {
                     height: executed.block.header.height,
                     stored: Stored {
                         block: Arc::clone(&executed.block),
                         finalization: executed.finalization.clone(),
                         root: executed.root,
+                        closing: None,
                     },
                     snapshot: executed.snapshot.as_ref().map(|taken| (taken.digest, taken.bytes.clone())),
                 },
@@ -135,6 +144,11 @@ impl Disk {
         }
     }
 
+    /// How epochs ended, by the one that began.
+    pub fn handovers(&self) -> impl Iterator<Item = (&Epoch, &Handover)> {
+        self.seen.handovers.iter()
+    }
+
     /// How many journal records there are.
     #[must_use]
     pub fn journal_len(&self) -> usize {
@@ -147,16 +161,14 @@ impl Disk {
         let state = &self.seen;
         let snapshot = state.snapshots.last_key_value();
         let from = snapshot.map_or(Height(1), |(height, _)| height.next());
-        let tip = state.blocks.values().next_back().and_then(|stored| {
-            let finalization = stored.finalization.clone()?;
-            Some((stored.block.header.clone(), finalization))
-        });
+        let newest = state.blocks.values().next_back();
         Recovered {
             snapshot: snapshot.map(|(_, bytes)| bytes.clone()),
             blocks: state.blocks.range(from..).map(|(_, stored)| Arc::clone(&stored.block)).collect(),
             roots: state.blocks.iter().map(|(height, stored)| (*height, stored.root)).collect(),
             snapshots: state.digests.clone(),
-            tip,
+            tip: newest.map(|stored| (stored.block.header.clone(), stored.finalization.clone())),
+            closing: newest.and_then(|stored| stored.closing.clone()),
             journal: state.journal.values().cloned().collect(),
             evidence: state.evidence.clone(),
             standing,
@@ -165,7 +177,14 @@ impl Disk {
 
     /// Blocks from a height on for a peer that asked, as the node's store gives them.
     #[must_use]
-    pub fn blocks_from(&self, from: Height, bytes_max: usize) -> Option<Message> {
+    pub fn blocks_from(&self, epoch: Epoch, from: Height, bytes_max: usize) -> Option<Message> {
+        let below = self.seen.blocks.get(&from.previous());
+        if let Some(Stored { block, closing: Some(closing), .. }) =
+            below.filter(|below| below.block.header.epoch == epoch)
+        {
+            debug_assert!(block.header.role == Role::Last);
+            return Some(Message::Blocks(closing.blocks.clone(), Box::new(closing.finalization.clone())));
+        }
         let mut blocks = Vec::new();
         let mut found: Option<(usize, Certificate)> = None;
         let mut bytes = 0;
@@ -178,6 +197,13 @@ impl Disk {
             if let Some(finalization) = &stored.finalization {
                 found = Some((blocks.len(), finalization.clone()));
             }
+            if let Some(closing) = &stored.closing {
+                blocks.extend(closing.blocks.iter().cloned());
+                found = Some((blocks.len(), closing.finalization.clone()));
+            }
+            if stored.block.header.role == Role::Last {
+                break;
+            }
         }
         let (count, finalization) = found?;
         blocks.truncate(count);
@@ -189,10 +215,20 @@ impl State {
     fn apply(&mut self, write: &Write) {
         match write {
             Write::Persist(record) => {
-                let view = record.view().map_or(u64::MAX, |view| view.0);
-                self.journal.insert((view, Digest::of(&codec::encode(record))), record.clone());
+                let (epoch, view) = record.place().map_or((u64::MAX, u64::MAX), |(epoch, view)| (epoch.0, view.0));
+                self.journal.insert((epoch, view, Digest::of(&codec::encode(record))), record.clone());
             }
-            Write::Prune(below) => self.journal.retain(|(view, _), _| view >= below),
+            Write::Prune(epoch, below) => {
+                self.journal.retain(|(of, view, _), _| (of, view) >= (epoch, below));
+            }
+            Write::Closed(last, closing) => {
+                if let Some(stored) = self.blocks.get_mut(last) {
+                    stored.closing = Some(closing.clone());
+                }
+            }
+            Write::Handover(epoch, handover) => {
+                self.handovers.insert(*epoch, handover.clone());
+            }
             Write::Executed { height, stored, snapshot } => {
                 self.blocks.insert(*height, stored.clone());
                 if let Some((digest, bytes)) = snapshot {

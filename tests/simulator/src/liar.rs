@@ -9,15 +9,14 @@ use meshwork_core::{
     identity::{NetworkId, SecretKey},
     replica::{Executed, Gossip, Message},
     types::{
-        AuthorityIndex, Block, BlockTime, Certificate, Epoch, Genesis, Header, Height, Proposal, SignedTransaction,
-        Signers, SnapshotDigest, Statement, View, Vote,
+        AuthorityIndex, AuthoritySet, Block, BlockTime, Certificate, Epoch, Genesis, Header, Height, Proposal, Role,
+        SignedTransaction, Signers, SnapshotDigest, Statement, View, Vote,
     },
 };
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use serde::Serialize;
 
-const EPOCH: Epoch = Epoch(0);
 /// How many headers, roots and certificates a forger keeps to build on.
 const KEPT: usize = 256;
 
@@ -66,6 +65,10 @@ pub enum Forgery {
     NotLater,
     /// A block with a transaction that was executed before.
     Repeats,
+    /// A block that is its epoch's last and should not be, or the other way round.
+    WrongRole,
+    /// A closing block that names whom nobody approved.
+    FalseNext,
     /// One block to these, another to those.
     TwoBlocks,
     /// Votes of every kind for one view, and for a block that does not exist.
@@ -82,7 +85,7 @@ pub enum Forgery {
 
 impl Forgery {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::OldParent,
         Self::HighF,
         Self::FalseResult,
@@ -91,6 +94,8 @@ impl Forgery {
         Self::TimeBeyond,
         Self::NotLater,
         Self::Repeats,
+        Self::WrongRole,
+        Self::FalseNext,
         Self::TwoBlocks,
         Self::Conflicting,
         Self::FarVotes,
@@ -137,6 +142,8 @@ pub enum Forged {
 pub struct Forger {
     kinds: Vec<Forgery>,
     key: SecretKey,
+    /// Its epoch, and its place there: those of the last one in which it was an authority.
+    epoch: Epoch,
     me: AuthorityIndex,
     network: NetworkId,
     authorities: u64,
@@ -156,6 +163,7 @@ impl Forger {
         Self {
             kinds,
             key,
+            epoch: Epoch(0),
             me: AuthorityIndex(index as u16),
             network: genesis.network_id(),
             authorities: genesis.authorities.len() as u64,
@@ -166,6 +174,13 @@ impl Forger {
             roots: BTreeMap::new(),
             executed: None,
             finalization: None,
+        }
+    }
+
+    /// Its replica has come to an epoch. Once it is no authority any more it goes on as if nothing had happened.
+    pub fn on_epoch(&mut self, epoch: Epoch, authorities: &AuthoritySet) {
+        if let Some(me) = authorities.index_of(&self.key.public()) {
+            (self.epoch, self.me, self.authorities) = (epoch, me, authorities.count() as u64);
         }
     }
 
@@ -233,8 +248,9 @@ impl Forger {
     /// An empty block on this one.
     fn child(&self, parent: &Header, clock: BlockTime) -> Option<Block> {
         let header = Header {
-            epoch: EPOCH,
+            epoch: self.epoch,
             view: parent.view.next(),
+            role: Role::Inner,
             height: parent.height.next(),
             parent: parent.digest(),
             time: clock.max(BlockTime(parent.time.0 + 1)),
@@ -280,6 +296,18 @@ impl Forger {
                 forged.transactions.push(Arc::clone(self.executed.as_ref()?));
                 forged.header.transactions = Block::transactions_digest(&forged.transactions);
             }
+            Forgery::WrongRole => {
+                header.role = match header.role {
+                    Role::Inner => Role::Last,
+                    Role::Last => Role::Inner,
+                    Role::Closing(_) => Role::Closing(None),
+                }
+            }
+            Forgery::FalseNext if header.role.is_closing() => {
+                header.role = Role::Closing(Some(Digest(random.random())));
+                (header.final_height, header.result_height) = (header.height, header.height);
+                header.result = *self.roots.get(&header.height)?;
+            }
             _ => header.time = BlockTime(header.time.0 + 1),
         }
         let forged = Gossip::Proposal(Box::new(self.sign_block(forged)));
@@ -300,7 +328,7 @@ impl Forger {
     }
 
     fn vote(&self, statement: Statement) -> Vote {
-        Vote::sign(EPOCH, statement, self.me, &self.key, &self.network)
+        Vote::sign(self.epoch, statement, self.me, &self.key, &self.network)
     }
 
     fn forge_word(&self, seen: &Header, kind: Forgery, random: &mut Pcg64Mcg) -> Vec<Forged> {
@@ -330,7 +358,7 @@ impl Forger {
             Forgery::BadCertificate => self.bad_certificate(nowhere, random).into_iter().collect(),
             _ => {
                 let ask = Ask {
-                    epoch: EPOCH,
+                    epoch: self.epoch,
                     view: View(view.0.saturating_sub(random.random_range(0..50))),
                     final_view: View(0),
                     final_height: Height(0),

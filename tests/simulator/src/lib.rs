@@ -5,7 +5,7 @@
 //! Nothing reads a clock or the system's randomness, so one seed gives one run, always.
 //!
 //! * [`scenario`]: what a seed draws: the network, its faults, its work. Plain data, so that a failure can be shrunk.
-//! * [`directed`]: scenarios made for something that seeds come to seldom.
+//! * [`directed`]: scenarios made for something that seeds come to seldom; [`governed`]: those whose authorities change.
 //! * [`world`]: the queue of events, and what each does.
 //! * [`peer`], [`disk`], [`links`], [`rumours`], [`worker`], [`liar`]: the parts of a network.
 //! * [`checks`]: what must hold after every step, and at the end.
@@ -21,6 +21,7 @@ pub mod checks;
 pub mod directed;
 pub mod disk;
 pub mod explore;
+pub mod governed;
 pub mod liar;
 pub mod links;
 pub mod peer;

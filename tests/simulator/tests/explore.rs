@@ -60,6 +60,14 @@ fn larger_steps_lead_to_all_that_smaller_ones_lead_to_over_two_views_with_a_lead
 }
 
 #[test]
+fn no_run_of_two_views_closes_an_epoch_in_two_ways() {
+    for liar in 0..4 {
+        let report = run(&Bound { ends: true, crashes: 1, ..Bound::new(liar, 2) });
+        assert!(report.exhausted && report.violation.is_none(), "{report}");
+    }
+}
+
+#[test]
 fn with_two_liars_of_four_two_chains_become_final() {
     let bound = Bound { byzantine: vec![1, 2], agreement_only: true, ..Bound::new(1, 1) };
     let violation = run(&bound).violation.expect("agreement is broken");

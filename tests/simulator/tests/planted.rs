@@ -12,7 +12,7 @@ use meshwork_core::fault::{self, Fault as Planted};
 use meshwork_simulator::{
     Scenario,
     directed::{self, FAMILIES, Family},
-    run,
+    governed, run,
 };
 
 /// Whatever is not caught by then is missed.
@@ -63,6 +63,17 @@ fn sought(fault: Planted) -> Family {
         | Planted::EndedTaskReported => directed::busy,
         Planted::ShrinksAndKeeps => directed::wavering,
         Planted::ReturnsCount => directed::returned,
+        Planted::AnyoneGoverns
+        | Planted::FewerApprove
+        | Planted::ThresholdOfGenesis
+        | Planted::ChangesEndTwice
+        | Planted::EndsAnywhere
+        | Planted::EndsWhateverR
+        | Planted::EndsUnnamed
+        | Planted::LeaverVotes
+        | Planted::JournalOfAnyEpoch
+        | Planted::LaterEpochsIgnored => governed::governed,
+        Planted::LastOnTrust | Planted::NextOnTrust => governed::usurped,
         Planted::SequenceRestarts => directed::restarted,
         Planted::NeverCatchesUp => directed::left_behind,
         Planted::DigestsForgotten => directed::power_cut,

@@ -320,7 +320,7 @@ fn places(proved: &[Proved]) -> Vec<(u32, u64, u32)> {
 
 /// The authority to kill: the last, if a quorum is left without it.
 fn doomed_authority(mesh: &LocalMesh) -> Option<usize> {
-    (mesh.genesis().faulty_max() >= 1).then(|| mesh.genesis().authorities.len() - 1)
+    (mesh.genesis().authority_set().faulty_max() >= 1).then(|| mesh.genesis().authorities.len() - 1)
 }
 
 /// Two peers that will not be killed: authorities, or where there is only one of these, the first worker.

@@ -3,7 +3,7 @@
 use crate::{
     consensus::{
         Ask, Consensus, Effect, Message, Monotonic, Step, Tell,
-        rules::{EPOCH, TELL_VOTES_MAX},
+        rules::TELL_VOTES_MAX,
         state::{Kind, Round},
     },
     types::{AuthorityIndex, Certificate, View, Vote},
@@ -48,7 +48,7 @@ impl Consensus {
             let turn = (place + others.len() - self.ask_turn % others.len()) % others.len();
             let large = turn < asked_for_blocks;
             let ask = Ask {
-                epoch: EPOCH,
+                epoch: self.tip.epoch,
                 view: self.view,
                 final_view: self.final_view(),
                 final_height: self.tip.height,
@@ -86,8 +86,9 @@ impl Consensus {
             [Kind::Finalize, Kind::Nullify, Kind::Notarize].into_iter().filter_map(move |kind| of(round, kind))
         });
         let votes = votes.take(TELL_VOTES_MAX);
-        let mut votes: Vec<Vote> =
-            votes.map(|(statement, signature)| Vote { epoch: EPOCH, statement, voter: me, signature }).collect();
+        let mut votes: Vec<Vote> = votes
+            .map(|(statement, signature)| Vote { epoch: self.tip.epoch, statement, voter: me, signature })
+            .collect();
         votes.reverse();
         votes
     }

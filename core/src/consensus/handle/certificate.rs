@@ -3,7 +3,6 @@
 use crate::{
     consensus::{
         Consensus, Effect, Judgement, Now, Record, Step,
-        rules::EPOCH,
         state::{Kind, Round},
     },
     fault::{Fault, is_planted},
@@ -16,7 +15,11 @@ impl Consensus {
         let Statement::Finalize(view, _) = certificate.statement else {
             return Judgement::Reject("a certificate that does not travel by gossip");
         };
-        if certificate.epoch != EPOCH {
+        if certificate.epoch != self.tip.epoch {
+            let ended = self.handover.as_ref().filter(|_| self.finalization.is_none());
+            if ended.is_some_and(|ended| ended.statement == certificate.statement) {
+                self.gossip_at = None;
+            }
             return Judgement::Ignore("a certificate of another epoch");
         }
         if view <= self.gossiped || view < self.tip.view {
@@ -37,7 +40,7 @@ impl Consensus {
     /// A certificate from an authority, or inside a proposal.
     pub(super) fn on_certificate(&mut self, step: &mut Step<'_>, certificate: Certificate) -> Judgement {
         let (view, kind) = (certificate.statement.view(), Kind::of(&certificate.statement));
-        if certificate.epoch != EPOCH {
+        if certificate.epoch != self.tip.epoch {
             return Judgement::Ignore("a certificate of another epoch");
         }
         if view <= self.tip.view || self.round(view).is_some_and(|round| round.certificates.contains_key(&kind)) {
@@ -135,6 +138,9 @@ impl Consensus {
         if let Some(finalization) = self.finalization.clone() {
             self.went_over_gossip(finalization.statement.view());
             step.effects.push(Effect::GossipFinalization(finalization));
+        } else if let Some(handover) = self.handover.clone() {
+            self.gossip_at = None;
+            step.effects.push(Effect::GossipFinalization(handover));
         }
     }
 

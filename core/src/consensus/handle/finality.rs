@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    consensus::{Consensus, Effect, FinalTip, Monotonic, Step},
+    consensus::{Consensus, Effect, Monotonic, Step},
     fault::{Fault, is_planted},
-    types::{Block, Certificate, Height, View},
+    types::{Block, Certificate, Closing, Height, View},
 };
 
 impl Consensus {
@@ -24,13 +24,19 @@ impl Consensus {
 
     /// Makes these blocks, which stand on the tip and end in what `finalization` is of, final.
     pub(super) fn move_tip(&mut self, step: &mut Step<'_>, blocks: Vec<Arc<Block>>, finalization: Certificate) {
-        let Some(last) = blocks.last() else { return };
-        debug_assert!(
-            blocks.iter().zip(self.tip.height.next().0..).all(|(block, height)| block.header.height.0 == height)
-        );
-        let passed = std::mem::replace(&mut self.tip, FinalTip::of(&last.header, finalization.clone()));
+        if blocks.is_empty() {
+            return;
+        }
+        debug_assert!(blocks.windows(2).all(|pair| pair[1].header.stands_at(pair[0].header.height)));
+        debug_assert!(blocks.first().is_some_and(|first| first.header.stands_at(self.tip.height)));
+        let (blocks, closing): (Vec<_>, Vec<_>) =
+            blocks.iter().cloned().partition(|block| !block.header.role.is_closing());
+        let passed = self.tip.clone();
+        for block in blocks.last().into_iter().chain(closing.last()) {
+            self.tip = self.tip.above(&block.header, finalization.clone());
+        }
         let view = self.tip.view;
-        debug_assert_eq!(finalization.statement.block(), Some(self.tip.digest));
+        debug_assert_eq!(finalization.statement.block(), Some(self.tip.top));
         debug_assert!(passed.view < view);
         let on_chain: BTreeSet<View> = blocks.iter().map(|block| block.header.view).collect();
         self.uncovered.retain(|of, (height, _)| *of > view || *height <= passed.height || on_chain.contains(of));
@@ -41,14 +47,22 @@ impl Consensus {
                 self.uncovered.entry(header.view).or_insert((header.height, step.now.monotonic));
             }
         }
-        self.cover(self.tip.result_height);
+        // Closing blocks carry no result, or that of all blocks below them.
+        self.cover(if self.is_over() { self.tip.height } else { self.tip.result_height });
         self.drop_rounds_below(view);
         // Votes must not wait until the blocks are stored and executed.
         self.send_votes(step);
-        step.effects.push(Effect::Finalized { blocks, finalization });
+        if !blocks.is_empty() {
+            step.effects.push(Effect::Finalized { blocks, finalization: finalization.clone() });
+        }
+        if !closing.is_empty() {
+            self.closing.extend(closing);
+            let closing = Closing { blocks: self.closing.clone(), finalization };
+            step.effects.push(Effect::Closed { last: self.tip.height, closing });
+        }
         if self.me.is_some() {
             let below = View(view.0 + if is_planted(Fault::PrunedTooFar) { 1000 } else { 0 });
-            step.effects.push(Effect::Prune { below });
+            step.effects.push(Effect::Prune { epoch: self.tip.epoch, below });
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod ask;
 mod certificate;
+mod epoch;
 mod finality;
 mod proposal;
 mod propose;
@@ -35,6 +36,9 @@ impl Consensus {
         let mut step = Step { now, effects, votes: Vec::new() };
         if !self.started {
             self.start(&mut step);
+        }
+        if let Some(held) = self.hold_early(&input) {
+            return held;
         }
         let judgement = match input {
             Input::Tick => Judgement::Accept,
@@ -73,13 +77,17 @@ impl Consensus {
         }
     }
 
-    /// Does what follows, until nothing does.
+    /// Does what follows, until nothing does. In an epoch that is over nothing does but that the next one begins.
     fn advance<A: Application>(&mut self, step: &mut Step<'_>, app: &mut A) {
         while self.finalize_chain(step)
-            || self.look_for_reason(step, app)
-            || self.judge(step, app)
-            || self.propose(step, app)
-            || self.give_up(step)
+            || if self.is_over() {
+                self.change_epoch(step, app)
+            } else {
+                self.look_for_reason(step, app)
+                    || self.judge(step, app)
+                    || self.propose(step, app)
+                    || self.give_up(step)
+            }
         {}
         self.keep_asking(step);
         self.gossip_late(step);
@@ -156,7 +164,7 @@ impl Consensus {
         if self.votes() {
             self.stand_back(Standing::VoteUnknown);
             step.effects.push(Effect::Persist(super::Record::Stopped));
-            step.effects.push(Effect::Standing(self.standing));
+            step.effects.push(Effect::Standing(self.standing()));
             step.votes.clear();
         }
     }

@@ -6,13 +6,29 @@ use std::sync::Arc;
 use crate::{
     consensus::{
         Application, Check, Consensus, Judgement, Step,
-        rules::{EPOCH, PILE_MAX, PROPOSALS_AHEAD_MAX, SNAPSHOTS_MAX},
+        rules::{PILE_MAX, PROPOSALS_AHEAD_MAX, SNAPSHOTS_MAX},
         state::{Candidate, Judged, Kind, Round},
     },
     digest::Digest,
     fault::{Fault, is_planted},
-    types::{Block, Certificate, Header, Proposal, Statement, Vote},
+    types::{Block, Certificate, Header, Height, Proposal, Role, Statement, Vote},
 };
+
+/// What is wrong with a closing block by itself: it orders nothing, and carries the last block's result if it names the next
+/// authorities, and else none.
+fn closing_flaw(block: &Block) -> Option<&'static str> {
+    let Header { role, height, final_height, result_height, result, ref snapshots, .. } = block.header;
+    let knows = role.next_authorities().is_some();
+    let none = (Height(0), Digest::ZERO);
+    [
+        (!block.transactions.is_empty() || !snapshots.is_empty(), "a closing block that orders or shows something"),
+        (knows != (final_height == height) || final_height > height, "a closing block with an F that is not its due"),
+        (knows && result_height != height, "a closing block with another result than its epoch's"),
+        (!knows && (result_height, result) != none, "a closing block with a result that nobody may know"),
+    ]
+    .into_iter()
+    .find_map(|(wrong, why)| wrong.then_some(why))
+}
 
 impl Consensus {
     /// Takes a leader's block, by gossip or from another authority. What can be said without its parent is said now; for
@@ -20,7 +36,7 @@ impl Consensus {
     pub(super) fn on_proposal(&mut self, step: &mut Step<'_>, proposal: Arc<Proposal>, digest: Digest) -> Judgement {
         let header = &proposal.block.header;
         let view = header.view;
-        if header.epoch != EPOCH {
+        if header.epoch != self.tip.epoch {
             return Judgement::Ignore("a proposal of another epoch");
         }
         if view <= self.tip.view {
@@ -39,7 +55,7 @@ impl Consensus {
         }
         let statement = Statement::Notarize(view, digest);
         let leader = self.rules.leader(view);
-        let vote = Vote { epoch: EPOCH, statement, voter: leader, signature: proposal.signature };
+        let vote = Vote { epoch: self.tip.epoch, statement, voter: leader, signature: proposal.signature };
         let checked = self.round(view).is_some_and(|round| round.knows(&vote));
         if !checked && !self.verify(&vote) {
             return Judgement::Reject("a proposal that its leader did not sign");
@@ -98,14 +114,20 @@ impl Consensus {
     /// What is wrong with a proposal by itself, whatever it stands on.
     fn flaw(&self, proposal: &Proposal) -> Option<&'static str> {
         let block = &proposal.block;
-        let Header { height, final_height, result_height, ref snapshots, .. } = block.header;
+        let Header { role, height, final_height, result_height, ref snapshots, .. } = block.header;
         let round = &self.rules.genesis.consensus;
         let is_odd = |certificate: &Certificate| {
-            certificate.epoch != EPOCH || !certificate.has_shape(self.rules.authorities(), self.rules.quorum)
+            certificate.epoch != self.tip.epoch || !certificate.has_shape(self.rules.authorities(), self.rules.quorum)
         };
+        if role.is_closing()
+            && let Some(why) = closing_flaw(block)
+        {
+            return Some(why);
+        }
         let piled = height.0.saturating_sub(final_height.0) > PILE_MAX;
         [
-            (final_height >= height, "a block that calls itself final"),
+            (final_height >= height && !role.is_closing(), "a block that calls itself final"),
+            (role == Role::Last && !self.rules.is_gate(height), "a last block at no gate"),
             (result_height > final_height, "a block with a result above what is final"),
             (block.transactions.len() > round.block_transactions_max, "a block of too many transactions"),
             (block.transaction_bytes() > round.block_bytes_max, "a block of too many bytes"),
@@ -160,6 +182,9 @@ impl Consensus {
         let Some(ancestors) = self.ancestors(&proposal.block.header.parent) else {
             return Judged::Held("an ancestor is missing");
         };
+        if let Some(judged) = self.judge_role(&proposal.block.header, app) {
+            return judged;
+        }
         // The voter's tip is at least the proposal's F, so it counts no block that the leader did not.
         let unfinal = self.unfinal_bytes(&ancestors);
         if unfinal > 0 && unfinal.saturating_add(proposal.block.transaction_bytes()) > self.rules.run_bytes_max() {
@@ -177,6 +202,34 @@ impl Consensus {
         }
     }
 
+    /// What is to be said of a closing block that hangs together, and of one that is wrongly its epoch's last, or wrongly not.
+    /// Both hang on what is executed here.
+    fn judge_role<A: Application>(&self, header: &Header, app: &mut A) -> Option<Judged> {
+        let unknown = Judged::Held("its result is not executed here yet");
+        match header.role {
+            Role::Closing(None) => Some(Judged::Valid),
+            Role::Closing(Some(_)) if self.executed < header.height => Some(unknown),
+            Role::Closing(Some(next)) => {
+                let Some(close) = app.close(header.height) else { return Some(unknown) };
+                let same = close.result == header.result && close.next.digest() == next;
+                Some(if same || is_planted(Fault::NextOnTrust) {
+                    Judged::Valid
+                } else {
+                    Judged::Invalid("its epoch came to something else by this node's execution")
+                })
+            }
+            Role::Inner | Role::Last if self.rules.is_gate(header.height) => {
+                if self.executed < header.result_height {
+                    return Some(unknown);
+                }
+                let ends = app.has_change(self.tip.epoch, header.result_height);
+                let wrong = (header.role == Role::Last) != ends && !is_planted(Fault::LastOnTrust);
+                wrong.then_some(Judged::Invalid("at a gate, and not what the result there makes it"))
+            }
+            Role::Inner | Role::Last => None,
+        }
+    }
+
     /// The bytes of the blocks among these that are not final here.
     pub(super) fn unfinal_bytes(&self, ancestors: &[Arc<Block>]) -> usize {
         let unfinal = ancestors.iter().filter(|block| block.header.height > self.tip.height);
@@ -185,20 +238,28 @@ impl Consensus {
 
     /// What stands against a header where it stands; `None` if nothing does.
     fn judge_links(&mut self, step: &Step<'_>, header: &Header) -> Option<Judged> {
-        if header.height <= self.tip.height {
+        if !header.role.is_closing() && header.height <= self.tip.height {
             return Some(Judged::Invalid("a block below what is final"));
         }
         let Some(parent) = self.parent(&header.parent) else {
             return Some(Judged::Held("its parent is missing"));
         };
         let later = parent.time.0.saturating_add(1);
+        let (closing, next) = (header.role.is_closing(), header.role.next_authorities());
         let wrong = [
             (parent.view >= header.view, "a block in a view before its parent's"),
-            (header.height != parent.height.next(), "a block at a height that is not its parent's and one"),
-            (header.time.0 < later, "a block that is not later than its parent"),
+            (parent.role.ends_epoch() && !closing, "a block above its epoch's last"),
+            (closing && !parent.role.ends_epoch(), "a closing block on one that is not its epoch's last"),
+            (!header.stands_at(parent.height), "a block at a height that is not its parent's and one"),
+            (!closing && header.time.0 < later, "a block that is not later than its parent"),
+            (closing && header.time != parent.time, "a closing block of another time than its epoch's last"),
             (header.final_height < parent.final_height, "a block that knows less to be final than its parent"),
             (
-                header.result_height != parent.final_height,
+                closing && next.is_none() && header.final_height != parent.final_height,
+                "a closing block that names nobody and knows more to be final than its parent",
+            ),
+            (
+                !closing && header.result_height != parent.final_height,
                 "a block with the result of another height than its parent's F",
             ),
         ];
@@ -217,6 +278,9 @@ impl Consensus {
         // The chain passes through the tip, so what is final up to there are its own ancestors.
         if header.final_height > self.tip.height && !is_planted(Fault::FinalOnTrust) {
             return Some(Judged::Held("its F is not final here"));
+        }
+        if closing {
+            return None;
         }
         let ahead_us = header.time.0.saturating_sub(step.now.clock.0.saturating_add(self.rules.clock_bound_us));
         if ahead_us > 0 && header.time.0 != later && !is_planted(Fault::TimeOnTrust) {

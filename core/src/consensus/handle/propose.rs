@@ -6,10 +6,11 @@ use crate::{
     consensus::{
         Application, BuildRequest, Consensus, Content, Effect, Step,
         chain::{Missing, Parent},
-        rules::{EPOCH, PILE_MAX},
+        rules::PILE_MAX,
         state::{Candidate, Judged, Kind},
     },
-    types::{Block, BlockTime, Header, Proposal, Statement, Vote},
+    digest::Digest,
+    types::{Block, BlockTime, Header, Height, Proposal, Role, Statement, Vote},
 };
 
 impl Consensus {
@@ -39,7 +40,11 @@ impl Consensus {
             self.again = true;
             return false;
         }
-        let Some(block) = self.build(&parent, now.clock, app) else {
+        let block = match parent.role.ends_epoch() {
+            true => self.build_closing(&parent, app),
+            false => self.build(&parent, now.clock, app),
+        };
+        let Some(block) = block else {
             self.pace.build_later = Some((parent.digest, self.executed));
             return false;
         };
@@ -67,9 +72,12 @@ impl Consensus {
             bytes_max: if piled { 0 } else { round.block_bytes_max.min(room) },
         };
         let Content { transactions, result, snapshots } = app.build(&request)?;
+        let ends = self.rules.is_gate(height) && app.has_change(self.tip.epoch, parent.final_height);
+        let role = if ends { Role::Last } else { Role::Inner };
         let header = Header {
-            epoch: EPOCH,
+            epoch: self.tip.epoch,
             view: self.view,
+            role,
             height,
             parent: parent.digest,
             time,
@@ -85,11 +93,36 @@ impl Consensus {
         Some(block)
     }
 
+    /// A block above the epoch's last. If that is final and executed here, it names the next authorities.
+    fn build_closing<A: Application>(&self, parent: &Parent, app: &mut A) -> Option<Block> {
+        let height = parent.height;
+        let is_executed = self.tip.height == height && self.executed >= height;
+        let close = if is_executed { app.close(height) } else { None };
+        if close.is_none() && parent.role.next_authorities().is_some() {
+            return None;
+        }
+        let (result_height, result) = close.as_ref().map_or((Height(0), Digest::ZERO), |close| (height, close.result));
+        let header = Header {
+            epoch: self.tip.epoch,
+            view: self.view,
+            role: Role::Closing(close.as_ref().map(|close| close.next.digest())),
+            height,
+            parent: parent.digest,
+            time: parent.time,
+            transactions: Block::transactions_digest(&[]),
+            final_height: if close.is_some() { height } else { parent.final_height },
+            result_height,
+            result,
+            snapshots: Vec::new(),
+        };
+        Some(Block { header, transactions: Vec::new() })
+    }
+
     fn publish(&mut self, step: &mut Step<'_>, parent: &Parent, block: Block) {
         let (Some(me), Some(key)) = (self.me, &self.key) else { return };
         let digest = block.header.digest();
         let statement = Statement::Notarize(self.view, digest);
-        let signature = Vote::sign(EPOCH, statement, me, key, &self.rules.network).signature;
+        let signature = Vote::sign(self.tip.epoch, statement, me, key, &self.rules.network).signature;
         let shown = block.header.final_height > parent.final_height;
         let finalization = self.tip.finalization.clone().filter(|_| shown);
         let proposal = Arc::new(Proposal { block: Arc::new(block), signature, finalization });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    consensus::{Consensus, Effect, Judgement, Step, rules::EPOCH},
+    consensus::{Consensus, Effect, Judgement, Step},
     digest::Digest,
     types::{Block, Certificate, Height, Statement},
 };
@@ -20,15 +20,15 @@ impl Consensus {
             return Judgement::Reject("blocks with something else for a finalization");
         };
         let Some(last) = blocks.last() else { return Judgement::Reject("no blocks") };
-        if finalization.epoch != EPOCH {
+        if finalization.epoch != self.tip.epoch {
             return Judgement::Ignore("blocks of another epoch");
         }
-        if last.header.height <= self.tip.height {
+        if last.header.view <= self.tip.view {
             return Judgement::Ignore("blocks that are known");
         }
-        let known = self.tip.height;
-        blocks.retain(|block| block.header.height > known);
-        if blocks.first().is_some_and(|first| first.header.height != known.next()) {
+        let known = self.tip.view;
+        blocks.retain(|block| block.header.view > known);
+        if blocks.first().is_some_and(|first| first.header.height > self.tip.height.next()) {
             return Judgement::Ignore("blocks with a gap below them");
         }
         let Some(last) = blocks.last() else { return Judgement::Ignore("blocks that are known") };
@@ -53,11 +53,12 @@ impl Consensus {
 
     /// Whether each block stands on the one before, the first on the tip, and the last has this digest.
     fn links(&self, blocks: &[Arc<Block>], last: &Digest) -> bool {
-        let mut parent = self.tip.digest;
+        let mut parent = self.tip.top;
         let mut height = self.tip.height;
         for block in blocks {
             let header = &block.header;
-            if header.epoch != EPOCH || header.parent != parent || header.height != height.next() || !block.is_whole() {
+            let linked = header.epoch == self.tip.epoch && header.parent == parent && header.stands_at(height);
+            if !linked || !block.is_whole() {
                 return false;
             }
             parent = header.digest();

@@ -6,7 +6,7 @@ use super::ask::distinct;
 use crate::{
     consensus::{
         Ask, Consensus, Effect, Judgement, Message, Step, Tell,
-        rules::{EPOCH, NAMED_MAX, TELL_BYTES, TELL_CERTIFICATES_MAX, TELL_PROPOSALS_MAX, TELL_VOTES_MAX},
+        rules::{NAMED_MAX, TELL_BYTES, TELL_CERTIFICATES_MAX, TELL_PROPOSALS_MAX, TELL_VOTES_MAX},
         state::Kind,
     },
     digest::Digest,
@@ -23,7 +23,7 @@ fn wire_bytes(proposal: &Proposal) -> usize {
 impl Consensus {
     /// Answers an authority, at most once per half a Δ: it asks once per Δ, and what is on the way may bunch up.
     pub(super) fn on_ask(&mut self, step: &mut Step<'_>, from: AuthorityIndex, ask: &Ask) -> Judgement {
-        if ask.epoch != EPOCH {
+        if ask.epoch != self.tip.epoch {
             return Judgement::Ignore("an ask of another epoch");
         }
         if self.me.is_none() || Some(from) == self.me || usize::from(from.0) >= self.rules.authorities() {
@@ -98,7 +98,10 @@ impl Consensus {
     fn lineage(&self, block: &Digest, above: Height) -> Vec<Arc<Proposal>> {
         let mut lineage = Vec::new();
         let mut next = *block;
-        while let Some(candidate) = self.candidate(&next).filter(|candidate| candidate.header().height > above) {
+        while let Some(candidate) = self.candidate(&next).filter(|candidate| {
+            let header = candidate.header();
+            header.height > above || header.role.is_closing() && header.height == above
+        }) {
             if lineage.len() >= TELL_PROPOSALS_MAX {
                 break;
             }

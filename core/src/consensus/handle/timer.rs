@@ -41,7 +41,7 @@ impl Consensus {
             return false;
         }
         let now = step.now.monotonic;
-        if self.uncovered_due().is_none_or(|due| due > now) && !self.has_reason(app) {
+        if !self.is_closing() && self.uncovered_due().is_none_or(|due| due > now) && !self.has_reason(app) {
             return false;
         }
         self.pace.quiet = false;

@@ -3,7 +3,7 @@
 use crate::{
     consensus::{
         Consensus, Effect, Evidence, Judgement, Record, Step,
-        rules::{EPOCH, TELL_VOTES_MAX},
+        rules::TELL_VOTES_MAX,
         state::{Kind, Round},
     },
     fault::{Fault, is_planted},
@@ -22,7 +22,7 @@ impl Consensus {
 
     pub(super) fn on_vote(&mut self, step: &mut Step<'_>, vote: Vote) -> Judgement {
         let (view, kind) = (vote.statement.view(), Kind::of(&vote.statement));
-        if vote.epoch != EPOCH {
+        if vote.epoch != self.tip.epoch {
             return Judgement::Ignore("a vote of another epoch");
         }
         if usize::from(vote.voter.0) >= self.rules.authorities() {
@@ -108,13 +108,13 @@ impl Consensus {
 
     /// Proof that another found.
     pub(super) fn on_evidence(&mut self, step: &mut Step<'_>, evidence: Evidence) -> Judgement {
-        if evidence.first.epoch != EPOCH {
+        if evidence.first.epoch != self.tip.epoch {
             return Judgement::Ignore("evidence of another epoch");
         }
         if self.evidence.contains_key(&evidence.culprit()) {
             return Judgement::Ignore("evidence against one who is convicted");
         }
-        if !evidence.verify(&self.rules.keys, &self.rules.network) {
+        if !evidence.verify(&self.rules.set, &self.rules.network) {
             return Judgement::Reject("evidence that proves nothing");
         }
         if Some(evidence.culprit()) == self.me {
@@ -143,7 +143,8 @@ impl Consensus {
         let (voters, signatures): (Vec<_>, Vec<_>) =
             agreeing.take(quorum).map(|((_, voter), (_, signature))| (*voter, *signature)).unzip();
         if voters.len() == quorum {
-            let certificate = Certificate { epoch: EPOCH, statement, signers: Signers::of(voters), signatures };
+            let certificate =
+                Certificate { epoch: self.tip.epoch, statement, signers: Signers::of(voters), signatures };
             self.adopt(step, certificate);
             if kind == Kind::Finalize {
                 self.spread(step, statement.view());
@@ -184,7 +185,7 @@ impl Consensus {
         debug_assert!(
             self.votes() && self.own(statement.view(), Kind::of(&statement)).is_none() || is_planted(Fault::SecondVote)
         );
-        let vote = Vote::sign(EPOCH, statement, me, key, &self.rules.network);
+        let vote = Vote::sign(self.tip.epoch, statement, me, key, &self.rules.network);
         let own_proposal = proposal.as_ref().is_some_and(|proposal| proposal.signature == vote.signature);
         step.effects.push(Effect::Persist(match proposal {
             Some(proposal) => Record::Notarized(vote.clone(), proposal),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{super::*, config, genesis, key, node::App, transaction};
 use crate::types::{
-    AuthorityIndex, Block, BlockTime, Certificate, Epoch, Genesis, Header, Height, Proposal, Signers, Statement, View,
-    Vote,
+    AuthorityIndex, Block, BlockTime, Certificate, Epoch, Genesis, Header, Height, Proposal, Role, Signers, Statement,
+    View, Vote,
 };
 
 pub const CLOCK: u64 = 100_000_000;
@@ -18,6 +18,8 @@ pub struct Lone {
     /// What the last input brought about.
     pub effects: Vec<Effect>,
     pub journal: Vec<Record>,
+    /// The epoch that everyone else speaks in.
+    pub epoch: Epoch,
 }
 
 impl Lone {
@@ -29,8 +31,12 @@ impl Lone {
     pub fn restored(journal: Vec<Record>, standing: Standing) -> Self {
         let genesis = genesis(4);
         let tip = FinalTip::genesis(&genesis);
-        let round = Consensus::new(config(&genesis, Some(key(0))), tip, journal.clone(), Vec::new(), standing);
-        let mut lone = Self { genesis, round, app: App::default(), now_us: 1000, effects: Vec::new(), journal };
+        let round = Consensus::new(config(&genesis, Some(key(0))), tip, None, journal.clone(), Vec::new(), standing);
+        Self::of(genesis, round, App::default(), journal)
+    }
+
+    pub fn of(genesis: Arc<Genesis>, round: Consensus, app: App, journal: Vec<Record>) -> Self {
+        let mut lone = Self { genesis, round, app, now_us: 1000, effects: Vec::new(), journal, epoch: Epoch(0) };
         lone.tell(Input::Tick);
         lone
     }
@@ -69,7 +75,7 @@ impl Lone {
 
     pub fn vote(&self, voter: u16, statement: Statement) -> Vote {
         let network = self.genesis.network_id();
-        Vote::sign(Epoch(0), statement, AuthorityIndex(voter), &key(usize::from(voter)), &network)
+        Vote::sign(self.epoch, statement, AuthorityIndex(voter), &key(usize::from(voter)), &network)
     }
 
     pub fn votes(&mut self, voters: &[u16], statement: Statement) -> Judgement {
@@ -79,7 +85,7 @@ impl Lone {
 
     pub fn certificate(&self, signers: &[u16], statement: Statement) -> Certificate {
         Certificate {
-            epoch: Epoch(0),
+            epoch: self.epoch,
             statement,
             signers: Signers::of(signers.iter().map(|signer| AuthorityIndex(*signer))),
             signatures: signers.iter().map(|signer| self.vote(*signer, statement).signature).collect(),
@@ -96,8 +102,9 @@ impl Lone {
         let parent = parent.map(|parent| parent.block.header.clone());
         let result_height = parent.as_ref().map_or(Height(0), |parent| parent.final_height);
         let header = Header {
-            epoch: Epoch(0),
+            epoch: self.epoch,
             view: View(view),
+            role: Role::Inner,
             height: parent.as_ref().map_or(Height(1), |parent| parent.height.next()),
             parent: parent.as_ref().map_or(Digest::ZERO, Header::digest),
             time: BlockTime(CLOCK + view * 10),

@@ -1,6 +1,7 @@
 //! The round under test: a network in memory with virtual time, and the rules one by one.
 
 mod agreement;
+mod epochs;
 mod lone;
 mod network;
 mod node;
@@ -70,7 +71,8 @@ pub fn genesis(count: usize) -> Arc<Genesis> {
 }
 
 pub fn config(genesis: &Arc<Genesis>, key: Option<SecretKey>) -> Config {
-    Config { genesis: Arc::clone(genesis), network: genesis.network_id(), key }
+    let authorities = Arc::new(genesis.authority_set());
+    Config { genesis: Arc::clone(genesis), network: genesis.network_id(), key, authorities }
 }
 
 pub fn transaction(genesis: &Genesis, number: u64) -> Arc<SignedTransaction> {

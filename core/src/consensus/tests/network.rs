@@ -212,7 +212,7 @@ impl Network {
         let round = round.as_mut()?;
         let judgement = round.handle(now, input, app, &mut effects);
         if *twin {
-            round.standing = Standing::Voting;
+            round.trust = Standing::Voting;
         } else {
             let lying = matches!(judgement, Judgement::Reject(_)) && !self.nodes.iter().any(|node| node.twin);
             assert!(!lying, "seed {}: an honest node was called a liar: {judgement:?}", self.seed);
@@ -247,8 +247,9 @@ impl Network {
                 }
                 self.nodes[node].disk.journal.push(record);
             }
-            Effect::Prune { below } => {
-                self.nodes[node].disk.journal.retain(|record| record.view().is_none_or(|view| view >= below));
+            Effect::Prune { epoch, below } => {
+                let kept = |record: &Record| record.place().is_none_or(|place| place >= (epoch, below));
+                self.nodes[node].disk.journal.retain(kept);
             }
             Effect::SendVotes(votes) => {
                 votes.iter().for_each(|vote| self.hold_to(node, vote));
@@ -274,8 +275,9 @@ impl Network {
                 self.broadcast(node, &Packet::Finalization(certificate), true);
             }
             Effect::Finalized { blocks, finalization } => self.finalized(node, &blocks, finalization),
+            Effect::Closed { .. } | Effect::Epoch { .. } => unreachable!("nothing is approved here"),
             Effect::Evidence(evidence) => {
-                assert!(evidence.verify(&self.genesis.authority_keys(), &self.genesis.network_id()));
+                assert!(evidence.verify(&self.genesis.authority_set(), &self.genesis.network_id()));
                 self.nodes[node].evidence.push(evidence);
             }
             Effect::Behind { from, .. } => {

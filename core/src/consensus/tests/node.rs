@@ -9,7 +9,7 @@ use super::{super::*, config};
 use crate::{
     digest::Digest,
     identity::SecretKey,
-    types::{Block, Certificate, Genesis, Header, Height, SignedTransaction, TransactionId, View},
+    types::{AuthoritySet, Block, Certificate, Epoch, Genesis, Header, Height, SignedTransaction, TransactionId, View},
 };
 
 /// A pool, and a "ledger" whose result is a hash over the blocks executed.
@@ -19,6 +19,8 @@ pub struct App {
     pub done: BTreeSet<TransactionId>,
     /// By height; the first is the genesis'.
     pub results: Vec<Digest>,
+    /// Since which height results hold an approved change, and whom it leaves as authorities.
+    pub approved: Option<(Height, Arc<AuthoritySet>)>,
 }
 
 impl App {
@@ -61,6 +63,15 @@ impl Application for App {
         }
         let repeats = block.transactions.iter().any(|t| !seen.insert(t.id()) || self.done.contains(&t.id()));
         if repeats { Check::Invalid("a repeat") } else { Check::Valid }
+    }
+
+    fn has_change(&mut self, _: Epoch, result_height: Height) -> bool {
+        self.approved.as_ref().is_some_and(|(height, _)| *height <= result_height)
+    }
+
+    fn close(&mut self, last: Height) -> Option<Close> {
+        let result = self.result(last).filter(|_| self.results.len() as u64 == last.0)?;
+        self.approved.clone().map(|(_, next)| Close { result, next })
     }
 
     fn has_reason(&mut self, ancestors: &[Arc<Block>]) -> bool {
@@ -130,7 +141,7 @@ impl Node {
         let done = &self.app.done;
         self.app.pool.retain(|id, _| !done.contains(id));
         let (tip, journal) = (self.disk.tip(genesis), self.disk.journal.clone());
-        let round = Consensus::new(config(genesis, self.key.clone()), tip, journal, Vec::new(), standing);
+        let round = Consensus::new(config(genesis, self.key.clone()), tip, None, journal, Vec::new(), standing);
         self.round = Some(round);
     }
 

@@ -64,7 +64,7 @@ fn whoever_votes_twice_or_nullifies_and_finalizes_has_signed_the_proof() {
         })
     };
     let evidence = proven(&lone).expect("two notarize votes");
-    let (keys, network) = (lone.genesis.authority_keys(), lone.genesis.network_id());
+    let (keys, network) = (lone.genesis.authority_set(), lone.genesis.network_id());
     assert_eq!(evidence.culprit(), AuthorityIndex(2));
     assert!(evidence.verify(&keys, &network));
     assert!(matches!(lone.tell(Input::Evidence(evidence.clone())), Judgement::Ignore(_)), "it is known");

@@ -5,5 +5,6 @@ mod cancel;
 mod claim;
 mod drain;
 mod extend;
+mod govern;
 mod report;
 mod submit;

@@ -125,7 +125,7 @@ impl Ledger {
         let statement = DeliveryStatement { attempt, manifest: *manifest, bytes, height };
         holder != worker
             && height < self.height
-            && (self.authorities.contains(holder) || self.claim_stood_at(holder, height))
+            && (self.govern.set().contains(holder) || self.claim_stood_at(holder, height))
             && statement.is_signed_by(delivery, &self.network)
     }
 

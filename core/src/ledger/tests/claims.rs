@@ -14,7 +14,7 @@ fn standing_ms(mesh: &Mesh, worker: u8) -> u64 {
 #[test]
 fn a_claim_stands_as_long_as_it_says_within_the_bounds() {
     let mut mesh = Mesh::new(genesis());
-    let threshold_ms = mesh.ledger.genesis().stall_threshold_ms();
+    let threshold_ms = mesh.ledger.genesis().consensus.stall_threshold_ms(0);
     let limits_ms = mesh.ledger.genesis().ledger.claim_stands_ms_max;
     for (asked_ms, granted_ms) in [(0, 3 * threshold_ms), (u64::MAX, limits_ms), (10_000, 10_000)] {
         mesh.claim(&key(1), Claim { stands_ms: asked_ms, ..offer(1, 0) });

@@ -74,6 +74,8 @@ pub fn failure() -> Verdict {
 pub struct Mesh {
     pub ledger: Ledger,
     pub now: BlockTime,
+    /// The epoch of the next block.
+    pub epoch: Epoch,
     pending: Vec<Arc<SignedTransaction>>,
     nonce: u64,
     sequence: u64,
@@ -85,7 +87,7 @@ impl Mesh {
     }
 
     pub fn of(ledger: Ledger) -> Self {
-        Self { now: ledger.time(), ledger, pending: Vec::new(), nonce: 0, sequence: 0 }
+        Self { now: ledger.time(), epoch: ledger.epoch(), ledger, pending: Vec::new(), nonce: 0, sequence: 0 }
     }
 
     /// Signs something for the next block, and adds it.
@@ -140,8 +142,9 @@ impl Mesh {
         self.now = self.now.plus_ms(later_ms);
         let transactions = std::mem::take(&mut self.pending);
         let header = Header {
-            epoch: Epoch(0),
+            epoch: self.epoch,
             view: View(1),
+            role: Role::Inner,
             height: self.ledger.height().next(),
             parent: Digest::ZERO,
             time: self.now,

@@ -4,6 +4,7 @@
 mod admission;
 mod claims;
 mod dependencies;
+mod governance;
 mod mesh;
 mod random;
 mod recovery;

@@ -28,7 +28,7 @@ use super::{
     dialer::Dialer,
     events::GossipSink,
     gossip::{Acceptance, GossipId, Topic, Topics},
-    handle::{Command, Verdict},
+    handle::{Command, Reachable, Verdict},
     links::Links,
     messages::Outbox,
     metrics::{Counters, add, one},
@@ -163,7 +163,24 @@ impl Driver {
                     self.penalize(peer, points, Instant::now());
                 }
             }
+            Verdict::Authorities(authorities) => self.set_authorities(authorities),
         }
+    }
+
+    fn set_authorities(&mut self, authorities: Vec<Reachable>) {
+        let now = Instant::now();
+        let behaviour = self.swarm.behaviour_mut();
+        for left in self.authorities.drain() {
+            behaviour.limits.remove_peer_id(&left);
+        }
+        for (peer, addresses) in authorities {
+            behaviour.limits.bypass_peer_id(&peer);
+            behaviour.banned.unblock_peer(peer);
+            self.bans.retain(|(_, banned)| *banned != peer);
+            self.dialer.seek(peer, &addresses, now);
+            self.authorities.insert(peer);
+        }
+        self.dialer.keep(&self.authorities);
     }
 
     fn judge(&mut self, id: &GossipId, acceptance: Acceptance) {

@@ -13,7 +13,7 @@ use meshwork_core::{
     frames,
     replica::{Gossip, Message},
     types::{
-        Access, Action, BlobRef, Genesis, Height, Manifest, OrderPolicy, OutputFile, PlacementPolicy, Receipt,
+        Access, Action, BlobRef, Epoch, Genesis, Height, Manifest, OrderPolicy, OutputFile, PlacementPolicy, Receipt,
         Statement, Verdict, View,
     },
 };
@@ -101,6 +101,7 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
             Action::Claim(claim) => seeds.value("claim", claim),
             Action::Report(report) => seeds.value("report", report),
             Action::Drain(drain) => seeds.value("drain", drain),
+            Action::Govern(_) => false,
         };
     }
     // Jobs that are there when inputs are tried.
@@ -117,6 +118,7 @@ const fn name_of(action: &Action) -> &'static str {
         Action::Claim(_) => "claim",
         Action::Report(_) => "report",
         Action::Drain(_) => "drain",
+        Action::Govern(_) => "govern",
     }
 }
 
@@ -135,10 +137,10 @@ fn said(network: &Network, seeds: &mut Seeds) {
     seeds.some("message", of(|message| matches!(message, Message::Ask(_))));
     seeds.some("message", of(|message| matches!(message, Message::Tell(_))));
     seeds.some("message", of(|message| matches!(message, Message::Transactions(_))));
-    seeds.some("message", of(|message| matches!(message, Message::BlocksFrom(_))));
+    seeds.some("message", of(|message| matches!(message, Message::BlocksFrom(..))));
     seeds.some("message", of(|message| matches!(message, Message::Blocks(..))));
     seeds.value("message", &Message::Tell(Box::default()));
-    seeds.value("message", &Message::BlocksFrom(Height(3)));
+    seeds.value("message", &Message::BlocksFrom(Epoch(0), Height(3)));
     seeds.value("message", &Message::Transactions(network.transactions[..1].to_vec()));
 
     let proposals = network.gossip.iter().filter_map(|gossip| match gossip {
@@ -255,7 +257,7 @@ fn genesis(genesis: &Genesis, seeds: &mut Seeds) {
     seeds.bytes("genesis", genesis.to_toml().into_bytes());
     let mut other = genesis.clone();
     other.access =
-        Access { workers: Some(genesis.authority_keys().into_iter().collect()), submitters: Some(Default::default()) };
+        Access { workers: Some(genesis.authority_set().keys().collect()), submitters: Some(Default::default()) };
     other.authorities.truncate(1);
     other.schedule.order = vec![OrderPolicy::Fair, OrderPolicy::Fifo];
     other.schedule.weights = [(genesis.authorities[0].key, 3)].into();

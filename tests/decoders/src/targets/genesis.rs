@@ -18,7 +18,8 @@ pub(super) fn genesis(bytes: &[u8]) -> bool {
     let again = Genesis::from_toml(&genesis.to_toml());
     assert_eq!(again.as_ref(), Ok(&genesis), "what is written is read back");
     assert_eq!(genesis.check(), Ok(()));
-    let (authorities, quorum, faulty) = (genesis.authorities.len(), genesis.quorum(), genesis.faulty_max());
+    let (authorities, quorum, faulty) =
+        (genesis.authorities.len(), genesis.authority_set().quorum(), genesis.authority_set().faulty_max());
     assert!(3 * faulty < authorities && quorum + faulty == authorities, "{quorum} of {authorities}");
     let _ = (gossip_bytes_max(&genesis), message_bytes_max(&genesis));
     let genesis = Arc::new(genesis);

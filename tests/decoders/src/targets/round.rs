@@ -56,7 +56,7 @@ fn fall_behind(replica: &mut Replica, now: Now) -> (PublicKey, Now) {
         let now = later(now, seconds);
         replica.tick(now, &mut actions);
         let asked = actions.iter().find_map(|action| match action {
-            Action::Send { to, message: Message::BlocksFrom(_) } => Some(*to),
+            Action::Send { to, message: Message::BlocksFrom(..) } => Some(*to),
             _ => None,
         });
         if let Some(asked) = asked {
@@ -117,9 +117,10 @@ fn check_vote(vote: &Vote) -> bool {
 pub(super) fn certificate(bytes: &[u8]) -> bool {
     let network = network();
     let Some(certificate) = canonical::<Certificate>(bytes, bytes.len()) else { return false };
-    let (keys, quorum) = (network.genesis.authority_keys(), network.genesis.quorum());
-    if certificate.verify(&keys, quorum, &network.id) {
-        assert!(certificate.has_shape(keys.len(), quorum));
+    let set = network.genesis.authority_set();
+    let (count, quorum) = (set.count(), set.quorum());
+    if certificate.verify(&set, &network.id) {
+        assert!(certificate.has_shape(count, quorum));
         assert!(certificate.votes().count() >= quorum && certificate.votes().all(|vote| check_vote(&vote)));
     }
     tell_everyone(Gossip::Finalization(certificate));
@@ -130,10 +131,10 @@ pub(super) fn certificate(bytes: &[u8]) -> bool {
 pub(super) fn evidence(bytes: &[u8]) -> bool {
     let network = network();
     let Some(evidence) = canonical::<Evidence>(bytes, bytes.len()) else { return false };
-    let keys = network.genesis.authority_keys();
-    if evidence.verify(&keys, &network.id) {
+    let set = network.genesis.authority_set();
+    if evidence.verify(&set, &network.id) {
         let Evidence { first, second } = &evidence;
-        assert!(usize::from(evidence.culprit().0) < keys.len() && check_vote(first) && check_vote(second));
+        assert!(usize::from(evidence.culprit().0) < set.count() && check_vote(first) && check_vote(second));
         assert_ne!(first.statement, second.statement, "one statement breaks no promise");
     }
     let lies = |vote: &Vote| network.vote(LIAR, vote.statement);

@@ -36,6 +36,7 @@ pub(super) fn transaction(bytes: &[u8]) -> bool {
     let signer = match transaction.action {
         Action::Submit(_) | Action::Extend(_) | Action::Cancel(_) => &network().submitter,
         Action::Claim(_) | Action::Report(_) | Action::Drain(_) => &network().worker,
+        Action::Govern(_) => &network().authorities[0],
     };
     sign_and_execute(transaction, signer);
     true

@@ -28,6 +28,9 @@ struct Options {
     /// Of so many states, try from one whether the network can go on; 0 for none
     #[arg(long, value_name = "N", default_value_t = 5000)]
     progress: usize,
+    /// The first block is its epoch's last: explore how the epoch is closed
+    #[arg(long)]
+    ends: bool,
     /// Take every certificate and block that arrives for a step of its own
     #[arg(long)]
     fine: bool,
@@ -70,7 +73,8 @@ fn bound(options: &Options, byzantine: Vec<u16>) -> Bound {
         depth_max: options.depth.unwrap_or(usual.depth_max),
         states_max: options.states.unwrap_or(usual.states_max),
         grain: if options.fine { Grain::Certificate } else { Grain::Promise },
-        progress_every: options.progress,
+        progress_every: if options.ends { 0 } else { options.progress },
+        ends: options.ends,
         ..usual
     }
 }

@@ -133,7 +133,9 @@ impl Chain {
 
 /// A block is taken by a quorum, so by f + 1 authorities at least whose clocks are not worse than the f worst.
 fn ahead_us(scenario: &Scenario) -> u64 {
-    let mut ahead: Vec<i64> = (0..scenario.authorities)
+    let mut ahead: Vec<i64> = scenario
+        .authorities_ever()
+        .into_iter()
         .map(|authority| {
             let jumps = scenario.faults.iter().filter_map(|(_, fault)| match fault {
                 Fault::ClockJump(peer, us) if *peer == authority => Some((*us).max(0)),

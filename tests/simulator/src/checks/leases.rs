@@ -88,9 +88,9 @@ pub(super) struct Leases {
 }
 
 /// What idleness, clocks and f leaders passed over can explain of a gap between two blocks, in milliseconds.
-fn threshold_ms(genesis: &Genesis) -> u64 {
+fn threshold_ms(genesis: &Genesis, authorities: usize) -> u64 {
     let round = &genesis.consensus;
-    let faulty = genesis.authorities.len().saturating_sub(1) / 3;
+    let faulty = authorities.saturating_sub(1) / 3;
     let timers =
         std::iter::successors(Some(3 * round.delta_ms), |timer| Some((timer + timer / 2).min(round.timer_ms_max)));
     (faulty as u64 + 1) * round.heartbeat_ms + 2 * round.clock_bound_ms + timers.take(faulty).sum::<u64>()
@@ -100,7 +100,7 @@ impl Leases {
     pub(super) fn new(genesis: &Genesis, runs_once: bool) -> Self {
         Self {
             runs_once,
-            threshold_us: threshold_ms(genesis) * 1000,
+            threshold_us: 0,
             allowance_us: genesis.ledger.allowance_ms * 1000,
             stands_us_max: genesis.ledger.claim_stands_ms_max * 1000,
             losses_max: genesis.ledger.losses_max,
@@ -129,6 +129,7 @@ impl Leases {
 
     /// A block, what came of it, and the ledger after it. `before` is the time of the block below.
     pub(super) fn check(&mut self, block: &Block, applied: &Applied, before: BlockTime, ledger: &Ledger) -> Checked {
+        self.threshold_us = threshold_ms(ledger.genesis(), ledger.authorities().count()) * 1000;
         self.now_us += block.header.time.micros_since(before).min(self.threshold_us);
         rule(ledger.lease_time().0 == self.now_us, || "lease time is not block time less the stalls".into())?;
         let said = self.hear(block, applied);
@@ -164,7 +165,7 @@ impl Leases {
                     self.claimed(signer, claim);
                 }
                 Action::Report(report) => said.reports.push((signer, report)),
-                Action::Submit(_) | Action::Extend(_) | Action::Cancel(_) | Action::Drain(_) => {}
+                Action::Submit(_) | Action::Extend(_) | Action::Cancel(_) | Action::Drain(_) | Action::Govern(_) => {}
             }
         }
         said

@@ -4,12 +4,14 @@
 //! must find the same. What is looked at:
 //!
 //! * `chain`: agreement, and what headers say;
+//! * `epochs`: where an epoch ends, who comes next, and that nobody votes where it is not his turn;
 //! * `leases`: each lease's life, from the events and transactions alone, with clocks of its own;
 //! * `policy`: who was given what, and who was passed over;
 //! * `waits`: who waits for what;
 //! * here: bounds, and the end.
 
 mod chain;
+mod epochs;
 mod leases;
 mod policy;
 mod waits;
@@ -23,12 +25,16 @@ use meshwork_core::{
     digest::Digest,
     identity::PublicKey,
     ledger::Ledger,
+    proof::Handover,
     replica::{Executed, Replica},
-    types::{Action, BlockTime, Genesis, Height, JobId, Receipt, SignedTransaction, TransactionId, VoidReason},
+    types::{
+        Action, AuthoritySet, BlockTime, Epoch, Genesis, Height, JobId, Receipt, SignedTransaction, TransactionId,
+        VoidReason, Vote,
+    },
 };
 use serde::Serialize;
 
-use self::{chain::Chain, leases::Leases, waits::Waits};
+use self::{chain::Chain, epochs::Epochs, leases::Leases, waits::Waits};
 use crate::scenario::{START_US, Scenario};
 
 /// The most journal records that a peer may come to hold.
@@ -62,12 +68,22 @@ struct Taken {
     life: u64,
 }
 
+/// The transactions that were void.
+fn void(receipts: &[Receipt]) -> BTreeSet<TransactionId> {
+    let void = receipts.iter().filter_map(|receipt| match receipt {
+        Receipt::Transaction(receipt) if receipt.result.is_err() => Some(receipt.id),
+        _ => None,
+    });
+    void.collect()
+}
+
 /// Everything that is known to be final.
 pub struct Checks {
     genesis: Arc<Genesis>,
     whole_at: BlockTime,
     ledger: Ledger,
     chain: Chain,
+    epochs: Epochs,
     leases: Leases,
     waits: Waits,
     taken: Vec<Taken>,
@@ -86,6 +102,7 @@ impl Checks {
         let ledger = Ledger::new(Arc::clone(genesis));
         Self {
             chain: Chain::new(scenario, ledger.receipts_root()),
+            epochs: Epochs::new(genesis),
             leases: Leases::new(genesis, scenario.runs_once),
             waits: Waits::default(),
             whole_at: BlockTime(START_US + scenario.whole_at_us),
@@ -121,6 +138,48 @@ impl Checks {
     #[must_use]
     pub const fn outcomes(&self) -> u64 {
         self.leases.outcomes()
+    }
+
+    /// An honest peer has come to an epoch.
+    ///
+    /// # Errors
+    /// A rule does not hold.
+    pub fn epoch_begins(&mut self, epoch: Epoch, handover: &Handover) -> Checked {
+        self.epochs.begins(epoch, handover, &self.ledger)
+    }
+
+    /// The newest epoch that anyone honest has come to.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epochs.ended() as u64
+    }
+
+    /// The authorities of an epoch that somebody honest has come to.
+    #[must_use]
+    pub fn authorities(&self, epoch: Epoch) -> Option<&AuthoritySet> {
+        self.epochs.authorities(epoch)
+    }
+
+    /// The ledger, as of the newest height that anyone honest has executed.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// An honest key's vote goes out.
+    ///
+    /// # Errors
+    /// It is no authority of the vote's epoch.
+    pub fn votes(&self, vote: &Vote, key: &PublicKey) -> Checked {
+        self.epochs.check_vote(vote, key)
+    }
+
+    /// At the end, what a peer has stored of how epochs ended.
+    ///
+    /// # Errors
+    /// It does not lead from the genesis to the newest epoch.
+    pub fn handovers<'a>(&self, stored: impl Iterator<Item = (&'a Epoch, &'a Handover)>) -> Checked {
+        self.epochs.check_handovers(stored)
     }
 
     /// Whether a job was admitted and has not ended.
@@ -160,12 +219,16 @@ impl Checks {
             return self.chain.again(executed, state);
         }
         self.chain.check_block(&executed.block, now_us)?;
+        self.epochs.check_block(&executed.block, &self.ledger)?;
         let before = self.ledger.time();
         let applied = self.ledger.apply(&executed.block);
         let own = state.map(|_| self.ledger.state_digest());
         self.chain.extend(executed, self.ledger.receipts_root(), own)?;
         rule(own == state, || format!("the state at height {} is not that of execution", self.chain.height()))?;
         self.check_sequences(&executed.block.transactions, &applied.receipts)?;
+        let void = void(&applied.receipts);
+        let good = executed.block.transactions.iter().filter(|transaction| !void.contains(&transaction.id()));
+        self.epochs.check_governed(good, &self.ledger)?;
         self.leases.check(&executed.block, &applied, before, &self.ledger)?;
         let results = applied.receipts.iter().filter_map(|receipt| match receipt {
             Receipt::Transaction(receipt) => Some(receipt.result),

@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use meshwork_core::{
     digest::Digest,
-    types::{Block, BlockTime, Epoch, Header, Height, Proposal, Statement, View, Vote},
+    types::{Block, BlockTime, Epoch, Header, Height, Proposal, Role, Statement, View, Vote},
 };
 
 use super::{
@@ -51,7 +51,10 @@ impl Byzantine {
             for parent in parents {
                 let make = || {
                     let twins = [0, 1].map(|spread| propose(setting, names, view, parent, spread));
-                    self.twins.push(twins);
+                    // A closing block that names somebody and one that names nobody differ in more than their names.
+                    if !names.get(twins[0]).header().role.is_closing() {
+                        self.twins.push(twins);
+                    }
                     twins
                 };
                 let twins = self.made.entry((view, parent)).or_insert_with(make);
@@ -67,9 +70,11 @@ fn propose(setting: &Setting, names: &mut Names, view: View, parent: Option<Bloc
     let below = parent.map(|parent| names.get(parent).header().clone());
     let after = below.as_ref().map_or(BlockTime(0), |below| BlockTime(below.time.0 + 1));
     let final_height = below.as_ref().map_or(Height(0), |below| below.final_height);
-    let header = Header {
+    let closes = below.clone().filter(|below| setting.bound.ends && below.role.ends_epoch());
+    let header = closes.map(|below| close(setting, view, &below, spread)).unwrap_or_else(|| Header {
         epoch: Epoch(0),
         view,
+        role: if setting.bound.ends { Role::Last } else { Role::Inner },
         height: below.as_ref().map_or(Height(1), |below| below.height.next()),
         parent: below.as_ref().map_or(Digest::ZERO, Header::digest),
         time: BlockTime(after.max(CLOCK).0 + spread),
@@ -78,10 +83,25 @@ fn propose(setting: &Setting, names: &mut Names, view: View, parent: Option<Bloc
         result_height: final_height,
         result: Digest::ZERO,
         snapshots: Vec::new(),
-    };
+    });
     let leader = setting.leader(view);
     let statement = Statement::Notarize(view, header.digest());
     let vote = Vote::sign(Epoch(0), statement, leader, &setting.keys[usize::from(leader.0)], &setting.network);
     let block = Arc::new(Block { header, transactions: Vec::new() });
     names.block(&Arc::new(Proposal { block, signature: vote.signature, finalization: None }))
+}
+
+/// The header of a closing block on this one: it names nobody, or those who come next.
+fn close(setting: &Setting, view: View, below: &Header, spread: u64) -> Header {
+    let names = spread > 0;
+    let next = setting.next().filter(|_| names).map(|next| next.digest());
+    Header {
+        view,
+        role: Role::Closing(next),
+        parent: below.digest(),
+        transactions: Block::transactions_digest(&[]),
+        final_height: if names { below.height } else { below.final_height },
+        result_height: if names { below.height } else { Height(0) },
+        ..below.clone()
+    }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use meshwork_core::{
     consensus::{
-        Application, BuildRequest, Check, Consensus, Content, Detail, Effect, FinalTip, Input, Monotonic, Now, Record,
-        Standing,
+        Application, BuildRequest, Check, Close, Consensus, Content, Detail, Effect, FinalTip, Input, Monotonic, Now,
+        Record, Standing,
     },
     digest::Digest,
-    types::{Block, Certificate, Proposal, Statement, View},
+    types::{AuthoritySet, Block, Certificate, Closing, Epoch, Height, Proposal, Statement, View},
 };
 
 use super::{
@@ -19,7 +19,10 @@ use super::{
 };
 
 /// Blocks are empty, and there is always a reason for one.
-pub(super) struct Nothing;
+pub(super) struct Nothing {
+    /// Who comes next, if the first block is its epoch's last.
+    next: Option<Arc<AuthoritySet>>,
+}
 
 impl Application for Nothing {
     fn build(&mut self, _: &BuildRequest<'_>) -> Option<Content> {
@@ -31,6 +34,14 @@ impl Application for Nothing {
             Digest::ZERO => Check::Valid,
             _ => Check::Invalid("another result"),
         }
+    }
+
+    fn has_change(&mut self, _: Epoch, _: Height) -> bool {
+        self.next.is_some()
+    }
+
+    fn close(&mut self, _: Height) -> Option<Close> {
+        self.next.clone().map(|next| Close { result: Digest::ZERO, next })
     }
 }
 
@@ -47,6 +58,7 @@ pub(super) struct Disk {
 pub(super) struct Honest {
     pub authority: u16,
     pub round: Consensus,
+    next: Option<Arc<AuthoritySet>>,
     pub disk: Disk,
     pub now_us: u64,
     /// What it has said of the views that are explored, over all crashes.
@@ -62,6 +74,7 @@ impl Honest {
         let mut honest = Self {
             authority,
             round: start(setting, authority, &disk),
+            next: setting.next(),
             disk,
             now_us: 0,
             said: Set::default(),
@@ -82,7 +95,14 @@ impl Honest {
     pub fn handle(&mut self, input: Input) -> Vec<Effect> {
         let now = Now { monotonic: Monotonic(self.now_us), clock: CLOCK };
         let mut effects = Vec::new();
-        self.round.handle(now, input, &mut Nothing, &mut effects);
+        if self.round.epoch() == Epoch(0) {
+            let mut app = Nothing { next: self.next.clone() };
+            self.round.handle(now, input, &mut app, &mut effects);
+        }
+        // What is said in the next epoch is not looked at: whoever is there says nothing any more in this one.
+        if let Some(over) = effects.iter().position(|effect| matches!(effect, Effect::Epoch { .. })) {
+            effects.truncate(over);
+        }
         effects
     }
 
@@ -108,8 +128,8 @@ impl Honest {
     fn carry_out_one(&mut self, setting: &Setting, names: &mut Names, effect: &Effect) {
         match effect {
             Effect::Persist(record) => self.persist(setting, names, record),
-            Effect::Prune { below } => {
-                self.disk.journal.retain(|record| record.view().is_none_or(|view| view >= *below));
+            Effect::Prune { epoch, below } => {
+                self.disk.journal.retain(|record| record.place().is_none_or(|place| place >= (*epoch, *below)));
             }
             Effect::SendVotes(votes) => votes.iter().for_each(|vote| self.say(setting, names, vote.statement)),
             Effect::GossipProposal(proposal) => self.show(setting, names, proposal),
@@ -126,6 +146,12 @@ impl Honest {
             | Effect::Behind { .. }
             | Effect::Evidence(_)
             | Effect::Standing(_) => {}
+            Effect::Closed { closing, .. } => {
+                self.disk.chain.retain(|block| !block.header.role.is_closing());
+                self.disk.chain.extend(closing.blocks.iter().cloned());
+                self.disk.finalization = Some(closing.finalization.clone());
+            }
+            Effect::Epoch { .. } => unreachable!("it is cut off"),
         }
     }
 
@@ -174,14 +200,16 @@ impl Honest {
         let memory = self.round.memory(setting.views(), detail);
         let journal = if setting.bound.crashes > 0 { self.journal(setting) } else { Vec::new() };
         let length = said.len() as u64;
-        let parts = [&[self.authority as u8][..], &memory.0, &length.to_le_bytes(), &said, &journal];
+        // The round remembers no closing blocks once their epoch is over.
+        let newest = self.disk.chain.last().map_or(Digest::ZERO, |newest| newest.header.digest());
+        let parts = [&[self.authority as u8][..], &memory.0, &newest.0, &length.to_le_bytes(), &said, &journal];
         Digest::of_parts("meshwork explorer authority", &parts)
     }
 
     /// What the journal would bring back.
     fn journal(&self, setting: &Setting) -> Vec<u8> {
         let open = |view: View| view <= setting.views() && view > self.round.tip().view;
-        let records = self.disk.journal.iter().filter(|record| record.view().is_none_or(open));
+        let records = self.disk.journal.iter().filter(|record| record.place().is_none_or(|(_, view)| open(view)));
         let mut names: Vec<[u8; 41]> = records.map(name_of).collect();
         names.sort_unstable();
         names.dedup();
@@ -202,10 +230,15 @@ impl Honest {
 }
 
 fn start(setting: &Setting, authority: u16, disk: &Disk) -> Consensus {
-    let genesis = || FinalTip::genesis(&setting.genesis);
-    let last = disk.chain.last().zip(disk.finalization.clone());
-    let tip = last.map_or_else(genesis, |(block, finalization)| FinalTip::of(&block.header, finalization));
-    Consensus::new(setting.config(authority), tip, disk.journal.clone(), Vec::new(), Standing::Voting)
+    let (blocks, above): (Vec<_>, Vec<_>) =
+        disk.chain.iter().cloned().partition(|block| !block.header.role.is_closing());
+    let closes = disk.finalization.clone().filter(|_| !above.is_empty());
+    let closing = closes.map(|finalization| Closing { blocks: above, finalization });
+    let tip = match blocks.last() {
+        None => FinalTip::genesis(&setting.genesis),
+        Some(block) => FinalTip::stored(&block.header, disk.finalization.clone(), closing.as_ref()),
+    };
+    Consensus::new(setting.config(authority), tip, closing, disk.journal.clone(), Vec::new(), Standing::Voting)
 }
 
 fn name_of(record: &Record) -> [u8; 41] {

@@ -69,7 +69,7 @@ impl Locals {
             chains: Vec::new(),
             by_chain: HashMap::new(),
             by_said: HashMap::new(),
-            quorum: setting.genesis.quorum(),
+            quorum: setting.genesis.authority_set().quorum(),
             inputs: 0,
         }
     }
@@ -209,7 +209,10 @@ impl Locals {
             let before = self.get(local).honest.clone();
             let effects = guarded(|| event.happen(setting, &mut before.clone(), input))?;
             for cut in 1..=effects.len() {
-                if matches!(effects[cut - 1], Effect::Persist(_) | Effect::Finalized { .. } | Effect::Prune { .. }) {
+                if matches!(
+                    effects[cut - 1],
+                    Effect::Persist(_) | Effect::Finalized { .. } | Effect::Closed { .. } | Effect::Prune { .. }
+                ) {
                     let mut honest = before.clone();
                     self.inputs += 1;
                     guarded(|| honest.store(setting, names, &effects[..cut]))?;

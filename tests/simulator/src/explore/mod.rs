@@ -11,6 +11,9 @@
 //! start from their journals. The liar (`byzantine.rs`) votes for whatever suits it, to one authority this and to another
 //! that, and proposes two blocks on every block there is. What is said of views above the bound is lost.
 //!
+//! Where the first block is its epoch's last ([`Bound::ends`]), closing blocks stand on it, of the liar's too: one on each
+//! block that names nobody and one that names the next authorities. Whoever has come to the next epoch says nothing more.
+//!
 //! In every state must hold what `properties.rs` says; core's own assertions count too, in builds that have them. And from
 //! states on the way it is tried whether the network can go on once it is well (`progress.rs`).
 //!

@@ -192,6 +192,7 @@ impl Network {
             | Effect::Finalized { .. }
             | Effect::Evidence(_)
             | Effect::Standing(_) => {}
+            Effect::Closed { .. } | Effect::Epoch { .. } => unreachable!("no view here reaches a gate"),
         }
     }
 

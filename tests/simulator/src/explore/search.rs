@@ -338,5 +338,5 @@ fn quorum(setting: &Setting, names: &mut Names, honest: &Honest) -> usize {
         honest.round.view() > View(1)
     };
     let count = (1..setting.bound.authorities).find(enough);
-    count.map_or(setting.genesis.quorum(), usize::from)
+    count.map_or(setting.genesis.authority_set().quorum(), usize::from)
 }

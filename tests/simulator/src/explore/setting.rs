@@ -6,8 +6,8 @@ use meshwork_core::{
     consensus::Config,
     identity::{NetworkId, SecretKey},
     types::{
-        Access, Authority, AuthorityIndex, BlockTime, ConsensusParameters, Genesis, LedgerLimits, ScheduleParameters,
-        View,
+        Access, Authority, AuthorityIndex, AuthoritySet, BlockTime, ConsensusParameters, Genesis, LedgerLimits,
+        ScheduleParameters, View,
     },
 };
 
@@ -47,6 +47,8 @@ pub struct Bound {
     pub progress_every: usize,
     /// Look for nothing but two final chains, whatever else is broken.
     pub agreement_only: bool,
+    /// The first block is its epoch's last, and closing blocks stand on it.
+    pub ends: bool,
     /// Off, a crash forgets one's own votes: a fault of the disk, to show that it would be noticed.
     pub votes_durable: bool,
 }
@@ -65,6 +67,7 @@ impl Bound {
             grain: Grain::Promise,
             progress_every: 0,
             agreement_only: false,
+            ends: false,
             votes_durable: true,
         }
     }
@@ -97,7 +100,11 @@ impl Setting {
             authorities: authorities.collect(),
             access: Access::default(),
             // Nobody counts as silent: giving up a view early is the explorer's choice at any time.
-            consensus: ConsensusParameters { silent_views: u32::MAX, ..ConsensusParameters::default() },
+            consensus: ConsensusParameters {
+                silent_views: u32::MAX,
+                gate_interval: if bound.ends { 1 } else { 1000 },
+                ..ConsensusParameters::default()
+            },
             ledger: LedgerLimits::default(),
             schedule: ScheduleParameters::default(),
         });
@@ -109,6 +116,11 @@ impl Setting {
             genesis,
             keys,
         }
+    }
+
+    /// Who comes next, if the epoch ends: the same, which makes no difference to how it does.
+    pub fn next(&self) -> Option<Arc<AuthoritySet>> {
+        self.bound.ends.then(|| Arc::new(self.genesis.authority_set()))
     }
 
     pub fn views(&self) -> View {
@@ -125,7 +137,8 @@ impl Setting {
 
     pub fn config(&self, authority: u16) -> Config {
         let key = self.keys.get(usize::from(authority)).cloned();
-        Config { genesis: Arc::clone(&self.genesis), network: self.network, key }
+        let authorities = Arc::new(self.genesis.authority_set());
+        Config { genesis: Arc::clone(&self.genesis), network: self.network, key, authorities }
     }
 
     /// Longer than any view lasts, in microseconds.

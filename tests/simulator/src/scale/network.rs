@@ -212,7 +212,8 @@ impl<'a> Network<'a> {
     fn carry_out(&mut self, full: usize, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Persist(_) | Action::Prune(_) | Action::Standing(_) => {}
+                Action::Persist(_) | Action::Prune(..) | Action::Standing(_) => {}
+                Action::Closed(..) | Action::Epoch { .. } => unreachable!("nobody governs here"),
                 Action::Executed(executed) => self.executed(full, &executed),
                 Action::Send { to, message } => {
                     if let Some(to) = self.by_key.get(&to).copied() {
@@ -220,7 +221,7 @@ impl<'a> Network<'a> {
                     }
                 }
                 Action::Gossip(gossip) => self.publish(full, gossip),
-                Action::ServeBlocks { to, from } => self.serve(full, to, from),
+                Action::ServeBlocks { to, from, .. } => self.serve(full, to, from),
                 Action::Evidence(evidence) => panic!("nobody lies here, and yet there is {evidence:?}"),
             }
         }

@@ -92,7 +92,7 @@ impl Setup {
             ledger: LedgerLimits::default(),
             schedule: ScheduleParameters::default(),
         };
-        let stall_ms = genesis.stall_threshold_ms();
+        let stall_ms = genesis.consensus.stall_threshold_ms(genesis.authority_set().faulty_max());
         genesis.ledger.claim_stands_ms_max = self.claim_stands_ms.max(3 * stall_ms);
         genesis.ledger.allowance_ms = genesis.ledger.allowance_ms.max(2 * stall_ms);
         Arc::new(genesis)

@@ -90,7 +90,29 @@ impl Scenario {
         }
         scenario.faults.sort_by_key(|(at, _)| *at);
         scenario.draw_work(&mut draw);
+        if !scenario.runs_once && draw.percent(30) {
+            scenario.draw_governance(&mut draw);
+        }
         scenario
+    }
+
+    /// Authorities join, and the last of the founders leave, who alone may be faulty. Whoever joins is honest, and keeps its
+    /// disk and its clock.
+    fn draw_governance(&mut self, draw: &mut Draw) {
+        self.founding.gate_interval = draw.one(&[1, 2, 5, 16]);
+        let mut joiners: Vec<usize> = (self.authorities..self.peers()).collect();
+        let mut leavers: Vec<usize> = (1..self.authorities).collect();
+        let mut at = draw.between(1, self.whole_at_us / 2);
+        for _ in 0..draw.between(1, 3) {
+            let add: Vec<usize> = joiners.pop().filter(|_| draw.percent(70)).into_iter().collect();
+            let remove: Vec<usize> = leavers.pop().filter(|_| add.is_empty() || draw.percent(50)).into_iter().collect();
+            self.work.push((at, Work::Govern { add, remove }));
+            at += draw.between(1, self.whole_at_us / 4);
+        }
+        for (liar, _) in self.liars.clone() {
+            self.work.push((draw.between(0, self.whole_at_us), Work::Mutiny { peer: liar }));
+        }
+        self.work.sort_by_key(|(at, _)| *at);
     }
 
     fn draw_clocks(&mut self, draw: &mut Draw) {
@@ -242,6 +264,7 @@ fn draw_founding(draw: &mut Draw, distance: Distance) -> Founding {
         heartbeat_ms: (4 * delta_ms).max(draw.between(500, 2000)),
         snapshot_interval: draw.one(&[8, 32, 64]),
         snapshot_lag: draw.one(&[1, 8, 8]),
+        gate_interval: 8,
         losses_max: draw.one(&[2, 16, 16]),
         order: draw_order(draw),
         placement: draw_placement(draw),

@@ -63,6 +63,8 @@ pub struct Founding {
     pub snapshot_interval: u64,
     /// How many heights after a snapshot its digest is due.
     pub snapshot_lag: u64,
+    /// How many heights apart an epoch may end.
+    pub gate_interval: u64,
     /// How many losses of one task are forgiven.
     pub losses_max: u32,
     /// Which ready task goes next.
@@ -211,6 +213,18 @@ pub enum Work {
         /// How many tasks.
         tasks: u32,
     },
+    /// The operators of authorities see to it that these peers are authorities, and those are not.
+    Govern {
+        /// Who is to be one.
+        add: Vec<usize>,
+        /// Who is not.
+        remove: Vec<usize>,
+    },
+    /// A liar's operator proposes and approves what nobody else wants.
+    Mutiny {
+        /// Whose.
+        peer: usize,
+    },
     /// Workers with keys of their own claim once, take what they are given, and are gone; every other one drains first.
     Churn {
         /// Through which peer.
@@ -227,6 +241,8 @@ impl Work {
         match self {
             Self::Job { .. } => None,
             Self::Graph { .. } => Some("graph"),
+            Self::Govern { .. } => Some("change of authorities"),
+            Self::Mutiny { .. } => Some("mutiny"),
             Self::Cancel { .. } => Some("cancel"),
             Self::Replay { .. } => Some("replayed transaction"),
             Self::Burst { .. } => Some("burst"),
@@ -256,6 +272,27 @@ impl Scenario {
         self.founding.delta_ms * 2
     }
 
+    /// A peer as an authority.
+    #[must_use]
+    pub fn authority(peer: usize) -> Authority {
+        Authority { name: format!("authority-{peer}"), key: Self::key(peer).public(), addresses: Vec::new() }
+    }
+
+    /// All peers that are authorities at some time.
+    #[must_use]
+    pub fn authorities_ever(&self) -> Vec<usize> {
+        let added = self.work.iter().flat_map(|(_, work)| match work {
+            Work::Govern { add, .. } => add.as_slice(),
+            _ => &[],
+        });
+        (0..self.authorities).chain(added.copied()).collect()
+    }
+
+    /// How many of them could lie, were they all at once.
+    fn faulty_max_ever(&self) -> usize {
+        (self.authorities_ever().len() - 1) / 3
+    }
+
     /// The key of a peer.
     #[must_use]
     pub fn key(peer: usize) -> SecretKey {
@@ -267,17 +304,20 @@ impl Scenario {
     /// The network's genesis.
     #[must_use]
     pub fn genesis(&self) -> Arc<Genesis> {
-        let authority = |index: usize| Authority {
-            name: format!("authority-{index}"),
-            key: Self::key(index).public(),
-            addresses: Vec::new(),
-        };
-        let Founding { delta_ms, heartbeat_ms, snapshot_interval, snapshot_lag, losses_max, ref order, ref placement } =
-            self.founding;
+        let Founding {
+            delta_ms,
+            heartbeat_ms,
+            snapshot_interval,
+            snapshot_lag,
+            gate_interval,
+            losses_max,
+            ref order,
+            ref placement,
+        } = self.founding;
         let mut genesis = Genesis {
             name: format!("seed {}", self.seed),
             time: BlockTime(START_US),
-            authorities: (0..self.authorities).map(authority).collect(),
+            authorities: (0..self.authorities).map(Self::authority).collect(),
             access: Access::default(),
             consensus: ConsensusParameters {
                 delta_ms,
@@ -286,6 +326,7 @@ impl Scenario {
                 timer_ms_max: 30 * delta_ms,
                 snapshot_interval,
                 snapshot_lag,
+                gate_interval,
                 ..ConsensusParameters::default()
             },
             ledger: LedgerLimits { losses_max, ..LedgerLimits::default() },
@@ -296,7 +337,7 @@ impl Scenario {
                 ..ScheduleParameters::default()
             },
         };
-        let stall_ms = genesis.stall_threshold_ms();
+        let stall_ms = genesis.consensus.stall_threshold_ms(self.faulty_max_ever());
         genesis.ledger.claim_stands_ms_max = 3 * stall_ms;
         genesis.ledger.allowance_ms = 2 * stall_ms;
         Arc::new(genesis)

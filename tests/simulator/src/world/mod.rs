@@ -1,11 +1,12 @@
 //! A run: a queue of events in virtual time, and what each does.
 //!
 //! Here is the queue, the beginning and the end. What a process does with what comes to it is in `process`, how messages
-//! travel in `network`, what goes wrong in `faults`, and what people submit in `submitters`.
+//! travel in `network`, what goes wrong in `faults`, what people submit in `submitters`, and what authorities settle in `operators`.
 
 mod faults;
 mod graph;
 mod network;
+mod operators;
 mod process;
 mod submitters;
 
@@ -29,7 +30,7 @@ use crate::{
     links::{Cuts, Weather},
     peer::{Parcel, Peer, Step},
     rumours::Rumours,
-    scenario::{START_US, Scenario},
+    scenario::{START_US, Scenario, Work},
 };
 
 /// How long it is watched once nothing is owed, so that everyone catches up, in microseconds.
@@ -62,6 +63,7 @@ enum Event {
     Fault(usize),
     Work(usize),
     Cancel { owner: usize, through: usize, job: JobId },
+    Govern(usize),
     Twin(usize),
     Whole,
 }
@@ -83,6 +85,8 @@ struct World<'a> {
     /// Everything that was submitted.
     submitted: Vec<Arc<SignedTransaction>>,
     jobs: Vec<JobId>,
+    /// What authorities are to settle and have not.
+    governing: BTreeSet<usize>,
     churned: u64,
     trace: blake3::Hasher,
     tell: Option<&'a mut dyn FnMut(u64, String)>,
@@ -151,6 +155,7 @@ impl<'a> World<'a> {
             faults: BTreeMap::new(),
             submitted: Vec::new(),
             jobs: Vec::new(),
+            governing: governing(scenario),
             churned: 0,
             trace: blake3::Hasher::new(),
             tell,
@@ -228,10 +233,14 @@ impl<'a> World<'a> {
         let height = self.checks.height();
         let is_alive = self.checks.newest() > BlockTime(START_US + self.scenario.whole_at_us).plus_ms(LIFE_MS);
         is_alive
+            && self.is_governed()
             && self.honest().all(|(_, peer)| {
                 peer.replica.as_ref().is_some_and(|replica| {
                     let ledger = replica.ledger();
-                    ledger.height().0 + 2 >= height && ledger.totals().tasks.unfinished() == 0
+                    let epoch = replica.consensus().epoch();
+                    epoch.0 == self.checks.epoch()
+                        && ledger.height().0 + 2 >= height
+                        && ledger.totals().tasks.unfinished() == 0
                 })
             })
     }
@@ -240,6 +249,9 @@ impl<'a> World<'a> {
         let replicas: Vec<_> =
             self.honest().filter_map(|(index, peer)| Some((index, peer.replica.as_ref()?))).collect();
         let checked = self.checks.whole(&replicas, |peer| self.peers[peer].life);
+        let mut handovers =
+            replicas.iter().map(|(index, _)| self.checks.handovers(self.peers[*index].disk.handovers()));
+        let checked = checked.and_then(|()| handovers.find(Result::is_err).unwrap_or(Ok(())));
         let lowest = replicas.iter().map(|(index, replica)| (replica.ledger().height().0, *index)).min();
         let height = self.checks.height();
         if let Err(what) = checked {
@@ -280,10 +292,17 @@ impl<'a> World<'a> {
                 self.submit_work(index, &work);
             }
             Event::Cancel { owner, through, job } => self.insist_on_cancel(owner, through, job),
+            Event::Govern(index) => self.govern(index),
             Event::Twin(index) => self.start_again(index),
             Event::Whole => self.make_whole(),
         }
     }
+}
+
+/// Which works are authorities' to settle.
+fn governing(scenario: &Scenario) -> BTreeSet<usize> {
+    let works = scenario.work.iter().enumerate();
+    works.filter(|(_, (_, work))| matches!(work, Work::Govern { .. })).map(|(index, _)| index).collect()
 }
 
 /// The peers whose second instance must not be started twice: they never stop.

@@ -1,6 +1,6 @@
 //! How messages travel: gossip to everyone, once; direct messages to one; both through links that may do what they will.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use meshwork_core::{
     codec,
@@ -8,6 +8,7 @@ use meshwork_core::{
     digest::Digest,
     identity::PublicKey,
     replica::{Gossip, Message},
+    types::AuthoritySet,
 };
 use rand::RngExt;
 
@@ -83,13 +84,22 @@ impl World<'_> {
                 Forged::Gossip(gossip, audience) => self.publish(from, gossip, audience),
                 Forged::Message(message, audience) => {
                     let message = Arc::new(message);
-                    for to in (0..self.scenario.authorities).filter(|to| *to != from && audience.has(*to)) {
+                    for to in self.heard_by(from).into_iter().filter(|to| audience.has(*to)) {
                         let parcel = Parcel::Message { from, tampered: false, message: Arc::clone(&message) };
                         self.carry(from, to, parcel);
                     }
                 }
             }
         }
+    }
+
+    /// The authorities of the epoch in which a liar is, and of the newest.
+    fn heard_by(&self, from: usize) -> Vec<usize> {
+        let of_liar = self.peers[from].replica.as_ref().map(|replica| replica.consensus().authorities().as_ref());
+        let keys =
+            of_liar.into_iter().chain([self.checks.ledger().authorities().as_ref()]).flat_map(AuthoritySet::keys);
+        let peers: BTreeSet<usize> = keys.filter_map(|key| self.by_key.get(&key)?.first().copied()).collect();
+        peers.into_iter().filter(|to| *to != from).collect()
     }
 
     fn is_kept_back(&mut self, from: usize, to: usize) -> bool {
@@ -129,7 +139,7 @@ impl World<'_> {
     fn is_spared(&self, to: usize, parcel: &Parcel) -> bool {
         let Parcel::Gossip { gossip, .. } = parcel else { return false };
         matches!(&**gossip, Gossip::Evidence(evidence)
-            if self.peers[usize::from(evidence.culprit().0)].public == self.peers[to].public)
+            if self.culprit(evidence).is_some_and(|culprit| self.peers[culprit].public == self.peers[to].public))
             && self.peers[to].is_liar()
     }
 

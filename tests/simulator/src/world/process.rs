@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use meshwork_core::{
-    consensus::{Judgement, Standing},
+    consensus::{Evidence, Judgement, Standing},
     pool::Refusal,
+    proof::Handover,
     replica::{Action, Executed, Gossip, Message, message_bytes_max},
-    types::{AttemptId, VoidReason},
+    types::{AttemptId, Epoch, VoidReason},
 };
 
 use super::{Event, World};
@@ -153,19 +154,26 @@ impl World<'_> {
     pub(super) fn carry_out(&mut self, index: usize, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Persist(_) | Action::Prune(_) => {}
+                Action::Persist(_) | Action::Prune(..) | Action::Closed(..) => {}
+                Action::Epoch { epoch, handover } => self.epoch_begins(index, epoch, &handover),
                 Action::Executed(executed) => self.executed(index, &executed),
-                Action::Send { to, message } => self.send(index, to, &Arc::new(message)),
+                Action::Send { to, message } => {
+                    self.check_votes(index, &message);
+                    self.send(index, to, &Arc::new(message));
+                }
                 Action::Gossip(gossip) => self.gossip(index, gossip),
-                Action::ServeBlocks { to, from } => {
+                Action::ServeBlocks { to, epoch, from } => {
                     let most = message_bytes_max(&self.genesis) - (64 << 10);
-                    if let Some(message) = self.peers[index].disk.blocks_from(from, most) {
+                    if let Some(message) = self.peers[index].disk.blocks_from(epoch, from, most) {
                         self.send(index, to, &Arc::new(message));
                     }
                 }
                 Action::Evidence(evidence) => {
-                    let culprit = usize::from(evidence.culprit().0);
-                    self.note(|| format!("peer {index} has evidence against authority {culprit}"));
+                    let Some(culprit) = self.culprit(&evidence) else {
+                        self.violate(index, "there is evidence against nobody".into());
+                        return;
+                    };
+                    self.note(|| format!("peer {index} has evidence against peer {culprit}"));
                     if !self.peers[culprit].is_liar() {
                         self.violate(culprit, "there is evidence against an honest authority".into());
                     }
@@ -183,6 +191,37 @@ impl World<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Whom evidence is against.
+    pub(super) fn culprit(&self, evidence: &Evidence) -> Option<usize> {
+        let key = self.checks.authorities(evidence.first.epoch)?.key(evidence.culprit())?;
+        self.by_key.get(&key)?.first().copied()
+    }
+
+    /// Nobody honest votes in an epoch in which it is no authority.
+    fn check_votes(&mut self, index: usize, message: &Message) {
+        if let Message::Votes(votes) = message
+            && !self.peers[index].is_liar()
+        {
+            let key = self.peers[index].public;
+            if let Some(what) = votes.iter().find_map(|vote| self.checks.votes(vote, &key).err()) {
+                self.violate(index, what);
+            }
+        }
+    }
+
+    fn epoch_begins(&mut self, index: usize, epoch: Epoch, handover: &Handover) {
+        self.note(|| format!("peer {index} enters epoch {epoch} of {} authorities", handover.authorities.count()));
+        if let Some(forger) = &mut self.peers[index].forger {
+            forger.on_epoch(epoch, &handover.authorities);
+        }
+        if self.peers[index].is_liar() {
+            return;
+        }
+        if let Err(what) = self.checks.epoch_begins(epoch, handover) {
+            self.violate(index, what);
         }
     }
 

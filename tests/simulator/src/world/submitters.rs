@@ -68,6 +68,8 @@ impl World<'_> {
                 let job = self.submit_job(through, &Wish { tasks, ..PLAIN });
                 self.post(self.now + LARGE_LASTS_US, Event::Cancel { owner: through, through, job });
             }
+            Work::Govern { .. } => self.govern(place),
+            Work::Mutiny { peer } => self.mutiny(peer),
             Work::Churn { through, keys } => {
                 for _ in 0..keys {
                     self.churn(through);
@@ -203,7 +205,7 @@ impl World<'_> {
         }
     }
 
-    fn submit(&mut self, through: usize, signed: Arc<SignedTransaction>) {
+    pub(super) fn submit(&mut self, through: usize, signed: Arc<SignedTransaction>) {
         self.submitted.push(Arc::clone(&signed));
         let peer = &mut self.peers[through];
         // Whoever submits to a peer that is down or busy hears nothing, and would come again.

@@ -1,0 +1,124 @@
+//! Networks whose authorities change: one joins, one leaves, one takes another's place, twice in a row, while there is work, and
+//! while the present authorities, those who leave and those who join crash, stand still, fall apart and lie.
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+
+use crate::{
+    directed::{calm, job},
+    liar::{Forgery, Lie},
+    scenario::{Clock, Fault, Manner, Scenario, Work},
+};
+
+const SECOND_US: u64 = 1_000_000;
+/// Four authorities come first, then two workers.
+const FIRST_JOINER: usize = 6;
+
+/// When authorities change, and how: who joins, who leaves.
+type Change = (u64, &'static [usize], &'static [usize]);
+
+const CHANGES: &[&[Change]] = &[
+    &[(4, &[6], &[])],
+    &[(4, &[], &[3])],
+    &[(4, &[6], &[3])],
+    &[(4, &[6], &[3]), (9, &[7], &[2])],
+    &[(4, &[6], &[3]), (9, &[3], &[6])],
+    &[(3, &[6], &[]), (6, &[7], &[]), (9, &[8], &[])],
+    &[(3, &[6, 7, 8], &[0]), (10, &[0], &[1, 2])],
+    &[(3, &[6, 7], &[2, 3]), (8, &[8], &[]), (13, &[2], &[6])],
+];
+
+/// The authorities change in one of these ways, and something goes wrong meanwhile.
+#[must_use]
+pub fn governed(seed: u64) -> Scenario {
+    let mut random = Pcg64Mcg::seed_from_u64(seed);
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
+    let changes = CHANGES[(seed % CHANGES.len() as u64) as usize];
+    scenario.followers = 3;
+    scenario.clocks.resize(FIRST_JOINER + 3, Clock::default());
+    scenario.founding.gate_interval = [1, 3, 8, 20][random.random_range(0..4)];
+    scenario.founding.snapshot_interval = [4, 8][random.random_range(0..2)];
+    scenario.weather.loss_permille = [0, 0, 20, 100][random.random_range(0..4)];
+    for (at, add, remove) in changes {
+        let at = at * SECOND_US + random.random_range(0..SECOND_US);
+        scenario.work.push((at, Work::Govern { add: add.to_vec(), remove: remove.to_vec() }));
+    }
+    for at in 0..20 {
+        scenario.work.push((at * SECOND_US, job(random.random_range(0..9), 3, 20)));
+    }
+    scenario.work.sort_by_key(|(at, _)| *at);
+    // No authority yet, if ever.
+    scenario.work.insert(0, (SECOND_US, Work::Mutiny { peer: 6 }));
+    match random.random_range(0..8) {
+        0 => {}
+        1 => lie(&mut scenario, &mut random, 3),
+        // Whoever joins first: four of the five or more that there are then are honest.
+        2 if !changes.iter().any(|(_, _, remove)| !remove.is_empty()) => lie(&mut scenario, &mut random, 6),
+        3 => away(&mut scenario, &mut random),
+        _ => mishaps(&mut scenario, &mut random),
+    }
+    scenario.faults.sort_by_key(|(at, _)| *at);
+    scenario
+}
+
+/// Authorities come and go as fast as they may, and one of them lies about it whenever it leads.
+#[must_use]
+pub fn usurped(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
+    scenario.followers = 1;
+    scenario.clocks.resize(FIRST_JOINER + 1, Clock::default());
+    scenario.founding.gate_interval = 1;
+    scenario.liars = vec![(2, Lie::Forges(vec![Forgery::WrongRole, Forgery::FalseNext, Forgery::Conflicting]))];
+    for round in 0..6 {
+        let at = (2 + 4 * round) * SECOND_US + seed * 41_000;
+        let work = match round % 2 {
+            0 => Work::Govern { add: vec![FIRST_JOINER], remove: Vec::new() },
+            _ => Work::Govern { add: Vec::new(), remove: vec![FIRST_JOINER] },
+        };
+        scenario.work.push((at, work));
+    }
+    scenario
+}
+
+/// One who breaks the rules.
+fn lie(scenario: &mut Scenario, random: &mut Pcg64Mcg, peer: usize) {
+    let lies = [Lie::Twin, Lie::Withholds, Lie::Selective, Lie::Forges(Forgery::ALL.to_vec())];
+    scenario.liars = vec![(peer, lies[random.random_range(0..lies.len())].clone())];
+    let at = random.random_range(0..15 * SECOND_US);
+    scenario.work.push((at, Work::Mutiny { peer }));
+    scenario.work.sort_by_key(|(at, _)| *at);
+}
+
+/// One of those who stay, or who come, is away until all is changed.
+fn away(scenario: &mut Scenario, random: &mut Pcg64Mcg) {
+    let peer = [1, 1, 4, 6, 7][random.random_range(0..5)];
+    scenario.faults.push((random.random_range(1..3 * SECOND_US), Fault::Crash(peer)));
+    scenario.faults.push((random.random_range(20..29) * SECOND_US, Fault::Start(peer)));
+}
+
+/// Crashes, pauses and partitions while authorities change.
+fn mishaps(scenario: &mut Scenario, random: &mut Pcg64Mcg) {
+    for _ in 0..random.random_range(1..8) {
+        let at = random.random_range(3 * SECOND_US..16 * SECOND_US);
+        let later = at + random.random_range(20_000..4 * SECOND_US);
+        let peer = random.random_range(0..scenario.peers());
+        match random.random_range(0..5) {
+            0 | 1 => {
+                scenario.faults.push((at, Fault::Crash(peer)));
+                scenario.faults.push((later, Fault::Start(peer)));
+            }
+            2 => scenario.faults.push((at, Fault::Pause(peer, later - at))),
+            3 => {
+                let side = (0..scenario.peers()).map(|_| random.random_range(0..2)).collect();
+                scenario.faults.push((at, Fault::Split(side)));
+                scenario.faults.push((later, Fault::Heal));
+            }
+            _ => {
+                for peer in 0..scenario.peers() {
+                    scenario.faults.push((at, Fault::Crash(peer)));
+                    scenario.faults.push((later, Fault::Start(peer)));
+                }
+            }
+        }
+    }
+}

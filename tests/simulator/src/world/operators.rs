@@ -1,0 +1,106 @@
+//! What the operators of authorities do: propose and approve who is to be one, each through the own peer, until it is settled.
+
+use std::sync::Arc;
+
+use meshwork_core::{
+    codec,
+    types::{Action, AuthoritySet, Change, Govern, TransactionId},
+};
+use rand::RngExt;
+
+use super::{Event, World};
+use crate::scenario::{Scenario, Work};
+
+/// How soon an operator looks again whether something is settled, in microseconds.
+const AGAIN_US: u64 = 1_500_000;
+
+/// Who is to be an authority, and who is not.
+struct Wanted {
+    add: Vec<usize>,
+    remove: Vec<usize>,
+}
+
+impl World<'_> {
+    fn wanted(&self, index: usize) -> Option<Wanted> {
+        match &self.scenario.work[index].1 {
+            Work::Govern { add, remove } => Some(Wanted { add: add.clone(), remove: remove.clone() }),
+            _ => None,
+        }
+    }
+
+    /// The changes that are left to be approved. Nobody is sent away before those are approved who come instead: the fewer
+    /// there are, the fewer may lie.
+    fn changes_left(&self, wanted: &Wanted) -> Vec<Change> {
+        let next = self.checks.ledger().next_authorities();
+        let add = wanted.add.iter().filter(|peer| !next.contains(&self.peers[**peer].public));
+        let remove = wanted.remove.iter().filter(|peer| next.contains(&self.peers[**peer].public));
+        let add: Vec<Change> = add.map(|peer| Change::AddAuthority(Scenario::authority(*peer))).collect();
+        if add.is_empty() {
+            return remove.map(|peer| Change::RemoveAuthority(self.peers[*peer].public)).collect();
+        }
+        add
+    }
+
+    /// Whether everything that was to be settled is in force.
+    pub(super) fn is_governed(&self) -> bool {
+        self.governing.is_empty() && !self.checks.ledger().change_waits()
+    }
+
+    /// The operators look at what is to be settled, and again later if it is not.
+    pub(super) fn govern(&mut self, index: usize) {
+        let Some(wanted) = self.wanted(index) else { return };
+        let left = self.changes_left(&wanted);
+        if left.is_empty() {
+            self.governing.remove(&index);
+            return;
+        }
+        self.post(self.now + AGAIN_US, Event::Govern(index));
+        let present = Arc::clone(self.checks.ledger().authorities());
+        let operators = self.operators(&present);
+        for change in left {
+            let open = self.checks.ledger().proposals().find(|open| *open.change == change);
+            match open.map(|open| (open.id, open.approvals.clone())) {
+                Some((id, approvals)) => {
+                    for operator in &operators {
+                        if !approvals.contains(&self.peers[*operator].public) {
+                            self.approve(*operator, id);
+                        }
+                    }
+                }
+                None if !operators.is_empty() => {
+                    let operator = operators[self.random.random_range(0..operators.len())];
+                    let signed = self.sign(operator, Action::Govern(Govern::Propose(change)));
+                    self.submit(operator, signed);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn approve(&mut self, operator: usize, id: TransactionId) {
+        let signed = self.sign(operator, Action::Govern(Govern::Approve(id)));
+        self.submit(operator, signed);
+    }
+
+    /// The honest among these authorities.
+    fn operators(&self, present: &AuthoritySet) -> Vec<usize> {
+        let all = present.keys().filter_map(|key| self.by_key.get(&key)?.first().copied());
+        all.filter(|peer| !self.peers[*peer].is_liar()).collect()
+    }
+
+    /// A liar's operator proposes what nobody wants, and approves what is not there.
+    pub(super) fn mutiny(&mut self, peer: usize) {
+        let nobody = TransactionId(meshwork_core::digest::Digest::of(&codec::encode(&self.now)));
+        for stranger in 900..910 {
+            let change = Change::AddAuthority(Scenario::authority(stranger));
+            let signed = self.sign(peer, Action::Govern(Govern::Propose(change)));
+            self.submit(peer, signed);
+        }
+        for other in 0..self.scenario.authorities {
+            let change = Change::RemoveAuthority(self.peers[other].public);
+            let signed = self.sign(peer, Action::Govern(Govern::Propose(change)));
+            self.submit(peer, signed);
+        }
+        self.approve(peer, nobody);
+    }
+}
