@@ -1,5 +1,6 @@
 //! Tests through real processes of the program, as a person would run them. Bounded in time; nothing is left running.
 
+mod checkpoints;
 mod command_line;
 mod mesh;
 mod readme;

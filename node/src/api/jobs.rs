@@ -21,7 +21,7 @@ use serde::Deserialize;
 use super::{
     Api,
     error::ApiError,
-    views::{AttemptView, JobView, ReceiptPlace, TaskCounts, TaskState, TaskView},
+    views::{AttemptView, CheckpointView, JobView, ReceiptPlace, TaskCounts, TaskState, TaskView},
 };
 
 /// The most jobs or tasks in one answer.
@@ -154,7 +154,12 @@ fn task_view(task: &ledger::TaskView<'_>) -> TaskView {
         }
         TaskStateView::Gone(gone) => (state_of(gone), None, None),
     };
-    TaskView { job: task.id.job, index: task.id.index, state, worker, attempts, receipt }
+    let checkpoint = task.checkpoint.map(|checkpoint| CheckpointView {
+        manifest: checkpoint.manifest.digest,
+        attempt: checkpoint.attempt.0,
+        time_us: checkpoint.time.0,
+    });
+    TaskView { job: task.id.job, index: task.id.index, state, worker, attempts, checkpoint, receipt }
 }
 
 fn ended_task_view(job: &EndedJob, index: u32) -> Option<TaskView> {
@@ -165,7 +170,7 @@ fn ended_task_view(job: &EndedJob, index: u32) -> Option<TaskView> {
         EndedTask::Gone(gone) => state_of(*gone),
     };
     let receipt = task.place().map(|(height, index)| ReceiptPlace { height, index });
-    Some(TaskView { job: job.id, index, state, worker: None, attempts: Vec::new(), receipt })
+    Some(TaskView { job: job.id, index, state, worker: None, attempts: Vec::new(), checkpoint: None, receipt })
 }
 
 /// Adds what only the receipts say: whose outcome was accepted.

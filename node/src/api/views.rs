@@ -117,8 +117,21 @@ pub struct TaskView {
     pub worker: Option<PublicKey>,
     /// Its attempts so far, oldest first.
     pub attempts: Vec<AttemptView>,
+    /// What its program saved last, while it has no outcome.
+    pub checkpoint: Option<CheckpointView>,
     /// Where its outcome's receipt stands, once it has one.
     pub receipt: Option<ReceiptPlace>,
+}
+
+/// What a task's program saved.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct CheckpointView {
+    /// The manifest of its files.
+    pub manifest: Digest,
+    /// The attempt that saved it.
+    pub attempt: u32,
+    /// The time of the block that took it, in microseconds since the Unix epoch.
+    pub time_us: u64,
 }
 
 /// A task's state.

@@ -91,8 +91,11 @@ pub struct Checkpoint {
     pub saves: watch::Sender<Saved>,
 }
 
-/// The files of a checkpoint by their paths, in order; nothing before there is one.
-pub type Saved = Option<Arc<Vec<(String, Vec<u8>)>>>;
+/// A file by its path, with its content.
+pub type NamedFile = (String, Vec<u8>);
+
+/// The files of a checkpoint, in the order of their paths; nothing before there is one.
+pub type Saved = Option<Arc<Vec<NamedFile>>>;
 
 /// What came of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]

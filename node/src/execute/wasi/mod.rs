@@ -39,7 +39,7 @@ use self::{
     files::Files,
     memory::Memory,
 };
-use super::Saved;
+use super::{NamedFile, Saved};
 
 /// The module name under which programs import these functions.
 pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
@@ -114,7 +114,7 @@ pub(crate) struct Start {
     pub seed: [u8; 32],
     pub deadline: Deadline,
     /// What was saved before, and where what is saved goes, of a program that saves checkpoints.
-    pub checkpoint: Option<(Vec<(String, Vec<u8>)>, watch::Sender<Saved>)>,
+    pub checkpoint: Option<(Vec<NamedFile>, watch::Sender<Saved>)>,
 }
 
 /// Why a run cannot start.

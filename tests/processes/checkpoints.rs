@@ -1,0 +1,76 @@
+//! A program that saves checkpoints, on a mesh of real processes one of which is killed.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use meshwork::{
+    client::Client,
+    keys,
+    local_mesh::{LocalMesh, Plan},
+    outcomes::{self, Leavings},
+    submission, watch,
+};
+use meshwork_core::{
+    identity::PublicKey,
+    types::{Action, Limits, Submit, TaskSpec, Tasks},
+};
+
+use crate::running::{MESHWORK, program};
+
+/// How long the slowest machine may take for anything here.
+const LONG: Duration = Duration::from_secs(300);
+const STEPS: u32 = 120;
+
+async fn key_of(client: &Client) -> PublicKey {
+    client.status().await.expect("running").key
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_whose_worker_is_killed_goes_on_elsewhere_from_its_last_checkpoint() {
+    let mut plan = Plan::new("checkpoints", 1, 2, 1).expect("a plan");
+    plan.executable = MESHWORK.into();
+    let mut mesh = LocalMesh::start(plan).await.expect("started");
+    let client = mesh.peers()[0].client().expect("running");
+    let module = client.put_bytes(fs::read(program("steps.wasm")).expect("a program")).await.expect("taken");
+    let spec = TaskSpec {
+        arguments: vec![STEPS.to_string(), "100".into()],
+        checkpoints: true,
+        limits: Limits { wall_ms: 120_000, fuel: u64::MAX, output_bytes: 1 << 20 },
+        ..TaskSpec::of(module)
+    };
+    let action = Action::Submit(Submit::new("steps", spec, Tasks::Repeat(1)));
+    let signed = submission::sign(action, submission::EXPIRY_DEFAULT, &keys::generate(), &mesh.network());
+    submission::post(&client, &signed).await.expect("taken");
+    let job = submission::job_of(&signed);
+
+    let until = Instant::now() + LONG;
+    let worker = loop {
+        assert!(Instant::now() < until, "a checkpoint is known");
+        let tasks = client.tasks(job, 0, 1, None).await.unwrap_or_default();
+        let saved = tasks.first().filter(|task| task.checkpoint.is_some());
+        if let Some(worker) = saved.and_then(|task| task.worker) {
+            break worker;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    for index in 0..mesh.peers().len() {
+        let peer = mesh.peers()[index].client().expect("running");
+        if key_of(&peer).await == worker {
+            mesh.peer_mut(index).kill();
+            break;
+        }
+    }
+    let ended = tokio::time::timeout(LONG, watch::until_ended(&client, job, None, |_| {})).await;
+    assert_eq!(ended.expect("in time").expect("ended").counts.succeeded, 1);
+    let proved = outcomes::of_job(&client, job, mesh.genesis()).await.expect("proofs that hold");
+    let outcome = &proved[0].outcome;
+    assert!(outcome.worker != worker && outcome.attempt.number.0 > 0, "another has done it: {outcome:?}");
+    let leavings = Leavings::of(&client, outcome).await.expect("its output");
+    let stdout = leavings.read(&client, &leavings.stdout).await.expect("its output");
+    let steps: Vec<u32> = String::from_utf8_lossy(&stdout).lines().filter_map(|line| line.parse().ok()).collect();
+    let first = *steps.first().expect("some were left");
+    assert!(first > 0, "what was saved is not done again");
+    assert_eq!(steps, (first..STEPS).collect::<Vec<_>>(), "and what was not is");
+}
