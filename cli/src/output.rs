@@ -105,6 +105,14 @@ impl Output {
         self.lines(value)
     }
 
+    /// Shows one thing as an object, for scripts.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub fn object<T: Serialize>(self, value: &T) -> Done {
+        write_json(value)
+    }
+
     /// Shows text as it is.
     ///
     /// # Errors
