@@ -4,3 +4,4 @@ mod command_line;
 mod mesh;
 mod readme;
 mod running;
+mod workflows;

@@ -62,12 +62,9 @@ pub struct Sent {
     pub expires_us: u64,
 }
 
-/// Gives the node all content that a job needs, and makes the job's arrays of it.
-///
-/// # Errors
-/// A file cannot be read, or the node refuses it.
-pub async fn upload(client: &Client, plan: &Plan) -> Done<Vec<Array>> {
-    let mut needed: BTreeSet<Content> = BTreeSet::new();
+/// All content that a job needs from this machine.
+pub fn contents(plan: &Plan) -> BTreeSet<Content> {
+    let mut needed = BTreeSet::new();
     for array in &plan.arrays {
         needed.insert(Content::File(array.draft.program.clone()));
         needed.extend(array.draft.stdin.clone());
@@ -81,6 +78,15 @@ pub async fn upload(client: &Client, plan: &Plan) -> Done<Vec<Array>> {
             }
         }
     }
+    needed
+}
+
+/// Gives the node all content that a job needs, and makes the job's arrays of it.
+///
+/// # Errors
+/// A file cannot be read, or the node refuses it.
+pub async fn upload(client: &Client, plan: &Plan) -> Done<Vec<Array>> {
+    let needed = contents(plan);
     let bar = progress::tasks(needed.len() as u64);
     bar.set_message("files sent");
     let mut blobs = BTreeMap::new();
@@ -96,7 +102,8 @@ pub async fn upload(client: &Client, plan: &Plan) -> Done<Vec<Array>> {
     Ok(arrays(plan, &blobs))
 }
 
-fn arrays(plan: &Plan, blobs: &BTreeMap<Content, BlobRef>) -> Vec<Array> {
+/// A plan's arrays as the ledger has them, with the blobs of all its content.
+pub fn arrays(plan: &Plan, blobs: &BTreeMap<Content, BlobRef>) -> Vec<Array> {
     plan.arrays.iter().map(|array| array_of(array, blobs)).collect()
 }
 

@@ -1,6 +1,6 @@
 //! What the API lists, as rows of tables.
 
-use meshwork_node::api::views::{JobView, PeerView, TaskView, WorkerView};
+use meshwork_node::api::views::{ArrayView, JobView, PeerView, TaskView, WorkerView};
 
 use super::{
     Listing,
@@ -23,6 +23,14 @@ impl Listing for JobView {
             state,
             ago(self.submitted_us, now_us()),
         ]
+    }
+}
+
+impl Listing for ArrayView {
+    const COLUMNS: &'static [&'static str] = &["array", "first", "tasks", "state"];
+    fn row(&self) -> Vec<String> {
+        let name = if self.name.is_empty() { "(no name)".into() } else { self.name.clone() };
+        vec![name, self.first.to_string(), self.tasks.to_string(), counts(&self.counts)]
     }
 }
 

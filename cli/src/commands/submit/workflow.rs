@@ -1,9 +1,13 @@
 //! `meshwork submit JOB.toml`: a job file is shown, submitted, or added to an open job.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use clap::Args;
 use meshwork_core::types::{AfterJob, JobId, LedgerLimits};
+use meshwork_node::api::views::JobView;
 
 use super::{Options as SubmitOptions, genesis_of, tell_if_nobody_could_run, wait};
 use crate::{
@@ -150,9 +154,26 @@ async fn add(context: &Context, options: &SubmitOptions, path: Option<&Path>, di
     if options.wait { wait(&client, job, (has + added) as usize, sent.expires_us).await } else { Ok(()) }
 }
 
+/// How long a job that was just submitted may take to be on the ledger.
+const ADMITTED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often it is asked for.
+const ASK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A job, which may have been submitted just before.
+async fn once_admitted(client: &Client, job: JobId) -> Done<JobView> {
+    let until = Instant::now() + ADMITTED_WITHIN;
+    loop {
+        match client.job(job).await {
+            Err(error) if error.is_absent() && Instant::now() < until => tokio::time::sleep(ASK_INTERVAL).await,
+            answer => return Ok(answer?),
+        }
+    }
+}
+
 /// What an open job has already, and how many tasks that is.
 async fn existing(client: &Client, job: JobId) -> Done<(Existing, u32)> {
-    let view = client.job(job).await?;
+    let view = once_admitted(client, job).await?;
     if view.open_until_us.is_none() {
         return Err(Failure::usage(format!(
             "Job {job} is closed, and nothing can be added to it; submit another that waits for it (`after` in the job file)."
