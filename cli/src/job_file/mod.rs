@@ -2,7 +2,7 @@
 //!
 //! A file goes through these stages: [`parse`] reads its text as the types of [`model`], [`expand`] puts in names and makes the
 //! tasks of arrays, [`graph`] finds an order in which everybody stands after those that it waits for, [`layout`] makes of that
-//! the arrays that the ledger knows, [`show`] writes them for people, and [`send`] signs and submits them. What is wrong is a
+//! the arrays that the ledger knows ([`planned`]), [`show`] writes them for people, and [`send`] signs and submits them. What is wrong is a
 //! [`problem::Problem`] with its place in the file. `docs/job-file.md` states what everything in a file means.
 
 pub mod draft;
@@ -12,6 +12,7 @@ pub mod graph;
 pub mod layout;
 pub mod model;
 pub mod parse;
+pub mod planned;
 pub mod problem;
 pub mod reference;
 pub mod rows;
@@ -31,8 +32,8 @@ use self::{
     draft::JobDraft,
     existing::Existing,
     expand::Around,
-    layout::PlannedArray,
     model::JobFile,
+    planned::PlannedArray,
     problem::{Checked, Problem, SourceFile},
 };
 use crate::{

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::values::{At, List, Named, Scalar, Text, TextOrTable};
 
@@ -198,6 +199,39 @@ text_or_table!(Reference, InputSource);
 pub fn schema() -> String {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<JobFile>();
     schema.insert("title".into(), "Meshwork job file".into());
+    let schema = without_null(schema.to_value());
     let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     format!("{text}\n")
+}
+
+/// A schema without what only says that a key may be absent, or null: TOML has no null.
+fn without_null(schema: Value) -> Value {
+    let is_null = |value: &Value| value == "null" || *value == serde_json::json!({ "type": "null" });
+    match schema {
+        Value::Object(rules) => {
+            let mut rules: serde_json::Map<String, Value> = rules
+                .into_iter()
+                .filter(|(key, _)| key != "default")
+                .map(|(key, rule)| (key, without_null(rule)))
+                .collect();
+            if let Some(Value::Array(kinds)) = rules.get("type")
+                && let [kind] = &kinds[..]
+            {
+                let kind = kind.clone();
+                rules.insert("type".into(), kind);
+            }
+            if let Some(Value::Array(choices)) = rules.get("anyOf")
+                && let [Value::Object(only)] = &choices[..]
+            {
+                let only = only.clone();
+                rules.remove("anyOf");
+                rules.extend(only);
+            }
+            Value::Object(rules)
+        }
+        Value::Array(values) => {
+            Value::Array(values.into_iter().filter(|value| !is_null(value)).map(without_null).collect())
+        }
+        other => other,
+    }
 }

@@ -21,7 +21,7 @@ use meshwork_core::{
 use super::{
     Plan,
     draft::{Content, Draft},
-    layout::{PlannedArray, PlannedInput, PlannedSource, PlannedTasks},
+    planned::{PlannedArray, PlannedInput, PlannedSource, PlannedTasks},
 };
 use crate::{
     client::Client,
@@ -136,7 +136,7 @@ fn array_of(array: &PlannedArray, blobs: &BTreeMap<Content, BlobRef>) -> Array {
     let tasks = match &array.tasks {
         PlannedTasks::Repeat(count) => Tasks::Repeat(*count),
         PlannedTasks::Each(parts) => {
-            let part = |part: &super::layout::PlannedPart| Part {
+            let part = |part: &super::planned::PlannedPart| Part {
                 arguments: part.arguments.clone(),
                 inputs: part.inputs.iter().map(input).collect(),
                 after: part.after.clone(),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{
     Plan,
     draft::Content,
-    layout::{PlannedArray, PlannedInput, PlannedPart, PlannedSource, PlannedTasks},
+    planned::{PlannedArray, PlannedInput, PlannedPart, PlannedSource, PlannedTasks},
 };
 
 /// How many tasks of an array people are shown.
@@ -148,7 +148,10 @@ impl Plan {
                     Giver::Same(array) => format!("each of {}", self.name_of(*array)),
                     Giver::All(array) => format!("all of {}", self.name_of(*array)),
                 };
-                file.as_ref().map_or(format!("out of {of}"), |file| format!("{file} out of {of}"))
+                match file {
+                    Some(file) => format!("{file} out of {of}"),
+                    None => of,
+                }
             }
         }
     }

@@ -120,7 +120,7 @@ mod tests {
         self,
         draft::Content,
         existing::Existing,
-        layout::{PlannedInput, PlannedSource, PlannedTasks},
+        planned::{PlannedInput, PlannedSource, PlannedTasks},
     };
 
     #[test]

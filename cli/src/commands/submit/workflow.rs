@@ -26,6 +26,7 @@ use crate::{
 /// What is about job files.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Job files")]
+#[group(id = "workflow")]
 pub struct Options {
     /// A value for a parameter of the job file. Repeat it for each
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]

@@ -32,7 +32,7 @@ fn example(name: &str) -> Plan {
 fn every_example_comes_to_what_the_ledger_takes() {
     let mut names: Vec<String> = shown().into_iter().map(|(name, _)| name).collect();
     names.retain(|name| is_job_file(Path::new(name)) && name != "more.toml");
-    assert!(names.len() >= 9, "{names:?}");
+    assert!(names.len() >= 8, "{names:?}");
     for name in names {
         let mut plan = example(&name);
         // The ledger of this test is at the beginning of time.
@@ -64,6 +64,15 @@ fn the_examples_are_shown_as_the_page_says() {
     assert_eq!(example("names.toml").job.name, "names-world");
     let dot = example("failure.toml").dot();
     assert!(dot.contains("\"bad\" -> \"mend\" [label=fail, style=dotted];"), "{dot}");
+}
+
+#[test]
+fn the_readmes_workflow_is_one() {
+    let readme = fs::read_to_string(docs("../README.md")).expect("read");
+    let section = readme.split("## Workflows").nth(1).expect("a section");
+    let text = section.split("```").nth(1).and_then(|block| block.strip_prefix("toml\n")).expect("a workflow");
+    let plan = planned_with(text, &[("texts/a.txt", "a"), ("texts/b.txt", "b")]).expect("good");
+    assert_eq!((plan.count(), check_by_ledger(&plan)), (3, Ok(())));
 }
 
 #[test]

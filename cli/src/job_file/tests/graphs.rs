@@ -6,7 +6,7 @@ use meshwork_core::types::{After, Edges, Giver, OutputOf, When};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::*;
-use crate::job_file::layout::{PlannedPart, PlannedSource};
+use crate::job_file::planned::{PlannedArray, PlannedPart, PlannedSource};
 
 #[test]
 fn tasks_that_differ_in_nothing_are_only_counted() {
@@ -44,7 +44,7 @@ fn everyone_stands_after_whom_it_waits_for() {
     let waits = [After { array: 0, each: true, when: When::Any }, After { array: 1, each: false, when: When::Fail }];
     assert_eq!(b.after, waits);
     let output = |of, file: Option<&str>| OutputOf { of, file: file.map(str::to_owned) };
-    let sources = |array: &super::super::layout::PlannedArray| -> Vec<OutputOf> {
+    let sources = |array: &PlannedArray| -> Vec<OutputOf> {
         let outputs = array.inputs.iter().filter_map(|input| match &input.source {
             PlannedSource::Output(output) => Some(output.clone()),
             PlannedSource::Content(_) => None,
@@ -126,11 +126,11 @@ fn an_array_in_pieces_can_be_waited_for_and_taken_from() {
     let (n, next) = (named("n"), named("next"));
     assert!(n.len() > 2 && next.len() == n.len(), "{} {}", n.len(), next.len());
     assert!(n.iter().all(|array| array.feeds));
-    let task = |array: &super::super::layout::PlannedArray, place: usize| -> PlannedPart {
+    let task = |array: &PlannedArray, place: usize| -> PlannedPart {
         let PlannedTasks::Each(parts) = &array.tasks else { panic!("{array:?}") };
         parts[place].clone()
     };
-    assert_eq!(task(next[1], 0).after.ok, [n[1].first]);
+    assert_eq!(task(next[1], 0).after.ok, [next[0].tasks.count()]);
     let short = task(named("short")[0], 4_000);
     assert!(
         matches!(&short.inputs[0].source, PlannedSource::Output(OutputOf { of: Giver::Task(4_000), .. })),

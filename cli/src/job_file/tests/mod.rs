@@ -19,7 +19,7 @@ use meshwork_core::{
     },
 };
 
-use super::{Plan, draft::Content, existing::Existing, layout::PlannedTasks, plan, send};
+use super::{Plan, draft::Content, existing::Existing, plan, planned::PlannedTasks, send};
 use crate::{failure::Done, keys};
 
 /// Where the task programs are.
@@ -98,7 +98,7 @@ fn check_by_ledger(plan: &Plan) -> Result<(), VoidReason> {
 /// How many arguments, inputs and single waits the parts of an array have together.
 fn parts(tasks: &PlannedTasks) -> (usize, usize, usize) {
     let PlannedTasks::Each(parts) = tasks else { return (0, 0, 0) };
-    let sum = |of: &dyn Fn(&super::layout::PlannedPart) -> usize| parts.iter().map(of).sum();
+    let sum = |of: &dyn Fn(&super::planned::PlannedPart) -> usize| parts.iter().map(of).sum();
     (sum(&|part| part.arguments.len()), sum(&|part| part.inputs.len()), sum(&|part| part.after.all().count()))
 }
 

@@ -76,11 +76,11 @@ fn a_missing_file_is_named() {
 #[test]
 fn two_inputs_of_one_path_are_refused() {
     let one = format!("{NOOP}[tasks.a]\ninputs = {{ x = {{ text = \"1\" }}, \"x/y\" = {{ text = \"2\" }} }}\n");
-    assert_said(&one, "4:31", &["/in/x/y", "below another"]);
+    assert_said(&one, "4:32", &["/in/x/y", "below another"]);
     let text = format!(
         "{NOOP}[tasks.a]\neach = {{ range = \"0..3\" }}\ninputs = {{ \"1\" = {{ text = \"1\" }}, \"${{index}}\" = {{ text = \"2\" }} }}\n"
     );
-    assert_said(&text, "5:", &["/in/1", "otherwise"]);
+    assert_said(&text, "5:34", &["/in/1", "otherwise"]);
     assert_said(&format!("{NOOP}[tasks.a]\ninputs = {{ \"../x\" = {{ text = \"\" }} }}\n"), "4:12", &["../x"]);
 }
 
@@ -129,7 +129,7 @@ fn references_that_cannot_be_are_refused() {
     assert_said(&format!("{arrays}after = {{ each-of = \"a\" }}\n"), "7:9", &["`b` has 4 tasks and `a` 3"]);
     assert_said(&format!("{arrays}after = \"a[3]\"\n"), "7:9", &["3 tasks", "0 to 2"]);
     let takes = format!("{arrays}inputs = {{ \"${{index}}\" = {{ from = \"a\" }} }}\n");
-    assert_said(&takes, "7:35", &["all tasks alike"]);
+    assert_said(&takes, "7:34", &["all tasks alike"]);
     assert_said(&format!("{arrays}inputs = {{ x = {{ from = \"a[0, 1]\" }} }}\n"), "7:25", &["one place"]);
     assert_said(&format!("{arrays}inputs = {{ x = {{ }} }}\n"), "7:16", &["exactly one of"]);
     assert_said(&format!("{NOOP}[tasks.\"a b\"]\n"), "3:8", &["cannot be a task's name"]);
