@@ -1,4 +1,4 @@
-//! Job files on a real mesh of one peer: what the documentation shows, a graph in which something fails, and an open job.
+//! Job files on a real mesh of two peers: what the documentation shows, a graph in which something fails, and an open job.
 
 use std::{collections::BTreeMap, fs, net::TcpListener, path::Path, process::Stdio, time::Duration};
 
@@ -11,33 +11,37 @@ use crate::{
 
 const LONG: Duration = Duration::from_secs(300);
 
-/// A peer that votes and works, and somebody who submits.
+/// A peer that votes, one that works, and somebody who submits. (What others take is delivered once a second peer holds it.)
 struct Network {
     directory: tempfile::TempDir,
     api: String,
-    _peer: Running,
+    _peers: [Running; 2],
 }
 
 impl Network {
     fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let (peer, user) = (directory.path().join("peer"), directory.path().join("user"));
+        let home = |name: &str| directory.path().join(name);
+        let (peer, worker, user) = (home("peer"), home("worker"), home("user"));
         let genesis = directory.path().join("genesis.toml");
         let key = run(&peer, &["init"], LONG).good().to_owned();
+        run(&worker, &["init"], LONG).good();
         run(&user, &["init"], LONG).good();
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
         let authority = format!("only={key}@/ip4/127.0.0.1/tcp/{port}");
         run(&peer, &["genesis", "new", "flows", "--authority", &authority, "--out", path(&genesis)], LONG).good();
-        let log = fs::File::create(directory.path().join("log")).expect("created");
-        let up = ["up", "--genesis", path(&genesis), "--no-mdns", "--slots", "2", "--memory", "512MiB"];
-        let up = command(&peer, &up).stdout(Stdio::null()).stderr(log).spawn().expect("started");
-        let peer_runs = Running(up);
+        let up = |home: &Path, more: &[&str]| {
+            let log = fs::File::options().create(true).append(true).open(directory.path().join("log")).expect("opened");
+            let up = [&["up", "--genesis", path(&genesis), "--no-mdns"], more].concat();
+            Running(command(home, &up).stdout(Stdio::null()).stderr(log).spawn().expect("started"))
+        };
+        let peers = [up(&peer, &["--no-work"]), up(&worker, &["--slots", "2", "--memory", "512MiB"])];
         let api = api_of(&peer, directory.path());
         for name in ["noop", "echo", "wordcount", "render", "exit3"] {
             let name = format!("{name}.wasm");
             fs::copy(program(&name), directory.path().join(&name)).expect("copied");
         }
-        Self { directory, api, _peer: peer_runs }
+        Self { directory, api, _peers: peers }
     }
 
     fn run(&self, arguments: &[&str]) -> Ended {

@@ -18,6 +18,8 @@ pub struct ExistingArray {
 /// What a job has already.
 #[derive(Clone, Debug, Default)]
 pub struct Existing {
+    /// Whether there is a job that is added to.
+    pub is_there: bool,
     /// Its arrays with a name, by which tasks can refer to them.
     pub arrays: Vec<ExistingArray>,
     /// How many arrays it has in all.
@@ -27,6 +29,11 @@ pub struct Existing {
 }
 
 impl Existing {
+    /// Of a job that has nothing so far.
+    pub fn job() -> Self {
+        Self { is_there: true, ..Self::default() }
+    }
+
     /// Takes note of the job's next array.
     pub fn add(&mut self, name: &str, count: u32, feeds: bool) {
         let place = u16::try_from(self.arrays_in_all).unwrap_or(u16::MAX);

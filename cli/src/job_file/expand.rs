@@ -11,7 +11,7 @@ use super::{
     draft::{Content, Draft, JobDraft, Reading, either, merged},
     existing::Existing,
     model::{InputSource, JobFile, Reference, Task},
-    problem::{Checked, Problem, Span, suggestion},
+    problem::{Checked, Problem, Span},
     reference::{Ref, Targets, Which},
     rows::{Making, Rows},
     text::{Names, Template},
@@ -121,11 +121,6 @@ pub fn expand(file: &JobFile, around: Around<'_>) -> Checked<Expanded> {
 /// What the parameters stand for. Each may use those before it.
 fn parameters(file: &JobFile, set: &[(String, String)]) -> Checked<BTreeMap<String, String>> {
     let mut parameters = BTreeMap::new();
-    let names = || file.parameters.iter().map(|(name, _)| name.value.as_str());
-    if let Some((name, _)) = set.iter().find(|(name, _)| !names().any(|other| other == name)) {
-        let what = format!("--set gives `{name}`, and the file has no such parameter");
-        return Err(Problem::new(&(0..0), what, suggestion(name, names().collect::<Vec<_>>())));
-    }
     for (name, value) in file.parameters.iter() {
         let given = set.iter().rev().find(|(other, _)| *other == name.value);
         let value = match given {

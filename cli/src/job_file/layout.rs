@@ -48,7 +48,8 @@ pub fn lay_out(expanded: &Expanded, existing: &Existing, limits: &LedgerLimits) 
     if let Some(array) = laying.arrays.get(room) {
         let what = format!("The job comes to more than {} arrays, of which `{}` is one too many", room, array.name);
         let next = "write tasks that are alike as one with `each`, or submit several jobs";
-        return Err(Problem::new(&(0..0), what, next));
+        let node = expanded.nodes.iter().find(|node| node.name.value == array.name);
+        return Err(Problem::new(&node.map_or(0..0, |node| node.name.at.clone()), what, next));
     }
     Ok(laying.finish())
 }
@@ -111,7 +112,7 @@ impl Forming {
 
 impl<'a> Laying<'a> {
     fn new(expanded: &'a Expanded, existing: &Existing, limits: &LedgerLimits) -> Self {
-        const BESIDES: usize = 4096;
+        const BESIDES: usize = 8192;
         let before = existing.arrays.len();
         let mut spots = vec![Spot::default(); expanded.targets.len()];
         for (spot, array) in spots.iter_mut().zip(&existing.arrays) {

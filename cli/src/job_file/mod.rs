@@ -81,7 +81,9 @@ pub fn plan(path: &Path, set: &[(String, String)], limits: &LedgerLimits, existi
     let called = path.file_stem().unwrap_or_default().to_string_lossy();
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let around = Around { directory, limits, set, called: &called, existing };
-    let plan = plan_of(&source.text, around).map_err(|problem| problem.into_failure(&source))?;
+    let file = parse::parse(&source.text).map_err(|problem| problem.into_failure(&source))?;
+    check_set(&file, set, path)?;
+    let plan = plan_of(&file, around).map_err(|problem| problem.into_failure(&source))?;
     let programs: BTreeSet<&Path> = plan.arrays.iter().map(|array| array.draft.program.as_path()).collect();
     for program in programs {
         programs::read(program)?;
@@ -89,17 +91,29 @@ pub fn plan(path: &Path, set: &[(String, String)], limits: &LedgerLimits, existi
     Ok(plan)
 }
 
-fn plan_of(text: &str, around: Around<'_>) -> Checked<Plan> {
-    let file = parse::parse(text)?;
-    check_whole(&file, around.existing)?;
-    let expanded = expand::expand(&file, around)?;
+/// Whether what the command line gives are parameters of the file.
+fn check_set(file: &JobFile, set: &[(String, String)], path: &Path) -> Done {
+    let names: Vec<&str> = file.parameters.iter().map(|(name, _)| name.value.as_str()).collect();
+    match set.iter().find(|(name, _)| !names.contains(&name.as_str())) {
+        Some((name, _)) => Err(Failure::usage(format!(
+            "--set gives `{name}`, and {} has no such parameter; {}.",
+            path.display(),
+            problem::suggestion(name, names)
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn plan_of(file: &JobFile, around: Around<'_>) -> Checked<Plan> {
+    check_whole(file, around.existing)?;
+    let expanded = expand::expand(file, around)?;
     let arrays = layout::lay_out(&expanded, around.existing, around.limits)?;
     Ok(Plan { job: expanded.job, arrays, existing: around.existing.clone() })
 }
 
 /// Whether the file says what a job, or an addition to one, needs, and nothing that it cannot say.
 fn check_whole(file: &JobFile, existing: &Existing) -> Checked {
-    if existing.arrays() == 0 {
+    if !existing.is_there {
         return match file.tasks.0.is_empty() && file.open.is_none() {
             true => Err(Problem::new(&(0..0), "This file has no tasks", "write one as [tasks.NAME]")),
             false => Ok(()),

@@ -80,7 +80,7 @@ impl PlannedTasks {
 impl PlannedPart {
     /// How many bytes it takes in a transaction, at most.
     pub fn bytes(&self) -> usize {
-        const PART: usize = 16;
+        const PART: usize = 24;
         const EDGE: usize = 5;
         let arguments = self.arguments.iter().map(|argument| argument.len() + 5);
         let Edges { ok, any, fail } = &self.after;

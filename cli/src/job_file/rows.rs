@@ -294,6 +294,8 @@ fn read(path: &Text, making: Making<'_>) -> Checked<Arc<SourceFile>> {
         let what = format!("Could not read {}: {error}", full.display());
         Problem::new(&path.at, what, "paths are relative to the job file; check this one")
     })?;
+    // What some programs put before a text is no part of its first column's name.
+    let content = content.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(content);
     Ok(Arc::new(SourceFile::new(&full, content)))
 }
 

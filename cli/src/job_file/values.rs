@@ -133,7 +133,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
         impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
             type Value = Raw<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("one of them or an array")
+                f.write_str("one value, or an array of them")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Raw<T>, E> {
                 T::deserialize(StrDeserializer::new(text)).map(Raw::One)

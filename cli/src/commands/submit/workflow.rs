@@ -180,7 +180,7 @@ async fn existing(client: &Client, job: JobId) -> Done<(Existing, u32)> {
             "Job {job} is closed, and nothing can be added to it; submit another that waits for it (`after` in the job file)."
         )));
     }
-    let mut existing = Existing::default();
+    let mut existing = Existing::job();
     for array in client.arrays(job).await? {
         existing.add(&array.name, array.tasks, array.feeds);
     }

@@ -157,7 +157,7 @@ fn an_array_that_waits_for_many_single_tasks_waits_for_each() {
 
 #[test]
 fn what_is_added_may_name_what_is_there() {
-    let mut existing = Existing::default();
+    let mut existing = Existing::job();
     existing.add("first", 3, true);
     existing.add("", 2, false);
     existing.add("big", 4, false);
@@ -168,19 +168,20 @@ fn what_is_added_may_name_what_is_there() {
         fs::write(&path, format!("[defaults]\nprogram = \"noop.wasm\"\n{text}")).expect("written");
         plan(&path, &[], &LedgerLimits::default(), &existing)
     };
-    let plan = added(
+    let more = added(
         "[tasks.x]\nafter = [\"big\", \"first[1]\"]\ninputs = { all = { from = \"first\" } }\n[tasks.y]\nafter = \"x\"\n",
     );
-    let plan = plan.expect("good");
-    let [x, y] = &plan.arrays[..] else { panic!("{plan:?}") };
+    let added_to = more.expect("good");
+    let [x, y] = &added_to.arrays[..] else { panic!("{added_to:?}") };
     assert_eq!((x.first, y.first), (13, 14));
     assert_eq!(x.after.iter().map(|after| after.array).collect::<Vec<_>>(), [2, 3]);
     assert_eq!(y.after[0].array, 4);
     let taken = added("[tasks.x]\ninputs = { all = { from = \"big[0]\" } }\n").expect_err("nothing is kept");
     assert!(taken.sentence.contains("feeds = true"), "{taken}");
     assert!(added("[tasks.first]\n").expect_err("twice").sentence.contains("already"));
-    let timed = added("[tasks.x]\n").map(|_| ());
-    assert_eq!(timed, Ok(()));
+    fs::write(&path, "open = \"1h\"\n[tasks.x]\nprogram = \"noop.wasm\"\n").expect("written");
+    let timed = plan(&path, &[], &LedgerLimits::default(), &existing).expect_err("it is open already");
+    assert!(timed.sentence.contains("settled when the job was submitted"), "{timed}");
 }
 
 /// A file of many single tasks of few kinds that wait for, and take from, some before them; in any order.
