@@ -11,7 +11,8 @@ use meshwork_core::{
     types::{JobId, SignedTransaction, TaskId},
 };
 use meshwork_node::api::views::{
-    AdmissionView, BlockView, ErrorView, GovernanceView, JobView, PeerView, StatusView, TaskState, TaskView, WorkerView,
+    AdmissionView, ArrayView, BlockView, ErrorView, GovernanceView, JobView, PeerView, StatusView, TaskState, TaskView,
+    WorkerView,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -164,6 +165,11 @@ impl Client {
     /// One job.
     pub async fn job(&self, job: JobId) -> Result<JobView, ClientError> {
         self.get(&format!("/v1/jobs/{job}")).await
+    }
+
+    /// A job's arrays, in their order; none of a job that the ledger has forgotten.
+    pub async fn arrays(&self, job: JobId) -> Result<Vec<ArrayView>, ClientError> {
+        self.get(&format!("/v1/jobs/{job}/arrays")).await
     }
 
     /// Some tasks of a job, by index.

@@ -11,6 +11,7 @@ pub mod client;
 pub mod commands;
 pub mod failure;
 pub mod figures;
+pub mod job_file;
 pub mod keys;
 pub mod local_mesh;
 pub mod outcomes;

@@ -75,31 +75,34 @@ impl Output {
         self.lines(&lines.join("\n"))
     }
 
-    /// Shows one thing with what belongs to it: its facts and a table, or one object that holds both.
+    /// Shows one thing with what belongs to it: its facts and a table for each kind of which there is any, or one object that
+    /// holds all.
     ///
     /// # Errors
     /// Standard output does not take it.
-    pub fn record_with<T: Record, U: Listing>(self, record: &T, name: &'static str, items: &[U]) -> Done {
+    pub fn record_with<T: Record, U: Listing, V: Listing>(
+        self,
+        record: &T,
+        one: (&'static str, &[U]),
+        other: (&'static str, &[V]),
+    ) -> Done {
         if !self.json {
             self.record(record)?;
+            if !one.1.is_empty() {
+                self.lines("")?;
+                self.listing(one.1)?;
+            }
             self.lines("")?;
-            return self.listing(items);
+            return self.listing(other.1);
         }
         let together = || {
             let mut object = serde_json::to_value(record)?;
-            object[name] = serde_json::to_value(items)?;
+            object[one.0] = serde_json::to_value(one.1)?;
+            object[other.0] = serde_json::to_value(other.1)?;
             Ok(object)
         };
         let object = together().map_err(|error: serde_json::Error| Failure::failed(format!("No JSON: {error}.")))?;
         write_json(&object)
-    }
-
-    /// Shows a whole answer to scripts.
-    ///
-    /// # Errors
-    /// Standard output does not take it.
-    pub fn object<T: Serialize>(self, value: &T) -> Done {
-        write_json(value)
     }
 
     /// Shows the one value that a command is for: bare, or as the object's only field.
@@ -111,6 +114,14 @@ impl Output {
             return write_json(&serde_json::json!({ name: value }));
         }
         self.lines(value)
+    }
+
+    /// Shows one thing as an object, for scripts.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub fn object<T: Serialize>(self, value: &T) -> Done {
+        write_json(value)
     }
 
     /// Shows text as it is.

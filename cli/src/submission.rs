@@ -62,3 +62,23 @@ pub async fn post(client: &Client, transaction: &SignedTransaction) -> Done {
         ))),
     }
 }
+
+/// A moment from now on, or one of the calendar.
+///
+/// # Errors
+/// It is neither; the text says what to write.
+pub fn parse_moment(text: &str) -> Result<BlockTime, String> {
+    if let Ok(from_now) = humantime::parse_duration(text) {
+        return Ok(BlockTime(now_us()).plus_ms(milliseconds(from_now)));
+    }
+    let moment = humantime::parse_rfc3339_weak(text).map_err(|_| {
+        "write so long from now, such as 90m, or a moment in UTC, such as 2030-01-31T18:00:00Z".to_owned()
+    })?;
+    let since = moment.duration_since(std::time::UNIX_EPOCH).map_err(|_| "that was before 1970".to_owned())?;
+    Ok(BlockTime(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)))
+}
+
+/// Whole milliseconds.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -123,6 +123,34 @@ fn without_a_node_commands_say_how_to_get_one() {
 }
 
 #[test]
+fn a_job_file_is_shown_without_a_node_or_a_key() {
+    let home = tempfile::tempdir().expect("a directory");
+    let demo = program("demo.toml");
+    let shown = run(home.path(), &["submit", path(&demo), "--dry-run"], SOON);
+    assert!(shown.good().contains("tiles: 300 tasks of"), "{shown:#?}");
+    let shown = run(home.path(), &["submit", path(&demo), "--dry-run", "--json", "--set", "samples=1"], SOON);
+    let graph: serde_json::Value = serde_json::from_str(shown.good()).expect("JSON");
+    assert_eq!(graph["arrays"][0]["list"].as_array().map(Vec::len), Some(300));
+    assert!(graph["arrays"][0]["list"][0]["inputs"][0]["from"].as_str().expect("a text").contains("samples 1"));
+    let dot = run(home.path(), &["submit", path(&demo), "--dry-run", "--dot"], SOON);
+    assert!(dot.good().starts_with("digraph \"demo image\" {"), "{dot:#?}");
+    let schema: serde_json::Value =
+        serde_json::from_str(run(home.path(), &["submit", "--schema"], SOON).good()).expect("JSON");
+    assert_eq!(schema["title"], "Meshwork job file");
+}
+
+#[test]
+fn what_is_wrong_with_a_job_file_is_shown_at_its_place() {
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("job.toml");
+    let noop = program("noop.wasm");
+    let text = format!("[defaults]\nprogram = {noop:?}\n\n[tasks.tiles]\n[tasks.join]\nafter = [\"tile\"]\n");
+    fs::write(&file, text).expect("written");
+    let shown = run(home.path(), &["submit", path(&file), "--dry-run"], SOON);
+    shown.bad(2, &["job.toml:6:10: No task is named `tile`; did you mean `tiles`", "after = [\"tile\"]", "^^^^^^"]);
+}
+
+#[test]
 fn what_proves_nothing_is_said_to() {
     let home = home_of_an_authority();
     let file = home.path().join("x.proof");
@@ -136,6 +164,9 @@ fn what_proves_nothing_is_said_to() {
 fn wrong_arguments_are_a_usage_error() {
     let home = tempfile::tempdir().expect("a directory");
     run(home.path(), &["submit"], SOON).bad(2, &["PROGRAM"]);
+    run(home.path(), &["submit", "x.wasm", "--dry-run"], SOON).bad(2, &["x.wasm", ".toml"]);
+    run(home.path(), &["submit", "x.toml", "--count", "3"], SOON).bad(2, &["--count"]);
+    run(home.path(), &["submit", "--close"], SOON).bad(2, &["--to"]);
     run(home.path(), &["up", "--listen", "127.0.0.1:4"], SOON).bad(2, &["/ip4/"]);
     run(home.path(), &["status", "--api", "https://example.com"], SOON).bad(2, &["127.0.0.1:7420"]);
     fs::write(home.path().join("config.toml"), "unknown = 1\n").expect("written");

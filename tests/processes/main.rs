@@ -5,3 +5,4 @@ mod command_line;
 mod mesh;
 mod readme;
 mod running;
+mod workflows;

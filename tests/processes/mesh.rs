@@ -25,7 +25,7 @@ const LONG: Duration = Duration::from_secs(300);
 
 const SOON: Duration = Duration::from_secs(60);
 
-fn path(path: &Path) -> &str {
+pub fn path(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
@@ -213,7 +213,7 @@ fn by_hand_from_a_new_network_to_a_verified_result() {
 }
 
 /// Waits until a peer says where its API is, and that it is well.
-fn api_of(home: &Path, directory: &Path) -> String {
+pub fn api_of(home: &Path, directory: &Path) -> String {
     let until = Instant::now() + SOON;
     loop {
         if let Ok(text) = fs::read_to_string(home.join("data/node.json")) {

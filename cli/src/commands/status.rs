@@ -30,7 +30,10 @@ pub async fn run(context: &Context, options: Options) -> Done {
     let id = find_job(&client, &digits).await?;
     let job = client.job(id).await?;
     let tasks = client.tasks(id, options.from, options.tasks, None).await?;
-    context.output.record_with(&job, "task_list", &tasks)?;
+    let arrays = client.arrays(id).await?;
+    // The line of the only array would say what the job's says.
+    let shown = if arrays.len() > 1 || context.output.is_json() { &arrays[..] } else { &[] };
+    context.output.record_with(&job, ("arrays", shown), ("task_list", &tasks))?;
     let shown = options.from.saturating_add(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
     if !context.output.is_json() && shown < job.tasks {
         context.output.note(&format!("({} more tasks; see --from and --tasks)", job.tasks - shown));

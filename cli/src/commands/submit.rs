@@ -1,4 +1,6 @@
-//! `meshwork submit`: a job from files and flags.
+//! `meshwork submit`: a job from a program, files and flags, or from a job file.
+
+mod workflow;
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +23,8 @@ use crate::{
     output::{progress, words::now_us},
     programs,
     settings::parse_pair,
-    submission, watch,
+    submission::{self, milliseconds, parse_moment},
+    watch,
 };
 
 /// What to run, on what, and how.
@@ -30,9 +33,12 @@ use crate::{
 /in/NAME (or at the one place that --each-as says) and has that path as its last argument. With --count, each task \
 finds its number in MESHWORK_TASK_INDEX. Only the job's id goes to standard output.")]
 pub struct Options {
-    /// The program: a WebAssembly module built for wasm32-wasip1
-    #[arg(value_name = "PROGRAM")]
-    program: PathBuf,
+    /// The program: a WebAssembly module built for wasm32-wasip1. Or a job file, whose name ends in .toml
+    #[arg(value_name = "PROGRAM|JOB.toml", required_unless_present_any = ["schema", "close"])]
+    program: Option<PathBuf>,
+    /// What is about job files.
+    #[command(flatten)]
+    workflow: workflow::Options,
     /// One task for each of these files
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "count")]
     pub each: Vec<PathBuf>,
@@ -107,16 +113,68 @@ pub struct Options {
     pub arguments: Vec<String>,
 }
 
+impl Options {
+    /// A flag that was given and is about a program alone. (One that was given as it is by default changes nothing.)
+    fn of_programs(&self) -> Option<&'static str> {
+        let given = [
+            ("--each", !self.each.is_empty()),
+            ("--count", self.count.is_some()),
+            ("--input", !self.inputs.is_empty()),
+            ("--stdin", self.stdin.is_some()),
+            ("--env", !self.environment.is_empty()),
+            ("--name", self.name.is_some()),
+            ("--priority", self.priority != 0),
+            ("--timeout", self.timeout != Duration::from_secs(300)),
+            ("--memory", self.memory != ByteSize::mib(128)),
+            ("--millicores", self.millicores != 1000),
+            ("--fuel", self.fuel.is_some()),
+            ("--output-limit", self.output_limit != ByteSize::mib(16)),
+            ("--retries", self.retries != 0),
+            ("--retry-delay", self.retry_delay != Duration::from_secs(1)),
+            ("--require", !self.labels.is_empty()),
+            ("--prefer", !self.prefers.is_empty()),
+            ("--spread", self.spread.is_some()),
+            ("--expected", self.expected.is_some()),
+            ("--deadline", self.deadline.is_some()),
+            ("An argument after --", !self.arguments.is_empty()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
+    }
+}
+
 /// Submits a job and prints its id.
 ///
 /// # Errors
 /// A file cannot be used, the node refuses, or, where that is waited for, a task does not succeed.
 pub async fn run(context: &Context, options: Options) -> Done {
+    if workflow::is_meant(&options) {
+        return workflow::run(context, &options).await;
+    }
+    let Some(program) = options.program.clone() else { return Ok(()) };
     let key = context.settings.key()?;
-    let module = programs::read(&options.program)?;
+    let module = programs::read(&program)?;
     let client = context.settings.client()?;
+    let genesis = genesis_of(context, &client).await?;
+    let network = genesis.network_id();
+    check_bounds(&options, &genesis)?;
+    let name = job_name(&options, &program);
+    let spec = common(&client, &options, module).await?;
+    tell_if_nobody_could_run(context, &client, [&spec]).await?;
+    let tasks = tasks(&client, &options).await?;
+    let count = tasks.count();
+    let times = Times { deadline: options.deadline, ..Times::default() };
+    let submit = Submit { times, ..Submit::new(name, spec, tasks) };
+    let transaction = submission::sign(Action::Submit(submit), options.expires, &key, &network);
+    submission::post(&client, &transaction).await?;
+    let job = submission::job_of(&transaction);
+    context.output.value("job", &job.to_string())?;
+    if options.wait { wait(&client, job, count, transaction.transaction().expires.0).await } else { Ok(()) }
+}
+
+/// The network's genesis, which has to be that of the node.
+async fn genesis_of(context: &Context, client: &Client) -> Done<Genesis> {
     // The wrong network would refuse the signature; better to hear it before anything is sent.
-    let (genesis, _) = context.settings.genesis_or_ask(&client).await?;
+    let (genesis, _) = context.settings.genesis_or_ask(client).await?;
     let network = genesis.network_id();
     let status = client.status().await?;
     if status.network != network {
@@ -129,19 +187,7 @@ pub async fn run(context: &Context, options: Options) -> Done {
             genesis.name
         )));
     }
-    check_bounds(&options, &genesis)?;
-    let name = job_name(&options);
-    let spec = common(&client, &options, module).await?;
-    tell_if_nobody_could_run(context, &client, &spec).await?;
-    let tasks = tasks(&client, &options).await?;
-    let count = tasks.count();
-    let times = Times { deadline: options.deadline, ..Times::default() };
-    let submit = Submit { times, ..Submit::new(name, spec, tasks) };
-    let transaction = submission::sign(Action::Submit(submit), options.expires, &key, &network);
-    submission::post(&client, &transaction).await?;
-    let job = submission::job_of(&transaction);
-    context.output.value("job", &job.to_string())?;
-    if options.wait { wait(&client, job, count, transaction.transaction().expires.0).await } else { Ok(()) }
+    Ok(genesis)
 }
 
 /// Says which flag asks for more than the genesis allows, rather than have the ledger say that something does.
@@ -183,18 +229,22 @@ fn check_bounds(options: &Options, genesis: &Genesis) -> Done {
 }
 
 /// A job that no worker could run waits, which may be what is wanted, or not.
-async fn tell_if_nobody_could_run(context: &Context, client: &Client, spec: &TaskSpec) -> Done {
+async fn tell_if_nobody_could_run<'a>(
+    context: &Context,
+    client: &Client,
+    specs: impl IntoIterator<Item = &'a TaskSpec>,
+) -> Done {
     let workers = client.workers().await?;
-    let could = |worker: &WorkerView| {
+    let could = |worker: &WorkerView, spec: &TaskSpec| {
         worker.millicores >= spec.resources.millicores
             && worker.memory_bytes >= spec.resources.memory_bytes
             && spec.labels.iter().all(|(label, value)| worker.labels.get(label) == Some(value))
     };
-    if !workers.iter().any(could) {
+    if !specs.into_iter().all(|spec| workers.iter().any(|worker| could(worker, spec))) {
         context.output.note(if workers.is_empty() {
             "Nobody works on this network now; the job waits until somebody does."
         } else {
-            "No worker offers what the tasks ask for now (cores, memory, labels); the job waits until one does. \
+            "No worker offers what some of the tasks ask for now (cores, memory, labels); the job waits until one does. \
              `meshwork workers` lists what they offer."
         });
     }
@@ -212,9 +262,9 @@ async fn wait(client: &Client, job: JobId, count: usize, expires_us: u64) -> Don
     watch::all_succeeded(&ended?)
 }
 
-fn job_name(options: &Options) -> String {
+fn job_name(options: &Options, program: &Path) -> String {
     const BYTES_MAX: usize = meshwork_core::types::Submit::NAME_BYTES_MAX;
-    let of_program = || options.program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let of_program = || program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let mut name = options.name.clone().unwrap_or_else(of_program);
     while name.len() > BYTES_MAX {
         name.pop();
@@ -254,22 +304,6 @@ async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<Tas
         checkpoints: options.checkpoints,
         ..TaskSpec::of(program)
     })
-}
-
-/// A moment from now on, or one of the calendar.
-fn parse_moment(text: &str) -> Result<BlockTime, String> {
-    if let Ok(from_now) = humantime::parse_duration(text) {
-        return Ok(BlockTime(now_us()).plus_ms(milliseconds(from_now)));
-    }
-    let moment = humantime::parse_rfc3339_weak(text).map_err(|_| {
-        "write so long from now, such as 90m, or a moment in UTC, such as 2030-01-31T18:00:00Z".to_owned()
-    })?;
-    let since = moment.duration_since(std::time::UNIX_EPOCH).map_err(|_| "that was before 1970".to_owned())?;
-    Ok(BlockTime(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)))
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn tasks(client: &Client, options: &Options) -> Done<Tasks> {

@@ -50,13 +50,18 @@ impl Record for JobView {
             Some(ended) => format!("after {}", duration(ended.saturating_sub(self.submitted_us) / 1000)),
             None => "not yet".into(),
         };
-        vec![
+        let mut facts = vec![
             ("job", self.id.to_string()),
             ("name", self.name.clone()),
             ("submitter", self.submitter.to_string()),
             ("submitted", format!("{} at height {}", ago(self.submitted_us, now_us()), self.height)),
             ("ended", ended),
             ("tasks", format!("{}: {}", self.tasks, counts(&self.counts))),
-        ]
+        ];
+        if let Some(until) = self.open_until_us {
+            let left = duration(until.saturating_sub(now_us()) / 1000);
+            facts.push(("open", format!("for {left}; `meshwork submit --to` adds to it")));
+        }
+        facts
     }
 }

@@ -1,6 +1,8 @@
 //! What the API lists, as rows of tables.
 
-use meshwork_node::api::views::{AuthorityView, ChangeView, JobView, PeerView, ProposalView, TaskView, WorkerView};
+use meshwork_node::api::views::{
+    ArrayView, AuthorityView, ChangeView, JobView, PeerView, ProposalView, TaskView, WorkerView,
+};
 
 use super::{
     Listing,
@@ -23,6 +25,14 @@ impl Listing for JobView {
             state,
             ago(self.submitted_us, now_us()),
         ]
+    }
+}
+
+impl Listing for ArrayView {
+    const COLUMNS: &'static [&'static str] = &["array", "first", "tasks", "state"];
+    fn row(&self) -> Vec<String> {
+        let name = if self.name.is_empty() { "(no name)".into() } else { self.name.clone() };
+        vec![name, self.first.to_string(), self.tasks.to_string(), counts(&self.counts)]
     }
 }
 

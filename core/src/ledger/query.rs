@@ -60,6 +60,10 @@ pub struct ArrayView<'a> {
     pub tasks: &'a Arc<Tasks>,
     /// The arrays that it waits for.
     pub after: &'a [After],
+    /// Whether other tasks of its job may take what its tasks leave.
+    pub feeds: bool,
+    /// How many of its tasks are in which state.
+    pub counts: TaskCounts,
 }
 
 /// A task.
@@ -260,7 +264,8 @@ impl Ledger {
             let segments = &job.record.segments;
             let Some(first) = segments.get(segments.partition_point(|segment| segment.array < place)) else { break };
             let (name, tasks, after) = (array.name.as_str(), &array.tasks, array.after.as_slice());
-            arrays.push(ArrayView { name, first: first.start, spec: &first.spec, tasks, after });
+            let (feeds, counts) = (array.feeds, job.counts_of(place, self.time));
+            arrays.push(ArrayView { name, first: first.start, spec: &first.spec, tasks, after, feeds, counts });
         }
         arrays
     }

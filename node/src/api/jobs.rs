@@ -21,7 +21,7 @@ use serde::Deserialize;
 use super::{
     Api,
     error::ApiError,
-    views::{AttemptView, CheckpointView, JobView, ReceiptPlace, TaskCounts, TaskState, TaskView},
+    views::{ArrayView, AttemptView, CheckpointView, JobView, ReceiptPlace, TaskCounts, TaskState, TaskView},
 };
 
 /// The most jobs or tasks in one answer.
@@ -55,6 +55,7 @@ fn live_view(job: &ledger::JobView<'_>) -> JobView {
         ended_us: job.ended.map(|time| time.0),
         tasks: job.count,
         counts: job.counts.into(),
+        open_until_us: job.open_until.map(|time| time.0),
     }
 }
 
@@ -77,6 +78,7 @@ fn ended_view(job: &EndedJob) -> JobView {
         ended_us: Some(job.ended.0),
         tasks: u32::try_from(job.tasks.len()).unwrap_or(u32::MAX),
         counts,
+        open_until_us: None,
     }
 }
 
@@ -102,6 +104,28 @@ pub(super) async fn one(State(api): State<Api>, Path(job): Path<String>) -> Resu
     }
     let ended = api.driver.reader().ended_job(id)?.ok_or_else(|| no_such_job(&id))?;
     Ok(Json(ended_view(&ended)))
+}
+
+pub(super) async fn arrays(State(api): State<Api>, Path(job): Path<String>) -> Result<Json<Vec<ArrayView>>, ApiError> {
+    let id = parse_job(&job)?;
+    let view = |array: &ledger::ArrayView<'_>| ArrayView {
+        name: array.name.to_owned(),
+        first: array.first,
+        tasks: u32::try_from(array.tasks.count()).unwrap_or(u32::MAX),
+        program: array.spec.program_blob().digest,
+        feeds: array.feeds,
+        counts: array.counts.into(),
+    };
+    let live = api.driver.query(move |replica| {
+        let ledger = replica.ledger();
+        ledger.job(id).map(|_| ledger.arrays(id).iter().map(view).collect::<Vec<_>>())
+    });
+    if let Some(views) = live.await? {
+        return Ok(Json(views));
+    }
+    // What is kept of a forgotten job is how its tasks ended, not how they were arranged.
+    api.driver.reader().ended_job(id)?.ok_or_else(|| no_such_job(&id))?;
+    Ok(Json(Vec::new()))
 }
 
 /// In words, as people see it.

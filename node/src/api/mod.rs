@@ -65,6 +65,7 @@ impl Api {
             .route("/v1/jobs", get(jobs::list))
             .route("/v1/jobs/{job}", get(jobs::one))
             .route("/v1/jobs/{job}/tasks", get(jobs::tasks))
+            .route("/v1/jobs/{job}/arrays", get(jobs::arrays))
             .route("/v1/jobs/{job}/proofs", get(jobs::proofs))
             .route("/v1/tasks/{job}/{index}", get(jobs::task))
             .route("/v1/tasks/{job}/{index}/proof", get(jobs::proof))

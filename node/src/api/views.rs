@@ -102,6 +102,25 @@ pub struct JobView {
     pub tasks: u32,
     /// Its tasks by state.
     pub counts: TaskCounts,
+    /// Until when arrays may be added to it, in microseconds since the Unix epoch; nothing if it is closed.
+    pub open_until_us: Option<u64>,
+}
+
+/// `GET /v1/jobs/{job}/arrays` (an array in the job's order; of a job that the ledger has forgotten, an empty one).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ArrayView {
+    /// What its submitter calls it within the job; may be empty.
+    pub name: String,
+    /// The index of its first task in the job.
+    pub first: u32,
+    /// How many tasks it has.
+    pub tasks: u32,
+    /// The digest of its program.
+    pub program: Digest,
+    /// Whether other tasks of the job may take what its tasks leave.
+    pub feeds: bool,
+    /// Its tasks by state.
+    pub counts: TaskCounts,
 }
 
 /// `GET /v1/jobs/{job}/tasks?from=0&limit=1000[&state=…]` (an array by index) and `GET /v1/tasks/{job}/{index}`.

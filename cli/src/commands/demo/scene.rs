@@ -113,7 +113,15 @@ impl Scene {
 
 #[cfg(test)]
 mod tests {
+    use meshwork_core::types::LedgerLimits;
+
     use super::*;
+    use crate::job_file::{
+        self,
+        draft::Content,
+        existing::Existing,
+        planned::{PlannedInput, PlannedSource, PlannedTasks},
+    };
 
     #[test]
     fn tiles_cover_every_pixel_once() {
@@ -128,6 +136,22 @@ mod tests {
         assert_eq!(area, 70 * 33);
         assert!(pixels.iter().all(|byte| *byte > 0));
         assert!(scene.place(&mut pixels, 0, &[0; 5]).is_err());
+    }
+
+    #[test]
+    fn the_demo_as_a_workflow_has_the_same_tasks() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/programs/demo.toml");
+        let plan = job_file::plan(&path, &[], &LedgerLimits::default(), &Existing::default()).expect("good");
+        let [tiles] = &plan.arrays[..] else { panic!("one array: {plan}") };
+        let PlannedTasks::Each(parts) = &tiles.tasks else { panic!("tiles differ: {plan}") };
+        let texts = parts.iter().map(|part| match &part.inputs[..] {
+            [PlannedInput { path, source: PlannedSource::Content(Content::Text(text)) }] if path == INPUT => {
+                text.clone()
+            }
+            inputs => panic!("{inputs:?}"),
+        });
+        let scene = Scene::new(640, 480, 32, 9).expect("good");
+        assert_eq!(texts.collect::<Vec<_>>(), scene.inputs().collect::<Vec<_>>());
     }
 
     #[test]

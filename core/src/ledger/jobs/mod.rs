@@ -200,6 +200,20 @@ impl Job {
         if segment.held { Stand::Held } else { Stand::Ready }
     }
 
+    /// How many tasks of an array are in which state.
+    pub(super) fn counts_of(&self, array: u16, now: BlockTime) -> TaskCounts {
+        let mut counts = TaskCounts::default();
+        for (at, segment) in self.record.segments.iter().enumerate().filter(|(_, segment)| segment.array == array) {
+            let mut stateless = u64::from(segment.end - segment.start);
+            for (_, state) in self.record.states.range(segment.start..segment.end) {
+                *counts.of_state(state) += 1;
+                stateless -= 1;
+            }
+            *counts.of_stand(self.stand(at, now)) += stateless;
+        }
+        counts
+    }
+
     /// A ready task that has a state of its own, for the queue.
     pub(super) fn entry(&self, index: u32, live: &Live) -> Option<Entry> {
         let standing = self.standings.get(self.segment_at(index)?)?;

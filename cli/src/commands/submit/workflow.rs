@@ -1,0 +1,189 @@
+//! `meshwork submit JOB.toml`: a job file is shown, submitted, or added to an open job.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use clap::Args;
+use meshwork_core::types::{AfterJob, JobId, LedgerLimits};
+use meshwork_node::api::views::JobView;
+
+use super::{Options as SubmitOptions, genesis_of, tell_if_nobody_could_run, wait};
+use crate::{
+    client::Client,
+    commands::{Context, find_job},
+    failure::{Done, Failure},
+    job_file::{
+        self, Plan,
+        existing::Existing,
+        model,
+        send::{self, Sender},
+    },
+    settings::parse_pair,
+};
+
+/// What is about job files.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Job files")]
+#[group(id = "workflow")]
+pub struct Options {
+    /// A value for a parameter of the job file. Repeat it for each
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
+    set: Vec<(String, String)>,
+    /// Show what the job file comes to, and send nothing: no node and no key are needed
+    #[arg(long)]
+    dry_run: bool,
+    /// Show the graph in Graphviz' language, for `dot -Tsvg`
+    #[arg(long, requires = "dry_run")]
+    dot: bool,
+    /// Add the file's tasks to this open job of one's own, by its id or the first digits of it
+    #[arg(long, value_name = "JOB")]
+    to: Option<String>,
+    /// Close the open job: nothing more can be added
+    #[arg(long, requires = "to")]
+    close: bool,
+    /// Print the JSON Schema of job files, for editors
+    #[arg(long)]
+    schema: bool,
+}
+
+/// Whether the command line is about a job file.
+pub fn is_meant(options: &SubmitOptions) -> bool {
+    let Options { set, dry_run, to, schema, .. } = &options.workflow;
+    let is_file = options.program.as_deref().is_some_and(job_file::is_job_file);
+    is_file || *schema || *dry_run || to.is_some() || !set.is_empty()
+}
+
+/// Shows, submits or adds.
+///
+/// # Errors
+/// The file is wrong, or the network does not take it.
+pub async fn run(context: &Context, options: &SubmitOptions) -> Done {
+    let own = &options.workflow;
+    if own.schema {
+        return context.output.lines(model::schema().trim_end());
+    }
+    check_flags(options)?;
+    let path = options.program.as_deref();
+    match (path, &own.to) {
+        (Some(path), None) if own.dry_run => {
+            let limits = context.settings.genesis()?.map_or_else(LedgerLimits::default, |genesis| genesis.ledger);
+            show(context, options, &job_file::plan(path, &own.set, &limits, &Existing::default())?)
+        }
+        (Some(path), None) => submit(context, options, path).await,
+        (path, Some(digits)) => add(context, options, path, digits).await,
+        (None, None) => Ok(()),
+    }
+}
+
+/// What the file says is not said by flags too.
+fn check_flags(options: &SubmitOptions) -> Done {
+    if let Some(path) = options.program.as_deref().filter(|path| !job_file::is_job_file(path)) {
+        return Err(Failure::usage(format!(
+            "{} is not a job file: its name does not end in .toml, and --set, --dry-run and --to are for job files.",
+            path.display()
+        )));
+    }
+    match options.of_programs() {
+        Some(flag) => Err(Failure::usage(format!("{flag} is for a program alone; say it in the job file instead."))),
+        None => Ok(()),
+    }
+}
+
+fn show(context: &Context, options: &SubmitOptions, plan: &Plan) -> Done {
+    if options.workflow.dot {
+        return context.output.lines(plan.dot().trim_end());
+    }
+    if context.output.is_json() { context.output.object(&plan.view()) } else { context.output.lines(&plan.to_string()) }
+}
+
+async fn submit(context: &Context, options: &SubmitOptions, path: &Path) -> Done {
+    // What is wrong with the file is heard before any node is asked.
+    let limits = context.settings.genesis()?.map_or_else(LedgerLimits::default, |genesis| genesis.ledger);
+    let mut plan = job_file::plan(path, &options.workflow.set, &limits, &Existing::default())?;
+    let key = context.settings.key()?;
+    let client = context.settings.client()?;
+    let genesis = genesis_of(context, &client).await?;
+    if genesis.ledger != limits {
+        plan = job_file::plan(path, &options.workflow.set, &genesis.ledger, &Existing::default())?;
+    }
+    let mut after = Vec::new();
+    for (digits, when) in &plan.job.after {
+        after.push(AfterJob { job: find_job(&client, &digits.value).await?, when: *when });
+    }
+    let arrays = send::upload(&client, &plan).await?;
+    tell_if_nobody_could_run(context, &client, arrays.iter().map(|array| &*array.spec)).await?;
+    let (network, limits) = (genesis.network_id(), &genesis.ledger);
+    let sender = Sender { client: &client, key: &key, network, limits, expires: options.expires };
+    let sent = sender.submit(&plan, after, arrays).await?;
+    context.output.value("job", &sent.job.to_string())?;
+    if options.wait { wait(&client, sent.job, plan.count() as usize, sent.expires_us).await } else { Ok(()) }
+}
+
+async fn add(context: &Context, options: &SubmitOptions, path: Option<&Path>, digits: &str) -> Done {
+    let Options { close, dry_run, set, .. } = &options.workflow;
+    let client = context.settings.client()?;
+    let genesis = genesis_of(context, &client).await?;
+    let job = find_job(&client, digits).await?;
+    let (existing, has) = existing(&client, job).await?;
+    let plan = path.map(|path| job_file::plan(path, set, &genesis.ledger, &existing)).transpose()?;
+    if *dry_run {
+        return plan.map_or(Ok(()), |plan| show(context, options, &plan));
+    }
+    let key = context.settings.key()?;
+    let view = client.job(job).await?;
+    if view.submitter != key.public() {
+        return Err(Failure::usage(format!(
+            "Job {job} was submitted by {}, and only that key can add to it; name its file with --key.",
+            view.submitter
+        )));
+    }
+    let arrays = match &plan {
+        Some(plan) => send::upload(&client, plan).await?,
+        None => Vec::new(),
+    };
+    tell_if_nobody_could_run(context, &client, arrays.iter().map(|array| &*array.spec)).await?;
+    let (network, limits) = (genesis.network_id(), &genesis.ledger);
+    let sender = Sender { client: &client, key: &key, network, limits, expires: options.expires };
+    let sent = sender.add(job, has, arrays, *close).await?;
+    if *close {
+        sender.wait_until_closed(sent).await?;
+    }
+    context.output.value("job", &job.to_string())?;
+    let added = plan.map_or(0, |plan| plan.count());
+    if options.wait { wait(&client, job, (has + added) as usize, sent.expires_us).await } else { Ok(()) }
+}
+
+/// How long a job that was just submitted may take to be on the ledger.
+const ADMITTED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often it is asked for.
+const ASK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A job, which may have been submitted just before.
+async fn once_admitted(client: &Client, job: JobId) -> Done<JobView> {
+    let until = Instant::now() + ADMITTED_WITHIN;
+    loop {
+        match client.job(job).await {
+            Err(error) if error.is_absent() && Instant::now() < until => tokio::time::sleep(ASK_INTERVAL).await,
+            answer => return Ok(answer?),
+        }
+    }
+}
+
+/// What an open job has already, and how many tasks that is.
+async fn existing(client: &Client, job: JobId) -> Done<(Existing, u32)> {
+    let view = once_admitted(client, job).await?;
+    if view.open_until_us.is_none() {
+        return Err(Failure::usage(format!(
+            "Job {job} is closed, and nothing can be added to it; submit another that waits for it (`after` in the job file)."
+        )));
+    }
+    let mut existing = Existing::job();
+    for array in client.arrays(job).await? {
+        existing.add(&array.name, array.tasks, array.feeds);
+    }
+    let has = existing.count();
+    Ok((existing, has))
+}

@@ -1,0 +1,320 @@
+//! What the tasks of one array have in common, from its own keys and the file's defaults; and what a file says of the job as
+//! a whole.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bytesize::ByteSize;
+use meshwork_core::{
+    ledger::bounds::{ENVIRONMENT_MAX, LABELS_MAX, TIME_MS_MAX},
+    schedule::recovery::BACK_OFF_MS_MAX,
+    types::{BlockTime, Labels, LedgerLimits, Limits, Resources, Retry, Submit, TaskSpec, Times, When},
+};
+
+use super::{
+    model::{InputSource, JobFile, Task},
+    problem::{Checked, Problem, Span},
+    text::{Names, Template},
+    values::{At, List, Named, Scalar, Text},
+};
+use crate::{
+    output::words::now_us,
+    settings::parse_pair,
+    submission::{milliseconds, parse_moment},
+};
+
+/// Content that stands on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Content {
+    /// A file.
+    File(PathBuf),
+    /// A text.
+    Text(String),
+}
+
+/// What the tasks of an array have in common, besides arguments, inputs and what they wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The program's file.
+    pub program: PathBuf,
+    /// Variables of the environment.
+    pub environment: BTreeMap<String, String>,
+    /// Standard input.
+    pub stdin: Option<Content>,
+    /// What it takes of a worker.
+    pub resources: Resources,
+    /// What a worker must offer.
+    pub labels: Labels,
+    /// What a worker should offer.
+    pub prefers: Vec<(String, String)>,
+    /// A label to spread over.
+    pub spread: Option<String>,
+    /// What ends it.
+    pub limits: Limits,
+    /// Larger goes first.
+    pub priority: i16,
+    /// How long an attempt is expected to run, in milliseconds.
+    pub expected_ms: u64,
+    /// What failures are forgiven.
+    pub retry: Retry,
+    /// Whether its program saves checkpoints.
+    pub checkpoints: bool,
+    /// Whether it was said that others may take what it leaves.
+    pub feeds: bool,
+}
+
+/// What a file says of the job as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct JobDraft {
+    /// Its name.
+    pub name: String,
+    /// Jobs that it waits for, by their ids or the first digits of them.
+    pub after: Vec<(Text, When)>,
+    /// When it may begin, and when it has to be over.
+    pub times: Times,
+    /// Until when it is left open.
+    pub open_until: Option<BlockTime>,
+}
+
+/// What drafts are read with.
+#[derive(Clone, Copy)]
+pub struct Reading<'a> {
+    /// The directory that paths are relative to.
+    pub directory: &'a Path,
+    /// The network's bounds.
+    pub limits: &'a LedgerLimits,
+    /// What names stand for.
+    pub names: Names<'a>,
+}
+
+/// A task's own value, or else the default.
+pub fn either<'a, T>(own: &'a Option<T>, default: &'a Option<T>) -> Option<&'a T> {
+    own.as_ref().or(default.as_ref())
+}
+
+/// A task's own entries, and those of the defaults that it does not have.
+pub fn merged<'a, T>(own: &'a Named<T>, default: &'a Named<T>) -> Vec<(&'a Text, &'a T)> {
+    let is_own = |name: &Text| own.0.iter().any(|(other, _)| other == name);
+    default.iter().filter(|(name, _)| !is_own(name)).chain(own.iter()).collect()
+}
+
+impl Reading<'_> {
+    /// A text that is alike for all tasks.
+    ///
+    /// # Errors
+    /// It is not, or has an unknown name.
+    pub fn constant(&self, text: &Text) -> Checked<String> {
+        Template::new(text, self.names)?.constant()
+    }
+
+    fn duration_ms(&self, text: Option<&Text>, default: u64, range: std::ops::RangeInclusive<u64>) -> Checked<u64> {
+        let Some(text) = text else { return Ok(default) };
+        let value = self.constant(text)?;
+        let duration = humantime::parse_duration(&value).map_err(|error| {
+            Problem::new(&text.at, format!("{value:?} is not a time: {error}"), "write 90s, 5m or 1h 30m")
+        })?;
+        let ms = milliseconds(duration);
+        if range.contains(&ms) {
+            return Ok(ms);
+        }
+        let in_words = |ms: &u64| humantime::format_duration(Duration::from_millis(*ms)).to_string();
+        let next = format!("it is from {} to {} here", in_words(range.start()), in_words(range.end()));
+        Err(Problem::new(&text.at, format!("{value:?} is not a time that this may be"), next))
+    }
+
+    fn bytes(&self, text: Option<&Text>, default: u64) -> Checked<u64> {
+        let Some(text) = text else { return Ok(default) };
+        let value = self.constant(text)?;
+        let size = value.parse::<ByteSize>();
+        let size = size.map_err(|error| format!("{value:?} is not a size: {error}"));
+        Ok(size.map_err(|what| Problem::new(&text.at, what, "write 64MiB or 1GiB"))?.as_u64())
+    }
+
+    /// A local file, which must be there.
+    ///
+    /// # Errors
+    /// It is not, or is no file.
+    pub fn file(&self, path: &str, at: &Span) -> Checked<PathBuf> {
+        let full = self.directory.join(path);
+        let next = "paths are relative to the job file; check this one";
+        match std::fs::metadata(&full) {
+            Ok(found) if found.is_file() => Ok(full),
+            Ok(_) => Err(Problem::new(at, format!("{} is not a file", full.display()), "name a file")),
+            Err(error) => Err(Problem::new(at, format!("Could not read {}: {error}", full.display()), next)),
+        }
+    }
+
+    /// What the tasks of an array have in common.
+    ///
+    /// # Errors
+    /// A value is not what it should be, or more than the network allows.
+    pub fn draft(&self, name: &Text, task: &Task, default: &Task) -> Checked<Draft> {
+        let of =
+            TaskSpec::of(meshwork_core::types::BlobRef { digest: meshwork_core::digest::Digest([0; 32]), bytes: 0 });
+        let program = either(&task.program, &default.program).ok_or_else(|| {
+            let next = "write program = \"….wasm\" here or in [defaults]";
+            Problem::new(&name.at, format!("`{}` has no program", name.value), next)
+        })?;
+        let memory_bytes = self.bytes(either(&task.memory, &default.memory), of.resources.memory_bytes)?;
+        let output = either(&task.output_limit, &default.output_limit);
+        let output_bytes = self.bytes(output, of.limits.output_bytes.min(memory_bytes))?;
+        if let Some(text) = output.filter(|_| output_bytes > memory_bytes) {
+            let next = "what a task writes is held in its memory until it ends: lower this, or raise `memory`";
+            return Err(Problem::new(&text.at, "This is more than the task's memory", next));
+        }
+        let retries = either(&task.retries, &default.retries);
+        if let Some(retries) = retries.filter(|retries| retries.value > self.limits.retries_max) {
+            let next = format!("it is at most {} on this network", self.limits.retries_max);
+            return Err(Problem::new(&retries.at, "So many failures are not forgiven", next));
+        }
+        let delay = either(&task.retry_delay, &default.retry_delay);
+        let wall_ms = self.limits.wall_ms_max;
+        let value = |one: Option<&At<u32>>, other: u32| one.map_or(other, |value| value.value);
+        Ok(Draft {
+            program: self.file(&self.constant(program)?, &program.at)?,
+            environment: self.environment(&merged(&task.environment, &default.environment))?,
+            stdin: either(&task.stdin, &default.stdin).map(|stdin| self.stdin(stdin)).transpose()?,
+            resources: Resources {
+                millicores: value(either(&task.millicores, &default.millicores), of.resources.millicores),
+                memory_bytes,
+            },
+            labels: self.labels(&merged(&task.requires, &default.requires))?,
+            prefers: self.prefers(either(&task.prefers, &default.prefers))?,
+            spread: either(&task.spread, &default.spread).map(|label| self.constant(label)).transpose()?,
+            limits: Limits {
+                wall_ms: self.duration_ms(
+                    either(&task.timeout, &default.timeout),
+                    of.limits.wall_ms.min(wall_ms),
+                    1..=wall_ms,
+                )?,
+                fuel: either(&task.fuel, &default.fuel).map_or(of.limits.fuel, |fuel| fuel.value),
+                output_bytes,
+            },
+            priority: either(&task.priority, &default.priority).map_or(0, |priority| priority.value),
+            expected_ms: self.duration_ms(either(&task.expected, &default.expected), 0, 0..=TIME_MS_MAX)?,
+            retry: Retry::of(value(retries, 0), self.duration_ms(delay, 1000, 0..=BACK_OFF_MS_MAX)?),
+            checkpoints: task.checkpoints.or(default.checkpoints).unwrap_or(false),
+            feeds: task.feeds.or(default.feeds).unwrap_or(false),
+        })
+    }
+
+    fn environment(&self, entries: &[(&Text, &Text)]) -> Checked<BTreeMap<String, String>> {
+        let mut environment = BTreeMap::new();
+        for (name, value) in entries {
+            let filled = self.constant(value)?;
+            if name.value.is_empty() || name.value.contains(['=', '\0']) || filled.contains('\0') {
+                let next = "a name is not empty and has no `=`";
+                return Err(Problem::new(&name.at, format!("{:?} cannot be a variable", name.value), next));
+            }
+            environment.insert(name.value.clone(), filled);
+            if environment.len() > ENVIRONMENT_MAX {
+                let next = format!("a task has at most {ENVIRONMENT_MAX}; give an input instead");
+                return Err(Problem::new(&name.at, "These are too many variables", next));
+            }
+        }
+        Ok(environment)
+    }
+
+    fn labels(&self, entries: &[(&Text, &At<Scalar>)]) -> Checked<Labels> {
+        let mut labels = Labels::new();
+        for (name, value) in entries {
+            let filled = self.constant(&Text { value: value.value.0.clone(), at: value.at.clone() })?;
+            labels.insert(name.value.clone(), filled);
+            if labels.len() > LABELS_MAX {
+                let next = format!("a task requires at most {LABELS_MAX}");
+                return Err(Problem::new(&name.at, "These are too many labels", next));
+            }
+        }
+        Ok(labels)
+    }
+
+    fn prefers(&self, prefers: Option<&List<String>>) -> Checked<Vec<(String, String)>> {
+        let mut pairs = Vec::new();
+        for text in prefers.into_iter().flat_map(|list| &list.0) {
+            let filled = self.constant(text)?;
+            let pair = parse_pair(&filled);
+            pairs.push(pair.map_err(|_| Problem::new(&text.at, format!("{filled:?} is no label"), "write key=value"))?);
+            if pairs.len() > TaskSpec::PREFERS_MAX {
+                let next = format!("it is at most {}", TaskSpec::PREFERS_MAX);
+                return Err(Problem::new(&text.at, "A task prefers fewer labels", next));
+            }
+        }
+        Ok(pairs)
+    }
+
+    fn stdin(&self, stdin: &At<InputSource>) -> Checked<Content> {
+        match &stdin.value {
+            InputSource::File(path) => {
+                let path = self.constant(&Text { value: path.clone(), at: stdin.at.clone() })?;
+                Ok(Content::File(self.file(&path, &stdin.at)?))
+            }
+            InputSource::Table(table) => match &table.text {
+                Some(text) if table.from.is_none() && table.each_of.is_none() && table.file.is_none() => {
+                    Ok(Content::Text(self.constant(text)?))
+                }
+                _ => {
+                    let next = "take what another task leaves by `inputs`";
+                    Err(Problem::new(&stdin.at, "Standard input is a file or a text", next))
+                }
+            },
+        }
+    }
+
+    /// What the file says of the job as a whole; `called` is its name if it says none.
+    ///
+    /// # Errors
+    /// A value is not what it should be.
+    pub fn job(&self, file: &JobFile, called: &str) -> Checked<JobDraft> {
+        let name = match &file.name {
+            Some(name) => self.constant(name)?,
+            None => called.to_owned(),
+        };
+        if let Some(at) = file.name.as_ref().filter(|_| name.len() > Submit::NAME_BYTES_MAX) {
+            let next = format!("it has at most {} bytes", Submit::NAME_BYTES_MAX);
+            return Err(Problem::new(&at.at, "This name is too long", next));
+        }
+        let mut after = Vec::new();
+        for (ids, when) in [(&file.after, When::Ok), (&file.after_any, When::Any), (&file.after_fail, When::Fail)] {
+            for id in ids.iter().flat_map(|list| &list.0) {
+                after.push((self.job_id(id)?, when));
+            }
+        }
+        if let Some((id, _)) = after.get(Submit::AFTER_MAX) {
+            let next = format!("it is at most {}", Submit::AFTER_MAX);
+            return Err(Problem::new(&id.at, "A job waits for fewer others", next));
+        }
+        let span = |text: &Option<Text>| {
+            text.as_ref().map(|text| self.duration_ms(Some(text), 0, 1..=TIME_MS_MAX)).transpose()
+        };
+        let times = Times {
+            not_before: self.moment(file.not_before.as_ref())?,
+            deadline: self.moment(file.deadline.as_ref())?,
+            run_ms_max: span(&file.run_limit)?,
+            live_ms_max: span(&file.live_limit)?,
+        };
+        if let Some(text) = file.deadline.as_ref().filter(|_| times.deadline.is_some_and(|time| time.0 <= now_us())) {
+            return Err(Problem::new(&text.at, "This deadline has passed already", "write one that is still to come"));
+        }
+        Ok(JobDraft { name, after, times, open_until: self.moment(file.open.as_ref())? })
+    }
+
+    fn job_id(&self, id: &Text) -> Checked<Text> {
+        const DIGITS: std::ops::RangeInclusive<usize> = 4..=64;
+        let value = self.constant(id)?;
+        if DIGITS.contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(Text { value, at: id.at.clone() });
+        }
+        let next = "write its id or the first digits of it; tasks of this file are waited for in [tasks.NAME]";
+        Err(Problem::new(&id.at, format!("{value:?} is not a job"), next))
+    }
+
+    fn moment(&self, text: Option<&Text>) -> Checked<Option<BlockTime>> {
+        let Some(text) = text else { return Ok(None) };
+        let value = self.constant(text)?;
+        let moment = parse_moment(&value);
+        moment.map(Some).map_err(|next| Problem::new(&text.at, format!("{value:?} is not a moment"), next))
+    }
+}

@@ -1,0 +1,404 @@
+//! The arrays that a job comes to: which stands where, and what its tasks wait for and take, by numbers as the ledger has
+//! them.
+//!
+//! A node of the file is one array. Where a job would have too many, single tasks that differ in nothing but arguments, inputs
+//! and whom they wait for become one; where an array is too large for one transaction, it is cut into several of one name.
+
+use std::sync::Arc;
+
+use meshwork_core::{
+    ledger::bounds::JOB_EDGES_MAX,
+    types::{After, Giver, LedgerLimits, OutputOf, Submit, When},
+};
+
+use super::{
+    draft::Draft,
+    existing::Existing,
+    expand::{Expanded, Input, Node, Own, Supply},
+    graph,
+    planned::{PlannedArray, PlannedInput, PlannedPart, PlannedSource, PlannedTasks},
+    problem::{Checked, Problem},
+    reference::{Ref, Which},
+};
+
+/// Where what can be named stands.
+#[derive(Clone, Debug, Default)]
+struct Spot {
+    first: u32,
+    count: u32,
+    /// The arrays that it is, each with its first task and how many it has; none if it is one task among others.
+    pieces: Vec<(u16, u32, u32)>,
+    /// Whether what its tasks leave is taken as a folder for each place.
+    is_array: bool,
+    /// What the job has already can be taken from only if it was said to feed others.
+    gives: bool,
+}
+
+/// Lays the nodes out as arrays.
+///
+/// # Errors
+/// They wait in a circle, or for more than they may, or there are too many.
+pub fn lay_out(expanded: &Expanded, existing: &Existing, limits: &LedgerLimits) -> Checked<Vec<PlannedArray>> {
+    let order = graph::order(expanded)?;
+    let room = Submit::ARRAYS_MAX.saturating_sub(existing.arrays());
+    let mut laying = Laying::new(expanded, existing, limits);
+    for unit in graph::units(expanded, &order, room) {
+        laying.add(&unit)?;
+    }
+    if let Some(array) = laying.arrays.get(room) {
+        let what = format!("The job comes to more than {} arrays, of which `{}` is one too many", room, array.name);
+        let next = "write tasks that are alike as one with `each`, or submit several jobs";
+        let node = expanded.nodes.iter().find(|node| node.name.value == array.name);
+        return Err(Problem::new(&node.map_or(0..0, |node| node.name.at.clone()), what, next));
+    }
+    Ok(laying.finish())
+}
+
+struct Laying<'a> {
+    expanded: &'a Expanded,
+    /// How many of the targets the job has already.
+    before: usize,
+    arrays_before: usize,
+    spots: Vec<Spot>,
+    arrays: Vec<PlannedArray>,
+    next_task: u32,
+    edges: u64,
+    /// The targets that are taken from.
+    taken: std::collections::BTreeSet<usize>,
+    array_bytes_max: usize,
+}
+
+/// What is being made of a unit: common to its tasks, and of each its own.
+struct Forming {
+    name: String,
+    members: Vec<String>,
+    draft: Arc<Draft>,
+    /// How many tasks there are if they do not differ.
+    count: u32,
+    arguments: Vec<String>,
+    after: Vec<After>,
+    inputs: Vec<PlannedInput>,
+    parts: Vec<PlannedPart>,
+}
+
+impl Forming {
+    fn new(name: String, draft: &Draft, count: u32) -> Self {
+        let draft = Arc::new(draft.clone());
+        let (members, arguments, after) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name, members, draft, count, arguments, after, inputs: Vec::new(), parts: Vec::new() }
+    }
+
+    /// Where to cut so that each piece is of at most so many bytes: the number of parts in each.
+    fn cuts(&self, bytes_max: usize) -> Vec<usize> {
+        let common = self.arguments.iter().map(|argument| argument.len() + 5).sum::<usize>()
+            + self.inputs.iter().map(PlannedInput::bytes).sum::<usize>()
+            + format!("{:?}", self.draft).len();
+        let most = bytes_max.saturating_sub(common).max(1);
+        let (mut cuts, mut bytes) = (vec![0], 0);
+        for part in &self.parts {
+            let more = part.bytes();
+            if bytes + more > most && bytes > 0 {
+                cuts.push(0);
+                bytes = 0;
+            }
+            bytes += more;
+            if let Some(last) = cuts.last_mut() {
+                *last += 1;
+            }
+        }
+        cuts
+    }
+}
+
+impl<'a> Laying<'a> {
+    fn new(expanded: &'a Expanded, existing: &Existing, limits: &LedgerLimits) -> Self {
+        const BESIDES: usize = 8192;
+        let before = existing.arrays.len();
+        let mut spots = vec![Spot::default(); expanded.targets.len()];
+        for (spot, array) in spots.iter_mut().zip(&existing.arrays) {
+            let (first, count, pieces) = (array.first, array.count, array.pieces.clone());
+            *spot = Spot { first, count, pieces, is_array: count > 1, gives: array.feeds };
+        }
+        Self {
+            expanded,
+            before,
+            arrays_before: existing.arrays(),
+            spots,
+            arrays: Vec::new(),
+            next_task: existing.count(),
+            edges: 0,
+            taken: std::collections::BTreeSet::new(),
+            array_bytes_max: limits.transaction_bytes_max.saturating_sub(BESIDES),
+        }
+    }
+
+    /// Adds a node, or several single tasks, as an array, or as several if one would be too large.
+    fn add(&mut self, unit: &[usize]) -> Checked {
+        let nodes: Vec<&Node> = unit.iter().map(|index| &self.expanded.nodes[*index]).collect();
+        let [node] = nodes[..] else { return self.add_together(unit, &nodes) };
+        let first = self.next_task;
+        let own = self.before + unit[0];
+        self.spots[own] = Spot { first, count: node.count, pieces: Vec::new(), is_array: node.is_array, gives: true };
+        let edges = self.edges;
+        let mut forming = self.form(node, false)?;
+        if forming.cuts(self.array_bytes_max).len() > 1 {
+            // In pieces, "the one in the same place" has to be said of each task.
+            self.edges = edges;
+            forming = self.form(node, true)?;
+        }
+        self.spots[own].pieces = self.push(forming);
+        Ok(())
+    }
+
+    fn add_together(&mut self, unit: &[usize], nodes: &[&Node]) -> Checked {
+        let first = self.next_task;
+        for (place, index) in (0..).zip(unit) {
+            self.spots[self.before + index] =
+                Spot { first: first + place, count: 1, pieces: Vec::new(), is_array: false, gives: true };
+        }
+        let name = format!("{} and {} more", nodes[0].name.value, nodes.len() - 1);
+        let mut forming = Forming::new(name, &nodes[0].draft, nodes[0].count);
+        forming.members = nodes.iter().map(|node| node.name.value.clone()).collect();
+        for node in nodes {
+            let mut part = PlannedPart { arguments: node.common.arguments.clone(), ..PlannedPart::default() };
+            self.own(node, &node.common, 0, &mut part)?;
+            forming.parts.push(part);
+        }
+        self.push(forming);
+        Ok(())
+    }
+
+    /// What a node's tasks wait for and take. In pieces, "the same place" is said of each task.
+    fn form(&mut self, node: &Node, in_pieces: bool) -> Checked<Forming> {
+        let mut forming = Forming::new(node.name.value.clone(), &node.draft, node.count);
+        forming.arguments.clone_from(&node.common.arguments);
+        let mut of_each = PlannedPart::default();
+        // What is common but has to be said of each task.
+        let mut spread = Own::default();
+        for (reference, when) in &node.common.after {
+            self.check_same(node, reference)?;
+            if !self.wait_as_array(reference, *when, in_pieces, &mut forming.after)? {
+                spread.after.push((reference.clone(), *when));
+            }
+        }
+        for input in &node.common.inputs {
+            if let Some(planned) = self.take_as_array(node, input, in_pieces)? {
+                if let PlannedSource::Output(OutputOf { of: Giver::Same(_) | Giver::Task(_), .. }) = planned.source {
+                    self.count_edges(node, u64::from(node.count))?;
+                }
+                forming.inputs.push(planned);
+            } else {
+                spread.inputs.push(input.clone());
+            }
+        }
+        self.count_edges(node, forming.after.iter().filter(|after| after.each).count() as u64 * u64::from(node.count))?;
+        self.spare_arrays(node, &mut forming.after, &mut of_each)?;
+        let has_own = node.parts.is_some() || !spread.after.is_empty() || !spread.inputs.is_empty();
+        if !has_own && of_each.after.is_empty() {
+            return Ok(forming);
+        }
+        for row in 0..node.count {
+            let mut part = of_each.clone();
+            self.count_edges(node, part.after.all().count() as u64)?;
+            self.own(node, &spread, row, &mut part)?;
+            if let Some(own) = node.parts.as_ref().and_then(|parts| parts.get(row as usize)) {
+                part.arguments.clone_from(&own.arguments);
+                self.own(node, own, row, &mut part)?;
+            }
+            forming.parts.push(part);
+        }
+        Ok(forming)
+    }
+
+    /// Says a wait of an array as a whole. Returns whether that can be.
+    fn wait_as_array(&self, of: &Ref, when: When, in_pieces: bool, after: &mut Vec<After>) -> Checked<bool> {
+        let spot = &self.spots[of.target];
+        match (&of.which, &spot.pieces[..]) {
+            (Which::Whole, [_, _, ..]) if when == When::Fail => Err(self.too_large(of, "wait for a failure of")),
+            (Which::Whole, pieces) if !pieces.is_empty() => {
+                after.extend(pieces.iter().map(|(array, ..)| After { array: *array, each: false, when }));
+                Ok(true)
+            }
+            (Which::Same, [(array, ..)]) if !in_pieces => {
+                after.push(After { array: *array, each: true, when });
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// An input as all tasks of an array have it, if that can be said.
+    fn take_as_array(&mut self, node: &Node, input: &Input, in_pieces: bool) -> Checked<Option<PlannedInput>> {
+        let planned = |source| Ok(Some(PlannedInput { path: input.path.clone(), source }));
+        let (of, file) = match &input.supply {
+            Supply::Content(content) => return planned(PlannedSource::Content(content.clone())),
+            Supply::Output(of, file) => (of, file.clone()),
+        };
+        self.check_same(node, of)?;
+        self.take(of)?;
+        let spot = &self.spots[of.target];
+        let giver = match (&of.which, &spot.pieces[..]) {
+            (Which::Whole, pieces) if spot.is_array => match pieces {
+                [(array, ..)] => Giver::All(*array),
+                _ => return Err(self.too_large(of, "take all that is left by")),
+            },
+            (Which::Same, [(array, ..)]) if !in_pieces => Giver::Same(*array),
+            (Which::Same, _) => return Ok(None),
+            (Which::Whole, _) => Giver::Task(spot.first),
+            (Which::Places(places), _) => Giver::Task(spot.first + places.first().copied().unwrap_or(0)),
+        };
+        planned(PlannedSource::Output(OutputOf { of: giver, file }))
+    }
+
+    /// Adds what one task has of its own.
+    fn own(&mut self, node: &Node, own: &Own, row: u32, part: &mut PlannedPart) -> Checked {
+        for (of, when) in &own.after {
+            self.check_same(node, of)?;
+            let spot = &self.spots[of.target];
+            let (first, count) = (spot.first, spot.count);
+            if *when == When::Fail && of.which == Which::Whole && count > 1 {
+                let next = "wait for it with all tasks alike, or name its tasks by their places";
+                return Err(Problem::new(&of.at, "That an array fails can be waited for only as a whole", next));
+            }
+            match &of.which {
+                Which::Whole => (first..first + count).for_each(|task| part.wait(task, *when)),
+                Which::Same => part.wait(first + row, *when),
+                Which::Places(places) => places.iter().for_each(|place| part.wait(first + place, *when)),
+            }
+            let edges = match &of.which {
+                Which::Whole => count as usize,
+                Which::Same => 1,
+                Which::Places(places) => places.len(),
+            };
+            self.count_edges(node, edges as u64)?;
+        }
+        for input in &own.inputs {
+            let source = match &input.supply {
+                Supply::Content(content) => PlannedSource::Content(content.clone()),
+                Supply::Output(of, file) => {
+                    self.check_same(node, of)?;
+                    self.take(of)?;
+                    self.count_edges(node, 1)?;
+                    let spot = &self.spots[of.target];
+                    let task = match &of.which {
+                        Which::Whole if spot.is_array => {
+                            let next = "take one of them, as in `name[${index}]`, or let all tasks take alike";
+                            let what = "What all of an array leave can be taken only by all tasks alike";
+                            return Err(Problem::new(&of.at, what, next));
+                        }
+                        Which::Whole => spot.first,
+                        Which::Same => spot.first + row,
+                        Which::Places(places) => spot.first + places.first().copied().unwrap_or(0),
+                    };
+                    PlannedSource::Output(OutputOf { of: Giver::Task(task), file: file.clone() })
+                }
+            };
+            part.inputs.push(PlannedInput { path: input.path.clone(), source });
+        }
+        Ok(())
+    }
+
+    /// An array waits for a bounded number of others; single tasks beyond that are waited for by each of its tasks.
+    fn spare_arrays(&self, node: &Node, after: &mut Vec<After>, of_each: &mut PlannedPart) -> Checked {
+        if after.len() <= Submit::AFTER_MAX {
+            return Ok(());
+        }
+        let single = |array: u16| {
+            let spot = self.spots.iter().find(|spot| spot.pieces.iter().any(|(other, ..)| *other == array))?;
+            (spot.count == 1).then_some(spot.first)
+        };
+        after.retain(|after| match single(after.array) {
+            Some(task) => {
+                of_each.wait(task, after.when);
+                false
+            }
+            None => true,
+        });
+        if after.len() > Submit::AFTER_MAX {
+            let what = format!("`{}` waits for {} arrays", node.name.value, after.len());
+            let next = format!("it may for {}; let a task between wait for some of them", Submit::AFTER_MAX);
+            return Err(Problem::new(&node.name.at, what, next));
+        }
+        Ok(())
+    }
+
+    fn check_same(&self, node: &Node, of: &Ref) -> Checked {
+        let count = self.spots[of.target].count;
+        if of.which != Which::Same || count == node.count {
+            return Ok(());
+        }
+        let other = self.expanded.targets.name(of.target);
+        let what = format!("`{}` has {} tasks and `{other}` {count}", node.name.value, node.count);
+        Err(Problem::new(&of.at, what, "the same place is only in an array of as many"))
+    }
+
+    fn take(&mut self, of: &Ref) -> Checked {
+        self.taken.insert(of.target);
+        if self.spots[of.target].gives {
+            return Ok(());
+        }
+        let what = format!("`{}` was submitted without keeping what it leaves", self.expanded.targets.name(of.target));
+        Err(Problem::new(&of.at, what, "submit what is to be taken from later with `feeds = true`"))
+    }
+
+    fn count_edges(&mut self, node: &Node, more: u64) -> Checked {
+        self.edges += more;
+        if self.edges <= JOB_EDGES_MAX {
+            return Ok(());
+        }
+        let what =
+            format!("With `{}` the job's tasks wait for more than {JOB_EDGES_MAX} single tasks", node.name.value);
+        Err(Problem::new(&node.name.at, what, "wait for arrays as a whole where that will do"))
+    }
+
+    fn too_large(&self, of: &Ref, doing: &str) -> Problem {
+        let name = self.expanded.targets.name(of.target);
+        let what =
+            format!("`{name}` is too large for one transaction and is cut into several arrays; nobody can {doing} it");
+        let next = "let its tasks differ by less (${index} is in MESHWORK_TASK_INDEX), or name them by their places";
+        Problem::new(&of.at, what, next)
+    }
+
+    /// Adds what was formed as an array, or as several. Returns which these are, with their first tasks and how many they have.
+    fn push(&mut self, forming: Forming) -> Vec<(u16, u32, u32)> {
+        let cuts = forming.cuts(self.array_bytes_max);
+        let (mut parts, mut members) = (forming.parts.into_iter(), forming.members.into_iter());
+        let mut pieces = Vec::new();
+        for cut in cuts {
+            let tasks = match cut {
+                0 => PlannedTasks::Repeat(forming.count),
+                _ => PlannedTasks::Each(parts.by_ref().take(cut).collect()),
+            };
+            let count = tasks.count();
+            let place = u16::try_from(self.arrays_before + self.arrays.len()).unwrap_or(u16::MAX);
+            pieces.push((place, self.next_task, count));
+            self.arrays.push(PlannedArray {
+                name: forming.name.clone(),
+                members: members.by_ref().take(cut).collect(),
+                first: self.next_task,
+                draft: Arc::clone(&forming.draft),
+                arguments: forming.arguments.clone(),
+                inputs: forming.inputs.clone(),
+                tasks,
+                after: forming.after.clone(),
+                feeds: forming.draft.feeds,
+            });
+            self.next_task += count;
+        }
+        pieces
+    }
+
+    /// The arrays, each feeding others if it is taken from.
+    fn finish(mut self) -> Vec<PlannedArray> {
+        let firsts: Vec<u32> = self.arrays.iter().map(|array| array.first).collect();
+        for target in &self.taken {
+            let Spot { first, count, .. } = self.spots[*target];
+            let from = firsts.partition_point(|other| *other <= first).saturating_sub(1);
+            let to = firsts.partition_point(|other| *other < first + count);
+            if *target >= self.before {
+                self.arrays[from..to].iter_mut().for_each(|array| array.feeds = true);
+            }
+        }
+        self.arrays
+    }
+}

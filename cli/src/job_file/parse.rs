@@ -1,0 +1,87 @@
+//! A job file's text as its grammar has it, and what is wrong with it in a person's words.
+
+use super::{
+    model::JobFile,
+    problem::{Checked, Problem, Span, suggestion},
+};
+
+/// Reads a job file's text.
+///
+/// # Errors
+/// It is not TOML, a key is unknown, or a value is of another type than it should be.
+pub fn parse(text: &str) -> Checked<JobFile> {
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().unwrap_or(0..0);
+        in_words(error.message(), &at)
+    })
+}
+
+/// What the deserializer says, as a person would. A message of another form is passed on as it is.
+fn in_words(message: &str, at: &Span) -> Problem {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    if let (true, Some((unknown, known))) = (message.starts_with("unknown field"), quoted.split_first()) {
+        let what = format!("There is no key `{unknown}` here");
+        return Problem::new(at, what, suggestion(unknown, known.iter().copied()));
+    }
+    if let Some((found, expected)) = message.split_once(", expected ") {
+        let found = found.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
+        let found = found.trim_start_matches("invalid length: ");
+        return Problem::new(at, format!("This is {found}"), format!("write {}", expected_in_words(expected)));
+    }
+    let mut message = message.trim_end_matches('.').replace('\n', ", ");
+    if let Some(first) = message.get(..1).map(str::to_uppercase) {
+        message.replace_range(..1, &first);
+    }
+    Problem::new(at, message, "see docs/job-file.md for what can stand here")
+}
+
+fn expected_in_words(expected: &str) -> String {
+    match expected {
+        "u32" | "u64" => "a whole number that is not negative".into(),
+        "i16" => "a whole number from -32768 to 32767".into(),
+        "a string" => "a text, in quotes".into(),
+        "a sequence" => "an array, in brackets".into(),
+        _ if expected.starts_with("struct ") || expected == "a map" => "a table".into(),
+        _ => expected.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> (Problem, String) {
+        let problem = parse(text).expect_err(text);
+        let at = text[problem.at.clone()].to_owned();
+        (problem, at)
+    }
+
+    #[test]
+    fn an_unknown_key_is_pointed_at_with_the_closest() {
+        let (problem, at) = problem("[tasks.a]\nmemry = \"1MiB\"\n");
+        assert_eq!(at, "memry");
+        assert!(problem.what.contains("`memry`") && problem.next.contains("`memory`"), "{problem:?}");
+    }
+
+    #[test]
+    fn a_wrong_type_is_pointed_at() {
+        let (wrong, at) = problem("[tasks.a]\nmemory = 64\n");
+        assert_eq!(at, "64");
+        assert!(wrong.what.contains("integer") && wrong.next.contains("text"), "{wrong:?}");
+        let (wrong, at) = problem("[tasks.a]\nretries = -1\n");
+        assert_eq!(at, "-1", "{wrong:?}");
+        let (wrong, at) = problem("[tasks.a]\nafter = [\"b\", 3]\n");
+        assert_eq!(at, "3", "{wrong:?}");
+        let (wrong, at) = problem("[tasks.a]\ninputs = { x = 3 }\n");
+        assert_eq!(at, "3", "{wrong:?}");
+        let (wrong, _) = problem("[tasks.a]\ninputs = { x = { form = \"b\" } }\n");
+        assert!(wrong.next.contains("`from`"), "{wrong:?}");
+    }
+
+    #[test]
+    fn what_is_no_toml_is_pointed_at() {
+        let (wrong, _) = problem("[tasks.a\n");
+        assert!(wrong.at.start >= 8, "{wrong:?}");
+        assert!(parse("[tasks.a]\n[tasks.a]\n").is_err());
+    }
+}

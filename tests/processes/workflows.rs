@@ -1,0 +1,164 @@
+//! Job files on a real mesh of two peers: what the documentation shows, a graph in which something fails, and an open job.
+
+use std::{collections::BTreeMap, fs, net::TcpListener, path::Path, process::Stdio, time::Duration};
+
+use serde_json::Value;
+
+use crate::{
+    mesh::{api_of, path},
+    running::{Ended, Running, command, program, run},
+};
+
+const LONG: Duration = Duration::from_secs(300);
+
+/// A peer that votes, one that works, and somebody who submits. (What others take is delivered once a second peer holds it.)
+struct Network {
+    directory: tempfile::TempDir,
+    api: String,
+    _peers: [Running; 2],
+}
+
+impl Network {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = |name: &str| directory.path().join(name);
+        let (peer, worker, user) = (home("peer"), home("worker"), home("user"));
+        let genesis = directory.path().join("genesis.toml");
+        let key = run(&peer, &["init"], LONG).good().to_owned();
+        run(&worker, &["init"], LONG).good();
+        run(&user, &["init"], LONG).good();
+        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+        let authority = format!("only={key}@/ip4/127.0.0.1/tcp/{port}");
+        run(&peer, &["genesis", "new", "flows", "--authority", &authority, "--out", path(&genesis)], LONG).good();
+        let up = |home: &Path, more: &[&str]| {
+            let log = fs::File::options().create(true).append(true).open(directory.path().join("log")).expect("opened");
+            let up = [&["up", "--genesis", path(&genesis), "--no-mdns"], more].concat();
+            Running(command(home, &up).stdout(Stdio::null()).stderr(log).spawn().expect("started"))
+        };
+        let peers = [up(&peer, &["--no-work"]), up(&worker, &["--slots", "2", "--memory", "512MiB"])];
+        let api = api_of(&peer, directory.path());
+        for name in ["noop", "echo", "wordcount", "render", "exit3"] {
+            let name = format!("{name}.wasm");
+            fs::copy(program(&name), directory.path().join(&name)).expect("copied");
+        }
+        Self { directory, api, _peers: peers }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ended {
+        let genesis = self.directory.path().join("genesis.toml");
+        let all = [&["--api", &self.api, "--genesis", path(&genesis)], arguments].concat();
+        run(&self.directory.path().join("user"), &all, LONG)
+    }
+
+    fn file(&self, name: &str) -> String {
+        path(&self.directory.path().join(name)).to_owned()
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let file = self.file(name);
+        fs::create_dir_all(Path::new(&file).parent().expect("a directory")).expect("created");
+        fs::write(&file, text).expect("written");
+        file
+    }
+
+    /// How many tasks of each array ended how.
+    fn arrays(&self, job: &str) -> BTreeMap<String, Value> {
+        let status: Value = serde_json::from_str(self.run(&["status", job, "--json"]).good()).expect("JSON");
+        let arrays = status["arrays"].as_array().expect("arrays").iter();
+        arrays.map(|array| (array["name"].as_str().expect("a name").to_owned(), array["counts"].clone())).collect()
+    }
+}
+
+#[test]
+fn a_job_file_maps_reduces_and_goes_on_after_a_failure() {
+    let network = Network::start();
+    network.write("texts/a.txt", "one two\n");
+    network.write("texts/b.txt", "three\nfour five\n");
+    let file = network.write(
+        "job.toml",
+        "[defaults]\nprogram = \"wordcount.wasm\"\n\
+         [tasks.map]\neach = { files = \"texts/*.txt\" }\ninputs = { text = \"${file}\" }\n\
+         [tasks.reduce]\ninputs = { all = { from = \"map\", file = \"counts\" } }\n\
+         [tasks.bad]\nprogram = \"exit3.wasm\"\nafter = \"map\"\n\
+         [tasks.skipped]\ninputs = { x = { from = \"bad\" } }\n\
+         [tasks.mend]\nprogram = \"echo.wasm\"\nafter-fail = \"bad\"\narguments = \"mended\"\n\
+         [tasks.last]\nprogram = \"noop.wasm\"\nafter-any = [\"skipped\", \"mend\"]\n",
+    );
+    let submitted = network.run(&["submit", &file, "--wait"]);
+    submitted.bad(3, &["1 failed"]);
+    let job = submitted.stdout.trim();
+    let arrays = network.arrays(job);
+    let ended = |name: &str, how: &str| arrays[name][how].as_u64();
+    assert_eq!((ended("map", "succeeded"), ended("reduce", "succeeded")), (Some(2), Some(1)), "{arrays:?}");
+    assert_eq!((ended("bad", "failed"), ended("skipped", "skipped")), (Some(1), Some(1)), "{arrays:?}");
+    assert_eq!((ended("mend", "succeeded"), ended("last", "succeeded")), (Some(1), Some(1)), "{arrays:?}");
+    let shown = network.run(&["status", job]);
+    assert!(shown.good().contains("reduce") && shown.good().contains("1 skipped"), "{shown:#?}");
+    let out = network.file("out");
+    network.run(&["result", job, "--index", "2", "--out", &out]).good();
+    let counts = fs::read_to_string(Path::new(&out).join("2/out/counts")).expect("a result");
+    assert!(counts.contains("all/0/counts") && counts.contains("all/1/counts"), "{counts}");
+}
+
+/// The files that the page on job files shows, by their names.
+fn shown() -> Vec<(String, String)> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/job-file.md");
+    let page = fs::read_to_string(page).expect("read");
+    let blocks = page.split("\n```").skip(1).step_by(2);
+    let named = blocks.filter_map(|block| {
+        let (information, content) = block.split_once('\n')?;
+        let (_, name) = information.split_once(' ')?;
+        Some((name.to_owned(), format!("{content}\n")))
+    });
+    named.collect()
+}
+
+#[test]
+fn every_documented_example_runs_as_it_stands() {
+    let network = Network::start();
+    let shown = shown();
+    for (name, text) in &shown {
+        network.write(name, text);
+    }
+    let mut ran = 0;
+    for (name, _) in shown.iter().filter(|(name, _)| name.ends_with(".toml")) {
+        let file = network.file(name);
+        match name.as_str() {
+            "failure.toml" => network.run(&["submit", &file, "--wait"]).bad(3, &["1 failed"]),
+            "more.toml" => continue,
+            "open.toml" => {
+                let job = network.run(&["submit", &file]).good().to_owned();
+                network.run(&["submit", "--to", &job, &network.file("more.toml")]).good();
+                network.run(&["submit", "--to", &job, "--close", "--wait"]).good();
+                let arrays = network.arrays(&job);
+                assert_eq!(arrays["second"]["succeeded"].as_u64(), Some(1), "{arrays:?}");
+                let late = network.run(&["submit", "--to", &job, &network.file("more.toml")]);
+                late.bad(2, &["is closed"]);
+            }
+            _ => {
+                network.run(&["submit", &file, "--wait"]).good();
+            }
+        }
+        ran += 1;
+    }
+    assert!(ran >= 8, "{ran} examples");
+    let demo = program("demo.toml");
+    network.run(&["submit", path(&demo), "--set", "samples=1", "--wait"]).good();
+}
+
+#[test]
+fn a_job_of_many_transactions_is_submitted_open_and_closed() {
+    let network = Network::start();
+    let long = "x".repeat(1000);
+    let rows: String = (0..2_000).map(|index| format!("{long}{index}\n")).collect();
+    network.write("rows.csv", &format!("text\n{rows}"));
+    let file = network.write(
+        "job.toml",
+        "[defaults]\nprogram = \"noop.wasm\"\n[tasks.n]\neach = { csv = \"rows.csv\" }\narguments = \"${text}\"\n\
+         [tasks.last]\nafter = \"n\"\n",
+    );
+    let job = network.run(&["submit", &file, "--wait"]).good().to_owned();
+    let status: Value = serde_json::from_str(network.run(&["status", &job, "--json"]).good()).expect("JSON");
+    assert_eq!(status["counts"]["succeeded"].as_u64(), Some(2_001), "{}", status["counts"]);
+    assert!(status["arrays"].as_array().expect("arrays").len() > 3 && status["open_until_us"].is_null());
+}
