@@ -36,9 +36,6 @@ pub struct Options {
     /// The program: a WebAssembly module built for wasm32-wasip1. Or a job file, whose name ends in .toml
     #[arg(value_name = "PROGRAM|JOB.toml", required_unless_present_any = ["schema", "close"])]
     program: Option<PathBuf>,
-    /// What is about job files.
-    #[command(flatten)]
-    workflow: workflow::Options,
     /// One task for each of these files
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "count")]
     pub each: Vec<PathBuf>,
@@ -108,6 +105,9 @@ pub struct Options {
     /// Wait until all tasks have ended; the exit status is 3 if one did not succeed
     #[arg(long)]
     pub wait: bool,
+    /// What is about job files: last, since its heading in the help holds for all that comes after it.
+    #[command(flatten)]
+    workflow: workflow::Options,
     /// The program's arguments, after --
     #[arg(last = true, value_name = "ARGUMENT")]
     pub arguments: Vec<String>,

@@ -24,15 +24,30 @@ fn in_words(message: &str, at: &Span) -> Problem {
         return Problem::new(at, what, suggestion(unknown, known.iter().copied()));
     }
     if let Some((found, expected)) = message.split_once(", expected ") {
-        let found = found.trim_start_matches("invalid type: ").trim_start_matches("invalid value: ");
-        let found = found.trim_start_matches("invalid length: ");
-        return Problem::new(at, format!("This is {found}"), format!("write {}", expected_in_words(expected)));
+        let next = format!("write {}", expected_in_words(expected));
+        let typed = ["invalid type: ", "invalid value: "].iter().find_map(|kind| found.strip_prefix(kind));
+        let what = typed.map_or_else(|| capital(found), |found| format!("This is {}", found_in_words(found)));
+        return Problem::new(at, what, next);
     }
-    let mut message = message.trim_end_matches('.').replace('\n', ", ");
-    if let Some(first) = message.get(..1).map(str::to_uppercase) {
-        message.replace_range(..1, &first);
+    let message = message.trim_end_matches('.').replace('\n', ", ");
+    Problem::new(at, capital(&message), "see docs/job-file.md for what can stand here")
+}
+
+/// A sentence's beginning.
+fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}
+
+fn found_in_words(found: &str) -> String {
+    match found.split_once(' ') {
+        Some(("integer" | "floating", number)) => format!("the number {}", number.trim_start_matches("point ")),
+        Some(("string", text)) => format!("the text {text}"),
+        Some(("boolean", truth)) => truth.to_owned(),
+        _ if found == "sequence" => "an array".into(),
+        _ if found == "map" => "a table or a date".into(),
+        _ => found.to_owned(),
     }
-    Problem::new(at, message, "see docs/job-file.md for what can stand here")
 }
 
 fn expected_in_words(expected: &str) -> String {
@@ -67,7 +82,7 @@ mod tests {
     fn a_wrong_type_is_pointed_at() {
         let (wrong, at) = problem("[tasks.a]\nmemory = 64\n");
         assert_eq!(at, "64");
-        assert!(wrong.what.contains("integer") && wrong.next.contains("text"), "{wrong:?}");
+        assert!(wrong.what.contains("the number `64`") && wrong.next.contains("text"), "{wrong:?}");
         let (wrong, at) = problem("[tasks.a]\nretries = -1\n");
         assert_eq!(at, "-1", "{wrong:?}");
         let (wrong, at) = problem("[tasks.a]\nafter = [\"b\", 3]\n");
@@ -82,6 +97,8 @@ mod tests {
     fn what_is_no_toml_is_pointed_at() {
         let (wrong, _) = problem("[tasks.a\n");
         assert!(wrong.at.start >= 8, "{wrong:?}");
+        let (wrong, _) = problem("[tasks.a]\nafter = [\n");
+        assert_eq!((wrong.what.as_str(), wrong.next.as_str()), ("Unclosed array", "write `]`"));
         assert!(parse("[tasks.a]\n[tasks.a]\n").is_err());
     }
 }

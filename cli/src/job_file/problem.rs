@@ -99,10 +99,14 @@ pub fn closest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Opti
 pub fn suggestion<'a>(name: &str, among: impl IntoIterator<Item = &'a str> + Clone) -> String {
     const NAMES_MAX: usize = 30;
     if let Some(close) = closest(name, among.clone()) {
-        return format!("did you mean `{close}`?").trim_end_matches('?').to_owned();
+        return format!("did you mean `{close}`");
     }
     let names: Vec<String> = among.into_iter().take(NAMES_MAX).map(|name| format!("`{name}`")).collect();
-    if names.is_empty() { "there are none".into() } else { format!("there are {}", names.join(", ")) }
+    match &names[..] {
+        [] => "there are none".into(),
+        [only] => format!("there is only {only}"),
+        _ => format!("there are {}", names.join(", ")),
+    }
 }
 
 #[cfg(test)]

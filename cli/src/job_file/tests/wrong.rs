@@ -36,8 +36,8 @@ fn an_unknown_key_is_answered_with_the_closest() {
 
 #[test]
 fn a_wrong_type_is_named() {
-    assert_said("[tasks.a]\nprogram = 5\n", "2:11", &["integer `5`", "text, in quotes"]);
-    assert_said("[tasks.a]\nprogram = \"noop.wasm\"\neach = 5\n", "3:8", &["integer `5`", "table"]);
+    assert_said("[tasks.a]\nprogram = 5\n", "2:11", &["the number `5`", "text, in quotes"]);
+    assert_said("[tasks.a]\nprogram = \"noop.wasm\"\neach = 5\n", "3:8", &["the number `5`", "table"]);
     assert_said(&format!("{NOOP}[tasks.a]\ntimeout = \"soon\"\n"), "4:11", &["\"soon\"", "5m"]);
     assert_said(&format!("{NOOP}[tasks.a]\nmemory = \"much\"\n"), "4:10", &["\"much\"", "64MiB"]);
 }
