@@ -20,6 +20,11 @@ struct Network {
 
 impl Network {
     fn start() -> Self {
+        Self::start_with(|genesis| genesis)
+    }
+
+    /// A network whose genesis is changed before anybody has seen it.
+    fn start_with(change: impl FnOnce(String) -> String) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let home = |name: &str| directory.path().join(name);
         let (peer, worker, user) = (home("peer"), home("worker"), home("user"));
@@ -30,6 +35,8 @@ impl Network {
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
         let authority = format!("only={key}@/ip4/127.0.0.1/tcp/{port}");
         run(&peer, &["genesis", "new", "flows", "--authority", &authority, "--out", path(&genesis)], LONG).good();
+        let founded = fs::read_to_string(&genesis).expect("read");
+        fs::write(&genesis, change(founded)).expect("written");
         let up = |home: &Path, more: &[&str]| {
             let log = fs::File::options().create(true).append(true).open(directory.path().join("log")).expect("opened");
             let up = [&["up", "--genesis", path(&genesis), "--no-mdns"], more].concat();
@@ -146,19 +153,47 @@ fn every_documented_example_runs_as_it_stands() {
     network.run(&["submit", path(&demo), "--set", "samples=1", "--wait"]).good();
 }
 
-#[test]
-fn a_job_of_many_transactions_is_submitted_open_and_closed() {
-    let network = Network::start();
+/// A job whose definition takes about two megabytes.
+fn large_job(network: &Network) -> String {
     let long = "x".repeat(1000);
     let rows: String = (0..2_000).map(|index| format!("{long}{index}\n")).collect();
     network.write("rows.csv", &format!("text\n{rows}"));
-    let file = network.write(
+    network.write(
         "job.toml",
         "[defaults]\nprogram = \"noop.wasm\"\n[tasks.n]\neach = { csv = \"rows.csv\" }\narguments = \"${text}\"\n\
          [tasks.last]\nafter = \"n\"\n",
-    );
+    )
+}
+
+#[test]
+fn a_job_of_many_transactions_is_submitted_open_and_closed() {
+    let network = Network::start();
+    let file = large_job(&network);
     let job = network.run(&["submit", &file, "--wait"]).good().to_owned();
     let status: Value = serde_json::from_str(network.run(&["status", &job, "--json"]).good()).expect("JSON");
     assert_eq!(status["counts"]["succeeded"].as_u64(), Some(2_001), "{}", status["counts"]);
     assert!(status["arrays"].as_array().expect("arrays").len() > 3 && status["open_until_us"].is_null());
+}
+
+#[test]
+fn a_job_of_which_a_part_is_refused_is_cancelled() {
+    let network = Network::start_with(|genesis| {
+        let (before, after) = genesis.split_once("key_definition_bytes_max = ").expect("it is there");
+        let (_, after) = after.split_once('\n').expect("a line");
+        format!("{before}key_definition_bytes_max = 1000000\n{after}")
+    });
+    let file = large_job(&network);
+    let submitted = network.run(&["submit", &file]);
+    submitted.bad(1, &["Part 2 of ", "bytes", "was cancelled"]);
+    assert_eq!(submitted.stdout, "", "no job stands");
+    let until = std::time::Instant::now() + LONG;
+    loop {
+        let jobs: Value = serde_json::from_str(network.run(&["jobs", "--json"]).good()).expect("JSON");
+        assert_eq!(jobs.as_array().map(Vec::len), Some(1), "{jobs}");
+        if !jobs[0]["ended_us"].is_null() {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "{jobs}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

@@ -110,6 +110,10 @@ impl Reading<'_> {
         Template::new(text, self.names)?.constant()
     }
 
+    fn scalar(&self, scalar: &At<Scalar>) -> Checked<String> {
+        self.constant(&Text { value: scalar.value.0.clone(), at: scalar.at.clone() })
+    }
+
     fn duration_ms(&self, text: Option<&Text>, default: u64, range: std::ops::RangeInclusive<u64>) -> Checked<u64> {
         let Some(text) = text else { return Ok(default) };
         let value = self.constant(text)?;
@@ -201,10 +205,10 @@ impl Reading<'_> {
         })
     }
 
-    fn environment(&self, entries: &[(&Text, &Text)]) -> Checked<BTreeMap<String, String>> {
+    fn environment(&self, entries: &[(&Text, &At<Scalar>)]) -> Checked<BTreeMap<String, String>> {
         let mut environment = BTreeMap::new();
         for (name, value) in entries {
-            let filled = self.constant(value)?;
+            let filled = self.scalar(value)?;
             if name.value.is_empty() || name.value.contains(['=', '\0']) || filled.contains('\0') {
                 let next = "a name is not empty and has no `=`";
                 return Err(Problem::new(&name.at, format!("{:?} cannot be a variable", name.value), next));
@@ -221,7 +225,7 @@ impl Reading<'_> {
     fn labels(&self, entries: &[(&Text, &At<Scalar>)]) -> Checked<Labels> {
         let mut labels = Labels::new();
         for (name, value) in entries {
-            let filled = self.constant(&Text { value: value.value.0.clone(), at: value.at.clone() })?;
+            let filled = self.scalar(value)?;
             labels.insert(name.value.clone(), filled);
             if labels.len() > LABELS_MAX {
                 let next = format!("a task requires at most {LABELS_MAX}");

@@ -10,18 +10,19 @@ use meshwork_core::types::When;
 
 use super::{
     draft::Draft,
-    expand::{Expanded, Node, Own, Supply},
+    expand::{Expanded, Node, Supply},
     problem::{Checked, Problem, Span},
     reference::{Ref, Which},
 };
 
-/// Whom a node waits for or takes from: the target, and where that is said.
-fn references(node: &Node) -> impl Iterator<Item = (usize, &Own, &Ref, bool)> {
-    let all = std::iter::once((usize::MAX, &node.common)).chain(node.parts.iter().flatten().enumerate());
+/// Whom a node waits for or takes from: which row says so (none if all do), and whether it takes.
+fn references(node: &Node) -> impl Iterator<Item = (Option<usize>, &Ref, bool)> {
+    let own = node.parts.iter().flatten().enumerate().map(|(row, own)| (Some(row), own));
+    let all = std::iter::once((None, &node.common)).chain(own);
     all.flat_map(|(row, own)| {
-        let waits = own.after.iter().map(move |(reference, _)| (row, own, reference, false));
+        let waits = own.after.iter().map(move |(reference, _)| (row, reference, false));
         let takes = own.inputs.iter().filter_map(move |input| match &input.supply {
-            Supply::Output(reference, _) => Some((row, own, reference, true)),
+            Supply::Output(reference, _) => Some((row, reference, true)),
             Supply::Content(_) => None,
         });
         waits.chain(takes)
@@ -38,7 +39,7 @@ pub fn order(expanded: &Expanded) -> Checked<Vec<usize>> {
     let mut waits_for: Vec<BTreeSet<usize>> = Vec::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
         let mut others = BTreeSet::new();
-        for (row, _, reference, takes) in references(node) {
+        for (row, reference, takes) in references(node) {
             let Some(other) = reference.target.checked_sub(before) else { continue };
             if other == index {
                 check_itself(node, row, reference, takes)?;
@@ -71,14 +72,14 @@ pub fn order(expanded: &Expanded) -> Checked<Vec<usize>> {
 }
 
 /// Tasks of an array may wait for tasks before them in the same array, and for nothing else of it.
-fn check_itself(node: &Node, row: usize, reference: &Ref, takes: bool) -> Checked {
+fn check_itself(node: &Node, row: Option<usize>, reference: &Ref, takes: bool) -> Checked {
     let name = &node.name.value;
     if takes {
         let next = "let one array take from another";
         return Err(Problem::new(&reference.at, format!("Tasks of `{name}` would take from each other"), next));
     }
     match &reference.which {
-        Which::Places(places) if places.iter().all(|place| (*place as usize) < row) && row != usize::MAX => Ok(()),
+        Which::Places(places) if row.is_some_and(|row| places.iter().all(|place| (*place as usize) < row)) => Ok(()),
         Which::Places(_) => {
             let what = format!("A task of `{name}` would wait for itself, or for one after it");
             let next = "within an array, tasks wait only for those in places before their own";
@@ -118,8 +119,8 @@ fn place_of(expanded: &Expanded, path: &[usize]) -> Span {
     let Some(first) = path.first() else { return 0..0 };
     let second = path.get(1).unwrap_or(first) + before;
     let node = &expanded.nodes[*first];
-    let said = references(node).find(|(_, _, reference, _)| reference.target == second);
-    said.map_or(node.name.at.clone(), |(_, _, reference, _)| reference.at.clone())
+    let said = references(node).find(|(_, reference, _)| reference.target == second);
+    said.map_or(node.name.at.clone(), |(_, reference, _)| reference.at.clone())
 }
 
 /// Nodes that are one array: one by itself, or single tasks together. Each stands after those that it waits for.
@@ -142,7 +143,7 @@ pub fn units(expanded: &Expanded, order: &[usize], arrays_max: usize) -> Vec<Vec
     let mut depth = vec![0_usize; nodes.len()];
     let mut members: std::collections::BTreeMap<(usize, usize), Vec<usize>> = std::collections::BTreeMap::new();
     for index in order {
-        for (_, _, reference, takes) in references(&nodes[*index]) {
+        for (_, reference, takes) in references(&nodes[*index]) {
             let Some(other) = reference.target.checked_sub(before) else { continue };
             let deeper = usize::from(takes || kind_of[other] != kind_of[*index]);
             depth[*index] = depth[*index].max(depth[other] + deeper);

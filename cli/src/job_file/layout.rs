@@ -360,7 +360,8 @@ impl<'a> Laying<'a> {
     }
 
     /// Adds what was formed as an array, or as several. Returns which these are, with their first tasks and how many they have.
-    fn push(&mut self, forming: Forming) -> Vec<(u16, u32, u32)> {
+    fn push(&mut self, mut forming: Forming) -> Vec<(u16, u32, u32)> {
+        forming.parts.iter_mut().for_each(PlannedPart::settle);
         let cuts = forming.cuts(self.array_bytes_max);
         let (mut parts, mut members) = (forming.parts.into_iter(), forming.members.into_iter());
         let mut pieces = Vec::new();

@@ -51,7 +51,7 @@ pub struct Task {
     /// The program's arguments.
     pub arguments: Option<List<String>>,
     /// Variables of its environment.
-    pub environment: Named<Text>,
+    pub environment: Named<At<Scalar>>,
     /// What it reads from standard input.
     pub stdin: Option<At<InputSource>>,
     /// What it finds below /in, by path: a local file, a text, or what other tasks leave.

@@ -88,6 +88,14 @@ impl PlannedPart {
             + EDGE * (ok.len() + any.len() + fail.len())
     }
 
+    /// Forgets what is said twice.
+    pub fn settle(&mut self) {
+        for tasks in [&mut self.after.ok, &mut self.after.any, &mut self.after.fail] {
+            tasks.sort_unstable();
+            tasks.dedup();
+        }
+    }
+
     /// Has it wait for a task.
     pub fn wait(&mut self, task: u32, when: When) {
         match when {

@@ -39,11 +39,6 @@ impl Targets {
         self.by_name.insert(name.to_owned(), place).is_none()
     }
 
-    /// The place of one among all.
-    pub fn find(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied()
-    }
-
     /// How many there are.
     pub fn len(&self) -> usize {
         self.targets.len()

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     client::Client,
     failure::{Done, Failure},
+    local_mesh::unless_interrupted,
     output::{progress, words::now_us},
     submission,
 };
@@ -218,12 +219,12 @@ impl Sender<'_> {
                 tasks += batch.iter().map(|array| array.tasks.count()).sum::<usize>();
                 self.extend(job, batch, number == more + 1 && own.is_none()).await
             };
-            sent = match added.await {
+            sent = match unless_interrupted(added).await {
                 Ok(sent) => sent,
                 Err(failure) => return Err(self.give_up(job, number, more + 1, &failure).await),
             };
         }
-        let there = self.wait_for(sent, tasks).await;
+        let there = unless_interrupted(self.wait_for(sent, tasks)).await;
         bar.finish_and_clear();
         match there {
             Ok(()) => Ok(sent),

@@ -437,6 +437,7 @@ proptest! {
                     .filter(|task| !fates.contains_key(task) && judged(*task).any(|judged| judged == Some(false)))
                     .collect();
                 if vain.is_empty() {
+                    super::random::check_counts_of_arrays(&mesh.ledger, job);
                     for (task, state) in (0u32..).zip(&states) {
                         let may_begin = judged(task).all(|judged| judged == Some(true));
                         match fates.get(&task) {

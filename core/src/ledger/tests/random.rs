@@ -222,6 +222,31 @@ fn checkpoint(mesh: &Mesh, attempt: AttemptId) -> Verdict {
     Verdict::Checkpointed { manifest, bytes: 50, delivery: statement.sign(&key(200), &mesh.ledger.network()) }
 }
 
+fn count(counts: &mut TaskCounts, state: TaskStateView) {
+    *match state {
+        TaskStateView::Ready => &mut counts.ready,
+        TaskStateView::BackingOff { .. } => &mut counts.backing_off,
+        TaskStateView::Leased { ends: Some(_), .. } => &mut counts.running,
+        TaskStateView::Leased { .. } => &mut counts.waiting,
+        TaskStateView::Done { succeeded: true, .. } => &mut counts.succeeded,
+        TaskStateView::Done { .. } => &mut counts.failed,
+        TaskStateView::Blocked => &mut counts.blocked,
+        TaskStateView::Held => &mut counts.held,
+        TaskStateView::Gone(gone) => counts.of_gone(gone),
+    } += 1;
+}
+
+/// Counts the tasks of each of a job's arrays again.
+pub(super) fn check_counts_of_arrays(ledger: &Ledger, job: JobId) {
+    for array in ledger.arrays(job) {
+        let mut counts = TaskCounts::default();
+        for index in (array.first..).take(array.tasks.count()) {
+            count(&mut counts, ledger.task(TaskId { job, index }).expect("a task").state);
+        }
+        assert_eq!(counts, array.counts, "{}", array.name);
+    }
+}
+
 /// Counts everything again.
 fn check_counts(ledger: &Ledger) {
     let mut all = TaskCounts::default();
@@ -229,21 +254,11 @@ fn check_counts(ledger: &Ledger) {
         let mut counts = TaskCounts::default();
         for index in 0..job.count {
             let state = ledger.task(TaskId { job: job.id, index }).expect("a task").state;
-            for counts in [&mut counts, &mut all] {
-                *match state {
-                    TaskStateView::Ready => &mut counts.ready,
-                    TaskStateView::BackingOff { .. } => &mut counts.backing_off,
-                    TaskStateView::Leased { ends: Some(_), .. } => &mut counts.running,
-                    TaskStateView::Leased { .. } => &mut counts.waiting,
-                    TaskStateView::Done { succeeded: true, .. } => &mut counts.succeeded,
-                    TaskStateView::Done { .. } => &mut counts.failed,
-                    TaskStateView::Blocked => &mut counts.blocked,
-                    TaskStateView::Held => &mut counts.held,
-                    TaskStateView::Gone(gone) => counts.of_gone(gone),
-                } += 1;
-            }
+            count(&mut counts, state);
+            count(&mut all, state);
         }
         assert_eq!(counts, job.counts);
+        check_counts_of_arrays(ledger, job.id);
         assert_eq!(job.ended.is_some(), counts.unfinished() == 0);
     }
     let totals = ledger.totals();
