@@ -7,6 +7,9 @@
 use super::{Applied, Ledger, LedgerEvent, jobs::TaskRef};
 use crate::{identity::PublicKey, schedule::ready::Needs, types::AttemptId};
 
+/// How many attempts are held against tasks that wait in one block, at most. Who is not looked at now may be in a later block.
+const LOOKS_MAX: usize = 65_536;
+
 /// Who could make room for whom.
 struct Candidate {
     turn: u64,
@@ -89,8 +92,9 @@ impl Ledger {
 
     /// After matching: asks for room for those who still wait, in their order.
     pub(super) fn ask_for_room(&mut self, applied: &mut Applied) {
-        let mut passed = None;
+        let (mut passed, mut looks) = (None, 0);
         while !self.spent.is_empty()
+            && looks < LOOKS_MAX
             && let Some(head) = self.ready.head_after(passed)
         {
             passed = Some(head);
@@ -100,6 +104,7 @@ impl Ledger {
             if self.asking.contains(&submitter) {
                 continue;
             }
+            looks += self.spent.len();
             if let Some(task) = self.who_makes_room(&submitter, &needs) {
                 self.ask(task, submitter, applied);
             }

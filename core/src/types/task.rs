@@ -177,7 +177,7 @@ pub struct TaskSpec {
     /// Labels that a claim should offer, each with this value, the most important first; at most
     /// [`TaskSpec::PREFERS_MAX`]. One that is met counts for more than all after it.
     pub prefers: Vec<(String, String)>,
-    /// A label over whose values the tasks are to be spread.
+    /// A label over whose values the tasks are to be spread, where the claims that stand have at most 64 different ones.
     pub spread: Option<String>,
     /// What it may use.
     pub limits: Limits,

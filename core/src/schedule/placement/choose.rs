@@ -1,6 +1,6 @@
 //! Which claim a task gets: its submitter's preferences, then locality, then the claims' scores.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{OpenClaims, Place, Policies, Score};
 use crate::{digest::Digest, identity::PublicKey};
@@ -8,8 +8,8 @@ use crate::{digest::Digest, identity::PublicKey};
 /// Seats that are drawn before the next ones are gone through.
 const DRAWS: u64 = 4;
 /// How many claims with a label, or a blob, are looked at one by one; more are gone through in the order of their scores.
-const LOOKED_AT_MAX: usize = 512;
-/// How many values of a label tasks are spread over at once: those with the fewest.
+const LOOKED_AT_MAX: usize = 128;
+/// Tasks are not spread over a label of more values among the claims that stand: to look at each would cost more than it is worth.
 const SPREAD_MAX: usize = 64;
 
 /// A label and its value.
@@ -28,15 +28,19 @@ pub struct Wish<'a> {
     pub draw: Option<Digest>,
 }
 
-impl Wish<'_> {
-    const fn is_plain(&self) -> bool {
-        self.prefers.is_empty() && self.spread.is_none() && self.holds.is_none() && self.draw.is_none()
-    }
-}
+/// What is known of the search for one kind of task, while claims are only given things: for each set of labels and blob that was
+/// looked for, before where in the order of scores no claim can take it, or that none can.
+#[derive(Clone, Debug, Default)]
+pub struct Cursor(BTreeMap<Sought, Reached>);
 
-/// What is known of the search for one kind of task, while claims are only given things.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Cursor(Option<(Score, PublicKey)>);
+/// Labels that a claim has to have, and a blob that it has to hold.
+type Sought = (Option<Digest>, Vec<(String, String)>);
+
+#[derive(Clone, Copy, Debug)]
+enum Reached {
+    From((Score, PublicKey)),
+    Nowhere,
+}
 
 /// Where to look, and how to look at one.
 pub struct Search<'a, L: Fn(&PublicKey) -> Option<Score>> {
@@ -55,57 +59,66 @@ pub struct Search<'a, L: Fn(&PublicKey) -> Option<Score>> {
 impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
     /// The best claim for a task with this wish, if any can take it. `cursor` is of tasks that need the same.
     pub fn find(&self, wish: &Wish<'_>, cursor: &mut Cursor) -> Option<PublicKey> {
-        if wish.is_plain() {
-            return self.next(cursor);
-        }
-        self.preferred(wish, &mut Vec::new())
-    }
-
-    /// The next claim in the order of scores. None before the cursor can take what needs the same.
-    fn next(&self, cursor: &mut Cursor) -> Option<PublicKey> {
-        let from = cursor.0.filter(|_| !self.policies.draw_more());
-        let found = self.open.from(self.place, from).find(|(_, key)| (self.look)(key).is_some());
-        cursor.0 = found;
-        found.map(|(_, key)| key)
+        self.preferred(wish, &wish.prefers, &mut Vec::new(), cursor)
     }
 
     /// Claims that meet the next preference, then those that do not; `met` are those that have to be met.
-    fn preferred<'w>(&self, wish: &Wish<'w>, met: &mut Vec<Pair<'w>>) -> Option<PublicKey> {
-        let Some((first, rest)) = wish.prefers.split_first() else { return self.spread(wish, met) };
-        let rest = Wish { prefers: rest.to_vec(), ..wish.clone() };
+    fn preferred<'w>(
+        &self,
+        wish: &Wish<'w>,
+        prefers: &[Pair<'w>],
+        met: &mut Vec<Pair<'w>>,
+        cursor: &mut Cursor,
+    ) -> Option<PublicKey> {
+        let Some((first, rest)) = prefers.split_first() else { return self.spread(wish, met, cursor) };
         met.push(*first);
-        let found = self.preferred(&rest, met);
+        let found = self.preferred(wish, rest, met, cursor);
         met.pop();
-        found.or_else(|| self.preferred(&rest, met))
+        found.or_else(|| self.preferred(wish, rest, met, cursor))
     }
 
-    fn spread(&self, wish: &Wish<'_>, met: &[Pair<'_>]) -> Option<PublicKey> {
-        if let Some((label, counts)) = wish.spread {
+    fn spread(&self, wish: &Wish<'_>, met: &[Pair<'_>], cursor: &mut Cursor) -> Option<PublicKey> {
+        if let Some((label, counts)) = wish.spread
+            && self.open.values(label).nth(SPREAD_MAX).is_none()
+        {
             let mut values: Vec<(u32, &str)> = self
                 .open
                 .values(label)
                 .map(|value| (counts.and_then(|counts| counts.get(value)).copied().unwrap_or(0), value))
                 .collect();
             values.sort_unstable();
-            for (_, value) in values.into_iter().take(SPREAD_MAX) {
+            for (_, value) in values {
                 let met: Vec<Pair<'_>> = met.iter().copied().chain([(label, value)]).collect();
-                if let Some(found) = self.local(wish, &met) {
+                if let Some(found) = self.local(wish, &met, cursor) {
                     return Some(found);
                 }
             }
         }
-        self.local(wish, met)
+        self.local(wish, met, cursor)
     }
 
-    fn local(&self, wish: &Wish<'_>, met: &[Pair<'_>]) -> Option<PublicKey> {
-        let holders = wish.holds.as_ref().and_then(|blob| self.open.holders(blob));
-        let held = holders.and_then(|holders| self.among(Some(holders), wish.draw, met));
-        held.or_else(|| self.among(None, wish.draw, met))
+    fn local(&self, wish: &Wish<'_>, met: &[Pair<'_>], cursor: &mut Cursor) -> Option<PublicKey> {
+        let held = wish.holds.filter(|blob| self.open.holders(blob).is_some());
+        let found = held.and_then(|blob| self.among(Some(blob), wish.draw, met, cursor));
+        found.or_else(|| self.among(None, wish.draw, met, cursor))
     }
 
-    /// The best of these claims (of all if none are named) that have all these labels.
-    fn among(&self, claims: Option<&BTreeSet<PublicKey>>, draw: Option<Digest>, met: &[Pair<'_>]) -> Option<PublicKey> {
-        let mut fewest = claims;
+    /// The best claim that holds this blob, if one is named, and has all these labels.
+    fn among(
+        &self,
+        blob: Option<Digest>,
+        draw: Option<Digest>,
+        met: &[Pair<'_>],
+        cursor: &mut Cursor,
+    ) -> Option<PublicKey> {
+        let owned = |(label, value): &Pair<'_>| ((*label).to_owned(), (*value).to_owned());
+        let sought: Sought = (blob, met.iter().map(owned).collect());
+        let reached = cursor.0.get(&sought).copied();
+        if matches!(reached, Some(Reached::Nowhere)) {
+            return None;
+        }
+        let holders = blob.and_then(|blob| self.open.holders(&blob));
+        let mut fewest = holders;
         for (label, value) in met {
             let labelled = self.open.labelled(label, value)?;
             if fewest.is_none_or(|fewest| labelled.len() < fewest.len()) {
@@ -113,18 +126,22 @@ impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
             }
         }
         let suits = |key: &PublicKey| {
-            claims.is_none_or(|claims| claims.contains(key)) && met.iter().all(|pair| (self.has)(key, *pair))
+            holders.is_none_or(|holders| holders.contains(key)) && met.iter().all(|pair| (self.has)(key, *pair))
         };
         let look = |key: &PublicKey| if suits(key) { (self.look)(key) } else { None };
-        if let Some(draw) = draw {
-            return self.drawn(draw, look);
-        }
-        match fewest {
-            Some(few) if few.len() <= LOOKED_AT_MAX => {
-                few.iter().filter_map(|key| Some((look(key)?, *key))).min().map(|(_, key)| key)
+        let from = match reached {
+            Some(Reached::From(from)) if !self.policies.draw_more() => Some(from),
+            _ => None,
+        };
+        let found = match (draw, fewest) {
+            (Some(draw), _) => self.drawn(draw, look).map(|key| (Score::default(), key)),
+            (None, Some(few)) if few.len() <= LOOKED_AT_MAX => {
+                few.iter().filter_map(|key| Some((look(key)?, *key))).min()
             }
-            _ => self.open.from(self.place, None).map(|(_, key)| key).find(|key| look(key).is_some()),
-        }
+            (None, _) => self.open.from(self.place, from).find(|(_, key)| look(key).is_some()),
+        };
+        cursor.0.insert(sought, found.map_or(Reached::Nowhere, Reached::From));
+        found.map(|(_, key)| key)
     }
 
     /// A claim that is drawn, or the next after it that will do.
