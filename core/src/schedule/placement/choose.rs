@@ -1,14 +1,17 @@
 //! Which claim a task gets: its submitter's preferences, then locality, then the claims' scores.
 
-use std::collections::BTreeMap;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+};
 
 use super::{OpenClaims, Place, Policies, Score};
 use crate::{digest::Digest, identity::PublicKey};
 
 /// Seats that are drawn before the next ones are gone through.
 const DRAWS: u64 = 4;
-/// How many claims with a label, or a blob, are looked at one by one; more are gone through in the order of their scores.
-const LOOKED_AT_MAX: usize = 128;
+/// So many claims with a label, or a blob, are put in order by themselves; of more, all claims are gone through in order.
+const FEW: usize = 1024;
 /// Tasks are not spread over a label of more values among the claims that stand: to look at each would cost more than it is worth.
 const SPREAD_MAX: usize = 64;
 
@@ -29,17 +32,35 @@ pub struct Wish<'a> {
 }
 
 /// What is known of the search for one kind of task, while claims are only given things: for each set of labels and blob that was
-/// looked for, before where in the order of scores no claim can take it, or that none can.
+/// looked for, before where in the order of scores no claim can take it, or which few could.
 #[derive(Clone, Debug, Default)]
 pub struct Cursor(BTreeMap<Sought, Reached>);
 
 /// Labels that a claim has to have, and a blob that it has to hold.
 type Sought = (Option<Digest>, Vec<(String, String)>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Reached {
+    /// No claim before this one can take what is looked for.
     From((Score, PublicKey)),
+    /// Only these can, by scores that they had: since then they may have fallen back, and none has come forward.
+    Few(BinaryHeap<Reverse<(Score, PublicKey)>>),
     Nowhere,
+}
+
+/// The best of a few claims.
+fn first_of(
+    few: &mut BinaryHeap<Reverse<(Score, PublicKey)>>,
+    look: impl Fn(&PublicKey) -> Option<Score>,
+) -> Option<(Score, PublicKey)> {
+    while let Some(Reverse((score, key))) = few.pop() {
+        let Some(now) = look(&key) else { continue };
+        few.push(Reverse((now, key)));
+        if now == score {
+            return Some((now, key));
+        }
+    }
+    None
 }
 
 /// Where to look, and how to look at one.
@@ -113,8 +134,9 @@ impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
     ) -> Option<PublicKey> {
         let owned = |(label, value): &Pair<'_>| ((*label).to_owned(), (*value).to_owned());
         let sought: Sought = (blob, met.iter().map(owned).collect());
-        let reached = cursor.0.get(&sought).copied();
+        let reached = cursor.0.remove(&sought);
         if matches!(reached, Some(Reached::Nowhere)) {
+            cursor.0.insert(sought, Reached::Nowhere);
             return None;
         }
         let holders = blob.and_then(|blob| self.open.holders(&blob));
@@ -129,17 +151,26 @@ impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
             holders.is_none_or(|holders| holders.contains(key)) && met.iter().all(|pair| (self.has)(key, *pair))
         };
         let look = |key: &PublicKey| if suits(key) { (self.look)(key) } else { None };
+        if let Some(draw) = draw {
+            let found = self.drawn(draw, look);
+            cursor.0.extend(found.is_none().then_some((sought, Reached::Nowhere)));
+            return found;
+        }
+        let comes_forward = self.policies.draw_more();
+        if let Some(few) = fewest.filter(|few| few.len() <= FEW) {
+            let mut few = match reached {
+                Some(Reached::Few(few)) if !comes_forward => few,
+                _ => few.iter().filter_map(|key| Some(Reverse((look(key)?, *key)))).collect(),
+            };
+            let found = first_of(&mut few, look);
+            cursor.0.insert(sought, if found.is_some() { Reached::Few(few) } else { Reached::Nowhere });
+            return found.map(|(_, key)| key);
+        }
         let from = match reached {
-            Some(Reached::From(from)) if !self.policies.draw_more() => Some(from),
+            Some(Reached::From(from)) if !comes_forward => Some(from),
             _ => None,
         };
-        let found = match (draw, fewest) {
-            (Some(draw), _) => self.drawn(draw, look).map(|key| (Score::default(), key)),
-            (None, Some(few)) if few.len() <= LOOKED_AT_MAX => {
-                few.iter().filter_map(|key| Some((look(key)?, *key))).min()
-            }
-            (None, _) => self.open.from(self.place, from).find(|(_, key)| look(key).is_some()),
-        };
+        let found = self.open.from(self.place, from).find(|(_, key)| look(key).is_some());
         cursor.0.insert(sought, found.map_or(Reached::Nowhere, Reached::From));
         found.map(|(_, key)| key)
     }
