@@ -39,6 +39,8 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("late-array", late_array),
     ("governed", governed::governed),
     ("usurped", governed::usurped),
+    ("alone", governed::alone),
+    ("in-turn", governed::in_turn),
     ("two-liars", two_liars),
 ];
 

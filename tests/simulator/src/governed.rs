@@ -80,6 +80,39 @@ pub fn usurped(seed: u64) -> Scenario {
     scenario
 }
 
+/// All authorities leave but one, whose disk is slow and which crashes again and again: what it stores, nobody else has.
+#[must_use]
+pub fn alone(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest]);
+    scenario.founding.gate_interval = 1;
+    for (place, leaver) in [3, 2, 1].into_iter().enumerate() {
+        let at = (2 + 2 * place as u64) * SECOND_US;
+        scenario.work.push((at, Work::Govern { add: Vec::new(), remove: vec![leaver] }));
+    }
+    scenario.faults.push((10 * SECOND_US, Fault::SlowDisk(0, 60_000)));
+    for round in 0..6 {
+        let at = (12 + 2 * round) * SECOND_US + (seed * 31 + round * 17) * 1_000;
+        scenario.faults.push((at, Fault::Crash(0)));
+        scenario.faults.push((at + SECOND_US, Fault::Start(0)));
+    }
+    scenario
+}
+
+/// Two of seven authorities lie and an honest one is away, when it is settled that a liar leaves and an honest one after it:
+/// were the honest one gone first, the rest could neither bear the liars nor send them away.
+#[must_use]
+pub fn in_turn(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, Vec::new());
+    scenario.authorities = 7;
+    scenario.clocks = vec![Clock::default(); 7];
+    scenario.founding.gate_interval = 5;
+    scenario.liars = vec![(6, Lie::Withholds), (5, Lie::Selective)];
+    scenario.faults = vec![(SECOND_US, Fault::Crash(2)), (20 * SECOND_US, Fault::Start(2))];
+    let leaves = |at_us, peer| (at_us, Work::Govern { add: Vec::new(), remove: vec![peer] });
+    scenario.work = vec![leaves(7 * SECOND_US, 6), leaves(7 * SECOND_US + (seed % 50) * 30_000, 4)];
+    scenario
+}
+
 /// One who breaks the rules.
 fn lie(scenario: &mut Scenario, random: &mut Pcg64Mcg, peer: usize) {
     let lies = [Lie::Twin, Lie::Withholds, Lie::Selective, Lie::Forges(Forgery::ALL.to_vec())];

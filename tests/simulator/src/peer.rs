@@ -184,13 +184,9 @@ impl Peer {
         Ok(())
     }
 
-    /// Kills its process. A transaction that is being synced is on disk or not, as the coin says: nothing of it was sent.
-    pub fn crash(&mut self, coin: bool) {
-        if let Some(Step { transaction, .. }) = self.syncing.take()
-            && coin
-        {
-            self.disk.write(transaction, true);
-        }
+    /// Kills its process: what was not synced is gone.
+    pub fn crash(&mut self) {
+        self.syncing = None;
         self.disk.crash();
         self.worker = None;
         self.replica = None;

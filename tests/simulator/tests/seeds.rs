@@ -1,6 +1,6 @@
 //! A bounded share of the simulator's networks, on every run of the tests; the program runs as many as one likes.
 
-use meshwork_simulator::{Scenario, Summary, directed, run, shrink};
+use meshwork_simulator::{Scenario, Summary, directed, governed, run, shrink};
 
 const SEEDS: u64 = 60;
 
@@ -25,12 +25,21 @@ fn more_liars_than_the_protocol_bears_are_noticed() {
 
 #[test]
 fn what_was_once_mistaken_for_a_violation_is_none() {
-    for family in [directed::fast_clock, directed::late_array] {
+    for family in [directed::fast_clock, directed::late_array, governed::alone, governed::in_turn] {
         for number in 0..4 {
             let outcome = run(&family(number), None);
             assert!(outcome.violation.is_none(), "{number}: {:?}", outcome.violation);
         }
     }
+}
+
+#[test]
+fn no_more_are_faulty_than_the_protocol_bears() {
+    assert!((0..5000).all(|seed| Scenario::of_seed(seed).is_bearable()));
+    for (name, family) in directed::FAMILIES.iter().filter(|(name, _)| *name != "two-liars") {
+        assert!((0..50).all(|seed| family(seed).is_bearable()), "{name}");
+    }
+    assert!(!directed::two_liars(1).is_bearable());
 }
 
 #[test]

@@ -105,7 +105,8 @@ impl Scenario {
         let mut at = draw.between(1, self.whole_at_us / 2);
         for _ in 0..draw.between(1, 3) {
             let add: Vec<usize> = joiners.pop().filter(|_| draw.percent(70)).into_iter().collect();
-            let remove: Vec<usize> = leavers.pop().filter(|_| add.is_empty() || draw.percent(50)).into_iter().collect();
+            let leaves = !leavers.is_empty() && (add.is_empty() || draw.percent(50));
+            let remove: Vec<usize> = leavers.pop_if(|_| leaves).into_iter().collect();
             self.work.push((at, Work::Govern { add, remove }));
             at += draw.between(1, self.whole_at_us / 4);
         }

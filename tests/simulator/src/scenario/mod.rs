@@ -3,7 +3,7 @@
 
 mod draw;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use meshwork_core::{
     identity::SecretKey,
@@ -291,6 +291,41 @@ impl Scenario {
     /// How many of them could lie, were they all at once.
     fn faulty_max_ever(&self) -> usize {
         (self.authorities_ever().len() - 1) / 3
+    }
+
+    /// The authorities that break rules, lose their journal or have a wrong clock.
+    fn faulty(&self) -> BTreeSet<usize> {
+        let bound_us = self.clock_bound_ms() * 1000;
+        let liars = self.liars.iter().map(|(peer, _)| *peer);
+        let lost = self.faults.iter().filter_map(|(_, fault)| match fault {
+            Fault::LoseDisk(peer) => Some(*peer),
+            _ => None,
+        });
+        let clocks = self.clocks.iter().enumerate();
+        let wrong = clocks.filter(|(_, clock)| clock.ahead_us.unsigned_abs() > bound_us).map(|(peer, _)| peer);
+        liars.chain(lost).chain(wrong).collect()
+    }
+
+    /// Whether at no time more of the authorities are faulty than the protocol bears. Changes are settled one after the
+    /// other, and of each those who come before those who go.
+    #[must_use]
+    pub fn is_bearable(&self) -> bool {
+        let faulty = self.faulty();
+        let bears = |present: &BTreeSet<usize>| present.intersection(&faulty).count() <= (present.len() - 1) / 3;
+        let mut present: BTreeSet<usize> = (0..self.authorities).collect();
+        let mut holds = bears(&present);
+        for (_, work) in &self.work {
+            let Work::Govern { add, remove } = work else { continue };
+            for peer in add {
+                present.insert(*peer);
+                holds &= bears(&present);
+            }
+            for peer in remove {
+                present.remove(peer);
+                holds &= !present.is_empty() && bears(&present);
+            }
+        }
+        holds
     }
 
     /// The key of a peer.

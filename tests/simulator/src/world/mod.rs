@@ -208,8 +208,11 @@ impl<'a> World<'a> {
             }
             if at > last {
                 self.check_whole();
-                let height = self.checks.height();
-                self.violate(0, format!("the network has been whole for long, and is not done at height {height}"));
+                let (height, left) = (self.checks.height(), self.left());
+                self.violate(
+                    0,
+                    format!("the network has been whole for long, and is not done at height {height}: {left}"),
+                );
                 break;
             }
             self.handle(event);
@@ -230,19 +233,44 @@ impl<'a> World<'a> {
 
     /// Whether blocks still become final, everyone honest stands where the first does or close below, and nothing is owed.
     fn is_done(&self) -> bool {
-        let height = self.checks.height();
-        let is_alive = self.checks.newest() > BlockTime(START_US + self.scenario.whole_at_us).plus_ms(LIFE_MS);
-        is_alive
-            && self.is_governed()
-            && self.honest().all(|(_, peer)| {
-                peer.replica.as_ref().is_some_and(|replica| {
-                    let ledger = replica.ledger();
-                    let epoch = replica.consensus().epoch();
-                    epoch.0 == self.checks.epoch()
-                        && ledger.height().0 + 2 >= height
-                        && ledger.totals().tasks.unfinished() == 0
-                })
-            })
+        self.is_alive() && self.is_governed() && self.honest().all(|(_, peer)| self.is_level(peer))
+    }
+
+    /// Whether a block has become final lately.
+    fn is_alive(&self) -> bool {
+        self.checks.newest() > BlockTime(START_US + self.scenario.whole_at_us).plus_ms(LIFE_MS)
+    }
+
+    /// Whether a peer is where the first is, or close below, and owes nothing.
+    fn is_level(&self, peer: &Peer) -> bool {
+        peer.replica.as_ref().is_some_and(|replica| {
+            let ledger = replica.ledger();
+            replica.consensus().epoch().0 == self.checks.epoch()
+                && ledger.height().0 + 2 >= self.checks.height()
+                && ledger.totals().tasks.unfinished() == 0
+        })
+    }
+
+    /// What keeps it from being done.
+    fn left(&self) -> String {
+        if !self.is_alive() {
+            return "no block has become final since it was whole".to_owned();
+        }
+        if !self.is_governed() {
+            let (left, waits) = (&self.governing, self.checks.ledger().change_waits());
+            return format!("works {left:?} are not settled, and an approved change waits: {waits}");
+        }
+        let behind = self.honest().find(|(_, peer)| !self.is_level(peer));
+        behind.map_or_else(String::new, |(index, peer)| {
+            peer.replica.as_ref().map_or_else(
+                || format!("peer {index} is down"),
+                |replica| {
+                    let (height, epoch) = (replica.ledger().height(), replica.consensus().epoch());
+                    let tasks = replica.ledger().totals().tasks.unfinished();
+                    format!("peer {index} stands at height {height} of epoch {epoch}, and owes {tasks} tasks")
+                },
+            )
+        })
     }
 
     fn check_whole(&mut self) {

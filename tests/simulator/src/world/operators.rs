@@ -46,9 +46,14 @@ impl World<'_> {
         self.governing.is_empty() && !self.checks.ledger().change_waits()
     }
 
-    /// The operators look at what is to be settled, and again later if it is not.
+    /// The operators look at what is to be settled, and again later if it is not. One thing comes after the other: whoever
+    /// is faulty is gone before those go who are not.
     pub(super) fn govern(&mut self, index: usize) {
         let Some(wanted) = self.wanted(index) else { return };
+        if self.governing.first() != Some(&index) {
+            self.post(self.now + AGAIN_US, Event::Govern(index));
+            return;
+        }
         let left = self.changes_left(&wanted);
         if left.is_empty() {
             self.governing.remove(&index);

@@ -309,13 +309,30 @@ impl World<'_> {
         }
     }
 
+    /// What was being synced is on disk: nothing of it is sent, but the peer will go on from there, perhaps as the only one.
+    fn survive(&mut self, index: usize, step: Step) {
+        self.peers[index].write(step.transaction, self.now);
+        for action in step.actions {
+            match action {
+                Action::Epoch { epoch, handover } => self.epoch_begins(index, epoch, &handover),
+                Action::Executed(executed) => self.executed(index, &executed),
+                _ => {}
+            }
+        }
+    }
+
+    /// Kills a process. A step that was being synced is on disk or not, as it happens.
     pub(super) fn crash(&mut self, index: usize) {
         use rand::RngExt;
         if self.peers[index].replica.is_none() {
             return;
         }
-        let coin = self.random.random_range(0..2) == 0;
-        self.peers[index].crash(coin);
+        if let Some(step) = self.peers[index].syncing.take()
+            && self.random.random_range(0..2) == 0
+        {
+            self.survive(index, step);
+        }
+        self.peers[index].crash();
         self.rumours.forget(index);
         let key = self.peers[index].public;
         for peer in &mut self.peers {
