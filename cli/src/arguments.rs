@@ -3,8 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{bench, cancel, demo, genesis, govern, jobs, logs, result, status, submit, up, verify},
+    commands::{amend, bench, demo, genesis, govern, jobs, logs, result, status, submit, up, verify},
     failure::Exit,
+    selection,
     settings::GlobalOptions,
 };
 
@@ -44,8 +45,14 @@ pub enum Command {
     Result(result::Options),
     /// Show what tasks wrote to standard output and standard error
     Logs(logs::Options),
-    /// Stop a job of one's own
-    Cancel(cancel::Options),
+    /// Keep a job of one's own, or tasks of it, from being leased. What a worker runs goes on
+    Hold(selection::Options),
+    /// Let go what is held
+    Release(selection::Options),
+    /// Ask something else for a job of one's own, or tasks of it: priority, deadline, resources
+    Amend(amend::Options),
+    /// Stop a job of one's own, or tasks of it
+    Cancel(selection::Options),
     /// List the workers whose claims stand
     Workers,
     /// List the peers that the node is connected to

@@ -8,11 +8,11 @@ use std::time::Duration;
 use meshwork_core::{
     codec,
     proof::Proof,
-    types::{JobId, SignedTransaction, TaskId},
+    types::{JobId, SignedTransaction, TaskId, TransactionId},
 };
 use meshwork_node::api::views::{
     AdmissionView, ArrayView, BlockView, ErrorView, GovernanceView, JobView, PeerView, StatusView, TaskState, TaskView,
-    WorkerView,
+    TransactionView, WorkerView,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -155,6 +155,11 @@ impl Client {
             .body(codec::encode(transactions));
         let answer = self.send(request.timeout(ANSWER_TIMEOUT)).await?;
         self.json(answer).await
+    }
+
+    /// What came of a transaction.
+    pub async fn transaction(&self, id: TransactionId) -> Result<TransactionView, ClientError> {
+        self.get(&format!("/v1/transactions/{id}")).await
     }
 
     /// All jobs, newest first.

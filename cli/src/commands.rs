@@ -1,10 +1,12 @@
 //! One file for each command.
 
+pub mod amend;
 pub mod bench;
 pub mod cancel;
 pub mod demo;
 pub mod genesis;
 pub mod govern;
+pub mod hold;
 pub mod init;
 pub mod jobs;
 pub mod logs;
@@ -57,6 +59,9 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Status(options) => status::run(&context, options).await,
         Command::Result(options) => result::run(&context, options).await,
         Command::Logs(options) => logs::run(&context, options).await,
+        Command::Hold(options) => hold::hold(&context, options).await,
+        Command::Release(options) => hold::release(&context, options).await,
+        Command::Amend(options) => amend::run(&context, options).await,
         Command::Cancel(options) => cancel::run(&context, options).await,
         Command::Workers => workers::run(&context).await,
         Command::Peers => peers::run(&context).await,

@@ -7,6 +7,8 @@ use meshwork_core::{
     types::{Action, Array, BlockTime, JobId, SignedTransaction, Submit, TaskSpec, Tasks, Transaction},
 };
 
+use meshwork_node::api::views::TransactionView;
+
 use crate::{
     client::Client,
     failure::{Done, Failure},
@@ -16,6 +18,11 @@ use crate::{
 /// How long an admitted wish may wait to be ordered if nobody says: half of what a genesis allows by default, so that
 /// clocks that differ do not matter.
 pub const EXPIRY_DEFAULT: Duration = Duration::from_secs(5 * 60);
+
+/// How far the clocks of this machine and of the network may be apart, in microseconds.
+const CLOCKS_DIFFER_US: u64 = 2_000_000;
+/// How often a node is asked whether a transaction is executed.
+const ASK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Signs what a person wishes.
 pub fn sign(action: Action, expires_after: Duration, key: &SecretKey, network: &NetworkId) -> SignedTransaction {
@@ -60,6 +67,31 @@ pub async fn post(client: &Client, transaction: &SignedTransaction) -> Done {
             client.base(),
             why.trim_end_matches('.')
         ))),
+    }
+}
+
+/// Hands a signed transaction to a node, and waits until it is executed.
+///
+/// # Errors
+/// The node does not answer, or refuses it; the ledger finds it void, or does not order it before it expires.
+pub async fn settle(client: &Client, transaction: &SignedTransaction) -> Done {
+    post(client, transaction).await?;
+    let expires_us = transaction.transaction().expires.0.saturating_add(CLOCKS_DIFFER_US);
+    loop {
+        match client.transaction(transaction.id()).await {
+            Ok(TransactionView { void: None, .. }) => return Ok(()),
+            Ok(TransactionView { void: Some(why), .. }) => {
+                return Err(Failure::failed(format!("The ledger did not take it: {}.", why.trim_end_matches('.'))));
+            }
+            Err(error) if error.is_absent() => {}
+            Err(error) => return Err(error.into()),
+        }
+        if now_us() > expires_us {
+            return Err(Failure::failed(
+                "The network did not execute it before its expiry; see `meshwork status` for the network's health.",
+            ));
+        }
+        tokio::time::sleep(ASK_INTERVAL).await;
     }
 }
 

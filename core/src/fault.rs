@@ -144,6 +144,13 @@ faults! {
     ThresholdOfGenesis,
     /// A change that one epoch ended for ends the next one too.
     ChangesEndTwice,
+    // Control.
+    /// A task that its submitter holds goes on once it comes back.
+    HeldGoesOn,
+    /// An attempt that waits at a worker is begun with what was asked for it before.
+    WaitingKeepsOldNeeds,
+    /// An attempt frees what is asked for its task by then, not what it took.
+    FreedAsAmended,
     // A worker.
     /// A worker's sequence numbers begin anew with its process.
     SequenceRestarts,

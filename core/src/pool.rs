@@ -56,7 +56,7 @@ impl Lane {
     const fn of(transaction: &SignedTransaction) -> Self {
         match transaction.transaction().action {
             Action::Claim(_) | Action::Report(_) | Action::Drain(_) | Action::Govern(_) => Self::Workers,
-            Action::Submit(_) | Action::Extend(_) | Action::Cancel(_) => Self::Submitters,
+            Action::Submit(_) | Action::Extend(_) | Action::Control(_) => Self::Submitters,
         }
     }
 }
@@ -289,7 +289,7 @@ mod tests {
     use crate::{
         digest::Digest,
         identity::{NetworkId, SecretKey},
-        types::{Cancel, Drain, Epoch, Header, JobId, Role, Transaction, View},
+        types::{Control, Drain, Epoch, Header, JobId, Role, Transaction, View},
     };
 
     fn transaction(nonce: u64, action: Action, expires: u64) -> Arc<SignedTransaction> {
@@ -298,7 +298,7 @@ mod tests {
     }
 
     fn cancel(nonce: u64) -> Arc<SignedTransaction> {
-        transaction(nonce, Action::Cancel(Cancel { job: JobId(Digest::ZERO) }), 100)
+        transaction(nonce, Action::Control(Control::cancel(JobId(Digest::ZERO))), 100)
     }
 
     fn block(height: u64, time: u64, transactions: Vec<Arc<SignedTransaction>>) -> Block {
@@ -399,7 +399,7 @@ mod tests {
     #[test]
     fn what_expires_too_late_for_a_block_is_not_chosen_and_goes() {
         let mut pool = Pool::default();
-        let late = transaction(1, Action::Cancel(Cancel { job: JobId(Digest::ZERO) }), 1_000);
+        let late = transaction(1, Action::Control(Control::cancel(JobId(Digest::ZERO))), 1_000);
         pool.insert(late, false).expect("room");
         assert!(pool.select(&BTreeSet::new(), &(BlockTime(5)..=BlockTime(999)), usize::MAX, 9).is_empty());
         pool.settle(&block(1, 5, Vec::new()), BlockTime(1_000));

@@ -13,7 +13,7 @@ use meshwork_core::{
     codec,
     identity::{NetworkId, SecretKey},
     types::{
-        Action, AfterJob, Array, BlobRef, BlockTime, Cancel, Extend, Input, JobId, LedgerLimits, Part, Program,
+        Action, AfterJob, Array, BlobRef, BlockTime, Control, Extend, Input, JobId, LedgerLimits, Part, Program,
         SignedTransaction, Source, Submit, TaskSpec, Tasks,
     },
 };
@@ -291,7 +291,7 @@ impl Sender<'_> {
 
     /// Cancels a job of which a part was refused, and says so.
     async fn give_up(&self, job: JobId, number: usize, parts: usize, failure: &Failure) -> Failure {
-        let cancel = submission::sign(Action::Cancel(Cancel { job }), self.expires, self.key, &self.network);
+        let cancel = submission::sign(Action::Control(Control::cancel(job)), self.expires, self.key, &self.network);
         let cancelled = match submission::post(self.client, &cancel).await {
             Ok(()) => format!("the job was cancelled ({job})"),
             Err(_) => format!("the job could not be cancelled either; `meshwork cancel {job}` does it"),

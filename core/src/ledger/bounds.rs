@@ -8,8 +8,8 @@ use crate::{
     blobs, codec,
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
-        After, Array, BlockTime, Claim, Failure, Giver, Input, Labels, LedgerLimits, Output, OutputOf, Retry, Source,
-        Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
+        After, Amendment, Array, BlockTime, Claim, Deadline, Failure, Giver, Input, Labels, LedgerLimits, Output,
+        OutputOf, Retry, Selection, Source, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
     },
 };
 
@@ -215,6 +215,19 @@ fn check_array(limits: &LedgerLimits, array: &Array) -> Result<(), VoidReason> {
         sound(Paths::default().add_all(&part.inputs, Some(&common)))?;
     }
     Ok(())
+}
+
+/// Which tasks a submitter means.
+pub(super) fn check_selection(which: &Selection) -> Result<(), VoidReason> {
+    let ranges = &which.ranges;
+    sound(ranges.len() <= Selection::RANGES_MAX && ranges.iter().all(|(first, last)| first <= last))?;
+    sound(ranges.is_sorted_by(|(_, last), (first, _)| last < first))
+}
+
+/// What a submitter asks for instead; whether that is still to come is looked at elsewhere.
+pub(super) fn check_amendment(amendment: &Amendment) -> Result<(), VoidReason> {
+    sound(*amendment != Amendment::default())?;
+    sound(!matches!(amendment.deadline, Some(Deadline::At(time)) if time > MOMENT_MAX))
 }
 
 pub(super) fn check_claim(limits: &LedgerLimits, claim: &Claim) -> Result<(), VoidReason> {

@@ -19,7 +19,7 @@ use crate::{
         ready::{JobNumber, Needs},
         recovery::{self, Next},
     },
-    types::{AttemptNumber, Failure, OutcomeReceipt, Output, Receipt, Setback, Tasks, Usage, Verdict},
+    types::{AttemptNumber, Failure, OutcomeReceipt, Output, Receipt, Resources, Setback, Tasks, Usage, Verdict},
 };
 
 impl Ledger {
@@ -38,6 +38,7 @@ impl Ledger {
         let run = running.then(|| Run {
             since: self.lease_time,
             started: self.time,
+            resources: segment.terms.resources,
             ends: self.lease_time.plus_ms(wall_ms.saturating_add(allowance_ms)),
         });
         let submitter = job.record.submitter;
@@ -90,14 +91,15 @@ impl Ledger {
         self.detach(task);
         let (now, allowance_ms) = (self.lease_time, self.allowance_ms());
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
-        let wall_ms = job.spec(task.index).map_or(0, |spec| spec.limits.wall_ms);
+        let Some(segment) = job.segment(task.index) else { return };
+        let (wall_ms, resources) = (segment.spec.limits.wall_ms, segment.terms.resources);
         let Some(live) = job.live_mut(task.index) else { return };
         if let Phase::Leased(lease) = &mut live.phase {
             let ends = match is_planted(Fault::TimeoutFromLease) {
                 false => now.plus_ms(wall_ms.saturating_add(allowance_ms)),
                 true => lease.waits_until.plus_ms(wall_ms),
             };
-            lease.run = Some(Run { since: now, started: self.time, ends });
+            lease.run = Some(Run { since: now, started: self.time, resources, ends });
         }
         let number = AttemptNumber(live.attempts.saturating_sub(1));
         let attempt = job.attempt_id(task.index, number);
@@ -110,9 +112,10 @@ impl Ledger {
     pub(super) fn release(&mut self, task: TaskRef, why: EndReason, applied: &mut Applied) -> Option<PastAttempt> {
         self.detach(task);
         let job = self.jobs.get_mut(&task.job)?;
-        let live = job.live_mut(task.index)?;
-        let (number, lease) = live.lease()?;
+        let (number, lease) = job.live(task.index)?.lease()?;
         let lease = *lease;
+        let used = job.cost_of(task.index, lease.ran_ms(self.lease_time));
+        let live = job.live_mut(task.index)?;
         let past = PastAttempt {
             number,
             worker: lease.worker,
@@ -126,7 +129,7 @@ impl Ledger {
         live.remember(past);
         let attempt = job.attempt_id(task.index, number);
         if self.sequence.is_fair() {
-            let (submitter, used) = (job.record.submitter, job.cost_of(task.index, lease.ran_ms(self.lease_time)));
+            let submitter = job.record.submitter;
             self.shares.settle(&submitter, lease.cost, if past.started.is_some() { used } else { 0 });
             self.ready.share_changed(&submitter, &self.sequence, &self.shares);
         }
@@ -239,7 +242,7 @@ impl Ledger {
     pub(super) fn wait(&mut self, task: TaskRef, next: Next) {
         let time = self.time;
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
-        let held = job.segment(task.index).is_some_and(|segment| segment.held);
+        let held = job.segment(task.index).is_some_and(|segment| segment.held) && !is_planted(Fault::HeldGoesOn);
         let Some(live) = job.live_mut(task.index) else { return };
         live.phase = match next {
             Next::BackOff { wait_ms } => Phase::BackingOff(time.plus_ms(wait_ms)),
@@ -328,13 +331,12 @@ impl Ledger {
                 self.due.back_offs.insert((*until, task));
             }
             Phase::Leased(lease) => {
-                let (key, runs, due) = (lease.worker, lease.run.is_some(), lease.due());
-                if let (Some(worker), Some(needs)) = (self.workers.get_mut(&key), job.needs(task.index)) {
-                    if runs {
+                let (key, run, due) = (lease.worker, lease.run, lease.due());
+                if let Some(worker) = self.workers.get_mut(&key) {
+                    if let Some(Run { resources: Resources { millicores, memory_bytes }, .. }) = run {
                         worker.held.running.insert(lease.number, task);
-                        let Needs { millicores, memory_bytes, .. } = &**needs;
-                        worker.held.millicores = worker.held.millicores.saturating_add(u64::from(*millicores));
-                        worker.held.memory_bytes = worker.held.memory_bytes.saturating_add(*memory_bytes);
+                        worker.held.millicores = worker.held.millicores.saturating_add(u64::from(millicores));
+                        worker.held.memory_bytes = worker.held.memory_bytes.saturating_add(memory_bytes);
                     } else {
                         worker.held.waiting.insert(lease.number, task);
                     }
@@ -348,7 +350,7 @@ impl Ledger {
     }
 
     /// Makes all that is computed from a live task's state forget it.
-    fn detach(&mut self, task: TaskRef) {
+    pub(super) fn detach(&mut self, task: TaskRef) {
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
         let Some(state) = job.record.states.get(&task.index) else { return };
         *job.counts.of_state(state) -= 1;
@@ -365,14 +367,17 @@ impl Ledger {
                 self.due.back_offs.remove(&(*until, task));
             }
             Phase::Leased(lease) => {
-                let (key, runs, due) = (lease.worker, lease.run.is_some(), lease.due());
-                if let (Some(worker), Some(needs)) = (self.workers.get_mut(&key), job.needs(task.index)) {
-                    if runs {
+                let (key, run, due) = (lease.worker, lease.run, lease.due());
+                if let Some(worker) = self.workers.get_mut(&key) {
+                    if let Some(Run { resources, .. }) = run {
+                        let asked = job.segment(task.index).map(|segment| segment.terms.resources);
+                        let freed = asked.filter(|_| is_planted(Fault::FreedAsAmended)).unwrap_or(resources);
+                        let Resources { millicores, memory_bytes } = freed;
                         worker.held.running.remove(&lease.number);
-                        worker.held.millicores = worker.held.millicores.saturating_sub(u64::from(needs.millicores));
-                        worker.held.memory_bytes = worker.held.memory_bytes.saturating_sub(needs.memory_bytes);
+                        worker.held.millicores = worker.held.millicores.saturating_sub(u64::from(millicores));
+                        worker.held.memory_bytes = worker.held.memory_bytes.saturating_sub(memory_bytes);
                         if is_planted(Fault::FreedTwice) {
-                            worker.held.millicores = worker.held.millicores.saturating_sub(u64::from(needs.millicores));
+                            worker.held.millicores = worker.held.millicores.saturating_sub(u64::from(millicores));
                         }
                     } else {
                         worker.held.waiting.remove(&lease.number);

@@ -40,6 +40,7 @@ mod owed;
 mod query;
 mod replay;
 mod room;
+mod segments;
 mod snapshot;
 mod workers;
 
@@ -76,6 +77,7 @@ use crate::{
         Action, Block, BlockTime, Genesis, Height, JobId, Receipt, SignedTransaction, TransactionReceipt, VoidReason,
     },
 };
+use apply::Controlled;
 use due::Due;
 use govern::Governance;
 use jobs::{Job, TaskRef};
@@ -180,6 +182,8 @@ pub struct Ledger {
     /// The unfinished jobs of each kind of needs, in all and of each submitter.
     needs: BTreeMap<Arc<Needs>, u64>,
     needs_by_key: BTreeMap<PublicKey, BTreeMap<Arc<Needs>, u64>>,
+    /// How much submitters have had changed in this block; nothing between blocks.
+    controlled: Controlled,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -229,6 +233,7 @@ impl Ledger {
             offers: Offers::default(),
             needs: BTreeMap::new(),
             needs_by_key: BTreeMap::new(),
+            controlled: Controlled::default(),
             genesis,
         }
     }
@@ -247,6 +252,7 @@ impl Ledger {
         for transaction in &block.transactions {
             self.execute(transaction, &mut applied);
         }
+        self.controlled = Controlled::default();
         self.end_what_has_run_out(&mut applied);
         self.match_ready_to_claims(&mut applied);
         self.ask_for_room(&mut applied);
@@ -262,7 +268,7 @@ impl Ledger {
         if matches!(result, Err(VoidReason::Expired | VoidReason::Replayed)) {
             return;
         }
-        self.replay.remember(id, transaction.transaction().expires);
+        self.replay.remember(id, transaction.transaction().expires, result);
         if result.is_err() {
             return;
         }
@@ -275,7 +281,7 @@ impl Ledger {
                 let bytes = transaction.envelope().payload.len() as u64;
                 self.extend(extend, bytes, applied);
             }
-            Action::Cancel(cancel) => self.cancel(cancel, applied),
+            Action::Control(control) => self.control(signer, control, applied),
             Action::Claim(claim) => self.claim(signer, claim, applied),
             Action::Report(report) => self.report(signer, report, applied),
             Action::Drain(drain) => self.drain(signer, drain, applied),
@@ -300,7 +306,7 @@ impl Ledger {
         let (signer, access) = (transaction.signer(), &self.genesis.access);
         let action = &transaction.transaction().action;
         let permitted = match action {
-            Action::Submit(_) | Action::Extend(_) | Action::Cancel(_) => &access.submitters,
+            Action::Submit(_) | Action::Extend(_) | Action::Control(_) => &access.submitters,
             Action::Claim(_) | Action::Report(_) | Action::Drain(_) => &access.workers,
             Action::Govern(_) => &None,
         };
@@ -313,7 +319,7 @@ impl Ledger {
         match action {
             Action::Submit(submit) => self.check_submit(&signer, submit, transaction.envelope().payload.len() as u64),
             Action::Extend(extend) => self.check_extend(&signer, extend, transaction.envelope().payload.len() as u64),
-            Action::Cancel(cancel) => self.check_cancel(&signer, cancel),
+            Action::Control(control) => self.check_control(&signer, control),
             Action::Claim(claim) => self.check_claim(&signer, claim),
             Action::Report(report) => self.check_report(&signer, report),
             Action::Drain(drain) => self.check_drain(&signer, drain),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Counters, Ledger,
-    jobs::{Checkpoint, Done, Gone, Job, PastAttempt, Phase, Stand, TaskCounts, TaskRef, TaskState},
+    jobs::{Checkpoint, Done, Gone, Job, Lease, PastAttempt, Phase, Stand, TaskCounts, TaskRef, TaskState},
     lease_time::LeaseTime,
     workers::Worker,
 };
@@ -14,7 +14,7 @@ use crate::{
     identity::{NetworkId, PublicKey},
     types::{
         After, AfterJob, AttemptId, AttemptNumber, BlobRef, BlockTime, Claim, Genesis, Height, Incarnation, JobId,
-        Part, Resources, TaskId, TaskSpec, Tasks, Times, TransactionId,
+        Part, Resources, TaskId, TaskSpec, Tasks, Terms, Times, TransactionId, VoidReason,
     },
 };
 
@@ -85,6 +85,10 @@ pub struct TaskView<'a> {
     pub checkpoint: Option<Checkpoint>,
     /// What its array's tasks have in common.
     pub spec: &'a Arc<TaskSpec>,
+    /// What is asked for it now.
+    pub terms: Terms,
+    /// What its attempt has taken of its worker, if one runs; else what is asked for.
+    pub resources: Resources,
     /// What it has of its own.
     pub part: Option<&'a Part>,
     /// The array that it is of, by its place in the job.
@@ -237,6 +241,15 @@ impl Ledger {
         self.replay.contains(id)
     }
 
+    /// What came of a transaction that was executed, or found void, and has not expired since.
+    ///
+    /// # Errors
+    /// Within: why it was void.
+    #[must_use]
+    pub fn result_of(&self, id: TransactionId) -> Option<Result<(), VoidReason>> {
+        self.replay.result_of(id)
+    }
+
     /// The jobs that are not forgotten, in the order of admission.
     pub fn jobs(&self) -> impl DoubleEndedIterator<Item = JobView<'_>> {
         self.jobs.values().map(view_of_job)
@@ -362,6 +375,8 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
         past: &[],
         checkpoint: None,
         spec: &segment.spec,
+        terms: segment.terms,
+        resources: segment.terms.resources,
         part: job.part(id.index),
         array,
         place,
@@ -389,6 +404,9 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
                 _ => TaskStateView::Ready,
             };
             (view.attempts, view.failures, view.losses) = (live.attempts, live.failures, live.losses);
+            if let Some((_, Lease { run: Some(run), .. })) = live.lease() {
+                view.resources = run.resources;
+            }
             view.past = &live.past;
             view.checkpoint = live.checkpoint;
         }

@@ -1,17 +1,27 @@
-//! What was executed and has not expired: nothing is executed twice.
+//! What was executed and has not expired, and what came of it: nothing is executed twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
 use crate::{
     fault::{Fault, is_planted},
-    types::{BlockTime, TransactionId},
+    types::{BlockTime, TransactionId, VoidReason},
 };
+
+/// What came of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub(super) struct Executed {
+    expires: BlockTime,
+    /// Why it was void, if it was.
+    void: Option<VoidReason>,
+}
 
 /// The ids of transactions that were executed or found void, until they expire. A void one is remembered too, so that what
 /// its receipt says stays true.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Replay {
-    executed: BTreeMap<TransactionId, BlockTime>,
+    executed: BTreeMap<TransactionId, Executed>,
     expiring: BTreeSet<(BlockTime, TransactionId)>,
 }
 
@@ -20,9 +30,18 @@ impl Replay {
         self.executed.contains_key(&id) && !is_planted(Fault::ReplayForgotten)
     }
 
-    pub(super) fn remember(&mut self, id: TransactionId, expires: BlockTime) {
-        self.executed.insert(id, expires);
-        self.expiring.insert((expires, id));
+    /// What came of a transaction, as long as that is remembered.
+    pub(super) fn result_of(&self, id: TransactionId) -> Option<Result<(), VoidReason>> {
+        self.executed.get(&id).map(|executed| executed.void.map_or(Ok(()), Err))
+    }
+
+    pub(super) fn remember(&mut self, id: TransactionId, expires: BlockTime, result: Result<(), VoidReason>) {
+        self.restore(id, Executed { expires, void: result.err() });
+    }
+
+    pub(super) fn restore(&mut self, id: TransactionId, executed: Executed) {
+        self.expiring.insert((executed.expires, id));
+        self.executed.insert(id, executed);
     }
 
     /// Forgets what could not be executed any more at this block time.
@@ -35,7 +54,7 @@ impl Replay {
         }
     }
 
-    pub(super) const fn entries(&self) -> &BTreeMap<TransactionId, BlockTime> {
+    pub(super) const fn entries(&self) -> &BTreeMap<TransactionId, Executed> {
         &self.executed
     }
 }

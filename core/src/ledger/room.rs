@@ -131,9 +131,9 @@ impl Ledger {
     fn would_fit(&self, task: TaskRef, needs: &Needs) -> bool {
         let Some(job) = self.jobs.get(&task.job) else { return false };
         let lease = job.live(task.index).and_then(|live| live.lease());
-        let Some(((_, lease), own)) = lease.zip(job.needs(task.index)) else { return false };
-        let Some(worker) = self.workers.get(&lease.worker) else { return false };
-        worker.held.waiting.is_empty() && worker.would_have_room(needs, own)
+        let Some((worker, run)) = lease.and_then(|(_, lease)| Some((lease.worker, lease.run?))) else { return false };
+        let Some(worker) = self.workers.get(&worker) else { return false };
+        worker.held.waiting.is_empty() && worker.would_have_room(needs, run.resources)
     }
 
     fn ask(&mut self, task: TaskRef, by: PublicKey, applied: &mut Applied) {

@@ -14,6 +14,8 @@ use super::{
     govern::Governance,
     jobs::{ATTEMPTS_KEPT, ArrayRecord, Job, JobRecord, Live, Phase, Stand, TaskRef, TaskState},
     lease_time::LeaseTime,
+    replay::Executed,
+    segments::SEGMENTS_MAX,
     workers::{STANDINGS_KEPT, Worker, WorkerRecord},
 };
 use crate::{
@@ -62,7 +64,7 @@ struct Head {
 }
 
 /// All records: jobs by number, workers by key, executed transactions by id.
-type Records = (Head, Vec<(JobId, JobRecord)>, Vec<(PublicKey, WorkerRecord)>, Vec<(TransactionId, BlockTime)>);
+type Records = (Head, Vec<(JobId, JobRecord)>, Vec<(PublicKey, WorkerRecord)>, Vec<(TransactionId, Executed)>);
 
 /// No honest count comes near it, and none that is below overflows.
 const COUNT_MAX: u64 = 1 << 62;
@@ -157,7 +159,7 @@ impl Ledger {
         let jobs: Vec<(JobId, &JobRecord)> = self.jobs.values().map(|job| (job.id, &job.record)).collect();
         let workers: Vec<(&PublicKey, &WorkerRecord)> =
             self.workers.iter().map(|(key, worker)| (key, &worker.record)).collect();
-        let executed: Vec<(&TransactionId, &BlockTime)> = self.replay.entries().iter().collect();
+        let executed: Vec<(&TransactionId, &Executed)> = self.replay.entries().iter().collect();
         codec::encode(&(head, jobs, workers, executed))
     }
 
@@ -232,8 +234,8 @@ impl Ledger {
         rule(estimates.values().all(|estimate| estimate.is_sound(head.time)), "what was learned cannot have been")?;
         ledger.estimates = Estimates::restored(head.estimates);
         rule(executed.is_sorted_by(|a, b| a.0 < b.0), "executed transactions are out of order")?;
-        for (id, expires) in executed {
-            ledger.replay.remember(id, expires);
+        for (id, executed) in executed {
+            ledger.replay.restore(id, executed);
         }
         rule(workers.is_sorted_by(|a, b| a.0 < b.0), "workers are out of order")?;
         for (key, record) in workers {
@@ -300,6 +302,8 @@ impl Ledger {
             "a job began at another time",
         )?;
         check_segments(&record)?;
+        let segments = record.arrays.len() + SEGMENTS_MAX;
+        rule(record.segments.len() <= segments, "a job's tasks stand in more different ways than they may")?;
         let submit = Submit {
             name: record.name.clone(),
             arrays: arrays_of(&record),
@@ -308,9 +312,12 @@ impl Ledger {
             open_until: record.open_until.or(Some(record.time)),
         };
         rule(bounds::check_submit(&self.genesis.ledger, &submit).is_ok(), "a job exceeds a bound")?;
-        for state in record.states.values() {
+        for (index, state) in &record.states {
             if let TaskState::Live(live) = state {
                 self.check_live(live, leases)?;
+                let held = record.segment_at(*index).is_some_and(|at| record.segments[at].held);
+                let agrees = !matches!((held, &live.phase), (true, Phase::Ready) | (false, Phase::Held));
+                rule(agrees, "a task is held that is not, or the other way round")?;
             }
         }
         let has_ended = record.ended.is_some();

@@ -11,7 +11,7 @@ use crate::{
         placement::{Candidate, Place, Policies, Score},
         ready::Needs,
     },
-    types::{BlockTime, Claim, Height, Incarnation},
+    types::{BlockTime, Claim, Height, Incarnation, Resources},
 };
 
 /// How many past standings of one worker are remembered: a second holder's word can name a height in any of them.
@@ -96,8 +96,8 @@ impl Worker {
             && standing.could_ever_hold(needs)
     }
 
-    /// Whether what a task needs would be free if something with these other needs ran there no more.
-    pub(super) fn would_have_room(&self, needs: &Needs, gone: &Needs) -> bool {
+    /// Whether what a task needs would be free if something that takes so much ran there no more.
+    pub(super) fn would_have_room(&self, needs: &Needs, gone: Resources) -> bool {
         let Some(standing) = &self.record.standing else { return false };
         let offer = &standing.claim.resources;
         let fits = |taken: u64, gone: u64, needed: u64, offered: u64| {

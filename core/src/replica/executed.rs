@@ -9,7 +9,10 @@ use crate::{
     digest::Digest,
     identity::PublicKey,
     ledger::{Applied, Gone, Ledger, Taken, TaskStateView},
-    types::{AttemptId, BlobRef, Block, BlockTime, Certificate, Height, Incarnation, JobId, Part, TaskId, TaskSpec},
+    types::{
+        AttemptId, BlobRef, Block, BlockTime, Certificate, Height, Incarnation, JobId, Part, Resources, TaskId,
+        TaskSpec,
+    },
 };
 
 /// A final block and what came of it.
@@ -42,6 +45,8 @@ pub struct Given {
     pub incarnation: Incarnation,
     /// What all tasks of its job share.
     pub spec: Arc<TaskSpec>,
+    /// What it may take of the worker.
+    pub resources: Resources,
     /// What is its own.
     pub part: Option<Part>,
     /// Its place in its array.
@@ -63,6 +68,7 @@ impl Given {
             attempt,
             incarnation,
             spec: Arc::clone(task.spec),
+            resources: task.resources,
             part: task.part.cloned(),
             place: task.place,
             taken: ledger.taken_by(attempt.task),

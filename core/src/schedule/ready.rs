@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     identity::PublicKey,
-    types::{Labels, TaskSpec},
+    types::{Labels, Resources, TaskSpec},
 };
 
 /// What a task needs of a claim, besides one slot.
@@ -35,11 +35,16 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// What the tasks of this kind need.
+    /// What tasks that are like this need.
     #[must_use]
     pub fn of(spec: &TaskSpec) -> Self {
-        let resources = spec.resources;
-        Self { millicores: resources.millicores, memory_bytes: resources.memory_bytes, labels: spec.labels.clone() }
+        Self::new(spec.resources, spec.labels.clone())
+    }
+
+    /// So much, of a claim with these labels.
+    #[must_use]
+    pub const fn new(Resources { millicores, memory_bytes }: Resources, labels: Labels) -> Self {
+        Self { millicores, memory_bytes, labels }
     }
 }
 

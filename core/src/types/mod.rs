@@ -2,6 +2,7 @@
 
 mod authorities;
 mod block;
+mod control;
 mod genesis;
 mod ids;
 mod job;
@@ -13,6 +14,7 @@ mod vote;
 
 pub use authorities::{AuthoritySet, AuthoritySetError};
 pub use block::{Block, Closing, Header, Proposal, Role, SnapshotDigest};
+pub use control::{Amendment, Control, Deadline, Directive, Filter, Selection, Terms};
 pub use genesis::{
     Access, Authority, ConsensusParameters, Genesis, GenesisError, LedgerLimits, OrderPolicy, PlacementPolicy,
     ScheduleParameters,
@@ -29,6 +31,6 @@ pub use task::{
     Tasks,
 };
 pub use transaction::{
-    Action, Cancel, Change, Claim, Drain, Envelope, Govern, Report, ReportItem, SignedTransaction, Transaction,
+    Action, Change, Claim, Drain, Envelope, Govern, Report, ReportItem, SignedTransaction, Transaction,
 };
 pub use vote::{Certificate, Signers, Statement, Vote};

@@ -109,6 +109,15 @@ pub enum VoidReason {
     /// Only the job's submitter may do that.
     #[error("only the job's submitter may do that")]
     NotYours,
+    /// None of the tasks that were named is there and unfinished.
+    #[error("none of the tasks that were named is unfinished")]
+    NothingSelected,
+    /// The tasks of a job would stand in more different ways than they may.
+    #[error("the job's tasks would stand in more different ways than is allowed")]
+    TooManySegments,
+    /// Within one block the signer, or all, have had as many tasks changed as they may.
+    #[error("as many tasks are changed in this block as may be; sign and send it again")]
+    ControlsFull,
     /// The sequence number is not above the last executed one.
     #[error("its sequence number is not above that of an earlier claim or drain")]
     OldSequence,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::{
-    AttemptId, Authority, BlockTime, Extend, Incarnation, JobId, Labels, Resources, Submit, TransactionId, Verdict,
+    AttemptId, Authority, BlockTime, Control, Extend, Incarnation, Labels, Resources, Submit, TransactionId, Verdict,
 };
 use crate::{
     codec::{self, ByteString, DecodeError},
@@ -45,8 +45,8 @@ pub enum Action {
     Submit(Submit),
     /// A submitter adds to a job of its own that is open.
     Extend(Extend),
-    /// A submitter stops a job.
-    Cancel(Cancel),
+    /// A submitter holds, lets go, changes or stops tasks of its own.
+    Control(Control),
     /// A worker offers to hold tasks.
     Claim(Claim),
     /// A worker says how attempts ended.
@@ -55,13 +55,6 @@ pub enum Action {
     Drain(Drain),
     /// Authorities change what the genesis settled.
     Govern(Govern),
-}
-
-/// Stops a job: its tasks that have no outcome yet will have none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
-pub struct Cancel {
-    /// Which job. Only its submitter may stop it.
-    pub job: JobId,
 }
 
 /// A worker's standing offer, and its heartbeat.

@@ -62,6 +62,7 @@ impl Api {
             .route("/health", get(network::health))
             .route("/metrics", get(network::metrics))
             .route("/v1/transactions", post(transactions::submit))
+            .route("/v1/transactions/{id}", get(transactions::one))
             .route("/v1/jobs", get(jobs::list))
             .route("/v1/jobs/{job}", get(jobs::one))
             .route("/v1/jobs/{job}/tasks", get(jobs::tasks))

@@ -5,12 +5,19 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::Bytes,
-    extract::State,
+    extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
 };
-use meshwork_core::{codec, types::SignedTransaction};
+use meshwork_core::{
+    codec,
+    types::{SignedTransaction, TransactionId},
+};
 
-use super::{Api, TRANSACTIONS_BYTES_MAX, error::ApiError, views::AdmissionView};
+use super::{
+    Api, TRANSACTIONS_BYTES_MAX,
+    error::ApiError,
+    views::{AdmissionView, TransactionView},
+};
 
 /// The most transactions in one request.
 const TRANSACTIONS_MAX: usize = 1024;
@@ -40,4 +47,14 @@ pub(super) async fn submit(
         refused: answer.err().map(|refusal| refusal.to_string()),
     };
     Ok(Json(ids.into_iter().zip(answers).map(view).collect()))
+}
+
+pub(super) async fn one(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<TransactionView>, ApiError> {
+    let id: TransactionId =
+        id.parse().map_err(|_| ApiError::bad_request(format!("{id:?} is not a transaction's id")))?;
+    let result = api.driver.query(move |replica| replica.ledger().result_of(id)).await?;
+    let result = result.ok_or_else(|| {
+        ApiError::not_found(format!("transaction {id} is not executed yet, or its expiry has passed since"))
+    })?;
+    Ok(Json(TransactionView { id, void: result.err().map(|why| why.to_string()) }))
 }

@@ -338,6 +338,15 @@ pub struct AdmissionView {
     pub refused: Option<String>,
 }
 
+/// `GET /v1/transactions/{id}`: what came of a transaction. There is none before it is executed, and none long after its expiry.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TransactionView {
+    /// Its id.
+    pub id: TransactionId,
+    /// Why it was void; nothing if it did what it says.
+    pub void: Option<String>,
+}
+
 /// `PUT /v1/blobs` (the body is the content) answers with this.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct BlobView {

@@ -312,7 +312,7 @@ impl Worker {
         if self.running.remove(attempt)
             && let Some(held) = self.held.get(attempt)
         {
-            self.memory_used -= held.given.spec.resources.memory_bytes;
+            self.memory_used -= held.given.resources.memory_bytes;
         }
     }
 
@@ -325,7 +325,7 @@ impl Worker {
                 break;
             }
             let Some(held) = self.held.get_mut(&attempt) else { continue };
-            let memory = self.memory_used + held.given.spec.resources.memory_bytes;
+            let memory = self.memory_used + held.given.resources.memory_bytes;
             if memory > self.config.memory_bytes || !matches!(held.phase, Phase::Ready(_)) {
                 continue;
             }

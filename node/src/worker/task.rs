@@ -317,7 +317,7 @@ impl TaskContext {
     }
 
     fn execution(&self, task: &Task, prepared: Prepared, saves: watch::Sender<Saved>) -> Execution {
-        let Given { spec, part, place, attempt, .. } = &*task.0;
+        let Given { spec, resources, part, place, attempt, .. } = &*task.0;
         let own = part.iter().flat_map(|part| &part.arguments);
         let mut environment = spec.environment.clone();
         environment.insert("MESHWORK_TASK_INDEX".into(), place.to_string());
@@ -330,7 +330,7 @@ impl TaskContext {
             environment,
             stdin: prepared.stdin,
             inputs: prepared.inputs,
-            memory_bytes: spec.resources.memory_bytes,
+            memory_bytes: resources.memory_bytes,
             limits: spec.limits,
             seed: seed.0,
             checkpoint: spec.checkpoints.then(|| Checkpoint { files: prepared.checkpoint, saves }),

@@ -37,6 +37,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("churn", churn),
     ("fast-clock", fast_clock),
     ("late-array", late_array),
+    ("controlled", controlled),
     ("governed", governed::governed),
     ("usurped", governed::usurped),
     ("alone", governed::alone),
@@ -82,6 +83,23 @@ pub(crate) fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
 
 pub(crate) const fn job(through: usize, tasks: u32, task_ms: u64) -> Work {
     Work::Job { through, tasks, task_ms, priority: 0, fails: false }
+}
+
+/// More work than there are workers, who return, lose and fail some of it, while it is held, let go, amended and cancelled.
+#[must_use]
+pub fn controlled(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest, Manner::Returns]);
+    scenario.founding.order = vec![OrderPolicy::Priority];
+    for at in 0..10 {
+        let tasks = Work::Job { through: 0, tasks: 20, task_ms: 1_500, priority: 0, fails: at % 4 == 3 };
+        scenario.work.push((at * 2 * SECOND_US, tasks));
+        for drawn in 0..3 {
+            let work = Work::Control { through: 1, ago: drawn as usize % 2, drawn: 1000 * seed + 10 * at + drawn };
+            scenario.work.push((at * 2 * SECOND_US + (drawn + 1) * 600_000, work));
+        }
+    }
+    scenario.work.sort_by_key(|(at, _)| *at);
+    scenario
 }
 
 /// Twenty workers with little to do under the usual genesis, and nothing wrong, for five minutes: what the simulator's speed is measured with.

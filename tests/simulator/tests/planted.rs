@@ -61,6 +61,7 @@ fn sought(fault: Planted) -> Family {
         | Planted::BackOffNeverEnds
         | Planted::AnyonesReport
         | Planted::EndedTaskReported => directed::busy,
+        Planted::HeldGoesOn | Planted::WaitingKeepsOldNeeds | Planted::FreedAsAmended => directed::controlled,
         Planted::ShrinksAndKeeps => directed::wavering,
         Planted::ReturnsCount => directed::returned,
         Planted::AnyoneGoverns

@@ -1,10 +1,12 @@
 //! What each transaction does, one file for each. `check_…` says why it would be void and changes nothing; the function of
 //! the transaction's name executes one that passed.
 
-mod cancel;
 mod claim;
+mod control;
 mod drain;
 mod extend;
 mod govern;
 mod report;
 mod submit;
+
+pub(super) use control::Controlled;

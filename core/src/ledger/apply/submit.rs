@@ -17,7 +17,7 @@ use crate::{
         order::{Facts, Rank},
         ready::{JobNumber, Needs},
     },
-    types::{Array, JobId, Submit, TaskSpec, VoidReason},
+    types::{Array, JobId, Submit, TaskSpec, Terms, VoidReason},
 };
 
 /// The output that arrays may leave; one that cannot be counted is larger than any bound.
@@ -74,7 +74,11 @@ impl Ledger {
         if !fits(self.owed.definition_bytes, bytes, limits.definition_bytes_max) {
             return Err(VoidReason::DefinitionsFull);
         }
-        let needs: BTreeSet<Needs> = arrays.iter().map(|array| Needs::of(&array.spec)).collect();
+        self.check_needs(signer, &arrays.iter().map(|array| Needs::of(&array.spec)).collect())
+    }
+
+    /// Whether there may be these needs too.
+    pub(in crate::ledger) fn check_needs(&self, signer: &PublicKey, needs: &BTreeSet<Needs>) -> Result<(), VoidReason> {
         let is_full = |known: &BTreeMap<Arc<Needs>, u64>, most| {
             let more = needs.iter().filter(|needs| !known.contains_key(*needs)).count();
             more > 0 && known.len() + more > most
@@ -107,6 +111,7 @@ impl Ledger {
             times: submit.times,
             after: submit.after.clone(),
             open_until: submit.open_until.filter(|until| *until > self.time),
+            held: false,
             arrays: Vec::new(),
             segments: Vec::new(),
             states: BTreeMap::new(),
@@ -162,9 +167,10 @@ impl Ledger {
                 start,
                 end: start.saturating_add(tasks),
                 spec: Arc::clone(&array.spec),
+                terms: Terms::of(&array.spec, job.record.times.deadline),
                 expected_ms,
                 fresh: start,
-                held: false,
+                held: job.record.held,
                 gone: None,
             };
             let (submitter, output_bytes) = (job.record.submitter, array.spec.limits.output_bytes);
@@ -184,18 +190,7 @@ impl Ledger {
         let Some(job) = self.jobs.get(&number) else { return };
         let at = job.standings.len();
         let Some(segment) = job.record.segments.get(at) else { return };
-        let mut needs = Arc::new(Needs::of(&segment.spec));
-        if let Some((known, _)) = self.needs.get_key_value(&needs) {
-            needs = Arc::clone(known);
-        }
-        let rank = self.sequence.rank(&Facts {
-            number: job.record.number,
-            admitted: job.record.time,
-            priority: segment.spec.priority,
-            deadline: job.record.times.deadline,
-            expected_ms: segment.expected_ms,
-        });
-        let rank = if is_planted(Fault::RankIgnored) { Rank::default() } else { rank };
+        let (needs, rank) = (self.needs_of(segment), self.rank_of(job, segment));
         let own = job.record.states.range(segment.start..segment.end).count();
         let stateless = (segment.end - segment.start).saturating_sub(u32::try_from(own).unwrap_or(u32::MAX));
         let (submitter, end, unfinished) = (job.record.submitter, segment.end, job.record.ended.is_none());
@@ -206,6 +201,26 @@ impl Ledger {
         job.standings.push(Standing { needs, rank, stateless, counted: None });
         job.count = end;
         self.stand_segment(number, at);
+    }
+
+    /// What the tasks of a segment need, in the one copy that there is of it.
+    pub(in crate::ledger) fn needs_of(&self, segment: &Segment) -> Arc<Needs> {
+        let needs = Needs::new(segment.terms.resources, segment.spec.labels.clone());
+        self.needs.get_key_value(&needs).map_or_else(|| Arc::new(needs), |(known, _)| Arc::clone(known))
+    }
+
+    /// Where the tasks of a segment stand in the queue, as far as that is settled.
+    pub(in crate::ledger) fn rank_of(&self, job: &Job, segment: &Segment) -> Rank {
+        if is_planted(Fault::RankIgnored) {
+            return Rank::default();
+        }
+        self.sequence.rank(&Facts {
+            number: job.record.number,
+            admitted: job.record.time,
+            priority: segment.terms.priority,
+            deadline: segment.terms.deadline,
+            expected_ms: segment.expected_ms,
+        })
     }
 
     /// Holds a new job against those that it waits for and that have ended already, and has it told of the others.

@@ -26,7 +26,7 @@ use crate::{
     },
     types::{
         After, AfterJob, AttemptId, AttemptNumber, BlockTime, Claim, Giver, Height, JobId, OutputOf, Part, Source,
-        TaskId, TaskSpec, Tasks, Times,
+        TaskId, TaskSpec, Tasks, Terms, Times,
     },
 };
 
@@ -53,6 +53,8 @@ pub(super) struct JobRecord {
     pub(super) after: Vec<AfterJob>,
     /// Until when it may be added to, if it may.
     pub(super) open_until: Option<BlockTime>,
+    /// Whether its submitter holds it, and what is added to it.
+    pub(super) held: bool,
     pub(super) arrays: Vec<ArrayRecord>,
     pub(super) segments: Vec<Segment>,
     pub(super) states: BTreeMap<u32, TaskState>,
@@ -79,6 +81,8 @@ pub(super) struct Segment {
     /// The task after its last.
     pub(super) end: u32,
     pub(super) spec: Arc<TaskSpec>,
+    /// What is asked for them now.
+    pub(super) terms: Terms,
     /// How long an attempt was expected to run when it was admitted, in milliseconds.
     pub(super) expected_ms: u64,
     /// The tasks before this one have states of their own.
@@ -242,7 +246,9 @@ impl Job {
 
     /// What an attempt that holds resources for so long takes of its submitter's share.
     pub(super) fn cost_of(&self, index: u32, ran_ms: u64) -> u64 {
-        Fair::cost(self.needs(index).map_or(0, |needs| needs.millicores), ran_ms)
+        let runs = self.live(index).and_then(|live| live.lease()).and_then(|(_, lease)| lease.run);
+        let asked = || self.needs(index).map_or(0, |needs| needs.millicores);
+        Fair::cost(runs.map_or_else(asked, |run| run.resources.millicores), ran_ms)
     }
 
     /// What a task prefers to be near to: its largest input, if that is large.

@@ -11,7 +11,7 @@ use crate::{
     identity::PublicKey,
     ledger::{event::EndReason, lease_time::LeaseTime},
     schedule::recovery::Avoidance,
-    types::{AttemptNumber, BlobRef, BlockTime, Height, Incarnation, Setback},
+    types::{AttemptNumber, BlobRef, BlockTime, Height, Incarnation, Resources, Setback},
 };
 
 /// How many ended attempts of one unfinished task are remembered. A success of an attempt that was forgotten is too late.
@@ -115,6 +115,8 @@ pub(in crate::ledger) struct Asked {
 pub(in crate::ledger) struct Run {
     pub(in crate::ledger) since: LeaseTime,
     pub(in crate::ledger) started: BlockTime,
+    /// What it takes of its worker, whatever is asked for the task since.
+    pub(in crate::ledger) resources: Resources,
     /// When it times out.
     pub(in crate::ledger) ends: LeaseTime,
 }

@@ -134,7 +134,11 @@ impl Mesh {
     }
 
     pub fn cancel(&mut self, by: &SecretKey, job: JobId) -> TransactionId {
-        self.sign(by, Action::Cancel(Cancel { job }))
+        self.control(by, Control::cancel(job))
+    }
+
+    pub fn control(&mut self, by: &SecretKey, control: Control) -> TransactionId {
+        self.sign(by, Action::Control(control))
     }
 
     /// The block of all that was signed since the last one, so much later.

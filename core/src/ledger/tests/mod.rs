@@ -3,6 +3,7 @@
 
 mod admission;
 mod claims;
+mod control;
 mod dependencies;
 mod governance;
 mod mesh;

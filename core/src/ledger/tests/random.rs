@@ -11,7 +11,7 @@ use super::mesh::*;
 use crate::{
     digest::Digest,
     identity::PublicKey,
-    ledger::{Applied, EndReason, Ledger, LedgerEvent, TaskCounts, TaskStateView, WorkerView, jobs::Job},
+    ledger::{Applied, EndReason, Ledger, LedgerEvent, TaskCounts, TaskStateView, TaskView, WorkerView, jobs::Job},
     types::*,
 };
 
@@ -20,7 +20,7 @@ const WORKERS: u8 = 4;
 #[derive(Clone, Debug)]
 enum Act {
     Submit { by: u8, count: u32, cpu: u32, label: bool, priority: i16, retries: u32, delay_ms: u64 },
-    Cancel { by: u8, job: usize },
+    Control { by: u8, job: usize, range: Option<(u32, u32)>, only: Vec<Filter>, directive: u8 },
     Claim { worker: u8, slots: u32, waiting: u32, cpu: u32, label: bool, load: u16, restart: bool },
     Drain { worker: u8 },
     Report { worker: u8, which: usize, anyones: bool, verdict: u8 },
@@ -33,7 +33,9 @@ fn act() -> impl Strategy<Value = Act> {
                 by, count, cpu: cpu * 500, label, priority, retries, delay_ms: delay * 700
             }
         ),
-        1 => (0..2u8, 0..20usize).prop_map(|(by, job)| Act::Cancel { by, job }),
+        2 => (0..2u8, 0..20usize, prop::option::of((0..5u32, 0..4u32)), filters(), 0..10u8).prop_map(
+            |(by, job, range, only, directive)| Act::Control { by, job, range, only, directive }
+        ),
         5 => (0..WORKERS, 0..4u32, 0..4u32, 0..5u32, any::<bool>(), 0..=1000u16, prop::bool::weighted(0.1)).prop_map(
             |(worker, slots, waiting, cpu, label, load, restart)| Act::Claim {
                 worker, slots, waiting, cpu: cpu * 500, label, load, restart
@@ -44,6 +46,23 @@ fn act() -> impl Strategy<Value = Act> {
             |(worker, which, anyones, verdict)| Act::Report { worker, which, anyones, verdict }
         ),
     ]
+}
+
+fn filters() -> impl Strategy<Value = Vec<Filter>> {
+    use Filter::{BackingOff, Held, Ready, Running, Waiting};
+    prop_oneof![3 => Just(Vec::new()), 1 => prop::sample::subsequence(vec![Held, Ready, BackingOff, Waiting, Running], 1..4)]
+}
+
+fn directive(number: u8) -> Directive {
+    match number {
+        0 | 1 => Directive::Hold,
+        2..5 => Directive::Release,
+        5 => Directive::Amend(Amendment { priority: Some(1), ..Amendment::default() }),
+        6 => Directive::Amend(Amendment { deadline: Some(Deadline::At(BlockTime(1 << 50))), ..Amendment::default() }),
+        7 => Directive::Amend(Amendment { millicores: Some(1500), ..Amendment::default() }),
+        8 => Directive::Amend(Amendment { millicores: Some(0), priority: Some(-1), ..Amendment::default() }),
+        _ => Directive::Cancel,
+    }
 }
 
 /// What happens before each block, how much later it is, and whether the twin is restored from a snapshot after it.
@@ -129,8 +148,8 @@ impl Witness {
     /// Whether a task may go to a worker, by the rule as it is written.
     fn permits(&self, ledger: &Ledger, task: TaskId, worker: &PublicKey) -> bool {
         let Some(avoided) = self.avoided.get(&task) else { return true };
-        let spec = ledger.task(task).expect("a task").spec;
-        let capable: Vec<PublicKey> = ledger.workers().filter(|w| could_hold(w, spec)).map(|w| w.key).collect();
+        let asked = ledger.task(task).expect("a task");
+        let capable: Vec<PublicKey> = ledger.workers().filter(|w| could_hold(w, &asked)).map(|w| w.key).collect();
         if capable.iter().any(|key| !avoided.contains_key(key)) {
             return !avoided.contains_key(worker);
         }
@@ -139,20 +158,24 @@ impl Witness {
     }
 }
 
-fn could_hold(worker: &WorkerView<'_>, spec: &TaskSpec) -> bool {
+fn could_hold(worker: &WorkerView<'_>, task: &TaskView<'_>) -> bool {
     worker.claim.slots > 0
-        && worker.claim.resources.millicores >= spec.resources.millicores
-        && worker.claim.resources.memory_bytes >= spec.resources.memory_bytes
-        && spec.labels.iter().all(|(label, value)| worker.claim.labels.get(label) == Some(value))
+        && worker.claim.resources.millicores >= task.terms.resources.millicores
+        && worker.claim.resources.memory_bytes >= task.terms.resources.memory_bytes
+        && task.spec.labels.iter().all(|(label, value)| worker.claim.labels.get(label) == Some(value))
+}
+
+/// What runs at a worker has taken so much of it.
+fn taken(ledger: &Ledger, worker: &WorkerView<'_>) -> u32 {
+    let running = ledger.leases_of(&worker.key).into_iter().filter(|lease| lease.running);
+    running.map(|lease| ledger.task(lease.attempt.task).expect("a task").resources.millicores).sum()
 }
 
 /// Whether a worker has room for a task, had it so many slots and millicores more free than it has.
-fn has_room(ledger: &Ledger, worker: &WorkerView<'_>, spec: &TaskSpec, slots: u32, millicores: u32) -> bool {
-    let running = ledger.leases_of(&worker.key).into_iter().filter(|lease| lease.running);
-    let taken = running.map(|lease| ledger.task(lease.attempt.task).expect("a task").spec.resources.millicores);
-    could_hold(worker, spec)
+fn has_room(ledger: &Ledger, worker: &WorkerView<'_>, task: &TaskView<'_>, slots: u32, millicores: u32) -> bool {
+    could_hold(worker, task)
         && worker.running < worker.claim.slots + slots
-        && taken.sum::<u32>() + spec.resources.millicores <= worker.claim.resources.millicores + millicores
+        && taken(ledger, worker) + task.terms.resources.millicores <= worker.claim.resources.millicores + millicores
 }
 
 fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
@@ -174,9 +197,11 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
             }
             mesh.submit(&key(100 + by), count, spec);
         }
-        Act::Cancel { by, job } => {
+        Act::Control { by, job, range, ref only, directive: number } => {
             if let Some((job, _)) = witness.jobs.iter().rev().nth(job) {
-                mesh.cancel(&key(100 + by), *job);
+                let ranges = range.map(|(first, more)| (first, first + more)).into_iter().collect();
+                let which = Selection { ranges, only: only.iter().copied().collect() };
+                mesh.control(&key(100 + by), Control { job: *job, which, directive: directive(number) });
             }
         }
         Act::Claim { worker, slots, waiting, cpu, label, load, restart } => {
@@ -266,9 +291,10 @@ fn check_counts(ledger: &Ledger) {
     assert_eq!(totals.workers, ledger.workers().count() as u64);
     assert_eq!((ledger.owed.tasks, ledger.owed.output_bytes), (all.unfinished(), all.unfinished() * 1000));
     assert_eq!(ledger.owed_by_key.values().map(|owed| owed.tasks).sum::<u64>(), all.unfinished());
-    let unfinished = ledger.jobs().filter(|job| job.ended.is_none()).count() as u64;
-    assert_eq!(ledger.needs.values().sum::<u64>(), unfinished);
-    assert_eq!(ledger.needs_by_key.values().flat_map(BTreeMap::values).sum::<u64>(), unfinished);
+    let unfinished = ledger.jobs.values().filter(|job| job.record.ended.is_none());
+    let segments = unfinished.map(|job| job.record.segments.len() as u64).sum::<u64>();
+    assert_eq!(ledger.needs.values().sum::<u64>(), segments);
+    assert_eq!(ledger.needs_by_key.values().flat_map(BTreeMap::values).sum::<u64>(), segments);
 }
 
 /// Leases stand on claims, and claims hold what they can.
@@ -284,16 +310,14 @@ fn check_claims(ledger: &Ledger, witness: &Witness, applied: &Applied) {
             LedgerEvent::Started { worker: by, .. } => *by == worker.key,
             _ => false,
         });
-        let running = leases.iter().filter(|lease| lease.running);
-        let specs = running.map(|lease| ledger.task(lease.attempt.task).expect("a task").spec);
-        let millicores: u32 = specs.map(|spec| spec.resources.millicores).sum();
+        let millicores = taken(ledger, &worker);
         let fits = worker.running <= worker.claim.slots && millicores <= worker.claim.resources.millicores;
         assert!(fits || !began, "something began under a claim that is full");
         let waits = leases.iter().position(|lease| !lease.running);
         if let Some(first) = waits {
-            let spec = ledger.task(leases[first].attempt.task).expect("a task").spec;
-            assert!(could_hold(&worker, spec), "what waits there could never run there");
-            assert!(!has_room(ledger, &worker, spec, 0, 0), "what waits could run");
+            let task = ledger.task(leases[first].attempt.task).expect("a task");
+            assert!(could_hold(&worker, &task), "what waits there could never run there");
+            assert!(!has_room(ledger, &worker, &task, 0, 0), "what waits could run");
         }
     }
     assert_eq!(held, witness.live.len(), "each lease is one of a standing claim");
@@ -318,33 +342,33 @@ fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
         ready.extend(tasks.filter(|task| ledger.task(*task).expect("a task").state == TaskStateView::Ready));
     }
     for task in &ready {
-        let spec = ledger.task(*task).expect("a task").spec;
+        let asked = ledger.task(*task).expect("a task");
         for worker in ledger.workers().filter(|worker| witness.permits(ledger, *task, &worker.key)) {
-            let open = worker.waiting == 0 && has_room(ledger, &worker, spec, 0, 0);
-            let place = could_hold(&worker, spec) && worker.waiting < worker.claim.waiting;
+            let open = worker.waiting == 0 && has_room(ledger, &worker, &asked, 0, 0);
+            let place = could_hold(&worker, &asked) && worker.waiting < worker.claim.waiting;
             assert!(!open && !place, "{task} waits though {:?} could take it", worker.key);
         }
     }
     for event in &applied.events {
         let LedgerEvent::Leased { attempt, worker, running, .. } = event else { continue };
-        let placed = ledger.task(attempt.task).expect("a task").spec;
+        let placed = ledger.task(attempt.task).expect("a task");
         let holder = ledger.worker(worker).expect("it stands");
         assert!(witness.permits(ledger, attempt.task, worker), "{attempt} went where it should not go again");
         let was_fresh = attempt.number.0 == 0;
         for task in ready.iter().filter(|task| goes_before(**task, attempt.task, was_fresh)) {
             if witness.permits(ledger, *task, worker) {
-                let spec = ledger.task(*task).expect("a task").spec;
+                let asked = ledger.task(*task).expect("a task");
                 let could = if *running {
-                    has_room(ledger, &holder, spec, 1, placed.resources.millicores)
+                    has_room(ledger, &holder, &asked, 1, placed.resources.millicores)
                 } else {
-                    could_hold(&holder, spec)
+                    could_hold(&holder, &asked)
                 };
                 assert!(!could, "{task} waits while {attempt} was given to a claim that could have taken it");
             }
         }
         if !running {
             for other in ledger.workers().filter(|other| witness.permits(ledger, attempt.task, &other.key)) {
-                let open = other.waiting == 0 && has_room(ledger, &other, placed, 0, 0);
+                let open = other.waiting == 0 && has_room(ledger, &other, &placed, 0, 0);
                 assert!(!open, "{attempt} waits though {:?} has resources for it", other.key);
             }
         }

@@ -89,7 +89,7 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
     seeds.some("envelope", all);
     seeds.some("transactions", all.chunks(2));
     seeds.value("transactions", &Vec::<u8>::new());
-    for kind in ["submit", "extend", "cancel", "claim", "report", "drain"] {
+    for kind in ["submit", "extend", "control", "claim", "report", "drain"] {
         let of_kind = all.iter().filter(|signed| name_of(&signed.transaction().action) == kind);
         seeds.some("transaction", of_kind.map(|signed| signed.transaction()));
     }
@@ -97,7 +97,7 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
         match &signed.transaction().action {
             Action::Submit(submit) => seeds.value("submit", submit),
             Action::Extend(extend) => seeds.value("extend", extend),
-            Action::Cancel(cancel) => seeds.value("cancel", cancel),
+            Action::Control(control) => seeds.value("control", control),
             Action::Claim(claim) => seeds.value("claim", claim),
             Action::Report(report) => seeds.value("report", report),
             Action::Drain(drain) => seeds.value("drain", drain),
@@ -106,7 +106,7 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
     }
     // Jobs that are there when inputs are tried.
     for job in network.ledger.jobs() {
-        seeds.value("cancel", &meshwork_core::types::Cancel { job: job.id });
+        seeds.value("control", &meshwork_core::types::Control::cancel(job.id));
     }
 }
 
@@ -114,7 +114,7 @@ const fn name_of(action: &Action) -> &'static str {
     match action {
         Action::Submit(_) => "submit",
         Action::Extend(_) => "extend",
-        Action::Cancel(_) => "cancel",
+        Action::Control(_) => "control",
         Action::Claim(_) => "claim",
         Action::Report(_) => "report",
         Action::Drain(_) => "drain",

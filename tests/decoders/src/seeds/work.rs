@@ -9,9 +9,10 @@ use meshwork_core::{
     identity::{NetworkId, PublicKey, SecretKey},
     ledger::Ledger,
     types::{
-        Action, After, AfterJob, Array, AttemptId, BlobRef, Cancel, Claim, DeliveryStatement, Drain, Edges, Extend,
-        Failure, Giver, Incarnation, InlineOutput, Input, Labels, Limits, Output, OutputOf, Part, Report, ReportItem,
-        Resources, Retry, Setback, Source, Submit, TaskSpec, Tasks, Times, Usage, Verdict, When,
+        Action, After, AfterJob, Amendment, Array, AttemptId, BlobRef, Claim, Control, DeliveryStatement, Directive,
+        Drain, Edges, Extend, Failure, Filter, Giver, Incarnation, InlineOutput, Input, Labels, Limits, Output,
+        OutputOf, Part, Report, ReportItem, Resources, Retry, Selection, Setback, Source, Submit, TaskSpec, Tasks,
+        Times, Usage, Verdict, When,
     },
 };
 
@@ -48,8 +49,21 @@ pub(crate) fn work(step: u64, ledger: &Ledger, id: &NetworkId, reported: &mut BT
     }
     if step == 50 || step == 260 {
         let name = if step == 50 { "" } else { "too large" };
-        let job = ledger.jobs().find(|job| job.name == name).map(|job| Action::Cancel(Cancel { job: job.id }));
+        let job = ledger.jobs().find(|job| job.name == name).map(|job| Action::Control(Control::cancel(job.id)));
         done.extend(job.map(|action| by(&submitter, action)));
+    }
+    if (60..64).contains(&step) {
+        let which = Selection { ranges: vec![(2, 4), (9, 14)], ..Selection::all() };
+        let late = Selection { ranges: vec![(12, 15)], only: [Filter::Held, Filter::Ready].into() };
+        let amendment = Amendment { priority: Some(3), millicores: Some(700), ..Amendment::default() };
+        let (which, directive) = match step {
+            60 => (which, Directive::Hold),
+            61 => (late, Directive::Cancel),
+            62 => (Selection { ranges: vec![(0, 2)], ..which }, Directive::Amend(amendment)),
+            _ => (Selection { ranges: vec![(3, 3)], ..which }, Directive::Release),
+        };
+        let job = ledger.jobs().find(|job| job.name == "squares").map(|job| job.id);
+        done.extend(job.map(|job| by(&submitter, Action::Control(Control { job, which, directive }))));
     }
     if step > 20 && step.is_multiple_of(REPORT_STEPS) {
         let report = report(step / REPORT_STEPS, ledger, id, &worker.public(), reported);

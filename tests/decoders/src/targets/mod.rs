@@ -35,7 +35,7 @@ pub const TARGETS: [Target; 28] = [
     target("blob-offer", 2048, blobs::offer),
     target("blob-request", 64, blobs::request),
     target("block", 4096, stored::block),
-    target("cancel", 64, transactions::cancel),
+    target("control", 1024, transactions::control),
     target("certificate", 1024, round::certificate),
     target("claim", 1024, transactions::claim),
     target("drain", 16, transactions::drain),

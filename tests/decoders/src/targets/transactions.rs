@@ -6,7 +6,7 @@ use meshwork_core::{
     codec,
     identity::SecretKey,
     ledger::Ledger,
-    types::{Action, Block, Cancel, Claim, Drain, Extend, Receipt, Report, SignedTransaction, Submit, Transaction},
+    types::{Action, Block, Claim, Control, Drain, Extend, Receipt, Report, SignedTransaction, Submit, Transaction},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -34,7 +34,7 @@ pub(super) fn transactions(bytes: &[u8]) -> bool {
 pub(super) fn transaction(bytes: &[u8]) -> bool {
     let Some(transaction) = canonical::<Transaction>(bytes, bytes.len()) else { return false };
     let signer = match transaction.action {
-        Action::Submit(_) | Action::Extend(_) | Action::Cancel(_) => &network().submitter,
+        Action::Submit(_) | Action::Extend(_) | Action::Control(_) => &network().submitter,
         Action::Claim(_) | Action::Report(_) | Action::Drain(_) => &network().worker,
         Action::Govern(_) => &network().authorities[0],
     };
@@ -50,8 +50,8 @@ pub(super) fn extend(bytes: &[u8]) -> bool {
     kind::<Extend>(bytes, &network().submitter, Action::Extend)
 }
 
-pub(super) fn cancel(bytes: &[u8]) -> bool {
-    kind::<Cancel>(bytes, &network().submitter, Action::Cancel)
+pub(super) fn control(bytes: &[u8]) -> bool {
+    kind::<Control>(bytes, &network().submitter, Action::Control)
 }
 
 pub(super) fn claim(bytes: &[u8]) -> bool {

@@ -40,8 +40,8 @@ impl Waits {
             submitter: job.submitter,
             job: jobs.get(&job.id).copied()?,
             submitted: job.submitted,
-            priority: task.spec.priority,
-            deadline: job.times.deadline,
+            priority: task.terms.priority,
+            deadline: task.terms.deadline,
             expected_ms: task.expected_ms,
             was_leased,
             index: task.id.index,
@@ -92,7 +92,7 @@ impl Offer<'_> {
 
     fn could_ever_hold(&self, task: &TaskView<'_>) -> bool {
         let claim = self.view.claim;
-        claim.slots > 0 && fits(task.spec.resources, claim.resources) && {
+        claim.slots > 0 && fits(task.terms.resources, claim.resources) && {
             task.spec.labels.iter().all(|(label, value)| claim.labels.get(label) == Some(value))
         }
     }
@@ -101,7 +101,7 @@ impl Offer<'_> {
     fn has_room(&self, task: &TaskView<'_>) -> bool {
         self.view.waiting == 0
             && self.view.running < self.view.claim.slots
-            && fits(task.spec.resources, self.free())
+            && fits(task.terms.resources, self.free())
             && self.could_ever_hold(task)
     }
 
@@ -159,15 +159,15 @@ pub(super) fn check(ledger: &Ledger, events: &[LedgerEvent], height: u64) -> Che
         }
         let Some(here) = Waits::of(ledger, &jobs, &task, attempt.number.0 > 0) else { continue };
         let mut given_up = offer.free();
-        given_up.millicores = given_up.millicores.saturating_add(task.spec.resources.millicores);
-        given_up.memory_bytes = given_up.memory_bytes.saturating_add(task.spec.resources.memory_bytes);
+        given_up.millicores = given_up.millicores.saturating_add(task.resources.millicores);
+        given_up.memory_bytes = given_up.memory_bytes.saturating_add(task.resources.memory_bytes);
         let waits_before = |other: &&TaskView<'_>| {
             let waits = Waits::of(ledger, &jobs, other, other.attempts > 0);
             waits.is_some_and(|waits| waits.goes_before(&here, ledger.genesis()))
         };
         let passed_over = ready.iter().filter(waits_before).find(|other| {
             offer.could_ever_hold(other)
-                && (!running || fits(other.spec.resources, given_up))
+                && (!running || fits(other.terms.resources, given_up))
                 && permits(&offers, other, &worker)
         });
         if let Some(other) = passed_over {
@@ -180,7 +180,7 @@ pub(super) fn check(ledger: &Ledger, events: &[LedgerEvent], height: u64) -> Che
 /// What runs at a worker takes so much.
 fn used(ledger: &Ledger, worker: &PublicKey) -> Resources {
     let running = ledger.leases_of(worker).into_iter().filter(|lease| lease.running);
-    let needs = running.filter_map(|lease| ledger.task(lease.attempt.task)).map(|task| task.spec.resources);
+    let needs = running.filter_map(|lease| ledger.task(lease.attempt.task)).map(|task| task.resources);
     needs.fold(Resources { millicores: 0, memory_bytes: 0 }, |sum, needs| Resources {
         millicores: sum.millicores.saturating_add(needs.millicores),
         memory_bytes: sum.memory_bytes.saturating_add(needs.memory_bytes),

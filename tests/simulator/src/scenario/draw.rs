@@ -230,7 +230,8 @@ impl Scenario {
             let at = draw.between(0, self.whole_at_us);
             let through = draw.below(self.peers());
             let work = match draw.below(100) {
-                0..8 => Work::Cancel { through, ago: draw.below(3) },
+                0..6 => Work::Cancel { through, ago: draw.below(3) },
+                6..8 => Work::Control { through, ago: draw.below(2), drawn: draw.below(1 << 30) as u64 },
                 8..16 => Work::Replay { through },
                 16..24 => Work::Burst { through, jobs: draw.between(1, 20) as u32 },
                 24..30 => Work::Spam { through, each: draw.between(1, 50) as u32 },
@@ -238,6 +239,7 @@ impl Scenario {
                 32..36 if !self.runs_once => Work::Churn { through, keys: draw.one(&[1, 10, 100]) },
                 36 if !self.runs_once && self.peers() < 10 => Work::Churn { through, keys: 2000 },
                 37..52 => Work::Graph { through, drawn: draw.below(1 << 30) as u64 },
+                52..60 => Work::Control { through, ago: draw.below(2), drawn: draw.below(1 << 30) as u64 },
                 _ => Work::Job {
                     through,
                     tasks: draw.one(&[1, 1, 5, 20, 50]),

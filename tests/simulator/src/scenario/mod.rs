@@ -187,6 +187,16 @@ pub enum Work {
         /// How many jobs ago.
         ago: usize,
     },
+    /// Something is done to some tasks of the job that was submitted so many jobs before; drawn by a number. What is held is let
+    /// go later.
+    Control {
+        /// Through which peer.
+        through: usize,
+        /// How many jobs ago.
+        ago: usize,
+        /// What it is drawn by.
+        drawn: u64,
+    },
     /// A transaction that was submitted before comes once more, through another peer.
     Replay {
         /// Through which peer.
@@ -244,6 +254,7 @@ impl Work {
             Self::Govern { .. } => Some("change of authorities"),
             Self::Mutiny { .. } => Some("mutiny"),
             Self::Cancel { .. } => Some("cancel"),
+            Self::Control { .. } => Some("control"),
             Self::Replay { .. } => Some("replayed transaction"),
             Self::Burst { .. } => Some("burst"),
             Self::Spam { .. } => Some("spam"),

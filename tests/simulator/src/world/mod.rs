@@ -62,7 +62,7 @@ enum Event {
     Synced { peer: usize, life: u64 },
     Fault(usize),
     Work(usize),
-    Cancel { owner: usize, through: usize, job: JobId },
+    Insist(submitters::Insisted),
     Govern(usize),
     Twin(usize),
     Whole,
@@ -84,7 +84,8 @@ struct World<'a> {
     faults: BTreeMap<&'static str, u64>,
     /// Everything that was submitted.
     submitted: Vec<Arc<SignedTransaction>>,
-    jobs: Vec<JobId>,
+    /// Each with whose it is.
+    jobs: Vec<(JobId, usize)>,
     /// What authorities are to settle and have not.
     governing: BTreeSet<usize>,
     churned: u64,
@@ -319,7 +320,7 @@ impl<'a> World<'a> {
                 let work = self.scenario.work[index].1.clone();
                 self.submit_work(index, &work);
             }
-            Event::Cancel { owner, through, job } => self.insist_on_cancel(owner, through, job),
+            Event::Insist(insisted) => self.insist(insisted),
             Event::Govern(index) => self.govern(index),
             Event::Twin(index) => self.start_again(index),
             Event::Whole => self.make_whole(),

@@ -6,8 +6,9 @@ use meshwork_core::{
     digest::Digest,
     identity::SecretKey,
     types::{
-        Action, AfterJob, BlobRef, BlockTime, Cancel, Claim, Drain, Extend, Incarnation, JobId, Limits, Resources,
-        Retry, SignedTransaction, Submit, TaskSpec, Tasks, Times, Transaction,
+        Action, AfterJob, Amendment, BlobRef, BlockTime, Claim, Control, Deadline, Directive, Drain, Extend, Filter,
+        Incarnation, JobId, Limits, Resources, Retry, Selection, SignedTransaction, Submit, TaskSpec, Tasks, Times,
+        Transaction,
     },
 };
 use rand::{RngExt, SeedableRng};
@@ -30,6 +31,15 @@ struct Wish {
     fails: bool,
 }
 
+/// What is done to a whole job, again and again until it has ended.
+#[derive(Clone, Debug)]
+pub(super) struct Insisted {
+    owner: usize,
+    through: usize,
+    job: JobId,
+    directive: Directive,
+}
+
 const PLAIN: Wish = Wish { tasks: 1, task_ms: 5, priority: 0, fails: false };
 
 impl World<'_> {
@@ -48,7 +58,7 @@ impl World<'_> {
                 }
             }
             Work::Cancel { through, ago } => {
-                if let Some(job) = self.jobs.iter().rev().nth(ago).copied() {
+                if let Some((job, _)) = self.jobs.iter().rev().nth(ago).copied() {
                     self.cancel(through, through, job);
                 }
             }
@@ -66,8 +76,10 @@ impl World<'_> {
             }
             Work::LargeArray { through, tasks } => {
                 let job = self.submit_job(through, &Wish { tasks, ..PLAIN });
-                self.post(self.now + LARGE_LASTS_US, Event::Cancel { owner: through, through, job });
+                let insisted = Insisted { owner: through, through, job, directive: Directive::Cancel };
+                self.post(self.now + LARGE_LASTS_US, Event::Insist(insisted));
             }
+            Work::Control { through, ago, drawn } => self.control_some(through, ago, drawn),
             Work::Govern { .. } => self.govern(place),
             Work::Mutiny { peer } => self.mutiny(peer),
             Work::Churn { through, keys } => {
@@ -90,21 +102,58 @@ impl World<'_> {
     }
 
     fn cancel(&mut self, owner: usize, through: usize, job: JobId) {
-        let signed = self.sign(owner, Action::Cancel(Cancel { job }));
+        let signed = self.sign(owner, Action::Control(Control::cancel(job)));
         self.submit(through, signed);
     }
 
-    /// Cancels a job, through one peer after the other until it has ended.
-    pub(super) fn insist_on_cancel(&mut self, owner: usize, through: usize, job: JobId) {
-        if self.checks.is_unfinished(&job) {
-            self.cancel(owner, through, job);
+    /// Has something done to a whole job, through one peer after the other until it has ended.
+    pub(super) fn insist(&mut self, insisted: Insisted) {
+        let Insisted { owner, through, job, ref directive } = insisted;
+        let held = self.checks.ledger().job(job).is_some_and(|job| job.counts.held > 0);
+        let unfinished = self.checks.is_unfinished(&job);
+        if unfinished && (held || *directive == Directive::Cancel) {
+            let which = Selection::all();
+            let signed = self.sign(owner, Action::Control(Control { job, which, directive: directive.clone() }));
+            self.submit(through, signed);
         }
-        // The array may be admitted late, as long as it has not expired.
+        // The job may be admitted late, as long as it has not expired, and so may what holds it.
         let may_come = self.now < self.scenario.whole_at_us + LIFE_MS * 1000;
-        if self.checks.is_unfinished(&job) || may_come {
+        if unfinished || may_come {
             let through = (through + 1) % self.scenario.peers();
-            self.post(self.now + LARGE_LASTS_US, Event::Cancel { owner, through, job });
+            self.post(self.now + LARGE_LASTS_US, Event::Insist(Insisted { through, ..insisted }));
         }
+    }
+
+    /// Some tasks of a job are held, let go, amended or cancelled.
+    fn control_some(&mut self, through: usize, ago: usize, drawn: u64) {
+        let Some((job, owner)) = self.jobs.iter().rev().nth(ago).copied() else { return };
+        let mut random = Pcg64Mcg::seed_from_u64(drawn);
+        let first = random.random_range(0..20);
+        let ranges = match random.random_range(0..3) {
+            0 => Vec::new(),
+            1 => vec![(first, first + random.random_range(0..10))],
+            _ => vec![(0, first), (first + 2, first + 2), (first + 5, first + 30)],
+        };
+        let mut which = Selection { ranges, ..Selection::all() };
+        let directive = match random.random_range(0..8) {
+            0..3 => Directive::Hold,
+            3 => Directive::Release,
+            4 => {
+                which.only = [Filter::Ready, Filter::Waiting, Filter::Held].into();
+                Directive::Cancel
+            }
+            5 => Directive::Amend(Amendment { priority: Some(random.random_range(-2..=2)), ..Amendment::default() }),
+            6 => Directive::Amend(Amendment { deadline: Some(Deadline::Never), ..Amendment::default() }),
+            _ => {
+                Directive::Amend(Amendment { millicores: Some(random.random_range(1..=1000)), ..Amendment::default() })
+            }
+        };
+        if directive == Directive::Hold {
+            let insisted = Insisted { owner, through, job, directive: Directive::Release };
+            self.post(self.now + LARGE_LASTS_US, Event::Insist(insisted));
+        }
+        let signed = self.sign(owner, Action::Control(Control { job, which, directive }));
+        self.submit(through, signed);
     }
 
     fn submit_job(&mut self, through: usize, wish: &Wish) -> JobId {
@@ -116,7 +165,7 @@ impl World<'_> {
             Action::Submit(Submit { times: Times { deadline, ..Times::default() }, ..submission(wish) }),
         );
         let job = JobId(signed.id().0);
-        self.jobs.push(job);
+        self.jobs.push((job, through));
         self.submit(through, signed);
         job
     }
@@ -126,7 +175,7 @@ impl World<'_> {
         let mut random = Pcg64Mcg::seed_from_u64(drawn);
         let arrays = graph::draw(&mut random, |fails| Arc::clone(&submission(&Wish { fails, ..PLAIN }).arrays[0].spec));
         let when = graph::WHENS[random.random_range(0..graph::WHENS.len())];
-        let after = self.jobs.last().filter(|_| random.random_ratio(1, 3)).map(|job| AfterJob { job: *job, when });
+        let after = self.jobs.last().filter(|_| random.random_ratio(1, 3)).map(|(job, _)| AfterJob { job: *job, when });
         let now = BlockTime(START_US + self.now);
         let later = random.random_range(0..arrays.len());
         let is_open = random.random_ratio(1, 2);
@@ -146,7 +195,7 @@ impl World<'_> {
         };
         let signed = self.sign(through, Action::Submit(submit));
         let job = JobId(signed.id().0);
-        self.jobs.push(job);
+        self.jobs.push((job, through));
         self.submit(through, signed);
         for (place, array) in rest.iter().enumerate() {
             let closes = place + 1 == rest.len();
@@ -162,7 +211,7 @@ impl World<'_> {
         let now = BlockTime(START_US + self.now);
         let limits = &self.genesis.ledger;
         let (life_ms, tasks_max) = (limits.transaction_life_ms_max, limits.job_tasks_max);
-        let job = self.jobs.first().copied().unwrap_or(JobId(Digest::ZERO));
+        let job = self.jobs.first().map_or(JobId(Digest::ZERO), |(job, _)| *job);
         let stranger = SecretKey::from_seed([99; 32]);
         let good = now.plus_ms(LIFE_MS);
         let wishes = [
@@ -170,8 +219,8 @@ impl World<'_> {
             (&key, now.plus_ms(2 * life_ms), Action::Submit(submission(&PLAIN))),
             (&key, good, Action::Submit(submission(&Wish { tasks: tasks_max.saturating_add(1), ..PLAIN }))),
             (&key, good, Action::Submit(submission(&Wish { tasks: 0, ..PLAIN }))),
-            (&key, good, Action::Cancel(Cancel { job: JobId(Digest::ZERO) })),
-            (&stranger, good, Action::Cancel(Cancel { job })),
+            (&key, good, Action::Control(Control::cancel(JobId(Digest::ZERO)))),
+            (&stranger, good, Action::Control(Control::cancel(job))),
             (&stranger, good, Action::Drain(Drain { sequence: 1 })),
         ];
         for (key, expires, action) in wishes {
