@@ -144,6 +144,8 @@ faults! {
     ThresholdOfGenesis,
     /// A change that one epoch ended for ends the next one too.
     ChangesEndTwice,
+    /// What a worker loses is booked to who submitted it only.
+    LossOfNoWorker,
     // A worker.
     /// A worker's sequence numbers begin anew with its process.
     SequenceRestarts,

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use super::{
-    Applied, EndReason, Ledger, LedgerEvent, Owed,
+    Applied, Day, EndReason, Ledger, LedgerEvent, Owed,
     jobs::{Done, Ending, Graph, Lease, PastAttempt, Phase, Run, Stand, TaskCounts, TaskRef, TaskState},
+    usage::Entry,
 };
 use crate::{
     codec::ByteString,
@@ -66,6 +67,7 @@ impl Ledger {
         });
         let number = AttemptNumber(live.attempts - 1);
         let attempt = job.attempt_id(task.index, number);
+        self.usage.book(Day::of(self.time), &mut job.record, Some(key), &Entry::Lease);
         self.next_turn += 1;
         self.next_lease += 1;
         self.counters.leases += 1;
@@ -108,6 +110,17 @@ impl Ledger {
     /// Takes a live task out of wherever it is, ending its lease if it has one, and leaves it detached. The attempt that
     /// ended.
     pub(super) fn release(&mut self, task: TaskRef, why: EndReason, applied: &mut Applied) -> Option<PastAttempt> {
+        self.release_by(task, why, None, applied)
+    }
+
+    /// The same, with the word of a worker by which the lease ends, if it ends by one.
+    pub(super) fn release_by(
+        &mut self,
+        task: TaskRef,
+        why: EndReason,
+        said: Option<&Verdict>,
+        applied: &mut Applied,
+    ) -> Option<PastAttempt> {
         self.detach(task);
         let job = self.jobs.get_mut(&task.job)?;
         let live = job.live_mut(task.index)?;
@@ -125,8 +138,12 @@ impl Ledger {
         live.phase = Phase::Ready;
         live.remember(past);
         let attempt = job.attempt_id(task.index, number);
+        let slot_ms = lease.ran_ms(self.lease_time);
+        let resources = job.spec(task.index).map(|spec| spec.resources).unwrap_or_default();
+        let end = Entry::end(why, resources, slot_ms, said);
+        self.usage.book(Day::of(self.time), &mut job.record, Some(lease.worker), &end);
         if self.sequence.is_fair() {
-            let (submitter, used) = (job.record.submitter, job.cost_of(task.index, lease.ran_ms(self.lease_time)));
+            let (submitter, used) = (job.record.submitter, job.cost_of(task.index, slot_ms));
             self.shares.settle(&submitter, lease.cost, if past.started.is_some() { used } else { 0 });
             self.ready.share_changed(&submitter, &self.sequence, &self.shares);
         }
@@ -261,6 +278,8 @@ impl Ledger {
             _ => None,
         };
         let past = job.live_mut(task.index).map(|live| std::mem::take(&mut live.past).into_boxed_slice());
+        let ended_with = past.as_ref().and_then(|past| past.last()).map(|past| (past.number, past.why));
+        let is_late = ended_with != Some((outcome.attempt.number, EndReason::Succeeded));
         let done = Done {
             attempt: outcome.attempt.number,
             succeeded,
@@ -273,6 +292,9 @@ impl Ledger {
         job.record.states.insert(task.index, TaskState::Done(Box::new(done)));
         let output_bytes = job.spec(task.index).map_or(0, |spec| spec.limits.output_bytes);
         let submitter = job.record.submitter;
+        if let Some(entry) = Entry::outcome(&outcome, is_late) {
+            self.usage.book(Day::of(self.time), &mut job.record, Some(outcome.worker), &entry);
+        }
         applied.receipts.push(Receipt::Outcome(outcome));
         applied.events.push(LedgerEvent::TaskDone { task: id, succeeded });
         *if succeeded { &mut self.counters.succeeded } else { &mut self.counters.failed } += 1;

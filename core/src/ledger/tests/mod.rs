@@ -2,6 +2,7 @@
 //! tells thousands of them.
 
 mod admission;
+mod bookkeeper;
 mod claims;
 mod dependencies;
 mod governance;
@@ -13,3 +14,4 @@ mod scheduling;
 mod setbacks;
 mod snapshots;
 mod strangers;
+mod usage;
