@@ -8,12 +8,14 @@
 //! * `leases`: each lease's life, from the events and transactions alone, with clocks of its own;
 //! * `policy`: who was given what, and who was passed over;
 //! * `waits`: who waits for what;
+//! * `usage`: what was used, added up in different ways;
 //! * here: bounds, and the end.
 
 mod chain;
 mod epochs;
 mod leases;
 mod policy;
+mod usage;
 mod waits;
 
 use std::{
@@ -34,7 +36,7 @@ use meshwork_core::{
 };
 use serde::Serialize;
 
-use self::{chain::Chain, epochs::Epochs, leases::Leases, waits::Waits};
+use self::{chain::Chain, epochs::Epochs, leases::Leases, usage::Accounts, waits::Waits};
 use crate::scenario::{START_US, Scenario};
 
 /// The most journal records that a peer may come to hold.
@@ -86,6 +88,7 @@ pub struct Checks {
     epochs: Epochs,
     leases: Leases,
     waits: Waits,
+    accounts: Accounts,
     taken: Vec<Taken>,
     /// The claims of workers in the order in which they were signed, and the newest of each worker that was executed.
     claims: BTreeMap<TransactionId, u64>,
@@ -105,6 +108,7 @@ impl Checks {
             epochs: Epochs::new(genesis),
             leases: Leases::new(genesis, scenario.runs_once),
             waits: Waits::default(),
+            accounts: Accounts::default(),
             whole_at: BlockTime(START_US + scenario.whole_at_us),
             genesis: Arc::clone(genesis),
             ledger,
@@ -240,6 +244,7 @@ impl Checks {
             }
         }
         self.waits.check(&applied.events, &self.ledger)?;
+        self.accounts.check(&self.ledger)?;
         policy::check(&self.ledger, &applied.events, self.chain.height())
     }
 
