@@ -5,4 +5,5 @@ mod command_line;
 mod mesh;
 mod readme;
 mod running;
+mod usage;
 mod workflows;

@@ -12,14 +12,14 @@ use crate::{
 const LONG: Duration = Duration::from_secs(300);
 
 /// A peer that votes, one that works, and somebody who submits. (What others take is delivered once a second peer holds it.)
-struct Network {
+pub struct Network {
     directory: tempfile::TempDir,
     api: String,
     _peers: [Running; 2],
 }
 
 impl Network {
-    fn start() -> Self {
+    pub fn start() -> Self {
         Self::start_with(|genesis| genesis)
     }
 
@@ -51,7 +51,8 @@ impl Network {
         Self { directory, api, _peers: peers }
     }
 
-    fn run(&self, arguments: &[&str]) -> Ended {
+    /// Runs a command as the one who submits.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
         let genesis = self.directory.path().join("genesis.toml");
         let all = [&["--api", &self.api, "--genesis", path(&genesis)], arguments].concat();
         run(&self.directory.path().join("user"), &all, LONG)
@@ -61,7 +62,7 @@ impl Network {
         path(&self.directory.path().join(name)).to_owned()
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub fn write(&self, name: &str, text: &str) -> String {
         let file = self.file(name);
         fs::create_dir_all(Path::new(&file).parent().expect("a directory")).expect("created");
         fs::write(&file, text).expect("written");
