@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{amend, bench, demo, genesis, govern, jobs, logs, result, status, submit, up, verify},
+    commands::{amend, bench, demo, genesis, govern, jobs, logs, result, status, submit, up, usage, verify},
     failure::Exit,
     selection,
     settings::GlobalOptions,
@@ -57,6 +57,8 @@ pub enum Command {
     Workers,
     /// List the peers that the node is connected to
     Peers,
+    /// Show what keys and jobs submitted, used and had lost, by submitter, worker, job or day
+    Usage(usage::Options),
     /// Check saved proofs offline, with nothing but the genesis
     Verify(verify::Options),
     /// Show all of it: a mesh of processes on this machine renders an image while some of them are killed

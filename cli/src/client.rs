@@ -2,6 +2,7 @@
 
 mod blobs;
 mod events;
+mod usage;
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-pub use self::events::Events;
+pub use self::{events::Events, usage::UsageQuery};
 use crate::failure::{Done, Exit, Failure};
 
 /// The most proofs that the node gives at once.

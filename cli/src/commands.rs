@@ -15,6 +15,7 @@ pub mod result;
 pub mod status;
 pub mod submit;
 pub mod up;
+pub mod usage;
 pub mod verify;
 pub mod workers;
 
@@ -65,6 +66,7 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Cancel(options) => cancel::run(&context, options).await,
         Command::Workers => workers::run(&context).await,
         Command::Peers => peers::run(&context).await,
+        Command::Usage(options) => usage::run(&context, options).await,
         Command::Verify(options) => verify::run(&context, &options),
         Command::Demo(options) => demo::run(&context, options).await,
         Command::Bench(options) => bench::run(&context, options).await,

@@ -4,11 +4,12 @@
 mod fields;
 mod listings;
 pub mod progress;
+pub mod usage;
 pub mod words;
 
 use std::io::{self, Write};
 
-use comfy_table::{Cell, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::failure::{Done, Failure};
@@ -52,13 +53,43 @@ impl Output {
         if self.json {
             return write_json(&items);
         }
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(T::COLUMNS.iter().map(|name| Cell::new(name.to_uppercase())));
+        let mut table = table_of(T::COLUMNS);
         for item in items {
             table.add_row(item.row());
         }
         self.lines(&table.trim_fmt())
+    }
+
+    /// Shows a table of figures, each row of which is of what its first column says.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub fn figures(self, columns: &[&str], rows: Vec<Vec<String>>) -> Done {
+        let mut table = table_of(columns);
+        for row in rows {
+            table.add_row(row);
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        self.lines(&table.trim_fmt())
+    }
+
+    /// Shows comma-separated values, the columns' names first.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub fn csv<'a>(self, columns: impl Iterator<Item = &'a str>, rows: impl Iterator<Item = Vec<String>>) -> Done {
+        let write = || {
+            let mut csv = csv::Writer::from_writer(Vec::new());
+            csv.write_record(columns)?;
+            for row in rows {
+                csv.write_record(row)?;
+            }
+            csv.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+        };
+        let text = write().map_err(|error| Failure::failed(format!("No CSV of it: {error}.")))?;
+        self.bytes(&text)
     }
 
     /// Shows one thing: its facts, or an object.
@@ -150,6 +181,13 @@ impl Output {
     pub fn note(self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
+}
+
+fn table_of(columns: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(columns.iter().map(|name| Cell::new(name.to_uppercase())));
+    table
 }
 
 fn write_json<T: Serialize>(value: &T) -> Done {

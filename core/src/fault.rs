@@ -144,6 +144,8 @@ faults! {
     ThresholdOfGenesis,
     /// A change that one epoch ended for ends the next one too.
     ChangesEndTwice,
+    /// What a worker loses is booked to who submitted it only.
+    LossOfNoWorker,
     // Control.
     /// A task that its submitter holds goes on once it comes back.
     HeldGoesOn,

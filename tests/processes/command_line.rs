@@ -113,7 +113,7 @@ fn what_is_no_module_is_heard_before_any_node_is_asked() {
 fn without_a_node_commands_say_how_to_get_one() {
     let home = tempfile::tempdir().expect("a directory");
     init(home.path());
-    for command in [&["status"][..], &["jobs"], &["workers"], &["peers"], &["jobs", "--json"]] {
+    for command in [&["status"][..], &["jobs"], &["workers"], &["peers"], &["usage"], &["jobs", "--json"]] {
         run(home.path(), command, SOON).bad(4, &["meshwork up"]);
         let elsewhere = [command, &["--api", "127.0.0.1:9"]].concat();
         run(home.path(), &elsewhere, SOON).bad(4, &["127.0.0.1:9", "meshwork up"]);
@@ -166,6 +166,8 @@ fn wrong_arguments_are_a_usage_error() {
     run(home.path(), &["submit"], SOON).bad(2, &["PROGRAM"]);
     run(home.path(), &["submit", "x.wasm", "--dry-run"], SOON).bad(2, &["x.wasm", ".toml"]);
     run(home.path(), &["submit", "x.toml", "--count", "3"], SOON).bad(2, &["--count"]);
+    run(home.path(), &["usage", "--from", "yesterday"], SOON).bad(2, &["YYYY-MM-DD"]);
+    run(home.path(), &["usage", "--csv", "--json"], SOON).bad(2, &["not both"]);
     run(home.path(), &["submit", "--close"], SOON).bad(2, &["--to"]);
     run(home.path(), &["up", "--listen", "127.0.0.1:4"], SOON).bad(2, &["/ip4/"]);
     run(home.path(), &["status", "--api", "https://example.com"], SOON).bad(2, &["127.0.0.1:7420"]);

@@ -6,4 +6,5 @@ mod control;
 mod mesh;
 mod readme;
 mod running;
+mod usage;
 mod workflows;

@@ -51,6 +51,7 @@ impl Network {
         Self { directory, api, _peers: peers }
     }
 
+    /// Runs a command as the one who submits.
     pub fn run(&self, arguments: &[&str]) -> Ended {
         let genesis = self.directory.path().join("genesis.toml");
         let all = [&["--api", &self.api, "--genesis", path(&genesis)], arguments].concat();

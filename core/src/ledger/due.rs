@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Applied, EndReason, Ledger, LedgerEvent, jobs::TaskRef, lease_time::LeaseTime};
+use super::{Applied, Day, EndReason, Ledger, LedgerEvent, jobs::TaskRef, lease_time::LeaseTime};
 use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
@@ -63,6 +63,7 @@ impl Ledger {
         self.height = height;
         self.time = self.time.max(time);
         self.replay.forget_before(self.time);
+        self.usage.pass(Day::of(self.time));
         self.end_proposals();
         for number in take_due(&mut self.due.retention, self.time) {
             let Some(job) = self.jobs.remove(&number) else { continue };

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use super::{
-    Applied, EndReason, Ledger, LedgerEvent, Owed,
+    Applied, Day, EndReason, Ledger, LedgerEvent, Owed,
     jobs::{Done, Ending, Graph, Lease, PastAttempt, Phase, Run, Stand, TaskCounts, TaskRef, TaskState},
+    usage::Entry,
 };
 use crate::{
     codec::ByteString,
@@ -67,6 +68,7 @@ impl Ledger {
         });
         let number = AttemptNumber(live.attempts - 1);
         let attempt = job.attempt_id(task.index, number);
+        self.usage.book(Day::of(self.time), &mut job.record, Some(key), &Entry::Lease);
         self.next_turn += 1;
         self.next_lease += 1;
         self.counters.leases += 1;
@@ -110,11 +112,23 @@ impl Ledger {
     /// Takes a live task out of wherever it is, ending its lease if it has one, and leaves it detached. The attempt that
     /// ended.
     pub(super) fn release(&mut self, task: TaskRef, why: EndReason, applied: &mut Applied) -> Option<PastAttempt> {
+        self.release_by(task, why, None, applied)
+    }
+
+    /// The same, with the word of a worker by which the lease ends, if it ends by one.
+    pub(super) fn release_by(
+        &mut self,
+        task: TaskRef,
+        why: EndReason,
+        said: Option<&Verdict>,
+        applied: &mut Applied,
+    ) -> Option<PastAttempt> {
         self.detach(task);
         let job = self.jobs.get_mut(&task.job)?;
         let (number, lease) = job.live(task.index)?.lease()?;
         let lease = *lease;
-        let used = job.cost_of(task.index, lease.ran_ms(self.lease_time));
+        let slot_ms = lease.ran_ms(self.lease_time);
+        let used = job.cost_of(task.index, slot_ms);
         let live = job.live_mut(task.index)?;
         let past = PastAttempt {
             number,
@@ -128,6 +142,9 @@ impl Ledger {
         live.phase = Phase::Ready;
         live.remember(past);
         let attempt = job.attempt_id(task.index, number);
+        let resources = lease.run.map(|run| run.resources).unwrap_or_default();
+        let end = Entry::end(why, resources, slot_ms, said);
+        self.usage.book(Day::of(self.time), &mut job.record, Some(lease.worker), &end);
         if self.sequence.is_fair() {
             let submitter = job.record.submitter;
             self.shares.settle(&submitter, lease.cost, if past.started.is_some() { used } else { 0 });
@@ -264,6 +281,8 @@ impl Ledger {
             _ => None,
         };
         let past = job.live_mut(task.index).map(|live| std::mem::take(&mut live.past).into_boxed_slice());
+        let ended_with = past.as_ref().and_then(|past| past.last()).map(|past| (past.number, past.why));
+        let is_late = ended_with != Some((outcome.attempt.number, EndReason::Succeeded));
         let done = Done {
             attempt: outcome.attempt.number,
             succeeded,
@@ -276,6 +295,9 @@ impl Ledger {
         job.record.states.insert(task.index, TaskState::Done(Box::new(done)));
         let output_bytes = job.spec(task.index).map_or(0, |spec| spec.limits.output_bytes);
         let submitter = job.record.submitter;
+        if let Some(entry) = Entry::outcome(&outcome, is_late) {
+            self.usage.book(Day::of(self.time), &mut job.record, Some(outcome.worker), &entry);
+        }
         applied.receipts.push(Receipt::Outcome(outcome));
         applied.events.push(LedgerEvent::TaskDone { task: id, succeeded });
         *if succeeded { &mut self.counters.succeeded } else { &mut self.counters.failed } += 1;

@@ -19,6 +19,7 @@
 //! * Resources are the ledger's arithmetic: `workers`, `matching`.
 //! * Failures of the program and losses by workers have a budget each; what never began counts for nothing: `leases`,
 //!   [`schedule::recovery`](crate::schedule::recovery).
+//! * What keys and jobs submitted, used and had lost is booked where attempts begin and end: `usage`.
 //! * A late success is taken while the task is owed; a large output only with a second holder's word: `apply/report`.
 //! * Whatever exceeds a bound of the genesis is void, on every peer alike: [`bounds`], `apply/submit`.
 //! * A quorum of the present authorities changes who they are, from the next epoch on: `govern`, `apply/govern`.
@@ -42,6 +43,7 @@ mod replay;
 mod room;
 mod segments;
 mod snapshot;
+mod usage;
 mod workers;
 
 #[cfg(test)]
@@ -60,6 +62,7 @@ pub use jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub use lease_time::LeaseTime;
 pub use query::{ArrayView, JobView, LeaseView, Taken, TaskStateView, TaskView, Totals, WorkerView};
 pub use snapshot::RestoreError;
+pub use usage::{ACCOUNTS_MAX, Account, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side};
 pub use workers::STANDINGS_KEPT;
 
 use crate::{
@@ -82,6 +85,7 @@ use due::Due;
 use govern::Governance;
 use jobs::{Job, TaskRef};
 use replay::Replay;
+use usage::Days;
 use workers::Worker;
 
 /// What a block did.
@@ -157,6 +161,7 @@ pub struct Ledger {
     counters: Counters,
     shares: Shares,
     estimates: Estimates,
+    usage: Days,
 
     job_numbers: BTreeMap<JobId, JobNumber>,
     standing: usize,
@@ -216,6 +221,7 @@ impl Ledger {
             counters: Counters::default(),
             shares: Shares::new(genesis.schedule.slice_ms, genesis.schedule.weights.clone()),
             estimates: Estimates::default(),
+            usage: Days::default(),
             job_numbers: BTreeMap::new(),
             standing: 0,
             owed: Owed::default(),

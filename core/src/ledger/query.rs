@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Counters, Ledger,
+    Account, Counters, Ledger,
     jobs::{Checkpoint, Done, Gone, Job, Lease, PastAttempt, Phase, Stand, TaskCounts, TaskRef, TaskState},
     lease_time::LeaseTime,
     workers::Worker,
@@ -45,6 +45,8 @@ pub struct JobView<'a> {
     pub began: Option<BlockTime>,
     /// When its last task ended, if all have.
     pub ended: Option<BlockTime>,
+    /// What it used and had lost so far.
+    pub usage: &'a Account,
 }
 
 /// An array of a job's tasks.
@@ -343,7 +345,7 @@ impl Ledger {
     }
 }
 
-fn view_of_job(job: &Job) -> JobView<'_> {
+pub(super) fn view_of_job(job: &Job) -> JobView<'_> {
     let record = &job.record;
     JobView {
         id: job.id,
@@ -358,6 +360,7 @@ fn view_of_job(job: &Job) -> JobView<'_> {
         counts: job.counts,
         began: record.began,
         ended: record.ended,
+        usage: &record.usage,
     }
 }
 

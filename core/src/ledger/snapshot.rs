@@ -10,12 +10,13 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use thiserror::Error;
 
 use super::{
-    Counters, Ledger, Owed, bounds,
+    Counters, Day, Ledger, Owed, bounds,
     govern::Governance,
     jobs::{ATTEMPTS_KEPT, ArrayRecord, Job, JobRecord, Live, Phase, Stand, TaskRef, TaskState},
     lease_time::LeaseTime,
     replay::Executed,
     segments::SEGMENTS_MAX,
+    usage::{DayBook, Days},
     workers::{STANDINGS_KEPT, Worker, WorkerRecord},
 };
 use crate::{
@@ -61,6 +62,7 @@ struct Head {
     share_round: u64,
     shares: BTreeMap<PublicKey, Share>,
     estimates: BTreeMap<Digest, Estimate>,
+    usage: BTreeMap<Day, DayBook>,
 }
 
 /// All records: jobs by number, workers by key, executed transactions by id.
@@ -111,6 +113,13 @@ fn arrays_of(record: &JobRecord) -> Vec<Array> {
 }
 
 impl Job {
+    /// Whether its account holds its tasks and its leases.
+    fn is_accounted_for(&self) -> bool {
+        let Job { count, counts, record: JobRecord { usage, .. }, .. } = self;
+        let ended = usage.attempts_leased.checked_sub(counts.running + counts.waiting);
+        usage.is_sound() && usage.tasks_submitted == u64::from(*count) && ended == Some(usage.attempts_ended())
+    }
+
     /// Whether tasks have states of their own, and segments have vanished, where what they wait for says so.
     fn is_consistent(&self, now: BlockTime) -> bool {
         if self.record.ended.is_some() {
@@ -155,6 +164,7 @@ impl Ledger {
             share_round: self.shares.records().0,
             shares: self.shares.records().1.clone(),
             estimates: self.estimates.records().clone(),
+            usage: self.usage.records().clone(),
         };
         let jobs: Vec<(JobId, &JobRecord)> = self.jobs.values().map(|job| (job.id, &job.record)).collect();
         let workers: Vec<(&PublicKey, &WorkerRecord)> =
@@ -233,6 +243,7 @@ impl Ledger {
         rule(estimates.len() <= PROGRAMS_KEPT, "more programs are remembered than may be")?;
         rule(estimates.values().all(|estimate| estimate.is_sound(head.time)), "what was learned cannot have been")?;
         ledger.estimates = Estimates::restored(head.estimates);
+        ledger.usage = Days::restored(head.usage, Day::of(head.time)).map_err(RestoreError::Inconsistent)?;
         rule(executed.is_sorted_by(|a, b| a.0 < b.0), "executed transactions are out of order")?;
         for (id, executed) in executed {
             ledger.replay.restore(id, executed);
@@ -333,6 +344,7 @@ impl Ledger {
         self.put_back(id, record, &submit.arrays);
         let Some(job) = self.jobs.get(&number) else { return Ok(()) };
         rule(has_ended == job.is_over(), "a job ended before its tasks, or did not end with them")?;
+        rule(job.is_accounted_for(), "a job's account is not what its tasks say")?;
         rule(job.is_consistent(self.time), "a task waits for what has ended, or does not wait")
     }
 

@@ -17,6 +17,8 @@ use crate::{
 pub struct Usage {
     /// Wall time from its start to its end, in microseconds.
     pub wall_us: u64,
+    /// Processor time of the thread that ran it, in microseconds.
+    pub cpu_us: u64,
     /// Fuel spent.
     pub fuel: u64,
     /// The most memory that it held, in bytes.

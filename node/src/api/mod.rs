@@ -13,6 +13,7 @@ mod jobs;
 mod network;
 mod serve;
 mod transactions;
+mod usage;
 pub mod views;
 
 use std::{sync::Arc, time::Instant};
@@ -58,6 +59,7 @@ impl Api {
             .route("/v1/genesis", get(network::genesis))
             .route("/v1/governance", get(network::governance))
             .route("/v1/workers", get(network::workers))
+            .route("/v1/usage", get(usage::usage))
             .route("/v1/peers", get(network::peers))
             .route("/health", get(network::health))
             .route("/metrics", get(network::metrics))

@@ -1,5 +1,7 @@
 //! What the API says, as JSON. The command line reads these same types.
 
+mod usage;
+
 use std::collections::BTreeMap;
 
 use meshwork_core::{
@@ -8,6 +10,8 @@ use meshwork_core::{
     types::{Authority, Change, Height, JobId, TransactionId},
 };
 use serde::{Deserialize, Serialize};
+
+pub use usage::{AccountView, UsageBy, UsagePageView, UsageSide, UsageView};
 
 /// `GET /v1/status`: this node and what it sees.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use std::{
 };
 
 use meshwork_core::types::{Failure, Usage};
+use rustix::time::{ClockId, clock_gettime};
 use tokio_util::sync::CancellationToken;
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 
@@ -23,7 +24,7 @@ pub(crate) fn run(
     execution: Execution,
     stop: CancellationToken,
 ) -> Result<Ran, ExecuteError> {
-    let started = Instant::now();
+    let (started, cpu_before) = (Instant::now(), thread_cpu_us());
     let limits = execution.limits;
     let tail_bytes_max = execution.stderr_tail_bytes_max;
     let wall = Duration::from_millis(limits.wall_ms);
@@ -58,7 +59,15 @@ pub(crate) fn run(
         }
     };
     let wall_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    Ok(Ran { outcome, usage: Usage { wall_us, fuel, memory_bytes: state.allowance.memory_peak } })
+    let cpu_us = thread_cpu_us().saturating_sub(cpu_before);
+    Ok(Ran { outcome, usage: Usage { wall_us, cpu_us, fuel, memory_bytes: state.allowance.memory_peak } })
+}
+
+/// The processor time that the present thread has had so far, in microseconds. A program runs in one thread.
+fn thread_cpu_us() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    seconds.unwrap_or(0).saturating_mul(1_000_000).saturating_add(nanoseconds.unwrap_or(0) / 1000)
 }
 
 fn start(execution: Execution, deadline: Deadline) -> Result<Start, ExecuteError> {

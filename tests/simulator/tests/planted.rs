@@ -60,7 +60,8 @@ fn sought(fault: Planted) -> Family {
         | Planted::RankIgnored
         | Planted::BackOffNeverEnds
         | Planted::AnyonesReport
-        | Planted::EndedTaskReported => directed::busy,
+        | Planted::EndedTaskReported
+        | Planted::LossOfNoWorker => directed::busy,
         Planted::HeldGoesOn | Planted::WaitingKeepsOldNeeds | Planted::FreedAsAmended => directed::controlled,
         Planted::ShrinksAndKeeps => directed::wavering,
         Planted::ReturnsCount => directed::returned,

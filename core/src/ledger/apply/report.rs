@@ -142,7 +142,7 @@ impl Ledger {
                 }
             }
             Verdict::Failed(failure, ..) => {
-                self.release(task, EndReason::Failed, applied);
+                self.release_by(task, EndReason::Failed, Some(&item.verdict), applied);
                 let next = self.set_back(task, failure.setback());
                 if next == Next::Fail {
                     self.finish(task, self.outcome(worker, item), applied);
@@ -161,7 +161,7 @@ impl Ledger {
                         EndReason::Superseded
                     }
                 };
-                self.release(task, why, applied);
+                self.release_by(task, why, Some(&item.verdict), applied);
                 self.finish(task, self.outcome(worker, item), applied);
             }
         }

@@ -9,8 +9,9 @@ use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
     ledger::{
-        Applied, Ledger, LedgerEvent, Owed, bounds,
+        Account, Applied, Day, Ledger, LedgerEvent, Owed, bounds,
         jobs::{ArrayRecord, Graph, Job, JobRecord, Segment, Standing, TaskCounts},
+        usage::Entry,
     },
     schedule::{
         estimate::Estimate,
@@ -117,6 +118,7 @@ impl Ledger {
             states: BTreeMap::new(),
             began: None,
             ended: None,
+            usage: Account::default(),
         };
         self.take_up(id, record);
         self.owe(signer, Owed { definition_bytes, ..Owed::default() });
@@ -177,6 +179,7 @@ impl Ledger {
             job.record.arrays.push(record);
             job.record.segments.push(segment);
             let tasks = u64::from(tasks);
+            self.usage.book(Day::of(self.time), &mut job.record, None, &Entry::Tasks(tasks));
             self.owe(submitter, Owed { tasks, output_bytes: output_bytes.saturating_mul(tasks), definition_bytes: 0 });
             self.counters.tasks += tasks;
             self.take_up_segment(number);

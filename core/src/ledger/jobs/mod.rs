@@ -15,7 +15,7 @@ pub(super) use graph::{Consequences, Ending, Graph, Judged, edges, judge};
 pub use tasks::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub(super) use tasks::{Asked, Done, Lease, Live, Phase, Run, TaskState};
 
-use super::query::Taken;
+use super::{query::Taken, usage::Account};
 use crate::{
     digest::Digest,
     identity::PublicKey,
@@ -61,6 +61,8 @@ pub(super) struct JobRecord {
     /// When it was first leased anything of.
     pub(super) began: Option<BlockTime>,
     pub(super) ended: Option<BlockTime>,
+    /// What it used and had lost so far.
+    pub(super) usage: Account,
 }
 
 /// An array, without what its segments know.

@@ -2,6 +2,7 @@
 //! tells thousands of them.
 
 mod admission;
+mod bookkeeper;
 mod claims;
 mod control;
 mod dependencies;
@@ -14,3 +15,4 @@ mod scheduling;
 mod setbacks;
 mod snapshots;
 mod strangers;
+mod usage;

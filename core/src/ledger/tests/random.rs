@@ -7,11 +7,13 @@ use std::{
 
 use proptest::{collection::vec, prelude::*};
 
-use super::mesh::*;
+use super::{bookkeeper, mesh::*};
 use crate::{
     digest::Digest,
     identity::PublicKey,
-    ledger::{Applied, EndReason, Ledger, LedgerEvent, TaskCounts, TaskStateView, TaskView, WorkerView, jobs::Job},
+    ledger::{
+        Applied, Day, EndReason, Ledger, LedgerEvent, TaskCounts, TaskStateView, TaskView, WorkerView, jobs::Job,
+    },
     types::*,
 };
 
@@ -84,6 +86,8 @@ fn placement() -> impl Strategy<Value = Vec<PlacementPolicy>> {
 
 fn small_genesis(order: &[OrderPolicy], placement: &[PlacementPolicy]) -> Genesis {
     let mut genesis = genesis();
+    // Shortly before midnight, so that what begins on one day ends on the next.
+    genesis.time = BlockTime(Day(1).begins().0 - 20_000_000);
     genesis.ledger.losses_max = 2;
     genesis.ledger.retention_ms = 15_000;
     genesis.ledger.transaction_life_ms_max = 20_000;
@@ -182,7 +186,7 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
     match *act {
         Act::Submit { by, count, cpu, label, priority, retries, delay_ms } => {
             let mut spec = spec();
-            spec.resources = Resources { millicores: cpu, memory_bytes: 0 };
+            spec.resources = Resources { millicores: cpu, memory_bytes: u64::from(count) * 700_000 };
             spec.priority = priority;
             spec.retry = Retry::of(retries, delay_ms);
             spec.limits.wall_ms = 3_000;
@@ -209,7 +213,7 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
             *incarnation += u64::from(restart);
             let mut claim = offer(slots, waiting);
             claim.incarnation = Incarnation(*incarnation);
-            claim.resources = Resources { millicores: cpu, memory_bytes: 0 };
+            claim.resources = Resources { millicores: cpu, memory_bytes: 1 << 40 };
             claim.load = load;
             claim.stands_ms = 8_000;
             if label {
@@ -228,14 +232,18 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
             // Half of the time a live attempt, else one that may have ended long ago.
             let from = if which % 2 == 0 && !live.is_empty() { &live } else { &ever };
             if !from.is_empty() {
-                let verdict = match verdict {
+                let attempt = from[which / 2 % from.len()];
+                let mut verdict = match verdict {
                     0 | 1 => success(),
                     2 => failure(),
                     3 => Verdict::Returned,
                     4 => Verdict::Yielded,
-                    _ => checkpoint(mesh, from[which / 2 % from.len()]),
+                    _ => checkpoint(mesh, attempt),
                 };
-                mesh.report(&by, from[which / 2 % from.len()], verdict);
+                if let Verdict::Succeeded(_, usage) | Verdict::Failed(_, _, usage) = &mut verdict {
+                    usage.cpu_us = bookkeeper::cpu_us(attempt);
+                }
+                mesh.report(&by, attempt, verdict);
             }
         }
     }
@@ -380,6 +388,7 @@ fn tell(order: &[OrderPolicy], placement: &[PlacementPolicy], story: &[(Vec<Act>
     let mut mesh = Mesh::of(Ledger::new(Arc::clone(&genesis)));
     let mut twin = Ledger::new(Arc::clone(&genesis));
     let mut witness = Witness::default();
+    let mut bookkeeper = bookkeeper::Bookkeeper::default();
     for (acts, later_ms, restore) in story {
         for act in acts {
             perform(&mut mesh, &mut witness, act);
@@ -401,6 +410,7 @@ fn tell(order: &[OrderPolicy], placement: &[PlacementPolicy], story: &[(Vec<Act>
         check_counts(ledger);
         check_claims(ledger, &witness, &applied);
         check_order(ledger, &witness, &applied);
+        bookkeeper.check(ledger, &applied);
     }
 }
 

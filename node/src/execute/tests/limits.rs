@@ -24,6 +24,7 @@ async fn a_loop_without_end_runs_out_of_time() {
     let ran = bench.run(execution).await;
     assert_eq!(ran.outcome.unwrap_err().failure, Failure::TimedOut);
     assert!(ran.usage.wall_us >= 50_000 && started.elapsed() < Duration::from_secs(10), "{:?}", ran.usage);
+    assert!((1..=ran.usage.wall_us).contains(&ran.usage.cpu_us), "{:?}", ran.usage);
 }
 
 #[tokio::test]
@@ -35,6 +36,7 @@ async fn a_sleep_does_not_outlive_the_time_limit() {
     let ran = bench.run(execution).await;
     assert_eq!(ran.outcome.unwrap_err().failure, Failure::TimedOut);
     assert!(ran.usage.wall_us >= 50_000 && started.elapsed() < Duration::from_secs(10), "{:?}", ran.usage);
+    assert!(ran.usage.cpu_us < ran.usage.wall_us, "a sleep takes no processor: {:?}", ran.usage);
 }
 
 #[tokio::test]

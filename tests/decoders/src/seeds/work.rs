@@ -90,7 +90,7 @@ fn report(
 }
 
 fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
-    let usage = Usage { wall_us: 1_000 * turn, fuel: 70_000, memory_bytes: 1 << 16 };
+    let usage = Usage { wall_us: 1_000 * turn, cpu_us: 900 * turn, fuel: 70_000, memory_bytes: 1 << 16 };
     let failed = |failure| Verdict::Failed(failure, ByteString::from(&b"it said so"[..]), usage);
     match turn % 11 {
         0 => failed(Failure::Exited(-3)),

@@ -9,6 +9,7 @@
 //! * `policy`: who was given what, and who was passed over;
 //! * `waits`: who waits for what;
 //! * `controls`: what submitters have done to their tasks;
+//! * `usage`: what was used, added up in different ways;
 //! * here: bounds, and the end.
 
 mod chain;
@@ -16,6 +17,7 @@ mod controls;
 mod epochs;
 mod leases;
 mod policy;
+mod usage;
 mod waits;
 
 use std::{
@@ -36,7 +38,7 @@ use meshwork_core::{
 };
 use serde::Serialize;
 
-use self::{chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, waits::Waits};
+use self::{chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, usage::Accounts, waits::Waits};
 use crate::scenario::{START_US, Scenario};
 
 /// The most journal records that a peer may come to hold.
@@ -89,6 +91,7 @@ pub struct Checks {
     leases: Leases,
     waits: Waits,
     controls: Controls,
+    accounts: Accounts,
     taken: Vec<Taken>,
     /// The claims of workers in the order in which they were signed, and the newest of each worker that was executed.
     claims: BTreeMap<TransactionId, u64>,
@@ -109,6 +112,7 @@ impl Checks {
             leases: Leases::new(genesis, scenario.runs_once),
             waits: Waits::default(),
             controls: Controls::default(),
+            accounts: Accounts::default(),
             whole_at: BlockTime(START_US + scenario.whole_at_us),
             genesis: Arc::clone(genesis),
             ledger,
@@ -246,6 +250,7 @@ impl Checks {
         }
         self.waits.check(&applied.events, &self.ledger)?;
         self.controls.check(&applied.events, &self.ledger)?;
+        self.accounts.check(&self.ledger)?;
         policy::check(&self.ledger, &applied.events, self.chain.height())
     }
 

@@ -1,0 +1,211 @@
+//! `meshwork usage`: what keys and jobs submitted, used and had lost.
+
+use clap::{Args, ValueEnum};
+use meshwork_core::{identity::PublicKey, ledger::Day, types::JobId};
+use meshwork_node::api::views::{AccountView, UsageBy, UsageSide, UsageView};
+use serde::Serialize;
+
+use super::Context;
+use crate::{
+    client::{Client, UsageQuery},
+    failure::{Done, Failure},
+    output::{
+        usage::{COLUMNS, cells, figures},
+        words::{date, parse_date, short},
+    },
+};
+
+/// The fewest digits by which a key is named.
+const DIGITS_MIN: usize = 4;
+
+/// Which accounts to show, and how.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Times are of the ledger: HELD is how long attempts had slots, CORES what they had reserved meanwhile, as \
+time of one core, and MEMORY the same of memory. CPU is processor time as workers report it, of which no more counts than was \
+reserved. WASTED is core time of attempts that failed or were lost. What crosses midnight counts on the day on which it ends. Days \
+are kept for 400 days, jobs until the ledger forgets them."
+)]
+pub struct Options {
+    /// What there is one line for each of
+    #[arg(long, value_enum, default_value_t = By::Submitter)]
+    by: By,
+    /// With --by day: whether submitters' days are meant or workers'
+    #[arg(long = "as", value_enum, value_name = "SIDE", default_value_t = As::Submitter)]
+    side: As,
+    /// Only of this key, or the one that starts with these digits
+    #[arg(long, value_name = "KEY", conflicts_with = "mine")]
+    key: Option<String>,
+    /// Only of this home's key
+    #[arg(long)]
+    mine: bool,
+    /// From this day on (in UTC); of jobs, those submitted since
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date)]
+    from: Option<Day>,
+    /// To the end of this day
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date)]
+    to: Option<Day>,
+    /// Write comma-separated values with all figures, for spreadsheets
+    #[arg(long)]
+    csv: bool,
+}
+
+/// What there is one line for each of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// Each key that submitted anything
+    Submitter,
+    /// Each key that was given anything
+    Worker,
+    /// Each job that the ledger has not forgotten
+    Job,
+    /// Each day
+    Day,
+}
+
+/// Whose days are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum As {
+    /// What was submitted, and what became of that
+    Submitter,
+    /// What was given to workers, and what they did with that
+    Worker,
+}
+
+/// A row as scripts read it.
+#[derive(Debug, Serialize)]
+struct Row {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    day: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<PublicKey>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<JobId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(flatten)]
+    account: AccountView,
+}
+
+impl Row {
+    fn of(view: UsageView) -> Self {
+        let UsageView { day, key, job, name, account } = view;
+        Self { day: day.map(date), key, job, name, account }
+    }
+}
+
+/// All of it, for scripts.
+#[derive(Serialize)]
+struct Report<'a> {
+    by: UsageBy,
+    height: u64,
+    rows: &'a [Row],
+    total: AccountView,
+}
+
+/// Shows accounts.
+///
+/// # Errors
+/// The node does not answer, no key or more than one starts with the digits, or both JSON and CSV are asked for.
+pub async fn run(context: &Context, options: Options) -> Done {
+    let output = context.output;
+    if options.csv && output.is_json() {
+        return Err(Failure::usage("Write --json or --csv, not both."));
+    }
+    let client = context.settings.client()?;
+    let mut query = UsageQuery {
+        by: match options.by {
+            By::Submitter => UsageBy::Submitter,
+            By::Worker => UsageBy::Worker,
+            By::Job => UsageBy::Job,
+            By::Day => UsageBy::Day,
+        },
+        side: match options.side {
+            As::Submitter => UsageSide::Submitter,
+            As::Worker => UsageSide::Worker,
+        },
+        key: None,
+        from: options.from,
+        to: options.to,
+    };
+    query.key = match options.key {
+        Some(digits) => Some(find_key(&client, &query, &digits).await?),
+        None if options.mine => Some(context.settings.key()?.public()),
+        None => None,
+    };
+    let (height, views) = client.usage(&query).await?;
+    let rows: Vec<Row> = views.into_iter().map(Row::of).collect();
+    let total = total(&rows);
+    if output.is_json() {
+        return output.object(&Report { by: query.by, height: height.0, rows: &rows, total });
+    }
+    if options.csv {
+        let columns = ["day", "key", "job", "name"].into_iter().chain(figures(&total).map(|(name, _)| name));
+        return output.csv(columns, rows.iter().map(csv_row));
+    }
+    let name = match query.by {
+        UsageBy::Submitter => "submitter",
+        UsageBy::Worker => "worker",
+        UsageBy::Job => "job",
+        UsageBy::Day => "day",
+    };
+    let columns: Vec<&str> = [name].into_iter().chain(COLUMNS).collect();
+    let line = |first: String, account: &AccountView| [first].into_iter().chain(cells(account)).collect();
+    let mut lines: Vec<Vec<String>> = rows.iter().map(|row| line(first(query.by, row), &row.account)).collect();
+    lines.push(line(format!("total of {}", rows.len()), &total));
+    output.figures(&columns, lines)
+}
+
+fn total(rows: &[Row]) -> AccountView {
+    let mut total = meshwork_core::ledger::Account::default();
+    for row in rows {
+        total.add(&row.account.into());
+    }
+    total.into()
+}
+
+/// What a row is of, for people.
+fn first(by: UsageBy, row: &Row) -> String {
+    match (by, &row.day, &row.key, &row.job) {
+        (UsageBy::Day, Some(day), ..) => day.clone(),
+        (UsageBy::Job, _, _, Some(job)) => format!("{} {}", short(job), row.name.as_deref().unwrap_or_default()),
+        (_, _, Some(key), _) => short(key),
+        _ => "others".into(),
+    }
+}
+
+fn csv_row(row: &Row) -> Vec<String> {
+    let Row { day, key, job, name, account } = row;
+    let text = |value: Option<String>| value.unwrap_or_default();
+    let mut cells = vec![
+        text(day.clone()),
+        text(key.map(|key| key.to_string())),
+        text(job.map(|job| job.to_string())),
+        text(name.clone()),
+    ];
+    cells.extend(figures(account).map(|(_, figure)| figure.to_string()));
+    cells
+}
+
+/// The key that has an account and starts with these digits.
+async fn find_key(client: &Client, query: &UsageQuery, digits: &str) -> Done<PublicKey> {
+    if let Ok(key) = digits.parse() {
+        return Ok(key);
+    }
+    if digits.len() < DIGITS_MIN || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(Failure::usage(format!(
+            "{digits:?} is not a key: write it, or at least its first {DIGITS_MIN} digits."
+        )));
+    }
+    let by_worker = query.by == UsageBy::Worker || query.by == UsageBy::Day && query.side == UsageSide::Worker;
+    let by = if by_worker { UsageBy::Worker } else { UsageBy::Submitter };
+    let (_, rows) = client.usage(&UsageQuery { by, key: None, from: None, to: None, ..*query }).await?;
+    let digits = digits.to_ascii_lowercase();
+    let keys = rows.into_iter().filter_map(|row| row.key);
+    let found: Vec<PublicKey> = keys.filter(|key| key.to_string().starts_with(&digits)).collect();
+    match found[..] {
+        [key] => Ok(key),
+        [] => Err(Failure::usage(format!("No key that has an account starts with {digits}; see `meshwork usage`."))),
+        _ => Err(Failure::usage(format!("{} keys start with {digits}; write more digits.", found.len()))),
+    }
+}
