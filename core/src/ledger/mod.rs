@@ -30,6 +30,7 @@ mod apply;
 pub mod bounds;
 mod due;
 mod event;
+pub mod explain;
 mod follow;
 mod govern;
 mod jobs;
@@ -41,6 +42,7 @@ mod query;
 mod replay;
 mod room;
 mod snapshot;
+pub mod timeline;
 mod workers;
 
 #[cfg(test)]
@@ -54,11 +56,13 @@ use std::{
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 pub use event::{EndReason, IgnoredReason, LedgerEvent};
+pub use explain::reasons::Explanation;
 pub use govern::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, ProposalView};
 pub use jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub use lease_time::LeaseTime;
 pub use query::{ArrayView, JobView, LeaseView, Taken, TaskStateView, TaskView, Totals, WorkerView};
 pub use snapshot::RestoreError;
+pub use timeline::Timeline;
 pub use workers::STANDINGS_KEPT;
 
 use crate::{

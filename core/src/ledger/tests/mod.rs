@@ -4,6 +4,8 @@
 mod admission;
 mod claims;
 mod dependencies;
+mod explain;
+mod explained;
 mod governance;
 mod mesh;
 mod random;
@@ -13,3 +15,4 @@ mod scheduling;
 mod setbacks;
 mod snapshots;
 mod strangers;
+mod timeline;

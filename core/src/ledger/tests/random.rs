@@ -82,8 +82,8 @@ fn small_genesis(order: &[OrderPolicy], placement: &[PlacementPolicy]) -> Genesi
 
 /// What someone who only reads events and receipts knows.
 #[derive(Default)]
-struct Witness {
-    given: BTreeMap<AttemptId, PublicKey>,
+pub(super) struct Witness {
+    pub(super) given: BTreeMap<AttemptId, PublicKey>,
     live: BTreeMap<TaskId, AttemptId>,
     began: BTreeSet<AttemptId>,
     outcomes: BTreeSet<TaskId>,
@@ -127,7 +127,7 @@ impl Witness {
     }
 
     /// Whether a task may go to a worker, by the rule as it is written.
-    fn permits(&self, ledger: &Ledger, task: TaskId, worker: &PublicKey) -> bool {
+    pub(super) fn permits(&self, ledger: &Ledger, task: TaskId, worker: &PublicKey) -> bool {
         let Some(avoided) = self.avoided.get(&task) else { return true };
         let spec = ledger.task(task).expect("a task").spec;
         let capable: Vec<PublicKey> = ledger.workers().filter(|w| could_hold(w, spec)).map(|w| w.key).collect();
@@ -139,7 +139,7 @@ impl Witness {
     }
 }
 
-fn could_hold(worker: &WorkerView<'_>, spec: &TaskSpec) -> bool {
+pub(super) fn could_hold(worker: &WorkerView<'_>, spec: &TaskSpec) -> bool {
     worker.claim.slots > 0
         && worker.claim.resources.millicores >= spec.resources.millicores
         && worker.claim.resources.memory_bytes >= spec.resources.memory_bytes
@@ -147,7 +147,7 @@ fn could_hold(worker: &WorkerView<'_>, spec: &TaskSpec) -> bool {
 }
 
 /// Whether a worker has room for a task, had it so many slots and millicores more free than it has.
-fn has_room(ledger: &Ledger, worker: &WorkerView<'_>, spec: &TaskSpec, slots: u32, millicores: u32) -> bool {
+pub(super) fn has_room(ledger: &Ledger, worker: &WorkerView<'_>, spec: &TaskSpec, slots: u32, millicores: u32) -> bool {
     let running = ledger.leases_of(&worker.key).into_iter().filter(|lease| lease.running);
     let taken = running.map(|lease| ledger.task(lease.attempt.task).expect("a task").spec.resources.millicores);
     could_hold(worker, spec)
@@ -377,6 +377,7 @@ fn tell(order: &[OrderPolicy], placement: &[PlacementPolicy], story: &[(Vec<Act>
         check_counts(ledger);
         check_claims(ledger, &witness, &applied);
         check_order(ledger, &witness, &applied);
+        super::explained::check(ledger, &witness);
     }
 }
 
