@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod cancel;
 pub mod demo;
+pub mod explain;
 pub mod genesis;
 pub mod govern;
 pub mod init;
@@ -12,6 +13,7 @@ pub mod peers;
 pub mod result;
 pub mod status;
 pub mod submit;
+pub mod timeline;
 pub mod up;
 pub mod verify;
 pub mod workers;
@@ -55,6 +57,8 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Submit(options) => submit::run(&context, *options).await,
         Command::Jobs(options) => jobs::run(&context, options).await,
         Command::Status(options) => status::run(&context, options).await,
+        Command::Explain(options) => explain::run(&context, options).await,
+        Command::Timeline(options) => timeline::run(&context, options).await,
         Command::Result(options) => result::run(&context, options).await,
         Command::Logs(options) => logs::run(&context, options).await,
         Command::Cancel(options) => cancel::run(&context, options).await,
