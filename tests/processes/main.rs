@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod command_line;
+mod explained;
 mod mesh;
 mod readme;
 mod running;

@@ -12,14 +12,14 @@ use crate::{
 const LONG: Duration = Duration::from_secs(300);
 
 /// A peer that votes, one that works, and somebody who submits. (What others take is delivered once a second peer holds it.)
-struct Network {
+pub struct Network {
     directory: tempfile::TempDir,
     api: String,
     _peers: [Running; 2],
 }
 
 impl Network {
-    fn start() -> Self {
+    pub fn start() -> Self {
         Self::start_with(|genesis| genesis)
     }
 
@@ -51,13 +51,13 @@ impl Network {
         Self { directory, api, _peers: peers }
     }
 
-    fn run(&self, arguments: &[&str]) -> Ended {
+    pub fn run(&self, arguments: &[&str]) -> Ended {
         let genesis = self.directory.path().join("genesis.toml");
         let all = [&["--api", &self.api, "--genesis", path(&genesis)], arguments].concat();
         run(&self.directory.path().join("user"), &all, LONG)
     }
 
-    fn file(&self, name: &str) -> String {
+    pub fn file(&self, name: &str) -> String {
         path(&self.directory.path().join(name)).to_owned()
     }
 
