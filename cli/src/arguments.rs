@@ -3,7 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::{
-    commands::{amend, bench, demo, genesis, govern, jobs, logs, result, status, submit, up, usage, verify},
+    commands::{
+        amend, bench, demo, explain, genesis, govern, jobs, logs, result, status, submit, timeline, up, usage, verify,
+    },
     failure::Exit,
     selection,
     settings::GlobalOptions,
@@ -41,6 +43,10 @@ pub enum Command {
     Jobs(jobs::Options),
     /// Show the node and the mesh, or one job
     Status(status::Options),
+    /// Say why a task waits, or why it went where it did
+    Explain(explain::Options),
+    /// Show when a job's tasks waited, where they ran and how that ended; as a picture, too
+    Timeline(timeline::Options),
     /// Fetch a job's results, check their proofs and their content, and write them to files
     Result(result::Options),
     /// Show what tasks wrote to standard output and standard error

@@ -12,8 +12,8 @@ use meshwork_core::{
     types::{JobId, SignedTransaction, TaskId, TransactionId},
 };
 use meshwork_node::api::views::{
-    AdmissionView, ArrayView, BlockView, ErrorView, GovernanceView, JobView, PeerView, StatusView, TaskState, TaskView,
-    TransactionView, WorkerView,
+    AdmissionView, ArrayView, BlockView, ErrorView, ExplanationView, GovernanceView, JobView, PeerView, StatusView,
+    TaskState, TaskView, TimelineView, TransactionView, WorkerView,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -24,6 +24,9 @@ use crate::failure::{Done, Exit, Failure};
 
 /// The most proofs that the node gives at once.
 pub const PROOFS_PAGE: u32 = 256;
+
+/// The most tasks of a timeline that the node gives at once.
+pub const TIMELINE_PAGE: u32 = 1000;
 
 /// The most bytes of an answer that is held in memory.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -197,6 +200,16 @@ impl Client {
     /// One task.
     pub async fn task(&self, task: TaskId) -> Result<TaskView, ClientError> {
         self.get(&format!("/v1/tasks/{task}")).await
+    }
+
+    /// Why a task waits, or why it went where it did.
+    pub async fn explanation(&self, task: TaskId) -> Result<ExplanationView, ClientError> {
+        self.get(&format!("/v1/tasks/{task}/explanation")).await
+    }
+
+    /// When some tasks of a job waited and ran, by index; at most [`TIMELINE_PAGE`].
+    pub async fn timeline(&self, job: JobId, from: u32, limit: u32) -> Result<TimelineView, ClientError> {
+        self.get(&format!("/v1/jobs/{job}/timeline?from={from}&limit={limit}")).await
     }
 
     /// The proof of a task's outcome; nothing while there is none.

@@ -4,6 +4,7 @@ pub mod amend;
 pub mod bench;
 pub mod cancel;
 pub mod demo;
+pub mod explain;
 pub mod genesis;
 pub mod govern;
 pub mod hold;
@@ -14,6 +15,7 @@ pub mod peers;
 pub mod result;
 pub mod status;
 pub mod submit;
+pub mod timeline;
 pub mod up;
 pub mod usage;
 pub mod verify;
@@ -58,6 +60,8 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Submit(options) => submit::run(&context, *options).await,
         Command::Jobs(options) => jobs::run(&context, options).await,
         Command::Status(options) => status::run(&context, options).await,
+        Command::Explain(options) => explain::run(&context, options).await,
+        Command::Timeline(options) => timeline::run(&context, options).await,
         Command::Result(options) => result::run(&context, options).await,
         Command::Logs(options) => logs::run(&context, options).await,
         Command::Hold(options) => hold::hold(&context, options).await,

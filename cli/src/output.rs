@@ -1,9 +1,12 @@
 //! Everything that a person or a script sees. Commands hand values over; whether they become a table or JSON is decided
 //! here. What was asked for goes to standard output, everything else to standard error.
 
+mod explanation;
 mod fields;
+pub mod gantt;
 mod listings;
 pub mod progress;
+mod timeline;
 pub mod usage;
 pub mod words;
 

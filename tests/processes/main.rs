@@ -3,6 +3,7 @@
 mod checkpoints;
 mod command_line;
 mod control;
+mod explained;
 mod mesh;
 mod readme;
 mod running;

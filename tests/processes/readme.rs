@@ -69,6 +69,8 @@ fn the_path_by_hand_works_as_it_is_written() {
     assert!(said.contains("try-it") && said.contains("succeeded"), "{used:#?}");
     assert!(directory.path().join("results/1/out/counts").exists());
     assert!(directory.path().join("proofs/1.proof").exists());
+    assert!(said.contains("succeeded at height") && said.contains(" running at "), "{used:#?}");
+    assert!(directory.path().join("timeline.svg").exists());
 }
 
 /// People type more slowly than peers start.

@@ -245,7 +245,7 @@ async fn tell_if_nobody_could_run<'a>(
             "Nobody works on this network now; the job waits until somebody does."
         } else {
             "No worker offers what some of the tasks ask for now (cores, memory, labels); the job waits until one does. \
-             `meshwork workers` lists what they offer."
+             `meshwork workers` lists what they offer, and `meshwork explain` says what a task lacks."
         });
     }
     Ok(())

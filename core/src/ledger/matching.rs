@@ -187,7 +187,11 @@ impl Ledger {
 
     /// Where the tasks of a kind may go, of all the claims that stand, whether or not they have room now.
     fn allowed(&self, kind: KindId) -> Allowed {
-        let Some(Kind { needs, avoidance }) = self.ready.kind(kind) else { return Allowed::Anyone };
+        self.ready.kind(kind).map_or(Allowed::Anyone, |kind| self.allowed_to(kind))
+    }
+
+    /// The same, of a kind that need not be in the queue.
+    pub(super) fn allowed_to(&self, Kind { needs, avoidance }: &Kind) -> Allowed {
         let capable = self.workers.iter().filter(|(_, worker)| {
             if is_planted(Fault::BackWhereLost) {
                 return worker.takes(needs, Place::Resources);

@@ -31,6 +31,7 @@ mod apply;
 pub mod bounds;
 mod due;
 mod event;
+pub mod explain;
 mod follow;
 mod govern;
 mod jobs;
@@ -43,6 +44,7 @@ mod replay;
 mod room;
 mod segments;
 mod snapshot;
+pub mod timeline;
 mod usage;
 mod workers;
 
@@ -57,11 +59,13 @@ use std::{
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 pub use event::{EndReason, IgnoredReason, LedgerEvent};
+pub use explain::reasons::Explanation;
 pub use govern::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, ProposalView};
 pub use jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub use lease_time::LeaseTime;
 pub use query::{ArrayView, JobView, LeaseView, Taken, TaskStateView, TaskView, Totals, WorkerView};
 pub use snapshot::RestoreError;
+pub use timeline::Timeline;
 pub use usage::{ACCOUNTS_MAX, Account, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side};
 pub use workers::STANDINGS_KEPT;
 

@@ -128,7 +128,7 @@ impl Ledger {
     }
 
     /// Whether something with these needs would fit where this attempt runs, were it gone.
-    fn would_fit(&self, task: TaskRef, needs: &Needs) -> bool {
+    pub(super) fn would_fit(&self, task: TaskRef, needs: &Needs) -> bool {
         let Some(job) = self.jobs.get(&task.job) else { return false };
         let lease = job.live(task.index).and_then(|live| live.lease());
         let Some((worker, run)) = lease.and_then(|(_, lease)| Some((lease.worker, lease.run?))) else { return false };

@@ -95,7 +95,9 @@ pub struct Entry {
 }
 
 impl Entry {
-    const fn key(&self) -> ReadyKey {
+    /// Where it stands by what is settled of its rank.
+    #[must_use]
+    pub const fn key(&self) -> ReadyKey {
         ReadyKey { rank: self.rank, job: self.job, is_fresh: self.is_fresh, index: self.index }
     }
 }
@@ -242,6 +244,23 @@ impl ReadyQueue {
     pub fn head_after(&self, after: Option<Head>) -> Option<Head> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.heads.range((start, Bound::Unbounded)).next().copied()
+    }
+
+    /// The entries that go before this place, as shares stand now: those of each lane in their order, with whose they are. Only
+    /// kinds that pass are looked at, and nobody's who is held up.
+    pub fn before<'a>(
+        &'a self,
+        place: ReadyKey,
+        sequence: &'a Sequence,
+        shares: &'a Shares,
+        mut passes: impl FnMut(&Kind) -> bool + 'a,
+    ) -> impl Iterator<Item = (PublicKey, impl Iterator<Item = ReadyKey> + 'a)> + 'a {
+        let lanes = self.kinds.values().filter(move |tasks| passes(&tasks.kind)).flat_map(|tasks| &tasks.lanes);
+        let lanes = lanes.filter(|(submitter, _)| !self.held_up.contains(submitter));
+        lanes.map(move |(submitter, lane)| {
+            let now = move |key: &ReadyKey| ReadyKey { rank: sequence.at_turn(key.rank, submitter, shares), ..*key };
+            (*submitter, lane.tasks.iter().map(now).take_while(move |key| *key < place))
+        })
     }
 
     /// What the tasks of a kind have in common.

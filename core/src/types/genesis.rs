@@ -237,7 +237,7 @@ impl Default for ScheduleParameters {
 }
 
 /// Which ready task goes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderPolicy {
     /// In the order of admission.

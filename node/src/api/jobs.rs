@@ -25,23 +25,23 @@ use super::{
 };
 
 /// The most jobs or tasks in one answer.
-const LIST_MAX: usize = 1000;
+pub(super) const LIST_MAX: usize = 1000;
 /// The most proofs in one answer.
 const PROOFS_MAX: usize = 256;
 
 #[derive(Deserialize)]
 pub(super) struct Page {
-    from: Option<u32>,
-    limit: Option<usize>,
+    pub(super) from: Option<u32>,
+    pub(super) limit: Option<usize>,
     state: Option<TaskState>,
 }
 
-fn parse_job(text: &str) -> Result<JobId, ApiError> {
+pub(super) fn parse_job(text: &str) -> Result<JobId, ApiError> {
     text.parse()
         .map_err(|_| ApiError::bad_request(format!("{text:?} is not a job's id, which has 64 hexadecimal digits")))
 }
 
-fn no_such_job(id: &JobId) -> ApiError {
+pub(super) fn no_such_job(id: &JobId) -> ApiError {
     ApiError::not_found(format!("no job {id} is known here; if it was just submitted, wait for the next block"))
 }
 
@@ -128,8 +128,9 @@ pub(super) async fn arrays(State(api): State<Api>, Path(job): Path<String>) -> R
     Ok(Json(Vec::new()))
 }
 
-/// In words, as people see it.
-pub(super) fn ended_in_words(why: EndReason) -> &'static str {
+/// How an attempt ended in words, as people see it.
+#[must_use]
+pub const fn ended_in_words(why: EndReason) -> &'static str {
     match why {
         EndReason::Succeeded => "succeeded",
         EndReason::Failed => "its program failed",

@@ -8,6 +8,7 @@ mod blobs;
 mod chain;
 mod error;
 mod events;
+mod explain;
 mod guard;
 mod jobs;
 mod network;
@@ -27,6 +28,8 @@ use axum::{
 use meshwork_core::types::Genesis;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+pub use jobs::ended_in_words;
 
 use crate::{blobs::Blobs, driver::Handle, mesh::MeshHandle, metrics::Metrics};
 
@@ -70,7 +73,9 @@ impl Api {
             .route("/v1/jobs/{job}/tasks", get(jobs::tasks))
             .route("/v1/jobs/{job}/arrays", get(jobs::arrays))
             .route("/v1/jobs/{job}/proofs", get(jobs::proofs))
+            .route("/v1/jobs/{job}/timeline", get(explain::timeline))
             .route("/v1/tasks/{job}/{index}", get(jobs::task))
+            .route("/v1/tasks/{job}/{index}/explanation", get(explain::explanation))
             .route("/v1/tasks/{job}/{index}/proof", get(jobs::proof))
             .route("/v1/blocks", get(chain::list))
             .route("/v1/blocks/{height}", get(chain::one))

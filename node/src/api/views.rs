@@ -146,6 +146,14 @@ pub struct TaskView {
     pub receipt: Option<ReceiptPlace>,
 }
 
+/// `GET /v1/tasks/{job}/{index}/explanation`: why a task waits, or why it went where it did.
+#[doc(inline)]
+pub use meshwork_core::ledger::Explanation as ExplanationView;
+/// `GET /v1/jobs/{job}/timeline?from=0&limit=1000`: when a job's tasks waited, where they ran and how that ended, by index. Nobody knows
+/// that of a job that the ledger has forgotten.
+#[doc(inline)]
+pub use meshwork_core::ledger::Timeline as TimelineView;
+
 /// What a task's program saved.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct CheckpointView {

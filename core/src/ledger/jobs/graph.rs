@@ -129,6 +129,15 @@ impl Common {
     }
 }
 
+/// What one task waits for.
+#[derive(Debug, Default)]
+pub(in crate::ledger) struct Awaited {
+    /// Arrays as a whole.
+    pub(in crate::ledger) arrays: Vec<(u16, When)>,
+    /// Single tasks.
+    pub(in crate::ledger) tasks: Vec<(u32, When)>,
+}
+
 /// How many single tasks the tasks of an array wait for, taken together.
 pub(in crate::ledger) fn edges(after: &[After], spec: &TaskSpec, tasks: &Tasks) -> u64 {
     let common = Common::of(after, spec);
@@ -253,6 +262,27 @@ impl Graph {
     pub(in crate::ledger) fn left(&self, array: u16, place: u32) -> u32 {
         let left = self.gate(array).and_then(|gate| gate.left.as_ref()?.get(place as usize));
         left.copied().unwrap_or(0)
+    }
+
+    /// What a task waits for, whatever has become of that, each thing once.
+    pub(in crate::ledger) fn waits_for(&self, array: &ArrayRecord, spec: &TaskSpec, place: u32) -> Awaited {
+        let mut common = Common::of(&array.after, spec);
+        let mut tasks = common.of_task(place, array.tasks.part(place), |array| self.first(array));
+        tasks.sort_unstable();
+        tasks.dedup();
+        common.whole.sort_unstable();
+        common.whole.dedup();
+        Awaited { arrays: common.whole, tasks }
+    }
+
+    /// What has become of an array for who waits for all of it like this; nothing yet, perhaps.
+    pub(in crate::ledger) fn judge(&self, array: u16, when: When) -> Option<Judged> {
+        self.gate(array)?.judge(when)
+    }
+
+    /// Of how many tasks an array is, and how many of these ended, failed, and were gone.
+    pub(in crate::ledger) fn ends_of(&self, array: u16) -> [u32; 4] {
+        self.gate(array).map_or([0; 4], |gate| [gate.count, gate.ended, gate.failed, gate.gone])
     }
 
     /// A task has ended.

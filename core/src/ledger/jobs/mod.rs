@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-pub(super) use graph::{Consequences, Ending, Graph, Judged, edges, judge};
+pub(super) use graph::{Awaited, Consequences, Ending, Graph, Judged, edges, judge};
 pub use tasks::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub(super) use tasks::{Asked, Done, Lease, Live, Phase, Run, TaskState};
 

@@ -425,14 +425,15 @@ proptest! {
             // Whoever waits in vain is gone, and whoever waits for that may be, too.
             loop {
                 let fate = |task: u32| fates.get(&task).copied();
-                let judged = |task: u32| plan.waits[task as usize].iter().map(|waits| match waits {
+                let judge = |waits: &Waits| match waits {
                     Waits::Task(task, when) => met(*when, &[fate(*task)]),
                     Waits::Array(array, when) => {
                         let first = plan.firsts[*array];
                         let tasks = first..first + plan.arrays[*array].tasks.count() as u32;
                         met(*when, &tasks.map(fate).collect::<Vec<_>>())
                     }
-                });
+                };
+                let judged = |task: u32| plan.waits[task as usize].iter().map(judge);
                 let vain: Vec<u32> = (0..states.len() as u32)
                     .filter(|task| !fates.contains_key(task) && judged(*task).any(|judged| judged == Some(false)))
                     .collect();
@@ -440,6 +441,13 @@ proptest! {
                     super::random::check_counts_of_arrays(&mesh.ledger, job);
                     for (task, state) in (0u32..).zip(&states) {
                         let may_begin = judged(task).all(|judged| judged == Some(true));
+                        let waits = |judged| plan.waits[task as usize].iter().filter(move |waits| judge(waits) == judged);
+                        let named = |judged| waits(judged).map(|waits| match waits {
+                            Waits::Task(task, when) => (None, *task, *when),
+                            Waits::Array(array, when) => (Some(*array as u16), 0, *when),
+                        });
+                        let id = TaskId { job, index: task };
+                        super::explained::check_waits(&mesh.ledger, id, named(None).collect(), named(Some(false)).collect());
                         match fates.get(&task) {
                             Some(Fate::Gone) => prop_assert_eq!(*state, SKIPPED, "{}", task),
                             Some(_) => prop_assert!(matches!(state, TaskStateView::Done { .. }), "{}", task),

@@ -105,8 +105,8 @@ fn small_genesis(order: &[OrderPolicy], placement: &[PlacementPolicy]) -> Genesi
 
 /// What someone who only reads events and receipts knows.
 #[derive(Default)]
-struct Witness {
-    given: BTreeMap<AttemptId, PublicKey>,
+pub(super) struct Witness {
+    pub(super) given: BTreeMap<AttemptId, PublicKey>,
     live: BTreeMap<TaskId, AttemptId>,
     began: BTreeSet<AttemptId>,
     outcomes: BTreeSet<TaskId>,
@@ -150,7 +150,7 @@ impl Witness {
     }
 
     /// Whether a task may go to a worker, by the rule as it is written.
-    fn permits(&self, ledger: &Ledger, task: TaskId, worker: &PublicKey) -> bool {
+    pub(super) fn permits(&self, ledger: &Ledger, task: TaskId, worker: &PublicKey) -> bool {
         let Some(avoided) = self.avoided.get(&task) else { return true };
         let asked = ledger.task(task).expect("a task");
         let capable: Vec<PublicKey> = ledger.workers().filter(|w| could_hold(w, &asked)).map(|w| w.key).collect();
@@ -162,7 +162,7 @@ impl Witness {
     }
 }
 
-fn could_hold(worker: &WorkerView<'_>, task: &TaskView<'_>) -> bool {
+pub(super) fn could_hold(worker: &WorkerView<'_>, task: &TaskView<'_>) -> bool {
     worker.claim.slots > 0
         && worker.claim.resources.millicores >= task.terms.resources.millicores
         && worker.claim.resources.memory_bytes >= task.terms.resources.memory_bytes
@@ -176,7 +176,13 @@ fn taken(ledger: &Ledger, worker: &WorkerView<'_>) -> u32 {
 }
 
 /// Whether a worker has room for a task, had it so many slots and millicores more free than it has.
-fn has_room(ledger: &Ledger, worker: &WorkerView<'_>, task: &TaskView<'_>, slots: u32, millicores: u32) -> bool {
+pub(super) fn has_room(
+    ledger: &Ledger,
+    worker: &WorkerView<'_>,
+    task: &TaskView<'_>,
+    slots: u32,
+    millicores: u32,
+) -> bool {
     could_hold(worker, task)
         && worker.running < worker.claim.slots + slots
         && taken(ledger, worker) + task.terms.resources.millicores <= worker.claim.resources.millicores + millicores
@@ -411,6 +417,7 @@ fn tell(order: &[OrderPolicy], placement: &[PlacementPolicy], story: &[(Vec<Act>
         check_claims(ledger, &witness, &applied);
         check_order(ledger, &witness, &applied);
         bookkeeper.check(ledger, &applied);
+        super::explained::check(ledger, &witness);
     }
 }
 

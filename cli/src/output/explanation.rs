@@ -1,0 +1,303 @@
+//! Why a task is where it is, in sentences.
+
+#[cfg(test)]
+mod tests;
+
+use meshwork_core::{
+    ledger::{
+        Gone,
+        explain::reasons::{
+            Ahead, Avoided, AwaitedArray, AwaitedTask, BackingOff, Blocked, Done, Hindrance, LeasePlace, Leased, Need,
+            NoOutcome, Precedence, Ready, Requirement, ShareNow, Why,
+        },
+    },
+    types::{BlockTime, OrderPolicy, PlacementPolicy, Setback, When},
+};
+use meshwork_node::api::{ended_in_words, views::ExplanationView};
+
+use super::{
+    Record,
+    words::{ago, bytes, duration, now_us, short},
+};
+
+/// What is said of one thing after the other, each under its name.
+type Facts = Vec<(&'static str, String)>;
+
+impl Record for ExplanationView {
+    fn facts(&self) -> Facts {
+        let mut facts = vec![
+            ("task", format!("{}/{}", self.job, self.index)),
+            ("as of", format!("height {}, {}", self.height, ago(self.time.0, now_us()))),
+        ];
+        let now = self.time;
+        match &self.why {
+            Why::Blocked(why) => blocked(why, now, &mut facts),
+            Why::Held => facts.push(("state", "held by its submitter".into())),
+            Why::BackingOff(why) => backing_off(why, now, &mut facts),
+            Why::Ready(why) => ready(why, now, &mut facts),
+            Why::Leased(why) => leased(why, now, &mut facts),
+            Why::Done(why) => done(why, now, &mut facts),
+            Why::Gone(why) => gone(why, &mut facts),
+        }
+        facts
+    }
+}
+
+/// When something comes, seen from the last block.
+fn within(time: BlockTime, now: BlockTime) -> String {
+    format!("in {}", duration(time.micros_since(now) / 1000))
+}
+
+fn since(time: BlockTime, now: BlockTime) -> String {
+    format!("{} before", duration(now.micros_since(time) / 1000))
+}
+
+/// One or many of something.
+fn of(count: impl Into<u64>, one: &str) -> String {
+    let count = count.into();
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
+const fn to_become(when: When) -> &'static str {
+    match when {
+        When::Ok => "to end well",
+        When::Any => "to end, however",
+        When::Fail => "to fail",
+    }
+}
+
+/// The arrays and tasks that something waits for, or waited for in vain.
+fn awaited(name: &'static str, arrays: &[AwaitedArray], tasks: &[AwaitedTask], more: u64, facts: &mut Facts) {
+    for array in arrays {
+        let called = if array.name.is_empty() { array.array.to_string() } else { array.name.clone() };
+        let AwaitedArray { tasks, ended, failed, gone, .. } = array;
+        let fates =
+            format!("{ended} of {} ended, {failed} of them badly, {gone} without an outcome", of(*tasks, "task"));
+        facts.push((name, format!("array {called} {}: {fates}", to_become(array.when))));
+    }
+    for task in tasks {
+        facts.push((name, format!("task {} {}", task.index, to_become(task.when))));
+    }
+    if more > 0 {
+        facts.push((name, format!("{more} more tasks")));
+    }
+}
+
+fn blocked(why: &Blocked, now: BlockTime, facts: &mut Facts) {
+    facts.push(("state", "blocked: it may not begin yet".into()));
+    if let Some(time) = why.not_before {
+        facts.push(("waits for", format!("its job's time, {}", within(time, now))));
+    }
+    for job in &why.jobs {
+        let left = job.unfinished.map(|left| format!(": {} unfinished", of(left, "task"))).unwrap_or_default();
+        facts.push(("waits for", format!("job {} {}{left}", short(&job.job), to_become(job.when))));
+    }
+    let more = u64::from(why.tasks).saturating_sub(why.first_tasks.len() as u64);
+    awaited("waits for", &why.arrays, &why.first_tasks, more, facts);
+    if why.held {
+        facts.push(("then", "it is held by its submitter".into()));
+    }
+}
+
+fn backing_off(why: &BackingOff, now: BlockTime, facts: &mut Facts) {
+    facts.push(("state", format!("backing off: it is ready again {}", within(why.until, now))));
+    if let Some(after) = &why.after {
+        let how = ended_in_words(after.why);
+        facts.push((
+            "after",
+            format!("#{} on {}: {how}, {}", after.number, short(&after.worker), since(after.ended, now)),
+        ));
+    }
+    let BackingOff { failures, losses, returns, .. } = why;
+    facts.push(("counted", format!("failures: {failures}, losses: {losses}, returns: {returns}")));
+    for (kind, times) in &why.setbacks {
+        facts.push(("", format!("of these, {}: {times}", setback(*kind))));
+    }
+}
+
+const fn setback(setback: Setback) -> &'static str {
+    match setback {
+        Setback::Lost => "lost",
+        Setback::Drained => "drained",
+        Setback::Exited => "exited with a status other than 0",
+        Setback::Trapped => "trapped",
+        Setback::TimedOut => "ran out of time",
+        Setback::OutOfMemory => "ran out of memory",
+        Setback::OutOfFuel => "ran out of fuel",
+        Setback::OutputTooLarge => "wrote too much",
+        Setback::InputUnavailable => "program or input not to be had",
+        Setback::BadModule => "no program that can run",
+    }
+}
+
+fn requirement(requirement: &Requirement, standing: u32) -> String {
+    let (what, note) = match &requirement.need {
+        Need::Slot => ("a slot".to_owned(), String::new()),
+        Need::Millicores { needed, offered } => {
+            let cores = |millicores: u32| format!("{:.3} cores", f64::from(millicores) / 1000.0);
+            (cores(*needed), format!("; the most that any offers is {}", cores(*offered)))
+        }
+        Need::Memory { needed, offered } => {
+            (format!("{} of memory", bytes(*needed)), format!("; the most that any offers is {}", bytes(*offered)))
+        }
+        Need::Label { label, value, others } => {
+            let note = format!("; {others} with another value of {label}");
+            (format!("label {label}={value}"), if *others == 0 { String::new() } else { note })
+        }
+    };
+    let note = if requirement.claims == 0 || note.contains("value") { note } else { String::new() };
+    format!("{what}: {} of {}{note}", requirement.claims, of(standing, "claim"))
+}
+
+fn avoids(avoids: &[Avoided], facts: &mut Facts) {
+    for one in avoids {
+        let stands = if one.stands { "" } else { "; it is not there now" };
+        let why = format!("{}, the last {}", of(one.attempts, "attempt"), ended_in_words(one.last));
+        facts.push(("avoids", format!("{}: {why}{stands}", short(&one.worker))));
+    }
+}
+
+fn ready(why: &Ready, now: BlockTime, facts: &mut Facts) {
+    let claims = &why.claims;
+    let hindrance = match why.hindrance {
+        Hindrance::NoClaim if claims.standing == 0 => "no claim stands",
+        Hindrance::NoClaim => "no claim that stands could ever hold it",
+        Hindrance::Full => "the claims that could hold it are full",
+        Hindrance::Avoidance => "the claims that could hold it are full, but for those that it would rather avoid",
+        Hindrance::Nothing => "there is a place for it, which it takes in the next block",
+    };
+    facts.push(("state", format!("ready: {hindrance}")));
+    let together = format!("all of it together: {} of {}", claims.capable, of(claims.standing, "claim"));
+    facts.extend(why.requirements.iter().map(|one| ("needs", requirement(one, claims.standing))));
+    facts.push(("needs", together));
+    if claims.capable > 0 {
+        let avoided = format!("{} avoided, of which {} have a place", claims.avoided, claims.avoided_open);
+        facts.push(("claims", format!("{} full, {} with a place, {avoided}", claims.full, claims.open)));
+    }
+    if let Some(frees) = why.frees {
+        facts.push(("place", format!("one comes free {} at the latest, if nothing stalls", within(frees, now))));
+    }
+    avoids(&why.avoids, facts);
+    if claims.capable > 0 {
+        ahead(&why.ahead, facts);
+    }
+    if let Some(of_share) = &why.share {
+        share(of_share, now, facts);
+    }
+}
+
+fn by(precedence: Precedence) -> &'static str {
+    match precedence {
+        Precedence::Policy(OrderPolicy::Fifo) | Precedence::Admission => "admitted before",
+        Precedence::Policy(OrderPolicy::Priority) => "by priority, with ageing",
+        Precedence::Policy(OrderPolicy::Deadline) => "by an earlier deadline",
+        Precedence::Policy(OrderPolicy::Shortest) => "expected to be shorter",
+        Precedence::Policy(OrderPolicy::Fair) => "since its submitter has had less",
+        Precedence::Place => "of the same job, by place",
+    }
+}
+
+fn ahead(ahead: &Ahead, facts: &mut Facts) {
+    if ahead.tasks == 0 && ahead.all {
+        return facts.push(("ahead", "nothing: it is the next to be placed there".into()));
+    }
+    let least = if ahead.all { "" } else { "at least " };
+    let who = format!("{} and {}", of(ahead.jobs, "job"), of(ahead.submitters, "submitter"));
+    facts.push(("ahead", format!("{least}{}, of {who}", of(ahead.tasks, "task"))));
+    for job in &ahead.first {
+        let whose = format!("job {} of {}", short(&job.job), short(&job.submitter));
+        facts.push(("", format!("{} of {whose}: {}", of(job.tasks, "task"), by(job.by))));
+    }
+    let more = (ahead.jobs as usize).saturating_sub(ahead.first.len());
+    if more > 0 {
+        facts.push(("", format!("and {more} more jobs")));
+    }
+}
+
+fn share(share: &ShareNow, now: BlockTime, facts: &mut Facts) {
+    let state = if share.spent { "its submitter's slice is spent" } else { "its submitter's turn has come" };
+    let (turn, round) = (share.turn, share.round);
+    let left = match share.left_ms {
+        left @ ..0 => format!("overdrawn by {}", duration(left.unsigned_abs())),
+        left => format!("{} left", duration(left.unsigned_abs())),
+    };
+    facts.push(("share", format!("{state}: turn in round {turn}, newest round {round}, {left}")));
+    if let Some(ends) = share.slice_ends {
+        facts.push((
+            "room",
+            format!("a slice of who has had more ends {}: it may be asked to make room", within(ends, now)),
+        ));
+    }
+    if let Some(asked) = &share.asked {
+        let task = format!("{}/{} on {}", short(&asked.job), asked.index, short(&asked.worker));
+        facts
+            .push(("room", format!("task {task} was asked to make room; another may be {}", within(asked.until, now))));
+    }
+}
+
+const fn policy(policy: PlacementPolicy) -> &'static str {
+    match policy {
+        PlacementPolicy::LeastLoaded => "least loaded",
+        PlacementPolicy::RoundRobin => "round robin",
+        PlacementPolicy::Random => "random",
+        PlacementPolicy::Pack => "pack",
+        PlacementPolicy::Locality => "locality",
+    }
+}
+
+fn leased(why: &Leased, now: BlockTime, facts: &mut Facts) {
+    facts.push(match why.place {
+        LeasePlace::Running { since: began, ends } => (
+            "state",
+            format!("running since {}; it times out {} if nothing stalls", since(began, now), within(ends, now)),
+        ),
+        LeasePlace::Waiting { ends } => {
+            ("state", format!("waiting at its worker; it is taken back {} if nothing stalls", within(ends, now)))
+        }
+    });
+    facts.push(("worker", format!("{} (attempt #{}, leased {})", why.worker, why.attempt, since(why.leased, now))));
+    facts.push(("claims", format!("{} of {} could ever hold it", why.capable, why.standing)));
+    for wish in &why.prefers {
+        let met = if wish.met { "met" } else { "not met" };
+        facts.push(("prefers", format!("{}={}: {met}", wish.label, wish.value)));
+    }
+    if let Some(spread) = &why.spread {
+        let at = |value: &str, leases: u32| format!("{value}: {}", of(leases, "lease"));
+        let leases: Vec<String> = spread.leases.iter().map(|one| at(&one.value, one.leases)).collect();
+        let own = spread.value.as_deref().map_or_else(|| "it has none".into(), |own| format!("here {own}"));
+        let more = (spread.values as usize).saturating_sub(spread.leases.len());
+        let more = if more > 0 { format!(", and {more} more values") } else { String::new() };
+        facts.push(("spread", format!("over {} ({own}): {}{more}", spread.label, leases.join(", "))));
+    }
+    if let Some(input) = &why.input {
+        let held = if input.held { "the worker has it" } else { "the worker does not say that it has it" };
+        facts.push(("input", format!("{}, the largest: {held}", short(&input.digest))));
+    }
+    let policies: Vec<&str> = why.placement.iter().map(|one| policy(*one)).collect();
+    facts.push(("policies", format!("{}, then the smallest key", policies.join(", then "))));
+    avoids(&why.avoids, facts);
+    if let Some(asked) = &why.asked {
+        facts.push(("room", format!("it was asked to make room for {}", short(&asked.by))));
+    }
+}
+
+fn done(why: &Done, now: BlockTime, facts: &mut Facts) {
+    let state = if why.succeeded { "succeeded" } else { "failed, for good" };
+    let ended = why.ended.map(|ended| format!(", {}", since(ended, now))).unwrap_or_default();
+    facts.push(("state", format!("{state} at height {}{ended}", why.height)));
+    let worker = why.worker.map_or_else(|| "nobody knows any more".into(), |worker| worker.to_string());
+    facts.push(("worker", format!("{worker} (attempt #{})", why.attempt)));
+}
+
+fn gone(why: &NoOutcome, facts: &mut Facts) {
+    let state = match why.how {
+        Gone::Cancelled => "cancelled by its submitter",
+        Gone::Expired => "expired: its job's time ran out",
+        Gone::Skipped => "skipped: what it waited for cannot be any more",
+    };
+    facts.push(("state", state.into()));
+    if why.how == Gone::Skipped && why.arrays.is_empty() && why.tasks.is_empty() {
+        facts.push(("waited for", "what, is not kept of a job that has ended".into()));
+    }
+    awaited("waited for", &why.arrays, &why.tasks, 0, facts);
+}

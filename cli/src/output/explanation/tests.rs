@@ -1,0 +1,111 @@
+//! What is said, and that it comes back from JSON as it went in.
+
+use meshwork_core::{
+    digest::Digest,
+    identity::PublicKey,
+    ledger::{
+        EndReason,
+        explain::reasons::{AheadBy, Attempt, Claims, Explanation, JobAhead},
+    },
+    types::{Height, JobId},
+};
+
+use super::*;
+
+fn said(why: Why) -> String {
+    let now = BlockTime(1_000_000);
+    let explanation =
+        Explanation { job: JobId(Digest::ZERO), index: 3, height: Height(7), time: now, attempts: 0, why };
+    let lines: Vec<String> = explanation.facts().iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let json = serde_json::to_string(&explanation).expect("JSON");
+    assert_eq!(serde_json::from_str::<Explanation>(&json).expect("the same"), explanation, "{json}");
+    lines.join("\n")
+}
+
+#[test]
+fn a_label_that_nobody_has_is_named_with_how_many_claims_have_it() {
+    let claims = Claims { standing: 3, ..Claims::default() };
+    let label = Need::Label { label: "gpu".into(), value: "h100".into(), others: 2 };
+    let memory = Need::Memory { needed: 1 << 40, offered: 1 << 30 };
+    let said = said(Why::Ready(Box::new(Ready {
+        hindrance: Hindrance::NoClaim,
+        claims,
+        requirements: vec![
+            Requirement { need: Need::Slot, claims: 3 },
+            Requirement { need: memory, claims: 0 },
+            Requirement { need: label, claims: 0 },
+        ],
+        frees: None,
+        avoids: Vec::new(),
+        ahead: Ahead::default(),
+        share: None,
+    })));
+    for line in [
+        "state: ready: no claim that stands could ever hold it",
+        "needs: a slot: 3 of 3 claims",
+        "needs: 1.0 TiB of memory: 0 of 3 claims; the most that any offers is 1.0 GiB",
+        "needs: label gpu=h100: 0 of 3 claims; 2 with another value of gpu",
+        "needs: all of it together: 0 of 3 claims",
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line:?} is not in\n{said}");
+    }
+}
+
+#[test]
+fn who_is_ahead_is_said_with_what_puts_them_there() {
+    let first = |tasks, by| JobAhead { job: JobId(Digest::ZERO), submitter: PublicKey([1; 32]), tasks, by };
+    let fair = Precedence::Policy(OrderPolicy::Fair);
+    let said = said(Why::Ready(Box::new(Ready {
+        hindrance: Hindrance::Full,
+        claims: Claims { standing: 1, capable: 1, full: 1, ..Claims::default() },
+        requirements: Vec::new(),
+        frees: Some(BlockTime(3_000_000)),
+        avoids: Vec::new(),
+        ahead: Ahead {
+            tasks: 42,
+            all: false,
+            by: vec![AheadBy { by: fair, tasks: 42 }],
+            submitters: 1,
+            jobs: 12,
+            first: vec![first(41, fair), first(1, Precedence::Admission)],
+        },
+        share: Some(ShareNow { turn: 4, round: 2, spent: true, left_ms: -1500, slice_ends: None, asked: None }),
+    })));
+    for words in [
+        "at least 42 tasks, of 12 jobs and 1 submitter",
+        ": since its submitter has had less",
+        "1 task of job",
+        "and 10 more jobs",
+        "one comes free in 2s at the latest",
+        "overdrawn by 1s 500ms",
+    ] {
+        assert!(said.contains(words), "{words:?} is not in\n{said}");
+    }
+}
+
+#[test]
+fn what_is_waited_for_is_named_and_counted() {
+    let array = AwaitedArray { array: 1, name: "map".into(), when: When::Ok, tasks: 9, ended: 3, failed: 0, gone: 0 };
+    let why = Blocked {
+        arrays: vec![array],
+        tasks: 5,
+        first_tasks: vec![AwaitedTask { index: 8, when: When::Fail }],
+        not_before: Some(BlockTime(61_000_000)),
+        ..Blocked::default()
+    };
+    let said_of = said(Why::Blocked(why));
+    for words in ["array map to end well: 3 of 9 tasks ended", "task 8 to fail", "4 more tasks", "in 1m"] {
+        assert!(said_of.contains(words), "{words:?} is not in\n{said_of}");
+    }
+    let after = Attempt { number: 2, worker: PublicKey([1; 32]), ended: BlockTime(0), why: EndReason::Failed };
+    let until = BlockTime(1_500_000);
+    let setbacks = [(Setback::Exited, 3)].into();
+    let backing_off = BackingOff { until, after: Some(after), failures: 3, losses: 0, returns: 1, setbacks };
+    let said_of = said(Why::BackingOff(backing_off));
+    assert!(
+        said_of.contains("ready again in 500ms")
+            && said_of.contains("failures: 3, losses: 0, returns: 1")
+            && said_of.contains("other than 0: 3"),
+        "{said_of}"
+    );
+}

@@ -1,0 +1,68 @@
+//! Why a task waits, or why it went where it did: computed from the ledger alone, so that every peer says the same at the same
+//! height. [`reasons`] is what can be said; there is one file for each state about which there is more to say than its record.
+//!
+//! Nothing is changed, and no explanation walks through all that waits: what is not bounded by the number of claims, or by
+//! what one task waits for, is looked at up to [`LOOKS_MAX`] and said to be so.
+
+mod ahead;
+mod blocked;
+mod leased;
+mod ready;
+pub mod reasons;
+
+use reasons::{Attempt, BackingOff, Done, Explanation, Why};
+
+use super::{Ledger, TaskStateView, jobs::TaskRef, lease_time::LeaseTime};
+use crate::types::{BlockTime, TaskId};
+
+/// How many single things of one kind an explanation names; of more it says how many there are.
+pub const NAMED_MAX: usize = 10;
+/// How many entries of a queue, or leases, an explanation looks at.
+pub const LOOKS_MAX: usize = 65_536;
+
+impl Ledger {
+    /// Why a task waits, or why it went where it did; nothing if there is no such task, or its job is forgotten.
+    #[must_use]
+    pub fn explain(&self, id: TaskId) -> Option<Explanation> {
+        let number = *self.job_numbers.get(&id.job)?;
+        let job = self.jobs.get(&number)?;
+        let task = TaskRef { job: number, index: id.index };
+        let view = self.task(id)?;
+        let why = match view.state {
+            TaskStateView::Blocked => Why::Blocked(self.why_blocked(job, id.index)),
+            TaskStateView::Held => Why::Held,
+            TaskStateView::BackingOff { until } => {
+                let live = job.live(id.index)?;
+                Why::BackingOff(BackingOff {
+                    until,
+                    after: view.past.last().map(Attempt::from),
+                    failures: live.failures,
+                    losses: live.losses,
+                    returns: live.returns,
+                    setbacks: live.setbacks.clone(),
+                })
+            }
+            TaskStateView::Ready => Why::Ready(Box::new(self.why_ready(job, id.index)?)),
+            TaskStateView::Leased { .. } => Why::Leased(Box::new(self.why_leased(job, task)?)),
+            TaskStateView::Done { succeeded, attempt, height, receipt } => {
+                let accepted = view.past.iter().find(|past| past.number == attempt);
+                Why::Done(Done {
+                    succeeded,
+                    attempt: attempt.0,
+                    worker: accepted.map(|past| past.worker),
+                    height,
+                    receipt,
+                    ended: view.past.iter().map(|past| past.ended).max(),
+                })
+            }
+            TaskStateView::Gone(how) => Why::Gone(self.why_gone(job, id.index, how)),
+        };
+        let (height, time) = (self.height, self.time);
+        Some(Explanation { job: id.job, index: id.index, height, time, attempts: view.attempts, why })
+    }
+
+    /// The block time at which it is this lease time, if nothing stalls until then.
+    fn at(&self, time: LeaseTime) -> BlockTime {
+        time.as_block_time(self.lease_time, self.time)
+    }
+}

@@ -1,0 +1,275 @@
+//! A job's timeline: what each of its tasks waited for and when, who ran it, and how each attempt ended. Computed from what the
+//! ledger keeps of attempts: the last [`ATTEMPTS_KEPT`](super::ATTEMPTS_KEPT) of a task, none of one that was cancelled, and nothing of
+//! a job that is forgotten.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    EndReason, Gone, Ledger, PastAttempt, TaskStateView, TaskView,
+    jobs::{Job, Lease},
+};
+use crate::{
+    identity::PublicKey,
+    types::{AttemptNumber, BlockTime, Height, JobId, TaskId},
+};
+
+/// A job with the times of some of its tasks, at one height.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeline {
+    /// The job.
+    pub job: JobId,
+    /// What people call it.
+    pub name: String,
+    /// Whose it is.
+    pub submitter: PublicKey,
+    /// The last block that was executed: what goes on, goes on then.
+    pub height: Height,
+    /// That block's time.
+    #[serde(rename = "time_us")]
+    pub time: BlockTime,
+    /// When it was admitted.
+    #[serde(rename = "submitted_us")]
+    pub submitted: BlockTime,
+    /// When its first task was leased, if one was.
+    #[serde(rename = "began_us")]
+    pub began: Option<BlockTime>,
+    /// When its last task ended, if all have.
+    #[serde(rename = "ended_us")]
+    pub ended: Option<BlockTime>,
+    /// How many tasks it has.
+    pub count: u32,
+    /// Those that were asked for, by index.
+    pub tasks: Vec<TaskTimeline>,
+}
+
+/// A task's times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskTimeline {
+    /// Its place in the job.
+    pub index: u32,
+    /// What people call its array; may be empty.
+    pub array: String,
+    /// How it ended, if it has.
+    pub ended: Option<TaskEnd>,
+    /// How many attempts there were, the present one included. Of a task that was done, up to the one that did it.
+    pub attempts: u32,
+    /// What it went through, one after the other without a gap, each for longer than nothing unless an attempt ended by it. Nothing of
+    /// a task that will have no outcome.
+    pub spans: Vec<Span>,
+}
+
+impl TaskTimeline {
+    /// How many of its attempts are forgotten.
+    #[must_use]
+    pub fn forgotten(&self) -> u32 {
+        let mut known: Vec<u32> =
+            self.spans.iter().filter_map(|span| span.what.attempt()).map(|attempt| attempt.attempt).collect();
+        known.dedup();
+        let known = known.iter().filter(|number| **number < self.attempts).count();
+        self.attempts.saturating_sub(u32::try_from(known).unwrap_or(u32::MAX))
+    }
+
+    /// Whether a span ended an attempt that was thought lost, and whose success was accepted later.
+    #[must_use]
+    pub fn is_late(&self, span: &Span) -> bool {
+        self.ended == Some(TaskEnd::Succeeded)
+            && span
+                .what
+                .attempt()
+                .is_some_and(|attempt| attempt.accepted && attempt.ended.is_some_and(|why| why != EndReason::Succeeded))
+    }
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskEnd {
+    /// Well.
+    Succeeded,
+    /// Badly, for good.
+    Failed,
+    /// Its submitter cancelled it.
+    Cancelled,
+    /// What it waited for cannot be any more.
+    Skipped,
+    /// Its job's time ran out.
+    Expired,
+}
+
+/// A time in a task's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Since when.
+    #[serde(rename = "from_us")]
+    pub from: BlockTime,
+    /// Until when; nothing if it goes on.
+    #[serde(rename = "to_us")]
+    pub to: Option<BlockTime>,
+    /// What it was.
+    pub what: What,
+}
+
+/// What a task does for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum What {
+    /// It waits for other tasks or jobs, or for its job's time.
+    Blocked,
+    /// Its submitter holds it.
+    Held,
+    /// It waits to be leased. Of times that are past the ledger does not know whether it could have been: it may have waited for
+    /// other tasks, or after a setback.
+    Queued,
+    /// It waits after a setback.
+    BackingOff,
+    /// It waits at a worker for resources.
+    Waiting(AttemptSpan),
+    /// It has resources at a worker.
+    Running(AttemptSpan),
+}
+
+/// An attempt, or a part of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptSpan {
+    /// Which, from 0.
+    pub attempt: u32,
+    /// Who holds it.
+    pub worker: PublicKey,
+    /// How it ended, if it ended with this.
+    pub ended: Option<EndReason>,
+    /// Whether the outcome that was accepted is its own. (That may be one that was thought lost.)
+    pub accepted: bool,
+}
+
+impl What {
+    /// The attempt that a worker holds meanwhile, if one does.
+    #[must_use]
+    pub const fn attempt(&self) -> Option<&AttemptSpan> {
+        match self {
+            Self::Waiting(attempt) | Self::Running(attempt) => Some(attempt),
+            _ => None,
+        }
+    }
+}
+
+/// Puts spans one after the other.
+struct Spans {
+    at: BlockTime,
+    spans: Vec<Span>,
+}
+
+impl Spans {
+    /// Until a time it was this, unless that has passed.
+    fn until(&mut self, to: BlockTime, what: What) {
+        let ends = what.attempt().is_some_and(|attempt| attempt.ended.is_some());
+        if self.at < to || ends {
+            let to = to.max(self.at);
+            self.spans.push(Span { from: self.at, to: Some(to), what });
+            self.at = to;
+        }
+    }
+
+    fn goes_on(&mut self, what: What) {
+        self.spans.push(Span { from: self.at, to: None, what });
+    }
+
+    fn past(&mut self, past: &PastAttempt, accepted: Option<AttemptNumber>) {
+        let accepted = accepted == Some(past.number);
+        let ended = AttemptSpan { attempt: past.number.0, worker: past.worker, ended: Some(past.why), accepted };
+        self.until(past.leased, What::Queued);
+        match past.started {
+            Some(started) => {
+                self.until(started, What::Waiting(AttemptSpan { ended: None, ..ended }));
+                self.until(past.ended, What::Running(ended));
+            }
+            None => self.until(past.ended, What::Waiting(ended)),
+        }
+    }
+
+    fn present(&mut self, number: AttemptNumber, lease: &Lease) {
+        let attempt = AttemptSpan { attempt: number.0, worker: lease.worker, ended: None, accepted: false };
+        self.until(lease.leased, What::Queued);
+        match lease.run {
+            Some(run) => {
+                self.until(run.started, What::Waiting(attempt));
+                self.goes_on(What::Running(attempt));
+            }
+            None => self.goes_on(What::Waiting(attempt)),
+        }
+    }
+}
+
+impl Ledger {
+    /// The times of a job's tasks from one on, at most so many; nothing if there is no such job, or it is forgotten.
+    #[must_use]
+    pub fn timeline(&self, id: JobId, from: u32, tasks_max: usize) -> Option<Timeline> {
+        let job = self.jobs.get(self.job_numbers.get(&id)?)?;
+        let record = &job.record;
+        let tasks = (from..job.count).take(tasks_max);
+        Some(Timeline {
+            job: id,
+            name: record.name.clone(),
+            submitter: record.submitter,
+            height: self.height,
+            time: self.time,
+            submitted: record.time,
+            began: record.began,
+            ended: record.ended,
+            count: job.count,
+            tasks: tasks.filter_map(|index| self.timeline_of(job, TaskId { job: id, index })).collect(),
+        })
+    }
+
+    fn timeline_of(&self, job: &Job, id: TaskId) -> Option<TaskTimeline> {
+        let view = self.task(id)?;
+        let array = job.record.arrays.get(usize::from(view.array)).map(|array| array.name.clone());
+        Some(TaskTimeline {
+            index: id.index,
+            array: array.unwrap_or_default(),
+            ended: ended(view.state),
+            attempts: view.attempts,
+            spans: spans(job, &view, self.time),
+        })
+    }
+}
+
+fn spans(job: &Job, view: &TaskView<'_>, now: BlockTime) -> Vec<Span> {
+    let mut spans = Spans { at: job.record.time, spans: Vec::new() };
+    if let Some(opens) = job.record.times.not_before
+        && view.state != TaskStateView::Blocked
+    {
+        spans.until(opens.min(now), What::Blocked);
+    }
+    let accepted = match view.state {
+        TaskStateView::Done { attempt, .. } => Some(attempt),
+        TaskStateView::Gone(_) => return Vec::new(),
+        _ => None,
+    };
+    for past in view.past {
+        spans.past(past, accepted);
+    }
+    match view.state {
+        TaskStateView::Blocked => spans.goes_on(What::Blocked),
+        TaskStateView::Held => spans.goes_on(What::Held),
+        TaskStateView::Ready => spans.goes_on(What::Queued),
+        TaskStateView::BackingOff { .. } => spans.goes_on(What::BackingOff),
+        TaskStateView::Leased { .. } => {
+            if let Some((number, lease)) = job.live(view.id.index).and_then(|live| live.lease()) {
+                spans.present(number, lease);
+            }
+        }
+        TaskStateView::Done { .. } | TaskStateView::Gone(_) => {}
+    }
+    spans.spans
+}
+
+const fn ended(state: TaskStateView) -> Option<TaskEnd> {
+    match state {
+        TaskStateView::Done { succeeded: true, .. } => Some(TaskEnd::Succeeded),
+        TaskStateView::Done { .. } => Some(TaskEnd::Failed),
+        TaskStateView::Gone(Gone::Cancelled) => Some(TaskEnd::Cancelled),
+        TaskStateView::Gone(Gone::Skipped) => Some(TaskEnd::Skipped),
+        TaskStateView::Gone(Gone::Expired) => Some(TaskEnd::Expired),
+        _ => None,
+    }
+}

@@ -1,0 +1,85 @@
+//! Why tasks are where they are, and when they were where: what the ledger says, and of what it has forgotten what the receipts say.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use meshwork_core::{
+    ledger::explain::reasons::{Done, Explanation, NoOutcome, Why},
+    replica::EndedTask,
+    types::{BlockTime, Height, Receipt, TaskId},
+};
+
+use super::{
+    Api,
+    error::ApiError,
+    jobs::{LIST_MAX, Page, no_such_job, parse_job},
+    views::{ExplanationView, TimelineView},
+};
+
+pub(super) async fn explanation(
+    State(api): State<Api>,
+    Path((job, index)): Path<(String, u32)>,
+) -> Result<Json<ExplanationView>, ApiError> {
+    let id = parse_job(&job)?;
+    let task = TaskId { job: id, index };
+    let looked = api.driver.query(move |replica| {
+        let ledger = replica.ledger();
+        let is_known = ledger.job(id).is_some();
+        (is_known, ledger.explain(task), ledger.height(), ledger.time())
+    });
+    let found = match looked.await? {
+        (true, found, ..) => found,
+        (false, _, height, time) => {
+            let job = api.driver.reader().ended_job(id)?.ok_or_else(|| no_such_job(&id))?;
+            job.tasks.get(index as usize).map(|ended| forgotten(task, *ended, height, time))
+        }
+    };
+    let mut explanation = found.ok_or_else(|| ApiError::not_found(format!("job {id} has no task {index}")))?;
+    if let Why::Done(done) = &mut explanation.why
+        && done.worker.is_none()
+    {
+        add_worker(&api, done)?;
+    }
+    Ok(Json(explanation))
+}
+
+/// What is known of a task whose job the ledger has forgotten.
+fn forgotten(task: TaskId, ended: EndedTask, height: Height, time: BlockTime) -> Explanation {
+    let done = |succeeded, height, receipt| {
+        Why::Done(Done { succeeded, attempt: 0, worker: None, height, receipt, ended: None })
+    };
+    let why = match ended {
+        EndedTask::Succeeded(height, receipt) => done(true, height, receipt),
+        EndedTask::Failed(height, receipt) => done(false, height, receipt),
+        EndedTask::Gone(how) => Why::Gone(NoOutcome { how, arrays: Vec::new(), tasks: Vec::new() }),
+    };
+    Explanation { job: task.job, index: task.index, height, time, attempts: 0, why }
+}
+
+/// Adds what only the receipt says.
+fn add_worker(api: &Api, done: &mut Done) -> Result<(), ApiError> {
+    let receipts = api.driver.reader().receipts(done.height)?;
+    if let Some(Receipt::Outcome(outcome)) = receipts.get(done.receipt as usize) {
+        done.attempt = outcome.attempt.number.0;
+        done.worker = Some(outcome.worker);
+    }
+    Ok(())
+}
+
+pub(super) async fn timeline(
+    State(api): State<Api>,
+    Path(job): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Json<TimelineView>, ApiError> {
+    let id = parse_job(&job)?;
+    let (from, limit) = (page.from.unwrap_or(0), page.limit.unwrap_or(LIST_MAX).min(LIST_MAX));
+    let timeline = api.driver.query(move |replica| replica.ledger().timeline(id, from, limit)).await?;
+    if let Some(timeline) = timeline {
+        return Ok(Json(timeline));
+    }
+    api.driver.reader().ended_job(id)?.ok_or_else(|| no_such_job(&id))?;
+    Err(ApiError::not_found(format!(
+        "job {id} ended so long ago that the ledger has forgotten when its tasks ran; how they ended is still known"
+    )))
+}
