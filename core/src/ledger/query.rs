@@ -14,7 +14,7 @@ use crate::{
     identity::{NetworkId, PublicKey},
     types::{
         After, AfterJob, AttemptId, AttemptNumber, BlobRef, BlockTime, Claim, Genesis, Height, Incarnation, JobId,
-        Part, Resources, TaskId, TaskSpec, Tasks, Times, TransactionId,
+        Part, Resources, RunOf, TaskId, TaskSpec, Tasks, Times, TransactionId,
     },
 };
 
@@ -45,6 +45,8 @@ pub struct JobView<'a> {
     pub began: Option<BlockTime>,
     /// When its last task ended, if all have.
     pub ended: Option<BlockTime>,
+    /// Which run of which recurring job it is, if it is one.
+    pub run_of: Option<RunOf>,
 }
 
 /// An array of a job's tasks.
@@ -345,6 +347,7 @@ fn view_of_job(job: &Job) -> JobView<'_> {
         counts: job.counts,
         began: record.began,
         ended: record.ended,
+        run_of: record.run_of,
     }
 }
 

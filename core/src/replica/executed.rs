@@ -9,7 +9,9 @@ use crate::{
     digest::Digest,
     identity::PublicKey,
     ledger::{Applied, Gone, Ledger, Taken, TaskStateView},
-    types::{AttemptId, BlobRef, Block, BlockTime, Certificate, Height, Incarnation, JobId, Part, TaskId, TaskSpec},
+    types::{
+        AttemptId, BlobRef, Block, BlockTime, Certificate, Height, Incarnation, JobId, Part, RunOf, TaskId, TaskSpec,
+    },
 };
 
 /// A final block and what came of it.
@@ -89,6 +91,8 @@ pub struct EndedJob {
     pub ended: BlockTime,
     /// Its tasks in order.
     pub tasks: Vec<EndedTask>,
+    /// Which run of which recurring job it is, if it is one.
+    pub run_of: Option<RunOf>,
 }
 
 /// How a task of an ended job ended.
@@ -130,6 +134,7 @@ pub(super) fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
         submitted: job.submitted,
         ended: job.ended?,
         tasks: (0..job.count).filter_map(ended).collect(),
+        run_of: job.run_of,
     })
 }
 

@@ -11,6 +11,7 @@ mod events;
 mod guard;
 mod jobs;
 mod network;
+mod recurring;
 mod serve;
 mod transactions;
 pub mod views;
@@ -67,6 +68,8 @@ impl Api {
             .route("/v1/jobs/{job}/tasks", get(jobs::tasks))
             .route("/v1/jobs/{job}/arrays", get(jobs::arrays))
             .route("/v1/jobs/{job}/proofs", get(jobs::proofs))
+            .route("/v1/recurring", get(recurring::list))
+            .route("/v1/recurring/{recurring}", get(recurring::one))
             .route("/v1/tasks/{job}/{index}", get(jobs::task))
             .route("/v1/tasks/{job}/{index}/proof", get(jobs::proof))
             .route("/v1/blocks", get(chain::list))

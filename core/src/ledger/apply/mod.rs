@@ -6,5 +6,6 @@ mod claim;
 mod drain;
 mod extend;
 mod govern;
+mod recur;
 mod report;
 mod submit;

@@ -25,8 +25,8 @@ use crate::{
         recovery::Avoidance,
     },
     types::{
-        After, AfterJob, AttemptId, AttemptNumber, BlockTime, Claim, Giver, Height, JobId, OutputOf, Part, Source,
-        TaskId, TaskSpec, Tasks, Times,
+        After, AfterJob, AttemptId, AttemptNumber, BlockTime, Claim, Giver, Height, JobId, OutputOf, Part, RunOf,
+        Source, TaskId, TaskSpec, Tasks, Times,
     },
 };
 
@@ -59,6 +59,8 @@ pub(super) struct JobRecord {
     /// When it was first leased anything of.
     pub(super) began: Option<BlockTime>,
     pub(super) ended: Option<BlockTime>,
+    /// Which run of which recurring job it is, if it is one.
+    pub(super) run_of: Option<RunOf>,
 }
 
 /// An array, without what its segments know.
