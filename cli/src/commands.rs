@@ -9,6 +9,7 @@ pub mod init;
 pub mod jobs;
 pub mod logs;
 pub mod peers;
+pub mod recurring;
 pub mod result;
 pub mod status;
 pub mod submit;
@@ -58,6 +59,7 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Result(options) => result::run(&context, options).await,
         Command::Logs(options) => logs::run(&context, options).await,
         Command::Cancel(options) => cancel::run(&context, options).await,
+        Command::Recurring(command) => recurring::run(&context, command).await,
         Command::Workers => workers::run(&context).await,
         Command::Peers => peers::run(&context).await,
         Command::Verify(options) => verify::run(&context, &options),

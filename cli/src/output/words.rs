@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use meshwork_node::api::views::{TaskCounts, TaskState};
+use meshwork_node::api::views::{RecurringState, TaskCounts, TaskState};
 
 /// The first digits of an id: enough to tell it apart, and commands take them back.
 pub fn short(id: &impl ToString) -> String {
@@ -49,6 +49,16 @@ pub const fn state(state: TaskState) -> &'static str {
         TaskState::Cancelled => "cancelled",
         TaskState::Skipped => "skipped",
         TaskState::Expired => "expired",
+    }
+}
+
+/// How a recurring job stands.
+pub const fn recurring_state(state: RecurringState) -> &'static str {
+    match state {
+        RecurringState::Active => "active",
+        RecurringState::Paused => "paused",
+        RecurringState::Ended => "ended",
+        RecurringState::Deleted => "deleted",
     }
 }
 
