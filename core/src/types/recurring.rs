@@ -82,7 +82,7 @@ pub enum Overlap {
     Queue,
     /// It is run all the same.
     Alongside,
-    /// What runs is cancelled, and it is run.
+    /// What runs is cancelled, and it is run. What was cancelled stays so if the new run then exceeds a bound.
     Cancel,
 }
 

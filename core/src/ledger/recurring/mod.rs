@@ -10,7 +10,8 @@
 //! 3. What is to be run has to keep the bounds that a submit has to keep; otherwise it is skipped with that reason.
 //!
 //! Many can fall due at once, at midnight say. A block looks at [`RUNS_MAX`](bounds::RUNS_MAX) moments of one recurring job and
-//! at [`BLOCK_RUNS_MAX`](bounds::BLOCK_RUNS_MAX) in all, the earliest first; the next block follows at once and goes on.
+//! at [`BLOCK_RUNS_MAX`](bounds::BLOCK_RUNS_MAX) in all, the earliest first, until their definitions take as many bytes as a
+//! block's transactions may; the next block follows at once and goes on.
 
 mod run;
 mod view;

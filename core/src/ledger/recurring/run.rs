@@ -11,19 +11,23 @@ use crate::{
 impl Ledger {
     /// Has something become of the moments that have come.
     pub(in crate::ledger) fn run_what_recurs(&mut self, applied: &mut Applied) {
-        let (mut left, mut again) = (bounds::BLOCK_RUNS_MAX, Vec::new());
+        let (mut left, mut bytes_left) = (bounds::BLOCK_RUNS_MAX, self.genesis.consensus.block_bytes_max as u64);
+        let mut again = Vec::new();
         while let Some((at, number)) = self.recurring.due.first().copied()
             && at <= self.time
             && left > 0
+            && bytes_left > 0
         {
             self.recurring.due.pop_first();
             self.skip_missed(number, applied);
-            let mut tried = 0;
+            let (mut tried, bytes) = (0, self.recurring.entries.get(&number).map_or(0, |e| e.record.definition_bytes));
             while tried < left.min(bounds::RUNS_MAX)
+                && bytes_left > 0
                 && let Some(moment) = self.moment_that_came(number)
             {
                 self.reach(number, moment, applied);
                 tried += 1;
+                bytes_left = bytes_left.saturating_sub(bytes);
             }
             left -= tried.max(1);
             again.push(number);

@@ -396,6 +396,18 @@ fn many_that_fall_due_at_once_are_spread_over_blocks_the_earliest_first() {
 }
 
 #[test]
+fn a_block_runs_no_more_than_its_transactions_could_define() {
+    let mut genesis = genesis();
+    genesis.consensus.block_bytes_max = 1;
+    let mut mesh = Mesh::new(genesis);
+    for _ in 0..3 {
+        submit(&mut mesh, plain());
+    }
+    assert_eq!(runs(&until(&mut mesh, hour(1))).len(), 1, "one at least");
+    assert_eq!([runs(&mesh.next()).len(), runs(&mesh.next()).len(), runs(&mesh.next()).len()], [1, 1, 0]);
+}
+
+#[test]
 fn a_restored_ledger_runs_the_same_moments() {
     let mut mesh = Mesh::new(genesis());
     mesh.claim(&key(1), offer(2, 0));

@@ -8,11 +8,13 @@
 //! * `leases`: each lease's life, from the events and transactions alone, with clocks of its own;
 //! * `policy`: who was given what, and who was passed over;
 //! * `waits`: who waits for what;
+//! * `moments`: what becomes of the moments of recurring jobs;
 //! * here: bounds, and the end.
 
 mod chain;
 mod epochs;
 mod leases;
+mod moments;
 mod policy;
 mod waits;
 
@@ -34,7 +36,7 @@ use meshwork_core::{
 };
 use serde::Serialize;
 
-use self::{chain::Chain, epochs::Epochs, leases::Leases, waits::Waits};
+use self::{chain::Chain, epochs::Epochs, leases::Leases, moments::Moments, waits::Waits};
 use crate::scenario::{START_US, Scenario};
 
 /// The most journal records that a peer may come to hold.
@@ -86,6 +88,7 @@ pub struct Checks {
     epochs: Epochs,
     leases: Leases,
     waits: Waits,
+    moments: Moments,
     taken: Vec<Taken>,
     /// The claims of workers in the order in which they were signed, and the newest of each worker that was executed.
     claims: BTreeMap<TransactionId, u64>,
@@ -105,6 +108,7 @@ impl Checks {
             epochs: Epochs::new(genesis),
             leases: Leases::new(genesis, scenario.runs_once),
             waits: Waits::default(),
+            moments: Moments::default(),
             whole_at: BlockTime(START_US + scenario.whole_at_us),
             genesis: Arc::clone(genesis),
             ledger,
@@ -237,9 +241,11 @@ impl Checks {
         for (transaction, result) in executed.block.transactions.iter().zip(results) {
             if result.is_ok() {
                 self.waits.hear(transaction);
+                self.moments.hear(transaction, self.ledger.time());
             }
         }
         self.waits.check(&applied.events, &self.ledger)?;
+        self.moments.check(&applied.events, &self.ledger)?;
         policy::check(&self.ledger, &applied.events, self.chain.height())
     }
 
@@ -311,6 +317,7 @@ impl Checks {
                 format!("peers {other} and {peer} have other states at height {}", ledger.height())
             })?;
         }
+        rule(self.moments.is_empty(), || "a recurring job has not ended after its last moment".into())?;
         let ordered: BTreeSet<TransactionId> = self.chain.transactions().collect();
         for Taken { id, expires, through, life: process } in &self.taken {
             // A process that has ended since has forgotten it.
