@@ -55,7 +55,9 @@ impl Moments {
                 _ => continue,
             };
             let Some(book) = self.books.get_mut(&id) else { return Err(format!("{id} runs, and is unknown")) };
-            rule(first == next(book.last), || format!("a moment of {id} before {first:?} is left out, or comes twice"))?;
+            rule(first == next(book.last), || {
+                format!("a moment of {id} before {first:?} is left out, or comes twice")
+            })?;
             rule(last.0 == first.0 + (moments - 1) * MINUTE_US, || format!("moments of {id} are miscounted"))?;
             let is_late = now.micros_since(last) > MINUTE_US;
             let Recurring { catch_up, overlap, .. } = book.recurring;
