@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        amend, bench, demo, explain, genesis, govern, jobs, logs, result, status, submit, timeline, up, usage, verify,
+        amend, bench, demo, explain, genesis, govern, jobs, logs, recurring, result, status, submit, timeline, up,
+        usage, verify,
     },
     failure::Exit,
     selection,
@@ -59,6 +60,9 @@ pub enum Command {
     Amend(amend::Options),
     /// Stop a job of one's own, or tasks of it
     Cancel(selection::Options),
+    /// List jobs that run again and again, and pause, resume or end those of one's own
+    #[command(subcommand)]
+    Recurring(recurring::RecurringCommand),
     /// List the workers whose claims stand
     Workers,
     /// List the peers that the node is connected to
@@ -101,6 +105,15 @@ mod tests {
         let arguments = Arguments::try_parse_from(line).expect("good");
         assert!(arguments.global.json);
         assert_eq!(arguments.global.api.as_deref(), Some("127.0.0.1:7420"));
+    }
+
+    #[test]
+    fn what_is_about_recurring_needs_a_cron_expression() {
+        let parse = |more: &[&str]| Arguments::try_parse_from([&["meshwork", "submit", "p.wasm"], more].concat());
+        assert!(parse(&["--cron", "0 3 * * *", "--overlap", "queue", "--runs", "3"]).is_ok());
+        assert!(parse(&["--overlap", "queue"]).is_err() && parse(&[]).is_ok());
+        assert!(parse(&["--cron", "0 3 * *"]).is_err() && parse(&["--cron", "@daily", "--wait"]).is_err());
+        assert!(parse(&["--cron", "@daily", "--overlap", "never"]).is_err());
     }
 
     #[test]

@@ -9,11 +9,11 @@ use std::time::Duration;
 use meshwork_core::{
     codec,
     proof::Proof,
-    types::{JobId, SignedTransaction, TaskId, TransactionId},
+    types::{JobId, RecurringId, SignedTransaction, TaskId, TransactionId},
 };
 use meshwork_node::api::views::{
-    AdmissionView, ArrayView, BlockView, ErrorView, ExplanationView, GovernanceView, JobView, PeerView, StatusView,
-    TaskState, TaskView, TimelineView, TransactionView, WorkerView,
+    AdmissionView, ArrayView, BlockView, ErrorView, ExplanationView, GovernanceView, JobView, PeerView, RecurringView,
+    StatusView, TaskState, TaskView, TimelineView, TransactionView, WorkerView,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -225,6 +225,16 @@ impl Client {
     pub async fn proofs(&self, job: JobId, from: u32) -> Result<Vec<Proof>, ClientError> {
         let bytes = self.bytes(&format!("/v1/jobs/{job}/proofs?from={from}&limit={PROOFS_PAGE}")).await?;
         codec::decode(&bytes, ANSWER_BYTES_MAX).map_err(|error| self.nonsense(&error))
+    }
+
+    /// All recurring jobs, newest first.
+    pub async fn recurring(&self) -> Result<Vec<RecurringView>, ClientError> {
+        self.get("/v1/recurring").await
+    }
+
+    /// One recurring job.
+    pub async fn recurring_job(&self, recurring: RecurringId) -> Result<RecurringView, ClientError> {
+        self.get(&format!("/v1/recurring/{recurring}")).await
     }
 
     /// The workers whose claims stand.

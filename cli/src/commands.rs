@@ -12,6 +12,7 @@ pub mod init;
 pub mod jobs;
 pub mod logs;
 pub mod peers;
+pub mod recurring;
 pub mod result;
 pub mod status;
 pub mod submit;
@@ -68,6 +69,7 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Release(options) => hold::release(&context, options).await,
         Command::Amend(options) => amend::run(&context, options).await,
         Command::Cancel(options) => cancel::run(&context, options).await,
+        Command::Recurring(command) => recurring::run(&context, command).await,
         Command::Workers => workers::run(&context).await,
         Command::Peers => peers::run(&context).await,
         Command::Usage(options) => usage::run(&context, options).await,

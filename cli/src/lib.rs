@@ -17,6 +17,7 @@ pub mod local_mesh;
 pub mod outcomes;
 pub mod output;
 pub mod programs;
+pub mod recurrence;
 pub mod selection;
 pub mod settings;
 pub mod submission;

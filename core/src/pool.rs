@@ -56,7 +56,7 @@ impl Lane {
     const fn of(transaction: &SignedTransaction) -> Self {
         match transaction.transaction().action {
             Action::Claim(_) | Action::Report(_) | Action::Drain(_) | Action::Govern(_) => Self::Workers,
-            Action::Submit(_) | Action::Extend(_) | Action::Control(_) => Self::Submitters,
+            Action::Submit(_) | Action::Extend(_) | Action::Control(_) | Action::Recur(_) => Self::Submitters,
         }
     }
 }

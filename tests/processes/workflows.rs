@@ -1,6 +1,13 @@
 //! Job files on a real mesh of two peers: what the documentation shows, a graph in which something fails, and an open job.
 
-use std::{collections::BTreeMap, fs, net::TcpListener, path::Path, process::Stdio, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::TcpListener,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -121,6 +128,39 @@ fn shown() -> Vec<(String, String)> {
     named.collect()
 }
 
+/// How a recurring job stands, once the ledger has it.
+fn recurring(network: &Network, id: &str) -> Value {
+    let until = Instant::now() + LONG;
+    loop {
+        let shown = network.run(&["recurring", "show", id, "--json"]);
+        if shown.status == Some(0) {
+            return serde_json::from_str(shown.good()).expect("JSON");
+        }
+        assert!(Instant::now() < until, "{shown:#?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A job file that recurs is submitted, and its job paused, resumed and deleted.
+fn recurs(network: &Network, file: &str) {
+    network.run(&["submit", file, "--wait"]).bad(2, &["no end"]);
+    let id = network.run(&["submit", file]).good().to_owned();
+    let shown = recurring(network, &id);
+    assert_eq!((shown["state"].as_str(), shown["cron"].as_str()), (Some("active"), Some("30 3 * * 1-5")));
+    assert_eq!(shown["upcoming_us"].as_array().map(Vec::len), Some(5), "{shown}");
+    let digits = &id[..12];
+    network.run(&["recurring", "pause", digits]).good();
+    let listed = network.run(&["recurring", "list", "--mine"]);
+    assert!(listed.good().contains(digits) && listed.good().contains("paused"), "{listed:#?}");
+    assert!(network.run(&["recurring", "resume", digits]).good().contains("active"));
+    assert!(network.run(&["recurring", "delete", digits]).good().contains("deleted"));
+    network.run(&["recurring", "pause", digits]).bad(2, &["has ended"]);
+    let noop = network.file("noop.wasm");
+    let id = network.run(&["submit", &noop, "--cron", "@yearly", "--catch-up", "all", "--runs", "2"]).good().to_owned();
+    let shown = recurring(network, &id);
+    assert_eq!((shown["catch_up"].as_str(), shown["runs_max"].as_u64()), (Some("all"), Some(2)), "{shown}");
+}
+
 #[test]
 fn every_documented_example_runs_as_it_stands() {
     let network = Network::start();
@@ -134,6 +174,7 @@ fn every_documented_example_runs_as_it_stands() {
         match name.as_str() {
             "failure.toml" => network.run(&["submit", &file, "--wait"]).bad(3, &["1 failed"]),
             "more.toml" => continue,
+            "nightly.toml" => recurs(&network, &file),
             "open.toml" => {
                 let job = network.run(&["submit", &file]).good().to_owned();
                 network.run(&["submit", "--to", &job, &network.file("more.toml")]).good();

@@ -1,5 +1,6 @@
 //! `meshwork submit`: a job from a program, files and flags, or from a job file.
 
+mod recurrence;
 mod workflow;
 
 use std::{
@@ -11,7 +12,8 @@ use std::{
 use bytesize::ByteSize;
 use clap::Args;
 use meshwork_core::types::{
-    Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Resources, Retry, Submit, TaskSpec, Tasks, Times,
+    Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Recur, Resources, Retry, Submit, TaskSpec, Tasks,
+    Times,
 };
 use meshwork_node::api::views::WorkerView;
 
@@ -97,14 +99,17 @@ pub struct Options {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     expected: Option<Duration>,
     /// When all should be done: so long from now, or a moment in UTC such as 2030-01-31T18:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_moment, conflicts_with = "cron")]
     deadline: Option<BlockTime>,
     /// Give up if the job is not on the ledger after so long
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     expires: Duration,
     /// Wait until all tasks have ended; the exit status is 3 if one did not succeed
-    #[arg(long)]
+    #[arg(long, conflicts_with = "cron")]
     pub wait: bool,
+    /// What is about recurring jobs.
+    #[command(flatten)]
+    recurrence: recurrence::Options,
     /// What is about job files: last, since its heading in the help holds for all that comes after it.
     #[command(flatten)]
     workflow: workflow::Options,
@@ -136,6 +141,7 @@ impl Options {
             ("--spread", self.spread.is_some()),
             ("--expected", self.expected.is_some()),
             ("--deadline", self.deadline.is_some()),
+            ("--cron", self.recurrence.recurrence().is_some()),
             ("An argument after --", !self.arguments.is_empty()),
         ];
         given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
@@ -164,6 +170,12 @@ pub async fn run(context: &Context, options: Options) -> Done {
     let count = tasks.count();
     let times = Times { deadline: options.deadline, ..Times::default() };
     let submit = Submit { times, ..Submit::new(name, spec, tasks) };
+    if let Some(recurrence) = options.recurrence.recurrence() {
+        let recur = Action::Recur(Recur::Submit(Box::new(recurrence.of(submit))));
+        let transaction = submission::sign(recur, options.expires, &key, &network);
+        submission::post(&client, &transaction).await?;
+        return context.output.value("recurring", &transaction.id().to_string());
+    }
     let transaction = submission::sign(Action::Submit(submit), options.expires, &key, &network);
     submission::post(&client, &transaction).await?;
     let job = submission::job_of(&transaction);

@@ -15,13 +15,14 @@ use meshwork_core::{
 };
 
 use super::{
-    model::{InputSource, JobFile, Task},
+    model::{InputSource, JobFile, Recurs, Task},
     problem::{Checked, Problem, Span},
     text::{Names, Template},
     values::{At, List, Named, Scalar, Text},
 };
 use crate::{
     output::words::now_us,
+    recurrence::{CATCH_UP, CRON_HINT, OVERLAP, Recurrence, named, parse_cron},
     settings::parse_pair,
     submission::{milliseconds, parse_moment},
 };
@@ -77,6 +78,8 @@ pub struct JobDraft {
     pub times: Times,
     /// Until when it is left open.
     pub open_until: Option<BlockTime>,
+    /// When and how it recurs, if it does.
+    pub recurs: Option<Recurrence>,
 }
 
 /// What drafts are read with.
@@ -290,19 +293,64 @@ impl Reading<'_> {
             let next = format!("it is at most {}", Submit::AFTER_MAX);
             return Err(Problem::new(&id.at, "A job waits for fewer others", next));
         }
-        let span = |text: &Option<Text>| {
-            text.as_ref().map(|text| self.duration_ms(Some(text), 0, 1..=TIME_MS_MAX)).transpose()
-        };
+        if let Some(recurs) = &file.recurs {
+            return self.recurring_job(name, file, recurs);
+        }
         let times = Times {
             not_before: self.moment(file.not_before.as_ref())?,
             deadline: self.moment(file.deadline.as_ref())?,
-            run_ms_max: span(&file.run_limit)?,
-            live_ms_max: span(&file.live_limit)?,
+            run_ms_max: self.span(file.run_limit.as_ref())?,
+            live_ms_max: self.span(file.live_limit.as_ref())?,
         };
         if let Some(text) = file.deadline.as_ref().filter(|_| times.deadline.is_some_and(|time| time.0 <= now_us())) {
             return Err(Problem::new(&text.at, "This deadline has passed already", "write one that is still to come"));
         }
-        Ok(JobDraft { name, after, times, open_until: self.moment(file.open.as_ref())? })
+        Ok(JobDraft { name, after, times, open_until: self.moment(file.open.as_ref())?, recurs: None })
+    }
+
+    fn span(&self, text: Option<&Text>) -> Checked<Option<u64>> {
+        text.map(|text| self.duration_ms(Some(text), 0, 1..=TIME_MS_MAX)).transpose()
+    }
+
+    /// A job that recurs: what it says of time are spans from each of its moments.
+    fn recurring_job(&self, name: String, file: &JobFile, recurs: &At<Recurs>) -> Checked<JobDraft> {
+        let lists = [&file.after, &file.after_any, &file.after_fail].into_iter().flatten();
+        let texts = [&file.not_before, &file.open].into_iter().flatten();
+        if let Some(text) = lists.flat_map(|list| &list.0).chain(texts).next() {
+            let next = "take it out; `from` in [recurs] says when the first run may be";
+            return Err(Problem::new(&text.at, "A job that recurs cannot have this", next));
+        }
+        let Recurs { cron, catch_up, overlap, from, until, runs } = &recurs.value;
+        let cron = cron
+            .as_ref()
+            .ok_or_else(|| Problem::new(&recurs.at, "This says not when", "write cron = \"0 3 * * *\""))?;
+        let expression = self.constant(cron)?;
+        let wrong = |why| Problem::new(&cron.at, format!("{expression:?} is no such expression: {why}"), CRON_HINT);
+        if let Some(runs) = runs.as_ref().filter(|runs| runs.value == 0) {
+            return Err(Problem::new(&runs.at, "A job that recurs runs at least once", "write a larger number"));
+        }
+        let recurrence = Recurrence {
+            cron: parse_cron(&expression).map_err(wrong)?,
+            catch_up: self.policy(catch_up.as_ref(), &CATCH_UP)?,
+            overlap: self.policy(overlap.as_ref(), &OVERLAP)?,
+            from: self.moment(from.as_ref())?,
+            until: self.moment(until.as_ref())?,
+            runs_max: runs.as_ref().map(|runs| runs.value),
+            deadline_ms: self.span(file.deadline.as_ref())?,
+        };
+        if recurrence.moments().is_empty() {
+            let at = until.as_ref().map_or(&cron.at, |until| &until.at);
+            return Err(Problem::new(at, "No moment is left for a run", "look at `cron`, `from` and `until`"));
+        }
+        let (run_ms_max, live_ms_max) = (self.span(file.run_limit.as_ref())?, self.span(file.live_limit.as_ref())?);
+        let times = Times { run_ms_max, live_ms_max, ..Times::default() };
+        Ok(JobDraft { name, after: Vec::new(), times, open_until: None, recurs: Some(recurrence) })
+    }
+
+    fn policy<T: Copy + Default>(&self, text: Option<&Text>, words: &[(&str, T)]) -> Checked<T> {
+        let Some(text) = text else { return Ok(T::default()) };
+        let value = self.constant(text)?;
+        named(&value, words).map_err(|next| Problem::new(&text.at, format!("{value:?} is no policy"), next))
     }
 
     fn job_id(&self, id: &Text) -> Checked<Text> {

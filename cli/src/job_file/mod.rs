@@ -122,7 +122,8 @@ fn check_whole(file: &JobFile, existing: &Existing) -> Checked {
     let times = [&file.not_before, &file.deadline, &file.run_limit, &file.live_limit, &file.open];
     let jobs = [&file.after, &file.after_any, &file.after_fail];
     let jobs = jobs.into_iter().flatten().flat_map(|list| list.0.first()).map(|id| &id.at);
-    match times.into_iter().flatten().map(|text| &text.at).chain(jobs).next() {
+    let recurs = file.recurs.iter().map(|recurs| &recurs.at);
+    match times.into_iter().flatten().map(|text| &text.at).chain(jobs).chain(recurs).next() {
         Some(at) => {
             let next = "take it out of what is added with --to";
             Err(Problem::new(at, "This was settled when the job was submitted", next))

@@ -32,12 +32,34 @@ pub struct JobFile {
     pub live_limit: Option<Text>,
     /// Leaves the job open until then, so that `meshwork submit --to JOB` can add to it.
     pub open: Option<Text>,
+    /// Runs the job again and again, rather than once.
+    pub recurs: Option<At<Recurs>>,
     /// What each task has that does not say otherwise.
     pub defaults: Task,
     /// Values for ${name} in any text. `--set name=value` overrides one.
     pub parameters: Named<At<Scalar>>,
     /// The tasks and arrays of tasks, by their names.
     pub tasks: Named<Task>,
+}
+
+/// When a job runs again and again, and what becomes of moments that cannot be kept.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Recurs {
+    /// Its moments, as a cron expression in UTC: minute, hour, day of the month, month, day of the week.
+    pub cron: Option<Text>,
+    /// What becomes of moments that were missed, since the network stood still or the job was paused: "skip" them, run the
+    /// last "once", or run "all" of them, up to a bound.
+    pub catch_up: Option<Text>,
+    /// What becomes of a moment while an earlier run has not ended: "skip" it, "queue" it, run it "alongside", or "cancel" the
+    /// earlier run.
+    pub overlap: Option<Text>,
+    /// No run before: so long from now ("90m"), or a moment in UTC ("2030-01-31T18:00:00Z").
+    pub from: Option<Text>,
+    /// No run after, likewise.
+    pub until: Option<Text>,
+    /// How often it runs at most.
+    pub runs: Option<At<u64>>,
 }
 
 /// A task, or with `each` an array of tasks.

@@ -13,8 +13,8 @@ use meshwork_core::{
     codec,
     identity::{NetworkId, SecretKey},
     types::{
-        Action, AfterJob, Array, BlobRef, BlockTime, Control, Extend, Input, JobId, LedgerLimits, Part, Program,
-        SignedTransaction, Source, Submit, TaskSpec, Tasks,
+        Action, AfterJob, Array, BlobRef, BlockTime, Control, Extend, Input, JobId, LedgerLimits, Part, Program, Recur,
+        Recurring, RecurringId, SignedTransaction, Source, Submit, TaskSpec, Tasks,
     },
 };
 
@@ -101,6 +101,12 @@ pub async fn upload(client: &Client, plan: &Plan) -> Done<Vec<Array>> {
     }
     bar.finish_and_clear();
     Ok(arrays(plan, &blobs))
+}
+
+/// The recurring job that a plan comes to, if it is to recur.
+pub fn recurring(plan: &Plan, arrays: Vec<Array>) -> Option<Recurring> {
+    let submit = Submit { arrays, times: plan.job.times, ..Submit::named(&plan.job.name) };
+    plan.job.recurs.as_ref().map(|recurrence| recurrence.of(submit))
 }
 
 /// A plan's arrays as the ledger has them, with the blobs of all its content.
@@ -230,6 +236,23 @@ impl Sender<'_> {
             Ok(()) => Ok(sent),
             Err(failure) => Err(self.give_up(job, more + 1, more + 1, &failure).await),
         }
+    }
+
+    /// Submits a job that recurs.
+    ///
+    /// # Errors
+    /// It does not fit one transaction, or the network refuses it.
+    pub async fn submit_recurring(&self, recurring: Recurring) -> Done<RecurringId> {
+        let recur = Action::Recur(Recur::Submit(Box::new(recurring)));
+        let transaction = submission::sign(recur, self.expires, self.key, &self.network);
+        let (bytes, most) = (transaction.envelope().payload.len(), self.limits.transaction_bytes_max);
+        if bytes > most {
+            return Err(Failure::usage(format!(
+                "A job that recurs has to fit one transaction, which holds {most} bytes on this network, and this one takes {bytes}; have a smaller job recur."
+            )));
+        }
+        submission::post(self.client, &transaction).await?;
+        Ok(RecurringId(transaction.id().0))
     }
 
     /// Adds to a job that is open and has so many tasks already.

@@ -13,6 +13,7 @@ use super::{
     draft::Content,
     planned::{PlannedArray, PlannedInput, PlannedPart, PlannedSource, PlannedTasks},
 };
+use crate::recurrence::{CATCH_UP, OVERLAP, moment, word};
 
 /// How many tasks of an array people are shown.
 const TASKS_SHOWN: u32 = 3;
@@ -22,7 +23,17 @@ const TASKS_SHOWN: u32 = 3;
 pub struct PlanView {
     name: String,
     tasks: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recurs: Option<RecursShown>,
     arrays: Vec<ArrayShown>,
+}
+
+#[derive(Serialize)]
+struct RecursShown {
+    cron: String,
+    catch_up: &'static str,
+    overlap: &'static str,
+    moments: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -72,7 +83,18 @@ impl Plan {
             feeds: array.feeds,
             list: (0..array.tasks.count()).map(|place| self.task(array, place)).collect(),
         };
-        PlanView { name: self.job.name.clone(), tasks: self.count(), arrays: self.arrays.iter().map(array).collect() }
+        let arrays = self.arrays.iter().map(array).collect();
+        PlanView { name: self.job.name.clone(), tasks: self.count(), recurs: self.recurs(), arrays }
+    }
+
+    fn recurs(&self) -> Option<RecursShown> {
+        let recurrence = self.job.recurs.as_ref()?;
+        Some(RecursShown {
+            cron: recurrence.cron.to_string(),
+            catch_up: word(&recurrence.catch_up, &CATCH_UP),
+            overlap: word(&recurrence.overlap, &OVERLAP),
+            moments: recurrence.moments().into_iter().map(|time| moment(time.0)).collect(),
+        })
     }
 
     /// The arrays that one waits for, in words.
@@ -213,6 +235,12 @@ impl fmt::Display for Plan {
             plural(self.count(), "task"),
             plural(self.arrays.len() as u32, "array")
         )?;
+        if let Some(RecursShown { cron, catch_up, overlap, moments }) = self.recurs() {
+            write!(f, "\nruns at {cron} in UTC (catch-up {catch_up}, overlap {overlap}), next at")?;
+            for moment in moments {
+                write!(f, "\n  {moment}")?;
+            }
+        }
         for array in &self.arrays {
             let count = array.tasks.count();
             write!(f, "\n\n{}: {} of {}", array.name, plural(count, "task"), array.draft.program.display())?;

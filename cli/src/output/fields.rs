@@ -1,11 +1,12 @@
 //! What the API says of one thing, as named facts.
 
-use meshwork_node::api::views::{JobView, Role, StatusView};
+use meshwork_node::api::views::{JobView, RecurringState, RecurringView, Role, StatusView};
 
 use super::{
     Record,
-    words::{ago, counts, duration, now_us},
+    words::{ago, counts, duration, now_us, recurring_state, short},
 };
+use crate::recurrence::{CATCH_UP, OVERLAP, moment, word};
 
 impl Record for StatusView {
     fn facts(&self) -> Vec<(&'static str, String)> {
@@ -61,6 +62,40 @@ impl Record for JobView {
         if let Some(until) = self.open_until_us {
             let left = duration(until.saturating_sub(now_us()) / 1000);
             facts.push(("open", format!("for {left}; `meshwork submit --to` adds to it")));
+        }
+        if let Some(run) = self.run_of {
+            facts.push(("run of", format!("recurring job {}, at {}", run.recurring, moment(run.moment_us))));
+        }
+        facts
+    }
+}
+
+impl Record for RecurringView {
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let mut facts = vec![
+            ("recurring", self.id.to_string()),
+            ("name", self.name.clone()),
+            ("submitter", self.submitter.to_string()),
+            ("submitted", format!("{} at height {}", ago(self.submitted_us, now_us()), self.height)),
+            ("state", recurring_state(self.state).into()),
+            ("cron", format!("{}, in UTC", self.cron)),
+            ("catch-up", word(&self.catch_up, &CATCH_UP).into()),
+            ("overlap", word(&self.overlap, &OVERLAP).into()),
+        ];
+        let bounds = [("from", self.from_us.map(moment)), ("until", self.until_us.map(moment))];
+        let spans = [
+            ("runs", self.runs_max.map(|runs| format!("{runs} at most"))),
+            ("deadline", self.deadline_ms.map(|ms| format!("{} after each moment", duration(ms)))),
+        ];
+        facts.extend(bounds.into_iter().chain(spans).filter_map(|(name, value)| Some((name, value?))));
+        let upcoming: Vec<String> = self.upcoming_us.iter().map(|time| moment(*time)).collect();
+        if !upcoming.is_empty() {
+            let unless = if self.state == RecurringState::Paused { " (once it is resumed)" } else { "" };
+            facts.push(("next", format!("{}{unless}", upcoming.join(", "))));
+        }
+        facts.push(("moments", format!("{} run, {} skipped", self.ran, self.skipped)));
+        if !self.live.is_empty() {
+            facts.push(("under way", self.live.iter().map(short).collect::<Vec<_>>().join(" ")));
         }
         facts
     }

@@ -1,13 +1,15 @@
 //! What the API lists, as rows of tables.
 
 use meshwork_node::api::views::{
-    ArrayView, AuthorityView, ChangeView, JobView, PeerView, ProposalView, TaskView, WorkerView,
+    ArrayView, AuthorityView, ChangeView, JobView, MomentsView, PeerView, ProposalView, RecurringView, TaskView,
+    WorkerView,
 };
 
 use super::{
     Listing,
-    words::{ago, bytes, counts, duration, now_us, short, state},
+    words::{ago, bytes, counts, duration, now_us, recurring_state, short, state},
 };
+use crate::recurrence::moment;
 
 impl Listing for JobView {
     const COLUMNS: &'static [&'static str] = &["job", "name", "submitter", "tasks", "state", "submitted"];
@@ -25,6 +27,39 @@ impl Listing for JobView {
             state,
             ago(self.submitted_us, now_us()),
         ]
+    }
+}
+
+impl Listing for RecurringView {
+    const COLUMNS: &'static [&'static str] =
+        &["recurring", "name", "submitter", "cron (utc)", "state", "next", "ran", "skipped"];
+    fn row(&self) -> Vec<String> {
+        let next = self.upcoming_us.first().map(|next| moment(*next)).unwrap_or_default();
+        vec![
+            short(&self.id),
+            self.name.clone(),
+            short(&self.submitter),
+            self.cron.clone(),
+            recurring_state(self.state).into(),
+            next,
+            self.ran.to_string(),
+            self.skipped.to_string(),
+        ]
+    }
+}
+
+impl Listing for MomentsView {
+    const COLUMNS: &'static [&'static str] = &["moment", "moments", "became"];
+    fn row(&self) -> Vec<String> {
+        let span = match self.moments {
+            0 | 1 => moment(self.first_us),
+            _ => format!("{} to {}", moment(self.first_us), moment(self.last_us)),
+        };
+        let became = match (&self.job, &self.skipped) {
+            (Some(job), _) => format!("job {}", short(job)),
+            (None, why) => format!("skipped: {}", why.as_deref().unwrap_or_default()),
+        };
+        vec![span, self.moments.to_string(), became]
     }
 }
 

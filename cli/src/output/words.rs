@@ -7,7 +7,7 @@ use std::{
 
 use bytesize::ByteSize;
 use meshwork_core::ledger::Day;
-use meshwork_node::api::views::{TaskCounts, TaskState};
+use meshwork_node::api::views::{RecurringState, TaskCounts, TaskState};
 
 /// Seconds in a day.
 const DAY_S: u64 = 86_400;
@@ -77,6 +77,16 @@ pub const fn state(state: TaskState) -> &'static str {
         TaskState::Cancelled => "cancelled",
         TaskState::Skipped => "skipped",
         TaskState::Expired => "expired",
+    }
+}
+
+/// How a recurring job stands.
+pub const fn recurring_state(state: RecurringState) -> &'static str {
+    match state {
+        RecurringState::Active => "active",
+        RecurringState::Paused => "paused",
+        RecurringState::Ended => "ended",
+        RecurringState::Deleted => "deleted",
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
         After, Amendment, Array, BlockTime, Claim, Deadline, Failure, Giver, Input, Labels, LedgerLimits, Output,
-        OutputOf, Retry, Selection, Source, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
+        OutputOf, Recurring, Retry, Selection, Source, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
     },
 };
 
@@ -35,6 +35,14 @@ pub const JOB_EDGES_MAX: u64 = 1 << 20;
 pub const TIME_MS_MAX: u64 = 10 * 366 * 86_400_000;
 /// The latest moment that anything names: the year 2500.
 pub const MOMENT_MAX: BlockTime = BlockTime(16_725_225_600_000_000);
+/// The most missed moments of a recurring job that are caught up with: the last ones.
+pub const CATCH_UP_MAX: u64 = 100;
+/// The most runs of one recurring job that have not ended.
+pub const LIVE_RUNS_MAX: usize = 64;
+/// The most moments of one recurring job that one block looks at; those after them are the next block's.
+pub const RUNS_MAX: usize = 16;
+/// The same of all recurring jobs together.
+pub const BLOCK_RUNS_MAX: usize = 256;
 /// What a stored output may have beyond the task's output limit, in bytes: its manifest.
 pub const MANIFEST_BYTES_MAX: u64 = blobs::MANIFEST_BYTES_MAX as u64;
 
@@ -113,6 +121,17 @@ pub(super) fn check_submit(limits: &LedgerLimits, submit: &Submit) -> Result<(),
         return Err(VoidReason::TooManyTasks);
     }
     check_arrays(limits, &mut Before::default(), &submit.arrays)
+}
+
+/// A recurring job's own fields.
+pub(super) fn check_recurring(limits: &LedgerLimits, recurring: &Recurring) -> Result<(), VoidReason> {
+    let Recurring { job, cron, from, until, runs_max, deadline_ms, .. } = recurring;
+    sound(job.after.is_empty() && job.open_until.is_none())?;
+    sound(job.times.not_before.is_none() && job.times.deadline.is_none())?;
+    sound(cron.is_sound() && runs_max.is_none_or(|runs| runs > 0))?;
+    sound(deadline_ms.is_none_or(|ms| (1..=TIME_MS_MAX).contains(&ms)))?;
+    sound([from, until].into_iter().flatten().all(|moment| *moment <= MOMENT_MAX))?;
+    check_submit(limits, job)
 }
 
 /// What is added to a job.

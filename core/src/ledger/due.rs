@@ -43,7 +43,7 @@ fn take_due<T: Copy + Ord, D: Copy + Ord>(set: &mut BTreeSet<(T, D)>, now: T) ->
 
 impl Ledger {
     /// The earliest block time at which time alone would change who holds what: a claim or an attempt runs out (if nothing
-    /// stalls until then), a back-off is over, or a job's time has come. Always later than the last block.
+    /// stalls until then), a back-off is over, a job's time has come, or a recurring job's moment. Always later than the last block.
     #[must_use]
     pub fn next_due(&self) -> Option<BlockTime> {
         let claim = self.due.claims.first().map(|(at, _)| *at);
@@ -54,7 +54,9 @@ impl Ledger {
         let lease = lease.map(|at| at.as_block_time(self.lease_time, self.time));
         let back_off = self.due.back_offs.first().map(|(at, _)| *at);
         let job = self.due.jobs.first().map(|(at, _)| *at);
-        lease.into_iter().chain(back_off).chain(job).min()
+        // Of moments that came, a block may have left some to the next one.
+        let moment = self.recurring.next_due().map(|at| at.max(BlockTime(self.time.0.saturating_add(1))));
+        lease.into_iter().chain(back_off).chain(job).chain(moment).min()
     }
 
     /// The first step of a block.
@@ -74,6 +76,7 @@ impl Ledger {
             self.counts.skipped -= job.counts.skipped;
             applied.events.push(LedgerEvent::JobForgotten { job: job.id });
         }
+        self.forget_recurring(applied);
         for key in take_due(&mut self.due.workers, self.time) {
             let forgotten = |worker: &super::Worker| {
                 worker.record.standing.is_none() && self.forgets_worker_at(worker.record.last) <= self.time
@@ -129,6 +132,8 @@ impl Ledger {
         for number in take_due(&mut self.due.jobs, now) {
             self.job_is_due(number, applied);
         }
+        self.follow_ended_jobs(applied);
+        self.run_what_recurs(applied);
         self.follow_ended_jobs(applied);
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     identity::PublicKey,
-    types::{AttemptId, Incarnation, JobId, TaskId},
+    types::{AttemptId, BlockTime, Incarnation, JobId, RecurringId, SkipReason, TaskId},
 };
 
 /// One thing that happened, in the order in which it happened.
@@ -43,6 +43,52 @@ pub enum LedgerEvent {
     JobForgotten {
         /// Which.
         job: JobId,
+    },
+    /// A recurring job was admitted.
+    RecurringAdmitted {
+        /// Which.
+        recurring: RecurringId,
+    },
+    /// A recurring job was paused, or resumed.
+    RecurringPaused {
+        /// Which.
+        recurring: RecurringId,
+        /// Whether it is paused now.
+        paused: bool,
+    },
+    /// A moment of a recurring job was run.
+    RecurringRun {
+        /// Which.
+        recurring: RecurringId,
+        /// Which moment of it.
+        moment: BlockTime,
+        /// As which job.
+        job: JobId,
+    },
+    /// Moments of a recurring job, one or several in a row, were not run.
+    RecurringSkipped {
+        /// Which.
+        recurring: RecurringId,
+        /// The first moment.
+        first: BlockTime,
+        /// The last moment.
+        last: BlockTime,
+        /// How many there are.
+        moments: u64,
+        /// Why.
+        why: SkipReason,
+    },
+    /// A recurring job has no more moments.
+    RecurringEnded {
+        /// Which.
+        recurring: RecurringId,
+        /// Because its submitter deleted it.
+        deleted: bool,
+    },
+    /// An ended recurring job was dropped from the state.
+    RecurringForgotten {
+        /// Which.
+        recurring: RecurringId,
     },
     /// A worker began to stand, or came back as a new incarnation.
     ClaimBegan {

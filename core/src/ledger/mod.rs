@@ -8,7 +8,8 @@
 //! 1. *Time*: block time and [`LeaseTime`]; what was remembered long enough is forgotten (`due`).
 //! 2. *Transactions*, in their order. Each is executed, or void with the [`VoidReason`] in its receipt (`apply`, one file for
 //!    each kind).
-//! 3. *What has run out*: claims by key, then attempts by id, then back-offs (`due`).
+//! 3. *What has run out*: claims by key, then attempts by id, then back-offs and jobs' times; then recurring jobs run (`due`,
+//!    `recurring`).
 //! 4. *Matching*: waiting attempts move up, then ready tasks go to free resources, then to free waiting places
 //!    (`matching`); and who has had more than others who still wait may be asked to make room (`room`).
 //!
@@ -22,6 +23,7 @@
 //! * What keys and jobs submitted, used and had lost is booked where attempts begin and end: `usage`.
 //! * A late success is taken while the task is owed; a large output only with a second holder's word: `apply/report`.
 //! * Whatever exceeds a bound of the genesis is void, on every peer alike: [`bounds`], `apply/submit`.
+//! * Each moment of a recurring job is run, or the record says why not: `recurring`, `apply/recur`.
 //! * A quorum of the present authorities changes who they are, from the next epoch on: `govern`, `apply/govern`.
 //!
 //! Besides its records (what a [snapshot](Ledger::snapshot) holds) the ledger keeps what can be computed from them: counts,
@@ -40,6 +42,7 @@ mod leases;
 mod matching;
 mod owed;
 mod query;
+mod recurring;
 mod replay;
 mod room;
 mod segments;
@@ -64,6 +67,7 @@ pub use govern::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, ProposalView};
 pub use jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub use lease_time::LeaseTime;
 pub use query::{ArrayView, JobView, LeaseView, Taken, TaskStateView, TaskView, Totals, WorkerView};
+pub use recurring::{PAST_KEPT, PastMoments, RecurringState, RecurringView};
 pub use snapshot::RestoreError;
 pub use timeline::Timeline;
 pub use usage::{ACCOUNTS_MAX, Account, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side};
@@ -81,13 +85,15 @@ use crate::{
         ready::{JobNumber, Needs, Offers, ReadyQueue},
     },
     types::{
-        Action, Block, BlockTime, Genesis, Height, JobId, Receipt, SignedTransaction, TransactionReceipt, VoidReason,
+        Action, Block, BlockTime, Genesis, Height, JobId, Receipt, RecurringId, SignedTransaction, TransactionReceipt,
+        VoidReason,
     },
 };
 use apply::Controlled;
 use due::Due;
 use govern::Governance;
 use jobs::{Job, TaskRef};
+use recurring::RecurringJobs;
 use replay::Replay;
 use usage::Days;
 use workers::Worker;
@@ -159,6 +165,7 @@ pub struct Ledger {
     workers: BTreeMap<PublicKey, Worker>,
     replay: Replay,
     govern: Governance,
+    recurring: RecurringJobs,
     next_job: JobNumber,
     next_lease: u64,
     next_turn: u64,
@@ -219,6 +226,7 @@ impl Ledger {
             workers: BTreeMap::new(),
             replay: Replay::default(),
             govern: Governance::founded(&genesis),
+            recurring: RecurringJobs::default(),
             next_job: 1,
             next_lease: 1,
             next_turn: 1,
@@ -292,6 +300,10 @@ impl Ledger {
                 self.extend(extend, bytes, applied);
             }
             Action::Control(control) => self.control(signer, control, applied),
+            Action::Recur(recur) => {
+                let bytes = transaction.envelope().payload.len() as u64;
+                self.recur(RecurringId(id.0), signer, recur, bytes, applied);
+            }
             Action::Claim(claim) => self.claim(signer, claim, applied),
             Action::Report(report) => self.report(signer, report, applied),
             Action::Drain(drain) => self.drain(signer, drain, applied),
@@ -316,7 +328,7 @@ impl Ledger {
         let (signer, access) = (transaction.signer(), &self.genesis.access);
         let action = &transaction.transaction().action;
         let permitted = match action {
-            Action::Submit(_) | Action::Extend(_) | Action::Control(_) => &access.submitters,
+            Action::Submit(_) | Action::Extend(_) | Action::Control(_) | Action::Recur(_) => &access.submitters,
             Action::Claim(_) | Action::Report(_) | Action::Drain(_) => &access.workers,
             Action::Govern(_) => &None,
         };
@@ -330,6 +342,7 @@ impl Ledger {
             Action::Submit(submit) => self.check_submit(&signer, submit, transaction.envelope().payload.len() as u64),
             Action::Extend(extend) => self.check_extend(&signer, extend, transaction.envelope().payload.len() as u64),
             Action::Control(control) => self.check_control(&signer, control),
+            Action::Recur(recur) => self.check_recur(&signer, recur, transaction.envelope().payload.len() as u64),
             Action::Claim(claim) => self.check_claim(&signer, claim),
             Action::Report(report) => self.check_report(&signer, report),
             Action::Drain(drain) => self.check_drain(&signer, drain),

@@ -14,7 +14,7 @@ use crate::{
     identity::{NetworkId, PublicKey},
     types::{
         After, AfterJob, AttemptId, AttemptNumber, BlobRef, BlockTime, Claim, Genesis, Height, Incarnation, JobId,
-        Part, Resources, TaskId, TaskSpec, Tasks, Terms, Times, TransactionId, VoidReason,
+        Part, Resources, RunOf, TaskId, TaskSpec, Tasks, Terms, Times, TransactionId, VoidReason,
     },
 };
 
@@ -47,6 +47,8 @@ pub struct JobView<'a> {
     pub ended: Option<BlockTime>,
     /// What it used and had lost so far.
     pub usage: &'a Account,
+    /// Which run of which recurring job it is, if it is one.
+    pub run_of: Option<RunOf>,
 }
 
 /// An array of a job's tasks.
@@ -361,6 +363,7 @@ pub(super) fn view_of_job(job: &Job) -> JobView<'_> {
         began: record.began,
         ended: record.ended,
         usage: &record.usage,
+        run_of: record.run_of,
     }
 }
 

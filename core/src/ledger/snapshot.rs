@@ -14,6 +14,7 @@ use super::{
     govern::Governance,
     jobs::{ATTEMPTS_KEPT, ArrayRecord, Job, JobRecord, Live, Phase, Stand, TaskRef, TaskState},
     lease_time::LeaseTime,
+    recurring::{RecurringNumber, RecurringRecord},
     replay::Executed,
     segments::SEGMENTS_MAX,
     usage::{DayBook, Days},
@@ -29,7 +30,7 @@ use crate::{
         order::{SHARES_KEPT, Share},
         ready::JobNumber,
     },
-    types::{Array, BlockTime, Genesis, Height, JobId, Submit, TaskSpec, TransactionId},
+    types::{Array, BlockTime, Genesis, Height, JobId, RecurringId, Submit, TaskSpec, TransactionId},
 };
 
 /// Why a snapshot was refused.
@@ -65,11 +66,15 @@ struct Head {
     usage: BTreeMap<Day, DayBook>,
 }
 
-/// All records: jobs by number, workers by key, executed transactions by id.
-type Records = (Head, Vec<(JobId, JobRecord)>, Vec<(PublicKey, WorkerRecord)>, Vec<(TransactionId, Executed)>);
+/// Recurring jobs by number, and the next number.
+type RecurringRecords = (RecurringNumber, Vec<(RecurringId, RecurringRecord)>);
+
+/// All records: jobs by number, workers by key, executed transactions by id, recurring jobs.
+type Records =
+    (Head, Vec<(JobId, JobRecord)>, Vec<(PublicKey, WorkerRecord)>, Vec<(TransactionId, Executed)>, RecurringRecords);
 
 /// No honest count comes near it, and none that is below overflows.
-const COUNT_MAX: u64 = 1 << 62;
+pub(super) const COUNT_MAX: u64 = 1 << 62;
 
 fn rule(holds: bool, what: &'static str) -> Result<(), RestoreError> {
     if holds { Ok(()) } else { Err(RestoreError::Inconsistent(what)) }
@@ -170,7 +175,10 @@ impl Ledger {
         let workers: Vec<(&PublicKey, &WorkerRecord)> =
             self.workers.iter().map(|(key, worker)| (key, &worker.record)).collect();
         let executed: Vec<(&TransactionId, &Executed)> = self.replay.entries().iter().collect();
-        codec::encode(&(head, jobs, workers, executed))
+        let recurring = &self.recurring;
+        let entries: Vec<(&RecurringId, &RecurringRecord)> =
+            recurring.entries.values().map(|entry| (&entry.id, &entry.record)).collect();
+        codec::encode(&(head, jobs, workers, executed, (recurring.next, entries)))
     }
 
     /// The digest of the state: that of the snapshot's bytes.
@@ -191,7 +199,7 @@ impl Ledger {
     /// # Errors
     /// Why it was refused.
     pub fn restore(genesis: Arc<Genesis>, bytes: &[u8]) -> Result<Self, RestoreError> {
-        let (head, jobs, workers, executed): Records = codec::decode(bytes, bytes.len())?;
+        let (head, jobs, workers, executed, (next_recurring, recurring)): Records = codec::decode(bytes, bytes.len())?;
         let mut ledger = Self::new(genesis);
         if head.network != ledger.network {
             return Err(RestoreError::OtherNetwork(head.network));
@@ -217,6 +225,7 @@ impl Ledger {
             head.next_job,
             head.next_lease,
             head.next_turn,
+            next_recurring,
             c1,
             c2,
             c3,
@@ -251,6 +260,11 @@ impl Ledger {
         rule(workers.is_sorted_by(|a, b| a.0 < b.0), "workers are out of order")?;
         for (key, record) in workers {
             ledger.restore_worker(key, record)?;
+        }
+        rule(recurring.is_sorted_by(|a, b| a.1.number < b.1.number), "recurring jobs are out of order")?;
+        ledger.recurring.next = next_recurring;
+        for (id, record) in recurring {
+            ledger.restore_recurring(id, record)?;
         }
         rule(jobs.is_sorted_by(|a, b| a.1.number < b.1.number), "jobs are out of order")?;
         let mut leases = BTreeSet::new();
@@ -329,6 +343,12 @@ impl Ledger {
                 let held = record.segment_at(*index).is_some_and(|at| record.segments[at].held);
                 let agrees = !matches!((held, &live.phase), (true, Phase::Ready) | (false, Phase::Held));
                 rule(agrees, "a task is held that is not, or the other way round")?;
+            }
+        }
+        if let Some(run) = record.run_of {
+            rule(run.job() == id && run.moment <= record.time, "a run is of another moment")?;
+            if record.ended.is_none() {
+                self.take_up_run(run, id);
             }
         }
         let has_ended = record.ended.is_some();

@@ -10,7 +10,7 @@ use crate::{
     identity::PublicKey,
     ledger::{Applied, Gone, Ledger, Taken, TaskStateView},
     types::{
-        AttemptId, BlobRef, Block, BlockTime, Certificate, Height, Incarnation, JobId, Part, Resources, TaskId,
+        AttemptId, BlobRef, Block, BlockTime, Certificate, Height, Incarnation, JobId, Part, Resources, RunOf, TaskId,
         TaskSpec,
     },
 };
@@ -95,6 +95,8 @@ pub struct EndedJob {
     pub ended: BlockTime,
     /// Its tasks in order.
     pub tasks: Vec<EndedTask>,
+    /// Which run of which recurring job it is, if it is one.
+    pub run_of: Option<RunOf>,
 }
 
 /// How a task of an ended job ended.
@@ -136,6 +138,7 @@ pub(super) fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
         submitted: job.submitted,
         ended: job.ended?,
         tasks: (0..job.count).filter_map(ended).collect(),
+        run_of: job.run_of,
     })
 }
 

@@ -125,6 +125,10 @@ pub struct LedgerLimits {
     pub key_definition_bytes_max: u64,
     /// Bytes in which all unfinished jobs were submitted.
     pub definition_bytes_max: u64,
+    /// Recurring jobs of one submitter that have not ended.
+    pub key_recurring_max: u64,
+    /// Recurring jobs in all that have not ended.
+    pub recurring_max: u64,
     /// The longest wall time that a task may ask for, in milliseconds.
     pub wall_ms_max: u64,
     /// The most failures of a program that a task may have forgiven.
@@ -159,6 +163,8 @@ impl Default for LedgerLimits {
             output_bytes_max: 1 << 46,
             key_definition_bytes_max: 64 << 20,
             definition_bytes_max: 512 << 20,
+            key_recurring_max: 256,
+            recurring_max: 16_384,
             wall_ms_max: 24 * 3_600_000,
             retries_max: 100,
             losses_max: 16,

@@ -116,8 +116,12 @@ digest_id! {
     TransactionId
 }
 digest_id! {
-    /// A job: the id of the transaction that submitted it.
+    /// A job: the id of the transaction that submitted it, or, of a recurring job's run, a digest of that job and the moment.
     JobId
+}
+digest_id! {
+    /// A recurring job: the id of the transaction that submitted it.
+    RecurringId
 }
 
 /// A task: its place in its job. Written `job/index`.

@@ -3,11 +3,13 @@
 mod authorities;
 mod block;
 mod control;
+mod cron;
 mod genesis;
 mod ids;
 mod job;
 mod outcome;
 mod receipt;
+mod recurring;
 mod task;
 mod transaction;
 mod vote;
@@ -15,17 +17,19 @@ mod vote;
 pub use authorities::{AuthoritySet, AuthoritySetError};
 pub use block::{Block, Closing, Header, Proposal, Role, SnapshotDigest};
 pub use control::{Amendment, Control, Deadline, Directive, Filter, Selection, Terms};
+pub use cron::Cron;
 pub use genesis::{
     Access, Authority, ConsensusParameters, Genesis, GenesisError, LedgerLimits, OrderPolicy, PlacementPolicy,
     ScheduleParameters,
 };
 pub use ids::{
-    AttemptId, AttemptNumber, AuthorityIndex, BlockTime, Epoch, Height, Incarnation, JobId, TaskId, TaskIdError,
-    TransactionId, View,
+    AttemptId, AttemptNumber, AuthorityIndex, BlockTime, Epoch, Height, Incarnation, JobId, RecurringId, TaskId,
+    TaskIdError, TransactionId, View,
 };
 pub use job::{After, AfterJob, Array, Extend, Submit, Times, When};
 pub use outcome::{Delivery, DeliveryStatement, Failure, InlineOutput, Manifest, Output, OutputFile, Usage, Verdict};
 pub use receipt::{OutcomeReceipt, Receipt, TransactionReceipt, VoidReason};
+pub use recurring::{CatchUp, Overlap, Recur, Recurring, RunOf, SkipReason};
 pub use task::{
     BlobRef, Edges, Giver, Input, Labels, Limits, OutputOf, Part, Program, Resources, Retry, Setback, Source, TaskSpec,
     Tasks,

@@ -118,6 +118,21 @@ pub enum VoidReason {
     /// Within one block the signer, or all, have had as many tasks changed as they may.
     #[error("as many tasks are changed in this block as may be; sign and send it again")]
     ControlsFull,
+    /// The signer has as many recurring jobs as it may have.
+    #[error("this key has as many recurring jobs as the genesis allows one key")]
+    KeyRecurringFull,
+    /// The network has as many recurring jobs as it may have.
+    #[error("the network holds as many recurring jobs as the genesis allows")]
+    RecurringFull,
+    /// No moment of the recurring job is still to come.
+    #[error("no moment of the recurring job is still to come")]
+    NeverRuns,
+    /// There is no such recurring job, or it has ended and is forgotten.
+    #[error("there is no such recurring job here")]
+    UnknownRecurring,
+    /// The recurring job has ended, or was deleted.
+    #[error("the recurring job has ended, or was deleted")]
+    RecurringEnded,
     /// The sequence number is not above the last executed one.
     #[error("its sequence number is not above that of an earlier claim or drain")]
     OldSequence,

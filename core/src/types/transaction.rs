@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::{
-    AttemptId, Authority, BlockTime, Control, Extend, Incarnation, Labels, Resources, Submit, TransactionId, Verdict,
+    AttemptId, Authority, BlockTime, Control, Extend, Incarnation, Labels, Recur, Resources, Submit, TransactionId,
+    Verdict,
 };
 use crate::{
     codec::{self, ByteString, DecodeError},
@@ -47,6 +48,8 @@ pub enum Action {
     Extend(Extend),
     /// A submitter holds, lets go, changes or stops tasks of its own.
     Control(Control),
+    /// A submitter has a job run again and again, or no more.
+    Recur(Recur),
     /// A worker offers to hold tasks.
     Claim(Claim),
     /// A worker says how attempts ended.

@@ -8,7 +8,7 @@ use axum::{
 };
 use futures::{Stream, StreamExt};
 use meshwork_core::{
-    ledger::{EndReason, LedgerEvent},
+    ledger::{EndReason, LedgerEvent, PastMoments},
     types::{AttemptId, JobId, TaskId},
 };
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 use super::{
     Api,
     error::ApiError,
-    jobs,
+    jobs, recurring,
     views::{EventView, TaskState},
 };
 use crate::driver::Final;
@@ -63,6 +63,13 @@ fn views(block: &Arc<Final>, filter: &Filter) -> Vec<EventView> {
         match event {
             LedgerEvent::JobAdmitted { job, tasks } if wanted(job) => {
                 views.push(EventView::JobAdmitted { job: *job, tasks: *tasks });
+            }
+            LedgerEvent::RecurringRun { recurring, moment, job } if filter.job.is_none() => {
+                views.push(EventView::RecurringRun { recurring: *recurring, moment_us: moment.0, job: *job });
+            }
+            LedgerEvent::RecurringSkipped { recurring, first, last, moments, why } if filter.job.is_none() => {
+                let past = PastMoments { first: *first, last: *last, moments: *moments, became: Err(*why) };
+                views.push(EventView::RecurringSkipped { recurring: *recurring, moments: recurring::moments(&past) });
             }
             event if filter.tasks != Some(false) => {
                 views.extend(task_view(event, &done).filter(|(job, _)| wanted(job)).map(|(_, view)| view));

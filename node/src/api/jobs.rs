@@ -21,7 +21,7 @@ use serde::Deserialize;
 use super::{
     Api,
     error::ApiError,
-    views::{ArrayView, AttemptView, CheckpointView, JobView, ReceiptPlace, TaskCounts, TaskState, TaskView},
+    views::{ArrayView, AttemptView, CheckpointView, JobView, ReceiptPlace, RunView, TaskCounts, TaskState, TaskView},
 };
 
 /// The most jobs or tasks in one answer.
@@ -56,6 +56,7 @@ fn live_view(job: &ledger::JobView<'_>) -> JobView {
         tasks: job.count,
         counts: job.counts.into(),
         open_until_us: job.open_until.map(|time| time.0),
+        run_of: job.run_of.map(RunView::from),
     }
 }
 
@@ -79,6 +80,7 @@ fn ended_view(job: &EndedJob) -> JobView {
         tasks: u32::try_from(job.tasks.len()).unwrap_or(u32::MAX),
         counts,
         open_until_us: None,
+        run_of: job.run_of.map(RunView::from),
     }
 }
 

@@ -12,6 +12,7 @@ mod explain;
 mod guard;
 mod jobs;
 mod network;
+mod recurring;
 mod serve;
 mod transactions;
 mod usage;
@@ -74,6 +75,8 @@ impl Api {
             .route("/v1/jobs/{job}/arrays", get(jobs::arrays))
             .route("/v1/jobs/{job}/proofs", get(jobs::proofs))
             .route("/v1/jobs/{job}/timeline", get(explain::timeline))
+            .route("/v1/recurring", get(recurring::list))
+            .route("/v1/recurring/{recurring}", get(recurring::one))
             .route("/v1/tasks/{job}/{index}", get(jobs::task))
             .route("/v1/tasks/{job}/{index}/explanation", get(explain::explanation))
             .route("/v1/tasks/{job}/{index}/proof", get(jobs::proof))

@@ -1,5 +1,6 @@
 //! What the API says, as JSON. The command line reads these same types.
 
+mod recurring;
 mod usage;
 
 use std::collections::BTreeMap;
@@ -7,10 +8,11 @@ use std::collections::BTreeMap;
 use meshwork_core::{
     digest::Digest,
     identity::{NetworkId, PublicKey},
-    types::{Authority, Change, Height, JobId, TransactionId},
+    types::{Authority, Change, Height, JobId, RecurringId, TransactionId},
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::recurring::{MomentsView, RecurringState, RecurringView, RunView};
 pub use usage::{AccountView, UsageBy, UsagePageView, UsageSide, UsageView};
 
 /// `GET /v1/status`: this node and what it sees.
@@ -108,6 +110,8 @@ pub struct JobView {
     pub counts: TaskCounts,
     /// Until when arrays may be added to it, in microseconds since the Unix epoch; nothing if it is closed.
     pub open_until_us: Option<u64>,
+    /// Which run of which recurring job it is; nothing if it is none.
+    pub run_of: Option<RunView>,
 }
 
 /// `GET /v1/jobs/{job}/arrays` (an array in the job's order; of a job that the ledger has forgotten, an empty one).
@@ -403,6 +407,23 @@ pub enum EventView {
         job: JobId,
         /// How its tasks ended.
         counts: TaskCounts,
+    },
+    /// A moment of a recurring job was run. (Not sent when one job is asked for.)
+    RecurringRun {
+        /// Which.
+        recurring: RecurringId,
+        /// Which moment of it, in microseconds since the Unix epoch.
+        moment_us: u64,
+        /// As which job.
+        job: JobId,
+    },
+    /// Moments of a recurring job were not run. (Not sent when one job is asked for.)
+    RecurringSkipped {
+        /// Which.
+        recurring: RecurringId,
+        /// Which moments, and why.
+        #[serde(flatten)]
+        moments: MomentsView,
     },
     /// A task was given to a worker, moved, came back or ended.
     Task {

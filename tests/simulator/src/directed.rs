@@ -1,7 +1,7 @@
 //! Scenarios made for something, where what a seed draws would come to it seldom. Each is a family: the number shifts a moment or
 //! a delay, so that one of them hits.
 
-use meshwork_core::types::{ConsensusParameters, OrderPolicy, PlacementPolicy};
+use meshwork_core::types::{CatchUp, ConsensusParameters, OrderPolicy, Overlap, PlacementPolicy};
 
 use crate::{
     governed,
@@ -42,6 +42,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("usurped", governed::usurped),
     ("alone", governed::alone),
     ("in-turn", governed::in_turn),
+    ("recurring", recurring),
     ("two-liars", two_liars),
 ];
 
@@ -351,6 +352,29 @@ pub fn two_liars(seed: u64) -> Scenario {
     // The second instances come last.
     scenario.faults = vec![(1 + seed, Fault::Split(vec![0, 1, 0, 0, 0, 1, 1, 1])), (20 * SECOND_US, Fault::Heal)];
     scenario.work = (0..10).map(|at| (at * SECOND_US, job((at % 2) as usize, 1, 1))).collect();
+    scenario
+}
+
+/// Jobs that run each minute, by every policy, some longer than a minute; no authority is there for two of the minutes.
+#[must_use]
+pub fn recurring(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest, Manner::Returns]);
+    let of =
+        |through, tasks, task_ms, catch_up, overlap| Work::Recurring { through, tasks, task_ms, catch_up, overlap };
+    scenario.work = vec![
+        (SECOND_US, of(0, 2, 50, CatchUp::Skip, Overlap::Skip)),
+        (2 * SECOND_US, of(1, 3, 500, CatchUp::Once, Overlap::Alongside)),
+        (3 * SECOND_US, of(2, 1, 10, CatchUp::All, Overlap::Queue)),
+        (4 * SECOND_US, of(4, 40, 4_000, CatchUp::All, Overlap::Cancel)),
+        (5 * SECOND_US, of(5, 40, 4_000, CatchUp::Once, Overlap::Skip)),
+    ];
+    let at = 130 * SECOND_US + seed * 7_300_000;
+    for peer in 0..4 {
+        scenario.faults.push((at, Fault::Crash(peer)));
+        scenario.faults.push((at + 150 * SECOND_US, Fault::Start(peer)));
+    }
+    scenario.faults.sort_by_key(|(at, _)| *at);
+    scenario.whole_at_us = 480 * SECOND_US;
     scenario
 }
 

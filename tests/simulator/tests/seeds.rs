@@ -34,6 +34,14 @@ fn what_was_once_mistaken_for_a_violation_is_none() {
 }
 
 #[test]
+fn each_moment_of_what_recurs_is_run_or_skipped_with_a_reason() {
+    for number in 0..4 {
+        let outcome = run(&directed::recurring(number), None);
+        assert!(outcome.violation.is_none(), "{number}: {:?}", outcome.violation);
+    }
+}
+
+#[test]
 fn no_more_are_faulty_than_the_protocol_bears() {
     assert!((0..5000).all(|seed| Scenario::of_seed(seed).is_bearable()));
     for (name, family) in directed::FAMILIES.iter().filter(|(name, _)| *name != "two-liars") {

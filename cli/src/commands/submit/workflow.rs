@@ -102,6 +102,9 @@ async fn submit(context: &Context, options: &SubmitOptions, path: &Path) -> Done
     // What is wrong with the file is heard before any node is asked.
     let limits = context.settings.genesis()?.map_or_else(LedgerLimits::default, |genesis| genesis.ledger);
     let mut plan = job_file::plan(path, &options.workflow.set, &limits, &Existing::default())?;
+    if options.wait && plan.job.recurs.is_some() {
+        return Err(Failure::usage("A job that recurs has no end to --wait for; see `meshwork recurring show`."));
+    }
     let key = context.settings.key()?;
     let client = context.settings.client()?;
     let genesis = genesis_of(context, &client).await?;
@@ -116,6 +119,10 @@ async fn submit(context: &Context, options: &SubmitOptions, path: &Path) -> Done
     tell_if_nobody_could_run(context, &client, arrays.iter().map(|array| &*array.spec)).await?;
     let (network, limits) = (genesis.network_id(), &genesis.ledger);
     let sender = Sender { client: &client, key: &key, network, limits, expires: options.expires };
+    if let Some(recurring) = send::recurring(&plan, arrays.clone()) {
+        let id = sender.submit_recurring(recurring).await?;
+        return context.output.value("recurring", &id.to_string());
+    }
     let sent = sender.submit(&plan, after, arrays).await?;
     context.output.value("job", &sent.job.to_string())?;
     if options.wait { wait(&client, sent.job, plan.count() as usize, sent.expires_us).await } else { Ok(()) }

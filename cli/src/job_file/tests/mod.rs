@@ -14,8 +14,8 @@ use std::{
 use meshwork_core::{
     ledger::Ledger,
     types::{
-        Action, Array, Authority, BlobRef, BlockTime, Extend, Genesis, JobId, LedgerLimits, SignedTransaction, Submit,
-        Transaction, VoidReason,
+        Action, Array, Authority, BlobRef, BlockTime, Extend, Genesis, JobId, LedgerLimits, Recur, SignedTransaction,
+        Submit, Transaction, VoidReason,
     },
 };
 
@@ -91,7 +91,11 @@ fn check_by_ledger(plan: &Plan) -> Result<(), VoidReason> {
     let (job, key) = (&plan.job, keys::generate());
     let submit =
         Submit { arrays: arrays(plan), times: job.times, open_until: job.open_until, ..Submit::named(&job.name) };
-    let transaction = Transaction { nonce: 1, expires: BlockTime(1_000_000), action: Action::Submit(submit) };
+    let action = match send::recurring(plan, arrays(plan)) {
+        Some(recurring) => Action::Recur(Recur::Submit(Box::new(recurring))),
+        None => Action::Submit(submit),
+    };
+    let transaction = Transaction { nonce: 1, expires: BlockTime(1_000_000), action };
     ledger.check(&SignedTransaction::sign(transaction, &key, &genesis.network_id()), BlockTime(1))
 }
 

@@ -151,3 +151,20 @@ fn a_program_that_is_none_is_refused() {
     assert!(failure.sentence.contains("x.wasm") && failure.sentence.contains("WebAssembly"), "{failure}");
     assert!(planned("").is_err());
 }
+
+#[test]
+fn a_job_recurs_by_an_expression_and_known_policies() {
+    let recurs = |more: &str| format!("[recurs]\n{more}\n[tasks.a]\nprogram = \"noop.wasm\"\n");
+    assert_said(&recurs("cron = \"0 25 * * *\""), "2:8", &["\"0 25 * * *\"", "UTC", "*/15"]);
+    assert_said(&recurs("cron = \"0 0 30 2 *\""), "2:8", &["never comes"]);
+    assert_said(&recurs("cron = \"@daily\"\noverlap = \"never\""), "3:11", &["\"never\"", "queue, alongside"]);
+    assert_said(&recurs("cron = \"@daily\"\ncatch-up = \"queue\""), "3:12", &["skip, once, all"]);
+    assert_said(&recurs("cron = \"@daily\"\nruns = 0"), "3:8", &["at least once"]);
+    assert_said(&recurs("cron = \"@daily\"\nuntil = \"1ms\""), "3:9", &["No moment is left"]);
+    assert_said(&recurs("overlap = \"skip\""), "1:1", &["says not when", "cron"]);
+    assert_said(&recurs("crom = \"@daily\""), "2:1", &["`crom`", "`cron`"]);
+    let daily = recurs("cron = \"@daily\"");
+    assert_said(&format!("not-before = \"1h\"\n{daily}"), "1:14", &["recurs", "`from`"]);
+    assert_said(&format!("after = \"abcd\"\n{daily}"), "1:9", &["recurs"]);
+    assert_said(&format!("deadline = \"2030-01-31T18:00:00Z\"\n{daily}"), "1:12", &["is not a time"]);
+}

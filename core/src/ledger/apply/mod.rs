@@ -6,6 +6,7 @@ mod control;
 mod drain;
 mod extend;
 mod govern;
+mod recur;
 mod report;
 mod submit;
 

@@ -18,7 +18,7 @@ use crate::{
         order::{Facts, Rank},
         ready::{JobNumber, Needs},
     },
-    types::{Array, JobId, Submit, TaskSpec, Terms, VoidReason},
+    types::{Array, JobId, RunOf, Submit, TaskSpec, Terms, VoidReason},
 };
 
 /// The output that arrays may leave; one that cannot be counted is larger than any bound.
@@ -100,6 +100,19 @@ impl Ledger {
         definition_bytes: u64,
         applied: &mut Applied,
     ) {
+        self.admit(id, signer, submit, definition_bytes, None, applied);
+    }
+
+    /// Admits a job that was checked: one that was submitted, or the run of a recurring one.
+    pub(in crate::ledger) fn admit(
+        &mut self,
+        id: JobId,
+        signer: PublicKey,
+        submit: &Submit,
+        definition_bytes: u64,
+        run_of: Option<RunOf>,
+        applied: &mut Applied,
+    ) {
         let number = self.next_job;
         self.next_job += 1;
         let record = JobRecord {
@@ -119,6 +132,7 @@ impl Ledger {
             began: None,
             ended: None,
             usage: Account::default(),
+            run_of,
         };
         self.take_up(id, record);
         self.owe(signer, Owed { definition_bytes, ..Owed::default() });

@@ -25,8 +25,8 @@ use crate::{
         recovery::Avoidance,
     },
     types::{
-        After, AfterJob, AttemptId, AttemptNumber, BlockTime, Claim, Giver, Height, JobId, OutputOf, Part, Source,
-        TaskId, TaskSpec, Tasks, Terms, Times,
+        After, AfterJob, AttemptId, AttemptNumber, BlockTime, Claim, Giver, Height, JobId, OutputOf, Part, RunOf,
+        Source, TaskId, TaskSpec, Tasks, Terms, Times,
     },
 };
 
@@ -63,6 +63,8 @@ pub(super) struct JobRecord {
     pub(super) ended: Option<BlockTime>,
     /// What it used and had lost so far.
     pub(super) usage: Account,
+    /// Which run of which recurring job it is, if it is one.
+    pub(super) run_of: Option<RunOf>,
 }
 
 /// An array, without what its segments know.

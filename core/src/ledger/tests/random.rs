@@ -7,7 +7,7 @@ use std::{
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{bookkeeper, mesh::*};
+use super::{bookkeeper, mesh::*, moments::Moments};
 use crate::{
     digest::Digest,
     identity::PublicKey,
@@ -23,6 +23,8 @@ const WORKERS: u8 = 4;
 enum Act {
     Submit { by: u8, count: u32, cpu: u32, label: bool, priority: i16, retries: u32, delay_ms: u64 },
     Control { by: u8, job: usize, range: Option<(u32, u32)>, only: Vec<Filter>, directive: u8 },
+    Recur { by: u8, count: u32, often: bool, catch_up: CatchUp, overlap: Overlap, runs_max: Option<u64> },
+    Change { by: u8, which: usize, how: u8 },
     Claim { worker: u8, slots: u32, waiting: u32, cpu: u32, label: bool, load: u16, restart: bool },
     Drain { worker: u8 },
     Report { worker: u8, which: usize, anyones: bool, verdict: u8 },
@@ -38,6 +40,10 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0..2u8, 0..20usize, prop::option::of((0..5u32, 0..4u32)), filters(), 0..10u8).prop_map(
             |(by, job, range, only, directive)| Act::Control { by, job, range, only, directive }
         ),
+        1 => (0..2u8, 1..6u32, any::<bool>(), catch_up(), overlap(), prop::option::weighted(0.3, 1..4u64)).prop_map(
+            |(by, count, often, catch_up, overlap, runs_max)| Act::Recur { by, count, often, catch_up, overlap, runs_max }
+        ),
+        1 => (0..2u8, 0..4usize, 0..5u8).prop_map(|(by, which, how)| Act::Change { by, which, how }),
         5 => (0..WORKERS, 0..4u32, 0..4u32, 0..5u32, any::<bool>(), 0..=1000u16, prop::bool::weighted(0.1)).prop_map(
             |(worker, slots, waiting, cpu, label, load, restart)| Act::Claim {
                 worker, slots, waiting, cpu: cpu * 500, label, load, restart
@@ -67,9 +73,17 @@ fn directive(number: u8) -> Directive {
     }
 }
 
+fn catch_up() -> impl Strategy<Value = CatchUp> {
+    prop::sample::select(vec![CatchUp::Skip, CatchUp::Once, CatchUp::All])
+}
+
+fn overlap() -> impl Strategy<Value = Overlap> {
+    prop::sample::select(vec![Overlap::Skip, Overlap::Queue, Overlap::Alongside, Overlap::Cancel])
+}
+
 /// What happens before each block, how much later it is, and whether the twin is restored from a snapshot after it.
 fn story() -> impl Strategy<Value = Vec<(Vec<Act>, u64, bool)>> {
-    let later_ms = prop_oneof![6 => 1..50u64, 3 => 500..1500u64, 1 => 3_000..20_000u64];
+    let later_ms = prop_oneof![12 => 1..50u64, 6 => 500..1500u64, 2 => 3_000..20_000u64, 1 => 30_000..400_000u64];
     vec((vec(act(), 0..7), later_ms, prop::bool::weighted(0.2)), 1..40)
 }
 
@@ -114,6 +128,7 @@ pub(super) struct Witness {
     avoided: BTreeMap<TaskId, BTreeMap<PublicKey, u32>>,
     jobs: Vec<(JobId, u32)>,
     incarnations: BTreeMap<u8, u64>,
+    moments: Moments,
 }
 
 impl Witness {
@@ -212,6 +227,24 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
                 let ranges = range.map(|(first, more)| (first, first + more)).into_iter().collect();
                 let which = Selection { ranges, only: only.iter().copied().collect() };
                 mesh.control(&key(100 + by), Control { job: *job, which, directive: directive(number) });
+            }
+        }
+        Act::Recur { by, count, often, catch_up, overlap, runs_max } => {
+            let minutes = if often { Cron::ALWAYS.minutes } else { 0x5555_5555_5555_5555 & Cron::ALWAYS.minutes };
+            let cron = Cron { minutes, ..Cron::ALWAYS };
+            let job = Submit::new("again", spec(), Tasks::Repeat(count));
+            let until = Some(mesh.now.plus_ms(600_000)).filter(|_| count == 5);
+            let recurring = Recurring { job, cron, catch_up, overlap, from: None, until, runs_max, deadline_ms: None };
+            mesh.sign(&key(100 + by), Action::Recur(Recur::Submit(Box::new(recurring))));
+        }
+        Act::Change { by, which, how } => {
+            if let Some(id) = witness.moments.ids.iter().rev().nth(which).copied() {
+                let change = match how {
+                    0 | 1 => Recur::Pause(id),
+                    2 | 3 => Recur::Resume(id),
+                    _ => Recur::Delete(id),
+                };
+                mesh.sign(&key(100 + by), Action::Recur(change));
             }
         }
         Act::Claim { worker, slots, waiting, cpu, label, load, restart } => {
@@ -413,6 +446,7 @@ fn tell(order: &[OrderPolicy], placement: &[PlacementPolicy], story: &[(Vec<Act>
         let ledger = &mesh.ledger;
         witness.jobs.retain(|(job, _)| ledger.job(*job).is_some());
         witness.see(&applied);
+        witness.moments.see(&applied, ledger);
         check_counts(ledger);
         check_claims(ledger, &witness, &applied);
         check_order(ledger, &witness, &applied);

@@ -14,7 +14,7 @@ use meshwork_core::{
     replica::{Gossip, Message},
     types::{
         Access, Action, BlobRef, Epoch, Genesis, Height, Manifest, OrderPolicy, OutputFile, PlacementPolicy, Receipt,
-        Statement, Verdict, View,
+        Recur, Statement, Verdict, View,
     },
 };
 use serde::Serialize;
@@ -89,7 +89,7 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
     seeds.some("envelope", all);
     seeds.some("transactions", all.chunks(2));
     seeds.value("transactions", &Vec::<u8>::new());
-    for kind in ["submit", "extend", "control", "claim", "report", "drain"] {
+    for kind in ["submit", "extend", "control", "recur", "claim", "report", "drain"] {
         let of_kind = all.iter().filter(|signed| name_of(&signed.transaction().action) == kind);
         seeds.some("transaction", of_kind.map(|signed| signed.transaction()));
     }
@@ -98,6 +98,7 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
             Action::Submit(submit) => seeds.value("submit", submit),
             Action::Extend(extend) => seeds.value("extend", extend),
             Action::Control(control) => seeds.value("control", control),
+            Action::Recur(recur) => seeds.value("recur", recur),
             Action::Claim(claim) => seeds.value("claim", claim),
             Action::Report(report) => seeds.value("report", report),
             Action::Drain(drain) => seeds.value("drain", drain),
@@ -108,6 +109,11 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
     for job in network.ledger.jobs() {
         seeds.value("control", &meshwork_core::types::Control::cancel(job.id));
     }
+    for recurring in network.ledger.recurring() {
+        for recur in [Recur::Pause(recurring.id), Recur::Resume(recurring.id), Recur::Delete(recurring.id)] {
+            seeds.value("recur", &recur);
+        }
+    }
 }
 
 const fn name_of(action: &Action) -> &'static str {
@@ -115,6 +121,7 @@ const fn name_of(action: &Action) -> &'static str {
         Action::Submit(_) => "submit",
         Action::Extend(_) => "extend",
         Action::Control(_) => "control",
+        Action::Recur(_) => "recur",
         Action::Claim(_) => "claim",
         Action::Report(_) => "report",
         Action::Drain(_) => "drain",

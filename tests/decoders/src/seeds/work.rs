@@ -9,10 +9,10 @@ use meshwork_core::{
     identity::{NetworkId, PublicKey, SecretKey},
     ledger::Ledger,
     types::{
-        Action, After, AfterJob, Amendment, Array, AttemptId, BlobRef, Claim, Control, DeliveryStatement, Directive,
-        Drain, Edges, Extend, Failure, Filter, Giver, Incarnation, InlineOutput, Input, Labels, Limits, Output,
-        OutputOf, Part, Report, ReportItem, Resources, Retry, Selection, Setback, Source, Submit, TaskSpec, Tasks,
-        Times, Usage, Verdict, When,
+        Action, After, AfterJob, Amendment, Array, AttemptId, BlobRef, CatchUp, Claim, Control, Cron,
+        DeliveryStatement, Directive, Drain, Edges, Extend, Failure, Filter, Giver, Incarnation, InlineOutput, Input,
+        Labels, Limits, Output, OutputOf, Overlap, Part, Recur, Recurring, Report, ReportItem, Resources, Retry,
+        Selection, Setback, Source, Submit, TaskSpec, Tasks, Times, Usage, Verdict, When,
     },
 };
 
@@ -38,6 +38,8 @@ pub(crate) fn work(step: u64, ledger: &Ledger, id: &NetworkId, reported: &mut BT
         35 => vec![by(&submitter, submit("", spec(), Tasks::Repeat(3)))],
         36 => vec![by(&submitter, Action::Submit(graph(ledger)))],
         40 => vec![by(&submitter, submit("small", spec(), Tasks::Repeat(1)))],
+        45 => vec![by(&submitter, Action::Recur(Recur::Submit(Box::new(recurring(ledger)))))],
+        46 => vec![by(&submitter, Action::Recur(Recur::Submit(Box::new(often()))))],
         200 => vec![by(&worker, Action::Claim(claim(2, 3, 4)))],
         240 => vec![by(&other, Action::Drain(Drain { sequence: 2 }))],
         _ => Vec::new(),
@@ -172,6 +174,42 @@ fn graph(ledger: &Ledger) -> Submit {
         times,
         open_until: Some(ledger.time().plus_ms(300_000)),
         ..Submit::new("graph", spec(), Tasks::Repeat(1))
+    }
+}
+
+/// A recurring job with something in every field.
+fn recurring(ledger: &Ledger) -> Recurring {
+    Recurring {
+        cron: Cron {
+            minutes: 1 << 59 | 1,
+            hours: 1 << 3,
+            days: 1 << 31 | 1,
+            months: 1 << 12,
+            weekdays: 0b11,
+            both: false,
+        },
+        catch_up: CatchUp::All,
+        overlap: Overlap::Queue,
+        from: Some(ledger.time().plus_ms(1)),
+        until: Some(ledger.time().plus_ms(400 * 86_400_000)),
+        runs_max: Some(5),
+        deadline_ms: Some(60_000),
+        ..often()
+    }
+}
+
+/// One that runs each minute: also while an input is tried.
+fn often() -> Recurring {
+    let job = Submit::new("often", spec(), Tasks::Repeat(1));
+    Recurring {
+        job,
+        cron: Cron::ALWAYS,
+        catch_up: CatchUp::Once,
+        overlap: Overlap::Skip,
+        from: None,
+        until: None,
+        runs_max: None,
+        deadline_ms: None,
     }
 }
 

@@ -28,7 +28,7 @@ const fn target(name: &'static str, bytes_max: usize, decode: fn(&[u8]) -> bool)
 }
 
 /// Every target, by name.
-pub const TARGETS: [Target; 28] = [
+pub const TARGETS: [Target; 29] = [
     target("blob-answer", 512, blobs::answer),
     target("blob-head", 16, blobs::head),
     target("blob-manifest", 2048, blobs::manifest),
@@ -50,6 +50,7 @@ pub const TARGETS: [Target; 28] = [
     target("proposal", 4096, round::proposal),
     target("receipts", 1024, stored::receipts),
     target("record", 4096, stored::record),
+    target("recur", 2048, transactions::recur),
     target("report", 1024, transactions::report),
     target("snapshot", 4096, stored::snapshot),
     target("submit", 2048, transactions::submit),

@@ -6,7 +6,9 @@ use meshwork_core::{
     codec,
     identity::SecretKey,
     ledger::Ledger,
-    types::{Action, Block, Claim, Control, Drain, Extend, Receipt, Report, SignedTransaction, Submit, Transaction},
+    types::{
+        Action, Block, Claim, Control, Drain, Extend, Receipt, Recur, Report, SignedTransaction, Submit, Transaction,
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -34,7 +36,7 @@ pub(super) fn transactions(bytes: &[u8]) -> bool {
 pub(super) fn transaction(bytes: &[u8]) -> bool {
     let Some(transaction) = canonical::<Transaction>(bytes, bytes.len()) else { return false };
     let signer = match transaction.action {
-        Action::Submit(_) | Action::Extend(_) | Action::Control(_) => &network().submitter,
+        Action::Submit(_) | Action::Extend(_) | Action::Control(_) | Action::Recur(_) => &network().submitter,
         Action::Claim(_) | Action::Report(_) | Action::Drain(_) => &network().worker,
         Action::Govern(_) => &network().authorities[0],
     };
@@ -52,6 +54,10 @@ pub(super) fn extend(bytes: &[u8]) -> bool {
 
 pub(super) fn control(bytes: &[u8]) -> bool {
     kind::<Control>(bytes, &network().submitter, Action::Control)
+}
+
+pub(super) fn recur(bytes: &[u8]) -> bool {
+    kind::<Recur>(bytes, &network().submitter, Action::Recur)
 }
 
 pub(super) fn claim(bytes: &[u8]) -> bool {

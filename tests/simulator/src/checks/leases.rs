@@ -165,7 +165,12 @@ impl Leases {
                     self.claimed(signer, claim);
                 }
                 Action::Report(report) => said.reports.push((signer, report)),
-                Action::Submit(_) | Action::Extend(_) | Action::Control(_) | Action::Drain(_) | Action::Govern(_) => {}
+                Action::Submit(_)
+                | Action::Extend(_)
+                | Action::Control(_)
+                | Action::Recur(_)
+                | Action::Drain(_)
+                | Action::Govern(_) => {}
             }
         }
         said

@@ -10,12 +10,14 @@
 //! * `waits`: who waits for what;
 //! * `controls`: what submitters have done to their tasks;
 //! * `usage`: what was used, added up in different ways;
+//! * `moments`: what becomes of the moments of recurring jobs;
 //! * here: bounds, and the end.
 
 mod chain;
 mod controls;
 mod epochs;
 mod leases;
+mod moments;
 mod policy;
 mod usage;
 mod waits;
@@ -38,7 +40,9 @@ use meshwork_core::{
 };
 use serde::Serialize;
 
-use self::{chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, usage::Accounts, waits::Waits};
+use self::{
+    chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, moments::Moments, usage::Accounts, waits::Waits,
+};
 use crate::scenario::{START_US, Scenario};
 
 /// The most journal records that a peer may come to hold.
@@ -92,6 +96,7 @@ pub struct Checks {
     waits: Waits,
     controls: Controls,
     accounts: Accounts,
+    moments: Moments,
     taken: Vec<Taken>,
     /// The claims of workers in the order in which they were signed, and the newest of each worker that was executed.
     claims: BTreeMap<TransactionId, u64>,
@@ -113,6 +118,7 @@ impl Checks {
             waits: Waits::default(),
             controls: Controls::default(),
             accounts: Accounts::default(),
+            moments: Moments::default(),
             whole_at: BlockTime(START_US + scenario.whole_at_us),
             genesis: Arc::clone(genesis),
             ledger,
@@ -246,11 +252,13 @@ impl Checks {
             if result.is_ok() {
                 self.waits.hear(transaction);
                 self.controls.hear(transaction, &self.ledger);
+                self.moments.hear(transaction, self.ledger.time());
             }
         }
         self.waits.check(&applied.events, &self.ledger)?;
         self.controls.check(&applied.events, &self.ledger)?;
         self.accounts.check(&self.ledger)?;
+        self.moments.check(&applied.events, &self.ledger)?;
         policy::check(&self.ledger, &applied.events, self.chain.height())
     }
 
@@ -322,6 +330,7 @@ impl Checks {
                 format!("peers {other} and {peer} have other states at height {}", ledger.height())
             })?;
         }
+        rule(self.moments.is_empty(), || "a recurring job has not ended after its last moment".into())?;
         let ordered: BTreeSet<TransactionId> = self.chain.transactions().collect();
         for Taken { id, expires, through, life: process } in &self.taken {
             // A process that has ended since has forgotten it.

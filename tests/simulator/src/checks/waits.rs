@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use meshwork_core::{
     ledger::{Ledger, LedgerEvent, TaskStateView},
-    types::{Action, AfterJob, Array, JobId, SignedTransaction, TaskId, Times, When},
+    types::{
+        Action, AfterJob, Array, JobId, Overlap, Recur, Recurring, RecurringId, SignedTransaction, TaskId, Times, When,
+    },
 };
 
 use super::{Checked, rule};
@@ -60,6 +62,8 @@ pub(super) struct Waits {
     /// The tasks that have outcomes, and whether these are good.
     outcomes: BTreeMap<TaskId, bool>,
     ended: BTreeSet<JobId>,
+    /// Recurring jobs, each with its last run.
+    recurring: BTreeMap<RecurringId, (Recurring, Option<JobId>)>,
 }
 
 impl Waits {
@@ -75,8 +79,20 @@ impl Waits {
                     job.arrays.extend(extend.arrays.iter().cloned());
                 }
             }
+            Action::Recur(Recur::Submit(recurring)) => {
+                let id = RecurringId(transaction.id().0);
+                self.recurring.insert(id, (Recurring::clone(recurring), None));
+            }
             _ => {}
         }
+    }
+
+    /// A moment of a recurring job was run.
+    fn run(&mut self, recurring: RecurringId, job: JobId) {
+        let Some((recurring, last)) = self.recurring.get_mut(&recurring) else { return };
+        let before = last.replace(job).filter(|_| recurring.overlap == Overlap::Queue);
+        let after = before.map(|job| AfterJob { job, when: When::Any }).into_iter().collect();
+        self.jobs.insert(job, Job { arrays: recurring.job.arrays.clone(), after, times: recurring.job.times });
     }
 
     /// What came of a block, and the ledger after it.
@@ -92,6 +108,7 @@ impl Waits {
                     self.ended.insert(*job);
                 }
                 LedgerEvent::JobAdmitted { job, .. } | LedgerEvent::JobExtended { job, .. } => touched.push(*job),
+                LedgerEvent::RecurringRun { recurring, job, .. } => self.run(*recurring, *job),
                 LedgerEvent::JobForgotten { job } => drop(self.jobs.remove(job)),
                 LedgerEvent::Leased { attempt, .. } => {
                     let task = attempt.task;

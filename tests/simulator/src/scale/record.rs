@@ -115,7 +115,7 @@ impl Record {
                 Action::Claim(_) => self.claims += 1,
                 Action::Report(_) => self.reports += 1,
                 Action::Submit(_) => self.jobs += 1,
-                Action::Extend(_) | Action::Control(_) | Action::Drain(_) | Action::Govern(_) => {}
+                Action::Extend(_) | Action::Control(_) | Action::Recur(_) | Action::Drain(_) | Action::Govern(_) => {}
             }
         }
         for receipt in &executed.applied.receipts {

@@ -8,8 +8,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use meshwork_core::{
     identity::SecretKey,
     types::{
-        Access, Authority, BlockTime, ConsensusParameters, Genesis, LedgerLimits, OrderPolicy, PlacementPolicy,
-        ScheduleParameters,
+        Access, Authority, BlockTime, CatchUp, ConsensusParameters, Genesis, LedgerLimits, OrderPolicy, Overlap,
+        PlacementPolicy, ScheduleParameters,
     },
 };
 use serde::Serialize;
@@ -180,6 +180,19 @@ pub enum Work {
         /// What it is drawn by.
         drawn: u64,
     },
+    /// A job that runs each minute until the network is whole.
+    Recurring {
+        /// Through which peer.
+        through: usize,
+        /// How many tasks a run has.
+        tasks: u32,
+        /// How long each takes, in milliseconds.
+        task_ms: u64,
+        /// What becomes of moments that were missed.
+        catch_up: CatchUp,
+        /// What becomes of a moment while an earlier run goes on.
+        overlap: Overlap,
+    },
     /// The job that was submitted so many jobs before is cancelled.
     Cancel {
         /// Through which peer.
@@ -251,6 +264,7 @@ impl Work {
         match self {
             Self::Job { .. } => None,
             Self::Graph { .. } => Some("graph"),
+            Self::Recurring { .. } => Some("recurring job"),
             Self::Govern { .. } => Some("change of authorities"),
             Self::Mutiny { .. } => Some("mutiny"),
             Self::Cancel { .. } => Some("cancel"),

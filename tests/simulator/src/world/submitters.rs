@@ -6,9 +6,9 @@ use meshwork_core::{
     digest::Digest,
     identity::SecretKey,
     types::{
-        Action, AfterJob, Amendment, BlobRef, BlockTime, Claim, Control, Deadline, Directive, Drain, Extend, Filter,
-        Incarnation, JobId, Limits, Resources, Retry, Selection, SignedTransaction, Submit, TaskSpec, Tasks, Times,
-        Transaction,
+        Action, AfterJob, Amendment, BlobRef, BlockTime, CatchUp, Claim, Control, Cron, Deadline, Directive, Drain,
+        Extend, Filter, Incarnation, JobId, Limits, Overlap, Recur, Recurring, Resources, Retry, Selection,
+        SignedTransaction, Submit, TaskSpec, Tasks, Times, Transaction,
     },
 };
 use rand::{RngExt, SeedableRng};
@@ -52,6 +52,9 @@ impl World<'_> {
                 self.submit_job(through, &Wish { tasks, task_ms, priority, fails });
             }
             Work::Graph { through, drawn } => self.submit_graph(through, drawn),
+            Work::Recurring { through, tasks, task_ms, catch_up, overlap } => {
+                self.submit_recurring(through, &Wish { tasks, task_ms, ..PLAIN }, catch_up, overlap);
+            }
             Work::Burst { through, jobs } => {
                 for _ in 0..jobs {
                     self.submit_job(through, &PLAIN);
@@ -168,6 +171,15 @@ impl World<'_> {
         self.jobs.push((job, through));
         self.submit(through, signed);
         job
+    }
+
+    fn submit_recurring(&mut self, through: usize, wish: &Wish, catch_up: CatchUp, overlap: Overlap) {
+        let until = Some(BlockTime(START_US + self.scenario.whole_at_us));
+        let (job, cron) = (submission(wish), Cron::ALWAYS);
+        let recurring =
+            Recurring { job, cron, catch_up, overlap, from: None, until, runs_max: None, deadline_ms: None };
+        let signed = self.sign(through, Action::Recur(Recur::Submit(Box::new(recurring))));
+        self.submit(through, signed);
     }
 
     /// Arrays and tasks that wait for each other; some of it may come later.

@@ -1,0 +1,61 @@
+//! The flags that have a program run again and again.
+
+use clap::Args;
+use meshwork_core::types::{BlockTime, CatchUp, Cron, Overlap};
+
+use crate::{
+    recurrence::{self, CATCH_UP, CRON_HINT, OVERLAP, Recurrence},
+    submission::parse_moment,
+};
+
+fn cron(text: &str) -> Result<Cron, String> {
+    recurrence::parse_cron(text).map_err(|why| format!("{why}; {CRON_HINT}"))
+}
+
+fn catch_up(text: &str) -> Result<CatchUp, String> {
+    recurrence::named(text, &CATCH_UP)
+}
+
+fn overlap(text: &str) -> Result<Overlap, String> {
+    recurrence::named(text, &OVERLAP)
+}
+
+/// When and how a program recurs.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Recurring jobs")]
+#[group(id = "recurrence")]
+pub struct Options {
+    /// Run it again and again, by this cron expression in UTC, such as "0 3 * * *"
+    #[arg(long, value_name = "EXPRESSION", value_parser = cron)]
+    cron: Option<Cron>,
+    /// What becomes of moments that were missed: skip, once (the last is run) or all (up to a bound)
+    #[arg(long, value_name = "POLICY", requires = "cron", default_value = "once", value_parser = catch_up)]
+    catch_up: CatchUp,
+    /// What becomes of a moment while an earlier run goes on: skip, queue, alongside or cancel (the earlier run)
+    #[arg(long, value_name = "POLICY", requires = "cron", default_value = "skip", value_parser = overlap)]
+    overlap: Overlap,
+    /// No run before: so long from now, or a moment in UTC
+    #[arg(long, value_name = "TIME", requires = "cron", value_parser = parse_moment)]
+    from: Option<BlockTime>,
+    /// No run after, likewise
+    #[arg(long, value_name = "TIME", requires = "cron", value_parser = parse_moment)]
+    until: Option<BlockTime>,
+    /// So many runs at most
+    #[arg(long, value_name = "N", requires = "cron", value_parser = clap::value_parser!(u64).range(1..))]
+    runs: Option<u64>,
+}
+
+impl Options {
+    /// When and how it recurs, if it does.
+    pub fn recurrence(&self) -> Option<Recurrence> {
+        Some(Recurrence {
+            cron: self.cron?,
+            catch_up: self.catch_up,
+            overlap: self.overlap,
+            from: self.from,
+            until: self.until,
+            runs_max: self.runs,
+            deadline_ms: None,
+        })
+    }
+}

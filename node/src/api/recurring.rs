@@ -1,0 +1,108 @@
+//! Recurring jobs: how they stand, and what became of their last moments.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use meshwork_core::{
+    ledger::{self, PastMoments},
+    types::{BlockTime, RecurringId, SkipReason},
+};
+use serde::Deserialize;
+
+use super::{
+    Api,
+    error::ApiError,
+    views::{MomentsView, RecurringState, RecurringView},
+};
+
+/// The most recurring jobs in one answer.
+const LIST_MAX: usize = 1000;
+/// The most moments to come that are told of each.
+const UPCOMING: usize = 5;
+
+#[derive(Deserialize)]
+pub(super) struct Page {
+    limit: Option<usize>,
+}
+
+fn in_words(why: SkipReason) -> String {
+    match why {
+        SkipReason::Overlap => "an earlier run had not ended".into(),
+        SkipReason::Missed => "missed: the network stood still, or it was paused".into(),
+        SkipReason::TooManyRuns => "as many of its runs as may be there had not ended".into(),
+        SkipReason::Void(why) => why.to_string(),
+    }
+}
+
+pub(super) fn moments(past: &PastMoments) -> MomentsView {
+    MomentsView {
+        first_us: past.first.0,
+        last_us: past.last.0,
+        moments: past.moments,
+        job: past.became.ok(),
+        skipped: past.became.err().map(in_words),
+    }
+}
+
+fn view(view: &ledger::RecurringView<'_>, now: BlockTime) -> RecurringView {
+    let recurring = view.recurring;
+    RecurringView {
+        id: view.id,
+        name: recurring.job.name.clone(),
+        submitter: view.submitter,
+        height: view.height,
+        submitted_us: view.submitted.0,
+        state: match view.state {
+            ledger::RecurringState::Active => RecurringState::Active,
+            ledger::RecurringState::Paused => RecurringState::Paused,
+            ledger::RecurringState::Ended => RecurringState::Ended,
+            ledger::RecurringState::Deleted => RecurringState::Deleted,
+        },
+        cron: recurring.cron.to_string(),
+        catch_up: recurring.catch_up,
+        overlap: recurring.overlap,
+        from_us: recurring.from.map(|time| time.0),
+        until_us: recurring.until.map(|time| time.0),
+        runs_max: recurring.runs_max,
+        deadline_ms: recurring.deadline_ms,
+        tasks: u32::try_from(recurring.job.count()).unwrap_or(u32::MAX),
+        upcoming_us: view.upcoming(now, UPCOMING).into_iter().map(|time| time.0).collect(),
+        ran: view.ran,
+        skipped: view.skipped,
+        live: view.runs.clone(),
+        past: view.past.iter().map(moments).collect(),
+        ended_us: view.ended.map(|time| time.0),
+    }
+}
+
+pub(super) async fn list(
+    State(api): State<Api>,
+    Query(page): Query<Page>,
+) -> Result<Json<Vec<RecurringView>>, ApiError> {
+    let limit = page.limit.unwrap_or(LIST_MAX).min(LIST_MAX);
+    let views = api.driver.query(move |replica| {
+        let ledger = replica.ledger();
+        ledger.recurring().rev().take(limit).map(|recurring| view(&recurring, ledger.time())).collect()
+    });
+    Ok(Json(views.await?))
+}
+
+pub(super) async fn one(
+    State(api): State<Api>,
+    Path(recurring): Path<String>,
+) -> Result<Json<RecurringView>, ApiError> {
+    let id: RecurringId = recurring.parse().map_err(|_| {
+        ApiError::bad_request(format!("{recurring:?} is not a recurring job's id, which has 64 hexadecimal digits"))
+    })?;
+    let found = api.driver.query(move |replica| {
+        let ledger = replica.ledger();
+        ledger.recurring_job(id).map(|recurring| view(&recurring, ledger.time()))
+    });
+    let absent = || {
+        let sentence =
+            format!("no recurring job {id} is known here; if it was just submitted, wait for the next block");
+        ApiError::not_found(sentence)
+    };
+    found.await?.map(Json).ok_or_else(absent)
+}
