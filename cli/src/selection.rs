@@ -16,6 +16,7 @@ use crate::{
 
 /// Which tasks.
 #[derive(Args, Debug)]
+#[group(skip)]
 pub struct Options {
     /// The job's id, or its first digits
     pub job: String,

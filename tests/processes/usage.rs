@@ -71,8 +71,8 @@ fn what_a_job_used_is_the_same_by_whatever_it_is_added_up() {
     assert_eq!(before["rows"].as_array().map(Vec::len), Some(0), "{before}");
 
     let key = rows[0]["key"].as_str().expect("a key");
-    assert_eq!(figures(&report(&network, &["--key", &key[..12]])["total"]), all);
-    network.run(&["usage", "--key", "0000"]).bad(2, &["No key"]);
+    assert_eq!(figures(&report(&network, &["--of", &key[..12]])["total"]), all);
+    network.run(&["usage", "--of", "0000"]).bad(2, &["No key"]);
 
     let shown = network.run(&["usage", "--by", "job", "--csv"]);
     let mut csv = csv::Reader::from_reader(shown.stdout.as_bytes());

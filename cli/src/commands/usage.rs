@@ -35,7 +35,7 @@ pub struct Options {
     side: As,
     /// Only of this key, or the one that starts with these digits
     #[arg(long, value_name = "KEY", conflicts_with = "mine")]
-    key: Option<String>,
+    of: Option<String>,
     /// Only of this home's key
     #[arg(long)]
     mine: bool,
@@ -128,7 +128,7 @@ pub async fn run(context: &Context, options: Options) -> Done {
         from: options.from,
         to: options.to,
     };
-    query.key = match options.key {
+    query.key = match options.of {
         Some(digits) => Some(find_key(&client, &query, &digits).await?),
         None if options.mine => Some(context.settings.key()?.public()),
         None => None,

@@ -102,14 +102,14 @@ pub fn alone(seed: u64) -> Scenario {
 /// were the honest one gone first, the rest could neither bear the liars nor send them away.
 #[must_use]
 pub fn in_turn(seed: u64) -> Scenario {
-    let mut scenario = calm(seed, Vec::new());
+    let mut scenario = calm(seed, vec![Manner::Honest]);
     scenario.authorities = 7;
-    scenario.clocks = vec![Clock::default(); 7];
+    scenario.clocks = vec![Clock::default(); 8];
     scenario.founding.gate_interval = 5;
     scenario.liars = vec![(6, Lie::Withholds), (5, Lie::Selective)];
     scenario.faults = vec![(SECOND_US, Fault::Crash(2)), (20 * SECOND_US, Fault::Start(2))];
     let leaves = |at_us, peer| (at_us, Work::Govern { add: Vec::new(), remove: vec![peer] });
-    scenario.work = vec![leaves(7 * SECOND_US, 6), leaves(7 * SECOND_US + (seed % 50) * 30_000, 4)];
+    scenario.work.extend([leaves(7 * SECOND_US, 6), leaves(7 * SECOND_US + (seed % 50) * 30_000, 4)]);
     scenario
 }
 
