@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        amend, bench, demo, explain, genesis, govern, jobs, logs, recurring, result, status, submit, timeline, up,
-        usage, verify,
+        amend, bench, demo, explain, genesis, govern, jobs, logs, quota, recurring, result, status, submit, timeline,
+        up, usage, verify,
     },
     failure::Exit,
     selection,
@@ -33,7 +33,7 @@ pub enum Command {
     /// Found a network
     #[command(subcommand)]
     Genesis(genesis::GenesisCommand),
-    /// Show who the authorities are, and, as one of them, propose and approve who they are to be
+    /// Show who the authorities are and the rules in force, and, as one of them, propose and approve changes
     #[command(subcommand)]
     Govern(govern::GovernCommand),
     /// Run a peer in the foreground: follow the network, vote if this key is an authority's, and work
@@ -67,6 +67,8 @@ pub enum Command {
     Workers,
     /// List the peers that the node is connected to
     Peers,
+    /// Show what a key may do, and how much of its limits is taken
+    Quota(quota::Options),
     /// Show what keys and jobs submitted, used and had lost, by submitter, worker, job or day
     Usage(usage::Options),
     /// Check saved proofs offline, with nothing but the genesis
@@ -86,6 +88,24 @@ mod tests {
     #[test]
     fn the_grammar_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_has_an_argument_by_the_name_of_a_global_one() {
+        let top = Arguments::command();
+        let global: Vec<&str> = top.get_arguments().map(|argument| argument.get_id().as_str()).collect();
+        let mut commands: Vec<&clap::Command> = top.get_subcommands().collect();
+        while let Some(command) = commands.pop() {
+            for argument in command.get_arguments() {
+                assert!(
+                    !global.contains(&argument.get_id().as_str()),
+                    "{} of {}",
+                    argument.get_id(),
+                    command.get_name()
+                );
+            }
+            commands.extend(command.get_subcommands());
+        }
     }
 
     #[test]
@@ -117,12 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_authorities_is_one_thing_at_a_time() {
+    fn a_change_is_one_thing_at_a_time_but_for_a_schedule() {
         let key = "5f".repeat(32);
         let add = format!("five={key}@/ip4/127.0.0.1/tcp/4170");
         let parse = |more: &[&str]| Arguments::try_parse_from([&["meshwork", "govern", "propose"], more].concat());
         assert!(parse(&["--add", &add]).is_ok() && parse(&["--remove", &key]).is_ok());
         assert!(parse(&["--add", &add, "--remove", &key]).is_err());
-        assert!(parse(&[]).is_err());
+        assert!(parse(&["--bar-worker", &key]).is_ok() && parse(&["--limit", "key-tasks=5"]).is_ok());
+        assert!(parse(&["--quota", &format!("{key}:running=2")]).is_ok());
+        assert!(parse(&["--order", "fair,priority", "--slice", "5s"]).is_ok());
+        assert!(parse(&["--order", "fair", "--bar-worker", &key]).is_err());
     }
 }

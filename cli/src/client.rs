@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use meshwork_core::{
     codec,
+    identity::PublicKey,
     proof::Proof,
     types::{JobId, RecurringId, SignedTransaction, TaskId, TransactionId},
 };
 use meshwork_node::api::views::{
-    AdmissionView, ArrayView, BlockView, ErrorView, ExplanationView, GovernanceView, JobView, PeerView, RecurringView,
-    StatusView, TaskState, TaskView, TimelineView, TransactionView, WorkerView,
+    AdmissionView, ArrayView, BlockView, ErrorView, ExplanationView, GovernanceView, JobView, KeyView, PeerView,
+    RecurringView, StatusView, TaskState, TaskView, TimelineView, TransactionView, WorkerView,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -134,6 +135,11 @@ impl Client {
     /// Who the authorities are, and what they are about to change.
     pub async fn governance(&self) -> Result<GovernanceView, ClientError> {
         self.get("/v1/governance").await
+    }
+
+    /// What a key may do, and how much of it is taken.
+    pub async fn key(&self, key: PublicKey) -> Result<KeyView, ClientError> {
+        self.get(&format!("/v1/keys/{key}")).await
     }
 
     /// The network's genesis, as the node has it.

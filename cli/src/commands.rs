@@ -12,6 +12,7 @@ pub mod init;
 pub mod jobs;
 pub mod logs;
 pub mod peers;
+pub mod quota;
 pub mod recurring;
 pub mod result;
 pub mod status;
@@ -72,6 +73,7 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Recurring(command) => recurring::run(&context, command).await,
         Command::Workers => workers::run(&context).await,
         Command::Peers => peers::run(&context).await,
+        Command::Quota(options) => quota::run(&context, options).await,
         Command::Usage(options) => usage::run(&context, options).await,
         Command::Verify(options) => verify::run(&context, &options),
         Command::Demo(options) => demo::run(&context, options).await,

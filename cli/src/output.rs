@@ -4,6 +4,7 @@
 mod explanation;
 mod fields;
 pub mod gantt;
+pub mod governance;
 mod listings;
 pub mod progress;
 mod timeline;

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use meshwork_core::{
-    identity::{NetworkId, SecretKey},
-    types::{Action, Array, BlockTime, JobId, SignedTransaction, Submit, TaskSpec, Tasks, Transaction},
+    identity::{NetworkId, PublicKey, SecretKey},
+    types::{Action, Array, BlockTime, JobId, SignedTransaction, Submit, TaskSpec, Tasks, Transaction, VoidReason},
 };
 
 use meshwork_node::api::views::TransactionView;
@@ -12,7 +12,10 @@ use meshwork_node::api::views::TransactionView;
 use crate::{
     client::Client,
     failure::{Done, Failure},
-    output::words::now_us,
+    output::{
+        governance::amount,
+        words::{duration, now_us},
+    },
 };
 
 /// How long an admitted wish may wait to be ordered if nobody says: half of what a genesis allows by default, so that
@@ -59,15 +62,26 @@ pub async fn post(client: &Client, transaction: &SignedTransaction) -> Done {
     let refused = admissions
         .iter()
         .find(|admission| admission.id == transaction.id())
-        .map_or(Some("it did not say why"), |admission| admission.refused.as_deref());
-    match refused {
-        None => Ok(()),
-        Some(why) => Err(Failure::failed(format!(
-            "The node at {} refused the transaction: {}.",
-            client.base(),
-            why.trim_end_matches('.')
-        ))),
-    }
+        .map_or((Some("it did not say why"), None), |admission| (admission.refused.as_deref(), admission.reason));
+    let (Some(why), reason) = refused else { return Ok(()) };
+    let (base, why) = (client.base(), why.trim_end_matches('.'));
+    let taken = taken(client, transaction.signer(), reason).await;
+    Err(Failure::failed(format!("The node at {base} refused the transaction: {why}{taken}.")))
+}
+
+/// What a key has taken of the limit for which its transaction is void, and when something of it is free again.
+async fn taken(client: &Client, key: PublicKey, reason: Option<VoidReason>) -> String {
+    let Some(limit) = reason.and_then(VoidReason::key_limit) else { return String::new() };
+    let Ok(view) = client.key(key).await else { return String::new() };
+    let Some(own) = view.limits.iter().find(|own| own.limit == limit) else { return String::new() };
+    let frees = match view.first_end_us {
+        Some(end) => {
+            let within = duration(end.saturating_sub(now_us()) / 1000);
+            format!("; the first attempt of this key has to end in {within}")
+        }
+        None => String::new(),
+    };
+    format!(" ({} of {}{frees})", amount(limit, own.used), amount(limit, own.most))
 }
 
 /// Hands a signed transaction to a node, and waits until it is executed.
@@ -80,8 +94,10 @@ pub async fn settle(client: &Client, transaction: &SignedTransaction) -> Done {
     loop {
         match client.transaction(transaction.id()).await {
             Ok(TransactionView { void: None, .. }) => return Ok(()),
-            Ok(TransactionView { void: Some(why), .. }) => {
-                return Err(Failure::failed(format!("The ledger did not take it: {}.", why.trim_end_matches('.'))));
+            Ok(TransactionView { void: Some(why), reason, .. }) => {
+                let taken = taken(client, transaction.signer(), reason).await;
+                let why = why.trim_end_matches('.');
+                return Err(Failure::failed(format!("The ledger did not take it: {why}{taken}.")));
             }
             Err(error) if error.is_absent() => {}
             Err(error) => return Err(error.into()),

@@ -144,6 +144,12 @@ faults! {
     ThresholdOfGenesis,
     /// A change that one epoch ended for ends the next one too.
     ChangesEndTwice,
+    /// A submitter's tasks are placed however many of them workers hold.
+    RunsPastQuota,
+    /// A worker that may work no more keeps what it holds.
+    BarredWorksOn,
+    /// Tasks go on by the genesis' policies once others are in force, until a restart.
+    ScheduleOfGenesis,
     /// What a worker loses is booked to who submitted it only.
     LossOfNoWorker,
     // Control.

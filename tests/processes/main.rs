@@ -4,6 +4,7 @@ mod checkpoints;
 mod command_line;
 mod control;
 mod explained;
+mod governed;
 mod mesh;
 mod readme;
 mod running;

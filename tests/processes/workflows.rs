@@ -60,9 +60,20 @@ impl Network {
 
     /// Runs a command as the one who submits.
     pub fn run(&self, arguments: &[&str]) -> Ended {
+        self.run_as("user", arguments)
+    }
+
+    /// Runs a command with the key of `peer`, which votes, of `worker`, or of `user`.
+    pub fn run_as(&self, home: &str, arguments: &[&str]) -> Ended {
         let genesis = self.directory.path().join("genesis.toml");
         let all = [&["--api", &self.api, "--genesis", path(&genesis)], arguments].concat();
-        run(&self.directory.path().join("user"), &all, LONG)
+        run(&self.directory.path().join(home), &all, LONG)
+    }
+
+    /// That key's public half.
+    pub fn key_of(&self, home: &str) -> String {
+        let shown: Value = serde_json::from_str(self.run_as(home, &["quota", "--json"]).good()).expect("JSON");
+        shown["key"].as_str().expect("a key").to_owned()
     }
 
     pub fn file(&self, name: &str) -> String {

@@ -51,8 +51,9 @@ pub struct New {
     submitters: Vec<PublicKey>,
 }
 
+/// Which task goes next.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Order {
+pub(super) enum Order {
     /// In the order of admission
     Fifo,
     /// The larger priority first; waiting counts too
@@ -77,8 +78,9 @@ impl From<Order> for OrderPolicy {
     }
 }
 
+/// Which worker it goes to.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Placement {
+pub(super) enum Placement {
     /// The one with the smallest load
     LeastLoaded,
     /// Each in turn
@@ -158,7 +160,7 @@ fn found(new: New) -> Genesis {
         name: new.name,
         time: BlockTime(now_us()),
         authorities: new.authorities.into_iter().map(|authority| authority.0).collect(),
-        access: Access { workers: permitted(new.workers), submitters: permitted(new.submitters) },
+        access: Access { workers: permitted(new.workers), submitters: permitted(new.submitters), ..Access::default() },
         consensus: ConsensusParameters::default(),
         ledger: LedgerLimits::default(),
         schedule: ScheduleParameters {

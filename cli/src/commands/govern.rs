@@ -1,47 +1,29 @@
-//! `meshwork govern`: who the authorities are, and who they are to be.
+//! `meshwork govern`: who the authorities are, who they are to be, and the rules that they change.
 
-use std::time::Duration;
+mod change;
 
 use clap::{Args, Subcommand};
-use meshwork_core::{
-    identity::PublicKey,
-    types::{Action, Change, Govern, TransactionId},
-};
+use meshwork_core::types::{Action, Govern, TransactionId};
 use meshwork_node::api::views::GovernanceView;
 
-use super::{Context, genesis::NewAuthority};
+use self::change::Propose;
+use super::Context;
 use crate::{
     client::Client,
     failure::{Done, Failure},
     submission,
 };
 
-/// How long the ledger may take to order a transaction.
-const ORDERED_WITHIN: Duration = Duration::from_secs(60);
-/// How often it is looked at meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-/// What to do about the authorities.
+/// What to do about the authorities and their rules.
 #[derive(Subcommand, Debug)]
 pub enum GovernCommand {
-    /// Show the present authorities, those of the next epoch if a change is approved, and open proposals
+    /// Show the present authorities, those of the next epoch if a change is approved, the rules in force, and open proposals
     Show,
-    /// Propose a change, and approve it oneself. It takes effect once a quorum of the present authorities has approved it
-    Propose(Propose),
+    /// Propose a change, and approve it oneself. Once a quorum of the present authorities has approved it, it takes effect: at once, or
+    /// with the next epoch if it is one of the authorities
+    Propose(Box<Propose>),
     /// Approve another authority's proposal
     Approve(Approve),
-}
-
-/// The change.
-#[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
-pub struct Propose {
-    /// Add an authority, last in the order in which they lead. It must be up: it counts from its first view on
-    #[arg(long, value_name = "NAME=KEY[@MULTIADDR[,MULTIADDR]]")]
-    add: Option<NewAuthority>,
-    /// Remove the authority with this key
-    #[arg(long, value_name = "KEY")]
-    remove: Option<PublicKey>,
 }
 
 /// Which proposal.
@@ -59,10 +41,8 @@ pub async fn run(context: &Context, command: GovernCommand) -> Done {
     let client = context.settings.client()?;
     match command {
         GovernCommand::Show => show(context, &client.governance().await?),
-        GovernCommand::Propose(Propose { add, remove }) => {
-            let add = add.map(|authority| Change::AddAuthority(authority.0));
-            let change = add.or(remove.map(Change::RemoveAuthority));
-            let change = change.ok_or_else(|| Failure::usage("Say whom to --add or to --remove."))?;
+        GovernCommand::Propose(propose) => {
+            let change = propose.change(&client.governance().await?.rules.schedule)?;
             say(context, &client, Govern::Propose(change)).await
         }
         GovernCommand::Approve(Approve { proposal }) => {
@@ -83,6 +63,8 @@ fn show(context: &Context, governance: &GovernanceView) -> Done {
         output.lines("\nApproved for the next epoch, which begins after the next gate:")?;
         output.listing(next)?;
     }
+    output.lines("\nIn force:")?;
+    output.record(&governance.rules)?;
     if !governance.proposals.is_empty() {
         output.lines("\nProposed:")?;
         output.listing(&governance.proposals)?;
@@ -101,7 +83,7 @@ fn find(governance: &GovernanceView, digits: &str) -> Done<TransactionId> {
     }
 }
 
-/// Signs it with the own key, hands it to the node, and waits until it shows.
+/// Signs it with the own key, hands it to the node, and waits until it is executed.
 async fn say(context: &Context, client: &Client, govern: Govern) -> Done {
     let key = context.settings.key()?;
     let network = client.status().await?.network;
@@ -111,31 +93,12 @@ async fn say(context: &Context, client: &Client, govern: Govern) -> Done {
     };
     let transaction = submission::sign(Action::Govern(govern), submission::EXPIRY_DEFAULT, &key, &network);
     let id = approved.unwrap_or_else(|| transaction.id());
-    let before = client.governance().await?;
-    submission::post(client, &transaction).await?;
-    let me = key.public();
-    let settled = async {
-        loop {
-            let now = client.governance().await?;
-            let open = now.proposals.iter().find(|proposal| proposal.id == id);
-            // One that is open no more was approved just now, or in an epoch that is over.
-            let gone = open.is_none() && (now.epoch > before.epoch || now.next != before.next);
-            if gone || open.is_some_and(|proposal| proposal.approvals.contains(&me)) {
-                return Ok::<_, Failure>(now);
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
-    let governance = tokio::time::timeout(ORDERED_WITHIN, settled).await.map_err(|_| {
-        Failure::failed(format!(
-            "It is on its way, but was not ordered within {} seconds; see `meshwork govern show`.",
-            ORDERED_WITHIN.as_secs()
-        ))
-    })??;
+    submission::settle(client, &transaction).await?;
+    let governance = client.governance().await?;
     let is_open = governance.proposals.iter().any(|proposal| proposal.id == id);
     context.output.note(&match is_open {
         true => format!("Others can approve it with `meshwork govern approve {id}`."),
-        false => "It is approved, and takes effect with the next epoch.".to_owned(),
+        false => "It is approved: what changes of the authorities does with the next epoch, all else now.".to_owned(),
     });
     if context.output.is_json() { context.output.object(&governance) } else { context.output.lines(&id.to_string()) }
 }

@@ -164,9 +164,17 @@ fn ready(why: &Ready, now: BlockTime, facts: &mut Facts) {
         Hindrance::NoClaim => "no claim that stands could ever hold it",
         Hindrance::Full => "the claims that could hold it are full",
         Hindrance::Avoidance => "the claims that could hold it are full, but for those that it would rather avoid",
+        Hindrance::Barred => "its submitter may not submit any more, and nothing of it is placed",
+        Hindrance::Quota => "workers hold as many of its submitter's tasks as they may",
         Hindrance::Nothing => "there is a place for it, which it takes in the next block",
     };
     facts.push(("state", format!("ready: {hindrance}")));
+    if why.hindrance == Hindrance::Quota {
+        facts.push((
+            "quota",
+            format!("{} of {} run or wait at workers; as one ends, another is placed", why.leased, why.leased_max),
+        ));
+    }
     let together = format!("all of it together: {} of {}", claims.capable, of(claims.standing, "claim"));
     facts.extend(why.requirements.iter().map(|one| ("needs", requirement(one, claims.standing))));
     facts.push(("needs", together));

@@ -1,9 +1,6 @@
 //! What the API lists, as rows of tables.
 
-use meshwork_node::api::views::{
-    ArrayView, AuthorityView, ChangeView, JobView, MomentsView, PeerView, ProposalView, RecurringView, TaskView,
-    WorkerView,
-};
+use meshwork_node::api::views::{ArrayView, JobView, MomentsView, PeerView, RecurringView, TaskView, WorkerView};
 
 use super::{
     Listing,
@@ -105,34 +102,6 @@ impl Listing for WorkerView {
             labels.join(","),
             duration(self.stands_ms),
         ]
-    }
-}
-
-impl Listing for AuthorityView {
-    const COLUMNS: &'static [&'static str] = &["authority", "key", "addresses"];
-    fn row(&self) -> Vec<String> {
-        vec![self.name.clone(), self.key.to_string(), self.addresses.join(" ")]
-    }
-}
-
-impl Listing for ProposalView {
-    const COLUMNS: &'static [&'static str] = &["proposal", "change", "proposer", "approved by"];
-    fn row(&self) -> Vec<String> {
-        let approvals: Vec<String> = self.approvals.iter().map(short).collect();
-        vec![
-            self.id.to_string(),
-            change(&self.change),
-            short(&self.proposer),
-            format!("{} of {}: {}", approvals.len(), self.quorum, approvals.join(" ")),
-        ]
-    }
-}
-
-/// What a proposal would change, in a few words.
-fn change(change: &ChangeView) -> String {
-    match change {
-        ChangeView::AddAuthority(authority) => format!("add {} ({})", authority.name, short(&authority.key)),
-        ChangeView::RemoveAuthority(key) => format!("remove {}", short(key)),
     }
 }
 

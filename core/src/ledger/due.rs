@@ -114,9 +114,7 @@ impl Ledger {
         for (_, task) in attempts {
             self.give_back(task, EndReason::TimedOut, applied);
         }
-        for task in take_due(&mut self.due.slices, self.lease_time) {
-            self.slice_is_over(task);
-        }
+        self.end_slices();
         for task in take_due(&mut self.due.asked, self.lease_time) {
             self.gives_no_room(task);
         }
@@ -135,6 +133,13 @@ impl Ledger {
         self.follow_ended_jobs(applied);
         self.run_what_recurs(applied);
         self.follow_ended_jobs(applied);
+    }
+
+    /// Goes on with the slices that are over by now.
+    pub(super) fn end_slices(&mut self) {
+        for task in take_due(&mut self.due.slices, self.lease_time) {
+            self.slice_is_over(task);
+        }
     }
 
     fn present_attempt(&self, task: TaskRef) -> Option<AttemptId> {

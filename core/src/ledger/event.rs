@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     identity::PublicKey,
-    types::{AttemptId, BlockTime, Incarnation, JobId, RecurringId, SkipReason, TaskId},
+    types::{AttemptId, BlockTime, Change, Incarnation, JobId, RecurringId, SkipReason, TaskId, TransactionId},
 };
 
 /// One thing that happened, in the order in which it happened.
@@ -151,6 +151,13 @@ pub enum LedgerEvent {
         task: TaskId,
         /// Whether that is a success.
         succeeded: bool,
+    },
+    /// A quorum of the authorities has approved a change.
+    ChangeApproved {
+        /// The proposal.
+        proposal: TransactionId,
+        /// What changes.
+        change: Box<Change>,
     },
     /// A worker's word on an attempt changed nothing.
     ReportIgnored {

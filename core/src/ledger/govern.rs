@@ -89,8 +89,8 @@ impl Governance {
         &self.set
     }
 
-    /// The next epoch's authorities, were this change approved too.
-    pub(super) fn changed(&self, genesis: &Genesis, change: &Change) -> Result<AuthoritySet, VoidReason> {
+    /// The next epoch's authorities, were this change approved too, if it is one of them.
+    pub(super) fn changed(&self, genesis: &Genesis, change: &Change) -> Result<Option<AuthoritySet>, VoidReason> {
         let next = match change {
             Change::AddAuthority(authority) if self.next.contains(&authority.key) => {
                 return Err(VoidReason::AuthorityPresent);
@@ -99,9 +99,14 @@ impl Governance {
             Change::AddAuthority(authority) => self.next.with(authority.clone()),
             Change::RemoveAuthority(key) if !self.next.contains(key) => return Err(VoidReason::AuthorityAbsent),
             Change::RemoveAuthority(key) => self.next.without(key),
+            Change::Permit(..)
+            | Change::Bar(..)
+            | Change::SetQuota(..)
+            | Change::SetLimit(..)
+            | Change::SetSchedule(_) => return Ok(None),
         };
         match next.check(genesis) {
-            Ok(()) => Ok(next),
+            Ok(()) => Ok(Some(next)),
             Err(AuthoritySetError::Count) => Err(VoidReason::AuthorityCount),
             Err(AuthoritySetError::LeasesTooShort) => Err(VoidReason::LeasesTooShort),
             Err(AuthoritySetError::SameKey | AuthoritySetError::Key | AuthoritySetError::Text) => {

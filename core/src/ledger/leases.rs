@@ -353,7 +353,7 @@ impl Ledger {
                 self.due.back_offs.insert((*until, task));
             }
             Phase::Leased(lease) => {
-                let (key, run, due) = (lease.worker, lease.run, lease.due());
+                let (key, run, due, submitter) = (lease.worker, lease.run, lease.due(), job.record.submitter);
                 if let Some(worker) = self.workers.get_mut(&key) {
                     if let Some(Run { resources: Resources { millicores, memory_bytes }, .. }) = run {
                         worker.held.running.insert(lease.number, task);
@@ -366,6 +366,7 @@ impl Ledger {
                 self.due.attempts.insert((due, task));
                 self.watch_slice(task, true);
                 self.count_spread(task, key, true);
+                self.count_leased(submitter, true);
                 self.reindex(key);
             }
         }
@@ -389,7 +390,7 @@ impl Ledger {
                 self.due.back_offs.remove(&(*until, task));
             }
             Phase::Leased(lease) => {
-                let (key, run, due) = (lease.worker, lease.run, lease.due());
+                let (key, run, due, submitter) = (lease.worker, lease.run, lease.due(), job.record.submitter);
                 if let Some(worker) = self.workers.get_mut(&key) {
                     if let Some(Run { resources, .. }) = run {
                         let asked = job.segment(task.index).map(|segment| segment.terms.resources);
@@ -412,6 +413,7 @@ impl Ledger {
                 self.due.attempts.remove(&(due, task));
                 self.watch_slice(task, false);
                 self.count_spread(task, key, false);
+                self.count_leased(submitter, false);
                 self.reindex(key);
             }
         }

@@ -24,7 +24,8 @@
 //! * A late success is taken while the task is owed; a large output only with a second holder's word: `apply/report`.
 //! * Whatever exceeds a bound of the genesis is void, on every peer alike: [`bounds`], `apply/submit`.
 //! * Each moment of a recurring job is run, or the record says why not: `recurring`, `apply/recur`.
-//! * A quorum of the present authorities changes who they are, from the next epoch on: `govern`, `apply/govern`.
+//! * A quorum of the present authorities changes who they are, from the next epoch on: `govern`, `apply/govern`; and at once
+//!   who may do what, how much of it, and the policies of the scheduler: `rules`.
 //!
 //! Besides its records (what a [snapshot](Ledger::snapshot) holds) the ledger keeps what can be computed from them: counts,
 //! queues and deadlines. `leases` keeps those in step.
@@ -45,6 +46,7 @@ mod query;
 mod recurring;
 mod replay;
 mod room;
+mod rules;
 mod segments;
 mod snapshot;
 pub mod timeline;
@@ -68,6 +70,7 @@ pub use jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub use lease_time::LeaseTime;
 pub use query::{ArrayView, JobView, LeaseView, Taken, TaskStateView, TaskView, Totals, WorkerView};
 pub use recurring::{PAST_KEPT, PastMoments, RecurringState, RecurringView};
+pub use rules::{Admission, Allowance, Rules};
 pub use snapshot::RestoreError;
 pub use timeline::Timeline;
 pub use usage::{ACCOUNTS_MAX, Account, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side};
@@ -85,8 +88,8 @@ use crate::{
         ready::{JobNumber, Needs, Offers, ReadyQueue},
     },
     types::{
-        Action, Block, BlockTime, Genesis, Height, JobId, Receipt, RecurringId, SignedTransaction, TransactionReceipt,
-        VoidReason,
+        Action, Block, BlockTime, Genesis, Height, JobId, Permission, Receipt, RecurringId, SignedTransaction,
+        TransactionReceipt, VoidReason,
     },
 };
 use apply::Controlled;
@@ -165,6 +168,7 @@ pub struct Ledger {
     workers: BTreeMap<PublicKey, Worker>,
     replay: Replay,
     govern: Governance,
+    rules: Rules,
     recurring: RecurringJobs,
     next_job: JobNumber,
     next_lease: u64,
@@ -178,6 +182,8 @@ pub struct Ledger {
     standing: usize,
     owed: Owed,
     owed_by_key: BTreeMap<PublicKey, Owed>,
+    /// The tasks of each submitter that workers hold.
+    leased_by_key: BTreeMap<PublicKey, u64>,
     counts: TaskCounts,
     due: Due,
     /// The jobs that wait for each job.
@@ -200,6 +206,8 @@ pub struct Ledger {
     needs_by_key: BTreeMap<PublicKey, BTreeMap<Arc<Needs>, u64>>,
     /// How much submitters have had changed in this block; nothing between blocks.
     controlled: Controlled,
+    /// Whether other policies have been approved in this block; never between blocks.
+    schedule_changed: bool,
 }
 
 impl std::fmt::Debug for Ledger {
@@ -226,6 +234,7 @@ impl Ledger {
             workers: BTreeMap::new(),
             replay: Replay::default(),
             govern: Governance::founded(&genesis),
+            rules: Rules::founded(&genesis),
             recurring: RecurringJobs::default(),
             next_job: 1,
             next_lease: 1,
@@ -238,6 +247,7 @@ impl Ledger {
             standing: 0,
             owed: Owed::default(),
             owed_by_key: BTreeMap::new(),
+            leased_by_key: BTreeMap::new(),
             counts: TaskCounts::default(),
             due: Due::default(),
             waiters: BTreeMap::new(),
@@ -252,6 +262,7 @@ impl Ledger {
             needs: BTreeMap::new(),
             needs_by_key: BTreeMap::new(),
             controlled: Controlled::default(),
+            schedule_changed: false,
             genesis,
         }
     }
@@ -276,6 +287,7 @@ impl Ledger {
         self.ask_for_room(&mut applied);
         let leaves: Vec<Digest> = applied.receipts.iter().map(Receipt::digest).collect();
         self.history.append(&merkle::root(&leaves), |position, node| applied.history.push((position, node)));
+        self.follow_schedule();
         applied
     }
 
@@ -307,7 +319,7 @@ impl Ledger {
             Action::Claim(claim) => self.claim(signer, claim, applied),
             Action::Report(report) => self.report(signer, report, applied),
             Action::Drain(drain) => self.drain(signer, drain, applied),
-            Action::Govern(govern) => self.govern(id, signer, govern),
+            Action::Govern(govern) => self.govern(id, signer, govern, applied),
         }
         self.follow_ended_jobs(applied);
     }
@@ -325,14 +337,13 @@ impl Ledger {
         if self.replay.contains(transaction.id()) {
             return Err(VoidReason::Replayed);
         }
-        let (signer, access) = (transaction.signer(), &self.genesis.access);
-        let action = &transaction.transaction().action;
-        let permitted = match action {
-            Action::Submit(_) | Action::Extend(_) | Action::Control(_) | Action::Recur(_) => &access.submitters,
-            Action::Claim(_) | Action::Report(_) | Action::Drain(_) => &access.workers,
-            Action::Govern(_) => &None,
+        let (signer, action) = (transaction.signer(), &transaction.transaction().action);
+        let permission = match action {
+            Action::Submit(_) | Action::Extend(_) | Action::Control(_) | Action::Recur(_) => Some(Permission::Submit),
+            Action::Claim(_) | Action::Report(_) | Action::Drain(_) => Some(Permission::Work),
+            Action::Govern(_) => None,
         };
-        if permitted.as_ref().is_some_and(|keys| !keys.contains(&signer)) {
+        if permission.is_some_and(|permission| !self.rules.admission(permission).includes(&signer)) {
             return Err(VoidReason::NotPermitted);
         }
         if transaction.envelope().payload.len() > limits.transaction_bytes_max {

@@ -41,10 +41,14 @@ impl Ledger {
         if of_key.tasks == 0 && more.tasks > 0 && self.sequence.is_fair() {
             self.shares.begin(&submitter);
         }
+        let begins = of_key.tasks == 0 && more.tasks > 0;
         for owed in [of_key, &mut self.owed] {
             owed.tasks = owed.tasks.saturating_add(more.tasks);
             owed.output_bytes = owed.output_bytes.saturating_add(more.output_bytes);
             owed.definition_bytes = owed.definition_bytes.saturating_add(more.definition_bytes);
+        }
+        if begins {
+            self.hold_up_by_rules(submitter);
         }
     }
 
@@ -65,6 +69,9 @@ impl Ledger {
             lower(of_key);
             if of_key.tasks == 0 && less.tasks > 0 && self.sequence.is_fair() {
                 self.shares.end(&submitter);
+            }
+            if of_key.tasks == 0 {
+                self.ready.hold_up(submitter, false, &self.sequence, &self.shares);
             }
             if *of_key == Owed::default() {
                 self.owed_by_key.remove(&submitter);

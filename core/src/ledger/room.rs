@@ -20,7 +20,7 @@ impl Ledger {
     /// How long a slice is for a task, in milliseconds, if it can be asked to make room at all.
     pub(super) fn slice_ms(&self, task: TaskRef) -> Option<u64> {
         let checkpoints = self.jobs.get(&task.job)?.spec(task.index)?.checkpoints;
-        (checkpoints && self.sequence.is_fair()).then_some(self.genesis.schedule.slice_ms.max(1))
+        (checkpoints && self.sequence.is_fair()).then_some(self.rules.schedule().slice_ms.max(1))
     }
 
     /// What an attempt is charged at its lease: a slice of what can be taken from it again, else all that is expected.
@@ -137,7 +137,7 @@ impl Ledger {
     }
 
     fn ask(&mut self, task: TaskRef, by: PublicKey, applied: &mut Applied) {
-        let until = self.lease_time.plus_ms(self.genesis.schedule.slice_ms);
+        let until = self.lease_time.plus_ms(self.rules.schedule().slice_ms);
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
         let Some((number, lease)) = job.live_mut(task.index).and_then(|live| live.lease_mut()) else { return };
         lease.asked = Some(super::jobs::Asked { by, until });

@@ -16,6 +16,7 @@ use super::{
     lease_time::LeaseTime,
     recurring::{RecurringNumber, RecurringRecord},
     replay::Executed,
+    rules::Rules,
     segments::SEGMENTS_MAX,
     usage::{DayBook, Days},
     workers::{STANDINGS_KEPT, Worker, WorkerRecord},
@@ -56,6 +57,7 @@ struct Head {
     lease_time: LeaseTime,
     history: Frontier,
     govern: Governance,
+    rules: Rules,
     next_job: JobNumber,
     next_lease: u64,
     next_turn: u64,
@@ -162,6 +164,7 @@ impl Ledger {
             lease_time: self.lease_time,
             history: self.history.clone(),
             govern: self.govern.clone(),
+            rules: self.rules.clone(),
             next_job: self.next_job,
             next_lease: self.next_lease,
             next_turn: self.next_turn,
@@ -244,6 +247,8 @@ impl Ledger {
         ledger.lease_time = head.lease_time;
         ledger.history = head.history;
         ledger.restore_governance(head.govern);
+        rule(head.rules.is_consistent(), "rules that nobody can have settled")?;
+        ledger.restore_rules(head.rules);
         ledger.next_job = head.next_job;
         ledger.next_lease = head.next_lease;
         ledger.next_turn = head.next_turn;
@@ -282,6 +287,8 @@ impl Ledger {
         let paying = shares.keys().filter(|key| !owes(key)).count();
         rule(paying <= SHARES_KEPT, "more shares are remembered than may be")?;
         rule(shares.is_empty() || self.sequence.is_fair(), "shares are kept that nothing looks at")?;
+        let has_one = |(key, owed): (&PublicKey, &Owed)| owed.tasks == 0 || shares.contains_key(key);
+        rule(!self.sequence.is_fair() || self.owed_by_key.iter().all(has_one), "a submitter has no share")?;
         rule(shares.values().all(|share| share.round <= round), "a share is of a later round")?;
         let keys: Vec<PublicKey> = shares.keys().copied().collect();
         let restored = std::mem::take(&mut self.shares).restored(round, shares, owes);

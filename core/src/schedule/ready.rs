@@ -213,6 +213,10 @@ impl ReadyQueue {
                 tasks.firsts.insert(first, *submitter);
             }
             let new_head = tasks.firsts.first_key_value().map(|(key, _)| *key);
+            if head.is_none() {
+                // Claims may have changed while there was nothing to look for a place for.
+                tasks.parked = [None; 2];
+            }
             if head != new_head {
                 head.map(|key| self.heads.remove(&Head { key, kind: id }));
                 self.heads.extend(new_head.map(|key| Head { key, kind: id }));
@@ -247,16 +251,17 @@ impl ReadyQueue {
     }
 
     /// The entries that go before this place, as shares stand now: those of each lane in their order, with whose they are. Only
-    /// kinds that pass are looked at, and nobody's who is held up.
+    /// kinds that pass are looked at, and nobody's who is held up but `own`.
     pub fn before<'a>(
         &'a self,
         place: ReadyKey,
+        own: PublicKey,
         sequence: &'a Sequence,
         shares: &'a Shares,
         mut passes: impl FnMut(&Kind) -> bool + 'a,
     ) -> impl Iterator<Item = (PublicKey, impl Iterator<Item = ReadyKey> + 'a)> + 'a {
         let lanes = self.kinds.values().filter(move |tasks| passes(&tasks.kind)).flat_map(|tasks| &tasks.lanes);
-        let lanes = lanes.filter(|(submitter, _)| !self.held_up.contains(submitter));
+        let lanes = lanes.filter(move |(submitter, _)| **submitter == own || !self.held_up.contains(submitter));
         lanes.map(move |(submitter, lane)| {
             let now = move |key: &ReadyKey| ReadyKey { rank: sequence.at_turn(key.rank, submitter, shares), ..*key };
             (*submitter, lane.tasks.iter().map(now).take_while(move |key| *key < place))

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toml::Spanned;
 
-use super::{AuthoritySet, BlockTime};
+use super::{AuthoritySet, BlockTime, Quota};
 use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
@@ -46,14 +46,32 @@ pub struct Authority {
     pub addresses: Vec<String>,
 }
 
-/// Who may do what. A list that is absent permits everyone.
+/// Who may do what, and how much of it, to begin with. A list that is absent permits everyone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Access {
     /// Whose claims are taken.
     pub workers: Option<BTreeSet<PublicKey>>,
     /// Whose jobs are taken.
     pub submitters: Option<BTreeSet<PublicKey>>,
+    /// The limits of single submitters, in place of those of each key in the ledger's bounds.
+    pub quotas: BTreeMap<PublicKey, Quota>,
+}
+
+impl Access {
+    /// The most keys in each of these lists.
+    pub const KEYS_MAX: usize = 65_536;
+
+    fn check(&self) -> Result<(), String> {
+        let lists = [&self.workers, &self.submitters].into_iter().flatten().map(BTreeSet::len);
+        if lists.chain([self.quotas.len()]).any(|keys| keys > Self::KEYS_MAX) {
+            return Err(format!(
+                "access.workers, access.submitters and access.quotas name at most {} keys each",
+                Self::KEYS_MAX
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// The times and bounds of the round.
@@ -117,6 +135,8 @@ pub struct LedgerLimits {
     pub key_tasks_max: u64,
     /// Unfinished tasks in all.
     pub tasks_max: u64,
+    /// Tasks of one submitter that workers hold, whether they run there or wait.
+    pub key_running_max: u64,
     /// Output that the unfinished tasks of one submitter may leave, in bytes.
     pub key_output_bytes_max: u64,
     /// Output that all unfinished tasks may leave, in bytes.
@@ -159,6 +179,7 @@ impl Default for LedgerLimits {
             job_tasks_max: 100_000,
             key_tasks_max: 1_000_000,
             tasks_max: 4_000_000,
+            key_running_max: 1_000_000,
             key_output_bytes_max: 1 << 44,
             output_bytes_max: 1 << 46,
             key_definition_bytes_max: 64 << 20,
@@ -205,7 +226,7 @@ impl ScheduleParameters {
     /// The largest weight.
     pub const WEIGHT_MAX: u32 = 1_000_000;
 
-    fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let rule = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
         let distinct = self.order.iter().enumerate().all(|(at, policy)| !self.order[..at].contains(policy));
         rule(distinct && self.order.len() <= Self::ORDER_MAX, "schedule.order names at most 4 policies, each once")?;
@@ -414,6 +435,7 @@ impl Genesis {
         rule(ledger.allowance_ms >= 2 * threshold_ms, &|| {
             format!("ledger.allowance_ms must be at least two stall thresholds, {}", 2 * threshold_ms)
         })?;
+        self.access.check().map_err(GenesisError::Rule)?;
         self.schedule.check().map_err(GenesisError::Rule)
     }
 

@@ -5,6 +5,7 @@ mod block;
 mod control;
 mod cron;
 mod genesis;
+mod govern;
 mod ids;
 mod job;
 mod outcome;
@@ -22,6 +23,7 @@ pub use genesis::{
     Access, Authority, ConsensusParameters, Genesis, GenesisError, LedgerLimits, OrderPolicy, PlacementPolicy,
     ScheduleParameters,
 };
+pub use govern::{Change, Govern, KeyLimit, Limit, NetworkLimit, Permission, Quota};
 pub use ids::{
     AttemptId, AttemptNumber, AuthorityIndex, BlockTime, Epoch, Height, Incarnation, JobId, RecurringId, TaskId,
     TaskIdError, TransactionId, View,
@@ -34,7 +36,5 @@ pub use task::{
     BlobRef, Edges, Giver, Input, Labels, Limits, OutputOf, Part, Program, Resources, Retry, Setback, Source, TaskSpec,
     Tasks,
 };
-pub use transaction::{
-    Action, Change, Claim, Drain, Envelope, Govern, Report, ReportItem, SignedTransaction, Transaction,
-};
+pub use transaction::{Action, Claim, Drain, Envelope, Report, ReportItem, SignedTransaction, Transaction};
 pub use vote::{Certificate, Signers, Statement, Vote};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use thiserror::Error;
 
-use super::{AttemptId, Height, TransactionId, Verdict};
+use super::{AttemptId, Height, KeyLimit, TransactionId, Verdict};
 use crate::{digest::Digest, identity::PublicKey};
 
 /// One thing that happened on the ledger, in the order in which it happened.
@@ -60,7 +60,7 @@ pub enum VoidReason {
     #[error("it was executed before")]
     Replayed,
     /// The signer may not do this on this network.
-    #[error("the genesis does not permit this key to do that")]
+    #[error("this key is not permitted to do that on this network")]
     NotPermitted,
     /// A field exceeds a bound of the genesis, or makes no sense.
     #[error("a field exceeds a bound of the genesis or makes no sense")]
@@ -72,22 +72,34 @@ pub enum VoidReason {
     #[error("the job has no tasks, or more than the genesis allows in one job")]
     TooManyTasks,
     /// The signer has as many live tasks as it may have.
-    #[error("this key has as many unfinished tasks as the genesis allows one key")]
+    #[error(
+        "this key has so many unfinished tasks that these would be more than it may have; there is room again as they end"
+    )]
     KeyTasksFull,
     /// The network has as many live tasks as it may have.
-    #[error("the network holds as many unfinished tasks as the genesis allows")]
+    #[error(
+        "the network has so many unfinished tasks that these would be more than it may have; there is room again as they end"
+    )]
     TasksFull,
     /// The signer was promised as much output as it may be.
-    #[error("this key's unfinished tasks may leave as much output as the genesis allows one key")]
+    #[error(
+        "this key's unfinished tasks may leave so much output that with these it would be more than it may be; there is room again as they end"
+    )]
     KeyOutputFull,
     /// The network has promised as much output as it may.
-    #[error("the network's unfinished tasks may leave as much output as the genesis allows")]
+    #[error(
+        "the network's unfinished tasks may leave so much output that with these it would be more than it may be; there is room again as they end"
+    )]
     OutputFull,
     /// The signer's unfinished jobs take as many bytes as they may.
-    #[error("the definitions of this key's unfinished jobs take as many bytes as the genesis allows one key")]
+    #[error(
+        "the definitions of this key's unfinished jobs take so many bytes that with this they would take more than they may; there is room again as the jobs end"
+    )]
     KeyDefinitionsFull,
     /// The network's unfinished jobs take as many bytes as they may.
-    #[error("the definitions of the network's unfinished jobs take as many bytes as the genesis allows")]
+    #[error(
+        "the definitions of the network's unfinished jobs take so many bytes that with this they would take more than they may; there is room again as the jobs end"
+    )]
     DefinitionsFull,
     /// The signer's unfinished jobs, or the network's, have as many different needs as they may.
     #[error("unfinished jobs ask for as many different combinations of resources and labels as is allowed")]
@@ -119,10 +131,12 @@ pub enum VoidReason {
     #[error("as many tasks are changed in this block as may be; sign and send it again")]
     ControlsFull,
     /// The signer has as many recurring jobs as it may have.
-    #[error("this key has as many recurring jobs as the genesis allows one key")]
+    #[error("this key has as many recurring jobs as it may have; there is room again once one has ended or is deleted")]
     KeyRecurringFull,
     /// The network has as many recurring jobs as it may have.
-    #[error("the network holds as many recurring jobs as the genesis allows")]
+    #[error(
+        "the network has as many recurring jobs as it may have; there is room again once one has ended or is deleted"
+    )]
     RecurringFull,
     /// No moment of the recurring job is still to come.
     #[error("no moment of the recurring job is still to come")]
@@ -169,4 +183,24 @@ pub enum VoidReason {
     /// Under so many authorities the genesis' bounds on leases would be too short for the stalls that are to be borne.
     #[error("so many authorities may stall the network for longer than the genesis lets leases outlast")]
     LeasesTooShort,
+    /// What is proposed is so already.
+    #[error("that is so already")]
+    NothingToChange,
+    /// As many keys are listed, or have a quota of their own, as may.
+    #[error("as many keys are listed there, or have a quota of their own, as may")]
+    RulesFull,
+}
+
+impl VoidReason {
+    /// The limit of the signer's that it says is taken.
+    #[must_use]
+    pub const fn key_limit(self) -> Option<KeyLimit> {
+        match self {
+            Self::KeyTasksFull => Some(KeyLimit::Tasks),
+            Self::KeyOutputFull => Some(KeyLimit::OutputBytes),
+            Self::KeyDefinitionsFull => Some(KeyLimit::DefinitionBytes),
+            Self::KeyRecurringFull => Some(KeyLimit::Recurring),
+            _ => None,
+        }
+    }
 }

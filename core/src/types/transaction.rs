@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::{
-    AttemptId, Authority, BlockTime, Control, Extend, Incarnation, Labels, Recur, Resources, Submit, TransactionId,
+    AttemptId, BlockTime, Control, Extend, Govern, Incarnation, Labels, Recur, Resources, Submit, TransactionId,
     Verdict,
 };
 use crate::{
@@ -121,26 +121,6 @@ pub struct ReportItem {
 pub struct Drain {
     /// Above that of every claim and drain of this key that was executed before.
     pub sequence: u64,
-}
-
-/// A present authority's part in changing what the genesis settled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Govern {
-    /// Proposes a change, and approves it. The proposal's name is the transaction's.
-    Propose(Change),
-    /// Approves another's proposal.
-    Approve(TransactionId),
-}
-
-/// What a quorum of the present authorities can change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Change {
-    /// One authority more, which comes last in the order.
-    AddAuthority(Authority),
-    /// One authority fewer.
-    RemoveAuthority(PublicKey),
 }
 
 /// A transaction with the envelope that it came in: decoded once, never changed. Having one says that its payload is

@@ -71,6 +71,9 @@ fn views(block: &Arc<Final>, filter: &Filter) -> Vec<EventView> {
                 let past = PastMoments { first: *first, last: *last, moments: *moments, became: Err(*why) };
                 views.push(EventView::RecurringSkipped { recurring: *recurring, moments: recurring::moments(&past) });
             }
+            LedgerEvent::ChangeApproved { proposal, change } if filter.job.is_none() => {
+                views.push(EventView::ChangeApproved { proposal: *proposal, change: (&**change).into() });
+            }
             event if filter.tasks != Some(false) => {
                 views.extend(task_view(event, &done).filter(|(job, _)| wanted(job)).map(|(_, view)| view));
             }

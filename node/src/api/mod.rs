@@ -9,6 +9,7 @@ mod chain;
 mod error;
 mod events;
 mod explain;
+mod governance;
 mod guard;
 mod jobs;
 mod network;
@@ -61,7 +62,8 @@ impl Api {
         Router::new()
             .route("/v1/status", get(network::status))
             .route("/v1/genesis", get(network::genesis))
-            .route("/v1/governance", get(network::governance))
+            .route("/v1/governance", get(governance::governance))
+            .route("/v1/keys/{key}", get(governance::key))
             .route("/v1/workers", get(network::workers))
             .route("/v1/usage", get(usage::usage))
             .route("/v1/peers", get(network::peers))

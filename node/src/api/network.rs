@@ -19,7 +19,7 @@ use meshwork_core::{
 use super::{
     Api,
     error::ApiError,
-    views::{AuthorityView, GovernanceView, PeerView, ProposalView, Role, StatusView, TaskCounts, WorkerView},
+    views::{PeerView, Role, StatusView, TaskCounts, WorkerView},
 };
 
 /// How many heartbeats a healthy node may be without a final block, besides the time of passed-over leaders.
@@ -109,32 +109,6 @@ pub(super) async fn workers(State(api): State<Api>) -> Result<Json<Vec<WorkerVie
         replica.ledger().workers().map(view).collect()
     });
     Ok(Json(views.await?))
-}
-
-/// Who the authorities are, and what they are about to change.
-pub(super) async fn governance(State(api): State<Api>) -> Result<Json<GovernanceView>, ApiError> {
-    let view = api.driver.query(|replica| {
-        let ledger = replica.ledger();
-        let quorum = ledger.authorities().quorum();
-        let proposal = |open: ledger::ProposalView<'_>| ProposalView {
-            id: open.id,
-            change: open.change.into(),
-            proposer: open.proposer,
-            approvals: open.approvals.iter().copied().collect(),
-            quorum,
-            until_us: open.until.0,
-        };
-        GovernanceView {
-            epoch: ledger.epoch().0,
-            since: ledger.epoch_since(),
-            authorities: ledger.authorities().authorities().iter().map(AuthorityView::from).collect(),
-            next: ledger
-                .change_waits()
-                .then(|| ledger.next_authorities().authorities().iter().map(AuthorityView::from).collect()),
-            proposals: ledger.proposals().map(proposal).collect(),
-        }
-    });
-    Ok(Json(view.await?))
 }
 
 pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Vec<PeerView>>, ApiError> {

@@ -10,6 +10,7 @@ use axum::{
 };
 use meshwork_core::{
     codec,
+    pool::Refusal,
     types::{SignedTransaction, TransactionId},
 };
 
@@ -42,8 +43,12 @@ pub(super) async fn submit(
     }
     let ids: Vec<_> = transactions.iter().map(|transaction| transaction.id()).collect();
     let answers = api.driver.submit(transactions).await?;
-    let view = |(id, answer): (_, Result<_, meshwork_core::pool::Refusal>)| AdmissionView {
+    let view = |(id, answer): (_, Result<_, Refusal>)| AdmissionView {
         id,
+        reason: match &answer {
+            Err(Refusal::Void(reason)) => Some(*reason),
+            _ => None,
+        },
         refused: answer.err().map(|refusal| refusal.to_string()),
     };
     Ok(Json(ids.into_iter().zip(answers).map(view).collect()))
@@ -56,5 +61,5 @@ pub(super) async fn one(State(api): State<Api>, Path(id): Path<String>) -> Resul
     let result = result.ok_or_else(|| {
         ApiError::not_found(format!("transaction {id} is not executed yet, or its expiry has passed since"))
     })?;
-    Ok(Json(TransactionView { id, void: result.err().map(|why| why.to_string()) }))
+    Ok(Json(TransactionView { id, void: result.err().map(|why| why.to_string()), reason: result.err() }))
 }

@@ -1,5 +1,6 @@
 //! What the API says, as JSON. The command line reads these same types.
 
+mod governance;
 mod recurring;
 mod usage;
 
@@ -8,10 +9,11 @@ use std::collections::BTreeMap;
 use meshwork_core::{
     digest::Digest,
     identity::{NetworkId, PublicKey},
-    types::{Authority, Change, Height, JobId, RecurringId, TransactionId},
+    types::{Height, JobId, RecurringId, TransactionId, VoidReason},
 };
 use serde::{Deserialize, Serialize};
 
+pub use self::governance::{AuthorityView, ChangeView, GovernanceView, KeyView, LimitView, ProposalView, RulesView};
 pub use self::recurring::{MomentsView, RecurringState, RecurringView, RunView};
 pub use usage::{AccountView, UsageBy, UsagePageView, UsageSide, UsageView};
 
@@ -244,75 +246,6 @@ pub struct WorkerView {
     pub stands_ms: u64,
 }
 
-/// `GET /v1/governance`: who the authorities are, and what they are about to change.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct GovernanceView {
-    /// The newest block's epoch.
-    pub epoch: u64,
-    /// Its first height.
-    pub since: Height,
-    /// Its authorities, in the order in which they lead.
-    pub authorities: Vec<AuthorityView>,
-    /// Those of the next epoch, if a change is approved.
-    pub next: Option<Vec<AuthorityView>>,
-    /// What is proposed and not approved.
-    pub proposals: Vec<ProposalView>,
-}
-
-/// An authority.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuthorityView {
-    /// What people call it.
-    pub name: String,
-    /// Its key.
-    pub key: PublicKey,
-    /// Where it says that it can be reached.
-    pub addresses: Vec<String>,
-}
-
-impl From<&Authority> for AuthorityView {
-    fn from(authority: &Authority) -> Self {
-        let Authority { name, key, addresses } = authority.clone();
-        Self { name, key, addresses }
-    }
-}
-
-/// An open proposal.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ProposalView {
-    /// Its name.
-    pub id: TransactionId,
-    /// What is to change.
-    pub change: ChangeView,
-    /// Who made it.
-    pub proposer: PublicKey,
-    /// Who has approved it, the proposer among them.
-    pub approvals: Vec<PublicKey>,
-    /// How many approvals make it approved.
-    pub quorum: usize,
-    /// The last block time at which it can be approved, in microseconds since the Unix epoch.
-    pub until_us: u64,
-}
-
-/// What is to change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ChangeView {
-    /// One authority more.
-    AddAuthority(AuthorityView),
-    /// One authority fewer.
-    RemoveAuthority(PublicKey),
-}
-
-impl From<&Change> for ChangeView {
-    fn from(change: &Change) -> Self {
-        match change {
-            Change::AddAuthority(authority) => Self::AddAuthority(authority.into()),
-            Change::RemoveAuthority(key) => Self::RemoveAuthority(*key),
-        }
-    }
-}
-
 /// `GET /v1/peers` (an array).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PeerView {
@@ -352,6 +285,8 @@ pub struct AdmissionView {
     pub id: TransactionId,
     /// Why it was refused; nothing if it is now in this node's pool and on its way to the others.
     pub refused: Option<String>,
+    /// The same for scripts, if it would be void.
+    pub reason: Option<VoidReason>,
 }
 
 /// `GET /v1/transactions/{id}`: what came of a transaction. There is none before it is executed, and none long after its expiry.
@@ -361,6 +296,8 @@ pub struct TransactionView {
     pub id: TransactionId,
     /// Why it was void; nothing if it did what it says.
     pub void: Option<String>,
+    /// The same for scripts.
+    pub reason: Option<VoidReason>,
 }
 
 /// `PUT /v1/blobs` (the body is the content) answers with this.
@@ -424,6 +361,13 @@ pub enum EventView {
         /// Which moments, and why.
         #[serde(flatten)]
         moments: MomentsView,
+    },
+    /// A quorum of the authorities approved a change. (Not sent when one job is asked for.)
+    ChangeApproved {
+        /// The proposal.
+        proposal: TransactionId,
+        /// What changes: who the authorities are with the next epoch, all else at once.
+        change: ChangeView,
     },
     /// A task was given to a worker, moved, came back or ended.
     Task {

@@ -39,6 +39,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("late-array", late_array),
     ("controlled", controlled),
     ("governed", governed::governed),
+    ("ruled", governed::ruled),
     ("usurped", governed::usurped),
     ("alone", governed::alone),
     ("in-turn", governed::in_turn),
@@ -89,7 +90,7 @@ pub(crate) const fn job(through: usize, tasks: u32, task_ms: u64) -> Work {
 /// More work than there are workers, who return, lose and fail some of it, while it is held, let go, amended and cancelled.
 #[must_use]
 pub fn controlled(seed: u64) -> Scenario {
-    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest, Manner::Returns]);
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest, Manner::Returns, Manner::Overdue]);
     scenario.founding.order = vec![OrderPolicy::Priority];
     for at in 0..10 {
         let tasks = Work::Job { through: 0, tasks: 20, task_ms: 1_500, priority: 0, fails: at % 4 == 3 };

@@ -1,13 +1,14 @@
 //! Networks whose authorities change: one joins, one leaves, one takes another's place, twice in a row, while there is work, and
 //! while the present authorities, those who leave and those who join crash, stand still, fall apart and lie.
 
+use meshwork_core::types::{OrderPolicy, PlacementPolicy};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use crate::{
     directed::{calm, job},
     liar::{Forgery, Lie},
-    scenario::{Clock, Fault, Manner, Scenario, Work},
+    scenario::{Clock, Fault, Manner, Rule, Scenario, Work},
 };
 
 const SECOND_US: u64 = 1_000_000;
@@ -57,6 +58,51 @@ pub fn governed(seed: u64) -> Scenario {
         3 => away(&mut scenario, &mut random),
         _ => mishaps(&mut scenario, &mut random),
     }
+    scenario.faults.sort_by_key(|(at, _)| *at);
+    scenario
+}
+
+/// The policies, what submitters may have and who may work change again and again, with more work than there are workers, and peers
+/// that are killed and come back.
+#[must_use]
+pub fn ruled(seed: u64) -> Scenario {
+    use OrderPolicy::{Deadline, Fair, Fifo, Priority, Shortest};
+    use PlacementPolicy::{LeastLoaded, Locality, Pack, Random, RoundRobin};
+    let mut random = Pcg64Mcg::seed_from_u64(seed);
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Wavers, Manner::Honest, Manner::Returns]);
+    scenario.founding.snapshot_interval = 4;
+    let orders: [&[OrderPolicy]; 6] =
+        [&[Fair], &[Fifo], &[Priority, Shortest], &[Shortest], &[Deadline, Fair], &[Fair, Priority]];
+    let placements: [&[PlacementPolicy]; 5] =
+        [&[LeastLoaded], &[Pack], &[RoundRobin, Locality], &[Random], &[Locality, Pack]];
+    for place in 0..12 {
+        let at = place * 2 * SECOND_US + random.random_range(0..SECOND_US);
+        let (peer, worker) = (random.random_range(0..8), random.random_range(4..8));
+        let rule = match random.random_range(0..8) {
+            0..3 => Rule::Schedule {
+                order: orders[random.random_range(0..orders.len())].to_vec(),
+                placement: placements[random.random_range(0..placements.len())].to_vec(),
+            },
+            3 => Rule::Running(random.random_range(1..6)),
+            4 | 5 => Rule::Quota(peer, [None, Some(1), Some(3)][random.random_range(0..3)]),
+            _ => {
+                let until = at + random.random_range(SECOND_US..8 * SECOND_US);
+                scenario.work.push((until, Work::Rule(Rule::Permit(worker))));
+                Rule::Bar(worker)
+            }
+        };
+        scenario.work.push((at, Work::Rule(rule)));
+    }
+    for at in 0..14 {
+        let through = random.random_range(0..8);
+        let task_ms = [20, 400, 1500][random.random_range(0..3)];
+        let work = Work::Job { through, tasks: 12, task_ms, priority: random.random_range(-1..2), fails: at == 9 };
+        scenario.work.push((at * 2 * SECOND_US, work));
+    }
+    // What was barred last is permitted last.
+    scenario.work.extend((4..8).map(|worker| (29 * SECOND_US, Work::Rule(Rule::Permit(worker)))));
+    scenario.work.sort_by_key(|(at, _)| *at);
+    mishaps(&mut scenario, &mut random);
     scenario.faults.sort_by_key(|(at, _)| *at);
     scenario
 }

@@ -63,6 +63,7 @@ fn sought(fault: Planted) -> Family {
         | Planted::EndedTaskReported
         | Planted::LossOfNoWorker => directed::busy,
         Planted::HeldGoesOn | Planted::WaitingKeepsOldNeeds | Planted::FreedAsAmended => directed::controlled,
+        Planted::RunsPastQuota | Planted::BarredWorksOn | Planted::ScheduleOfGenesis => governed::ruled,
         Planted::ShrinksAndKeeps => directed::wavering,
         Planted::ReturnsCount => directed::returned,
         Planted::AnyoneGoverns

@@ -29,6 +29,8 @@ fn a_label_that_nobody_has_is_named_with_how_many_claims_have_it() {
     let memory = Need::Memory { needed: 1 << 40, offered: 1 << 30 };
     let said = said(Why::Ready(Box::new(Ready {
         hindrance: Hindrance::NoClaim,
+        leased: 0,
+        leased_max: 10,
         claims,
         requirements: vec![
             Requirement { need: Need::Slot, claims: 3 },
@@ -57,6 +59,8 @@ fn who_is_ahead_is_said_with_what_puts_them_there() {
     let fair = Precedence::Policy(OrderPolicy::Fair);
     let said = said(Why::Ready(Box::new(Ready {
         hindrance: Hindrance::Full,
+        leased: 0,
+        leased_max: 10,
         claims: Claims { standing: 1, capable: 1, full: 1, ..Claims::default() },
         requirements: Vec::new(),
         frees: Some(BlockTime(3_000_000)),

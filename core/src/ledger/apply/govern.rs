@@ -6,10 +6,10 @@ use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
     ledger::{
-        Ledger,
+        Applied, Ledger, LedgerEvent,
         govern::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, Proposal},
     },
-    types::{Govern, TransactionId, VoidReason},
+    types::{Change, Govern, TransactionId, VoidReason},
 };
 
 impl Ledger {
@@ -23,7 +23,7 @@ impl Ledger {
                 if own >= PROPOSALS_MAX {
                     return Err(VoidReason::ProposalsFull);
                 }
-                self.govern.changed(&self.genesis, change).map(|_| ())
+                self.check_change(change)
             }
             Govern::Approve(id) => {
                 let proposal = self.govern.proposals.get(id).ok_or(VoidReason::UnknownProposal)?;
@@ -31,12 +31,27 @@ impl Ledger {
                     return Err(VoidReason::ApprovedBefore);
                 }
                 // What was approved since it was made may leave no room for it.
-                self.govern.changed(&self.genesis, &proposal.change).map(|_| ())
+                self.check_change(&proposal.change)
             }
         }
     }
 
-    pub(in crate::ledger) fn govern(&mut self, id: TransactionId, signer: PublicKey, govern: &Govern) {
+    /// Whether a change could be made if it were approved now.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub fn check_change(&self, change: &Change) -> Result<(), VoidReason> {
+        self.govern.changed(&self.genesis, change)?;
+        self.rules.check(&self.genesis, change)
+    }
+
+    pub(in crate::ledger) fn govern(
+        &mut self,
+        id: TransactionId,
+        signer: PublicKey,
+        govern: &Govern,
+        applied: &mut Applied,
+    ) {
         let id = match govern {
             Govern::Propose(change) => {
                 let (proposer, change) = (signer, change.clone());
@@ -54,8 +69,11 @@ impl Ledger {
         }
         let change = proposal.change.clone();
         self.govern.proposals.remove(&id);
-        if let Ok(next) = self.govern.changed(&self.genesis, &change) {
-            self.govern.approve(next, self.height);
+        match self.govern.changed(&self.genesis, &change) {
+            Ok(Some(next)) => self.govern.approve(next, self.height),
+            Ok(None) => self.change_rule(change.clone(), applied),
+            Err(_) => return,
         }
+        applied.events.push(LedgerEvent::ChangeApproved { proposal: id, change: Box::new(change) });
     }
 }

@@ -8,7 +8,7 @@ use crate::{
         Applied, Ledger, LedgerEvent, bounds,
         recurring::{RecurringRecord, next_moment},
     },
-    types::{Recur, Recurring, RecurringId, VoidReason},
+    types::{KeyLimit, Limit, NetworkLimit, Recur, Recurring, RecurringId, VoidReason},
 };
 
 impl Ledger {
@@ -31,14 +31,13 @@ impl Ledger {
     }
 
     fn check_recurring(&self, signer: &PublicKey, recurring: &Recurring, bytes: u64) -> Result<(), VoidReason> {
-        let limits = &self.genesis.ledger;
-        bounds::check_recurring(limits, recurring)?;
+        bounds::check_recurring(&self.genesis.ledger, recurring)?;
         next_moment(recurring, self.time).ok_or(VoidReason::NeverRuns)?;
         let (of_key, in_all) = self.recurring.live(signer);
-        if of_key >= limits.key_recurring_max {
+        if of_key >= self.key_limit(signer, KeyLimit::Recurring) {
             return Err(VoidReason::KeyRecurringFull);
         }
-        if in_all >= limits.recurring_max {
+        if in_all >= self.limit(Limit::Network(NetworkLimit::Recurring)) {
             return Err(VoidReason::RecurringFull);
         }
         // Its definition counts at once; its tasks count when they are there.

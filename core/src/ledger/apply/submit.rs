@@ -18,7 +18,7 @@ use crate::{
         order::{Facts, Rank},
         ready::{JobNumber, Needs},
     },
-    types::{Array, JobId, RunOf, Submit, TaskSpec, Terms, VoidReason},
+    types::{Array, JobId, KeyLimit, Limit, NetworkLimit, RunOf, Submit, TaskSpec, Terms, VoidReason},
 };
 
 /// The output that arrays may leave; one that cannot be counted is larger than any bound.
@@ -52,27 +52,26 @@ impl Ledger {
         arrays: &[Array],
         bytes: u64,
     ) -> Result<(), VoidReason> {
-        let limits = &self.genesis.ledger;
         let of_key = self.owed_by_key.get(signer).copied().unwrap_or_default();
         let tasks = arrays.iter().map(|array| array.tasks.count() as u64).sum();
         let output_bytes = output_bytes(arrays);
         let fits = |owed: u64, more: u64, most: u64| owed.checked_add(more).is_some_and(|sum| sum <= most);
-        if !fits(of_key.tasks, tasks, limits.key_tasks_max) {
+        if !fits(of_key.tasks, tasks, self.key_limit(signer, KeyLimit::Tasks)) {
             return Err(VoidReason::KeyTasksFull);
         }
-        if !fits(self.owed.tasks, tasks, limits.tasks_max) {
+        if !fits(self.owed.tasks, tasks, self.limit(Limit::Network(NetworkLimit::Tasks))) {
             return Err(VoidReason::TasksFull);
         }
-        if !fits(of_key.output_bytes, output_bytes, limits.key_output_bytes_max) {
+        if !fits(of_key.output_bytes, output_bytes, self.key_limit(signer, KeyLimit::OutputBytes)) {
             return Err(VoidReason::KeyOutputFull);
         }
-        if !fits(self.owed.output_bytes, output_bytes, limits.output_bytes_max) {
+        if !fits(self.owed.output_bytes, output_bytes, self.limit(Limit::Network(NetworkLimit::OutputBytes))) {
             return Err(VoidReason::OutputFull);
         }
-        if !fits(of_key.definition_bytes, bytes, limits.key_definition_bytes_max) {
+        if !fits(of_key.definition_bytes, bytes, self.key_limit(signer, KeyLimit::DefinitionBytes)) {
             return Err(VoidReason::KeyDefinitionsFull);
         }
-        if !fits(self.owed.definition_bytes, bytes, limits.definition_bytes_max) {
+        if !fits(self.owed.definition_bytes, bytes, self.limit(Limit::Network(NetworkLimit::DefinitionBytes))) {
             return Err(VoidReason::DefinitionsFull);
         }
         self.check_needs(signer, &arrays.iter().map(|array| Needs::of(&array.spec)).collect())

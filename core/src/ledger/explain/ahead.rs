@@ -39,7 +39,7 @@ impl Ledger {
             one.tasks += tasks;
             *counts.entry(by).or_default() += tasks;
         };
-        let all = self.go_through(place, usable, |submitter, key| {
+        let all = self.go_through(place, entry.submitter, usable, |submitter, key| {
             add(key.job, submitter, self.stands_for(&key), self.precedence(&key, &place));
         });
         if job.live(index).is_none()
@@ -64,12 +64,13 @@ impl Ledger {
     fn go_through(
         &self,
         place: ReadyKey,
+        own: PublicKey,
         usable: &BTreeSet<PublicKey>,
         mut visit: impl FnMut(PublicKey, ReadyKey),
     ) -> bool {
         let mut claim_looks = 0;
         let passes = |kind: &Kind| claim_looks < CLAIM_LOOKS_MAX && self.competes(kind, usable, &mut claim_looks);
-        let lanes = self.ready.before(place, &self.sequence, &self.shares, passes);
+        let lanes = self.ready.before(place, own, &self.sequence, &self.shares, passes);
         let mut lanes: Vec<_> = lanes.take(LOOKS_MAX).collect();
         // The lanes' next entries, the first of all on top.
         let mut next: BinaryHeap<Reverse<(ReadyKey, usize)>> = BinaryHeap::new();
@@ -112,7 +113,7 @@ impl Ledger {
     /// By what an entry goes before a place.
     fn precedence(&self, key: &ReadyKey, place: &ReadyKey) -> Precedence {
         let (Rank(own), Rank(other)) = (key.rank, place.rank);
-        let policies = self.genesis.schedule.order.iter().zip(own.iter().zip(other));
+        let policies = self.rules.schedule().order.iter().zip(own.iter().zip(other));
         let mut telling = policies.filter(|(_, (own, other))| **own != *other);
         match telling.next() {
             Some((policy, _)) => Precedence::Policy(*policy),

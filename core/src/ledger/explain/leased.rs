@@ -49,7 +49,7 @@ impl Ledger {
                 let held = claim.is_some_and(|claim| claim.holds.contains(&digest));
                 LargestInput { digest, held }
             }),
-            placement: self.genesis.schedule.placement.clone(),
+            placement: self.rules.schedule().placement.clone(),
             avoids: self.avoided_by(live),
             asked: lease.asked.map(|asked| AskedBy { by: asked.by, until: self.at(asked.until) }),
         })

@@ -17,7 +17,7 @@ use crate::{
         placement::Place,
         ready::{Entry, Kind, Needs},
     },
-    types::{BlockTime, OrderPolicy},
+    types::{BlockTime, KeyLimit, OrderPolicy, Permission},
 };
 
 /// How many, as explanations say it.
@@ -42,7 +42,11 @@ impl Ledger {
             None => job.run(job.segment_at(index)?)?,
         };
         let (claims, usable) = self.sort_claims(&entry.kind);
+        let submitter = &entry.submitter;
+        let (leased, leased_max) = (self.leased_of(submitter), self.key_limit(submitter, KeyLimit::Running));
         let hindrance = match claims {
+            _ if !self.rules.admission(Permission::Submit).includes(submitter) => Hindrance::Barred,
+            _ if leased >= leased_max => Hindrance::Quota,
             Claims { capable: 0, .. } => Hindrance::NoClaim,
             Claims { open: 1.., .. } => Hindrance::Nothing,
             Claims { avoided_open: 1.., .. } => Hindrance::Avoidance,
@@ -52,6 +56,8 @@ impl Ledger {
         let spent = ahead.by.iter().any(|count| count.by == Precedence::Policy(OrderPolicy::Fair));
         Some(Ready {
             hindrance,
+            leased,
+            leased_max,
             claims,
             requirements: self.requirements(&entry.kind.needs),
             frees: self.first_to_free(&usable),

@@ -4,7 +4,8 @@ use super::{Entry, PastMoments, RecurringNumber};
 use crate::{
     ledger::{Applied, Gone, Ledger, LedgerEvent, bounds},
     types::{
-        AfterJob, BlockTime, CatchUp, JobId, Overlap, Recurring, RunOf, SkipReason, Submit, Times, VoidReason, When,
+        AfterJob, BlockTime, CatchUp, JobId, Overlap, Permission, Recurring, RunOf, SkipReason, Submit, Times,
+        VoidReason, When,
     },
 };
 
@@ -103,6 +104,9 @@ impl Ledger {
         let mut submit =
             Submit { times: Times { deadline: deadline_ms.map(|ms| moment.plus_ms(ms)), ..job.times }, ..job.clone() };
         let (submitter, bytes) = (record.submitter, record.definition_bytes);
+        if !self.rules.admission(Permission::Submit).includes(&submitter) {
+            return Err(SkipReason::Void(VoidReason::NotPermitted));
+        }
         if let Some((_, before)) = runs.last_key_value() {
             match overlap {
                 Overlap::Skip => return Err(SkipReason::Overlap),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::random::{Witness, could_hold, has_room};
+use super::random::{Witness, could_hold, has_room, may_be_placed};
 use crate::{
     ledger::{
         Ledger, TaskStateView, WorkerView,
@@ -71,7 +71,10 @@ fn could_ever(ledger: &Ledger, task: TaskId) -> Vec<WorkerView<'_>> {
 fn check_ready(ledger: &Ledger, witness: &Witness, task: TaskId, said: &Ready, ready: &[TaskId]) {
     let asked = ledger.task(task).expect("a task");
     let capable = could_ever(ledger, task);
-    assert_eq!(said.hindrance == Hindrance::NoClaim, capable.is_empty(), "no claim could ever hold it iff none does");
+    let is_held_up = !may_be_placed(ledger, task);
+    assert_eq!(matches!(said.hindrance, Hindrance::Barred | Hindrance::Quota), is_held_up);
+    let has_no_claim = capable.is_empty() && !is_held_up;
+    assert_eq!(said.hindrance == Hindrance::NoClaim, has_no_claim, "no claim could ever hold it iff none does");
     assert_ne!(said.hindrance, Hindrance::Nothing, "what could be placed is");
     let (usable, avoided): (Vec<&WorkerView<'_>>, Vec<&WorkerView<'_>>) =
         capable.iter().partition(|worker| witness.permits(ledger, task, &worker.key));
@@ -79,7 +82,10 @@ fn check_ready(ledger: &Ledger, witness: &Witness, task: TaskId, said: &Ready, r
         worker.waiting == 0 && has_room(ledger, worker, &asked, 0, 0) || worker.waiting < worker.claim.waiting
     };
     let avoided_open = avoided.iter().filter(|worker| is_open(worker)).count();
-    let counts = [ledger.workers().count(), capable.len(), avoided.len(), avoided_open, usable.len(), 0];
+    let open = usable.iter().filter(|worker| is_open(worker)).count();
+    assert!(open == 0 || is_held_up, "what could be placed is");
+    let full = usable.len() - open;
+    let counts = [ledger.workers().count(), capable.len(), avoided.len(), avoided_open, full, open];
     let claims = said.claims;
     let said_counts = [claims.standing, claims.capable, claims.avoided, claims.avoided_open, claims.full, claims.open];
     assert_eq!(said_counts.map(|count| count as usize), counts);
@@ -100,19 +106,23 @@ fn check_ready(ledger: &Ledger, witness: &Witness, task: TaskId, said: &Ready, r
     });
     let first = dues.min().map(|due| due.as_block_time(ledger.lease_time(), ledger.time()));
     assert_eq!(said.frees, first);
+    let submitter = |id: TaskId| ledger.job(id.job).map(|job| job.submitter);
+    let is_own = |other| submitter(other) == submitter(task);
     let goes_before = |other: &&TaskId| {
         let could = |key: &&_| {
             could_ever(ledger, **other).iter().any(|worker| worker.key == **key)
                 && witness.permits(ledger, **other, key)
         };
-        place(ledger, **other) < place(ledger, task) && keys.iter().any(|key| could(&key))
+        place(ledger, **other) < place(ledger, task)
+            && (is_own(**other) || may_be_placed(ledger, **other))
+            && keys.iter().any(|key| could(&key))
     };
     let ahead: Vec<&TaskId> = ready.iter().filter(goes_before).collect();
     let jobs: BTreeSet<JobId> = ahead.iter().map(|task| task.job).collect();
     assert_eq!((said.ahead.tasks, said.ahead.jobs as usize), (ahead.len() as u64, jobs.len()));
     assert_eq!(said.ahead.by.iter().map(|count| count.tasks).sum::<u64>(), said.ahead.tasks);
     assert!(said.ahead.all && said.ahead.first.iter().all(|first| jobs.contains(&first.job)));
-    assert_eq!(said.share.is_some(), ledger.genesis().schedule.order.contains(&OrderPolicy::Fair));
+    assert_eq!(said.share.is_some(), ledger.rules().schedule().order.contains(&OrderPolicy::Fair));
 }
 
 /// Where a ready task stands, as shares are now.

@@ -15,6 +15,7 @@ mod random;
 mod recovery;
 mod recurring;
 mod reports;
+mod rules;
 mod scheduling;
 mod setbacks;
 mod snapshots;

@@ -81,7 +81,7 @@ impl Page {
             SkipReason::Overlap => {
                 assert!(self.recurring.overlap == Overlap::Skip && !self.live.is_empty(), "nothing overlaps");
             }
-            SkipReason::Void(why) => assert_eq!(why, VoidReason::KeyTasksFull),
+            SkipReason::Void(why) => assert!(matches!(why, VoidReason::KeyTasksFull | VoidReason::NotPermitted)),
             SkipReason::TooManyRuns => panic!("so many cannot be there"),
         }
         self.last = last;

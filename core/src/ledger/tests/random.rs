@@ -25,6 +25,7 @@ enum Act {
     Control { by: u8, job: usize, range: Option<(u32, u32)>, only: Vec<Filter>, directive: u8 },
     Recur { by: u8, count: u32, often: bool, catch_up: CatchUp, overlap: Overlap, runs_max: Option<u64> },
     Change { by: u8, which: usize, how: u8 },
+    Govern(Box<Change>),
     Claim { worker: u8, slots: u32, waiting: u32, cpu: u32, label: bool, load: u16, restart: bool },
     Drain { worker: u8 },
     Report { worker: u8, which: usize, anyones: bool, verdict: u8 },
@@ -44,6 +45,7 @@ fn act() -> impl Strategy<Value = Act> {
             |(by, count, often, catch_up, overlap, runs_max)| Act::Recur { by, count, often, catch_up, overlap, runs_max }
         ),
         1 => (0..2u8, 0..4usize, 0..5u8).prop_map(|(by, which, how)| Act::Change { by, which, how }),
+        1 => change().prop_map(|change| Act::Govern(Box::new(change))),
         5 => (0..WORKERS, 0..4u32, 0..4u32, 0..5u32, any::<bool>(), 0..=1000u16, prop::bool::weighted(0.1)).prop_map(
             |(worker, slots, waiting, cpu, label, load, restart)| Act::Claim {
                 worker, slots, waiting, cpu: cpu * 500, label, load, restart
@@ -53,6 +55,28 @@ fn act() -> impl Strategy<Value = Act> {
         8 => (0..WORKERS, 0..1000usize, prop::bool::weighted(0.1), 0..6u8).prop_map(
             |(worker, which, anyones, verdict)| Act::Report { worker, which, anyones, verdict }
         ),
+    ]
+}
+
+/// What the only authority there is changes at once.
+fn change() -> impl Strategy<Value = Change> {
+    let submitter = (0..2u8).prop_map(|by| key(100 + by).public());
+    let worker = (0..WORKERS).prop_map(|worker| key(worker + 1).public());
+    let running = (0..2u8, prop::option::of(0..5u64)).prop_map(|(by, most)| {
+        Change::SetQuota(key(100 + by).public(), most.map(|most| (KeyLimit::Running, most)).into_iter().collect())
+    });
+    let schedule = (order(), placement(), 500..5_000u64).prop_map(|(order, placement, slice_ms)| {
+        let schedule = ScheduleParameters { order, placement, slice_ms, ..ScheduleParameters::default() };
+        Change::SetSchedule(Box::new(schedule))
+    });
+    prop_oneof![
+        1 => submitter.clone().prop_map(|key| Change::Bar(Permission::Submit, key)),
+        3 => submitter.prop_map(|key| Change::Permit(Permission::Submit, key)),
+        1 => worker.clone().prop_map(|key| Change::Bar(Permission::Work, key)),
+        3 => worker.prop_map(|key| Change::Permit(Permission::Work, key)),
+        2 => running,
+        1 => (0..20u64).prop_map(|most| Change::SetLimit(Limit::Key(KeyLimit::Running), most)),
+        4 => schedule,
     ]
 }
 
@@ -260,6 +284,9 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
             }
             mesh.claim(&key(worker + 1), claim);
         }
+        Act::Govern(ref change) => {
+            mesh.sign(&key(200), Action::Govern(Govern::Propose((**change).clone())));
+        }
         Act::Drain { worker } => {
             mesh.drain(&key(worker + 1));
         }
@@ -370,16 +397,47 @@ fn check_claims(ledger: &Ledger, witness: &Witness, applied: &Applied) {
     assert_eq!(held, witness.live.len(), "each lease is one of a standing claim");
 }
 
+/// How many tasks of a submitter workers hold.
+fn leased_of(ledger: &Ledger, submitter: &PublicKey) -> u64 {
+    let own = ledger.jobs().filter(|job| job.submitter == *submitter);
+    own.map(|job| job.counts.running + job.counts.waiting).sum()
+}
+
+/// Whether the rules let a submitter's tasks be placed, as many as workers hold.
+pub(super) fn may_be_placed(ledger: &Ledger, task: TaskId) -> bool {
+    let submitter = ledger.job(task.job).expect("a job").submitter;
+    ledger.rules().admission(Permission::Submit).includes(&submitter)
+        && leased_of(ledger, &submitter) < ledger.key_limit(&submitter, KeyLimit::Running)
+}
+
+/// Nobody has what the rules do not give.
+fn check_rules(ledger: &Ledger, applied: &Applied) {
+    for worker in ledger.workers() {
+        assert!(ledger.rules().admission(Permission::Work).includes(&worker.key), "a barred worker stands");
+    }
+    for event in &applied.events {
+        let LedgerEvent::Leased { attempt, .. } = event else { continue };
+        let submitter = ledger.job(attempt.task.job).expect("a job").submitter;
+        assert!(ledger.rules().admission(Permission::Submit).includes(&submitter), "a barred submitter's {attempt}");
+        let most = ledger.key_limit(&submitter, KeyLimit::Running);
+        assert!(leased_of(ledger, &submitter) <= most, "{attempt} is placed past a quota");
+    }
+}
+
 /// The order holds, and nothing waits that could be placed.
 fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
     let rank = |job: &Job, task: TaskId| job.standings[job.segment_at(task.index).expect("a task")].rank;
-    let fair = ledger.genesis.schedule.order.contains(&OrderPolicy::Fair);
+    // A schedule that changed in this block is that of the next.
+    let is_new = |event: &LedgerEvent| matches!(event, LedgerEvent::ChangeApproved { change, .. } if matches!(**change, Change::SetSchedule(_)));
+    let is_other = applied.events.iter().any(is_new);
+    let fair = ledger.rules().schedule().order.contains(&OrderPolicy::Fair);
     // What a share decides is for tests of its own: here only tasks of one submitter are compared if there are shares.
     let goes_before = |task: TaskId, other: TaskId, was_fresh: bool| {
         let (number, other_number) = (ledger.job_numbers[&task.job], ledger.job_numbers[&other.job]);
         let (job, other_job) = (&ledger.jobs[&number], &ledger.jobs[&other_number]);
         let is_fresh = ledger.task(task).expect("a task").attempts == 0;
-        (!fair || job.record.submitter == other_job.record.submitter)
+        !is_other
+            && (!fair || job.record.submitter == other_job.record.submitter)
             && (rank(job, task), number, is_fresh, task.index)
                 < (rank(other_job, other), other_number, was_fresh, other.index)
     };
@@ -388,6 +446,7 @@ fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
         let tasks = (0..job.count).map(|index| TaskId { job: job.id, index });
         ready.extend(tasks.filter(|task| ledger.task(*task).expect("a task").state == TaskStateView::Ready));
     }
+    ready.retain(|task| may_be_placed(ledger, *task));
     for task in &ready {
         let asked = ledger.task(*task).expect("a task");
         for worker in ledger.workers().filter(|worker| witness.permits(ledger, *task, &worker.key)) {
@@ -449,6 +508,7 @@ fn tell(order: &[OrderPolicy], placement: &[PlacementPolicy], story: &[(Vec<Act>
         witness.moments.see(&applied, ledger);
         check_counts(ledger);
         check_claims(ledger, &witness, &applied);
+        check_rules(ledger, &applied);
         check_order(ledger, &witness, &applied);
         bookkeeper.check(ledger, &applied);
         super::explained::check(ledger, &witness);

@@ -13,8 +13,8 @@ use meshwork_core::{
     frames,
     replica::{Gossip, Message},
     types::{
-        Access, Action, BlobRef, Epoch, Genesis, Height, Manifest, OrderPolicy, OutputFile, PlacementPolicy, Receipt,
-        Recur, Statement, Verdict, View,
+        Access, Action, BlobRef, Change, Epoch, Genesis, Govern, Height, KeyLimit, Limit, Manifest, NetworkLimit,
+        OrderPolicy, OutputFile, Permission, PlacementPolicy, Receipt, Recur, Statement, Verdict, View,
     },
 };
 use serde::Serialize;
@@ -105,6 +105,7 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
             Action::Govern(_) => false,
         };
     }
+    changes(network, seeds);
     // Jobs that are there when inputs are tried.
     for job in network.ledger.jobs() {
         seeds.value("control", &meshwork_core::types::Control::cancel(job.id));
@@ -113,6 +114,36 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
         for recur in [Recur::Pause(recurring.id), Recur::Resume(recurring.id), Recur::Delete(recurring.id)] {
             seeds.value("recur", &recur);
         }
+    }
+}
+
+/// One of each change that authorities can make.
+fn changes(network: &Network, seeds: &mut Seeds) {
+    let genesis = network.ledger.genesis();
+    let mut schedule = genesis.schedule.clone();
+    schedule.order = vec![OrderPolicy::Fair, OrderPolicy::Priority];
+    schedule.weights = [(network.submitter.public(), 3)].into();
+    let quota = [(KeyLimit::Running, 1), (KeyLimit::Tasks, 10)].into();
+    let joins = meshwork_core::types::Authority {
+        name: "joins".into(),
+        key: network.worker.public(),
+        addresses: vec!["/ip4/192.0.2.7/tcp/4100".into()],
+    };
+    for change in [
+        Change::AddAuthority(joins),
+        Change::RemoveAuthority(genesis.authorities[1].key),
+        Change::Bar(Permission::Work, network.worker.public()),
+        Change::Bar(Permission::Submit, network.submitter.public()),
+        Change::Permit(Permission::Submit, network.worker.public()),
+        Change::SetQuota(network.submitter.public(), quota),
+        Change::SetLimit(Limit::Key(KeyLimit::Running), 0),
+        Change::SetLimit(Limit::Network(NetworkLimit::Tasks), 1),
+        Change::SetSchedule(Box::new(schedule)),
+    ] {
+        seeds.value("govern", &Govern::Propose(change));
+    }
+    for proposal in network.ledger.proposals() {
+        seeds.value("govern", &Govern::Approve(proposal.id));
     }
 }
 
@@ -263,8 +294,12 @@ fn blobs(network: &Network, seeds: &mut Seeds) {
 fn genesis(genesis: &Genesis, seeds: &mut Seeds) {
     seeds.bytes("genesis", genesis.to_toml().into_bytes());
     let mut other = genesis.clone();
-    other.access =
-        Access { workers: Some(genesis.authority_set().keys().collect()), submitters: Some(Default::default()) };
+    let quota = [(KeyLimit::Tasks, 10), (KeyLimit::Running, 2)].into();
+    other.access = Access {
+        workers: Some(genesis.authority_set().keys().collect()),
+        submitters: Some(Default::default()),
+        quotas: [(genesis.authorities[0].key, quota)].into(),
+    };
     other.authorities.truncate(1);
     other.schedule.order = vec![OrderPolicy::Fair, OrderPolicy::Fifo];
     other.schedule.weights = [(genesis.authorities[0].key, 3)].into();

@@ -28,7 +28,7 @@ const fn target(name: &'static str, bytes_max: usize, decode: fn(&[u8]) -> bool)
 }
 
 /// Every target, by name.
-pub const TARGETS: [Target; 29] = [
+pub const TARGETS: [Target; 30] = [
     target("blob-answer", 512, blobs::answer),
     target("blob-head", 16, blobs::head),
     target("blob-manifest", 2048, blobs::manifest),
@@ -45,6 +45,7 @@ pub const TARGETS: [Target; 29] = [
     target("frames", 1024, blobs::frames),
     target("genesis", 4096, genesis::genesis),
     target("gossip", 4096, round::gossip),
+    target("govern", 2048, transactions::govern),
     target("message", 8192, round::message),
     target("proof", 2048, stored::proof),
     target("proposal", 4096, round::proposal),

@@ -7,7 +7,8 @@ use meshwork_core::{
     identity::SecretKey,
     ledger::Ledger,
     types::{
-        Action, Block, Claim, Control, Drain, Extend, Receipt, Recur, Report, SignedTransaction, Submit, Transaction,
+        Action, Block, Claim, Control, Drain, Extend, Govern, Receipt, Recur, Report, SignedTransaction, Submit,
+        Transaction,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -70,6 +71,31 @@ pub(super) fn report(bytes: &[u8]) -> bool {
 
 pub(super) fn drain(bytes: &[u8]) -> bool {
     kind::<Drain>(bytes, &network().worker, Action::Drain)
+}
+
+/// What one authority says, and all others approve.
+pub(super) fn govern(bytes: &[u8]) -> bool {
+    let Some(govern) = canonical::<Govern>(bytes, bytes.len()) else { return false };
+    let (network, mut ledger) = (network(), network().ledger.clone());
+    let expires = ledger.time().plus_ms(60_000);
+    let sign = |by: &SecretKey, govern: Govern| {
+        let transaction = Transaction { nonce: u64::MAX, expires, action: Action::Govern(govern) };
+        Arc::new(SignedTransaction::sign(transaction, by, &network.id))
+    };
+    let Some((first, others)) = network.authorities.split_first() else { return true };
+    let said = sign(first, govern.clone());
+    let proposal = said.id();
+    execute(Arc::clone(&said));
+    let approvals = others.iter().map(|other| sign(other, Govern::Approve(proposal)));
+    let block = Network::block(&ledger, 1, [said].into_iter().chain(approvals).collect());
+    ledger.apply(&block);
+    if let Govern::Propose(change) = &govern
+        && ledger.proposals().all(|open| open.id != proposal)
+    {
+        assert!(ledger.check_change(change).is_err(), "what a quorum has approved is so");
+    }
+    goes_on_alike(ledger);
+    true
 }
 
 fn kind<T>(bytes: &[u8], signer: &SecretKey, action: fn(T) -> Action) -> bool

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use meshwork_core::{
-    ledger::{Ledger, LedgerEvent, TaskStateView},
+    ledger::{Gone, Ledger, LedgerEvent, TaskStateView},
     types::{Action, AttemptId, Control, Directive, JobId, Selection, SignedTransaction, TaskId, Terms},
 };
 
@@ -65,6 +65,12 @@ impl Controls {
         terms
     }
 
+    /// Whether it was cancelled, if it stood as it had to.
+    fn may_be_cancelled(&self, task: TaskId) -> bool {
+        let mut done = self.jobs.get(&task.job).into_iter().flatten();
+        done.any(|(which, directive, _)| *directive == Directive::Cancel && names(which, task.index))
+    }
+
     /// What came of a block, and the ledger after it.
     pub(super) fn check(&mut self, events: &[LedgerEvent], ledger: &Ledger) -> Checked {
         let mut leased: Vec<AttemptId> = Vec::new();
@@ -85,12 +91,16 @@ impl Controls {
     }
 
     fn check_job(&self, id: JobId, leased: &[AttemptId], ledger: &Ledger) -> Checked {
-        let count = ledger.job(id).map_or(0, |job| job.count);
+        let (count, ended) = ledger.job(id).map_or((0, false), |job| (job.count, job.ended.is_some()));
         for index in 0..count.min(TASKS_LOOKED_AT) {
             let Some(task) = ledger.task(TaskId { job: id, index }) else { continue };
             let (held, is_held) = (self.is_held(task.id), task.state == TaskStateView::Held);
             rule(!is_held || held, || format!("{} is held, and nobody holds it", task.id))?;
             rule(!held || task.state != TaskStateView::Ready, || format!("{} is ready though it is held", task.id))?;
+            let is_cancelled = task.state == TaskStateView::Gone(Gone::Cancelled);
+            rule(!is_cancelled || ended || self.may_be_cancelled(task.id), || {
+                format!("{} is cancelled, and nobody cancelled it", task.id)
+            })?;
             let unfinished = !matches!(task.state, TaskStateView::Done { .. } | TaskStateView::Gone(_));
             let submitted = Terms { deadline: task.terms.deadline, ..Terms::of(task.spec, None) };
             let asked = Terms { deadline: task.terms.deadline, ..self.asked(task.id, submitted) };

@@ -90,12 +90,14 @@ impl Epochs {
         Ok(())
     }
 
-    /// A height has been executed: what its transactions did, of those that were not void, must be what the ledger says.
+    /// A height has been executed: what its transactions did, of those that were not void, must be what the ledger says. What they
+    /// approved of rules that change at once.
     pub(super) fn check_governed<'a>(
         &mut self,
         executed: impl Iterator<Item = &'a Arc<SignedTransaction>>,
         ledger: &Ledger,
-    ) -> Checked {
+    ) -> Result<Vec<Change>, String> {
+        let mut rules = Vec::new();
         for transaction in executed {
             let (id, signer) = (transaction.id(), transaction.signer());
             let Action::Govern(govern) = &transaction.transaction().action else { continue };
@@ -113,12 +115,23 @@ impl Epochs {
             rule(approvals.insert(signer), || format!("{signer} approves {id} twice"))?;
             let count = self.set.count();
             if approvals.len() >= count - (count - 1) / 3 {
-                self.next = match change {
-                    Change::AddAuthority(authority) => self.next.with(authority.clone()),
-                    Change::RemoveAuthority(key) => self.next.without(key),
+                let next = match change {
+                    Change::AddAuthority(authority) => Some(self.next.with(authority.clone())),
+                    Change::RemoveAuthority(key) => Some(self.next.without(key)),
+                    Change::Permit(..)
+                    | Change::Bar(..)
+                    | Change::SetQuota(..)
+                    | Change::SetLimit(..)
+                    | Change::SetSchedule(_) => {
+                        rules.push(change.clone());
+                        None
+                    }
                 };
                 self.open.remove(&id);
-                self.approved.get_or_insert(ledger.height());
+                if let Some(next) = next {
+                    self.next = next;
+                    self.approved.get_or_insert(ledger.height());
+                }
             }
         }
         let height = ledger.height();
@@ -127,7 +140,8 @@ impl Epochs {
         })?;
         rule(**ledger.authorities() == self.set, || {
             format!("height {height} is under other authorities than its epoch's")
-        })
+        })?;
+        Ok(rules)
     }
 
     /// An honest peer has come to an epoch by this handover; the ledger stands at the newest height that anyone has executed.

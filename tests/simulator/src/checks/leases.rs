@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use meshwork_core::{
     identity::PublicKey,
-    ledger::{ATTEMPTS_KEPT, Applied, EndReason, Ledger, LedgerEvent},
+    ledger::{ATTEMPTS_KEPT, Applied, EndReason, Ledger, LedgerEvent, TaskStateView},
     types::{
-        Action, AttemptId, Block, BlockTime, Claim, Failure, Genesis, Incarnation, JobId, OutcomeReceipt, Receipt,
-        Report, TaskId, TransactionId, Verdict,
+        Action, AttemptId, Block, BlockTime, Change, Claim, Failure, Genesis, Incarnation, JobId, OutcomeReceipt,
+        Permission, Receipt, Report, TaskId, TransactionId, Verdict,
     },
 };
 
@@ -46,6 +46,8 @@ struct Standing {
 struct Said<'a> {
     claims: BTreeSet<(PublicKey, Incarnation)>,
     reports: Vec<(PublicKey, &'a Report)>,
+    /// Who may work no more since this block.
+    barred: BTreeSet<PublicKey>,
 }
 
 impl Said<'_> {
@@ -132,7 +134,8 @@ impl Leases {
         self.threshold_us = threshold_ms(ledger.genesis(), ledger.authorities().count()) * 1000;
         self.now_us += block.header.time.micros_since(before).min(self.threshold_us);
         rule(ledger.lease_time().0 == self.now_us, || "lease time is not block time less the stalls".into())?;
-        let said = self.hear(block, applied);
+        let mut said = self.hear(block, applied);
+        said.barred = barred(applied);
         let owed = self.owed_successes(&said);
         for event in &applied.events {
             self.happened(event, &said, ledger)?;
@@ -142,7 +145,7 @@ impl Leases {
                 self.received(outcome, ledger)?;
             }
         }
-        self.check_taken(&owed)?;
+        self.check_taken(&owed, ledger)?;
         check_nothing_overdue(ledger)
     }
 
@@ -202,7 +205,7 @@ impl Leases {
             LedgerEvent::ClaimEnded { worker, drained } => {
                 let standing = self.standing.get(worker);
                 let over = standing.is_some_and(|standing| standing.since_us + standing.stands_us <= self.now_us);
-                rule(*drained || over && !said.claims_of(worker), || {
+                rule(*drained || said.barred.contains(worker) || over && !said.claims_of(worker), || {
                     format!("the claim of {worker} ends before its time")
                 })?;
                 self.holds_nothing(worker)
@@ -272,9 +275,9 @@ impl Leases {
             format!("{attempt} is lost by a stall of the network: {why:?}")
         })?;
         match why {
-            EndReason::ClaimEnded => {
-                rule(!said.claims_of(&worker), || format!("{attempt} is lost though {worker} renewed its claim"))
-            }
+            EndReason::ClaimEnded => rule(said.barred.contains(&worker) || !said.claims_of(&worker), || {
+                format!("{attempt} is lost though {worker} renewed its claim")
+            }),
             EndReason::TimedOut => {
                 let wall_us = ledger.task(attempt.task).map_or(0, |task| task.spec.limits.wall_ms * 1000);
                 let due_us = match live.started_us {
@@ -331,19 +334,33 @@ impl Leases {
     }
 
     /// A success is taken while its task is owed, however late.
-    fn check_taken(&self, owed: &[AttemptId]) -> Checked {
+    fn check_taken(&self, owed: &[AttemptId], ledger: &Ledger) -> Checked {
         for attempt in owed {
             let Some(seen) = self.tasks.get(&attempt.task) else { continue };
             let said_otherwise = seen.ended.iter().any(|(ended, why)| {
                 ended == attempt && matches!(why, EndReason::Failed | EndReason::Returned | EndReason::Yielded)
             });
             let forgotten = seen.ended.len() > ATTEMPTS_KEPT;
-            if !said_otherwise && !forgotten && !self.ended_jobs.contains(&attempt.task.job) {
+            // That it was cancelled, and by whom, is judged elsewhere.
+            let is_gone = ledger.task(attempt.task).is_some_and(|task| matches!(task.state, TaskStateView::Gone(_)));
+            if !said_otherwise && !forgotten && !is_gone && !self.ended_jobs.contains(&attempt.task.job) {
                 rule(seen.outcomes == 1, || format!("the success of {attempt} is not taken"))?;
             }
         }
         Ok(())
     }
+}
+
+/// Who is barred from working in this block.
+fn barred(applied: &Applied) -> BTreeSet<PublicKey> {
+    let barred = applied.events.iter().filter_map(|event| match event {
+        LedgerEvent::ChangeApproved { change, .. } => match **change {
+            Change::Bar(Permission::Work, key) => Some(key),
+            _ => None,
+        },
+        _ => None,
+    });
+    barred.collect()
 }
 
 /// What has run out is gone.

@@ -19,6 +19,7 @@ mod epochs;
 mod leases;
 mod moments;
 mod policy;
+mod rules;
 mod usage;
 mod waits;
 
@@ -41,7 +42,8 @@ use meshwork_core::{
 use serde::Serialize;
 
 use self::{
-    chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, moments::Moments, usage::Accounts, waits::Waits,
+    chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, moments::Moments, rules::Rules, usage::Accounts,
+    waits::Waits,
 };
 use crate::scenario::{START_US, Scenario};
 
@@ -92,6 +94,7 @@ pub struct Checks {
     ledger: Ledger,
     chain: Chain,
     epochs: Epochs,
+    rules: Rules,
     leases: Leases,
     waits: Waits,
     controls: Controls,
@@ -114,6 +117,7 @@ impl Checks {
         Self {
             chain: Chain::new(scenario, ledger.receipts_root()),
             epochs: Epochs::new(genesis),
+            rules: Rules::new(genesis),
             leases: Leases::new(genesis, scenario.runs_once),
             waits: Waits::default(),
             controls: Controls::default(),
@@ -242,7 +246,8 @@ impl Checks {
         self.check_sequences(&executed.block.transactions, &applied.receipts)?;
         let void = void(&applied.receipts);
         let good = executed.block.transactions.iter().filter(|transaction| !void.contains(&transaction.id()));
-        self.epochs.check_governed(good, &self.ledger)?;
+        let approved = self.epochs.check_governed(good, &self.ledger)?;
+        self.rules.check(approved, &applied.events, &self.ledger)?;
         self.leases.check(&executed.block, &applied, before, &self.ledger)?;
         let results = applied.receipts.iter().filter_map(|receipt| match receipt {
             Receipt::Transaction(receipt) => Some(receipt.result),

@@ -9,10 +9,12 @@ use std::{
 use meshwork_core::{
     identity::PublicKey,
     ledger::{EndReason, Ledger, LedgerEvent, TaskStateView, TaskView, WorkerView},
-    types::{AttemptId, BlockTime, Genesis, JobId, OrderPolicy, Resources, TaskId},
+    types::{
+        AttemptId, BlockTime, Change, JobId, KeyLimit, OrderPolicy, Permission, Resources, ScheduleParameters, TaskId,
+    },
 };
 
-use super::{Checked, rule};
+use super::{Checked, rule, rules::leased_of};
 
 /// With more workers or jobs than this, it is looked at only now and then.
 const CLOSELY: usize = 20;
@@ -50,10 +52,10 @@ impl Waits {
 
     /// Whether this goes before another, as the policies are described. Whom a share favours is not reckoned here: between
     /// submitters nothing is said once a share has come to decide.
-    fn goes_before(&self, other: &Self, genesis: &Genesis) -> bool {
-        let span_us = genesis.schedule.ageing_ms * 1000;
+    fn goes_before(&self, other: &Self, schedule: &ScheduleParameters) -> bool {
+        let span_us = schedule.ageing_ms * 1000;
         let span = |task: &Self| (task.submitted.0 / span_us) as i64 - i64::from(task.priority);
-        for policy in &genesis.schedule.order {
+        for policy in &schedule.order {
             let order = match policy {
                 OrderPolicy::Fifo => self.job.cmp(&other.job),
                 OrderPolicy::Priority => span(self).cmp(&span(other)).then(other.priority.cmp(&self.priority)),
@@ -132,6 +134,11 @@ pub(super) fn check(ledger: &Ledger, events: &[LedgerEvent], height: u64) -> Che
     check_claims(&offers, events)?;
     let jobs: BTreeMap<JobId, usize> = ledger.jobs().enumerate().map(|(place, job)| (job.id, place)).collect();
     let ready = ready_tasks(ledger);
+    // What was approved in this block is the schedule of the next.
+    let other_schedule = events.iter().any(|event| match event {
+        LedgerEvent::ChangeApproved { change, .. } => matches!(**change, Change::SetSchedule(_)),
+        _ => false,
+    });
     for task in &ready {
         let idle = offers
             .values()
@@ -163,7 +170,7 @@ pub(super) fn check(ledger: &Ledger, events: &[LedgerEvent], height: u64) -> Che
         given_up.memory_bytes = given_up.memory_bytes.saturating_add(task.resources.memory_bytes);
         let waits_before = |other: &&TaskView<'_>| {
             let waits = Waits::of(ledger, &jobs, other, other.attempts > 0);
-            waits.is_some_and(|waits| waits.goes_before(&here, ledger.genesis()))
+            waits.is_some_and(|waits| !other_schedule && waits.goes_before(&here, ledger.rules().schedule()))
         };
         let passed_over = ready.iter().filter(waits_before).find(|other| {
             offer.could_ever_hold(other)
@@ -216,7 +223,7 @@ fn check_claims(offers: &BTreeMap<PublicKey, Offer<'_>>, events: &[LedgerEvent])
     Ok(())
 }
 
-/// The ready tasks, or of large jobs the first and the last of them.
+/// The ready tasks that the rules let go, or of large jobs the first and the last of them.
 fn ready_tasks(ledger: &Ledger) -> Vec<TaskView<'_>> {
     let mut ready = Vec::new();
     for job in ledger.jobs().filter(|job| job.counts.ready > 0) {
@@ -225,6 +232,14 @@ fn ready_tasks(ledger: &Ledger) -> Vec<TaskView<'_>> {
         let tasks = indices.filter_map(|index| ledger.task(TaskId { job: job.id, index }));
         ready.extend(tasks.filter(|task| task.state == TaskStateView::Ready));
     }
+    let mut may_have_more: BTreeMap<PublicKey, bool> = BTreeMap::new();
+    ready.retain(|task| {
+        let Some(submitter) = ledger.job(task.id.job).map(|job| job.submitter) else { return false };
+        *may_have_more.entry(submitter).or_insert_with(|| {
+            leased_of(ledger, &submitter) < ledger.key_limit(&submitter, KeyLimit::Running)
+                && ledger.rules().admission(Permission::Submit).includes(&submitter)
+        })
+    });
     ready
 }
 

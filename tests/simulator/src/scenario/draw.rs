@@ -1,10 +1,10 @@
 //! What a seed draws. Small networks come often and large ones seldom, since they cost the most to simulate.
 
-use meshwork_core::types::{OrderPolicy, PlacementPolicy};
+use meshwork_core::types::{CatchUp, OrderPolicy, Overlap, PlacementPolicy};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
-use super::{Clock, Fault, Founding, Manner, Scenario, Work};
+use super::{Clock, Fault, Founding, Manner, Rule, Scenario, Work};
 use crate::{
     liar::{Forgery, Lie},
     links::{Distance, Weather},
@@ -239,6 +239,14 @@ impl Scenario {
                 32..36 if !self.runs_once => Work::Churn { through, keys: draw.one(&[1, 10, 100]) },
                 36 if !self.runs_once && self.peers() < 10 => Work::Churn { through, keys: 2000 },
                 37..52 => Work::Graph { through, drawn: draw.below(1 << 30) as u64 },
+                52..55 if !self.runs_once => Work::Rule(draw_rule(draw, self.peers())),
+                55..57 => Work::Recurring {
+                    through,
+                    tasks: draw.one(&[1, 5, 40]),
+                    task_ms: draw.one(&[10, 500, 4_000]),
+                    catch_up: draw.one(&[CatchUp::Skip, CatchUp::Once, CatchUp::All]),
+                    overlap: draw.one(&[Overlap::Skip, Overlap::Queue, Overlap::Alongside, Overlap::Cancel]),
+                },
                 52..60 => Work::Control { through, ago: draw.below(2), drawn: draw.below(1 << 30) as u64 },
                 _ => Work::Job {
                     through,
@@ -251,6 +259,20 @@ impl Scenario {
             self.work.push((at, work));
         }
         self.work.sort_by_key(|(at, _)| *at);
+    }
+}
+
+/// Nobody is barred: there may be no other worker.
+fn draw_rule(draw: &mut Draw, peers: usize) -> Rule {
+    use OrderPolicy::{Deadline, Fair, Fifo, Priority, Shortest};
+    use PlacementPolicy::{LeastLoaded, Pack, Random, RoundRobin};
+    match draw.below(4) {
+        0 => Rule::Running(draw.between(1, 20)),
+        1 => Rule::Quota(draw.below(peers), draw.one(&[None, Some(1), Some(4)])),
+        _ => Rule::Schedule {
+            order: draw.one(&[vec![Fair], vec![Fifo], vec![Priority, Fair], vec![Shortest], vec![Deadline]]),
+            placement: draw.one(&[vec![LeastLoaded], vec![Pack], vec![RoundRobin], vec![Random]]),
+        },
     }
 }
 

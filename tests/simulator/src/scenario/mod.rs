@@ -243,6 +243,8 @@ pub enum Work {
         /// Who is not.
         remove: Vec<usize>,
     },
+    /// The operators of authorities change a rule that is in force at once.
+    Rule(Rule),
     /// A liar's operator proposes and approves what nobody else wants.
     Mutiny {
         /// Whose.
@@ -257,7 +259,33 @@ pub enum Work {
     },
 }
 
+/// A rule that operators change.
+#[derive(Clone, Debug, Serialize)]
+pub enum Rule {
+    /// The scheduler's policies.
+    Schedule {
+        /// Which task goes next.
+        order: Vec<OrderPolicy>,
+        /// Which claim it goes to.
+        placement: Vec<PlacementPolicy>,
+    },
+    /// How many tasks of each submitter workers may hold.
+    Running(u64),
+    /// The same of one, by its peer; as many as of each if there is no number.
+    Quota(usize, Option<u64>),
+    /// This peer may not work.
+    Bar(usize),
+    /// It may again.
+    Permit(usize),
+}
+
 impl Work {
+    /// Whether it is authorities' to settle.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        matches!(self, Self::Govern { .. } | Self::Rule(_))
+    }
+
     /// Its kind, in a word, where it is meant to hurt.
     #[must_use]
     pub const fn harm(&self) -> Option<&'static str> {
@@ -266,6 +294,7 @@ impl Work {
             Self::Graph { .. } => Some("graph"),
             Self::Recurring { .. } => Some("recurring job"),
             Self::Govern { .. } => Some("change of authorities"),
+            Self::Rule(_) => Some("change of rules"),
             Self::Mutiny { .. } => Some("mutiny"),
             Self::Cancel { .. } => Some("cancel"),
             Self::Control { .. } => Some("control"),

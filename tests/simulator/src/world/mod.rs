@@ -30,7 +30,7 @@ use crate::{
     links::{Cuts, Weather},
     peer::{Parcel, Peer, Step},
     rumours::Rumours,
-    scenario::{START_US, Scenario, Work},
+    scenario::{START_US, Scenario},
 };
 
 /// How long it is watched once nothing is owed, so that everyone catches up, in microseconds.
@@ -331,7 +331,7 @@ impl<'a> World<'a> {
 /// Which works are authorities' to settle.
 fn governing(scenario: &Scenario) -> BTreeSet<usize> {
     let works = scenario.work.iter().enumerate();
-    works.filter(|(_, (_, work))| matches!(work, Work::Govern { .. })).map(|(index, _)| index).collect()
+    works.filter(|(_, (_, work))| work.is_settled()).map(|(index, _)| index).collect()
 }
 
 /// The peers whose second instance must not be started twice: they never stop.

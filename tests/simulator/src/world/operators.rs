@@ -4,36 +4,64 @@ use std::sync::Arc;
 
 use meshwork_core::{
     codec,
-    types::{Action, AuthoritySet, Change, Govern, TransactionId},
+    types::{
+        Action, AuthoritySet, Change, Govern, KeyLimit, Limit, Permission, ScheduleParameters, TransactionId,
+        VoidReason,
+    },
 };
 use rand::RngExt;
 
 use super::{Event, World};
-use crate::scenario::{Scenario, Work};
+use crate::scenario::{Rule, Scenario, Work};
 
 /// How soon an operator looks again whether something is settled, in microseconds.
 const AGAIN_US: u64 = 1_500_000;
 
-/// Who is to be an authority, and who is not.
-struct Wanted {
-    add: Vec<usize>,
-    remove: Vec<usize>,
+/// What is to be settled.
+enum Wanted {
+    /// Who is to be an authority, and who is not.
+    Authorities { add: Vec<usize>, remove: Vec<usize> },
+    /// What is to be in force.
+    Rule(Change),
 }
 
 impl World<'_> {
     fn wanted(&self, index: usize) -> Option<Wanted> {
         match &self.scenario.work[index].1 {
-            Work::Govern { add, remove } => Some(Wanted { add: add.clone(), remove: remove.clone() }),
+            Work::Govern { add, remove } => Some(Wanted::Authorities { add: add.clone(), remove: remove.clone() }),
+            Work::Rule(rule) => Some(Wanted::Rule(self.change_of(rule))),
             _ => None,
+        }
+    }
+
+    fn change_of(&self, rule: &Rule) -> Change {
+        let key = |peer: usize| self.peers[peer].public;
+        match rule {
+            Rule::Schedule { order, placement } => {
+                let founded = self.genesis.schedule.clone();
+                let (order, placement) = (order.clone(), placement.clone());
+                Change::SetSchedule(Box::new(ScheduleParameters { order, placement, ..founded }))
+            }
+            Rule::Running(most) => Change::SetLimit(Limit::Key(KeyLimit::Running), *most),
+            Rule::Quota(peer, most) => {
+                Change::SetQuota(key(*peer), most.map(|most| (KeyLimit::Running, most)).into_iter().collect())
+            }
+            Rule::Bar(peer) => Change::Bar(Permission::Work, key(*peer)),
+            Rule::Permit(peer) => Change::Permit(Permission::Work, key(*peer)),
         }
     }
 
     /// The changes that are left to be approved. Nobody is sent away before those are approved who come instead: the fewer
     /// there are, the fewer may lie.
     fn changes_left(&self, wanted: &Wanted) -> Vec<Change> {
+        let Wanted::Authorities { add, remove } = wanted else {
+            let Wanted::Rule(change) = wanted else { return Vec::new() };
+            let is_so = self.checks.ledger().check_change(change) == Err(VoidReason::NothingToChange);
+            return (!is_so).then(|| change.clone()).into_iter().collect();
+        };
         let next = self.checks.ledger().next_authorities();
-        let add = wanted.add.iter().filter(|peer| !next.contains(&self.peers[**peer].public));
-        let remove = wanted.remove.iter().filter(|peer| next.contains(&self.peers[**peer].public));
+        let add = add.iter().filter(|peer| !next.contains(&self.peers[**peer].public));
+        let remove = remove.iter().filter(|peer| next.contains(&self.peers[**peer].public));
         let add: Vec<Change> = add.map(|peer| Change::AddAuthority(Scenario::authority(*peer))).collect();
         if add.is_empty() {
             return remove.map(|peer| Change::RemoveAuthority(self.peers[*peer].public)).collect();
@@ -103,6 +131,11 @@ impl World<'_> {
         }
         for other in 0..self.scenario.authorities {
             let change = Change::RemoveAuthority(self.peers[other].public);
+            let signed = self.sign(peer, Action::Govern(Govern::Propose(change)));
+            self.submit(peer, signed);
+        }
+        let own = Change::SetQuota(self.peers[peer].public, [(KeyLimit::Running, 0)].into());
+        for change in [own, Change::Bar(Permission::Work, self.peers[0].public)] {
             let signed = self.sign(peer, Action::Govern(Govern::Propose(change)));
             self.submit(peer, signed);
         }

@@ -83,7 +83,7 @@ impl World<'_> {
                 self.post(self.now + LARGE_LASTS_US, Event::Insist(insisted));
             }
             Work::Control { through, ago, drawn } => self.control_some(through, ago, drawn),
-            Work::Govern { .. } => self.govern(place),
+            Work::Govern { .. } | Work::Rule(_) => self.govern(place),
             Work::Mutiny { peer } => self.mutiny(peer),
             Work::Churn { through, keys } => {
                 for _ in 0..keys {

@@ -13,6 +13,10 @@ use crate::{
 pub struct Ready {
     /// What stands in its way.
     pub hindrance: Hindrance,
+    /// How many tasks of its submitter workers hold.
+    pub leased: u64,
+    /// How many of them they may.
+    pub leased_max: u64,
     /// The claims that stand, by what they are to it.
     pub claims: Claims,
     /// Each of its requirements, taken by itself.
@@ -38,6 +42,10 @@ pub enum Hindrance {
     Full,
     /// Where it may go there is no place now; where it would rather not go, there is.
     Avoidance,
+    /// Its submitter may not submit any more, and nothing of it is placed.
+    Barred,
+    /// Workers hold as many of its submitter's tasks as they may.
+    Quota,
     /// Nothing: it is placed in the next block.
     Nothing,
 }
