@@ -167,13 +167,13 @@ impl Leavings {
         let inline = |bytes: &ByteString| Content::Inline(bytes.clone());
         let nothing = || Content::Inline(ByteString::default());
         match &outcome.verdict {
-            Verdict::Succeeded(Output::Inline(output), _) => Ok(Self {
+            Verdict::Succeeded(Output::Inline(output), ..) => Ok(Self {
                 stdout: inline(&output.stdout),
                 stderr: inline(&output.stderr),
                 files: output.files.iter().map(|(path, bytes)| (path.clone(), inline(bytes))).collect(),
                 holders: Vec::new(),
             }),
-            Verdict::Succeeded(Output::Stored { manifest, delivery, .. }, _) => {
+            Verdict::Succeeded(Output::Stored { manifest, delivery, .. }, ..) => {
                 let holders = vec![delivery.holder, outcome.worker];
                 let mut encoded = Vec::new();
                 client.get_blob(manifest, &holders, &mut encoded).await?;

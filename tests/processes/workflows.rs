@@ -51,7 +51,7 @@ impl Network {
         };
         let peers = [up(&peer, &["--no-work"]), up(&worker, &["--slots", "2", "--memory", "512MiB"])];
         let api = api_of(&peer, directory.path());
-        for name in ["noop", "echo", "wordcount", "render", "exit3"] {
+        for name in ["noop", "echo", "wordcount", "render", "exit3", "tree"] {
             let name = format!("{name}.wasm");
             fs::copy(program(&name), directory.path().join(&name)).expect("copied");
         }
@@ -170,6 +170,26 @@ fn recurs(network: &Network, file: &str) {
     let id = network.run(&["submit", &noop, "--cron", "@yearly", "--catch-up", "all", "--runs", "2"]).good().to_owned();
     let shown = recurring(network, &id);
     assert_eq!((shown["catch_up"].as_str(), shown["runs_max"].as_u64()), (Some("all"), Some(2)), "{shown}");
+}
+
+#[test]
+fn a_tree_of_tasks_grows_from_what_their_outcomes_ask_for() {
+    let network = Network::start();
+    let file = network.write(
+        "tree.toml",
+        "spawn-max = 6\n[tasks.tree]\nprogram = \"tree.wasm\"\narguments = \"2\"\nspawns = true\nfeeds = true\n",
+    );
+    let job = network.run(&["submit", &file, "--wait"]).good().to_owned();
+    let out = network.file("out");
+    network.run(&["result", &job, "--out", &out]).good();
+    let said = |task: u32| fs::read_to_string(Path::new(&out).join(format!("{task}/stdout"))).expect("what it said");
+    let mut all: Vec<String> = (0..7).map(said).collect();
+    all.sort();
+    let grown = ["0 below 1\n"; 4].into_iter().chain(["1 below 2\n"; 2]).chain(["2 below 0\n"]);
+    assert_eq!(all, grown.collect::<Vec<_>>());
+    assert!(!Path::new(&out).join("0/out/spawn.jsonl").exists(), "what was asked is no result");
+    let tree = network.file("tree.wasm");
+    network.run(&["submit", &tree, "--spawn-max", "1", "--wait", "--", "1"]).bad(3, &["1 failed"]);
 }
 
 #[test]

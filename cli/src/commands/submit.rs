@@ -86,6 +86,9 @@ pub struct Options {
     /// The program saves checkpoints, by renaming files into /checkpoint, and goes on from the last one
     #[arg(long)]
     checkpoints: bool,
+    /// The program may ask for more tasks like itself, in /out/spawn.jsonl, so many at most taken together
+    #[arg(long, value_name = "N")]
+    spawn_max: Option<u32>,
     /// A fact that a worker must offer. Repeat it for each
     #[arg(long = "require", value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
@@ -169,7 +172,8 @@ pub async fn run(context: &Context, options: Options) -> Done {
     let tasks = tasks(&client, &options).await?;
     let count = tasks.count();
     let times = Times { deadline: options.deadline, ..Times::default() };
-    let submit = Submit { times, ..Submit::new(name, spec, tasks) };
+    let spawns_max = options.spawn_max.unwrap_or(0);
+    let submit = Submit { times, spawns_max, ..Submit::new(name, spec, tasks) };
     if let Some(recurrence) = options.recurrence.recurrence() {
         let recur = Action::Recur(Recur::Submit(Box::new(recurrence.of(submit))));
         let transaction = submission::sign(recur, options.expires, &key, &network);
@@ -314,6 +318,7 @@ async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<Tas
         priority: options.priority,
         retry: Retry::of(options.retries, milliseconds(options.retry_delay)),
         checkpoints: options.checkpoints,
+        spawns: options.spawn_max.is_some(),
         ..TaskSpec::of(program)
     })
 }

@@ -11,7 +11,7 @@ use bytesize::ByteSize;
 use meshwork_core::{
     ledger::bounds::{ENVIRONMENT_MAX, LABELS_MAX, TIME_MS_MAX},
     schedule::recovery::BACK_OFF_MS_MAX,
-    types::{BlockTime, Labels, LedgerLimits, Limits, Resources, Retry, Submit, TaskSpec, Times, When},
+    types::{BlockTime, Labels, LedgerLimits, Limits, Resources, Retry, Setback, Submit, TaskSpec, Times, When},
 };
 
 use super::{
@@ -61,8 +61,12 @@ pub struct Draft {
     pub expected_ms: u64,
     /// What failures are forgiven.
     pub retry: Retry,
+    /// What becomes of it otherwise, by what set it back.
+    pub recovery: BTreeMap<Setback, Retry>,
     /// Whether its program saves checkpoints.
     pub checkpoints: bool,
+    /// Whether its program may ask for more tasks.
+    pub spawns: bool,
     /// Whether it was said that others may take what it leaves.
     pub feeds: bool,
 }
@@ -78,8 +82,27 @@ pub struct JobDraft {
     pub times: Times,
     /// Until when it is left open.
     pub open_until: Option<BlockTime>,
+    /// How many tasks its tasks may ask for.
+    pub spawns_max: u32,
     /// When and how it recurs, if it does.
     pub recurs: Option<Recurrence>,
+}
+
+/// How many tasks a file's tasks may ask for. That some may ask and that there is a bound go together.
+fn spawns_max(file: &JobFile) -> Checked<u32> {
+    let asking = [&file.defaults].into_iter().chain(file.tasks.iter().map(|(_, task)| task));
+    let may_ask = asking.filter_map(|task| task.spawns).any(|spawns| spawns);
+    match &file.spawn_max {
+        Some(most) if !may_ask => {
+            Err(Problem::new(&most.at, "No task may ask for others", "write `spawns = true` in one that may"))
+        }
+        Some(most) => Ok(most.value),
+        None if may_ask => {
+            let next = "write spawn-max = 1000, or as many as there may be, before the first [table]";
+            Err(Problem::new(&(0..0), "Tasks may ask for others, and nothing says for how many", next))
+        }
+        None => Ok(0),
+    }
 }
 
 /// What drafts are read with.
@@ -117,7 +140,11 @@ impl Reading<'_> {
         self.constant(&Text { value: scalar.value.0.clone(), at: scalar.at.clone() })
     }
 
-    fn duration_ms(&self, text: Option<&Text>, default: u64, range: std::ops::RangeInclusive<u64>) -> Checked<u64> {
+    /// A time in milliseconds, within bounds.
+    ///
+    /// # Errors
+    /// It is none, or out of these.
+    pub fn duration_ms(&self, text: Option<&Text>, default: u64, range: std::ops::RangeInclusive<u64>) -> Checked<u64> {
         let Some(text) = text else { return Ok(default) };
         let value = self.constant(text)?;
         let duration = humantime::parse_duration(&value).map_err(|error| {
@@ -203,7 +230,9 @@ impl Reading<'_> {
             priority: either(&task.priority, &default.priority).map_or(0, |priority| priority.value),
             expected_ms: self.duration_ms(either(&task.expected, &default.expected), 0, 0..=TIME_MS_MAX)?,
             retry: Retry::of(value(retries, 0), self.duration_ms(delay, 1000, 0..=BACK_OFF_MS_MAX)?),
+            recovery: self.recovery(&task.recovery, &default.recovery)?,
             checkpoints: task.checkpoints.or(default.checkpoints).unwrap_or(false),
+            spawns: task.spawns.or(default.spawns).unwrap_or(false),
             feeds: task.feeds.or(default.feeds).unwrap_or(false),
         })
     }
@@ -305,7 +334,8 @@ impl Reading<'_> {
         if let Some(text) = file.deadline.as_ref().filter(|_| times.deadline.is_some_and(|time| time.0 <= now_us())) {
             return Err(Problem::new(&text.at, "This deadline has passed already", "write one that is still to come"));
         }
-        Ok(JobDraft { name, after, times, open_until: self.moment(file.open.as_ref())?, recurs: None })
+        let open_until = self.moment(file.open.as_ref())?;
+        Ok(JobDraft { name, after, times, open_until, spawns_max: spawns_max(file)?, recurs: None })
     }
 
     fn span(&self, text: Option<&Text>) -> Checked<Option<u64>> {
@@ -344,7 +374,14 @@ impl Reading<'_> {
         }
         let (run_ms_max, live_ms_max) = (self.span(file.run_limit.as_ref())?, self.span(file.live_limit.as_ref())?);
         let times = Times { run_ms_max, live_ms_max, ..Times::default() };
-        Ok(JobDraft { name, after: Vec::new(), times, open_until: None, recurs: Some(recurrence) })
+        Ok(JobDraft {
+            name,
+            after: Vec::new(),
+            times,
+            open_until: None,
+            spawns_max: spawns_max(file)?,
+            recurs: Some(recurrence),
+        })
     }
 
     fn policy<T: Copy + Default>(&self, text: Option<&Text>, words: &[(&str, T)]) -> Checked<T> {

@@ -14,7 +14,8 @@ pub mod model;
 pub mod parse;
 pub mod planned;
 pub mod problem;
-pub mod reference;
+pub mod recovery;
+mod reference;
 pub mod rows;
 pub mod send;
 pub mod show;
@@ -123,7 +124,8 @@ fn check_whole(file: &JobFile, existing: &Existing) -> Checked {
     let jobs = [&file.after, &file.after_any, &file.after_fail];
     let jobs = jobs.into_iter().flatten().flat_map(|list| list.0.first()).map(|id| &id.at);
     let recurs = file.recurs.iter().map(|recurs| &recurs.at);
-    match times.into_iter().flatten().map(|text| &text.at).chain(jobs).chain(recurs).next() {
+    let spawns = file.spawn_max.iter().map(|most| &most.at);
+    match times.into_iter().flatten().map(|text| &text.at).chain(jobs).chain(recurs).chain(spawns).next() {
         Some(at) => {
             let next = "take it out of what is added with --to";
             Err(Problem::new(at, "This was settled when the job was submitted", next))

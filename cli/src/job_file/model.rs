@@ -30,6 +30,8 @@ pub struct JobFile {
     pub run_limit: Option<Text>,
     /// How long the job may be there; what has not ended then is cancelled.
     pub live_limit: Option<Text>,
+    /// How many tasks its tasks may ask for, taken together: those that say `spawns`.
+    pub spawn_max: Option<At<u32>>,
     /// Leaves the job open until then, so that `meshwork submit --to JOB` can add to it.
     pub open: Option<Text>,
     /// Runs the job again and again, rather than once.
@@ -98,8 +100,13 @@ pub struct Task {
     pub retries: Option<At<u32>>,
     /// How long it waits after its first failure; each further failure doubles it.
     pub retry_delay: Option<Text>,
+    /// What becomes of it by what set it back, in place of `retries`: `lost`, `drained`, `exited`, `trapped`, `timed-out`,
+    /// `out-of-memory`, `out-of-fuel`, `output-too-large`, `input-unavailable`, `bad-module`, `spawn-refused`.
+    pub recovery: Named<At<Recovery>>,
     /// Whether its program saves checkpoints, by moving files below /checkpoint, and goes on from the last one.
     pub checkpoints: Option<bool>,
+    /// Whether its program may ask for more tasks like itself, in /out/spawn.jsonl.
+    pub spawns: Option<bool>,
     /// Facts that a worker must offer.
     pub requires: Named<At<Scalar>>,
     /// Facts that a worker should offer, as "key=value", the most important first; at most four.
@@ -112,6 +119,22 @@ pub struct Task {
     pub expected: Option<Text>,
     /// Keeps what it leaves for tasks that are added later with `meshwork submit --to JOB`.
     pub feeds: Option<bool>,
+}
+
+/// What becomes of a task that was set back in one way, with a budget of its own.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Recovery {
+    /// How often that is forgiven.
+    pub retries: Option<At<u32>>,
+    /// How long it waits after the first time; each further one doubles it.
+    pub delay: Option<Text>,
+    /// Up to so much of a wait is drawn and added to it.
+    pub jitter_percent: Option<At<u16>>,
+    /// Whether it goes to another worker next, as long as one could hold it.
+    pub elsewhere: Option<bool>,
+    /// Whether it starts over, though there be a checkpoint.
+    pub restart: Option<bool>,
 }
 
 /// What an array has one task for each of: exactly one of `range`, `files`, `csv`, `jsonl` and `matrix`.

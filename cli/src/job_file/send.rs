@@ -20,7 +20,7 @@ use meshwork_core::{
 
 use super::{
     Plan,
-    draft::{Content, Draft},
+    draft::{Content, Draft, JobDraft},
     planned::{PlannedArray, PlannedInput, PlannedSource, PlannedTasks},
 };
 use crate::{
@@ -105,7 +105,8 @@ pub async fn upload(client: &Client, plan: &Plan) -> Done<Vec<Array>> {
 
 /// The recurring job that a plan comes to, if it is to recur.
 pub fn recurring(plan: &Plan, arrays: Vec<Array>) -> Option<Recurring> {
-    let submit = Submit { arrays, times: plan.job.times, ..Submit::named(&plan.job.name) };
+    let JobDraft { times, spawns_max, .. } = plan.job;
+    let submit = Submit { arrays, times, spawns_max, ..Submit::named(&plan.job.name) };
     plan.job.recurs.as_ref().map(|recurrence| recurrence.of(submit))
 }
 
@@ -139,8 +140,9 @@ fn array_of(array: &PlannedArray, blobs: &BTreeMap<Content, BlobRef>) -> Array {
         priority: array.draft.priority,
         expected_ms: array.draft.expected_ms,
         retry: array.draft.retry,
-        recovery: BTreeMap::new(),
+        recovery: array.draft.recovery.clone(),
         checkpoints: array.draft.checkpoints,
+        spawns: array.draft.spawns,
     };
     let tasks = match &array.tasks {
         PlannedTasks::Repeat(count) => Tasks::Repeat(*count),
@@ -207,8 +209,9 @@ impl Sender<'_> {
         let own = plan.job.open_until;
         let while_sent = || BlockTime(now_us()).plus_ms(submission::milliseconds(OPEN_WHILE_SENT));
         let open_until = if more > 0 { own.or_else(|| Some(while_sent())) } else { own };
-        let submit =
-            Submit { arrays: first, after, times: plan.job.times, open_until, ..Submit::named(&plan.job.name) };
+        let JobDraft { name, times, spawns_max, .. } = &plan.job;
+        let (name, times, spawns_max) = (name.clone(), *times, *spawns_max);
+        let submit = Submit { name, arrays: first, after, times, open_until, spawns_max };
         let transaction = submission::sign(Action::Submit(submit), self.expires, self.key, &self.network);
         submission::post(self.client, &transaction).await?;
         let job = submission::job_of(&transaction);

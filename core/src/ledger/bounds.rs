@@ -8,8 +8,8 @@ use crate::{
     blobs, codec,
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
-        After, Amendment, Array, BlockTime, Claim, Deadline, Failure, Giver, Input, Labels, LedgerLimits, Output,
-        OutputOf, Recurring, Retry, Selection, Source, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
+        After, Amendment, Array, Ask, BlobRef, BlockTime, Claim, Deadline, Failure, Giver, Input, Labels, LedgerLimits,
+        Output, OutputOf, Recurring, Retry, Selection, Source, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
     },
 };
 
@@ -192,6 +192,11 @@ fn check_arrays(limits: &LedgerLimits, before: &mut Before, arrays: &[Array]) ->
         if before.edges > JOB_EDGES_MAX {
             return Err(VoidReason::TooManyEdges);
         }
+        let is_same = |input: &Input| matches!(input.source, Source::Output(OutputOf { of: Giver::Same(_), .. }));
+        if array.spec.spawns && array.spec.inputs.iter().any(is_same) {
+            // What it asks for has no place in another array.
+            return Err(VoidReason::BadDependency);
+        }
         let stands_before = array.after.iter().all(|after| before.waits(count, after))
             && array.spec.inputs.iter().all(|input| before.takes(count, input, false))
             && match &*array.tasks {
@@ -254,20 +259,28 @@ pub(super) fn check_claim(limits: &LedgerLimits, claim: &Claim) -> Result<(), Vo
     sound(claim.load <= Claim::LOAD_MAX && are_labels_sound(&claim.labels) && claim.holds.len() <= Claim::HOLDS_MAX)
 }
 
+fn is_stored_soundly(output_bytes: u64, manifest: &BlobRef, bytes: u64) -> bool {
+    manifest.bytes <= MANIFEST_BYTES_MAX.min(bytes) && bytes <= output_bytes.saturating_add(MANIFEST_BYTES_MAX)
+}
+
+fn are_asks_few(asks: &[Ask]) -> bool {
+    asks.is_empty() || asks.len() <= Ask::ASKS_MAX && codec::encode(asks).len() <= Ask::BYTES_MAX
+}
+
 /// Whether a worker may say this of an attempt whose task promised at most `output_bytes`.
 pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Returned | Verdict::Yielded => true,
-        Verdict::Succeeded(Output::Inline(output), _) => {
+        Verdict::Succeeded(Output::Inline(output), _, asks) => {
             let mut paths = BTreeSet::new();
             codec::encode(output).len() <= limits.inline_bytes_max
+                && are_asks_few(asks)
                 && output.files.iter().all(|(path, _)| is_path_sound(path) && paths.insert(path))
         }
-        Verdict::Succeeded(Output::Stored { manifest, bytes, .. }, _)
-        | Verdict::Checkpointed { manifest, bytes, .. } => {
-            manifest.bytes <= MANIFEST_BYTES_MAX.min(*bytes)
-                && *bytes <= output_bytes.saturating_add(MANIFEST_BYTES_MAX)
+        Verdict::Succeeded(Output::Stored { manifest, bytes, .. }, _, asks) => {
+            is_stored_soundly(output_bytes, manifest, *bytes) && are_asks_few(asks)
         }
+        Verdict::Checkpointed { manifest, bytes, .. } => is_stored_soundly(output_bytes, manifest, *bytes),
         Verdict::Failed(failure, stderr, _) => {
             stderr.len() <= limits.inline_bytes_max
                 && match failure {

@@ -277,7 +277,7 @@ impl Ledger {
         let Some((array, _)) = job.place(task.index) else { return };
         let feeds = job.record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds);
         let manifest = match &outcome.verdict {
-            Verdict::Succeeded(Output::Stored { manifest, .. }, _) if feeds => Some(Box::new(*manifest)),
+            Verdict::Succeeded(Output::Stored { manifest, .. }, ..) if feeds => Some(Box::new(*manifest)),
             _ => None,
         };
         let past = job.live_mut(task.index).map(|live| std::mem::take(&mut live.past).into_boxed_slice());

@@ -342,8 +342,10 @@ impl Ledger {
             after: record.after.clone(),
             times: record.times,
             open_until: record.open_until.or(Some(record.time)),
+            spawns_max: record.spawns_max,
         };
         rule(bounds::check_submit(&self.genesis.ledger, &submit).is_ok(), "a job exceeds a bound")?;
+        rule(record.spawned <= record.spawns_max, "a job's tasks have asked for more than they may")?;
         for (index, state) in &record.states {
             if let TaskState::Live(live) = state {
                 self.check_live(live, leases)?;

@@ -21,6 +21,8 @@ pub struct Submit {
     pub times: Times,
     /// Until when arrays may be added to it, if they may. It does not end before.
     pub open_until: Option<BlockTime>,
+    /// How many tasks its tasks may ask for, taken together.
+    pub spawns_max: u32,
 }
 
 impl Submit {
@@ -34,7 +36,14 @@ impl Submit {
     /// A job without tasks so far, that waits for nothing.
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), arrays: Vec::new(), after: Vec::new(), times: Times::default(), open_until: None }
+        Self {
+            name: name.into(),
+            arrays: Vec::new(),
+            after: Vec::new(),
+            times: Times::default(),
+            open_until: None,
+            spawns_max: 0,
+        }
     }
 
     /// A job of one array that waits for nothing.

@@ -29,7 +29,9 @@ pub use ids::{
     TaskIdError, TransactionId, View,
 };
 pub use job::{After, AfterJob, Array, Extend, Submit, Times, When};
-pub use outcome::{Delivery, DeliveryStatement, Failure, InlineOutput, Manifest, Output, OutputFile, Usage, Verdict};
+pub use outcome::{
+    Ask, Delivery, DeliveryStatement, Failure, InlineOutput, Manifest, Output, OutputFile, Usage, Verdict,
+};
 pub use receipt::{OutcomeReceipt, Receipt, TransactionReceipt, VoidReason};
 pub use recurring::{CatchUp, Overlap, Recur, Recurring, RunOf, SkipReason};
 pub use task::{

@@ -29,8 +29,8 @@ pub struct Usage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The program ended with status 0 and left this output.
-    Succeeded(Output, Usage),
+    /// The program ended with status 0, left this output, and asks for these tasks, at most [`Ask::ASKS_MAX`].
+    Succeeded(Output, Usage, Vec<Ask>),
     /// The program failed for this reason; the end of what it wrote to standard error (bounded by the inline limit).
     Failed(Failure, ByteString, Usage),
     /// The worker gives back what it has not begun.
@@ -46,6 +46,25 @@ pub enum Verdict {
     },
     /// The worker was asked to make room, and has stopped the program at its last checkpoint.
     Yielded,
+}
+
+/// One more task like the one that asks for it, of the same job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Ask {
+    /// Its arguments after the common ones.
+    pub arguments: Vec<String>,
+    /// Its inputs besides the common ones: where below `/in` it finds which file that the asking task left below `/out`. That task
+    /// must be of an array that feeds others.
+    pub inputs: Vec<(String, String)>,
+}
+
+impl Ask {
+    /// The most that one outcome asks for.
+    pub const ASKS_MAX: usize = 1024;
+    /// The most bytes of all that one outcome asks for, as it is encoded.
+    pub const BYTES_MAX: usize = 64 << 10;
+    /// The file below `/out` in which a program asks, a line of JSON for each task; it is no part of what the program leaves.
+    pub const FILE: &str = "spawn.jsonl";
 }
 
 /// Why a program failed.
@@ -66,6 +85,8 @@ pub enum Failure {
     OutputTooLarge,
     /// It is not a module that can run here: what is wrong with it, at most [`Failure::TEXT_BYTES_MAX`] bytes.
     BadModule(String),
+    /// It asked for tasks that there may not be, or in no way that can be understood.
+    SpawnRefused,
     /// Its program or an input could not be fetched from anyone: which.
     InputUnavailable(Digest),
     /// Its attempts were lost by their workers once more than the genesis forgives. Only the ledger says so, never a worker.
@@ -89,6 +110,7 @@ impl Failure {
             Self::OutOfFuel => Setback::OutOfFuel,
             Self::OutputTooLarge => Setback::OutputTooLarge,
             Self::BadModule(_) => Setback::BadModule,
+            Self::SpawnRefused => Setback::SpawnRefused,
             Self::InputUnavailable(_) => Setback::InputUnavailable,
             Self::Lost => Setback::Lost,
         }
@@ -105,6 +127,9 @@ impl fmt::Display for Failure {
             Self::OutOfFuel => f.write_str("ran out of fuel"),
             Self::OutputTooLarge => f.write_str("wrote more than its output limit"),
             Self::BadModule(text) => write!(f, "not a module that can run: {text}"),
+            Self::SpawnRefused => {
+                f.write_str("asked for more tasks than there may be, or in no way that can be understood")
+            }
             Self::InputUnavailable(digest) => write!(f, "could not be given {digest}, which nobody has"),
             Self::Lost => f.write_str("was lost by its workers too often"),
         }

@@ -147,6 +147,8 @@ pub enum Setback {
     InputUnavailable,
     /// Its program is none that can run.
     BadModule,
+    /// Its program asked for tasks that there may not be.
+    SpawnRefused,
 }
 
 impl Setback {
@@ -191,6 +193,8 @@ pub struct TaskSpec {
     pub recovery: BTreeMap<Setback, Retry>,
     /// Whether its program saves checkpoints: it may then be asked to make room for others, and goes on from the last one.
     pub checkpoints: bool,
+    /// Whether its program may ask for more tasks like itself, within the job's bound.
+    pub spawns: bool,
 }
 
 impl TaskSpec {
@@ -216,6 +220,7 @@ impl TaskSpec {
             retry: Retry::of(0, 0),
             recovery: BTreeMap::new(),
             checkpoints: false,
+            spawns: false,
         }
     }
 

@@ -5,6 +5,7 @@
 //! what was taken back. An attempt in a waiting place may be begun as soon as there is room here: the ledger learns of the
 //! room by the very report that made it.
 
+mod asks;
 mod offer;
 mod outbox;
 mod pace;
@@ -380,7 +381,7 @@ impl Worker {
     fn on_ignored(&mut self, attempt: &AttemptId, why: IgnoredReason) {
         let Some(verdict) = self.outbox.settle(attempt) else { return };
         match (why, verdict) {
-            (IgnoredReason::NotDelivered, Verdict::Succeeded(output, usage)) => {
+            (IgnoredReason::NotDelivered, Verdict::Succeeded(output, usage, asks)) => {
                 let tries = self.redelivered.entry(*attempt).or_default();
                 *tries += 1;
                 if *tries > DELIVERIES_MAX {
@@ -390,7 +391,7 @@ impl Worker {
                 let (context, progress, attempt) = (Arc::clone(&self.context), self.progress.clone(), *attempt);
                 let stop = self.stops.get(&attempt).cloned().unwrap_or_default();
                 tokio::spawn(async move {
-                    if let Some(verdict) = context.deliver_again(attempt, output, usage, stop).await {
+                    if let Some(verdict) = context.deliver_again(attempt, output, (usage, asks), stop).await {
                         // A worker that has gone needs to know nothing.
                         let _ = progress.send(Progress::Ended(attempt, verdict));
                     }

@@ -16,15 +16,15 @@ use meshwork_core::{
     ledger::Taken,
     replica::Given,
     types::{
-        AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, OutputFile, Source, Usage,
-        Verdict,
+        Ask, AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, OutputFile, Source,
+        Usage, Verdict,
     },
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::Progress;
+use super::{Progress, asks};
 use crate::{
     blobs::{BlobStore, Blobs, Delivered, FetchError, StoreError},
     driver::Handle,
@@ -341,7 +341,15 @@ impl TaskContext {
     /// Puts a small output that no other task takes into the outcome itself, and any other into blobs that a second holder has.
     async fn pack(&self, task: &Task, success: Success, usage: Usage, stop: &CancellationToken) -> Option<Verdict> {
         let attempt = task.0.attempt;
-        let Success { stdout, stderr, files } = success;
+        let Success { stdout, stderr, mut files } = success;
+        let asks = if task.0.spec.spawns { asks::take(&mut files) } else { Ok(Vec::new()) };
+        let asks = match asks {
+            Ok(asks) => asks,
+            Err(mut why) => {
+                why.truncate(why.floor_char_boundary(self.genesis.ledger.inline_bytes_max));
+                return Some(Verdict::Failed(Failure::SpawnRefused, why.into_bytes().into(), usage));
+            }
+        };
         let total =
             stdout.len() + stderr.len() + files.iter().map(|(path, file)| path.len() + file.len()).sum::<usize>();
         let inline_bytes_max = self.genesis.ledger.inline_bytes_max;
@@ -350,13 +358,13 @@ impl TaskContext {
             let files = files.iter().map(|(path, file)| (path.clone(), bytes(file.as_slice()))).collect();
             let output = InlineOutput { stdout: bytes(stdout.as_slice()), stderr: bytes(stderr.as_slice()), files };
             if codec::encode(&output).len() <= inline_bytes_max {
-                return Some(Verdict::Succeeded(Output::Inline(output), usage));
+                return Some(Verdict::Succeeded(Output::Inline(output), usage, asks));
             }
         }
         match self.store(stdout, stderr, files).await {
             Ok(manifest) => {
                 let Delivered { bytes, delivery } = self.deliver(attempt, manifest, stop).await?;
-                Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage))
+                Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage, asks))
             }
             Err(error) => {
                 warn!(%attempt, %error, "an output cannot be stored here, and its attempt is given back");
@@ -448,14 +456,14 @@ impl TaskContext {
         &self,
         attempt: AttemptId,
         output: Output,
-        usage: Usage,
+        (usage, asks): (Usage, Vec<Ask>),
         stop: CancellationToken,
     ) -> Option<Verdict> {
         let Output::Stored { manifest, .. } = output else {
-            return Some(Verdict::Succeeded(output, usage));
+            return Some(Verdict::Succeeded(output, usage, asks));
         };
         let Delivered { bytes, delivery } = self.deliver(attempt, manifest, &stop).await?;
-        Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage))
+        Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage, asks))
     }
 }
 

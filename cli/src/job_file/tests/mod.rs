@@ -30,7 +30,7 @@ fn programs() -> PathBuf {
 /// A directory with the task programs and nothing else.
 fn directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
-    for name in ["noop", "echo", "wordcount", "render", "exit3"] {
+    for name in ["noop", "echo", "wordcount", "render", "exit3", "tree"] {
         let name = format!("{name}.wasm");
         fs::copy(programs().join(&name), directory.path().join(&name)).expect("copied");
     }
@@ -89,8 +89,13 @@ fn check_by_ledger(plan: &Plan) -> Result<(), VoidReason> {
     genesis.ledger.transaction_bytes_max = 1 << 30;
     let ledger = Ledger::new(Arc::new(genesis.clone()));
     let (job, key) = (&plan.job, keys::generate());
-    let submit =
-        Submit { arrays: arrays(plan), times: job.times, open_until: job.open_until, ..Submit::named(&job.name) };
+    let submit = Submit {
+        arrays: arrays(plan),
+        times: job.times,
+        open_until: job.open_until,
+        spawns_max: job.spawns_max,
+        ..Submit::named(&job.name)
+    };
     let action = match send::recurring(plan, arrays(plan)) {
         Some(recurring) => Action::Recur(Recur::Submit(Box::new(recurring))),
         None => Action::Submit(submit),

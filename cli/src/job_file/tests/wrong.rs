@@ -1,6 +1,8 @@
 //! What is said of wrong files: where, what, and what to do next.
 
-use super::{planned, planned_with};
+use meshwork_core::types::{Retry, Setback};
+
+use super::{arrays, planned, planned_with};
 
 /// The sentence's first line, without the file's name.
 #[track_caller]
@@ -167,4 +169,27 @@ fn a_job_recurs_by_an_expression_and_known_policies() {
     assert_said(&format!("not-before = \"1h\"\n{daily}"), "1:14", &["recurs", "`from`"]);
     assert_said(&format!("after = \"abcd\"\n{daily}"), "1:9", &["recurs"]);
     assert_said(&format!("deadline = \"2030-01-31T18:00:00Z\"\n{daily}"), "1:12", &["is not a time"]);
+}
+
+#[test]
+fn rules_for_setbacks_have_known_kinds_and_bounds() {
+    let rule = |kind: &str, more: &str| format!("{NOOP}[tasks.a.recovery.{kind}]\n{more}\n");
+    assert_said(&rule("lots", "retries = 1"), "3:19", &["`lots`", "lost, drained"]);
+    assert_said(&rule("lost", "retries = 1000"), "4:11", &["at most 100"]);
+    assert_said(&rule("trapped", "jitter-percent = 101"), "4:18", &["at most 100"]);
+    let text = "[defaults]\nprogram = \"noop.wasm\"\nrecovery = { lost = { retries = 1 }, exited = { delay = \"5s\" } }\n\
+                [tasks.a.recovery.lost]\nretries = 2\njitter-percent = 50\nelsewhere = true\nrestart = true\n";
+    let plan = planned(text).expect("good");
+    let arrays = arrays(&plan);
+    let lost = Retry { jitter_permille: 500, elsewhere: true, restarts: true, ..Retry::of(2, 1000) };
+    let rules = [(Setback::Lost, lost), (Setback::Exited, Retry::of(0, 5000))];
+    assert_eq!(arrays[0].spec.recovery, rules.into());
+}
+
+#[test]
+fn that_tasks_may_ask_for_others_and_for_how_many_go_together() {
+    assert_said(&format!("{NOOP}[tasks.a]\nspawns = true\n"), "1:1", &["spawn-max"]);
+    assert_said(&format!("spawn-max = 5\n{NOOP}[tasks.a]\n"), "1:13", &["spawns = true"]);
+    let plan = planned(&format!("spawn-max = 5\n{NOOP}[tasks.a]\nspawns = true\n")).expect("good");
+    assert_eq!((plan.job.spawns_max, arrays(&plan)[0].spec.spawns), (5, true));
 }

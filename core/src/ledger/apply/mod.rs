@@ -8,6 +8,7 @@ mod extend;
 mod govern;
 mod recur;
 mod report;
+mod spawn;
 mod submit;
 
 pub(super) use control::Controlled;

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    codec::ByteString,
     fault::{Fault, is_planted},
     identity::PublicKey,
     ledger::{
@@ -14,7 +15,7 @@ use crate::{
     },
     schedule::recovery::Next,
     types::{
-        AttemptId, BlobRef, Delivery, DeliveryStatement, OutcomeReceipt, Output, Report, ReportItem, Verdict,
+        AttemptId, BlobRef, Delivery, DeliveryStatement, Failure, OutcomeReceipt, Output, Report, ReportItem, Verdict,
         VoidReason,
     },
 };
@@ -89,12 +90,12 @@ impl Ledger {
         }
         let (array, _) = job.place(id.index).ok_or(IgnoredReason::UnknownTask)?;
         if job.record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds)
-            && matches!(item.verdict, Verdict::Succeeded(Output::Inline(_), _))
+            && matches!(item.verdict, Verdict::Succeeded(Output::Inline(_), ..))
         {
             return Err(IgnoredReason::NotDelivered);
         }
         let stored = match &item.verdict {
-            Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, _)
+            Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, ..)
             | Verdict::Checkpointed { manifest, bytes, delivery } => Some((manifest, *bytes, delivery)),
             _ => None,
         };
@@ -111,7 +112,15 @@ impl Ledger {
         if is_misplaced {
             return Err(IgnoredReason::Malformed);
         }
-        Ok((TaskRef { job: job_number, index: id.index }, given))
+        let task = TaskRef { job: job_number, index: id.index };
+        // A late one cannot fail any more.
+        if matches!(given, Given::Late)
+            && let Verdict::Succeeded(_, _, asks) = &item.verdict
+            && self.check_spawn(task, asks).is_err()
+        {
+            return Err(IgnoredReason::Late);
+        }
+        Ok((task, given))
     }
 
     /// Whether another peer holds what an attempt left: one signed for it.
@@ -141,16 +150,14 @@ impl Ledger {
                     applied.events.push(LedgerEvent::Checkpointed { attempt: item.attempt, worker });
                 }
             }
-            Verdict::Failed(failure, ..) => {
-                self.release_by(task, EndReason::Failed, Some(&item.verdict), applied);
-                let next = self.set_back(task, failure.setback());
-                if next == Next::Fail {
-                    self.finish(task, self.outcome(worker, item), applied);
-                } else {
-                    self.wait(task, next);
-                }
-            }
-            Verdict::Succeeded(..) => {
+            Verdict::Failed(failure, ..) => self.fail(worker, task, failure, item, applied),
+            Verdict::Succeeded(_, usage, asks) => {
+                let Ok(spawn) = self.check_spawn(task, asks) else {
+                    let failure = Failure::SpawnRefused;
+                    let verdict = Verdict::Failed(failure.clone(), ByteString::default(), *usage);
+                    let refused = ReportItem { attempt: item.attempt, verdict };
+                    return self.fail(worker, task, &failure, &refused, applied);
+                };
                 let why = match given {
                     Given::Live => {
                         self.learn(task);
@@ -162,8 +169,21 @@ impl Ledger {
                     }
                 };
                 self.release_by(task, why, Some(&item.verdict), applied);
+                if let Some(spawn) = spawn {
+                    self.spawn(task, spawn, applied);
+                }
                 self.finish(task, self.outcome(worker, item), applied);
             }
+        }
+    }
+
+    fn fail(&mut self, worker: PublicKey, task: TaskRef, failure: &Failure, item: &ReportItem, applied: &mut Applied) {
+        self.release_by(task, EndReason::Failed, Some(&item.verdict), applied);
+        let next = self.set_back(task, failure.setback());
+        if next == Next::Fail {
+            self.finish(task, self.outcome(worker, item), applied);
+        } else {
+            self.wait(task, next);
         }
     }
 

@@ -132,6 +132,8 @@ impl Ledger {
             ended: None,
             usage: Account::default(),
             run_of,
+            spawns_max: submit.spawns_max,
+            spawned: 0,
         };
         self.take_up(id, record);
         self.owe(signer, Owed { definition_bytes, ..Owed::default() });

@@ -65,6 +65,10 @@ pub(super) struct JobRecord {
     pub(super) usage: Account,
     /// Which run of which recurring job it is, if it is one.
     pub(super) run_of: Option<RunOf>,
+    /// How many tasks its tasks may ask for.
+    pub(super) spawns_max: u32,
+    /// How many they have.
+    pub(super) spawned: u32,
 }
 
 /// An array, without what its segments know.

@@ -58,6 +58,10 @@ impl Bookkeeper {
                     self.jobs.insert(*job, (submitter, Account::default()));
                     self.book(today, *job, None, |account| account.tasks_submitted += u64::from(*tasks));
                 }
+                LedgerEvent::JobExtended { job, tasks } => {
+                    let before = self.jobs.get(job).map_or(0, |(_, account)| account.tasks_submitted);
+                    self.book(today, *job, None, |account| account.tasks_submitted += u64::from(*tasks) - before);
+                }
                 LedgerEvent::Leased { attempt, worker, running, .. } => {
                     let resources = ledger.task(attempt.task).expect("just leased").resources;
                     self.open.insert(*attempt, Open { worker: *worker, resources, since: running.then_some(now) });
@@ -104,7 +108,7 @@ impl Bookkeeper {
         }
         for receipt in &applied.receipts {
             let Receipt::Outcome(outcome) = receipt else { continue };
-            let Verdict::Succeeded(Output::Inline(output), _) = &outcome.verdict else { continue };
+            let Verdict::Succeeded(Output::Inline(output), ..) = &outcome.verdict else { continue };
             let is_late = self.ended.get(&outcome.attempt) != Some(&EndReason::Succeeded);
             self.book(today, outcome.attempt.task.job, Some(outcome.worker), |account| {
                 account.output_bytes += output.stdout.len() as u64;

@@ -162,7 +162,7 @@ fn what_a_task_takes_of_another_it_waits_for_and_finds() {
         let statement =
             DeliveryStatement { attempt: attempt(job, index, 0), manifest, bytes: 100, height: mesh.ledger.height() };
         let delivery = statement.sign(&key(200), &mesh.ledger.network());
-        Verdict::Succeeded(Output::Stored { manifest, bytes: 100, delivery }, Usage::default())
+        Verdict::Succeeded(Output::Stored { manifest, bytes: 100, delivery }, Usage::default(), Vec::new())
     };
     mesh.report(&key(1), attempt(job, 1, 0), success());
     assert_eq!(ignored(&mesh.next()), [crate::ledger::IgnoredReason::NotDelivered], "a small output is stored too");

@@ -63,7 +63,7 @@ pub fn offer(slots: u32, waiting: u32) -> Claim {
 
 pub fn success() -> Verdict {
     let output = InlineOutput { stdout: b"done".as_slice().into(), ..InlineOutput::default() };
-    Verdict::Succeeded(Output::Inline(output), Usage::default())
+    Verdict::Succeeded(Output::Inline(output), Usage::default(), Vec::new())
 }
 
 pub fn failure() -> Verdict {

@@ -19,6 +19,7 @@ mod rules;
 mod scheduling;
 mod setbacks;
 mod snapshots;
+mod spawn;
 mod strangers;
 mod timeline;
 mod usage;

@@ -244,7 +244,9 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
             if label {
                 spec.labels.insert("gpu".into(), "yes".into());
             }
-            mesh.submit(&key(100 + by), count, spec);
+            spec.spawns = count == 3;
+            let submit = Submit { spawns_max: 4, ..Submit::new("job", spec, Tasks::Repeat(count)) };
+            mesh.sign(&key(100 + by), Action::Submit(submit));
         }
         Act::Control { by, job, range, ref only, directive: number } => {
             if let Some((job, _)) = witness.jobs.iter().rev().nth(job) {
@@ -306,7 +308,12 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
                     4 => Verdict::Yielded,
                     _ => checkpoint(mesh, attempt),
                 };
-                if let Verdict::Succeeded(_, usage) | Verdict::Failed(_, _, usage) = &mut verdict {
+                if let Verdict::Succeeded(_, _, asks) = &mut verdict
+                    && which % 3 == 0
+                {
+                    asks.resize_with(which % 4, Ask::default);
+                }
+                if let Verdict::Succeeded(_, usage, _) | Verdict::Failed(_, _, usage) = &mut verdict {
                     usage.cpu_us = bookkeeper::cpu_us(attempt);
                 }
                 mesh.report(&by, attempt, verdict);

@@ -163,7 +163,11 @@ fn an_output_on_the_ledger_is_bounded_and_so_is_what_a_failure_says() {
     let long = |bytes: usize| ByteString::from(vec![0; bytes]);
     let most = LedgerLimits::default().inline_bytes_max;
     let inline = |stdout: ByteString, files: Vec<(String, ByteString)>| {
-        Verdict::Succeeded(Output::Inline(InlineOutput { stdout, stderr: long(0), files }), Usage::default())
+        Verdict::Succeeded(
+            Output::Inline(InlineOutput { stdout, stderr: long(0), files }),
+            Usage::default(),
+            Vec::new(),
+        )
     };
     let failed = |failure, stderr| Verdict::Failed(failure, stderr, Usage::default());
     // An array of three, a byte string of three header bytes, one of one, an empty list.
@@ -195,10 +199,14 @@ fn an_output_on_the_ledger_is_bounded_and_so_is_what_a_failure_says() {
 }
 
 /// A success whose output a holder signed for, at a height.
-fn stored(mesh: &Mesh, attempt: AttemptId, holder: &SecretKey, height: Height) -> Verdict {
+pub(super) fn stored(mesh: &Mesh, attempt: AttemptId, holder: &SecretKey, height: Height) -> Verdict {
     let statement = DeliveryStatement { attempt, manifest: MANIFEST, bytes: 1000, height };
     let delivery = statement.sign(holder, &mesh.ledger.network());
-    Verdict::Succeeded(Output::Stored { manifest: statement.manifest, bytes: 1000, delivery }, Usage::default())
+    Verdict::Succeeded(
+        Output::Stored { manifest: statement.manifest, bytes: 1000, delivery },
+        Usage::default(),
+        Vec::new(),
+    )
 }
 
 #[test]
@@ -226,7 +234,7 @@ fn a_large_output_needs_the_word_of_an_authority_or_of_a_worker_that_stood() {
     assert_eq!(verdict_on(&|mesh| stored(mesh, other, &authority, Height(1))), not_delivered, "of another attempt");
     let forged = |mesh: &mut Mesh| {
         let mut verdict = stored(mesh, id, &authority, Height(1));
-        if let Verdict::Succeeded(Output::Stored { bytes, .. }, _) = &mut verdict {
+        if let Verdict::Succeeded(Output::Stored { bytes, .. }, ..) = &mut verdict {
             *bytes += 1;
         }
         verdict
@@ -256,6 +264,6 @@ fn a_stored_output_is_no_larger_than_was_promised() {
     let statement = DeliveryStatement { attempt: id, manifest: MANIFEST, bytes, height: Height(1) };
     let delivery = statement.sign(&key(200), &mesh.ledger.network());
     let output = Output::Stored { manifest: MANIFEST, bytes, delivery };
-    mesh.report(&key(1), id, Verdict::Succeeded(output, Usage::default()));
+    mesh.report(&key(1), id, Verdict::Succeeded(output, Usage::default(), Vec::new()));
     assert_eq!(ignored(&mesh.next()), [IgnoredReason::Malformed]);
 }

@@ -18,8 +18,8 @@ fn roomy(slots: u32, waiting: u32) -> Claim {
 }
 
 fn success_of(cpu_us: u64) -> Verdict {
-    let Verdict::Succeeded(output, usage) = success() else { unreachable!() };
-    Verdict::Succeeded(output, Usage { cpu_us, ..usage })
+    let Verdict::Succeeded(output, usage, asks) = success() else { unreachable!() };
+    Verdict::Succeeded(output, Usage { cpu_us, ..usage }, asks)
 }
 
 fn by_day(mesh: &Mesh, side: Side) -> Vec<(u32, Account)> {

@@ -53,7 +53,7 @@ use crate::{
 /// What a worker's word on an attempt says of its use.
 const fn reported(verdict: &Verdict) -> Option<&Usage> {
     match verdict {
-        Verdict::Succeeded(_, usage) | Verdict::Failed(_, _, usage) => Some(usage),
+        Verdict::Succeeded(_, usage, _) | Verdict::Failed(_, _, usage) => Some(usage),
         Verdict::Returned | Verdict::Yielded | Verdict::Checkpointed { .. } => None,
     }
 }
@@ -83,7 +83,7 @@ impl Entry {
     /// is.
     pub(super) fn outcome(outcome: &OutcomeReceipt, is_late: bool) -> Option<Self> {
         match &outcome.verdict {
-            Verdict::Succeeded(output, _) => Some(Self::Success { output_bytes: output_bytes(output), is_late }),
+            Verdict::Succeeded(output, ..) => Some(Self::Success { output_bytes: output_bytes(output), is_late }),
             _ => None,
         }
     }

@@ -271,7 +271,7 @@ fn blobs(network: &Network, seeds: &mut Seeds) {
     seeds.value("blob-answer", &Answer::Refused("there is no room for it".into()));
     for receipt in receipts() {
         if let Receipt::Outcome(outcome) = receipt
-            && let Verdict::Succeeded(meshwork_core::types::Output::Stored { delivery, .. }, _) = &outcome.verdict
+            && let Verdict::Succeeded(meshwork_core::types::Output::Stored { delivery, .. }, ..) = &outcome.verdict
         {
             seeds.value("blob-answer", &Answer::Held(delivery.clone()));
             break;

@@ -9,7 +9,7 @@ use meshwork_core::{
     identity::{NetworkId, PublicKey, SecretKey},
     ledger::Ledger,
     types::{
-        Action, After, AfterJob, Amendment, Array, AttemptId, BlobRef, CatchUp, Claim, Control, Cron,
+        Action, After, AfterJob, Amendment, Array, Ask, AttemptId, BlobRef, CatchUp, Claim, Control, Cron,
         DeliveryStatement, Directive, Drain, Edges, Extend, Failure, Filter, Giver, Incarnation, InlineOutput, Input,
         Labels, Limits, Output, OutputOf, Overlap, Part, Recur, Recurring, Report, ReportItem, Resources, Retry,
         Selection, Setback, Source, Submit, TaskSpec, Tasks, Times, Usage, Verdict, When,
@@ -110,10 +110,16 @@ fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
             let statement =
                 DeliveryStatement { attempt, manifest, bytes: 900, height: meshwork_core::types::Height(1) };
             let delivery = statement.sign(&holder, id);
-            Verdict::Succeeded(Output::Stored { manifest, bytes: 900, delivery }, usage)
+            Verdict::Succeeded(Output::Stored { manifest, bytes: 900, delivery }, usage, asks())
         }
-        _ => Verdict::Succeeded(Output::Inline(inline()), usage),
+        _ => Verdict::Succeeded(Output::Inline(inline()), usage, asks()),
     }
+}
+
+/// More tasks, of which one takes what the first left.
+fn asks() -> Vec<Ask> {
+    let takes = Ask { inputs: vec![("part".into(), "a/b".into())], ..Ask::default() };
+    vec![Ask { arguments: vec!["3".into()], ..Ask::default() }, takes]
 }
 
 /// A small output with a file.

@@ -65,7 +65,7 @@ impl Said<'_> {
                     | (Verdict::Returned, EndReason::Returned)
                     | (Verdict::Yielded, EndReason::Yielded)
                     | (Verdict::Succeeded(..), EndReason::Succeeded)
-            )
+            ) || matches!(&item.verdict, Verdict::Succeeded(_, _, asks) if why == EndReason::Failed && !asks.is_empty())
         })
     }
 }
@@ -326,7 +326,9 @@ impl Leases {
     fn owed_successes(&self, said: &Said<'_>) -> Vec<AttemptId> {
         let items =
             said.reports.iter().flat_map(|(signer, report)| report.items.iter().map(move |item| (signer, item)));
-        let successes = items.filter(|(_, item)| matches!(item.verdict, Verdict::Succeeded(..)));
+        // What asks for more tasks than there may be is refused.
+        let successes =
+            items.filter(|(_, item)| matches!(&item.verdict, Verdict::Succeeded(_, _, asks) if asks.is_empty()));
         let theirs = successes.filter(|(signer, item)| {
             self.tasks.get(&item.attempt.task).is_some_and(|seen| seen.given.get(&item.attempt) == Some(signer))
         });

@@ -309,7 +309,9 @@ fn submission(wish: &Wish) -> Submit {
         checkpoints: task_ms > 1000,
         prefers: if priority > 0 { vec![("zone".into(), "1".into()), ("zone".into(), "2".into())] } else { Vec::new() },
         spread: (tasks % 2 == 0).then(|| "zone".into()),
+        spawns: tasks == 5,
         ..TaskSpec::of(BlobRef { digest: Digest::ZERO, bytes: 1 })
     };
-    Submit::new("job", spec, Tasks::Repeat(tasks))
+    // Fewer than all that ask may have: some are refused.
+    Submit { spawns_max: 4, ..Submit::new("job", spec, Tasks::Repeat(tasks)) }
 }
