@@ -13,6 +13,7 @@ use crate::{
     client::Client,
     failure::{Done, Failure},
     output::{
+        complain,
         governance::amount,
         words::{duration, now_us},
     },
@@ -59,11 +60,18 @@ pub fn job_of(transaction: &SignedTransaction) -> JobId {
 /// The node does not answer, or refuses it.
 pub async fn post(client: &Client, transaction: &SignedTransaction) -> Done {
     let admissions = client.admit(std::slice::from_ref(transaction)).await?;
-    let refused = admissions
-        .iter()
-        .find(|admission| admission.id == transaction.id())
-        .map_or((Some("it did not say why"), None), |admission| (admission.refused.as_deref(), admission.reason));
-    let (Some(why), reason) = refused else { return Ok(()) };
+    let own = admissions.iter().find(|admission| admission.id == transaction.id());
+    let refused =
+        own.map_or((Some("it did not say why"), None), |admission| (admission.refused.as_deref(), admission.reason));
+    let (Some(why), reason) = refused else {
+        if let Some(end) = own.and_then(|admission| admission.misses_deadline_us) {
+            let within = duration(end.saturating_sub(now_us()) / 1000);
+            complain(&format!(
+                "the deadline cannot be met: with the workers that stand, the job takes {within} at least, even if nothing else runs"
+            ));
+        }
+        return Ok(());
+    };
     let (base, why) = (client.base(), why.trim_end_matches('.'));
     let taken = taken(client, transaction.signer(), reason).await;
     Err(Failure::failed(format!("The node at {base} refused the transaction: {why}{taken}.")))

@@ -5,6 +5,22 @@ use serde_json::Value;
 use crate::workflows::Network;
 
 #[test]
+fn a_deadline_that_cannot_be_met_is_told_at_once() {
+    let network = Network::start();
+    let noop = network.file("noop.wasm");
+    let submit = |deadline: &str| {
+        network.run(&["submit", &noop, "--count", "10", "--expected", "1m", "--deadline", deadline, "--wait"])
+    };
+    network.run(&["submit", &noop, "--wait"]).good();
+    let late = submit("2m");
+    late.good();
+    assert!(late.stderr.contains("cannot be met") && late.stderr.contains("nothing else runs"), "{late:#?}");
+    let early = submit("1h");
+    early.good();
+    assert!(!early.stderr.contains("cannot be met"), "{early:#?}");
+}
+
+#[test]
 fn tasks_are_held_let_go_amended_and_cancelled() {
     let network = Network::start();
     network.write(

@@ -36,6 +36,7 @@ mod due;
 mod event;
 pub mod explain;
 mod follow;
+mod forecast;
 mod govern;
 mod jobs;
 mod lease_time;

@@ -1,6 +1,6 @@
 //! Signed transactions come in.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
@@ -11,7 +11,7 @@ use axum::{
 use meshwork_core::{
     codec,
     pool::Refusal,
-    types::{SignedTransaction, TransactionId},
+    types::{Action, BlockTime, SignedTransaction, TransactionId},
 };
 
 use super::{
@@ -41,10 +41,12 @@ pub(super) async fn submit(
     if transactions.len() > TRANSACTIONS_MAX {
         return Err(ApiError::bad_request(format!("send at most {TRANSACTIONS_MAX} transactions at a time")));
     }
+    let misses = misses_deadlines(&api, &transactions).await?;
     let ids: Vec<_> = transactions.iter().map(|transaction| transaction.id()).collect();
     let answers = api.driver.submit(transactions).await?;
     let view = |(id, answer): (_, Result<_, Refusal>)| AdmissionView {
         id,
+        misses_deadline_us: misses.get(&id).map(|end| end.0),
         reason: match &answer {
             Err(Refusal::Void(reason)) => Some(*reason),
             _ => None,
@@ -52,6 +54,26 @@ pub(super) async fn submit(
         refused: answer.err().map(|refusal| refusal.to_string()),
     };
     Ok(Json(ids.into_iter().zip(answers).map(view).collect()))
+}
+
+/// When jobs end at the earliest that cannot meet their deadlines, by the ledger as it is now.
+async fn misses_deadlines(
+    api: &Api,
+    transactions: &[Arc<SignedTransaction>],
+) -> Result<BTreeMap<TransactionId, BlockTime>, ApiError> {
+    let has_deadline = |signed: &&Arc<SignedTransaction>| matches!(&signed.transaction().action, Action::Submit(submit) if submit.times.deadline.is_some());
+    let submits: Vec<_> = transactions.iter().filter(has_deadline).cloned().collect();
+    if submits.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let misses = api.driver.query(move |replica| {
+        let end = |signed: &Arc<SignedTransaction>| {
+            let Action::Submit(submit) = &signed.transaction().action else { return None };
+            Some((signed.id(), replica.ledger().misses_deadline(submit)?))
+        };
+        submits.iter().filter_map(end).collect()
+    });
+    Ok(misses.await?)
 }
 
 pub(super) async fn one(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<TransactionView>, ApiError> {

@@ -287,6 +287,9 @@ pub struct AdmissionView {
     pub refused: Option<String>,
     /// The same for scripts, if it would be void.
     pub reason: Option<VoidReason>,
+    /// When the job that it submits ends at the earliest, as far as can be known, if that is after its deadline. In microseconds since
+    /// the Unix epoch.
+    pub misses_deadline_us: Option<u64>,
 }
 
 /// `GET /v1/transactions/{id}`: what came of a transaction. There is none before it is executed, and none long after its expiry.

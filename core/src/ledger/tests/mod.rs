@@ -8,6 +8,7 @@ mod control;
 mod dependencies;
 mod explain;
 mod explained;
+mod forecast;
 mod governance;
 mod mesh;
 mod moments;

@@ -110,16 +110,20 @@ fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
             let statement =
                 DeliveryStatement { attempt, manifest, bytes: 900, height: meshwork_core::types::Height(1) };
             let delivery = statement.sign(&holder, id);
-            Verdict::Succeeded(Output::Stored { manifest, bytes: 900, delivery }, usage, asks())
+            Verdict::Succeeded(Output::Stored { manifest, bytes: 900, delivery }, usage, asks(attempt.task.index))
         }
-        _ => Verdict::Succeeded(Output::Inline(inline()), usage, asks()),
+        _ => Verdict::Succeeded(Output::Inline(inline()), usage, asks(attempt.task.index)),
     }
 }
 
-/// More tasks, of which one takes what the first left.
-fn asks() -> Vec<Ask> {
-    let takes = Ask { inputs: vec![("part".into(), "a/b".into())], ..Ask::default() };
-    vec![Ask { arguments: vec!["3".into()], ..Ask::default() }, takes]
+/// Of some tasks more tasks, of others one that takes what this one left, and may not if this feeds nobody.
+fn asks(index: u32) -> Vec<Ask> {
+    let plain = || Ask { arguments: vec!["3".into()], ..Ask::default() };
+    match index {
+        2 | 5 => vec![plain(), plain()],
+        7 => vec![Ask { inputs: vec![("part".into(), "a/b".into())], ..plain() }],
+        _ => Vec::new(),
+    }
 }
 
 /// A small output with a file.
@@ -147,7 +151,7 @@ fn labels() -> Labels {
 }
 
 fn submit(name: &str, spec: TaskSpec, tasks: Tasks) -> Action {
-    Action::Submit(Submit::new(name, spec, tasks))
+    Action::Submit(Submit { spawns_max: 8, ..Submit::new(name, spec, tasks) })
 }
 
 fn repeat(count: u32) -> Array {
@@ -224,6 +228,7 @@ fn spec() -> TaskSpec {
         resources: Resources { millicores: 1_000, memory_bytes: 1 << 20 },
         limits: Limits { wall_ms: 10_000, fuel: 1 << 40, output_bytes: 4_096 },
         retry: Retry::of(1, 5_000),
+        spawns: true,
         ..TaskSpec::of(blob(b"program"))
     }
 }
