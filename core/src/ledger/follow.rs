@@ -104,7 +104,7 @@ impl Ledger {
             return;
         }
         let phase = if segment.held { Phase::Held } else { Phase::Ready };
-        let live = Live { phase, ..Live::default() };
+        let live = Live::at(phase);
         job.record.states.insert(task.index, TaskState::Live(Box::new(live)));
         job.standings[at].stateless -= 1;
         self.stand_segment(task.job, at);

@@ -126,7 +126,7 @@ impl Ledger {
         self.detach(task);
         let job = self.jobs.get_mut(&task.job)?;
         let (number, lease) = job.live(task.index)?.lease()?;
-        let lease = *lease;
+        let lease = lease.clone();
         let slot_ms = lease.ran_ms(self.lease_time);
         let used = job.cost_of(task.index, slot_ms);
         let live = job.live_mut(task.index)?;
@@ -179,8 +179,9 @@ impl Ledger {
     fn count_return(&mut self, task: TaskRef) -> Next {
         let live = self.jobs.get_mut(&task.job).and_then(|job| job.live_mut(task.index));
         live.map_or(Next::Ready, |live| {
-            live.returns = live.returns.saturating_add(1);
-            recovery::after_return(live.returns)
+            let returns = &mut live.history_mut().returns;
+            *returns = returns.saturating_add(1);
+            recovery::after_return(*returns)
         })
     }
 
@@ -195,18 +196,20 @@ impl Ledger {
         let Some(spec) = job.spec(task.index).cloned() else { return Next::Fail };
         let Some(live) = job.live_mut(task.index) else { return Next::Fail };
         let is_loss = matches!(setback, Setback::Lost | Setback::Drained);
-        let total = if is_loss { &mut live.losses } else { &mut live.failures };
+        let history = live.history_mut();
+        let total = if is_loss { &mut history.losses } else { &mut history.failures };
         *total = total.saturating_add(1);
         let total = *total;
         let rule = match spec.recovery.get(&setback) {
             Some(rule) => {
-                let times = live.setbacks.entry(setback).or_default();
+                let times = history.setbacks.entry(setback).or_default();
                 *times = times.saturating_add(1);
                 Some((rule, *times))
             }
             None if is_loss => None,
             None => {
-                let own: u32 = live.setbacks.iter().filter(|(kind, _)| !kind.is_loss()).map(|(_, times)| times).sum();
+                let own: u32 =
+                    history.setbacks.iter().filter(|(kind, _)| !kind.is_loss()).map(|(_, times)| times).sum();
                 Some((&spec.retry, total.saturating_sub(own)))
             }
         };
@@ -218,7 +221,7 @@ impl Ledger {
             live.checkpoint = None;
         }
         if rule.elsewhere
-            && let Some(past) = live.past.last_mut()
+            && let Some(past) = live.history_mut().past.last_mut()
         {
             past.avoided = true;
         }
@@ -280,7 +283,7 @@ impl Ledger {
             Verdict::Succeeded(Output::Stored { manifest, .. }, ..) if feeds => Some(Box::new(*manifest)),
             _ => None,
         };
-        let past = job.live_mut(task.index).map(|live| std::mem::take(&mut live.past).into_boxed_slice());
+        let past = job.live_mut(task.index).map(|live| std::mem::take(&mut live.history_mut().past).into_boxed_slice());
         let ended_with = past.as_ref().and_then(|past| past.last()).map(|past| (past.number, past.why));
         let is_late = ended_with != Some((outcome.attempt.number, EndReason::Succeeded));
         let done = Done {

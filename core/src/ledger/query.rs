@@ -409,12 +409,13 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
                 (Phase::Held, _) => TaskStateView::Held,
                 _ => TaskStateView::Ready,
             };
-            (view.attempts, view.failures, view.losses) = (live.attempts, live.failures, live.losses);
+            let history = live.history();
+            (view.attempts, view.failures, view.losses) = (live.attempts, history.failures, history.losses);
             if let Some((_, Lease { run: Some(run), .. })) = live.lease() {
                 view.resources = run.resources;
             }
-            view.past = &live.past;
-            view.checkpoint = live.checkpoint;
+            view.past = &history.past;
+            view.checkpoint = live.checkpoint.as_deref().copied();
         }
         None => {
             view.state = match job.stand(at, now) {

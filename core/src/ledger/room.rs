@@ -34,7 +34,8 @@ impl Ledger {
     pub(super) fn watch_slice(&mut self, task: TaskRef, keeps: bool) {
         let Some(slice_ms) = self.slice_ms(task) else { return };
         let lease = self.jobs.get(&task.job).and_then(|job| job.live(task.index)?.lease());
-        let Some((run, slices, asked)) = lease.and_then(|(_, lease)| Some((lease.run?, lease.slices, lease.asked)))
+        let Some((run, slices, asked)) =
+            lease.and_then(|(_, lease)| Some((lease.run?, lease.slices, lease.asked.as_deref().copied())))
         else {
             return;
         };
@@ -85,7 +86,7 @@ impl Ledger {
     /// An attempt that was asked to make room has not: who asked may ask another.
     pub(super) fn gives_no_room(&mut self, task: TaskRef) {
         let lease = self.jobs.get(&task.job).and_then(|job| job.live(task.index)?.lease());
-        if let Some(asked) = lease.and_then(|(_, lease)| lease.asked) {
+        if let Some(asked) = lease.and_then(|(_, lease)| lease.asked.as_ref()) {
             self.asking.remove(&asked.by);
         }
     }
@@ -140,7 +141,7 @@ impl Ledger {
         let until = self.lease_time.plus_ms(self.rules.schedule().slice_ms);
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
         let Some((number, lease)) = job.live_mut(task.index).and_then(|live| live.lease_mut()) else { return };
-        lease.asked = Some(super::jobs::Asked { by, until });
+        lease.asked = Some(Box::new(super::jobs::Asked { by, until }));
         let worker = lease.worker;
         let attempt: AttemptId = job.attempt_id(task.index, number);
         self.spent.remove(&task);

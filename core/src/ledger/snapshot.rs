@@ -431,7 +431,7 @@ impl Ledger {
 
     fn check_live(&self, live: &Live, leases: &mut BTreeSet<u64>) -> Result<(), RestoreError> {
         let began = live.attempts > 0 || matches!(live.phase, Phase::Ready | Phase::Held);
-        rule(began && live.past.len() <= ATTEMPTS_KEPT, "a task has more attempts than there were")?;
+        rule(began && live.history().past.len() <= ATTEMPTS_KEPT, "a task has more attempts than there were")?;
         let Phase::Leased(lease) = &live.phase else { return Ok(()) };
         rule(lease.number < self.next_lease && leases.insert(lease.number), "a lease's number is not its own")?;
         rule(lease.due() > self.lease_time, "an attempt has run out")?;

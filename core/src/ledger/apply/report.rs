@@ -70,7 +70,7 @@ impl Ledger {
         let given = if holds {
             Given::Live
         } else {
-            let past = live.past.iter().find(|past| past.number == number && past.worker == *signer);
+            let past = live.history().past.iter().find(|past| past.number == number && past.worker == *signer);
             match (past.ok_or(IgnoredReason::NotGiven)?.why, &item.verdict) {
                 (EndReason::Failed | EndReason::Returned | EndReason::Yielded, _) => {
                     return Err(IgnoredReason::Repeated);
@@ -146,7 +146,7 @@ impl Ledger {
                 let (number, time) = (item.attempt.number, self.time);
                 let live = self.jobs.get_mut(&task.job).and_then(|job| job.live_mut(task.index));
                 if let Some(live) = live {
-                    live.checkpoint = Some(Checkpoint { manifest: *manifest, attempt: number, time });
+                    live.checkpoint = Some(Box::new(Checkpoint { manifest: *manifest, attempt: number, time }));
                     applied.events.push(LedgerEvent::Checkpointed { attempt: item.attempt, worker });
                 }
             }

@@ -51,7 +51,7 @@ impl Ledger {
             }),
             placement: self.rules.schedule().placement.clone(),
             avoids: self.avoided_by(live),
-            asked: lease.asked.map(|asked| AskedBy { by: asked.by, until: self.at(asked.until) }),
+            asked: lease.asked.as_ref().map(|asked| AskedBy { by: asked.by, until: self.at(asked.until) }),
         })
     }
 
@@ -73,7 +73,7 @@ impl Ledger {
     /// Where a task would rather not go, and why.
     pub(super) fn avoided_by(&self, live: &Live) -> Vec<Avoided> {
         let mut avoided: BTreeMap<PublicKey, Avoided> = BTreeMap::new();
-        for past in live.past.iter().filter(|past| past.avoided) {
+        for past in live.history().past.iter().filter(|past| past.avoided) {
             let worker = past.worker;
             let stands = self.workers.get(&worker).is_some_and(|worker| worker.record.standing.is_some());
             let one = avoided.entry(worker).or_insert(Avoided { worker, attempts: 0, last: past.why, stands });

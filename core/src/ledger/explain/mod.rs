@@ -36,10 +36,10 @@ impl Ledger {
                 Why::BackingOff(BackingOff {
                     until,
                     after: view.past.last().map(Attempt::from),
-                    failures: live.failures,
-                    losses: live.losses,
-                    returns: live.returns,
-                    setbacks: live.setbacks.clone(),
+                    failures: live.history().failures,
+                    losses: live.history().losses,
+                    returns: live.history().returns,
+                    setbacks: live.history().setbacks.clone(),
                 })
             }
             TaskStateView::Ready => Why::Ready(Box::new(self.why_ready(job, id.index)?)),

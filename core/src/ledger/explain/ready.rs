@@ -165,7 +165,7 @@ impl Ledger {
         self.due.asked.iter().take(LOOKS_MAX).find_map(|(until, task)| {
             let job = self.jobs.get(&task.job)?;
             let (_, lease) = job.live(task.index)?.lease()?;
-            lease.asked.filter(|asked| asked.by == *submitter)?;
+            lease.asked.as_ref().filter(|asked| asked.by == *submitter)?;
             Some(AskedOf { job: job.id, index: task.index, worker: lease.worker, until: self.at(*until) })
         })
     }

@@ -43,6 +43,16 @@ pub enum Gone {
 pub(in crate::ledger) struct Live {
     /// How many attempts there were, the present one included.
     pub(in crate::ledger) attempts: u32,
+    /// What became of those that ended, if any has. (Most tasks are leased once, and there are many of them.)
+    history: Option<Box<History>>,
+    /// What the program saved last.
+    pub(in crate::ledger) checkpoint: Option<Box<Checkpoint>>,
+    pub(in crate::ledger) phase: Phase,
+}
+
+/// What became of a task's attempts so far.
+#[derive(Clone, Debug, Default, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct History {
     /// How many of them ended by the program's failure.
     pub(in crate::ledger) failures: u32,
     /// How many were lost or drained after they had taken resources.
@@ -53,10 +63,10 @@ pub(in crate::ledger) struct Live {
     pub(in crate::ledger) setbacks: BTreeMap<Setback, u32>,
     /// The attempts that ended, oldest first, at most [`ATTEMPTS_KEPT`].
     pub(in crate::ledger) past: Vec<PastAttempt>,
-    /// What the program saved last.
-    pub(in crate::ledger) checkpoint: Option<Checkpoint>,
-    pub(in crate::ledger) phase: Phase,
 }
+
+/// That of a task none of whose attempts has ended.
+static NOTHING: History = History { failures: 0, losses: 0, returns: 0, setbacks: BTreeMap::new(), past: Vec::new() };
 
 /// What a program saved to go on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
@@ -82,7 +92,7 @@ pub(in crate::ledger) enum Phase {
 }
 
 /// A lease: the present attempt of a task.
-#[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Lease {
     /// Its place in the order of leases.
     pub(in crate::ledger) number: u64,
@@ -98,7 +108,7 @@ pub(in crate::ledger) struct Lease {
     /// For how many slices that is, where it goes by slices.
     pub(in crate::ledger) slices: u64,
     /// Whether, and by whom, it was asked to make room.
-    pub(in crate::ledger) asked: Option<Asked>,
+    pub(in crate::ledger) asked: Option<Box<Asked>>,
 }
 
 /// A wish for room.
@@ -244,20 +254,34 @@ impl TaskCounts {
 }
 
 impl Live {
+    /// A task that was never leased.
+    pub(in crate::ledger) fn at(phase: Phase) -> Self {
+        Self { phase, ..Self::default() }
+    }
+
     /// Remembers an ended attempt; past the bound, what matters least is forgotten first: what says nothing about a worker,
     /// then returns, then losses.
     pub(in crate::ledger) fn remember(&mut self, attempt: PastAttempt) {
-        if self.past.len() >= ATTEMPTS_KEPT {
-            let position = |matters: fn(&PastAttempt) -> bool| self.past.iter().position(|past| !matters(past));
+        let past = &mut self.history_mut().past;
+        if past.len() >= ATTEMPTS_KEPT {
+            let position = |matters: fn(&PastAttempt) -> bool| past.iter().position(|past| !matters(past));
             let least = position(|past| past.avoided).or_else(|| position(PastAttempt::is_counted_loss));
-            self.past.remove(least.unwrap_or(0));
+            past.remove(least.unwrap_or(0));
         }
-        self.past.push(attempt);
+        past.push(attempt);
+    }
+
+    pub(in crate::ledger) fn history(&self) -> &History {
+        self.history.as_deref().unwrap_or(&NOTHING)
+    }
+
+    pub(in crate::ledger) fn history_mut(&mut self) -> &mut History {
+        self.history.get_or_insert_default()
     }
 
     /// Where the task would rather not go again.
     pub(in crate::ledger) fn avoidance(&self) -> Avoidance {
-        let avoided = self.past.iter().filter(|past| past.avoided);
+        let avoided = self.history().past.iter().filter(|past| past.avoided);
         Avoidance::of(avoided.map(|past| past.worker))
     }
 
