@@ -150,6 +150,12 @@ faults! {
     BarredWorksOn,
     /// Tasks go on by the genesis' policies once others are in force, until a restart.
     ScheduleOfGenesis,
+    /// Tasks may ask for as many others as they like.
+    SpawnsUnbounded,
+    /// A moment of a recurring job is run alongside earlier runs, whatever was said of that.
+    OverlapIgnored,
+    /// The moments of a recurring job that were missed are all run.
+    MissedAreRun,
     /// What a worker loses is booked to who submitted it only.
     LossOfNoWorker,
     // Control.

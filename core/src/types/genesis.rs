@@ -476,7 +476,7 @@ impl ConsensusParameters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::SecretKey;
+    use crate::{identity::SecretKey, types::KeyLimit};
 
     fn genesis(count: u8) -> Genesis {
         let authorities = (0..count).map(|seed| Authority {
@@ -499,6 +499,9 @@ mod tests {
     fn what_is_written_is_read_back() {
         let mut genesis = genesis(4);
         genesis.access.workers = Some(genesis.authority_set().keys().collect());
+        let key = genesis.authorities[0].key;
+        genesis.access.quotas.insert(key, [(KeyLimit::Tasks, 1000), (KeyLimit::OutputBytes, 1 << 30)].into());
+        assert!(genesis.to_toml().contains(&format!("[access.quotas.{key}]\ntasks = 1000\noutput_bytes = ")));
         let read = Genesis::from_toml(&genesis.to_toml()).expect("own text is good");
         assert_eq!(read, genesis);
         assert_eq!(read.network_id(), genesis.network_id());

@@ -12,7 +12,7 @@ use meshwork_core::{
     identity::{NetworkId, SecretKey},
     ledger::Ledger,
     merkle::{self, Position},
-    proof::Proof,
+    proof::{Handover, Proof},
     replica::{Action, Config, Executed, Gossip, Message, Recovered, Replica},
     types::{
         self, Access, Authority, Block, BlockTime, Certificate, ConsensusParameters, Epoch, Genesis, Header, Height,
@@ -393,6 +393,24 @@ impl Network {
             }
         }
         proofs
+    }
+
+    /// How epoch 0 would end, were the first authority to leave.
+    #[must_use]
+    pub fn handover(&self) -> Option<Handover> {
+        let authorities = self.genesis.authority_set().without(&self.authorities.first()?.public());
+        let (height, last) = self.end.blocks.last_key_value()?;
+        let role = Role::Closing(Some(authorities.digest()));
+        let header = Header { role, view: last.header.view.next(), height: height.next(), ..last.header.clone() };
+        let statement = types::Statement::Finalize(header.view, header.digest());
+        let votes: Vec<types::Vote> = (0..3).map(|voter| self.vote(voter, statement)).collect();
+        let signers = types::Signers::of(votes.iter().map(|vote| vote.voter));
+        let signatures = votes.iter().map(|vote| vote.signature).collect();
+        Some(Handover {
+            header,
+            authorities,
+            finalization: Certificate { epoch: Epoch(0), statement, signers, signatures },
+        })
     }
 
     /// An authority's own vote.

@@ -2,6 +2,7 @@
 
 use super::{Entry, PastMoments, RecurringNumber};
 use crate::{
+    fault::{Fault, is_planted},
     ledger::{Applied, Gone, Ledger, LedgerEvent, bounds},
     types::{
         AfterJob, BlockTime, CatchUp, JobId, Overlap, Permission, Recurring, RunOf, SkipReason, Submit, Times,
@@ -62,7 +63,7 @@ impl Ledger {
             CatchUp::Once => 1,
             CatchUp::All => bounds::CATCH_UP_MAX,
         };
-        if count <= keep {
+        if count <= keep || is_planted(Fault::MissedAreRun) {
             return;
         }
         // Back from the end over those that are caught up with: the one before them is the last to be skipped.
@@ -107,7 +108,7 @@ impl Ledger {
         if !self.rules.admission(Permission::Submit).includes(&submitter) {
             return Err(SkipReason::Void(VoidReason::NotPermitted));
         }
-        if let Some((_, before)) = runs.last_key_value() {
+        if let Some((_, before)) = runs.last_key_value().filter(|_| !is_planted(Fault::OverlapIgnored)) {
             match overlap {
                 Overlap::Skip => return Err(SkipReason::Overlap),
                 Overlap::Queue => submit.after.push(AfterJob { job: *before, when: When::Any }),

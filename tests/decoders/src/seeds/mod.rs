@@ -246,6 +246,8 @@ fn stored(network: &Network, seeds: &mut Seeds) {
     for receipt in outcomes() {
         seeds.value("receipts", &[receipt]);
     }
+    let handover = network.handover();
+    seeds.some("handover", &handover);
     let proofs = network.proofs();
     let of = |kind: fn(&Receipt) -> bool| proofs.iter().filter(move |proof| kind(&proof.receipt));
     seeds.some("proof", of(|receipt| matches!(receipt, Receipt::Transaction(_))));

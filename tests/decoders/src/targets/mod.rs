@@ -28,7 +28,7 @@ const fn target(name: &'static str, bytes_max: usize, decode: fn(&[u8]) -> bool)
 }
 
 /// Every target, by name.
-pub const TARGETS: [Target; 30] = [
+pub const TARGETS: [Target; 31] = [
     target("blob-answer", 512, blobs::answer),
     target("blob-head", 16, blobs::head),
     target("blob-manifest", 2048, blobs::manifest),
@@ -46,6 +46,7 @@ pub const TARGETS: [Target; 30] = [
     target("genesis", 4096, genesis::genesis),
     target("gossip", 4096, round::gossip),
     target("govern", 2048, transactions::govern),
+    target("handover", 2048, stored::handover),
     target("message", 8192, round::message),
     target("proof", 2048, stored::proof),
     target("proposal", 4096, round::proposal),

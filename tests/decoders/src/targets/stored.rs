@@ -5,8 +5,8 @@ use std::sync::Arc;
 use meshwork_core::{
     consensus::Record,
     ledger::Ledger,
-    proof::Proof,
-    types::{Block, Header, Receipt, Statement, TaskId},
+    proof::{Handover, Proof},
+    types::{Block, Epoch, Header, Receipt, Statement, TaskId},
 };
 
 use super::{canonical, round::go_on, transactions::goes_on_alike};
@@ -39,6 +39,14 @@ pub(super) fn proof(bytes: &[u8]) -> bool {
         assert_eq!(real, Some(&proof.receipt), "a proof holds of something that did not happen");
         assert_eq!(proof.count as usize, receipts.len());
     }
+    true
+}
+
+/// How an epoch ended: it holds only if a quorum of its authorities says so.
+pub(super) fn handover(bytes: &[u8]) -> bool {
+    let Some(handover) = canonical::<Handover>(bytes, bytes.len()) else { return false };
+    let holds = handover.verify(Epoch(0), &network().genesis.authority_set(), &network().id);
+    assert!(!holds || network().handover() == Some(handover), "a handover holds that nobody has signed");
     true
 }
 

@@ -82,6 +82,8 @@ pub(super) struct Leases {
     next: u64,
     tasks: BTreeMap<TaskId, Seen>,
     jobs: BTreeMap<JobId, u32>,
+    /// How many tasks each submitted job may come to have.
+    tasks_max: BTreeMap<JobId, u32>,
     ended_jobs: BTreeSet<JobId>,
     standing: BTreeMap<PublicKey, Standing>,
     /// What each worker holds, in the order of its leases, and whether it has resources.
@@ -110,6 +112,7 @@ impl Leases {
             next: 0,
             tasks: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            tasks_max: BTreeMap::new(),
             ended_jobs: BTreeSet::new(),
             standing: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -168,12 +171,17 @@ impl Leases {
                     self.claimed(signer, claim);
                 }
                 Action::Report(report) => said.reports.push((signer, report)),
-                Action::Submit(_)
-                | Action::Extend(_)
-                | Action::Control(_)
-                | Action::Recur(_)
-                | Action::Drain(_)
-                | Action::Govern(_) => {}
+                Action::Submit(submit) => {
+                    let most = submit.spawns_max.saturating_add(submit.count() as u32);
+                    self.tasks_max.insert(JobId(transaction.id().0), most);
+                }
+                Action::Extend(extend) => {
+                    let more: usize = extend.arrays.iter().map(|array| array.tasks.count()).sum();
+                    if let Some(most) = self.tasks_max.get_mut(&extend.job) {
+                        *most = most.saturating_add(more as u32);
+                    }
+                }
+                Action::Control(_) | Action::Recur(_) | Action::Drain(_) | Action::Govern(_) => {}
             }
         }
         said
@@ -192,6 +200,8 @@ impl Leases {
             }
             LedgerEvent::JobExtended { job, tasks } => {
                 let before = self.jobs.insert(*job, *tasks);
+                let most = self.tasks_max.get(job).copied().unwrap_or(u32::MAX);
+                rule(*tasks <= most, || format!("job {job} has {tasks} tasks, and may come to have {most}"))?;
                 rule(before.is_some_and(|before| before < *tasks), || format!("job {job} grows by nothing"))
             }
             LedgerEvent::JobEnded { job, .. } => rule(self.ended_jobs.insert(*job), || format!("job {job} ends twice")),
