@@ -25,16 +25,18 @@ impl Ledger {
 
     /// How long an array takes at least, in milliseconds.
     fn least_ms(&self, array: &Array) -> u64 {
-        let (each_ms, tasks) = (self.foreseen_ms(&array.spec), array.tasks.count() as u64);
+        let (each_ms, tasks) = (self.foreseen_ms(&array.spec).unwrap_or(0), array.tasks.count() as u64);
         let at_once: u64 = self.places(&Needs::of(&array.spec));
         let rounds = if at_once == 0 { 1 } else { tasks.div_ceil(at_once) };
         each_ms.saturating_mul(rounds)
     }
 
-    /// How long an attempt is expected to run, in milliseconds, if anyone expects anything.
-    fn foreseen_ms(&self, spec: &TaskSpec) -> u64 {
+    /// How long an attempt is expected to run, in milliseconds, if anybody expects anything: as was learned of its program, else as is
+    /// declared, and no longer than it may.
+    pub(super) fn foreseen_ms(&self, spec: &TaskSpec) -> Option<u64> {
         let learned = self.estimates.of(&spec.program_blob().digest).and_then(Estimate::mean_ms);
-        learned.unwrap_or(spec.expected_ms).min(spec.limits.wall_ms)
+        let declared = Some(spec.expected_ms).filter(|declared| *declared > 0);
+        learned.or(declared).map(|ms| ms.min(spec.limits.wall_ms))
     }
 
     /// How many tasks with these needs the claims that stand could run at once.

@@ -2,8 +2,8 @@
 //!
 //! A proposal is put to the authorities of one epoch. It is approved once a quorum of them, its proposer among them, has
 //! said so; it ends unapproved with its life or with its epoch, whichever is first: its approvals are those of authorities
-//! that may not be there any more. What is approved takes effect together, with the epoch's end (see
-//! [`consensus`](crate::consensus)); the set that a block's height stands under is that of its header's epoch, on every
+//! that may not be there any more. What is approved of the authorities takes effect together, with the epoch's end (see
+//! [`consensus`](crate::consensus)), all else at once (`rules`); the set that a block's height stands under is that of its header's epoch, on every
 //! peer alike, and with it the stall threshold.
 
 use std::{

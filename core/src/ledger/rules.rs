@@ -17,11 +17,11 @@ use crate::{
         order::{Sequence, Shares},
         placement::Policies,
     },
-    types::{Access, BlockTime, Change, Genesis, KeyLimit, Limit, Permission, Quota, ScheduleParameters, VoidReason},
+    types::{
+        Access, BlockTime, Change, Genesis, KeyLimit, LedgerLimits, Limit, Permission, Quota, ScheduleParameters,
+        VoidReason,
+    },
 };
-
-/// How many attempts are looked at for the first of a submitter's to end.
-const LOOKS_MAX: usize = 65_536;
 
 /// Whom a permission is given to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,26 +125,31 @@ impl Rules {
 
     /// Whether a change that is not of the authorities can be made.
     pub(super) fn check(&self, genesis: &Genesis, change: &Change) -> Result<(), VoidReason> {
-        let (is_so, keys) = match change {
+        let is_so = match change {
             Change::AddAuthority(_) | Change::RemoveAuthority(_) => return Ok(()),
-            Change::Permit(permission, key) | Change::Bar(permission, key) => {
-                let (permits, admission) = (matches!(change, Change::Permit(..)), self.admission(*permission));
-                (admission.includes(key) == permits, admission.named().len())
-            }
-            Change::SetQuota(key, quota) => {
-                (self.quotas.get(key).map_or(quota.is_empty(), |own| own == quota), self.quotas.len())
-            }
-            Change::SetLimit(limit, most) => (self.limit(&genesis.ledger, *limit) == *most, 0),
+            Change::Permit(permission, key) => self.admission(*permission).includes(key),
+            Change::Bar(permission, key) => !self.admission(*permission).includes(key),
+            Change::SetQuota(key, quota) => self.quotas.get(key).map_or(quota.is_empty(), |own| own == quota),
+            Change::SetLimit(limit, most) => self.limit(&genesis.ledger, *limit) == *most,
             Change::SetSchedule(schedule) => {
                 schedule.check().map_err(|_| VoidReason::Malformed)?;
-                (*self.schedule == **schedule, 0)
+                *self.schedule == **schedule
             }
         };
         if is_so {
             return Err(VoidReason::NothingToChange);
         }
-        // What takes a key off a full list is void too; another proposal will do.
-        if keys >= Access::KEYS_MAX { Err(VoidReason::RulesFull) } else { Ok(()) }
+        let listed_more = match change {
+            Change::Permit(permission, key) | Change::Bar(permission, key) => {
+                let named = self.admission(*permission).named();
+                named.len() + usize::from(!named.contains(key))
+            }
+            Change::SetQuota(key, quota) => {
+                self.quotas.len() + usize::from(!quota.is_empty() && !self.quotas.contains_key(key))
+            }
+            _ => 0,
+        };
+        if listed_more > Access::KEYS_MAX { Err(VoidReason::RulesFull) } else { Ok(()) }
     }
 
     fn set(&mut self, change: Change) {
@@ -166,7 +171,7 @@ impl Rules {
         }
     }
 
-    fn limit(&self, founded: &crate::types::LedgerLimits, limit: Limit) -> u64 {
+    fn limit(&self, founded: &LedgerLimits, limit: Limit) -> u64 {
         self.limits.get(&limit).copied().unwrap_or_else(|| limit.founded(founded))
     }
 
@@ -219,10 +224,7 @@ impl Ledger {
     /// of all: by then at the latest something of its limits is free again.
     #[must_use]
     pub fn first_end_of(&self, key: &PublicKey) -> Option<BlockTime> {
-        let mut attempts = self.due.attempts.iter().take(LOOKS_MAX);
-        let is_own = |job| self.jobs.get(job).is_some_and(|job| job.record.submitter == *key);
-        let (ends, _) = attempts.find(|(_, task)| is_own(&task.job))?;
-        Some(ends.as_block_time(self.lease_time, self.time))
+        self.first_to_end(|task| self.jobs.get(&task.job).is_some_and(|job| job.record.submitter == *key))
     }
 
     /// How many tasks of a submitter workers hold.
@@ -291,13 +293,15 @@ impl Ledger {
     fn begin_shares(&mut self, is_fair: bool) {
         let schedule = &self.rules.schedule;
         self.shares = Shares::new(schedule.slice_ms, schedule.weights.clone());
-        let owing = self.owed_by_key.iter().filter(|(_, owed)| is_fair && owed.tasks > 0);
-        for (key, _) in owing {
+        if !is_fair {
+            return;
+        }
+        for (key, _) in self.owed_by_key.iter().filter(|(_, owed)| owed.tasks > 0) {
             self.shares.begin(key);
         }
         let held =
             self.workers.values().flat_map(|worker| worker.held.running.values().chain(worker.held.waiting.values()));
-        for task in held.filter(|_| is_fair) {
+        for task in held {
             let Some(job) = self.jobs.get(&task.job) else { continue };
             if let Some((_, lease)) = job.live(task.index).and_then(|live| live.lease()) {
                 self.shares.charge(&job.record.submitter, lease.cost);

@@ -5,7 +5,6 @@ use axum::{
     extract::{Path, State},
 };
 use meshwork_core::{
-    identity::PublicKey,
     ledger::{Allowance, Ledger, ProposalView as Open},
     types::{KeyLimit, Limit, NetworkLimit, Permission},
 };
@@ -13,6 +12,7 @@ use meshwork_core::{
 use super::{
     Api,
     error::ApiError,
+    usage::parse_key,
     views::{AuthorityView, GovernanceView, KeyView, LimitView, ProposalView, RulesView},
 };
 
@@ -57,9 +57,7 @@ fn rules(ledger: &Ledger) -> RulesView {
 
 /// `GET /v1/keys/{key}`: also of a key that nobody has heard of.
 pub(super) async fn key(State(api): State<Api>, Path(key): Path<String>) -> Result<Json<KeyView>, ApiError> {
-    let key: PublicKey = key
-        .parse()
-        .map_err(|_| ApiError::bad_request(format!("{key:?} is not a public key, which has 64 hexadecimal digits")))?;
+    let key = parse_key(&key)?;
     let view = api.driver.query(move |replica| {
         let ledger = replica.ledger();
         let rules = ledger.rules();

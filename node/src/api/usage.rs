@@ -44,7 +44,7 @@ struct Wanted {
 /// Rows, and after what the next ones come if there are more.
 type Rows = (Vec<UsageView>, Option<String>);
 
-fn parse_key(text: &str) -> Result<PublicKey, ApiError> {
+pub(super) fn parse_key(text: &str) -> Result<PublicKey, ApiError> {
     text.parse()
         .map_err(|_| ApiError::bad_request(format!("{text:?} is not a public key, which has 64 hexadecimal digits")))
 }

@@ -14,11 +14,10 @@ use crate::{
         usage::Entry,
     },
     schedule::{
-        estimate::Estimate,
         order::{Facts, Rank},
         ready::{JobNumber, Needs},
     },
-    types::{Array, JobId, KeyLimit, Limit, NetworkLimit, RunOf, Submit, TaskSpec, Terms, VoidReason},
+    types::{Array, JobId, KeyLimit, Limit, NetworkLimit, RunOf, Submit, Terms, VoidReason},
 };
 
 /// The output that arrays may leave; one that cannot be counted is larger than any bound.
@@ -166,7 +165,8 @@ impl Ledger {
     /// Adds arrays to a job whose tasks have all still to come. How many tasks it has then.
     pub(in crate::ledger) fn add_arrays(&mut self, number: JobNumber, arrays: &[Array]) -> u32 {
         for array in arrays {
-            let expected_ms = self.expected_ms(&array.spec);
+            // What nobody expects anything of may take as long as it may.
+            let expected_ms = self.foreseen_ms(&array.spec).unwrap_or(array.spec.limits.wall_ms);
             let Some(job) = self.jobs.get_mut(&number) else { return 0 };
             let record = ArrayRecord {
                 name: array.name.clone(),
@@ -259,13 +259,5 @@ impl Ledger {
         if missed {
             self.skip_job(number, applied);
         }
-    }
-
-    /// How long an attempt is expected to run, in milliseconds: as was learned of its program, else as is declared, else as
-    /// long as it may.
-    fn expected_ms(&self, spec: &TaskSpec) -> u64 {
-        let learned = self.estimates.of(&spec.program_blob().digest).and_then(Estimate::mean_ms);
-        let declared = Some(spec.expected_ms).filter(|declared| *declared > 0);
-        learned.or(declared).unwrap_or(spec.limits.wall_ms).min(spec.limits.wall_ms)
     }
 }

@@ -61,6 +61,12 @@ impl Ledger {
         Some(Explanation { job: id.job, index: id.index, height, time, attempts: view.attempts, why })
     }
 
+    /// When the first of these attempts has to end, if it is among the first of all.
+    pub(super) fn first_to_end(&self, is_meant: impl Fn(&TaskRef) -> bool) -> Option<BlockTime> {
+        let (ends, _) = self.due.attempts.iter().take(LOOKS_MAX).find(|(_, task)| is_meant(task))?;
+        Some(self.at(*ends))
+    }
+
     /// The block time at which it is this lease time, if nothing stalls until then.
     fn at(&self, time: LeaseTime) -> BlockTime {
         time.as_block_time(self.lease_time, self.time)

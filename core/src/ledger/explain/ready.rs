@@ -130,12 +130,10 @@ impl Ledger {
         if workers.is_empty() {
             return None;
         }
-        let mut attempts = self.due.attempts.iter().take(LOOKS_MAX);
-        let (ends, _) = attempts.find(|(_, task)| {
+        self.first_to_end(|task| {
             let lease = self.jobs.get(&task.job).and_then(|job| job.live(task.index)?.lease());
             lease.is_some_and(|(_, lease)| workers.contains(&lease.worker))
-        })?;
-        Some(self.at(*ends))
+        })
     }
 
     fn share_of(&self, entry: &Entry, spent: bool) -> ShareNow {

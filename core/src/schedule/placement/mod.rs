@@ -70,7 +70,7 @@ impl Policies {
     /// The most policies of one sequence that give claims numbers.
     pub const SCORED_MAX: usize = 2;
 
-    /// What the genesis names.
+    /// What the schedule names.
     #[must_use]
     pub fn new(policies: &[PlacementPolicy]) -> Self {
         let scored = policies.iter().filter_map(|policy| -> Option<&'static dyn Placement> {

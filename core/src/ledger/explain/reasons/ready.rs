@@ -163,7 +163,7 @@ pub struct JobAhead {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precedence {
-    /// By a policy of the genesis.
+    /// By a policy of the schedule.
     Policy(OrderPolicy),
     /// Its job was admitted before.
     Admission,
