@@ -123,6 +123,16 @@ faults! {
     ReturnsCount,
     /// A leased task stays in the queue.
     LeasedTwice,
+    /// What submitters have had decides nothing.
+    SharesIgnored,
+    /// Tasks that are to be spread go wherever they would otherwise.
+    SpreadIgnored,
+    /// A copy of a slow attempt goes to the worker that has the attempt.
+    CopyAtTheSame,
+    /// Copies of slow attempts are given out before what is ready.
+    CopiesFirst,
+    /// A task whose attempt is lost goes back to the queue while its copy lives.
+    CopyForgotten,
     /// Ready tasks go in the order of their jobs' admission, whatever their rank.
     RankIgnored,
     /// A task that backs off is never ready again.

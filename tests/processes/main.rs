@@ -3,6 +3,7 @@
 mod checkpoints;
 mod command_line;
 mod control;
+mod copies;
 mod explained;
 mod governed;
 mod mesh;

@@ -89,6 +89,9 @@ pub struct Options {
     /// The program may ask for more tasks like itself, in /out/spawn.jsonl, so many at most taken together
     #[arg(long, value_name = "N")]
     spawn_max: Option<u32>,
+    /// Never run a copy of an attempt that takes far longer than most at another worker that has nothing else to do
+    #[arg(long)]
+    no_copies: bool,
     /// A fact that a worker must offer. Repeat it for each
     #[arg(long = "require", value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
@@ -319,6 +322,7 @@ async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<Tas
         retry: Retry::of(options.retries, milliseconds(options.retry_delay)),
         checkpoints: options.checkpoints,
         spawns: options.spawn_max.is_some(),
+        copies: !options.no_copies,
         ..TaskSpec::of(program)
     })
 }

@@ -67,6 +67,8 @@ pub struct Draft {
     pub checkpoints: bool,
     /// Whether its program may ask for more tasks.
     pub spawns: bool,
+    /// Whether slow attempts may have copies.
+    pub copies: bool,
     /// Whether it was said that others may take what it leaves.
     pub feeds: bool,
 }
@@ -233,6 +235,7 @@ impl Reading<'_> {
             recovery: self.recovery(&task.recovery, &default.recovery)?,
             checkpoints: task.checkpoints.or(default.checkpoints).unwrap_or(false),
             spawns: task.spawns.or(default.spawns).unwrap_or(false),
+            copies: task.copies.or(default.copies).unwrap_or(true),
             feeds: task.feeds.or(default.feeds).unwrap_or(false),
         })
     }

@@ -107,6 +107,9 @@ pub struct Task {
     pub checkpoints: Option<bool>,
     /// Whether its program may ask for more tasks like itself, in /out/spawn.jsonl.
     pub spawns: Option<bool>,
+    /// Whether a copy of an attempt that takes far longer than most may run at another worker that has nothing else to do, unless
+    /// it is false.
+    pub copies: Option<bool>,
     /// Facts that a worker must offer.
     pub requires: Named<At<Scalar>>,
     /// Facts that a worker should offer, as "key=value", the most important first; at most four.

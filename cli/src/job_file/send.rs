@@ -143,6 +143,7 @@ fn array_of(array: &PlannedArray, blobs: &BTreeMap<Content, BlobRef>) -> Array {
         recovery: array.draft.recovery.clone(),
         checkpoints: array.draft.checkpoints,
         spawns: array.draft.spawns,
+        copies: array.draft.copies,
     };
     let tasks = match &array.tasks {
         PlannedTasks::Repeat(count) => Tasks::Repeat(*count),

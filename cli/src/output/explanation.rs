@@ -8,7 +8,7 @@ use meshwork_core::{
         Gone,
         explain::reasons::{
             Ahead, Avoided, AwaitedArray, AwaitedTask, BackingOff, Blocked, Done, Hindrance, LeasePlace, Leased, Need,
-            NoOutcome, Precedence, Ready, Requirement, ShareNow, Why,
+            NoOutcome, PaceNow, Precedence, Ready, Requirement, ShareNow, Why,
         },
     },
     types::{BlockTime, OrderPolicy, PlacementPolicy, Setback, When},
@@ -266,6 +266,19 @@ fn leased(why: &Leased, now: BlockTime, facts: &mut Facts) {
     });
     facts.push(("worker", format!("{} (attempt #{}, leased {})", why.worker, why.attempt, since(why.leased, now))));
     facts.push(("claims", format!("{} of {} could ever hold it", why.capable, why.standing)));
+    match why.pace {
+        PaceNow::Unwatched => {}
+        PaceNow::Watched { look } => {
+            facts.push(("pace", format!("not known to be slow; looked at {} if nothing stalls", within(look, now))));
+        }
+        PaceNow::Slow => {
+            facts.push(("pace", "slow: a copy goes to the first claim that has nothing else to do".into()))
+        }
+        PaceNow::Copied { attempt, worker, leased } => {
+            let copy = format!("slow: {worker} has a copy (attempt #{attempt}, leased {})", since(leased, now));
+            facts.push(("pace", copy));
+        }
+    }
     for wish in &why.prefers {
         let met = if wish.met { "met" } else { "not met" };
         facts.push(("prefers", format!("{}={}: {met}", wish.label, wish.value)));

@@ -173,7 +173,12 @@ fn by_task(timeline: &TimelineView) -> Vec<Lane<'_>> {
         .map(|task| Lane {
             label: format!("{} {}", task.index, task.array).trim_end().to_owned(),
             title: format!("{}/{}", timeline.job, task.index),
-            rows: vec![task.spans.iter().map(|span| Bar { task, span }).collect()],
+            rows: [&task.spans, &task.copies]
+                .into_iter()
+                .enumerate()
+                .filter(|(place, spans)| *place == 0 || !spans.is_empty())
+                .map(|(_, spans)| spans.iter().map(|span| Bar { task, span }).collect())
+                .collect(),
         })
         .collect()
 }
@@ -181,7 +186,7 @@ fn by_task(timeline: &TimelineView) -> Vec<Lane<'_>> {
 fn by_worker(timeline: &TimelineView, now_us: u64) -> Vec<Lane<'_>> {
     let mut held: BTreeMap<PublicKey, Vec<Bar<'_>>> = BTreeMap::new();
     for task in &timeline.tasks {
-        for span in &task.spans {
+        for span in task.spans.iter().chain(&task.copies) {
             if let Some(attempt) = span.what.attempt() {
                 held.entry(attempt.worker).or_default().push(Bar { task, span });
             }
@@ -306,7 +311,7 @@ mod tests {
     }
 
     fn task(index: u32, array: &str, ended: Option<TaskEnd>, spans: Vec<Span>) -> TaskTimeline {
-        TaskTimeline { index, array: array.into(), ended, attempts: 2, spans }
+        TaskTimeline { index, array: array.into(), ended, attempts: 2, spans, copies: Vec::new() }
     }
 
     fn timeline(name: &str) -> TimelineView {

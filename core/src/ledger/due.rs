@@ -2,19 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use super::{Applied, Day, EndReason, Ledger, LedgerEvent, jobs::TaskRef, lease_time::LeaseTime};
+use super::{
+    Applied, Day, EndReason, Ledger, LedgerEvent,
+    jobs::{AttemptRef, TaskRef},
+    lease_time::LeaseTime,
+};
 use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
     schedule::{ready::JobNumber, recovery::Next},
-    types::{AttemptId, AttemptNumber, BlockTime, Height},
+    types::{AttemptId, BlockTime, Height},
 };
 
 /// Deadlines, each with what it is for. Computed from the ledger's records.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Due {
     pub(super) claims: BTreeSet<(LeaseTime, PublicKey)>,
-    pub(super) attempts: BTreeSet<(LeaseTime, TaskRef)>,
+    /// When attempts run out, or are looked at for being slow.
+    pub(super) attempts: BTreeSet<(LeaseTime, AttemptRef)>,
     pub(super) back_offs: BTreeSet<(BlockTime, TaskRef)>,
     /// When slices end.
     pub(super) slices: BTreeSet<(LeaseTime, TaskRef)>,
@@ -42,8 +47,8 @@ fn take_due<T: Copy + Ord, D: Copy + Ord>(set: &mut BTreeSet<(T, D)>, now: T) ->
 }
 
 impl Ledger {
-    /// The earliest block time at which time alone would change who holds what: a claim or an attempt runs out (if nothing
-    /// stalls until then), a back-off is over, a job's time has come, or a recurring job's moment. Always later than the last block.
+    /// The earliest block time at which time alone would change who holds what: a claim or an attempt runs out, or an attempt may be
+    /// found to be slow (if nothing stalls until then), a back-off is over, a job's time has come, or a recurring job's moment. Always later than the last block.
     #[must_use]
     pub fn next_due(&self) -> Option<BlockTime> {
         let claim = self.due.claims.first().map(|(at, _)| *at);
@@ -107,12 +112,20 @@ impl Ledger {
             self.end_claim(key, EndReason::ClaimEnded, applied);
         }
         let now = if is_planted(Fault::NeverTimesOut) { LeaseTime::default() } else { self.lease_time };
-        let attempts = take_due(&mut self.due.attempts, now);
-        let mut attempts: Vec<(AttemptId, TaskRef)> =
-            attempts.into_iter().filter_map(|task| Some((self.present_attempt(task)?, task))).collect();
-        attempts.sort_unstable();
-        for (_, task) in attempts {
-            self.give_back(task, EndReason::TimedOut, applied);
+        let mut ended: Vec<(AttemptId, AttemptRef)> = Vec::new();
+        for attempt in take_due(&mut self.due.attempts, now) {
+            let task = attempt.task();
+            let Some(job) = self.jobs.get(&task.job) else { continue };
+            let Some(lease) = job.live(task.index).and_then(|live| live.lease_of(attempt.number)) else { continue };
+            if lease.ends() <= self.lease_time {
+                ended.push((job.attempt_id(task.index, attempt.number), attempt));
+            } else {
+                self.look_at_pace(attempt);
+            }
+        }
+        ended.sort_unstable();
+        for (_, attempt) in ended {
+            self.give_back(attempt, EndReason::TimedOut, applied);
         }
         self.end_slices();
         for task in take_due(&mut self.due.asked, self.lease_time) {
@@ -123,8 +136,7 @@ impl Ledger {
             && until <= now
             && !is_planted(Fault::BackOffNeverEnds)
         {
-            // Its lease ended when it began to wait; only the waiting ends here.
-            self.release(task, EndReason::Failed, applied);
+            self.detach(task);
             self.wait(task, Next::Ready);
         }
         for number in take_due(&mut self.due.jobs, now) {
@@ -140,11 +152,5 @@ impl Ledger {
         for task in take_due(&mut self.due.slices, self.lease_time) {
             self.slice_is_over(task);
         }
-    }
-
-    fn present_attempt(&self, task: TaskRef) -> Option<AttemptId> {
-        let job = self.jobs.get(&task.job)?;
-        let number: AttemptNumber = job.live(task.index)?.lease()?.0;
-        Some(job.attempt_id(task.index, number))
     }
 }

@@ -114,6 +114,8 @@ pub enum LedgerEvent {
         incarnation: Incarnation,
         /// Whether it took resources at once; else it took a waiting place.
         running: bool,
+        /// Whether it is a copy of a slow attempt, which lives on.
+        copy: bool,
     },
     /// A waiting attempt took resources.
     Started {
@@ -130,6 +132,8 @@ pub enum LedgerEvent {
         worker: PublicKey,
         /// Why.
         why: EndReason,
+        /// Whether another attempt of its task lives on.
+        goes_on: bool,
     },
     /// An attempt whose slice is spent is asked to make room for others, at its next checkpoint.
     RoomAsked {
@@ -192,7 +196,7 @@ pub enum EndReason {
     Drained,
     /// The claim was changed so that there is no place for it.
     TakenBack,
-    /// A late success of an earlier attempt was accepted.
+    /// The outcome of another attempt was accepted.
     Superseded,
     /// Its job was cancelled.
     Cancelled,

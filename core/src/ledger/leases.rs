@@ -1,21 +1,26 @@
 //! Leases begin and end here, and tasks change their state here: the one place that keeps counts, queues, deadlines and
 //! what workers hold in step with the tasks' records.
 //!
-//! A task is *attached* when all of these know its state. [`Ledger::release`] leaves it detached; whoever calls that puts it
-//! where it belongs next, by [`Ledger::wait`] or [`Ledger::finish`].
+//! A task is *attached* when all of these know its state. [`Ledger::release`], and [`Ledger::end_attempt`] where no other attempt
+//! lives, leave it detached; whoever calls them puts it where it belongs next, by [`Ledger::wait`] or [`Ledger::finish`].
 
 use std::sync::Arc;
 
 use super::{
     Applied, Day, EndReason, Ledger, LedgerEvent, Owed,
-    jobs::{Done, Ending, Graph, Lease, PastAttempt, Phase, Run, Stand, TaskCounts, TaskRef, TaskState},
+    jobs::{
+        AttemptRef, Done, Ending, Graph, Lease, Live, Pace, PastAttempt, Phase, Run, Stand, TaskCounts, TaskRef,
+        TaskState,
+    },
     usage::Entry,
+    workers::Worker,
 };
 use crate::{
     codec::ByteString,
     fault::{Fault, is_planted},
     identity::PublicKey,
     schedule::{
+        order::Fair,
         placement::Place,
         ready::{JobNumber, Needs},
         recovery::{self, Next},
@@ -23,26 +28,21 @@ use crate::{
     types::{AttemptNumber, Failure, OutcomeReceipt, Output, Receipt, Resources, Setback, Tasks, Usage, Verdict},
 };
 
+/// Whether another attempt of a task lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Others {
+    None,
+    Live,
+}
+
 impl Ledger {
     /// Gives a ready task, which has been taken off the queue, to a worker.
     pub(super) fn lease(&mut self, task: TaskRef, key: PublicKey, place: Place, applied: &mut Applied) {
-        let Some(worker) = self.workers.get_mut(&key) else { return };
-        worker.record.turn = self.next_turn;
-        let incarnation = worker.record.incarnation;
-        let allowance_ms = self.allowance_ms();
-        let cost = self.first_cost(task);
+        let run = if place == Place::Resources { self.run(task) } else { None };
+        let Some(lease) = self.draw_up(task, key, run) else { return };
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
         let Some(at) = job.segment_at(task.index) else { return };
         let segment = &mut job.record.segments[at];
-        let running = place == Place::Resources;
-        let wall_ms = segment.spec.limits.wall_ms;
-        let run = running.then(|| Run {
-            since: self.lease_time,
-            started: self.time,
-            resources: segment.terms.resources,
-            ends: self.lease_time.plus_ms(wall_ms.saturating_add(allowance_ms)),
-        });
-        let submitter = job.record.submitter;
         let state = job.record.states.entry(task.index).or_insert_with(|| {
             segment.fresh = task.index + 1;
             let standing = &mut job.standings[at];
@@ -53,85 +53,131 @@ impl Ledger {
         let TaskState::Live(live) = state else { return };
         job.counts.ready -= 1;
         self.counts.ready -= 1;
+        let given = AttemptRef::of(task, lease.attempt);
         live.attempts = live.attempts.saturating_add(1);
-        let waits_until = self.lease_time.plus_ms(self.genesis.ledger.allowance_ms);
-        live.phase = Phase::Leased(Lease {
-            number: self.next_lease,
-            worker: key,
-            incarnation,
-            leased: self.time,
-            waits_until,
-            run,
-            cost,
-            slices: 1,
-            asked: None,
-        });
-        let number = AttemptNumber(live.attempts - 1);
-        let attempt = job.attempt_id(task.index, number);
-        self.usage.book(Day::of(self.time), &mut job.record, Some(key), &Entry::Lease);
-        self.next_turn += 1;
-        self.next_lease += 1;
-        self.counters.leases += 1;
+        live.phase = Phase::Leased(lease);
         let began = job.record.began.replace(job.record.began.unwrap_or(self.time));
         if began.is_none() && job.record.times.run_ms_max.is_some() {
             self.await_time(task.job);
         }
         self.attach(task);
+        self.note_lease(given, false, applied);
+    }
+
+    /// Gives a task whose attempt runs to a second worker too.
+    pub(super) fn lease_copy(&mut self, task: TaskRef, key: PublicKey, applied: &mut Applied) {
+        let Some(run) = self.run(task) else { return };
+        let Some(copy) = self.draw_up(task, key, Some(Run { pace: Pace::Settled, ..run })) else { return };
+        let given = AttemptRef::of(task, copy.attempt);
+        self.watch(task, false);
+        let live = self.jobs.get_mut(&task.job).and_then(|job| job.live_mut(task.index));
+        if let Some(live) = live {
+            live.attempts = live.attempts.saturating_add(1);
+            if let Some(lease) = live.lease_mut() {
+                lease.set_pace(Pace::Settled);
+                lease.copy = Some(Box::new(copy));
+            }
+        }
+        self.counters.copies += 1;
+        self.watch(task, true);
+        self.hold(given);
+        self.note_lease(given, true, applied);
+    }
+
+    /// The lease of a task's next attempt.
+    fn draw_up(&mut self, task: TaskRef, key: PublicKey, run: Option<Run>) -> Option<Lease> {
+        let cost = self.first_cost(task);
+        let worker = self.workers.get_mut(&key)?;
+        worker.record.turn = self.next_turn;
+        let number = self.next_lease;
+        self.next_turn += 1;
+        self.next_lease += 1;
+        Some(Lease {
+            number,
+            attempt: AttemptNumber(self.jobs.get(&task.job)?.live(task.index).map_or(0, |live| live.attempts)),
+            worker: key,
+            incarnation: worker.record.incarnation,
+            leased: self.time,
+            waits_until: self.lease_time.plus_ms(self.genesis.ledger.allowance_ms),
+            run,
+            cost,
+            slices: 1,
+            asked: None,
+            copy: None,
+        })
+    }
+
+    /// A task's time with resources, from now on.
+    fn run(&self, task: TaskRef) -> Option<Run> {
+        let segment = self.jobs.get(&task.job)?.segment(task.index)?;
+        let allowance_ms = if is_planted(Fault::NoAllowance) { 0 } else { self.genesis.ledger.allowance_ms };
+        Some(Run {
+            since: self.lease_time,
+            started: self.time,
+            resources: segment.terms.resources,
+            ends: self.lease_time.plus_ms(segment.spec.limits.wall_ms.saturating_add(allowance_ms)),
+            pace: self.first_pace(&segment.spec),
+        })
+    }
+
+    /// Books a lease that was given, charges for it, and tells.
+    fn note_lease(&mut self, given: AttemptRef, copy: bool, applied: &mut Applied) {
+        let task = given.task();
+        self.counters.leases += 1;
+        let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let lease = job.live(task.index).and_then(|live| live.lease_of(given.number));
+        let Some(&Lease { worker, incarnation, cost, run, .. }) = lease else { return };
+        self.usage.book(Day::of(self.time), &mut job.record, Some(worker), &Entry::Lease);
+        let (submitter, attempt) = (job.record.submitter, job.attempt_id(task.index, given.number));
         if self.sequence.is_fair() {
             self.shares.charge(&submitter, cost);
             self.ready.share_changed(&submitter, &self.sequence, &self.shares);
         }
-        applied.events.push(LedgerEvent::Leased { attempt, worker: key, incarnation, running });
-    }
-
-    fn allowance_ms(&self) -> u64 {
-        if is_planted(Fault::NoAllowance) { 0 } else { self.genesis.ledger.allowance_ms }
+        applied.events.push(LedgerEvent::Leased { attempt, worker, incarnation, running: run.is_some(), copy });
     }
 
     /// Gives a waiting attempt resources.
     pub(super) fn start(&mut self, task: TaskRef, key: PublicKey, applied: &mut Applied) {
+        let Some(mut run) = self.run(task) else { return };
         self.detach(task);
-        let (now, allowance_ms) = (self.lease_time, self.allowance_ms());
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
-        let Some(segment) = job.segment(task.index) else { return };
-        let (wall_ms, resources) = (segment.spec.limits.wall_ms, segment.terms.resources);
-        let Some(live) = job.live_mut(task.index) else { return };
-        if let Phase::Leased(lease) = &mut live.phase {
-            let ends = match is_planted(Fault::TimeoutFromLease) {
-                false => now.plus_ms(wall_ms.saturating_add(allowance_ms)),
-                true => lease.waits_until.plus_ms(wall_ms),
-            };
-            lease.run = Some(Run { since: now, started: self.time, resources, ends });
+        let wall_ms = job.spec(task.index).map_or(0, |spec| spec.limits.wall_ms);
+        let Some(lease) = job.live_mut(task.index).and_then(Live::lease_mut) else { return };
+        if is_planted(Fault::TimeoutFromLease) {
+            run.ends = lease.waits_until.plus_ms(wall_ms);
         }
-        let number = AttemptNumber(live.attempts.saturating_sub(1));
+        lease.run = Some(run);
+        let number = lease.attempt;
         let attempt = job.attempt_id(task.index, number);
         self.attach(task);
         applied.events.push(LedgerEvent::Started { attempt, worker: key });
     }
 
-    /// Takes a live task out of wherever it is, ending its lease if it has one, and leaves it detached. The attempt that
-    /// ended.
-    pub(super) fn release(&mut self, task: TaskRef, why: EndReason, applied: &mut Applied) -> Option<PastAttempt> {
-        self.release_by(task, why, None, applied)
-    }
-
-    /// The same, with the word of a worker by which the lease ends, if it ends by one.
-    pub(super) fn release_by(
+    /// Ends an attempt that lives, with the word of its worker by which it ends, if it ends by one. If no other attempt of the
+    /// task lives, that is left detached.
+    pub(super) fn end_attempt(
         &mut self,
-        task: TaskRef,
+        attempt: AttemptRef,
         why: EndReason,
         said: Option<&Verdict>,
         applied: &mut Applied,
-    ) -> Option<PastAttempt> {
-        self.detach(task);
+    ) -> Option<(PastAttempt, Others)> {
+        let task = attempt.task();
+        let live = self.jobs.get(&task.job)?.live(task.index)?;
+        live.lease_of(attempt.number)?;
+        let others = if live.leases().nth(1).is_some() { Others::Live } else { Others::None };
+        match others {
+            Others::None => self.detach(task),
+            Others::Live => {
+                self.watch(task, false);
+                self.let_go(attempt);
+            }
+        }
         let job = self.jobs.get_mut(&task.job)?;
-        let (number, lease) = job.live(task.index)?.lease()?;
-        let lease = lease.clone();
-        let slot_ms = lease.ran_ms(self.lease_time);
-        let used = job.cost_of(task.index, slot_ms);
         let live = job.live_mut(task.index)?;
+        let lease = live.end_lease(attempt.number)?;
         let past = PastAttempt {
-            number,
+            number: lease.attempt,
             worker: lease.worker,
             leased: lease.leased,
             started: lease.run.map(|run| run.started),
@@ -139,24 +185,50 @@ impl Ledger {
             why,
             avoided: why.is_avoided(),
         };
-        live.phase = Phase::Ready;
         live.remember(past);
-        let attempt = job.attempt_id(task.index, number);
+        let slot_ms = lease.ran_ms(self.lease_time);
         let resources = lease.run.map(|run| run.resources).unwrap_or_default();
         let end = Entry::end(why, resources, slot_ms, said);
         self.usage.book(Day::of(self.time), &mut job.record, Some(lease.worker), &end);
+        let (id, submitter) = (job.attempt_id(task.index, lease.attempt), job.record.submitter);
         if self.sequence.is_fair() {
-            let submitter = job.record.submitter;
-            self.shares.settle(&submitter, lease.cost, if past.started.is_some() { used } else { 0 });
+            let used = if lease.run.is_some() { Fair::cost(resources.millicores, slot_ms) } else { 0 };
+            self.shares.settle(&submitter, lease.cost, used);
             self.ready.share_changed(&submitter, &self.sequence, &self.shares);
         }
-        applied.events.push(LedgerEvent::Ended { attempt, worker: past.worker, why });
-        Some(past)
+        if others == Others::Live {
+            self.watch(task, true);
+        }
+        applied.events.push(LedgerEvent::Ended {
+            attempt: id,
+            worker: lease.worker,
+            why,
+            goes_on: others == Others::Live,
+        });
+        Some((past, others))
     }
 
-    /// Ends a lease without an outcome, and lets the task's recovery decide.
-    pub(super) fn give_back(&mut self, task: TaskRef, why: EndReason, applied: &mut Applied) {
-        let Some(past) = self.release(task, why, applied) else { return };
+    /// Takes a live task out of wherever it is, ending all its attempts, and leaves it detached.
+    pub(super) fn release(&mut self, task: TaskRef, why: EndReason, applied: &mut Applied) {
+        let newest = |ledger: &Self| {
+            let number = ledger.jobs.get(&task.job)?.live(task.index)?.leases().last()?.attempt;
+            Some(AttemptRef::of(task, number))
+        };
+        if newest(self).is_none() {
+            self.detach(task);
+        }
+        while let Some(attempt) = newest(self) {
+            if self.end_attempt(attempt, why, None, applied).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Ends an attempt without an outcome, and lets the task's recovery decide. While another of its attempts lives the task
+    /// goes on with that one, whatever is counted.
+    pub(super) fn give_back(&mut self, attempt: AttemptRef, why: EndReason, applied: &mut Applied) {
+        let task = attempt.task();
+        let Some((past, others)) = self.end_attempt(attempt, why, None, applied) else { return };
         self.counters.lost += u64::from(why.is_loss());
         let height = self.height;
         let next = if past.is_counted_loss() {
@@ -166,6 +238,9 @@ impl Ledger {
         } else {
             Next::Ready
         };
+        if others == Others::Live && !is_planted(Fault::CopyForgotten) {
+            return;
+        }
         let Some(job) = self.jobs.get(&task.job) else { return };
         let attempt = job.attempt_id(task.index, past.number);
         if next == Next::Fail {
@@ -231,11 +306,8 @@ impl Ledger {
     /// Ends all leases of a worker.
     pub(super) fn give_back_all(&mut self, key: PublicKey, why: EndReason, applied: &mut Applied) {
         let Some(worker) = self.workers.get(&key) else { return };
-        let mut held: Vec<(u64, TaskRef)> =
-            worker.held.running.iter().chain(&worker.held.waiting).map(|(number, task)| (*number, *task)).collect();
-        held.sort_unstable();
-        for (_, task) in held {
-            self.give_back(task, why, applied);
+        for attempt in worker.held.attempts() {
+            self.give_back(attempt, why, applied);
         }
     }
 
@@ -284,8 +356,8 @@ impl Ledger {
             _ => None,
         };
         let past = job.live_mut(task.index).map(|live| std::mem::take(&mut live.history_mut().past).into_boxed_slice());
-        let ended_with = past.as_ref().and_then(|past| past.last()).map(|past| (past.number, past.why));
-        let is_late = ended_with != Some((outcome.attempt.number, EndReason::Succeeded));
+        let is_own = |past: &PastAttempt| past.number == outcome.attempt.number && past.why == EndReason::Succeeded;
+        let is_late = !past.iter().flatten().any(is_own);
         let done = Done {
             attempt: outcome.attempt.number,
             succeeded,
@@ -355,22 +427,10 @@ impl Ledger {
             Phase::BackingOff(until) => {
                 self.due.back_offs.insert((*until, task));
             }
-            Phase::Leased(lease) => {
-                let (key, run, due, submitter) = (lease.worker, lease.run, lease.due(), job.record.submitter);
-                if let Some(worker) = self.workers.get_mut(&key) {
-                    if let Some(Run { resources: Resources { millicores, memory_bytes }, .. }) = run {
-                        worker.held.running.insert(lease.number, task);
-                        worker.held.millicores = worker.held.millicores.saturating_add(u64::from(millicores));
-                        worker.held.memory_bytes = worker.held.memory_bytes.saturating_add(memory_bytes);
-                    } else {
-                        worker.held.waiting.insert(lease.number, task);
-                    }
-                }
-                self.due.attempts.insert((due, task));
-                self.watch_slice(task, true);
-                self.count_spread(task, key, true);
-                self.count_leased(submitter, true);
-                self.reindex(key);
+            Phase::Leased(_) => {
+                let [oldest, copy] = job.attempts(task.index);
+                self.watch(task, true);
+                oldest.into_iter().chain(copy).for_each(|attempt| self.hold(attempt));
             }
         }
     }
@@ -392,34 +452,81 @@ impl Ledger {
             Phase::BackingOff(until) => {
                 self.due.back_offs.remove(&(*until, task));
             }
-            Phase::Leased(lease) => {
-                let (key, run, due, submitter) = (lease.worker, lease.run, lease.due(), job.record.submitter);
-                if let Some(worker) = self.workers.get_mut(&key) {
-                    if let Some(Run { resources, .. }) = run {
-                        let asked = job.segment(task.index).map(|segment| segment.terms.resources);
-                        let freed = asked.filter(|_| is_planted(Fault::FreedAsAmended)).unwrap_or(resources);
-                        let Resources { millicores, memory_bytes } = freed;
-                        worker.held.running.remove(&lease.number);
-                        worker.held.millicores = worker.held.millicores.saturating_sub(u64::from(millicores));
-                        worker.held.memory_bytes = worker.held.memory_bytes.saturating_sub(memory_bytes);
-                        if is_planted(Fault::FreedTwice) {
-                            worker.held.millicores = worker.held.millicores.saturating_sub(u64::from(millicores));
-                        }
-                    } else {
-                        worker.held.waiting.remove(&lease.number);
-                    }
-                    self.changed.insert(key);
-                    if !worker.held.waiting.is_empty() {
-                        self.unsettled.entry(key).or_insert(false);
-                    }
-                }
-                self.due.attempts.remove(&(due, task));
-                self.watch_slice(task, false);
-                self.count_spread(task, key, false);
-                self.count_leased(submitter, false);
-                self.reindex(key);
+            Phase::Leased(_) => {
+                let [oldest, copy] = job.attempts(task.index);
+                self.watch(task, false);
+                oldest.into_iter().chain(copy).for_each(|attempt| self.let_go(attempt));
             }
         }
+    }
+
+    /// Keeps, or keeps no more, what is computed of a leased task by its oldest attempt.
+    fn watch(&mut self, task: TaskRef, keeps: bool) {
+        self.watch_slice(task, keeps);
+        let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let Some(lease) = job.lease(task.index) else { return };
+        if lease.is_slow() {
+            if keeps {
+                self.slow.insert(lease.number, task);
+            } else {
+                self.slow.remove(&lease.number);
+            }
+        }
+        if lease.copy.is_some() {
+            job.copies = if keeps { job.copies.saturating_add(1) } else { job.copies.saturating_sub(1) };
+        }
+    }
+
+    /// Makes all that is computed from an attempt's lease know it.
+    fn hold(&mut self, attempt: AttemptRef) {
+        let task = attempt.task();
+        let Some(job) = self.jobs.get(&task.job) else { return };
+        let Some(lease) = job.live(task.index).and_then(|live| live.lease_of(attempt.number)) else { return };
+        let (key, submitter) = (lease.worker, job.record.submitter);
+        if let Some(Worker { held, .. }) = self.workers.get_mut(&key) {
+            if let Some(Run { resources: Resources { millicores, memory_bytes }, .. }) = lease.run {
+                held.running.insert(lease.number, attempt);
+                held.millicores = held.millicores.saturating_add(u64::from(millicores));
+                held.memory_bytes = held.memory_bytes.saturating_add(memory_bytes);
+            } else {
+                held.waiting.insert(lease.number, attempt);
+            }
+        }
+        self.due.attempts.insert((lease.due(), attempt));
+        self.count_spread(task, key, true);
+        self.count_leased(submitter, true);
+        self.reindex(key);
+    }
+
+    /// Makes all that is computed from an attempt's lease forget it.
+    fn let_go(&mut self, attempt: AttemptRef) {
+        let task = attempt.task();
+        let Some(job) = self.jobs.get(&task.job) else { return };
+        let Some(lease) = job.live(task.index).and_then(|live| live.lease_of(attempt.number)) else { return };
+        let (key, submitter) = (lease.worker, job.record.submitter);
+        if let Some(Worker { held, .. }) = self.workers.get_mut(&key) {
+            if let Some(Run { resources, .. }) = lease.run {
+                let asked = job.segment(task.index).map(|segment| segment.terms.resources);
+                let freed = asked.filter(|_| is_planted(Fault::FreedAsAmended)).unwrap_or(resources);
+                let Resources { millicores, memory_bytes } = freed;
+                held.running.remove(&lease.number);
+                held.millicores = held.millicores.saturating_sub(u64::from(millicores));
+                held.memory_bytes = held.memory_bytes.saturating_sub(memory_bytes);
+                if is_planted(Fault::FreedTwice) {
+                    held.millicores = held.millicores.saturating_sub(u64::from(millicores));
+                }
+            } else {
+                held.waiting.remove(&lease.number);
+            }
+            self.changed.insert(key);
+            if !held.waiting.is_empty() {
+                self.unsettled.entry(key).or_insert(false);
+            }
+        }
+        self.due.attempts.remove(&(lease.due(), attempt));
+        self.count_spread(task, key, false);
+        self.count_leased(submitter, false);
+        self.reindex(key);
     }
 
     /// Counts a lease, or no longer, at its worker's value of the label that its job is spread over.

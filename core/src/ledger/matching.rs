@@ -1,4 +1,4 @@
-//! Matching: waiting attempts move up, then ready tasks go to claims.
+//! Matching: waiting attempts move up, then ready tasks go to claims, then copies of slow attempts to what is left (`copies`).
 //!
 //! Every claim's free resources are filled before any waiting place is. Within each of the two passes the tasks go in
 //! order; a task that no claim can take holds up only those that need the same. No task is looked at that is not placed, but
@@ -7,7 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Applied, EndReason, Ledger, jobs::TaskRef};
+use super::{
+    Applied, EndReason, Ledger,
+    jobs::{AttemptRef, TaskRef},
+};
 use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
@@ -17,7 +20,7 @@ use crate::{
             Place,
             choose::{Cursor, Pair, Search, Wish},
         },
-        ready::{Entry, Kind, KindId, ReadyKey},
+        ready::{Entry, Kind, KindId, Needs, ReadyKey},
         recovery::Allowed,
     },
 };
@@ -37,8 +40,12 @@ impl Ledger {
         if is_planted(Fault::WaitingFirst) {
             self.fill(Place::Waiting, applied);
         }
+        if is_planted(Fault::CopiesFirst) {
+            self.give_copies(applied);
+        }
         self.fill(Place::Resources, applied);
         self.fill(Place::Waiting, applied);
+        self.give_copies(applied);
         self.changed.clear();
     }
 
@@ -47,33 +54,33 @@ impl Ledger {
     fn settle(&mut self, key: PublicKey, changed: bool, applied: &mut Applied) {
         if changed && !is_planted(Fault::ShrinksAndKeeps) {
             let waiting = self.workers.get(&key).map(|worker| worker.held.waiting.values().copied().collect());
-            let waiting: Vec<TaskRef> = waiting.unwrap_or_default();
-            for task in waiting {
-                if !self.could_ever_hold(key, task) {
-                    self.give_back(task, EndReason::TakenBack, applied);
+            let waiting: Vec<AttemptRef> = waiting.unwrap_or_default();
+            for attempt in waiting {
+                if !self.could_ever_hold(key, attempt.task()) {
+                    self.give_back(attempt, EndReason::TakenBack, applied);
                 }
             }
         }
-        while let Some(task) = self.waiting_at(key, |waiting| waiting.first_key_value())
-            && self.has_room(key, task)
+        while let Some(attempt) = self.waiting_at(key, |waiting| waiting.first_key_value())
+            && self.has_room(key, attempt.task())
         {
-            self.start(task, key, applied);
+            self.start(attempt.task(), key, applied);
         }
         let places = self.workers.get(&key).and_then(|worker| worker.record.standing.as_ref());
         let places = places.map_or(0, |standing| standing.claim.waiting as usize);
         while !is_planted(Fault::ShrinksAndKeeps)
-            && let Some(task) = self.waiting_at(key, |w| w.last_key_value().filter(|_| w.len() > places))
+            && let Some(attempt) = self.waiting_at(key, |w| w.last_key_value().filter(|_| w.len() > places))
         {
-            self.give_back(task, EndReason::TakenBack, applied);
+            self.give_back(attempt, EndReason::TakenBack, applied);
         }
     }
 
     fn waiting_at<'a>(
         &'a self,
         key: PublicKey,
-        which: impl FnOnce(&'a BTreeMap<u64, TaskRef>) -> Option<(&'a u64, &'a TaskRef)>,
-    ) -> Option<TaskRef> {
-        which(&self.workers.get(&key)?.held.waiting).map(|(_, task)| *task)
+        which: impl FnOnce(&'a BTreeMap<u64, AttemptRef>) -> Option<(&'a u64, &'a AttemptRef)>,
+    ) -> Option<AttemptRef> {
+        which(&self.workers.get(&key)?.held.waiting).map(|(_, attempt)| *attempt)
     }
 
     fn could_ever_hold(&self, key: PublicKey, task: TaskRef) -> bool {
@@ -155,17 +162,30 @@ impl Ledger {
             let takes = |key: &PublicKey| self.workers.get(key).is_some_and(|worker| worker.takes(needs, place));
             return open.into_iter().find(takes);
         }
+        let permits = |key: &PublicKey| avoidance.permits(pass.allowed, key);
+        self.search(place, needs, task, permits, &mut pass.cursor)
+    }
+
+    /// The best claim for a task, of those that have such a place and are permitted.
+    pub(super) fn search(
+        &self,
+        place: Place,
+        needs: &Needs,
+        task: TaskRef,
+        permits: impl Fn(&PublicKey) -> bool,
+        cursor: &mut Cursor,
+    ) -> Option<PublicKey> {
         let look = |key: &PublicKey| {
             let worker = self.workers.get(key)?;
             let score = worker.indexed[place as usize]?;
-            (worker.takes(needs, place) && avoidance.permits(pass.allowed, key)).then_some(score)
+            (worker.takes(needs, place) && permits(key)).then_some(score)
         };
         let has = |key: &PublicKey, (label, value): Pair<'_>| {
             let standing = self.workers.get(key).and_then(|worker| worker.record.standing.as_ref());
             standing.is_some_and(|standing| standing.claim.labels.get(label).is_some_and(|own| own == value))
         };
         let search = Search { open: &self.open, policies: &self.policies, place, look, has: &has };
-        search.find(&self.wish(task), &mut pass.cursor)
+        search.find(&self.wish(task), cursor)
     }
 
     /// What a task's submitter and the network wish for it besides what it needs.

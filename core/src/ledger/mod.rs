@@ -11,7 +11,8 @@
 //! 3. *What has run out*: claims by key, then attempts by id, then back-offs and jobs' times; then recurring jobs run (`due`,
 //!    `recurring`).
 //! 4. *Matching*: waiting attempts move up, then ready tasks go to free resources, then to free waiting places
-//!    (`matching`); and who has had more than others who still wait may be asked to make room (`room`).
+//!    (`matching`), then copies of slow attempts to resources that nobody wants (`copies`); and who has had more than others who
+//!    still wait may be asked to make room (`room`).
 //!
 //! # The rules, and where they stand
 //!
@@ -32,6 +33,7 @@
 
 mod apply;
 pub mod bounds;
+mod copies;
 mod due;
 mod event;
 pub mod explain;
@@ -121,8 +123,10 @@ pub struct Counters {
     pub jobs: u64,
     /// Their tasks.
     pub tasks: u64,
-    /// Leases given.
+    /// Leases given, copies among them.
     pub leases: u64,
+    /// Copies of slow attempts given.
+    pub copies: u64,
     /// Tasks that ended with a success.
     pub succeeded: u64,
     /// Tasks that ended with a failure.
@@ -183,7 +187,7 @@ pub struct Ledger {
     standing: usize,
     owed: Owed,
     owed_by_key: BTreeMap<PublicKey, Owed>,
-    /// The tasks of each submitter that workers hold.
+    /// The leases of each submitter's tasks.
     leased_by_key: BTreeMap<PublicKey, u64>,
     counts: TaskCounts,
     due: Due,
@@ -191,6 +195,8 @@ pub struct Ledger {
     waiters: BTreeMap<JobId, BTreeSet<JobNumber>>,
     /// Jobs that have ended in this block, and whose waiters are yet to be told.
     just_ended: Vec<JobNumber>,
+    /// The slow attempts that may have a copy, by the numbers of their leases.
+    slow: BTreeMap<u64, TaskRef>,
     /// The attempts that can be asked to make room.
     spent: BTreeSet<TaskRef>,
     /// The submitters for whom an attempt is asked to make room.
@@ -253,6 +259,7 @@ impl Ledger {
             due: Due::default(),
             waiters: BTreeMap::new(),
             just_ended: Vec::new(),
+            slow: BTreeMap::new(),
             spent: BTreeSet::new(),
             asking: BTreeSet::new(),
             ready: ReadyQueue::default(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Account, Counters, Ledger,
-    jobs::{Checkpoint, Done, Gone, Job, Lease, PastAttempt, Phase, Stand, TaskCounts, TaskRef, TaskState},
+    jobs::{AttemptRef, Checkpoint, Done, Gone, Job, Lease, PastAttempt, Phase, Stand, TaskCounts, TaskState},
     lease_time::LeaseTime,
     workers::Worker,
 };
@@ -41,6 +41,8 @@ pub struct JobView<'a> {
     pub open_until: Option<BlockTime>,
     /// How many are in which state.
     pub counts: TaskCounts,
+    /// How many of those that run have a copy beside them.
+    pub copies: u64,
     /// When its first task was leased, if one was.
     pub began: Option<BlockTime>,
     /// When its last task ended, if all have.
@@ -77,14 +79,16 @@ pub struct TaskView<'a> {
     pub id: TaskId,
     /// Where it is.
     pub state: TaskStateView,
-    /// How many attempts there were, the present one included. Of a task that was done, up to the one that did it.
+    /// How many attempts there were, those that live included. Of a task that was done, up to the one that did it.
     pub attempts: u32,
     /// How many failures of the program are counted; 0 once it is done.
     pub failures: u32,
     /// How many losses are counted; 0 once it is done.
     pub losses: u32,
-    /// The attempts that ended, oldest first; at most [`ATTEMPTS_KEPT`](super::ATTEMPTS_KEPT).
+    /// The attempts that ended, in that order; at most [`ATTEMPTS_KEPT`](super::ATTEMPTS_KEPT).
     pub past: &'a [PastAttempt],
+    /// The copy of its attempt that lives beside it, and who has that, if there is one.
+    pub copy: Option<(AttemptNumber, PublicKey)>,
     /// What its program saved last, while it is not done.
     pub checkpoint: Option<Checkpoint>,
     /// What its array's tasks have in common.
@@ -130,9 +134,9 @@ pub enum TaskStateView {
         /// The block time at which it is ready again.
         until: BlockTime,
     },
-    /// A worker holds it.
+    /// A worker holds it, perhaps another a copy.
     Leased {
-        /// The attempt.
+        /// The oldest attempt that lives.
         attempt: AttemptNumber,
         /// Who holds it.
         worker: PublicKey,
@@ -186,6 +190,8 @@ pub struct LeaseView {
     pub incarnation: Incarnation,
     /// Whether it has resources; else it waits for them, and must not be begun.
     pub running: bool,
+    /// What it takes of the worker; nothing while it waits.
+    pub resources: Resources,
 }
 
 /// How much there is of everything.
@@ -310,18 +316,24 @@ impl Ledger {
     /// What a worker holds, in the order in which it was given.
     #[must_use]
     pub fn leases_of(&self, key: &PublicKey) -> Vec<LeaseView> {
-        let Some(Worker { held, .. }) = self.workers.get(key) else { return Vec::new() };
-        let mut leases: Vec<(u64, TaskRef)> =
-            held.running.iter().chain(&held.waiting).map(|(number, task)| (*number, *task)).collect();
-        leases.sort_unstable();
-        leases.into_iter().filter_map(|(_, task)| self.view_of_lease(task)).collect()
+        let held = self.workers.get(key).map(|worker| worker.held.attempts()).unwrap_or_default();
+        held.into_iter().filter_map(|attempt| self.view_of_lease(attempt)).collect()
     }
 
-    fn view_of_lease(&self, task: TaskRef) -> Option<LeaseView> {
-        let job = self.jobs.get(&task.job)?;
-        let (number, lease) = job.live(task.index)?.lease()?;
-        let attempt = job.attempt_id(task.index, number);
-        Some(LeaseView { attempt, incarnation: lease.incarnation, running: lease.run.is_some() })
+    fn view_of_lease(&self, attempt: AttemptRef) -> Option<LeaseView> {
+        let (job, lease) = (self.jobs.get(&attempt.task().job)?, self.lease_of(attempt)?);
+        Some(LeaseView {
+            attempt: job.attempt_id(attempt.task().index, attempt.number),
+            incarnation: lease.incarnation,
+            running: lease.run.is_some(),
+            resources: lease.run.map(|run| run.resources).unwrap_or_default(),
+        })
+    }
+
+    /// The lease of an attempt, if it lives.
+    pub(super) fn lease_of(&self, attempt: AttemptRef) -> Option<&Lease> {
+        let task = attempt.task();
+        self.jobs.get(&task.job)?.live(task.index)?.lease_of(attempt.number)
     }
 
     /// The newest sequence number and incarnation of a worker's key that were executed, if they are remembered: what its
@@ -360,6 +372,7 @@ pub(super) fn view_of_job(job: &Job) -> JobView<'_> {
         after: &record.after,
         open_until: record.open_until,
         counts: job.counts,
+        copies: job.copies,
         began: record.began,
         ended: record.ended,
         usage: &record.usage,
@@ -379,6 +392,7 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
         failures: 0,
         losses: 0,
         past: &[],
+        copy: None,
         checkpoint: None,
         spec: &segment.spec,
         terms: segment.terms,
@@ -399,8 +413,8 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
         Some(TaskState::Gone(gone)) => view.state = TaskStateView::Gone(*gone),
         Some(TaskState::Live(live)) => {
             view.state = match (&live.phase, live.lease()) {
-                (_, Some((attempt, lease))) => TaskStateView::Leased {
-                    attempt,
+                (_, Some(lease)) => TaskStateView::Leased {
+                    attempt: lease.attempt,
                     worker: lease.worker,
                     incarnation: lease.incarnation,
                     ends: lease.run.map(|run| run.ends),
@@ -411,8 +425,9 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
             };
             let history = live.history();
             (view.attempts, view.failures, view.losses) = (live.attempts, history.failures, history.losses);
-            if let Some((_, Lease { run: Some(run), .. })) = live.lease() {
+            if let Some(Lease { run: Some(run), copy, .. }) = live.lease() {
                 view.resources = run.resources;
+                view.copy = copy.as_ref().map(|copy| (copy.attempt, copy.worker));
             }
             view.past = &history.past;
             view.checkpoint = live.checkpoint.as_deref().copied();

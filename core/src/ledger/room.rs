@@ -4,8 +4,15 @@
 //! Nobody is asked for more than one who waits at a time, and an attempt that has not made room a slice later is given up on:
 //! another may be asked. What it was asked stays: it may still make room.
 
-use super::{Applied, Ledger, LedgerEvent, jobs::TaskRef};
-use crate::{identity::PublicKey, schedule::ready::Needs, types::AttemptId};
+use super::{
+    Applied, Ledger, LedgerEvent,
+    jobs::{Asked, Live, TaskRef},
+};
+use crate::{
+    identity::PublicKey,
+    schedule::{order::Fair, ready::Needs},
+    types::AttemptId,
+};
 
 /// How many attempts are held against tasks that wait in one block, at most. Who is not looked at now may be in a later block.
 const LOOKS_MAX: usize = 65_536;
@@ -33,13 +40,13 @@ impl Ledger {
     /// Keeps, or keeps no more, a lease among those whose slices run or are spent, and who asked it.
     pub(super) fn watch_slice(&mut self, task: TaskRef, keeps: bool) {
         let Some(slice_ms) = self.slice_ms(task) else { return };
-        let lease = self.jobs.get(&task.job).and_then(|job| job.live(task.index)?.lease());
+        let lease = self.jobs.get(&task.job).and_then(|job| job.lease(task.index));
         let Some((run, slices, asked)) =
-            lease.and_then(|(_, lease)| Some((lease.run?, lease.slices, lease.asked.as_deref().copied())))
+            lease.and_then(|lease| Some((lease.run?, lease.slices, lease.asked.as_deref().copied())))
         else {
             return;
         };
-        let end = run.since.plus_ms(slices.saturating_mul(slice_ms));
+        let end = run.since.plus_ms(u64::from(slices).saturating_mul(slice_ms));
         if keeps {
             self.due.slices.insert((end, task));
             if slices > 1 && asked.is_none() {
@@ -65,14 +72,13 @@ impl Ledger {
         let (Some(slice_ms), now) = (self.slice_ms(task), self.lease_time) else { return };
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
         let submitter = job.record.submitter;
-        let one = job.cost_of(task.index, slice_ms);
-        let Some((_, lease)) = job.live_mut(task.index).and_then(|live| live.lease_mut()) else { return };
+        let Some(lease) = job.live_mut(task.index).and_then(Live::lease_mut) else { return };
         let Some(run) = lease.run else { return };
-        let gone = now.0.saturating_sub(run.since.0) / slice_ms.saturating_mul(1000);
-        let more = gone.saturating_add(1).saturating_sub(lease.slices);
-        let end = run.since.plus_ms(gone.saturating_add(1).saturating_mul(slice_ms));
-        let cost = one.saturating_mul(more);
-        lease.slices = lease.slices.saturating_add(more);
+        let begun = (now.0.saturating_sub(run.since.0) / slice_ms.saturating_mul(1000)).saturating_add(1);
+        let slices = u32::try_from(begun).unwrap_or(u32::MAX).max(lease.slices);
+        let end = run.since.plus_ms(u64::from(slices).saturating_mul(slice_ms));
+        let cost = Fair::cost(run.resources.millicores, slice_ms).saturating_mul(u64::from(slices - lease.slices));
+        lease.slices = slices;
         lease.cost = lease.cost.saturating_add(cost);
         let is_asked = lease.asked.is_some();
         self.due.slices.insert((end, task));
@@ -85,8 +91,8 @@ impl Ledger {
 
     /// An attempt that was asked to make room has not: who asked may ask another.
     pub(super) fn gives_no_room(&mut self, task: TaskRef) {
-        let lease = self.jobs.get(&task.job).and_then(|job| job.live(task.index)?.lease());
-        if let Some(asked) = lease.and_then(|(_, lease)| lease.asked.as_ref()) {
+        let lease = self.jobs.get(&task.job).and_then(|job| job.lease(task.index));
+        if let Some(asked) = lease.and_then(|lease| lease.asked.as_ref()) {
             self.asking.remove(&asked.by);
         }
     }
@@ -131,8 +137,8 @@ impl Ledger {
     /// Whether something with these needs would fit where this attempt runs, were it gone.
     pub(super) fn would_fit(&self, task: TaskRef, needs: &Needs) -> bool {
         let Some(job) = self.jobs.get(&task.job) else { return false };
-        let lease = job.live(task.index).and_then(|live| live.lease());
-        let Some((worker, run)) = lease.and_then(|(_, lease)| Some((lease.worker, lease.run?))) else { return false };
+        let lease = job.lease(task.index);
+        let Some((worker, run)) = lease.and_then(|lease| Some((lease.worker, lease.run?))) else { return false };
         let Some(worker) = self.workers.get(&worker) else { return false };
         worker.held.waiting.is_empty() && worker.would_have_room(needs, run.resources)
     }
@@ -140,9 +146,9 @@ impl Ledger {
     fn ask(&mut self, task: TaskRef, by: PublicKey, applied: &mut Applied) {
         let until = self.lease_time.plus_ms(self.rules.schedule().slice_ms);
         let Some(job) = self.jobs.get_mut(&task.job) else { return };
-        let Some((number, lease)) = job.live_mut(task.index).and_then(|live| live.lease_mut()) else { return };
-        lease.asked = Some(Box::new(super::jobs::Asked { by, until }));
-        let worker = lease.worker;
+        let Some(lease) = job.live_mut(task.index).and_then(Live::lease_mut) else { return };
+        lease.asked = Some(Box::new(Asked { by, until }));
+        let (number, worker) = (lease.attempt, lease.worker);
         let attempt: AttemptId = job.attempt_id(task.index, number);
         self.spent.remove(&task);
         self.asking.insert(by);

@@ -224,15 +224,15 @@ impl Ledger {
     /// of all: by then at the latest something of its limits is free again.
     #[must_use]
     pub fn first_end_of(&self, key: &PublicKey) -> Option<BlockTime> {
-        self.first_to_end(|task| self.jobs.get(&task.job).is_some_and(|job| job.record.submitter == *key))
+        self.first_to_end(|attempt| self.jobs.get(&attempt.task().job).is_some_and(|job| job.record.submitter == *key))
     }
 
-    /// How many tasks of a submitter workers hold.
+    /// How many leases of a submitter's tasks workers hold, copies among them.
     pub(super) fn leased_of(&self, key: &PublicKey) -> u64 {
         self.leased_by_key.get(key).copied().unwrap_or(0)
     }
 
-    /// Counts one task of a submitter more or less among those that workers hold.
+    /// Counts one lease of a submitter's tasks more or less.
     pub(super) fn count_leased(&mut self, key: PublicKey, more: bool) {
         let leased = self.leased_by_key.entry(key).or_default();
         *leased = if more { leased.saturating_add(1) } else { leased.saturating_sub(1) };
@@ -299,11 +299,10 @@ impl Ledger {
         for (key, _) in self.owed_by_key.iter().filter(|(_, owed)| owed.tasks > 0) {
             self.shares.begin(key);
         }
-        let held =
-            self.workers.values().flat_map(|worker| worker.held.running.values().chain(worker.held.waiting.values()));
-        for task in held {
+        for attempt in self.workers.values().flat_map(|worker| worker.held.attempts()) {
+            let task = attempt.task();
             let Some(job) = self.jobs.get(&task.job) else { continue };
-            if let Some((_, lease)) = job.live(task.index).and_then(|live| live.lease()) {
+            if let Some(lease) = job.live(task.index).and_then(|live| live.lease_of(attempt.number)) {
                 self.shares.charge(&job.record.submitter, lease.cost);
             }
         }

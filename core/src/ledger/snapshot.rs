@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::{
     Counters, Day, Ledger, Owed, bounds,
     govern::Governance,
-    jobs::{ATTEMPTS_KEPT, ArrayRecord, Job, JobRecord, Live, Phase, Stand, TaskRef, TaskState},
+    jobs::{ATTEMPTS_KEPT, ArrayRecord, Job, JobRecord, Lease, Live, Pace, Phase, Stand, TaskRef, TaskState},
     lease_time::LeaseTime,
     recurring::{RecurringNumber, RecurringRecord},
     replay::Executed,
@@ -122,8 +122,8 @@ fn arrays_of(record: &JobRecord) -> Vec<Array> {
 impl Job {
     /// Whether its account holds its tasks and its leases.
     fn is_accounted_for(&self) -> bool {
-        let Job { count, counts, record: JobRecord { usage, .. }, .. } = self;
-        let ended = usage.attempts_leased.checked_sub(counts.running + counts.waiting);
+        let Job { count, counts, copies, record: JobRecord { usage, .. }, .. } = self;
+        let ended = usage.attempts_leased.checked_sub(counts.running + counts.waiting + copies);
         usage.is_sound() && usage.tasks_submitted == u64::from(*count) && ended == Some(usage.attempts_ended())
     }
 
@@ -151,6 +151,11 @@ impl Job {
                 })
         })
     }
+}
+
+/// Whether a copy is a later attempt at another worker, without a copy of its own.
+fn is_other(lease: &Lease, copy: &Lease) -> bool {
+    copy.copy.is_none() && copy.attempt > lease.attempt && copy.number > lease.number && copy.worker != lease.worker
 }
 
 impl Ledger {
@@ -214,6 +219,7 @@ impl Ledger {
             jobs: c1,
             tasks: c2,
             leases: c3,
+            copies: c11,
             succeeded: c4,
             failed: c5,
             cancelled: c6,
@@ -239,6 +245,7 @@ impl Ledger {
             c8,
             c9,
             c10,
+            c11,
         ];
         rule(numbers.iter().all(|number| *number < COUNT_MAX), "a number is larger than could be counted to")?;
         rule(head.govern.is_consistent(&ledger.genesis, head.height, head.time), "what authorities have settled")?;
@@ -432,12 +439,19 @@ impl Ledger {
     fn check_live(&self, live: &Live, leases: &mut BTreeSet<u64>) -> Result<(), RestoreError> {
         let began = live.attempts > 0 || matches!(live.phase, Phase::Ready | Phase::Held);
         rule(began && live.history().past.len() <= ATTEMPTS_KEPT, "a task has more attempts than there were")?;
-        let Phase::Leased(lease) = &live.phase else { return Ok(()) };
-        rule(lease.number < self.next_lease && leases.insert(lease.number), "a lease's number is not its own")?;
-        rule(lease.due() > self.lease_time, "an attempt has run out")?;
-        let worker = self.workers.get(&lease.worker);
-        let stands = worker.is_some_and(|w| w.record.standing.is_some() && w.record.incarnation == lease.incarnation);
-        rule(stands, "a lease has no claim")
+        let Some(oldest) = live.lease() else { return Ok(()) };
+        for lease in live.leases() {
+            let number = lease.number < self.next_lease && lease.attempt.0 < live.attempts;
+            rule(number && leases.insert(lease.number), "a lease's number is not its own")?;
+            rule(lease.due() > self.lease_time, "an attempt has run out")?;
+            let worker = self.workers.get(&lease.worker);
+            let stands = |w: &Worker| w.record.standing.is_some() && w.record.incarnation == lease.incarnation;
+            rule(worker.is_some_and(stands), "a lease has no claim")?;
+            let pace = lease.run.map_or(Pace::Settled, |run| run.pace);
+            let is_copied = oldest.copy.is_some() || lease.attempt != oldest.attempt;
+            rule(!is_copied || lease.run.is_some() && pace == Pace::Settled, "a copy of what may have none")?;
+        }
+        rule(oldest.copy.as_ref().is_none_or(|copy| is_other(oldest, copy)), "a copy is no other attempt")
     }
 
     fn check_held(&self) -> Result<(), RestoreError> {

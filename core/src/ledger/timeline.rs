@@ -2,11 +2,13 @@
 //! ledger keeps of attempts: the last [`ATTEMPTS_KEPT`](super::ATTEMPTS_KEPT) of a task, none of one that was cancelled, and nothing of
 //! a job that is forgotten.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     EndReason, Gone, Ledger, PastAttempt, TaskStateView, TaskView,
-    jobs::{Job, Lease},
+    jobs::{Job, Lease, Live},
 };
 use crate::{
     identity::PublicKey,
@@ -53,19 +55,20 @@ pub struct TaskTimeline {
     pub ended: Option<TaskEnd>,
     /// How many attempts there were, the present one included. Of a task that was done, up to the one that did it.
     pub attempts: u32,
-    /// What it went through, one after the other without a gap, each for longer than nothing unless an attempt ended by it. Nothing of
-    /// a task that will have no outcome.
+    /// What it went through, one after the other without a gap but for times when only a copy lived, each for longer than nothing
+    /// unless an attempt ended by it. Nothing of a task that will have no outcome.
     pub spans: Vec<Span>,
+    /// What copies of its attempts went through, each beside the attempt that it was a copy of, and perhaps beyond.
+    pub copies: Vec<Span>,
 }
 
 impl TaskTimeline {
     /// How many of its attempts are forgotten.
     #[must_use]
     pub fn forgotten(&self) -> u32 {
-        let mut known: Vec<u32> =
-            self.spans.iter().filter_map(|span| span.what.attempt()).map(|attempt| attempt.attempt).collect();
-        known.dedup();
-        let known = known.iter().filter(|number| **number < self.attempts).count();
+        let spans = self.spans.iter().chain(&self.copies).filter_map(|span| span.what.attempt());
+        let known: BTreeSet<u32> = spans.map(|span| span.attempt).filter(|number| *number < self.attempts).collect();
+        let known = known.len();
         self.attempts.saturating_sub(u32::try_from(known).unwrap_or(u32::MAX))
     }
 
@@ -152,49 +155,70 @@ impl What {
     }
 }
 
+/// An attempt, ended or not.
+struct Attempt {
+    span: AttemptSpan,
+    leased: BlockTime,
+    started: Option<BlockTime>,
+    ended: Option<BlockTime>,
+}
+
+impl Attempt {
+    fn past(past: &PastAttempt, accepted: Option<AttemptNumber>) -> Self {
+        let accepted = accepted == Some(past.number);
+        Self {
+            span: AttemptSpan { attempt: past.number.0, worker: past.worker, ended: Some(past.why), accepted },
+            leased: past.leased,
+            started: past.started,
+            ended: Some(past.ended),
+        }
+    }
+
+    fn present(lease: &Lease) -> Self {
+        Self {
+            span: AttemptSpan { attempt: lease.attempt.0, worker: lease.worker, ended: None, accepted: false },
+            leased: lease.leased,
+            started: lease.run.map(|run| run.started),
+            ended: None,
+        }
+    }
+}
+
 /// Puts spans one after the other.
 struct Spans {
-    at: BlockTime,
+    /// Until when it is known; for good, if something goes on.
+    at: Option<BlockTime>,
     spans: Vec<Span>,
+    copies: Vec<Span>,
 }
 
 impl Spans {
-    /// Until a time it was this, unless that has passed.
-    fn until(&mut self, to: BlockTime, what: What) {
+    /// Until a time it was this, unless that has passed; or it still is.
+    fn until(&mut self, to: Option<BlockTime>, what: What) {
+        let Some(at) = self.at else { return };
         let ends = what.attempt().is_some_and(|attempt| attempt.ended.is_some());
-        if self.at < to || ends {
-            let to = to.max(self.at);
-            self.spans.push(Span { from: self.at, to: Some(to), what });
+        if to.is_none_or(|to| at < to) || ends {
+            let to = to.map(|to| to.max(at));
+            self.spans.push(Span { from: at, to, what });
             self.at = to;
         }
     }
 
-    fn goes_on(&mut self, what: What) {
-        self.spans.push(Span { from: self.at, to: None, what });
-    }
-
-    fn past(&mut self, past: &PastAttempt, accepted: Option<AttemptNumber>) {
-        let accepted = accepted == Some(past.number);
-        let ended = AttemptSpan { attempt: past.number.0, worker: past.worker, ended: Some(past.why), accepted };
-        self.until(past.leased, What::Queued);
-        match past.started {
-            Some(started) => {
-                self.until(started, What::Waiting(AttemptSpan { ended: None, ..ended }));
-                self.until(past.ended, What::Running(ended));
-            }
-            None => self.until(past.ended, What::Waiting(ended)),
+    /// The next attempt; one that began before the last one ended is a copy of it.
+    fn attempt(&mut self, attempt: &Attempt) {
+        let Attempt { span, leased, started, ended } = attempt;
+        if self.at.is_none_or(|at| *leased < at) {
+            self.copies.push(Span { from: *leased, to: *ended, what: What::Running(*span) });
+            self.at = self.at.zip(*ended).map(|(at, ended)| at.max(ended));
+            return;
         }
-    }
-
-    fn present(&mut self, number: AttemptNumber, lease: &Lease) {
-        let attempt = AttemptSpan { attempt: number.0, worker: lease.worker, ended: None, accepted: false };
-        self.until(lease.leased, What::Queued);
-        match lease.run {
-            Some(run) => {
-                self.until(run.started, What::Waiting(attempt));
-                self.goes_on(What::Running(attempt));
+        self.until(Some(*leased), What::Queued);
+        match started {
+            Some(started) => {
+                self.until(Some(*started), What::Waiting(AttemptSpan { ended: None, ..*span }));
+                self.until(*ended, What::Running(*span));
             }
-            None => self.goes_on(What::Waiting(attempt)),
+            None => self.until(*ended, What::Waiting(*span)),
         }
     }
 }
@@ -223,44 +247,45 @@ impl Ledger {
     fn timeline_of(&self, job: &Job, id: TaskId) -> Option<TaskTimeline> {
         let view = self.task(id)?;
         let array = job.record.arrays.get(usize::from(view.array)).map(|array| array.name.clone());
+        let spans = spans(job, &view, self.time);
         Some(TaskTimeline {
             index: id.index,
             array: array.unwrap_or_default(),
             ended: ended(view.state),
             attempts: view.attempts,
-            spans: spans(job, &view, self.time),
+            spans: spans.spans,
+            copies: spans.copies,
         })
     }
 }
 
-fn spans(job: &Job, view: &TaskView<'_>, now: BlockTime) -> Vec<Span> {
-    let mut spans = Spans { at: job.record.time, spans: Vec::new() };
+fn spans(job: &Job, view: &TaskView<'_>, now: BlockTime) -> Spans {
+    let mut spans = Spans { at: Some(job.record.time), spans: Vec::new(), copies: Vec::new() };
+    let accepted = match view.state {
+        TaskStateView::Done { attempt, .. } => Some(attempt),
+        TaskStateView::Gone(_) => return spans,
+        _ => None,
+    };
     if let Some(opens) = job.record.times.not_before
         && view.state != TaskStateView::Blocked
     {
-        spans.until(opens.min(now), What::Blocked);
+        spans.until(Some(opens.min(now)), What::Blocked);
     }
-    let accepted = match view.state {
-        TaskStateView::Done { attempt, .. } => Some(attempt),
-        TaskStateView::Gone(_) => return Vec::new(),
-        _ => None,
-    };
-    for past in view.past {
-        spans.past(past, accepted);
+    let past = view.past.iter().map(|past| Attempt::past(past, accepted));
+    let present = job.live(view.id.index).into_iter().flat_map(Live::leases).map(Attempt::present);
+    let mut attempts: Vec<Attempt> = past.chain(present).collect();
+    attempts.sort_by_key(|attempt| attempt.span.attempt);
+    for attempt in &attempts {
+        spans.attempt(attempt);
     }
     match view.state {
-        TaskStateView::Blocked => spans.goes_on(What::Blocked),
-        TaskStateView::Held => spans.goes_on(What::Held),
-        TaskStateView::Ready => spans.goes_on(What::Queued),
-        TaskStateView::BackingOff { .. } => spans.goes_on(What::BackingOff),
-        TaskStateView::Leased { .. } => {
-            if let Some((number, lease)) = job.live(view.id.index).and_then(|live| live.lease()) {
-                spans.present(number, lease);
-            }
-        }
-        TaskStateView::Done { .. } | TaskStateView::Gone(_) => {}
+        TaskStateView::Blocked => spans.until(None, What::Blocked),
+        TaskStateView::Held => spans.until(None, What::Held),
+        TaskStateView::Ready => spans.until(None, What::Queued),
+        TaskStateView::BackingOff { .. } => spans.until(None, What::BackingOff),
+        TaskStateView::Leased { .. } | TaskStateView::Done { .. } | TaskStateView::Gone(_) => {}
     }
-    spans.spans
+    spans
 }
 
 const fn ended(state: TaskStateView) -> Option<TaskEnd> {

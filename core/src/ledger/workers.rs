@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::{jobs::TaskRef, lease_time::LeaseTime};
+use super::{jobs::AttemptRef, lease_time::LeaseTime};
 use crate::{
     fault::{Fault, is_planted},
     schedule::{
@@ -62,11 +62,21 @@ impl Standing {
 /// What a worker holds, by the number of the lease. Computed from the tasks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held {
-    pub(super) running: BTreeMap<u64, TaskRef>,
-    pub(super) waiting: BTreeMap<u64, TaskRef>,
+    pub(super) running: BTreeMap<u64, AttemptRef>,
+    pub(super) waiting: BTreeMap<u64, AttemptRef>,
     /// Taken by what runs.
     pub(super) millicores: u64,
     pub(super) memory_bytes: u64,
+}
+
+impl Held {
+    /// All of it, in the order in which it was given.
+    pub(super) fn attempts(&self) -> Vec<AttemptRef> {
+        let mut held: Vec<(u64, AttemptRef)> =
+            self.running.iter().chain(&self.waiting).map(|(number, attempt)| (*number, *attempt)).collect();
+        held.sort_unstable();
+        held.into_iter().map(|(_, attempt)| attempt).collect()
+    }
 }
 
 /// A worker.

@@ -13,6 +13,8 @@ use crate::{digest::Digest, types::BlockTime};
 pub const PROGRAMS_KEPT: usize = 4096;
 /// From so many attempts on, what was learned counts more than what is declared.
 const LEARNED_FROM: u32 = 3;
+/// What ends sooner is not slow, in milliseconds: finding another place for it takes as long.
+pub const SLOW_MS_MIN: u64 = 1000;
 /// Nothing is taken to run for longer: about three years, in milliseconds.
 const DURATION_MS_MAX: u64 = 100_000_000_000;
 
@@ -51,13 +53,12 @@ impl Estimate {
         (self.attempts >= LEARNED_FROM).then_some(self.mean_8 / 8)
     }
 
-    /// Whether an attempt that has run for so long, in milliseconds, takes far longer than most: four deviations beyond the mean,
-    /// and twice the mean.
+    /// An attempt that runs for longer than this, in milliseconds, takes far longer than most: four deviations beyond the mean, and
+    /// twice the mean; never less than [`SLOW_MS_MIN`]. Nothing until enough attempts have told.
     #[must_use]
-    pub fn is_slow(&self, duration_ms: u64) -> bool {
-        self.mean_ms().is_some_and(|mean| {
-            duration_ms > mean.saturating_mul(2) && duration_ms > mean.saturating_add(self.deviation_4)
-        })
+    pub fn slow_after_ms(&self) -> Option<u64> {
+        let mean = self.mean_ms()?;
+        Some(mean.saturating_mul(2).max(mean.saturating_add(self.deviation_4)).max(SLOW_MS_MIN))
     }
 
     /// Whether it could have been learned by `now`.
@@ -131,7 +132,7 @@ mod tests {
             estimate.learn(3000, NOW);
         }
         assert!(estimate.mean_ms().is_some_and(|mean| (2990..=3000).contains(&mean)), "{estimate:?}");
-        assert!(!estimate.is_slow(5_900) && estimate.is_slow(6_100), "{estimate:?}");
+        assert!(estimate.slow_after_ms().is_some_and(|slow| (5_900..6_100).contains(&slow)), "{estimate:?}");
     }
 
     #[test]

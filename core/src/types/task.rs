@@ -157,6 +157,12 @@ impl Setback {
     pub const fn is_loss(self) -> bool {
         matches!(self, Self::Lost | Self::Drained)
     }
+
+    /// Whether it may be another where another worker has the task: what is left is what the program does, which is alike anywhere.
+    #[must_use]
+    pub const fn is_of_machine(self) -> bool {
+        matches!(self, Self::Lost | Self::Drained | Self::TimedOut | Self::InputUnavailable)
+    }
 }
 
 /// What the tasks of an array have in common.
@@ -195,6 +201,8 @@ pub struct TaskSpec {
     pub checkpoints: bool,
     /// Whether its program may ask for more tasks like itself, within the job's bound.
     pub spawns: bool,
+    /// Whether a copy of an attempt that takes far longer than most may run at another worker that has nothing else to do.
+    pub copies: bool,
 }
 
 impl TaskSpec {
@@ -221,6 +229,7 @@ impl TaskSpec {
             recovery: BTreeMap::new(),
             checkpoints: false,
             spawns: false,
+            copies: true,
         }
     }
 

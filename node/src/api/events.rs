@@ -100,23 +100,27 @@ fn views(block: &Arc<Final>, filter: &Filter) -> Vec<EventView> {
 
 /// What a ledger event says of one task that has no outcome by it.
 fn task_view(event: &LedgerEvent, done: &BTreeSet<TaskId>) -> Option<(JobId, EventView)> {
-    let view = |attempt: &AttemptId, worker, state, why: Option<EndReason>| {
+    let view = |attempt: &AttemptId, worker, state, why: Option<&str>| {
         let AttemptId { task: TaskId { job, index }, number } = *attempt;
-        let why = why.map(|why| jobs::ended_in_words(why).to_owned());
+        let why = why.map(str::to_owned);
         Some((job, EventView::Task { job, index, attempt: number.0, state, worker, why }))
     };
     match event {
+        LedgerEvent::Leased { attempt, worker, copy: true, .. } => {
+            view(attempt, *worker, TaskState::Running, Some("a copy, since another attempt is slow"))
+        }
         LedgerEvent::Leased { attempt, worker, running, .. } => {
             view(attempt, *worker, if *running { TaskState::Running } else { TaskState::Waiting }, None)
         }
         LedgerEvent::Started { attempt, worker } => view(attempt, *worker, TaskState::Running, None),
-        LedgerEvent::Ended { attempt, worker, why } if !done.contains(&attempt.task) => {
+        LedgerEvent::Ended { attempt, worker, why, goes_on } if !done.contains(&attempt.task) => {
             let state = match why {
                 EndReason::Cancelled => TaskState::Cancelled,
+                _ if *goes_on => TaskState::Running,
                 EndReason::Failed => TaskState::BackingOff,
                 _ => TaskState::Ready,
             };
-            view(attempt, *worker, state, Some(*why))
+            view(attempt, *worker, state, Some(jobs::ended_in_words(*why)))
         }
         _ => None,
     }

@@ -143,7 +143,7 @@ pub const fn ended_in_words(why: EndReason) -> &'static str {
         EndReason::TimedOut => "lost: nothing was heard of it in time",
         EndReason::Drained => "given back: its worker left",
         EndReason::TakenBack => "taken back: its worker offers less",
-        EndReason::Superseded => "superseded by a late success",
+        EndReason::Superseded => "superseded by another attempt",
         EndReason::Cancelled => "cancelled",
     }
 }
@@ -173,6 +173,7 @@ fn task_view(task: &ledger::TaskView<'_>) -> TaskView {
         TaskStateView::BackingOff { .. } => (TaskState::BackingOff, None, None),
         TaskStateView::Leased { attempt, worker, ends, .. } => {
             attempts.push(AttemptView { number: attempt.0, worker, ended: None });
+            attempts.extend(task.copy.map(|(copy, worker)| AttemptView { number: copy.0, worker, ended: None }));
             (if ends.is_some() { TaskState::Running } else { TaskState::Waiting }, Some(worker), None)
         }
         TaskStateView::Done { succeeded, height, receipt, .. } => {
@@ -216,7 +217,11 @@ fn add_workers(api: &Api, views: &mut [TaskView]) -> Result<(), ApiError> {
             };
             view.worker = Some(outcome.worker);
             let number = outcome.attempt.number.0;
-            view.attempts.push(AttemptView { number, worker: outcome.worker, ended: Some(ended) });
+            // While the ledger knows how its attempts ended, this is one of them; the receipt says more.
+            match view.attempts.iter_mut().find(|attempt| attempt.number == number) {
+                Some(known) => known.ended = Some(ended),
+                None => view.attempts.push(AttemptView { number, worker: outcome.worker, ended: Some(ended) }),
+            }
         }
     }
     Ok(())

@@ -31,7 +31,7 @@ impl Holder for Willing {
             let present = matches!(
                 task.state,
                 TaskStateView::Leased { attempt: number, worker, .. } if number == attempt.number && worker == from
-            );
+            ) || task.copy == Some((attempt.number, from));
             Some((past || present, task.spec.limits.output_bytes, ledger.height()))
         };
         match self.0.query(look).await {

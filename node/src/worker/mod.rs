@@ -220,7 +220,7 @@ impl Worker {
         let applied = &block.executed.applied;
         for event in &applied.events {
             match event {
-                LedgerEvent::Ended { attempt, worker, why } if *worker == self.me => self.on_ended(attempt, *why),
+                LedgerEvent::Ended { attempt, worker, why, .. } if *worker == self.me => self.on_ended(attempt, *why),
                 LedgerEvent::ReportIgnored { attempt, worker, why } if *worker == self.me => {
                     self.on_ignored(attempt, *why);
                 }

@@ -31,6 +31,8 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("late-reports", late_reports),
     ("wavering", wavering),
     ("returned", returned),
+    ("stragglers", stragglers),
+    ("shares", shares),
     ("restarted", restarted),
     ("left-behind", left_behind),
     ("power-cut", power_cut),
@@ -280,6 +282,34 @@ pub fn returned(seed: u64) -> Scenario {
     scenario.founding.losses_max = 2;
     scenario.work = vec![(SECOND_US + seed * 90_000, job(0, 5, 20))];
     scenario.faults = vec![(1, Fault::Crash(4)), (20 * SECOND_US, Fault::Start(4))];
+    scenario
+}
+
+/// Among others, of whom some have no place where anything could wait, one worker never ends what it has until it is killed; now
+/// little is to be done, now much.
+#[must_use]
+pub fn stragglers(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Wavers, Manner::Silent, Manner::Wavers]);
+    let shift = seed * 130_000;
+    scenario.work = (0..6).map(|round| (round * 7 * SECOND_US + shift, job(0, 5, 300))).collect();
+    scenario.work.extend([2, 4].map(|round| (round * 7 * SECOND_US - SECOND_US + shift, job(1, 60, 400))));
+    scenario.work.sort_by_key(|(at, _)| *at);
+    for at in [10, 17, 24, 31, 38] {
+        scenario.faults.push((at * SECOND_US + shift, Fault::Crash(6)));
+        scenario.faults.push((at * SECOND_US + SECOND_US + shift, Fault::Start(6)));
+    }
+    scenario.whole_at_us += 30 * SECOND_US;
+    scenario
+}
+
+/// Three submitters wait for the same, one after the other, where shares come first.
+#[must_use]
+pub fn shares(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest; 3]);
+    scenario.founding.order = vec![OrderPolicy::Fair];
+    scenario.work =
+        (0..3).map(|through| (through as u64 * SECOND_US / 4 + seed * 70_000, job(through, 63, 900))).collect();
+    scenario.whole_at_us += 20 * SECOND_US;
     scenario
 }
 

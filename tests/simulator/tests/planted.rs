@@ -58,6 +58,7 @@ fn sought(fault: Planted) -> Family {
         | Planted::BackWhereLost
         | Planted::LeasedTwice
         | Planted::RankIgnored
+        | Planted::SpreadIgnored
         | Planted::BackOffNeverEnds
         | Planted::AnyonesReport
         | Planted::EndedTaskReported
@@ -67,6 +68,8 @@ fn sought(fault: Planted) -> Family {
         Planted::OverlapIgnored | Planted::MissedAreRun => directed::recurring,
         Planted::ShrinksAndKeeps => directed::wavering,
         Planted::ReturnsCount => directed::returned,
+        Planted::SharesIgnored => directed::shares,
+        Planted::CopyAtTheSame | Planted::CopiesFirst | Planted::CopyForgotten => directed::stragglers,
         Planted::AnyoneGoverns
         | Planted::FewerApprove
         | Planted::ThresholdOfGenesis

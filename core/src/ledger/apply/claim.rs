@@ -4,7 +4,7 @@ use crate::{
     identity::PublicKey,
     ledger::{
         Applied, EndReason, Ledger, LedgerEvent, bounds,
-        jobs::TaskRef,
+        jobs::{AttemptRef, TaskRef},
         workers::{Standing, Worker, WorkerRecord},
     },
     types::{Claim, Incarnation, VoidReason},
@@ -101,7 +101,7 @@ impl Ledger {
         if worker.record.standing.as_ref().is_none_or(|standing| standing.claim.labels == claim.labels) {
             return Vec::new();
         }
-        worker.held.running.values().chain(worker.held.waiting.values()).copied().collect()
+        worker.held.attempts().iter().map(AttemptRef::task).collect()
     }
 
     /// Whether there is room to know another worker: those that left are remembered for a while.

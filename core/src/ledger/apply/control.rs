@@ -10,7 +10,7 @@ use crate::{
     identity::PublicKey,
     ledger::{
         Applied, EndReason, Ledger, Owed, bounds,
-        jobs::{Consequences, Ending, Gone, Job, Phase, Stand, TaskRef, TaskState},
+        jobs::{AttemptRef, Consequences, Ending, Gone, Job, Phase, Stand, TaskRef, TaskState},
         segments::{SEGMENT_BYTES, SEGMENTS_MAX},
     },
     schedule::ready::{JobNumber, Needs},
@@ -238,9 +238,9 @@ impl Ledger {
         let Some(job) = self.jobs.get(&number) else { return };
         let own = selected.iter().flat_map(|run| job.record.states.range(run.clone()));
         let waiting = own.filter(|(_, state)| Filter::of_state(state) == Some(Filter::Waiting));
-        let waiting: Vec<u32> = waiting.map(|(index, _)| *index).collect();
-        for index in waiting {
-            self.give_back(TaskRef { job: number, index }, EndReason::TakenBack, applied);
+        let waiting: Vec<AttemptRef> = waiting.flat_map(|(index, _)| job.attempts(*index)).flatten().collect();
+        for attempt in waiting {
+            self.give_back(attempt, EndReason::TakenBack, applied);
         }
     }
 

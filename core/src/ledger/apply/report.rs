@@ -11,7 +11,8 @@ use crate::{
     identity::PublicKey,
     ledger::{
         Applied, EndReason, IgnoredReason, Ledger, LedgerEvent, bounds,
-        jobs::{Checkpoint, TaskRef, TaskState},
+        jobs::{AttemptRef, Checkpoint, TaskRef, TaskState},
+        leases::Others,
     },
     schedule::recovery::Next,
     types::{
@@ -20,7 +21,7 @@ use crate::{
     },
 };
 
-/// Whether an attempt that a worker was given is still its task's present one.
+/// Whether an attempt that a worker was given still lives.
 enum Given {
     Live,
     Late,
@@ -64,10 +65,9 @@ impl Ledger {
             Some(TaskState::Done(_) | TaskState::Gone(_)) => return Err(IgnoredReason::TaskEnded),
             None => return Err(IgnoredReason::NotGiven),
         };
-        let holds = live.lease().is_some_and(|(present, lease)| {
-            present == number && (lease.worker == *signer || is_planted(Fault::AnyonesReport))
-        });
-        let given = if holds {
+        let lease = live.lease_of(number);
+        let lease = lease.filter(|lease| lease.worker == *signer || is_planted(Fault::AnyonesReport));
+        let given = if lease.is_some() {
             Given::Live
         } else {
             let past = live.history().past.iter().find(|past| past.number == number && past.worker == *signer);
@@ -106,7 +106,7 @@ impl Ledger {
         let is_misplaced = match &item.verdict {
             Verdict::Checkpointed { .. } => !checkpoints,
             // Nobody makes room who was not asked to.
-            Verdict::Yielded => live.lease().is_none_or(|(_, lease)| lease.asked.is_none()),
+            Verdict::Yielded => lease.is_none_or(|lease| lease.asked.is_none()),
             _ => false,
         };
         if is_misplaced {
@@ -139,9 +139,10 @@ impl Ledger {
     }
 
     fn take(&mut self, worker: PublicKey, task: TaskRef, given: &Given, item: &ReportItem, applied: &mut Applied) {
+        let attempt = AttemptRef::of(task, item.attempt.number);
         match &item.verdict {
-            Verdict::Returned => self.give_back(task, EndReason::Returned, applied),
-            Verdict::Yielded => self.give_back(task, EndReason::Yielded, applied),
+            Verdict::Returned => self.give_back(attempt, EndReason::Returned, applied),
+            Verdict::Yielded => self.give_back(attempt, EndReason::Yielded, applied),
             Verdict::Checkpointed { manifest, .. } => {
                 let (number, time) = (item.attempt.number, self.time);
                 let live = self.jobs.get_mut(&task.job).and_then(|job| job.live_mut(task.index));
@@ -150,7 +151,13 @@ impl Ledger {
                     applied.events.push(LedgerEvent::Checkpointed { attempt: item.attempt, worker });
                 }
             }
-            Verdict::Failed(failure, ..) => self.fail(worker, task, failure, item, applied),
+            Verdict::Failed(failure, ..) => {
+                if matches!(given, Given::Late) && is_planted(Fault::LateFailureTaken) {
+                    self.release(task, EndReason::Failed, applied);
+                    return self.finish(task, self.outcome(worker, item), applied);
+                }
+                self.fail(worker, task, failure, item, applied);
+            }
             Verdict::Succeeded(_, usage, asks) => {
                 let Ok(spawn) = self.check_spawn(task, asks) else {
                     let failure = Failure::SpawnRefused;
@@ -158,17 +165,19 @@ impl Ledger {
                     let refused = ReportItem { attempt: item.attempt, verdict };
                     return self.fail(worker, task, &failure, &refused, applied);
                 };
-                let why = match given {
+                match given {
                     Given::Live => {
-                        self.learn(task);
-                        EndReason::Succeeded
+                        self.learn(attempt);
+                        let ended = self.end_attempt(attempt, EndReason::Succeeded, Some(&item.verdict), applied);
+                        if ended.is_some_and(|(_, others)| others == Others::Live) {
+                            self.release(task, EndReason::Superseded, applied);
+                        }
                     }
                     Given::Late => {
                         self.counters.late += 1;
-                        EndReason::Superseded
+                        self.release(task, EndReason::Superseded, applied);
                     }
-                };
-                self.release_by(task, why, Some(&item.verdict), applied);
+                }
                 if let Some(spawn) = spawn {
                     self.spawn(task, spawn, applied);
                 }
@@ -178,22 +187,30 @@ impl Ledger {
     }
 
     fn fail(&mut self, worker: PublicKey, task: TaskRef, failure: &Failure, item: &ReportItem, applied: &mut Applied) {
-        self.release_by(task, EndReason::Failed, Some(&item.verdict), applied);
-        let next = self.set_back(task, failure.setback());
-        if next == Next::Fail {
+        let attempt = AttemptRef::of(task, item.attempt.number);
+        let Some((_, others)) = self.end_attempt(attempt, EndReason::Failed, Some(&item.verdict), applied) else {
+            return;
+        };
+        let setback = failure.setback();
+        let next = self.set_back(task, setback);
+        // Where another of its attempts lives, what the machine may be to blame for does not fail a task.
+        let is_over = next == Next::Fail && (others == Others::None || !setback.is_of_machine());
+        if is_over {
+            if others == Others::Live {
+                self.release(task, EndReason::Superseded, applied);
+            }
             self.finish(task, self.outcome(worker, item), applied);
-        } else {
+        } else if others == Others::None {
             self.wait(task, next);
         }
     }
 
     /// Remembers how long an attempt that ends well has run.
-    fn learn(&mut self, task: TaskRef) {
+    fn learn(&mut self, attempt: AttemptRef) {
+        let task = attempt.task();
         let Some(job) = self.jobs.get(&task.job) else { return };
-        let lease = job.live(task.index).and_then(|live| live.lease());
-        if let Some((_, lease)) = lease
-            && lease.run.is_some()
-        {
+        let lease = job.live(task.index).and_then(|live| live.lease_of(attempt.number));
+        if let Some(lease) = lease.filter(|lease| lease.run.is_some()) {
             let Some(program) = job.spec(task.index).map(|spec| spec.program_blob().digest) else { return };
             self.estimates.learn(program, lease.ran_ms(self.lease_time), self.time);
         }

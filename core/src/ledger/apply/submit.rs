@@ -154,6 +154,7 @@ impl Ledger {
             standings: Vec::new(),
             graph: Graph::default(),
             counts: TaskCounts::default(),
+            copies: 0,
             spread: BTreeMap::new(),
             due: None,
         };

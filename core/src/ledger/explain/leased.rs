@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{
     NAMED_MAX,
-    reasons::{AskedBy, Avoided, LargestInput, LeasePlace, Leased, LeasesAt, Preference, Spread},
+    reasons::{AskedBy, Avoided, LargestInput, LeasePlace, Leased, LeasesAt, PaceNow, Preference, Spread},
 };
 use crate::{
     identity::PublicKey,
     ledger::{
         Ledger,
-        jobs::{Job, Live, TaskRef},
+        jobs::{Job, Lease, Live, Pace, TaskRef},
     },
     types::Claim,
 };
@@ -18,7 +18,7 @@ use crate::{
 impl Ledger {
     pub(super) fn why_leased(&self, job: &Job, task: TaskRef) -> Option<Leased> {
         let live = job.live(task.index)?;
-        let (number, lease) = live.lease()?;
+        let lease = live.lease()?;
         let (spec, needs) = (job.spec(task.index)?, job.needs(task.index)?);
         let standing = |key: &PublicKey| self.workers.get(key)?.record.standing.as_ref();
         let claim = standing(&lease.worker).map(|standing| &standing.claim);
@@ -36,7 +36,7 @@ impl Ledger {
         let capable = self.workers.values().filter_map(|worker| worker.record.standing.as_ref());
         let capable = capable.filter(|standing| standing.could_ever_hold(needs)).count();
         Some(Leased {
-            attempt: number.0,
+            attempt: lease.attempt.0,
             worker: lease.worker,
             incarnation: lease.incarnation.0,
             leased: lease.leased,
@@ -52,7 +52,18 @@ impl Ledger {
             placement: self.rules.schedule().placement.clone(),
             avoids: self.avoided_by(live),
             asked: lease.asked.as_ref().map(|asked| AskedBy { by: asked.by, until: self.at(asked.until) }),
+            pace: self.pace_of(lease),
         })
+    }
+
+    /// What is known of how fast an attempt is.
+    fn pace_of(&self, lease: &Lease) -> PaceNow {
+        match (&lease.copy, lease.run.map(|run| run.pace)) {
+            (Some(copy), _) => PaceNow::Copied { attempt: copy.attempt.0, worker: copy.worker, leased: copy.leased },
+            (None, Some(Pace::Watched(look))) => PaceNow::Watched { look: self.at(look) },
+            (None, Some(Pace::Slow)) => PaceNow::Slow,
+            (None, Some(Pace::Settled) | None) => PaceNow::Unwatched,
+        }
     }
 
     /// How many leases of a task's array there are at each value of a label that claims have.

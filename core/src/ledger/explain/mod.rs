@@ -12,7 +12,11 @@ pub mod reasons;
 
 use reasons::{Attempt, BackingOff, Done, Explanation, Why};
 
-use super::{Ledger, TaskStateView, jobs::TaskRef, lease_time::LeaseTime};
+use super::{
+    Ledger, TaskStateView,
+    jobs::{AttemptRef, TaskRef},
+    lease_time::LeaseTime,
+};
 use crate::types::{BlockTime, TaskId};
 
 /// How many single things of one kind an explanation names; of more it says how many there are.
@@ -62,9 +66,19 @@ impl Ledger {
     }
 
     /// When the first of these attempts has to end, if it is among the first of all.
-    pub(super) fn first_to_end(&self, is_meant: impl Fn(&TaskRef) -> bool) -> Option<BlockTime> {
-        let (ends, _) = self.due.attempts.iter().take(LOOKS_MAX).find(|(_, task)| is_meant(task))?;
-        Some(self.at(*ends))
+    pub(super) fn first_to_end(&self, is_meant: impl Fn(&AttemptRef) -> bool) -> Option<BlockTime> {
+        let mut first: Option<LeaseTime> = None;
+        for (due, attempt) in self.due.attempts.iter().take(LOOKS_MAX) {
+            // None ends before it is due.
+            if first.is_some_and(|first| first <= *due) {
+                break;
+            }
+            if is_meant(attempt) {
+                let ends = self.lease_of(*attempt)?.ends();
+                first = Some(first.map_or(ends, |first| first.min(ends)));
+            }
+        }
+        first.map(|ends| self.at(ends))
     }
 
     /// The block time at which it is this lease time, if nothing stalls until then.

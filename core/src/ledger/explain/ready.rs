@@ -130,10 +130,7 @@ impl Ledger {
         if workers.is_empty() {
             return None;
         }
-        self.first_to_end(|task| {
-            let lease = self.jobs.get(&task.job).and_then(|job| job.live(task.index)?.lease());
-            lease.is_some_and(|(_, lease)| workers.contains(&lease.worker))
-        })
+        self.first_to_end(|attempt| self.lease_of(*attempt).is_some_and(|lease| workers.contains(&lease.worker)))
     }
 
     fn share_of(&self, entry: &Entry, spent: bool) -> ShareNow {
@@ -162,7 +159,7 @@ impl Ledger {
         }
         self.due.asked.iter().take(LOOKS_MAX).find_map(|(until, task)| {
             let job = self.jobs.get(&task.job)?;
-            let (_, lease) = job.live(task.index)?.lease()?;
+            let lease = job.lease(task.index)?;
             lease.asked.as_ref().filter(|asked| asked.by == *submitter)?;
             Some(AskedOf { job: job.id, index: task.index, worker: lease.worker, until: self.at(*until) })
         })

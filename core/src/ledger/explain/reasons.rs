@@ -182,6 +182,34 @@ pub struct Leased {
     pub avoids: Vec<Avoided>,
     /// Whether it was asked to make room, and for whom.
     pub asked: Option<AskedBy>,
+    /// Whether it is slow, and has a copy elsewhere.
+    pub pace: PaceNow,
+}
+
+/// How an attempt that lives compares with others of its program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum PaceNow {
+    /// It is not looked at: it waits, it is or had a copy, or its submitter wants none.
+    Unwatched,
+    /// It is not known to be slow.
+    Watched {
+        /// When it is looked at next.
+        #[serde(rename = "look_us")]
+        look: BlockTime,
+    },
+    /// It takes far longer than most, and no claim has anything left for a copy.
+    Slow,
+    /// Another worker has a copy.
+    Copied {
+        /// Which attempt that is, from 0.
+        attempt: u32,
+        /// Who has it.
+        worker: PublicKey,
+        /// When it was leased.
+        #[serde(rename = "leased_us")]
+        leased: BlockTime,
+    },
 }
 
 /// What a lease has of its worker.

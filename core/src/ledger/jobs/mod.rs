@@ -13,7 +13,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 pub(super) use graph::{Awaited, Consequences, Ending, Graph, Judged, edges, judge};
 pub use tasks::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
-pub(super) use tasks::{Asked, Done, Lease, Live, Phase, Run, TaskState};
+pub(super) use tasks::{Asked, Done, Lease, Live, Pace, Phase, Run, TaskState};
 
 use super::{query::Taken, usage::Account};
 use crate::{
@@ -35,6 +35,24 @@ use crate::{
 pub(super) struct TaskRef {
     pub(super) job: JobNumber,
     pub(super) index: u32,
+}
+
+/// An attempt, by its job's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct AttemptRef {
+    job: JobNumber,
+    index: u32,
+    pub(super) number: AttemptNumber,
+}
+
+impl AttemptRef {
+    pub(super) const fn of(TaskRef { job, index }: TaskRef, number: AttemptNumber) -> Self {
+        Self { job, index, number }
+    }
+
+    pub(super) const fn task(&self) -> TaskRef {
+        TaskRef { job: self.job, index: self.index }
+    }
 }
 
 /// What is known of a job and cannot be computed from anything else.
@@ -132,6 +150,8 @@ pub(super) struct Job {
     /// What its tasks wait for.
     pub(super) graph: Graph,
     pub(super) counts: TaskCounts,
+    /// How many of its tasks have a copy that lives beside their attempt.
+    pub(super) copies: u64,
     /// How many of its leases are at each value of the labels that its arrays are spread over.
     pub(super) spread: BTreeMap<u16, BTreeMap<String, u32>>,
     /// When time alone changes something about it next.
@@ -252,11 +272,9 @@ impl Job {
         })
     }
 
-    /// What an attempt that holds resources for so long takes of its submitter's share.
-    pub(super) fn cost_of(&self, index: u32, ran_ms: u64) -> u64 {
-        let runs = self.live(index).and_then(|live| live.lease()).and_then(|(_, lease)| lease.run);
-        let asked = || self.needs(index).map_or(0, |needs| needs.millicores);
-        Fair::cost(runs.map_or_else(asked, |run| run.resources.millicores), ran_ms)
+    /// What an attempt that takes what is asked for now would take of its submitter's share in so long.
+    pub(super) fn cost_of(&self, index: u32, runs_ms: u64) -> u64 {
+        Fair::cost(self.needs(index).map_or(0, |needs| needs.millicores), runs_ms)
     }
 
     /// What a task prefers to be near to: its largest input, if that is large.
@@ -307,6 +325,18 @@ impl Job {
             TaskState::Live(live) => Some(live),
             TaskState::Done(_) | TaskState::Gone(_) => None,
         }
+    }
+
+    /// The oldest attempt of a task that lives, if one does.
+    pub(super) fn lease(&self, index: u32) -> Option<&Lease> {
+        self.live(index)?.lease()
+    }
+
+    /// The attempts of a task that live, oldest first.
+    pub(super) fn attempts(&self, index: u32) -> [Option<AttemptRef>; 2] {
+        let task = TaskRef { job: self.record.number, index };
+        let mut leases = self.live(index).into_iter().flat_map(Live::leases);
+        std::array::from_fn(|_| leases.next().map(|lease| AttemptRef::of(task, lease.attempt)))
     }
 
     pub(super) fn live_mut(&mut self, index: u32) -> Option<&mut Live> {

@@ -41,7 +41,7 @@ pub enum Gone {
 /// A task that may be leased, or was, and has no outcome.
 #[derive(Clone, Debug, Default, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Live {
-    /// How many attempts there were, the present one included.
+    /// How many attempts there were, those that live included.
     pub(in crate::ledger) attempts: u32,
     /// What became of those that ended, if any has. (Most tasks are leased once, and there are many of them.)
     history: Option<Box<History>>,
@@ -61,7 +61,7 @@ pub(in crate::ledger) struct History {
     pub(in crate::ledger) returns: u32,
     /// How often each setback happened for which there is a rule of its own.
     pub(in crate::ledger) setbacks: BTreeMap<Setback, u32>,
-    /// The attempts that ended, oldest first, at most [`ATTEMPTS_KEPT`].
+    /// The attempts that ended, in that order, at most [`ATTEMPTS_KEPT`].
     pub(in crate::ledger) past: Vec<PastAttempt>,
 }
 
@@ -91,11 +91,13 @@ pub(in crate::ledger) enum Phase {
     Leased(Lease),
 }
 
-/// A lease: the present attempt of a task.
+/// A lease: an attempt of a task that lives.
 #[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Lease {
     /// Its place in the order of leases.
     pub(in crate::ledger) number: u64,
+    /// Which attempt of the task.
+    pub(in crate::ledger) attempt: AttemptNumber,
     pub(in crate::ledger) worker: PublicKey,
     pub(in crate::ledger) incarnation: Incarnation,
     pub(in crate::ledger) leased: BlockTime,
@@ -106,9 +108,11 @@ pub(in crate::ledger) struct Lease {
     /// What it was charged of its submitter's share.
     pub(in crate::ledger) cost: u64,
     /// For how many slices that is, where it goes by slices.
-    pub(in crate::ledger) slices: u64,
+    pub(in crate::ledger) slices: u32,
     /// Whether, and by whom, it was asked to make room.
     pub(in crate::ledger) asked: Option<Box<Asked>>,
+    /// Another attempt of the task, at another worker, since this one is slow. It has resources, as this one, and no copy.
+    pub(in crate::ledger) copy: Option<Box<Lease>>,
 }
 
 /// A wish for room.
@@ -129,12 +133,43 @@ pub(in crate::ledger) struct Run {
     pub(in crate::ledger) resources: Resources,
     /// When it times out.
     pub(in crate::ledger) ends: LeaseTime,
+    pub(in crate::ledger) pace: Pace,
+}
+
+/// Whether an attempt is one to have a copy of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::ledger) enum Pace {
+    /// At this time it is held against what was learned of its program.
+    Watched(LeaseTime),
+    /// It takes far longer than most: a copy goes to the first claim that has nothing else to do.
+    Slow,
+    /// No: it has or had a copy, or is one, or its submitter wants none.
+    Settled,
 }
 
 impl Lease {
     /// When it runs out, as things stand.
-    pub(in crate::ledger) fn due(&self) -> LeaseTime {
+    pub(in crate::ledger) fn ends(&self) -> LeaseTime {
         self.run.map_or(self.waits_until, |run| run.ends)
+    }
+
+    /// When time alone changes something about it next.
+    pub(in crate::ledger) fn due(&self) -> LeaseTime {
+        match self.run {
+            Some(Run { pace: Pace::Watched(look), ends, .. }) => look.min(ends),
+            _ => self.ends(),
+        }
+    }
+
+    pub(in crate::ledger) fn is_slow(&self) -> bool {
+        self.run.is_some_and(|run| run.pace == Pace::Slow)
+    }
+
+    pub(in crate::ledger) const fn set_pace(&mut self, pace: Pace) {
+        if let Some(run) = &mut self.run {
+            run.pace = pace;
+        }
     }
 
     /// For how long it has had resources, in milliseconds of lease time.
@@ -179,7 +214,7 @@ pub(in crate::ledger) struct Done {
     pub(in crate::ledger) receipt: u32,
     /// What it left, if other tasks may take it.
     pub(in crate::ledger) manifest: Option<Box<BlobRef>>,
-    /// The attempts, oldest first, the one that did it last; at most [`ATTEMPTS_KEPT`].
+    /// The attempts, in the order in which they ended; at most [`ATTEMPTS_KEPT`].
     pub(in crate::ledger) past: Box<[PastAttempt]>,
 }
 
@@ -285,17 +320,41 @@ impl Live {
         Avoidance::of(avoided.map(|past| past.worker))
     }
 
-    pub(in crate::ledger) const fn lease_mut(&mut self) -> Option<(AttemptNumber, &mut Lease)> {
-        match &mut self.phase {
-            Phase::Leased(lease) => Some((AttemptNumber(self.attempts.saturating_sub(1)), lease)),
+    /// The oldest attempt that lives, if one does.
+    pub(in crate::ledger) const fn lease(&self) -> Option<&Lease> {
+        match &self.phase {
+            Phase::Leased(lease) => Some(lease),
             _ => None,
         }
     }
 
-    /// The present lease, if any, and the number of its attempt.
-    pub(in crate::ledger) const fn lease(&self) -> Option<(AttemptNumber, &Lease)> {
-        match &self.phase {
-            Phase::Leased(lease) => Some((AttemptNumber(self.attempts.saturating_sub(1)), lease)),
+    pub(in crate::ledger) const fn lease_mut(&mut self) -> Option<&mut Lease> {
+        match &mut self.phase {
+            Phase::Leased(lease) => Some(lease),
+            _ => None,
+        }
+    }
+
+    /// All attempts that live, oldest first.
+    pub(in crate::ledger) fn leases(&self) -> impl Iterator<Item = &Lease> {
+        let oldest = self.lease();
+        oldest.into_iter().chain(oldest.and_then(|lease| lease.copy.as_deref()))
+    }
+
+    /// That of an attempt, if it lives.
+    pub(in crate::ledger) fn lease_of(&self, attempt: AttemptNumber) -> Option<&Lease> {
+        self.leases().find(|lease| lease.attempt == attempt)
+    }
+
+    /// Takes out the lease of an attempt. Its copy, if it had one, goes on in its place.
+    pub(in crate::ledger) fn end_lease(&mut self, attempt: AttemptNumber) -> Option<Lease> {
+        let Phase::Leased(lease) = &mut self.phase else { return None };
+        if lease.attempt != attempt {
+            return lease.copy.take_if(|copy| copy.attempt == attempt).map(|copy| *copy);
+        }
+        let next = lease.copy.take().map_or(Phase::Ready, |copy| Phase::Leased(*copy));
+        match std::mem::replace(&mut self.phase, next) {
+            Phase::Leased(lease) => Some(lease),
             _ => None,
         }
     }

@@ -63,7 +63,7 @@ impl Bookkeeper {
                     self.book(today, *job, None, |account| account.tasks_submitted += u64::from(*tasks) - before);
                 }
                 LedgerEvent::Leased { attempt, worker, running, .. } => {
-                    let resources = ledger.task(attempt.task).expect("just leased").resources;
+                    let resources = ledger.task(attempt.task).expect("just leased").terms.resources;
                     self.open.insert(*attempt, Open { worker: *worker, resources, since: running.then_some(now) });
                     self.book(today, attempt.task.job, Some(*worker), |account| account.attempts_leased += 1);
                 }
@@ -146,7 +146,8 @@ impl Bookkeeper {
             assert_eq!(Account::sum(jobs.map(|(_, account)| account)), account, "the jobs of {submitter}");
         }
         let all = Account::sum(submitters.iter().map(|(_, account)| account));
-        let live = ledger.totals().tasks.running + ledger.totals().tasks.waiting;
+        let copies = ledger.jobs().map(|job| job.copies).sum::<u64>();
+        let live = ledger.totals().tasks.running + ledger.totals().tasks.waiting + copies;
         assert_eq!(all.attempts_leased, all.attempts_ended() + live, "an attempt lives, or has ended in one way");
         let ever = ledger.totals().ever;
         assert_eq!((all.tasks_submitted, all.attempts_leased), (ever.tasks, ever.leases));

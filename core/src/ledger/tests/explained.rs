@@ -6,7 +6,7 @@ use super::random::{Witness, could_hold, has_room, may_be_placed};
 use crate::{
     ledger::{
         Ledger, TaskStateView, WorkerView,
-        explain::reasons::{Explanation, Hindrance, LeasePlace, Leased, Need, Ready, Why},
+        explain::reasons::{Explanation, Hindrance, LeasePlace, Leased, Need, PaceNow, Ready, Why},
         timeline::What,
     },
     schedule::ready::JobNumber,
@@ -99,12 +99,12 @@ fn check_ready(ledger: &Ledger, witness: &Witness, task: TaskId, said: &Ready, r
         assert_eq!(requirement.claims as usize, ledger.workers().filter(meets).count(), "{requirement:?}");
     }
     let keys: BTreeSet<_> = usable.iter().map(|worker| worker.key).collect();
-    let leases = keys.iter().flat_map(|key| ledger.leases_of(key)).map(|lease| lease.attempt.task);
-    let dues = leases.map(|id| {
+    let leases = keys.iter().flat_map(|key| ledger.leases_of(key)).map(|lease| lease.attempt);
+    let ends = leases.map(|AttemptId { task: id, number }| {
         let job = &ledger.jobs[&ledger.job_numbers[&id.job]];
-        job.live(id.index).and_then(|live| live.lease()).expect("a lease").1.due()
+        job.live(id.index).and_then(|live| live.lease_of(number)).expect("a lease").ends()
     });
-    let first = dues.min().map(|due| due.as_block_time(ledger.lease_time(), ledger.time()));
+    let first = ends.min().map(|due| due.as_block_time(ledger.lease_time(), ledger.time()));
     assert_eq!(said.frees, first);
     let submitter = |id: TaskId| ledger.job(id.job).map(|job| job.submitter);
     let is_own = |other| submitter(other) == submitter(task);
@@ -145,6 +145,9 @@ fn check_leased(ledger: &Ledger, task: TaskId, said: &Leased) {
         LeasePlace::Running { ends: said, .. } => assert_eq!(ends, Some(said)),
         LeasePlace::Waiting { ends: said } => assert!(ends.is_none() && said > ledger.time()),
     }
+    if let PaceNow::Copied { attempt, worker: other, .. } = said.pace {
+        assert!(attempt > said.attempt && other != worker, "a copy is a later attempt elsewhere");
+    }
     if let Some(spread) = &said.spread {
         let label = ledger.worker(&worker).expect("it stands").claim.labels.get(&spread.label).cloned();
         assert_eq!(spread.value, label);
@@ -160,7 +163,8 @@ fn check_timeline(ledger: &Ledger, witness: &Witness, task: TaskId, explanation:
     assert_eq!((own.index, timeline.tasks.len()), (task.index, 1));
     let mut at = timeline.submitted;
     for (place, span) in own.spans.iter().enumerate() {
-        assert_eq!(span.from, at, "{own:?}");
+        let beside = own.copies.iter().any(|copy| copy.from < at && copy.to == Some(span.from));
+        assert!(span.from == at || beside, "{own:?}");
         assert!(span.to.is_some() || place + 1 == own.spans.len(), "only the last goes on");
         at = span.to.unwrap_or(ledger.time());
         assert!(span.from <= at && at <= ledger.time());
@@ -169,7 +173,16 @@ fn check_timeline(ledger: &Ledger, witness: &Witness, task: TaskId, explanation:
             assert_eq!(witness.given.get(&id), Some(&attempt.worker));
         }
     }
-    let last = own.spans.last().map(|span| (span.what, span.to.is_none()));
+    for span in &own.copies {
+        let attempt = span.what.attempt().expect("an attempt");
+        let id = AttemptId { task, number: AttemptNumber(attempt.attempt) };
+        assert_eq!(witness.given.get(&id), Some(&attempt.worker));
+        assert!(span.from < span.to.unwrap_or(BlockTime(u64::MAX)), "{own:?}");
+    }
+    let mut last = own.spans.last().map(|span| (span.what, span.to.is_none()));
+    if let Some(copy) = own.copies.last().filter(|copy| copy.to.is_none()) {
+        last = Some((copy.what, true));
+    }
     match (&explanation.why, last) {
         (Why::Ready(_), Some((What::Queued, true)))
         | (Why::Held, Some((What::Held, true)))
@@ -177,7 +190,8 @@ fn check_timeline(ledger: &Ledger, witness: &Witness, task: TaskId, explanation:
         | (Why::BackingOff(_), Some((What::BackingOff, true)))
         | (Why::Leased(_), Some((What::Waiting(_) | What::Running(_), true))) => assert!(own.ended.is_none()),
         (Why::Done(done), Some((_, false))) => {
-            let accepted = own.spans.iter().filter_map(|span| span.what.attempt()).find(|own| own.accepted);
+            let accepted =
+                own.spans.iter().chain(&own.copies).filter_map(|span| span.what.attempt()).find(|own| own.accepted);
             assert_eq!(accepted.map(|own| own.attempt), Some(done.attempt));
         }
         (Why::Gone(_), None) => assert!(own.ended.is_some()),

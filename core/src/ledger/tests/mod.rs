@@ -5,6 +5,7 @@ mod admission;
 mod bookkeeper;
 mod claims;
 mod control;
+mod copies;
 mod dependencies;
 mod explain;
 mod explained;

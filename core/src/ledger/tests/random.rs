@@ -12,7 +12,9 @@ use crate::{
     digest::Digest,
     identity::PublicKey,
     ledger::{
-        Applied, Day, EndReason, Ledger, LedgerEvent, TaskCounts, TaskStateView, TaskView, WorkerView, jobs::Job,
+        Applied, Day, EndReason, Ledger, LedgerEvent, TaskCounts, TaskStateView, TaskView, WorkerView,
+        explain::reasons::{PaceNow, Why},
+        jobs::Job,
     },
     types::*,
 };
@@ -145,7 +147,7 @@ fn small_genesis(order: &[OrderPolicy], placement: &[PlacementPolicy]) -> Genesi
 #[derive(Default)]
 pub(super) struct Witness {
     pub(super) given: BTreeMap<AttemptId, PublicKey>,
-    live: BTreeMap<TaskId, AttemptId>,
+    live: BTreeMap<TaskId, Vec<AttemptId>>,
     began: BTreeSet<AttemptId>,
     outcomes: BTreeSet<TaskId>,
     /// For each task and worker: how often it was lost or returned there.
@@ -160,8 +162,14 @@ impl Witness {
         for event in &applied.events {
             match event {
                 LedgerEvent::JobAdmitted { job, tasks } => self.jobs.push((*job, *tasks)),
-                LedgerEvent::Leased { attempt, worker, running, .. } => {
-                    assert_eq!(self.live.insert(attempt.task, *attempt), None, "two live leases of {}", attempt.task);
+                LedgerEvent::Leased { attempt, worker, running, copy, .. } => {
+                    let live = self.live.entry(attempt.task).or_default();
+                    assert_eq!(live.len(), usize::from(*copy), "too many live leases of {}", attempt.task);
+                    for other in live.iter() {
+                        assert!(self.began.contains(other) && *running, "{attempt} is a copy of what waits");
+                        assert_ne!(self.given[other], *worker, "{attempt} is a copy at the same worker");
+                    }
+                    live.push(*attempt);
                     assert_eq!(self.given.insert(*attempt, *worker), None, "{attempt} is given twice");
                     assert!(!self.outcomes.contains(&attempt.task), "{} is leased after its outcome", attempt.task);
                     if *running {
@@ -172,8 +180,11 @@ impl Witness {
                     assert_eq!(self.given.get(attempt), Some(worker));
                     assert!(self.began.insert(*attempt), "{attempt} starts twice");
                 }
-                LedgerEvent::Ended { attempt, worker, why } => {
-                    assert_eq!(self.live.remove(&attempt.task), Some(*attempt), "what ended was live");
+                LedgerEvent::Ended { attempt, worker, why, goes_on } => {
+                    let live = self.live.entry(attempt.task).or_default();
+                    let at = live.iter().position(|live| live == attempt).expect("what ended was live");
+                    live.remove(at);
+                    assert_eq!(*goes_on, !live.is_empty());
                     assert_eq!(self.given.get(attempt), Some(worker));
                     if *why == EndReason::Returned || why.is_loss() {
                         *self.avoided.entry(attempt.task).or_default().entry(*worker).or_default() += 1;
@@ -184,8 +195,14 @@ impl Witness {
         }
         for outcome in outcomes(applied) {
             assert!(self.outcomes.insert(outcome.attempt.task), "two outcomes of {}", outcome.attempt.task);
+            assert!(self.live[&outcome.attempt.task].is_empty(), "{} lives on", outcome.attempt.task);
             assert_eq!(self.given.get(&outcome.attempt), Some(&outcome.worker), "an outcome by another worker");
         }
+    }
+
+    /// Whether a task was lost or returned at a worker.
+    fn avoids(&self, task: TaskId, worker: &PublicKey) -> bool {
+        self.avoided.get(&task).is_some_and(|avoided| avoided.contains_key(worker))
     }
 
     /// Whether a task may go to a worker, by the rule as it is written.
@@ -211,7 +228,7 @@ pub(super) fn could_hold(worker: &WorkerView<'_>, task: &TaskView<'_>) -> bool {
 /// What runs at a worker has taken so much of it.
 fn taken(ledger: &Ledger, worker: &WorkerView<'_>) -> u32 {
     let running = ledger.leases_of(&worker.key).into_iter().filter(|lease| lease.running);
-    running.map(|lease| ledger.task(lease.attempt.task).expect("a task").resources.millicores).sum()
+    running.map(|lease| lease.resources.millicores).sum()
 }
 
 /// Whether a worker has room for a task, had it so many slots and millicores more free than it has.
@@ -401,13 +418,17 @@ fn check_claims(ledger: &Ledger, witness: &Witness, applied: &Applied) {
             assert!(!has_room(ledger, &worker, &task, 0, 0), "what waits could run");
         }
     }
-    assert_eq!(held, witness.live.len(), "each lease is one of a standing claim");
+    assert_eq!(held, witness.live.values().map(Vec::len).sum::<usize>(), "each lease is one of a standing claim");
+    for (task, live) in &witness.live {
+        let copies = ledger.task(*task).and_then(|task| task.copy).into_iter().count();
+        assert_eq!(live.len().saturating_sub(1), copies, "{task} shows its copy");
+    }
 }
 
-/// How many tasks of a submitter workers hold.
+/// How many leases of a submitter's tasks workers hold.
 fn leased_of(ledger: &Ledger, submitter: &PublicKey) -> u64 {
     let own = ledger.jobs().filter(|job| job.submitter == *submitter);
-    own.map(|job| job.counts.running + job.counts.waiting).sum()
+    own.map(|job| job.counts.running + job.counts.waiting + job.copies).sum()
 }
 
 /// Whether the rules let a submitter's tasks be placed, as many as workers hold.
@@ -462,17 +483,19 @@ fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
             assert!(!open && !place, "{task} waits though {:?} could take it", worker.key);
         }
     }
+    check_copies(ledger, witness);
     for event in &applied.events {
-        let LedgerEvent::Leased { attempt, worker, running, .. } = event else { continue };
+        let LedgerEvent::Leased { attempt, worker, running, copy, .. } = event else { continue };
         let placed = ledger.task(attempt.task).expect("a task");
         let holder = ledger.worker(worker).expect("it stands");
         assert!(witness.permits(ledger, attempt.task, worker), "{attempt} went where it should not go again");
         let was_fresh = attempt.number.0 == 0;
-        for task in ready.iter().filter(|task| goes_before(**task, attempt.task, was_fresh)) {
+        assert!(!copy || !witness.avoids(attempt.task, worker), "the copy {attempt} went where it should not");
+        for task in ready.iter().filter(|task| *copy || goes_before(**task, attempt.task, was_fresh)) {
             if witness.permits(ledger, *task, worker) {
                 let asked = ledger.task(*task).expect("a task");
                 let could = if *running {
-                    has_room(ledger, &holder, &asked, 1, placed.resources.millicores)
+                    has_room(ledger, &holder, &asked, 1, placed.terms.resources.millicores)
                 } else {
                     could_hold(&holder, &asked)
                 };
@@ -484,6 +507,23 @@ fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
                 let open = other.waiting == 0 && has_room(ledger, &other, &placed, 0, 0);
                 assert!(!open, "{attempt} waits though {:?} has resources for it", other.key);
             }
+        }
+    }
+}
+
+/// No claim is left that could take a copy of a slow attempt.
+fn check_copies(ledger: &Ledger, witness: &Witness) {
+    for (task, _) in witness.live.iter().filter(|(_, live)| live.len() == 1) {
+        let Why::Leased(why) = ledger.explain(*task).expect("a task").why else { continue };
+        let job = &ledger.jobs[&ledger.job_numbers[&task.job]];
+        let is_held = job.segment(task.index).is_some_and(|segment| segment.held);
+        if why.pace != PaceNow::Slow || is_held || !may_be_placed(ledger, *task) {
+            continue;
+        }
+        let asked = ledger.task(*task).expect("a task");
+        for worker in ledger.workers().filter(|w| w.key != why.worker && !witness.avoids(*task, &w.key)) {
+            let open = worker.waiting == 0 && has_room(ledger, &worker, &asked, 0, 0);
+            assert!(!open, "{task} is slow, and {:?} has nothing to do", worker.key);
         }
     }
 }

@@ -273,7 +273,7 @@ fn what_runs_out_in_one_block_ends_by_id_claims_before_attempts() {
     mesh.idle(29_900);
     let applied = mesh.pass(200);
     let ended = applied.events.iter().filter_map(|event| match event {
-        LedgerEvent::Ended { attempt, worker, why } => Some((*why, *attempt, *worker)),
+        LedgerEvent::Ended { attempt, worker, why, .. } => Some((*why, *attempt, *worker)),
         _ => None,
     });
     let ended: Vec<_> = ended.collect();

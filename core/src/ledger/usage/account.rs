@@ -28,7 +28,7 @@ pub struct Account {
     pub attempts_returned: u64,
     /// Attempts that made room for others at a checkpoint.
     pub attempts_yielded: u64,
-    /// Attempts that ended with their job, or by a late success of an earlier one.
+    /// Attempts that ended with their job, or by the outcome of another attempt of their task.
     pub attempts_cancelled: u64,
     /// Successes that were taken of attempts that are booked as lost or otherwise ended.
     pub late_successes: u64,

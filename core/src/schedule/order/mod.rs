@@ -17,6 +17,7 @@ pub use priority::Priority;
 pub use shortest::Shortest;
 
 use crate::{
+    fault::{Fault, is_planted},
     identity::PublicKey,
     types::{BlockTime, OrderPolicy, ScheduleParameters},
 };
@@ -102,7 +103,9 @@ impl Sequence {
     /// The whole rank, with the turn of its submitter.
     #[must_use]
     pub fn at_turn(&self, mut rank: Rank, submitter: &PublicKey, shares: &Shares) -> Rank {
-        if let Some(part) = self.fair.and_then(|at| rank.0.get_mut(at)) {
+        if let Some(part) = self.fair.and_then(|at| rank.0.get_mut(at))
+            && !is_planted(Fault::SharesIgnored)
+        {
             *part = shares.turn(submitter);
         }
         rank

@@ -6,7 +6,11 @@ use std::{
 };
 
 use super::{OpenClaims, Place, Policies, Score};
-use crate::{digest::Digest, identity::PublicKey};
+use crate::{
+    digest::Digest,
+    fault::{Fault, is_planted},
+    identity::PublicKey,
+};
 
 /// Seats that are drawn before the next ones are gone through.
 const DRAWS: u64 = 4;
@@ -99,7 +103,7 @@ impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
     }
 
     fn spread(&self, wish: &Wish<'_>, met: &[Pair<'_>], cursor: &mut Cursor) -> Option<PublicKey> {
-        if let Some((label, counts)) = wish.spread
+        if let Some((label, counts)) = wish.spread.filter(|_| !is_planted(Fault::SpreadIgnored))
             && self.open.values(label).nth(SPREAD_MAX).is_none()
         {
             let mut values: Vec<(u32, &str)> = self

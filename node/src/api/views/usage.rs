@@ -87,7 +87,7 @@ pub struct AccountView {
     pub attempts_returned: u64,
     /// Attempts that made room for others.
     pub attempts_yielded: u64,
-    /// Attempts that ended with their job, or by a late success of an earlier one.
+    /// Attempts that ended with their job, or by the outcome of another attempt of their task.
     pub attempts_cancelled: u64,
     /// Late successes.
     pub late_successes: u64,

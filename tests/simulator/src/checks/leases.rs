@@ -14,6 +14,9 @@ use meshwork_core::{
 
 use super::{Checked, rule};
 
+/// What has run for no longer is never called slow, in milliseconds.
+const SLOW_MS_MIN: u64 = 1000;
+
 /// A lease that lives.
 struct Live {
     attempt: AttemptId,
@@ -28,7 +31,10 @@ struct Live {
 #[derive(Default)]
 struct Seen {
     given: BTreeMap<AttemptId, PublicKey>,
-    live: Option<Live>,
+    /// Oldest first: an attempt and perhaps its copy.
+    live: Vec<Live>,
+    /// Whether what lives has, or had, a copy.
+    copied: bool,
     ended: Vec<(AttemptId, EndReason)>,
     failures: u32,
     losses: u32,
@@ -89,6 +95,7 @@ pub(super) struct Leases {
     /// What each worker holds, in the order of its leases, and whether it has resources.
     held: BTreeMap<PublicKey, BTreeMap<u64, (TaskId, bool)>>,
     outcomes: u64,
+    copies: u64,
 }
 
 /// What idleness, clocks and f leaders passed over can explain of a gap between two blocks, in milliseconds.
@@ -117,6 +124,7 @@ impl Leases {
             standing: BTreeMap::new(),
             held: BTreeMap::new(),
             outcomes: 0,
+            copies: 0,
         }
     }
 
@@ -126,6 +134,10 @@ impl Leases {
 
     pub(super) const fn outcomes(&self) -> u64 {
         self.outcomes
+    }
+
+    pub(super) const fn copies(&self) -> u64 {
+        self.copies
     }
 
     pub(super) fn is_unfinished(&self, job: &JobId) -> bool {
@@ -205,9 +217,18 @@ impl Leases {
                 rule(before.is_some_and(|before| before < *tasks), || format!("job {job} grows by nothing"))
             }
             LedgerEvent::JobEnded { job, .. } => rule(self.ended_jobs.insert(*job), || format!("job {job} ends twice")),
-            LedgerEvent::Leased { attempt, worker, running, .. } => self.leased(*attempt, *worker, *running),
+            LedgerEvent::Leased { attempt, worker, running, copy, .. } => {
+                if *copy {
+                    self.may_have_a_copy(*attempt, *worker, *running, ledger)?;
+                }
+                self.leased(*attempt, *worker, *running, *copy)
+            }
             LedgerEvent::Started { attempt, worker } => self.started(*attempt, *worker),
-            LedgerEvent::Ended { attempt, worker, why } => self.ended(*attempt, *worker, *why, said, ledger),
+            LedgerEvent::Ended { attempt, worker, why, goes_on } => {
+                self.ended(*attempt, *worker, *why, said, ledger)?;
+                let lives = self.tasks.get(&attempt.task).map_or(0, |seen| seen.live.len());
+                rule(*goes_on == (lives > 0), || format!("{attempt} ends, and {lives} others live on"))
+            }
             LedgerEvent::ClaimBegan { worker, incarnation } => {
                 rule(said.claims.contains(&(*worker, *incarnation)), || format!("{worker} stands without a claim"))?;
                 self.holds_nothing(worker)
@@ -229,26 +250,40 @@ impl Leases {
         rule(holds == 0, || format!("{worker} holds {holds} attempts of a claim that is over"))
     }
 
-    fn leased(&mut self, attempt: AttemptId, worker: PublicKey, running: bool) -> Checked {
+    /// A task has one attempt, at another worker, which runs for longer than any is called slow before, and is no copy itself.
+    fn may_have_a_copy(&self, copy: AttemptId, worker: PublicKey, running: bool, ledger: &Ledger) -> Checked {
+        let Some(seen) = self.tasks.get(&copy.task) else { return Err(format!("{copy} is a copy of nothing")) };
+        let [live] = &seen.live[..] else { return Err(format!("{copy} is a copy of {}", seen.live.len())) };
+        rule(!seen.copied, || format!("{copy} is a second copy"))?;
+        rule(running && live.worker != worker, || format!("{copy} waits, or is where {} is", live.attempt))?;
+        let ran_us = live.started_us.map_or(0, |started_us| self.now_us - started_us);
+        rule(ran_us > SLOW_MS_MIN * 1000, || format!("{copy} is a copy of what has run for {ran_us} us"))?;
+        let wanted = ledger.task(copy.task).is_some_and(|task| task.spec.copies);
+        rule(wanted, || format!("{copy} is a copy that its submitter does not want"))
+    }
+
+    fn leased(&mut self, attempt: AttemptId, worker: PublicKey, running: bool, copy: bool) -> Checked {
         let held = self.held.entry(worker).or_default();
         rule(!running || held.values().all(|(_, running)| *running), || {
             format!("{attempt} takes resources of {worker} for which another waits there")
         })?;
         let seen = self.tasks.entry(attempt.task).or_default();
-        rule(seen.live.is_none(), || format!("{} has two live leases", attempt.task))?;
+        rule(seen.live.len() == usize::from(copy), || format!("{} has too many live leases", attempt.task))?;
         rule(seen.outcomes == 0, || format!("{} is leased after its outcome", attempt.task))?;
         rule(seen.given.insert(attempt, worker).is_none(), || format!("{attempt} is given twice"))?;
         let (order, leased_us) = (self.next, self.now_us);
         self.next += 1;
         held.insert(order, (attempt.task, running));
-        seen.live = Some(Live { attempt, worker, order, leased_us, started_us: running.then_some(leased_us) });
+        seen.live.push(Live { attempt, worker, order, leased_us, started_us: running.then_some(leased_us) });
+        seen.copied = copy;
+        self.copies += u64::from(copy);
         Ok(())
     }
 
     fn started(&mut self, attempt: AttemptId, worker: PublicKey) -> Checked {
         let held = self.held.entry(worker).or_default();
         let first = held.iter().find(|(_, (_, running))| !running).map(|(order, _)| *order);
-        let live = self.tasks.get_mut(&attempt.task).and_then(|seen| seen.live.as_mut());
+        let live = self.tasks.get_mut(&attempt.task).and_then(|seen| seen.live.first_mut());
         let Some(live) = live.filter(|live| live.attempt == attempt && live.worker == worker) else {
             return Err(format!("{attempt} starts at {worker}, which does not hold it"));
         };
@@ -267,9 +302,10 @@ impl Leases {
         ledger: &Ledger,
     ) -> Checked {
         let seen = self.tasks.entry(attempt.task).or_default();
-        let Some(live) = seen.live.take().filter(|live| live.attempt == attempt) else {
+        let Some(at) = seen.live.iter().position(|live| live.attempt == attempt) else {
             return Err(format!("{attempt} ends but was not live"));
         };
+        let live = seen.live.remove(at);
         rule(live.worker == worker, || format!("{attempt} ends at another than holds it"))?;
         if let Some(held) = self.held.get_mut(&worker) {
             held.remove(&live.order);
@@ -317,14 +353,16 @@ impl Leases {
         rule(seen.outcomes == 1, || format!("{task} has two outcomes"))?;
         let holder = seen.given.get(&outcome.attempt);
         rule(holder == Some(&outcome.worker), || format!("{task} has an outcome of one who was not given it"))?;
-        rule(seen.live.is_none(), || format!("{task} has an outcome and a live lease"))?;
+        rule(seen.live.is_empty(), || format!("{task} has an outcome and a live lease"))?;
         let retries = ledger.task(task).map_or(0, |task| task.spec.retry.retries);
         match &outcome.verdict {
             Verdict::Failed(Failure::Lost, ..) => {
                 rule(seen.losses > self.losses_max, || format!("{task} is given up after {} losses", seen.losses))
             }
             Verdict::Failed(..) => {
-                let last = seen.ended.last().is_some_and(|(attempt, _)| *attempt == outcome.attempt);
+                // Its copy, or what it was a copy of, ends by it.
+                let mut last = seen.ended.iter().rev().skip_while(|(_, why)| *why == EndReason::Superseded);
+                let last = last.next().is_some_and(|(attempt, _)| *attempt == outcome.attempt);
                 rule(last, || format!("{task} ends by a failure that came late"))?;
                 rule(seen.failures > retries, || format!("{task} fails after {} failures", seen.failures))
             }

@@ -7,6 +7,8 @@
 //! * `epochs`: where an epoch ends, who comes next, and that nobody votes where it is not his turn;
 //! * `leases`: each lease's life, from the events and transactions alone, with clocks of its own;
 //! * `policy`: who was given what, and who was passed over;
+//! * `shares`: whether submitters who wait for the same get their shares;
+//! * `spread`: whether what is to be spread is;
 //! * `waits`: who waits for what;
 //! * `controls`: what submitters have done to their tasks;
 //! * `usage`: what was used, added up in different ways;
@@ -20,6 +22,8 @@ mod leases;
 mod moments;
 mod policy;
 mod rules;
+mod shares;
+mod spread;
 mod usage;
 mod waits;
 
@@ -42,8 +46,8 @@ use meshwork_core::{
 use serde::Serialize;
 
 use self::{
-    chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, moments::Moments, rules::Rules, usage::Accounts,
-    waits::Waits,
+    chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, moments::Moments, rules::Rules, shares::Shares,
+    usage::Accounts, waits::Waits,
 };
 use crate::scenario::{START_US, Scenario};
 
@@ -99,6 +103,7 @@ pub struct Checks {
     waits: Waits,
     controls: Controls,
     accounts: Accounts,
+    shares: Shares,
     moments: Moments,
     taken: Vec<Taken>,
     /// The claims of workers in the order in which they were signed, and the newest of each worker that was executed.
@@ -122,6 +127,7 @@ impl Checks {
             waits: Waits::default(),
             controls: Controls::default(),
             accounts: Accounts::default(),
+            shares: Shares::default(),
             moments: Moments::default(),
             whole_at: BlockTime(START_US + scenario.whole_at_us),
             genesis: Arc::clone(genesis),
@@ -150,6 +156,12 @@ impl Checks {
     #[must_use]
     pub fn tasks(&self) -> u64 {
         self.leases.tasks()
+    }
+
+    /// How many copies of slow attempts were given.
+    #[must_use]
+    pub const fn copies(&self) -> u64 {
+        self.leases.copies()
     }
 
     /// How many outcomes were accepted.
@@ -263,6 +275,7 @@ impl Checks {
         self.waits.check(&applied.events, &self.ledger)?;
         self.controls.check(&applied.events, &self.ledger)?;
         self.accounts.check(&self.ledger)?;
+        self.shares.check(&applied.events, &self.ledger)?;
         self.moments.check(&applied.events, &self.ledger)?;
         policy::check(&self.ledger, &applied.events, self.chain.height())
     }

@@ -10,11 +10,12 @@ use meshwork_core::{
     identity::PublicKey,
     ledger::{EndReason, Ledger, LedgerEvent, TaskStateView, TaskView, WorkerView},
     types::{
-        AttemptId, BlockTime, Change, JobId, KeyLimit, OrderPolicy, Permission, Resources, ScheduleParameters, TaskId,
+        AttemptId, AttemptNumber, BlockTime, Change, JobId, KeyLimit, OrderPolicy, Permission, Resources,
+        ScheduleParameters, TaskId,
     },
 };
 
-use super::{Checked, rule, rules::leased_of};
+use super::{Checked, rule, rules::leased_of, spread};
 
 /// With more workers or jobs than this, it is looked at only now and then.
 const CLOSELY: usize = 20;
@@ -78,8 +79,9 @@ impl Waits {
 }
 
 /// A standing claim, and what is taken of it, reckoned from its leases.
-struct Offer<'a> {
-    view: WorkerView<'a>,
+#[derive(Clone)]
+pub(super) struct Offer<'a> {
+    pub(super) view: WorkerView<'a>,
     used: Resources,
 }
 
@@ -99,8 +101,20 @@ impl Offer<'_> {
         }
     }
 
+    /// As if a lease had not been given.
+    pub(super) fn take_back(&mut self, lease: &Given, task: &TaskView<'_>) {
+        if lease.running {
+            let Resources { millicores, memory_bytes } = task.terms.resources;
+            self.view.running -= 1;
+            self.used.millicores -= millicores;
+            self.used.memory_bytes -= memory_bytes;
+        } else {
+            self.view.waiting -= 1;
+        }
+    }
+
     /// Whether the task could take resources here now.
-    fn has_room(&self, task: &TaskView<'_>) -> bool {
+    pub(super) fn has_room(&self, task: &TaskView<'_>) -> bool {
         self.view.waiting == 0
             && self.view.running < self.view.claim.slots
             && fits(task.terms.resources, self.free())
@@ -108,12 +122,12 @@ impl Offer<'_> {
     }
 
     /// Which of a task's preferences are met here, the most important first.
-    fn meets(&self, task: &TaskView<'_>) -> Vec<bool> {
+    pub(super) fn meets(&self, task: &TaskView<'_>) -> Vec<bool> {
         let meets = |(label, value): &(String, String)| self.view.claim.labels.get(label) == Some(value);
         task.spec.prefers.iter().map(meets).collect()
     }
 
-    fn has_place(&self, task: &TaskView<'_>) -> bool {
+    pub(super) fn has_place(&self, task: &TaskView<'_>) -> bool {
         self.view.waiting < self.view.claim.waiting && self.could_ever_hold(task)
     }
 }
@@ -147,30 +161,38 @@ pub(super) fn check(ledger: &Ledger, events: &[LedgerEvent], height: u64) -> Che
             return Err(format!("{} waits though {} has room for it", task.id, idle.view.key));
         }
     }
-    for (attempt, worker, running) in leased(events) {
+    let leased = leased(events);
+    // A copy goes nowhere that there is a reason not to, and not where the attempt is that it is a copy of.
+    let may_go = |lease: &Given, task: &TaskView<'_>, key: &PublicKey| match lease.copy {
+        true => lost_by(task, key) == 0 && !holds(task, key, lease.attempt.number),
+        false => permits(&offers, task, key),
+    };
+    spread::check(ledger, offers.clone(), &leased, may_go)?;
+    for lease in &leased {
+        let Given { attempt, worker, running, copy } = *lease;
         let (Some(task), Some(offer)) = (ledger.task(attempt.task), offers.get(&worker)) else { continue };
-        rule(permits(&offers, &task, &worker), || {
-            format!("{attempt} goes to {worker}, which lost or returned it, though another could hold it")
+        rule(may_go(lease, &task, &worker), || {
+            format!("{attempt} goes to {worker}, which lost, returned or has it, though another could hold it")
         })?;
         if !running && let Some(free) = offers.values().find(|other| other.has_room(&task)) {
-            rule(!permits(&offers, &task, &free.view.key), || {
+            rule(!may_go(lease, &task, &free.view.key), || {
                 format!("{attempt} waits at {worker} though {} has free resources", free.view.key)
             })?;
         }
         let preferred = offers.values().find(|other| {
             let open = if running { other.has_room(&task) } else { other.has_place(&task) };
-            open && other.meets(&task) > offer.meets(&task) && permits(&offers, &task, &other.view.key)
+            open && other.meets(&task) > offer.meets(&task) && may_go(lease, &task, &other.view.key)
         });
         if let Some(preferred) = preferred {
             return Err(format!("{attempt} goes to {worker}, though it prefers {}", preferred.view.key));
         }
         let Some(here) = Waits::of(ledger, &jobs, &task, attempt.number.0 > 0) else { continue };
         let mut given_up = offer.free();
-        given_up.millicores = given_up.millicores.saturating_add(task.resources.millicores);
-        given_up.memory_bytes = given_up.memory_bytes.saturating_add(task.resources.memory_bytes);
+        given_up.millicores = given_up.millicores.saturating_add(task.terms.resources.millicores);
+        given_up.memory_bytes = given_up.memory_bytes.saturating_add(task.terms.resources.memory_bytes);
         let waits_before = |other: &&TaskView<'_>| {
             let waits = Waits::of(ledger, &jobs, other, other.attempts > 0);
-            waits.is_some_and(|waits| !other_schedule && waits.goes_before(&here, ledger.rules().schedule()))
+            copy || waits.is_some_and(|waits| !other_schedule && waits.goes_before(&here, ledger.rules().schedule()))
         };
         let passed_over = ready.iter().filter(waits_before).find(|other| {
             offer.could_ever_hold(other)
@@ -187,19 +209,35 @@ pub(super) fn check(ledger: &Ledger, events: &[LedgerEvent], height: u64) -> Che
 /// What runs at a worker takes so much.
 fn used(ledger: &Ledger, worker: &PublicKey) -> Resources {
     let running = ledger.leases_of(worker).into_iter().filter(|lease| lease.running);
-    let needs = running.filter_map(|lease| ledger.task(lease.attempt.task)).map(|task| task.resources);
-    needs.fold(Resources { millicores: 0, memory_bytes: 0 }, |sum, needs| Resources {
+    running.map(|lease| lease.resources).fold(Resources { millicores: 0, memory_bytes: 0 }, |sum, needs| Resources {
         millicores: sum.millicores.saturating_add(needs.millicores),
         memory_bytes: sum.memory_bytes.saturating_add(needs.memory_bytes),
     })
 }
 
-fn leased(events: &[LedgerEvent]) -> Vec<(AttemptId, PublicKey, bool)> {
-    let leased = events.iter().filter_map(|event| match event {
-        LedgerEvent::Leased { attempt, worker, running, .. } => Some((*attempt, *worker, *running)),
+/// A lease of a block.
+pub(super) struct Given {
+    pub(super) attempt: AttemptId,
+    pub(super) worker: PublicKey,
+    pub(super) running: bool,
+    copy: bool,
+}
+
+fn leased(events: &[LedgerEvent]) -> Vec<Given> {
+    let leased = events.iter().filter_map(|event| match *event {
+        LedgerEvent::Leased { attempt, worker, running, copy, .. } => Some(Given { attempt, worker, running, copy }),
         _ => None,
     });
     leased.collect()
+}
+
+/// Whether a worker has another attempt of a task than this one.
+fn holds(task: &TaskView<'_>, worker: &PublicKey, but: AttemptNumber) -> bool {
+    let oldest = match task.state {
+        TaskStateView::Leased { attempt, worker, .. } => Some((attempt, worker)),
+        _ => None,
+    };
+    oldest.into_iter().chain(task.copy).any(|(attempt, holder)| attempt != but && holder == *worker)
 }
 
 /// No claim is given more than it offers, and what is free of it is what nothing takes.
@@ -232,15 +270,18 @@ fn ready_tasks(ledger: &Ledger) -> Vec<TaskView<'_>> {
         let tasks = indices.filter_map(|index| ledger.task(TaskId { job: job.id, index }));
         ready.extend(tasks.filter(|task| task.state == TaskStateView::Ready));
     }
-    let mut may_have_more: BTreeMap<PublicKey, bool> = BTreeMap::new();
+    let mut may: BTreeMap<PublicKey, bool> = BTreeMap::new();
     ready.retain(|task| {
         let Some(submitter) = ledger.job(task.id.job).map(|job| job.submitter) else { return false };
-        *may_have_more.entry(submitter).or_insert_with(|| {
-            leased_of(ledger, &submitter) < ledger.key_limit(&submitter, KeyLimit::Running)
-                && ledger.rules().admission(Permission::Submit).includes(&submitter)
-        })
+        *may.entry(submitter).or_insert_with(|| may_have_more(ledger, &submitter))
     });
     ready
+}
+
+/// Whether the rules let more of a submitter's tasks be placed.
+pub(super) fn may_have_more(ledger: &Ledger, submitter: &PublicKey) -> bool {
+    leased_of(ledger, submitter) < ledger.key_limit(submitter, KeyLimit::Running)
+        && ledger.rules().admission(Permission::Submit).includes(submitter)
 }
 
 /// How often a worker lost or returned a task.

@@ -72,8 +72,8 @@ impl Rules {
     }
 }
 
-/// How many tasks of a submitter workers hold.
+/// How many leases of a submitter's tasks workers hold.
 pub(super) fn leased_of(ledger: &Ledger, submitter: &PublicKey) -> u64 {
     let own = ledger.jobs().filter(|job| job.submitter == *submitter);
-    own.map(|job| job.counts.running + job.counts.waiting).sum()
+    own.map(|job| job.counts.running + job.counts.waiting + job.copies).sum()
 }

@@ -51,6 +51,8 @@ pub struct Outcome {
     pub tasks: u64,
     /// Outcomes accepted.
     pub outcomes: u64,
+    /// Copies of slow attempts given.
+    pub copies: u64,
     /// What went wrong, by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// A digest of everything that happened, in order: the same for the same scenario, always.
@@ -110,6 +112,7 @@ pub fn run<'a>(scenario: &'a Scenario, tell: Option<&'a mut dyn FnMut(u64, Strin
         blocks: world.checks.height(),
         tasks: world.checks.tasks(),
         outcomes: world.checks.outcomes(),
+        copies: world.checks.copies(),
         faults,
         trace: Digest(*world.trace.finalize().as_bytes()),
     }
