@@ -127,6 +127,8 @@ faults! {
     SharesIgnored,
     /// Tasks that are to be spread go wherever they would otherwise.
     SpreadIgnored,
+    /// Every claim is worth the same to the network's placement policies.
+    ScoresIgnored,
     /// A copy of a slow attempt goes to the worker that has the attempt.
     CopyAtTheSame,
     /// Copies of slow attempts are given out before what is ready.

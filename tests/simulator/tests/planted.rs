@@ -59,6 +59,7 @@ fn sought(fault: Planted) -> Family {
         | Planted::LeasedTwice
         | Planted::RankIgnored
         | Planted::SpreadIgnored
+        | Planted::ScoresIgnored
         | Planted::BackOffNeverEnds
         | Planted::AnyonesReport
         | Planted::EndedTaskReported

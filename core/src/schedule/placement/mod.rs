@@ -17,7 +17,10 @@ pub use pack::Pack;
 pub use random::Random;
 pub use round_robin::RoundRobin;
 
-use crate::types::PlacementPolicy;
+use crate::{
+    fault::{Fault, is_planted},
+    types::PlacementPolicy,
+};
 
 /// What a policy sees of a claim.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +95,9 @@ impl Policies {
     #[must_use]
     pub fn score(&self, candidate: &Candidate) -> Score {
         let mut score = Score::default();
+        if is_planted(Fault::ScoresIgnored) {
+            return score;
+        }
         for (policy, number) in self.scored.iter().zip(&mut score.0) {
             *number = policy.score(candidate);
         }

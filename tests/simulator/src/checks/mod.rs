@@ -8,7 +8,7 @@
 //! * `leases`: each lease's life, from the events and transactions alone, with clocks of its own;
 //! * `policy`: who was given what, and who was passed over;
 //! * `shares`: whether submitters who wait for the same get their shares;
-//! * `spread`: whether what is to be spread is;
+//! * `placed`: where it went, by what is to be spread and by the network's policies;
 //! * `waits`: who waits for what;
 //! * `controls`: what submitters have done to their tasks;
 //! * `usage`: what was used, added up in different ways;
@@ -20,10 +20,10 @@ mod controls;
 mod epochs;
 mod leases;
 mod moments;
+mod placed;
 mod policy;
 mod rules;
 mod shares;
-mod spread;
 mod usage;
 mod waits;
 
@@ -46,8 +46,8 @@ use meshwork_core::{
 use serde::Serialize;
 
 use self::{
-    chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, moments::Moments, rules::Rules, shares::Shares,
-    usage::Accounts, waits::Waits,
+    chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, moments::Moments, placed::Placed, rules::Rules,
+    shares::Shares, usage::Accounts, waits::Waits,
 };
 use crate::scenario::{START_US, Scenario};
 
@@ -104,6 +104,7 @@ pub struct Checks {
     controls: Controls,
     accounts: Accounts,
     shares: Shares,
+    placed: Placed,
     moments: Moments,
     taken: Vec<Taken>,
     /// The claims of workers in the order in which they were signed, and the newest of each worker that was executed.
@@ -128,6 +129,7 @@ impl Checks {
             controls: Controls::default(),
             accounts: Accounts::default(),
             shares: Shares::default(),
+            placed: Placed::default(),
             moments: Moments::default(),
             whole_at: BlockTime(START_US + scenario.whole_at_us),
             genesis: Arc::clone(genesis),
@@ -277,7 +279,9 @@ impl Checks {
         self.accounts.check(&self.ledger)?;
         self.shares.check(&applied.events, &self.ledger)?;
         self.moments.check(&applied.events, &self.ledger)?;
-        policy::check(&self.ledger, &applied.events, self.chain.height())
+        let good = executed.block.transactions.iter().filter(|transaction| !void.contains(&transaction.id()));
+        self.placed.see(good.map(AsRef::as_ref), &applied.events, &self.ledger);
+        policy::check(&self.ledger, &self.placed, &applied.events, self.chain.height())
     }
 
     /// A worker's claim is void for its sequence number only if a later one was executed before.

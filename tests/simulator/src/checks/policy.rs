@@ -15,7 +15,7 @@ use meshwork_core::{
     },
 };
 
-use super::{Checked, rule, rules::leased_of, spread};
+use super::{Checked, placed::Placed, rule, rules::leased_of};
 
 /// With more workers or jobs than this, it is looked at only now and then.
 const CLOSELY: usize = 20;
@@ -136,8 +136,8 @@ const fn fits(needs: Resources, free: Resources) -> bool {
     needs.millicores <= free.millicores && needs.memory_bytes <= free.memory_bytes
 }
 
-/// The ledger after a block with these events.
-pub(super) fn check(ledger: &Ledger, events: &[LedgerEvent], height: u64) -> Checked {
+/// The ledger after a block with these events, which were seen.
+pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], height: u64) -> Checked {
     let totals = ledger.totals();
     let closely = totals.workers as usize <= CLOSELY && totals.jobs as usize <= CLOSELY;
     if !closely && !height.is_multiple_of(NOW_AND_THEN) {
@@ -167,7 +167,9 @@ pub(super) fn check(ledger: &Ledger, events: &[LedgerEvent], height: u64) -> Che
         true => lost_by(task, key) == 0 && !holds(task, key, lease.attempt.number),
         false => permits(&offers, task, key),
     };
-    spread::check(ledger, offers.clone(), &leased, may_go)?;
+    if !other_schedule {
+        placed.check(ledger, offers.clone(), &leased, may_go)?;
+    }
     for lease in &leased {
         let Given { attempt, worker, running, copy } = *lease;
         let (Some(task), Some(offer)) = (ledger.task(attempt.task), offers.get(&worker)) else { continue };

@@ -1,0 +1,170 @@
+//! Where tasks went: a block's leases are taken back one by one, from the last to the first, so that each is judged by how things
+//! stood when it was given. First what is to be spread is; then the network's policies decide, reckoned here anew from what
+//! claims say and who was given what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use meshwork_core::{
+    identity::PublicKey,
+    ledger::{Ledger, LedgerEvent, TaskView},
+    types::{Action, JobId, PlacementPolicy, SignedTransaction},
+};
+
+use super::{
+    Checked,
+    policy::{Given, Offer},
+    rule,
+};
+
+/// A label of more values is not looked at when tasks are placed.
+const VALUES_MAX: usize = 64;
+/// Of a network's policies so many give claims numbers.
+const SCORED_MAX: usize = 2;
+
+/// How many leases an array has at each value of the label that it is spread over.
+type Counts = BTreeMap<(JobId, u16), BTreeMap<String, u32>>;
+
+/// What placement depends on and no view shows. What cannot be known from outside is not judged.
+#[derive(Default)]
+pub(super) struct Placed {
+    /// How many leases were given.
+    given: u64,
+    /// When each worker was last given one, as far as is known.
+    turns: BTreeMap<PublicKey, Option<u64>>,
+    /// How much ran at each when its claim was executed, as far as is known.
+    at_claim: BTreeMap<PublicKey, Option<u32>>,
+    /// Those whose claims have ended: they may be forgotten.
+    gone: BTreeSet<PublicKey>,
+    /// For each lease of this block, when its worker had been given one before.
+    before: Vec<Option<u64>>,
+}
+
+impl Placed {
+    /// A block's good transactions and what came of it, and the ledger after it.
+    pub(super) fn see<'a>(
+        &mut self,
+        good: impl Iterator<Item = &'a SignedTransaction>,
+        events: &[LedgerEvent],
+        ledger: &Ledger,
+    ) {
+        let claims = good.filter(|transaction| matches!(transaction.transaction().action, Action::Claim(_)));
+        for worker in claims.map(SignedTransaction::signer) {
+            let moved = events.iter().any(|event| match event {
+                LedgerEvent::Ended { worker: by, .. } | LedgerEvent::Started { worker: by, .. } => *by == worker,
+                _ => false,
+            });
+            let began = events.iter().filter(
+                |event| matches!(event, LedgerEvent::Leased { worker: by, running: true, .. } if *by == worker),
+            );
+            let began = began.count() as u32;
+            let running = ledger.worker(&worker).map(|view| view.running.saturating_sub(began));
+            self.at_claim.insert(worker, running.filter(|_| !moved));
+        }
+        self.before.clear();
+        for event in events {
+            match event {
+                LedgerEvent::ClaimBegan { worker, .. } if self.gone.remove(worker) => {
+                    self.turns.insert(*worker, None);
+                }
+                LedgerEvent::ClaimEnded { worker, .. } => {
+                    self.gone.insert(*worker);
+                }
+                LedgerEvent::Leased { worker, .. } => {
+                    self.given += 1;
+                    self.before.push(self.turns.insert(*worker, Some(self.given)).unwrap_or(Some(0)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// That block's leases in their order, and what is offered after it. `may_go` tells where a task may go.
+    pub(super) fn check(
+        &self,
+        ledger: &Ledger,
+        mut offers: BTreeMap<PublicKey, Offer<'_>>,
+        given: &[Given],
+        may_go: impl Fn(&Given, &TaskView<'_>, &PublicKey) -> bool,
+    ) -> Checked {
+        let mut counts = counts(ledger, &offers);
+        let mut turns = self.turns.clone();
+        let policies = &ledger.rules().schedule().placement;
+        for (lease, before) in given.iter().zip(&self.before).rev() {
+            let (Some(task), Some(offer)) = (ledger.task(lease.attempt.task), offers.get_mut(&lease.worker)) else {
+                continue;
+            };
+            offer.take_back(lease, &task);
+            turns.insert(lease.worker, *before);
+            let here = offers[&lease.worker].clone();
+            let open = |other: &&Offer<'_>| {
+                let open = if lease.running { other.has_room(&task) } else { other.has_place(&task) };
+                open && other.meets(&task) == here.meets(&task) && may_go(lease, &task, &other.view.key)
+            };
+            let mut rivals: Vec<&Offer<'_>> = offers.values().filter(open).collect();
+            if let Some(label) = task.spec.spread.as_deref() {
+                let value_at = |offer: &Offer<'_>| offer.view.claim.labels.get(label).cloned();
+                let at_values = counts.entry((task.id.job, task.array)).or_default();
+                let at = value_at(&here);
+                if let Some(count) = at.as_ref().and_then(|value| at_values.get_mut(value)) {
+                    *count -= 1;
+                }
+                if offers.values().filter_map(value_at).collect::<BTreeSet<_>>().len() <= VALUES_MAX {
+                    let count = |value: Option<&String>| {
+                        value.map_or(u32::MAX, |value| at_values.get(value).copied().unwrap_or(0))
+                    };
+                    let fewer = rivals.iter().find(|other| count(value_at(other).as_ref()) < count(at.as_ref()));
+                    rule(fewer.is_none(), || {
+                        format!("{} goes where more of its kind are than elsewhere: {at:?} of {label}", lease.attempt)
+                    })?;
+                    rivals.retain(|other| value_at(other) == at);
+                }
+            }
+            let score = |offer: &Offer<'_>| self.score(policies, &turns, offer);
+            let Some(own) = score(&here) else { continue };
+            let better = rivals.iter().find(|other| {
+                score(other).is_some_and(|other_score| (other_score, other.view.key) < (own.clone(), here.view.key))
+            });
+            rule(better.is_none(), || {
+                format!("{} goes to {}, which the policies put after another", lease.attempt, here.view.key)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A claim's numbers by all policies, smaller first, if they are known; nothing where chance decides.
+    fn score(
+        &self,
+        policies: &[PlacementPolicy],
+        turns: &BTreeMap<PublicKey, Option<u64>>,
+        offer: &Offer<'_>,
+    ) -> Option<Vec<i128>> {
+        let (view, claim) = (&offer.view, offer.view.claim);
+        let number = |policy: &PlacementPolicy| match policy {
+            // No task here has an input that is large enough to matter.
+            PlacementPolicy::Locality | PlacementPolicy::Random => None,
+            PlacementPolicy::Pack => Some(i128::from(claim.slots) - i128::from(view.running)),
+            PlacementPolicy::RoundRobin => turns.get(&view.key).copied().unwrap_or(Some(0)).map(i128::from),
+            PlacementPolicy::LeastLoaded => {
+                let at_claim = self.at_claim.get(&view.key).copied().flatten()?;
+                let more = i128::from(view.running) - i128::from(at_claim) + i128::from(view.waiting);
+                Some((i128::from(claim.load) * 1000 + 1_000_000 * more / i128::from(claim.slots.max(1))).max(0))
+            }
+        };
+        let scored = policies.iter().filter(|policy| **policy != PlacementPolicy::Locality);
+        scored.take(SCORED_MAX).map(number).collect()
+    }
+}
+
+fn counts(ledger: &Ledger, offers: &BTreeMap<PublicKey, Offer<'_>>) -> Counts {
+    let mut counts = Counts::new();
+    for (key, offer) in offers {
+        for lease in ledger.leases_of(key) {
+            let Some(task) = ledger.task(lease.attempt.task) else { continue };
+            let value = task.spec.spread.as_ref().and_then(|label| offer.view.claim.labels.get(label));
+            if let Some(value) = value {
+                *counts.entry((task.id.job, task.array)).or_default().entry(value.clone()).or_default() += 1;
+            }
+        }
+    }
+    counts
+}
