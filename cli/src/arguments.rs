@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        amend, bench, demo, explain, genesis, govern, jobs, logs, quota, recurring, result, status, submit, timeline,
-        up, usage, verify,
+        amend, bench, demo, explain, genesis, govern, health, jobs, logs, quota, recurring, result, status, submit,
+        timeline, up, usage, verify,
     },
     failure::Exit,
     selection,
@@ -44,6 +44,8 @@ pub enum Command {
     Jobs(jobs::Options),
     /// Show the node and the mesh, or one job
     Status(status::Options),
+    /// Say whether the node answers and goes on with the network; the exit status tells
+    Health(health::Options),
     /// Say why a task waits, or why it went where it did
     Explain(explain::Options),
     /// Show when a job's tasks waited, where they ran and how that ended; as a picture, too

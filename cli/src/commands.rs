@@ -7,6 +7,7 @@ pub mod demo;
 pub mod explain;
 pub mod genesis;
 pub mod govern;
+pub mod health;
 pub mod hold;
 pub mod init;
 pub mod jobs;
@@ -62,6 +63,7 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Submit(options) => submit::run(&context, *options).await,
         Command::Jobs(options) => jobs::run(&context, options).await,
         Command::Status(options) => status::run(&context, options).await,
+        Command::Health(options) => health::run(&context, options).await,
         Command::Explain(options) => explain::run(&context, options).await,
         Command::Timeline(options) => timeline::run(&context, options).await,
         Command::Result(options) => result::run(&context, options).await,

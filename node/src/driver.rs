@@ -339,8 +339,7 @@ impl Driver {
     fn tell(&self, executed: Executed) {
         let count = executed.block.transactions.len();
         let finality_us = self.clock.now().clock.micros_since(executed.block.header.time);
-        self.metrics.blocks.inc();
-        self.metrics.transactions.inc_by(count as u64);
+        self.metrics.executed(count);
         if count > 0 {
             self.metrics.finality(finality_us);
         }

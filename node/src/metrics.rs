@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use prometheus_client::{
@@ -69,6 +70,7 @@ pub struct Metrics {
     /// Proofs that an authority broke a promise.
     pub evidence: Counter,
     recent_finality_us: Mutex<VecDeque<u64>>,
+    last_block: Mutex<Option<Instant>>,
 }
 
 impl Metrics {
@@ -88,6 +90,7 @@ impl Metrics {
             tasks_run: Counter::default(),
             evidence: Counter::default(),
             recent_finality_us: Mutex::default(),
+            last_block: Mutex::default(),
         };
         {
             let mut registry = metrics.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,6 +112,19 @@ impl Metrics {
     /// Counts a refusal.
     pub fn refuse(&self, reason: impl Into<String>) {
         self.refused.get_or_create(&Reason { reason: reason.into() }).inc();
+    }
+
+    /// Notes that a final block was executed, with so many transactions.
+    pub fn executed(&self, transactions: usize) {
+        self.blocks.inc();
+        self.transactions.inc_by(transactions as u64);
+        *self.last_block.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// How long ago the last one was, if there was one since this process began.
+    #[must_use]
+    pub fn since_last_block(&self) -> Option<Duration> {
+        self.last_block.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
 
     /// Notes how long a block with transactions took to become final, in microseconds.

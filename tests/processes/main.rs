@@ -6,6 +6,7 @@ mod control;
 mod copies;
 mod explained;
 mod governed;
+mod health;
 mod mesh;
 mod readme;
 mod running;

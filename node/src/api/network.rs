@@ -50,6 +50,7 @@ fn millis(duration: Duration) -> u64 {
 pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, ApiError> {
     let peers = api.mesh.connected().len();
     let finality = api.metrics.finality_ms();
+    let executed_ms_ago = api.metrics.since_last_block().map(millis);
     let (genesis, key, started) = (api.genesis, api.mesh.key(), api.started);
     let network = api.mesh.network();
     let view = api.driver.query(move |replica| {
@@ -71,6 +72,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
             },
             height: ledger.height(),
             time_us: ledger.time().0,
+            executed_ms_ago,
             epoch: round.epoch().0,
             view: round.view().0,
             finality_ms_p50: finality.map(|(median, _)| median),

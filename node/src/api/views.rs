@@ -34,6 +34,8 @@ pub struct StatusView {
     pub height: Height,
     /// That block's time, in microseconds since the Unix epoch.
     pub time_us: u64,
+    /// How long ago it executed that block, in milliseconds; nothing if it has executed none since it was started.
+    pub executed_ms_ago: Option<u64>,
     /// The epoch that the round is in, as this node sees it.
     pub epoch: u64,
     /// The view of that epoch that it is in.

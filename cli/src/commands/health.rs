@@ -1,0 +1,43 @@
+//! `meshwork health`: whether a node is as it should be, for whoever restarts those that are not.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Context;
+use crate::{
+    failure::{Done, Failure},
+    output::words::duration,
+};
+
+/// What is still healthy.
+#[derive(Args, Debug)]
+pub struct Options {
+    /// A node is stuck that has executed no block for so long. An idle network makes one every second, unless its genesis says
+    /// otherwise
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    stuck_after: Duration,
+}
+
+/// Says that the node answers and goes on with the network.
+///
+/// # Errors
+/// It does not answer, or is stuck.
+pub async fn run(context: &Context, options: Options) -> Done {
+    let status = context.settings.client()?.status().await?;
+    // One that has just begun has as long to execute its first block.
+    let idle_ms = status.executed_ms_ago.unwrap_or(status.uptime_ms);
+    if u128::from(idle_ms) > options.stuck_after.as_millis() {
+        return Err(Failure::failed(format!(
+            "The node is stuck: it is at height {} and has executed no block for {}, with {} peers connected; see whether enough \
+             authorities are up, and whether it reaches them.",
+            status.height,
+            duration(idle_ms),
+            status.peers
+        )));
+    }
+    if context.output.is_json() {
+        return context.output.object(&status);
+    }
+    context.output.lines("healthy")
+}
