@@ -57,7 +57,7 @@ pub async fn run(arguments: Arguments) -> Done {
     let context = Context { settings, output };
     match command {
         Command::Init => init::run(&context),
-        Command::Genesis(command) => genesis::run(&context, command),
+        Command::Genesis(command) => genesis::run(&context, command).await,
         Command::Govern(command) => govern::run(&context, command).await,
         Command::Up(options) => up::run(&context, options).await,
         Command::Submit(options) => submit::run(&context, *options).await,

@@ -1,6 +1,11 @@
 //! `meshwork genesis new`: what a network's peers must agree on before they meet.
 
-use std::{collections::BTreeSet, io::Write, path::PathBuf, str::FromStr};
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::{Args, Subcommand, ValueEnum};
 use meshwork_core::{
@@ -15,6 +20,7 @@ use super::Context;
 use crate::{
     addresses::Address,
     failure::{Done, Failure},
+    keys,
     output::words::now_us,
 };
 
@@ -23,6 +29,40 @@ use crate::{
 pub enum GenesisCommand {
     /// Write the genesis of a new network as TOML. Times and bounds can be edited in it before the first peer starts
     New(New),
+    /// Make what a test network begins with, unless it is there already: a key for each authority, and the genesis
+    Test(Test),
+    /// Print the genesis of the network that the node follows. Proofs are checked against it: have its id from somebody you trust
+    Show,
+}
+
+/// A new network whose authorities' keys are made here, too.
+#[derive(Args, Debug)]
+pub struct Test {
+    /// What people call the network
+    name: String,
+    /// Who orders transactions: a name, and the addresses at which others reach it. Repeat it for each
+    #[arg(long = "authority", value_name = "NAME@MULTIADDR[,MULTIADDR]", required = true)]
+    authorities: Vec<TestAuthority>,
+    /// Put the keys at DIR/NAME.key, and the genesis at DIR/genesis.toml. Whoever reads DIR can vote as any of them
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// An authority without a key as yet.
+#[derive(Clone, Debug)]
+struct TestAuthority {
+    name: String,
+    addresses: Vec<String>,
+}
+
+impl FromStr for TestAuthority {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_file_name = |name: &&str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '=']);
+        let (name, addresses) = text.split_once('@').ok_or("write NAME@MULTIADDR[,MULTIADDR]")?;
+        let name = Some(name).filter(is_file_name).ok_or("a name is one that a file can have")?;
+        Ok(Self { name: name.into(), addresses: checked_addresses(addresses)? })
+    }
 }
 
 /// A new network.
@@ -117,27 +157,73 @@ impl FromStr for NewAuthority {
             .filter(|(name, _)| !name.is_empty())
             .ok_or("write NAME=KEY[@MULTIADDR[,MULTIADDR]]")?;
         let (key, addresses) = match rest.split_once('@') {
-            Some((key, addresses)) => (key, addresses.split(',').collect()),
+            Some((key, addresses)) => (key, checked_addresses(addresses)?),
             None => (rest, Vec::new()),
         };
         let key: PublicKey = key.parse().map_err(|error| format!("the key of {name}: {error}"))?;
-        let check = |address: &str| match address.parse::<Address>() {
-            Ok(address) => Ok(address.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        let addresses = addresses.into_iter().map(check).collect::<Result<_, _>>()?;
         Ok(Self(Authority { name: name.into(), key, addresses }))
     }
+}
+
+fn checked_addresses(texts: &str) -> Result<Vec<String>, String> {
+    let check = |address: &str| match address.parse::<Address>() {
+        Ok(address) => Ok(address.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    texts.split(',').map(check).collect()
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// The genesis breaks a rule, or the file cannot be written.
-pub fn run(context: &Context, command: GenesisCommand) -> Done {
-    let GenesisCommand::New(new) = command;
-    let out = new.out.clone();
-    let genesis = found(new);
+/// The genesis breaks a rule, a file cannot be written, or the node does not answer.
+pub async fn run(context: &Context, command: GenesisCommand) -> Done {
+    match command {
+        GenesisCommand::New(new) => {
+            let out = new.out.clone();
+            write(context, &found(new), out)
+        }
+        GenesisCommand::Show => {
+            let text = context.settings.client()?.genesis().await?;
+            context.output.bytes(text.as_bytes())
+        }
+        GenesisCommand::Test(test) => {
+            let path = test.dir.join("genesis.toml");
+            if path.exists() {
+                context
+                    .output
+                    .note(&format!("There is a network in {} already; it stays as it is.", test.dir.display()));
+                return Ok(());
+            }
+            let genesis = found(New {
+                name: test.name,
+                authorities: with_keys(test.authorities, &test.dir)?,
+                out: None,
+                order: vec![Order::Priority],
+                placement: vec![Placement::Locality, Placement::LeastLoaded],
+                workers: Vec::new(),
+                submitters: Vec::new(),
+            });
+            write(context, &genesis, Some(path))
+        }
+    }
+}
+
+/// Gives each authority the key that is there for it, or makes one.
+fn with_keys(authorities: Vec<TestAuthority>, dir: &Path) -> Done<Vec<NewAuthority>> {
+    let with_key = |TestAuthority { name, addresses }| {
+        let path = dir.join(format!("{name}.key"));
+        if !path.exists() {
+            keys::create(&path, &keys::generate())?;
+        }
+        let key = keys::read(&path)?.public();
+        Ok(NewAuthority(Authority { name, key, addresses }))
+    };
+    authorities.into_iter().map(with_key).collect()
+}
+
+/// Writes a genesis that every peer will find to be one.
+fn write(context: &Context, genesis: &Genesis, out: Option<PathBuf>) -> Done {
     let text = genesis.to_toml();
     // Reading it back finds duplicate and unusable keys, as every peer will.
     let checked = Genesis::from_toml(&text)

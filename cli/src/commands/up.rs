@@ -1,6 +1,11 @@
 //! `meshwork up`: a peer in the foreground.
 
-use std::{collections::BTreeMap, future::Future, net::SocketAddr, path::Path};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use bytesize::ByteSize;
 use clap::Args;
@@ -14,6 +19,7 @@ use super::Context;
 use crate::{
     addresses::Address,
     failure::{Done, Exit, Failure},
+    keys,
     settings::{UpConfig, parse_api, parse_pair},
 };
 
@@ -54,6 +60,12 @@ pub struct Options {
     /// Offer this fact, which tasks may require. Repeat it for each; `arch` and `os` are there by themselves
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_pair, conflicts_with = "no_work")]
     labels: Vec<(String, String)>,
+    /// Make a key if there is none yet
+    #[arg(long)]
+    make_key: bool,
+    /// Take a copy of this key if there is none yet
+    #[arg(long, value_name = "FILE", conflicts_with = "make_key")]
+    take_key: Option<PathBuf>,
     /// Do not work: follow, and vote if the genesis lists this key
     #[arg(long)]
     no_work: bool,
@@ -97,8 +109,15 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
             settings.config_dir.join("genesis.toml").display()
         ))
     })?;
-    let key = settings.key()?;
     let key_path = settings.key_path();
+    if !key_path.exists() {
+        if options.make_key {
+            keys::create(&key_path, &keys::generate())?;
+        } else if let Some(from) = &options.take_key {
+            keys::create(&key_path, &keys::read(from)?)?;
+        }
+    }
+    let key = settings.key()?;
     let from_file = &settings.file.up;
     let listen = listen_addresses(&options.listen, from_file, &genesis, &key.public())?;
     let mut peers: Vec<String> = options.peers.iter().map(Address::to_string).collect();
