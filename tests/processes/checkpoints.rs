@@ -6,32 +6,21 @@ use std::{
 };
 
 use meshwork::{
-    client::Client,
     keys,
-    local_mesh::{LocalMesh, Plan},
     outcomes::{self, Leavings},
     submission, watch,
 };
-use meshwork_core::{
-    identity::PublicKey,
-    types::{Action, Limits, Submit, TaskSpec, Tasks},
-};
+use meshwork_core::types::{Action, Limits, Submit, TaskSpec, Tasks};
 
-use crate::running::{MESHWORK, program};
+use crate::running::{kill, local_mesh, program};
 
 /// How long the slowest machine may take for anything here.
 const LONG: Duration = Duration::from_secs(300);
 const STEPS: u32 = 120;
 
-async fn key_of(client: &Client) -> PublicKey {
-    client.status().await.expect("running").key
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_whose_worker_is_killed_goes_on_elsewhere_from_its_last_checkpoint() {
-    let mut plan = Plan::new("checkpoints", 1, 2, 1).expect("a plan");
-    plan.executable = MESHWORK.into();
-    let mut mesh = LocalMesh::start(plan).await.expect("started");
+    let mut mesh = local_mesh("checkpoints", 1, 2).await;
     let client = mesh.peers()[0].client().expect("running");
     let module = client.put_bytes(fs::read(program("steps.wasm")).expect("a program")).await.expect("taken");
     let spec = TaskSpec {
@@ -55,13 +44,7 @@ async fn a_task_whose_worker_is_killed_goes_on_elsewhere_from_its_last_checkpoin
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    for index in 0..mesh.peers().len() {
-        let peer = mesh.peers()[index].client().expect("running");
-        if key_of(&peer).await == worker {
-            mesh.peer_mut(index).kill();
-            break;
-        }
-    }
+    kill(&mut mesh, &worker);
     let ended = tokio::time::timeout(LONG, watch::until_ended(&client, job, None, |_| {})).await;
     assert_eq!(ended.expect("in time").expect("ended").counts.succeeded, 1);
     let proved = outcomes::of_job(&client, job, mesh.genesis()).await.expect("proofs that hold");

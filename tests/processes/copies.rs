@@ -5,23 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use meshwork::{
-    keys,
-    local_mesh::{LocalMesh, Plan},
-    outcomes, submission, watch,
-};
+use meshwork::{keys, outcomes, submission, watch};
 use meshwork_core::types::{Action, Submit, TaskSpec, Tasks};
 
-use crate::running::{MESHWORK, program};
+use crate::running::{kill, local_mesh, program};
 
 /// How long the slowest machine may take for anything here.
 const LONG: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_attempt_has_a_copy_at_an_idle_worker_which_does_it_when_the_first_is_killed() {
-    let mut plan = Plan::new("copies", 1, 2, 1).expect("a plan");
-    plan.executable = MESHWORK.into();
-    let mut mesh = LocalMesh::start(plan).await.expect("started");
+    let mut mesh = local_mesh("copies", 1, 2).await;
     let client = mesh.peers()[0].client().expect("running");
     let module = client.put_bytes(fs::read(program("steps.wasm")).expect("a program")).await.expect("taken");
     let key = keys::generate();
@@ -54,13 +48,7 @@ async fn a_slow_attempt_has_a_copy_at_an_idle_worker_which_does_it_when_the_firs
     assert!(attempts.iter().all(|attempt| attempt.ended.is_none()), "both live: {attempts:?}");
     let [first, copy] = [attempts[0].worker, attempts[1].worker];
     assert_ne!(first, copy);
-    for index in 0..mesh.peers().len() {
-        let peer = mesh.peers()[index].client().expect("running");
-        if peer.status().await.expect("running").key == first {
-            mesh.peer_mut(index).kill();
-            break;
-        }
-    }
+    kill(&mut mesh, &first);
     let ended = tokio::time::timeout(LONG, watch::until_ended(&client, job, None, |_| {})).await;
     assert_eq!(ended.expect("in time").expect("ended").counts.succeeded, 1);
     let proved = outcomes::of_job(&client, job, mesh.genesis()).await.expect("proofs that hold");

@@ -2,17 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use meshwork::local_mesh::{LocalMesh, Plan};
-
-use crate::running::{MESHWORK, run};
+use crate::running::{local_mesh, run};
 
 const LONG: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_is_healthy_while_it_goes_on_with_the_network() {
-    let mut plan = Plan::new("health", 1, 1, 1).expect("a plan");
-    plan.executable = MESHWORK.into();
-    let mut mesh = LocalMesh::start(plan).await.expect("started");
+    let mut mesh = local_mesh("health", 1, 1).await;
     let home = mesh.peers()[1].home().to_owned();
     let health = |stuck_after: &str| run(&home, &["health", "--stuck-after", stuck_after], LONG);
     assert_eq!(health("30s").good(), "healthy");

@@ -10,13 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::running::{MESHWORK, Running, command, program, run, run_program};
-use meshwork::{
-    client::Client,
-    keys,
-    local_mesh::{LocalMesh, Plan},
-    outcomes, submission, watch,
-};
+use crate::running::{Running, command, local_mesh, program, run, run_program};
+use meshwork::{client::Client, keys, local_mesh::LocalMesh, outcomes, submission, watch};
 use meshwork_core::types::{BlobRef, JobId, Limits, Resources, Retry, SignedTransaction, TaskSpec, Tasks, Verdict};
 use serde_json::Value;
 
@@ -108,9 +103,7 @@ async fn submit_tiles(client: &Client, mesh: &LocalMesh, tasks: u32) -> (JobId, 
 #[tokio::test(flavor = "multi_thread")]
 async fn restarting_every_node_in_the_middle_of_work_loses_nothing() {
     const TASKS: u32 = 60;
-    let mut plan = Plan::new("restart", 4, 2, 1).expect("a plan");
-    plan.executable = MESHWORK.into();
-    let mut mesh = LocalMesh::start(plan).await.expect("started");
+    let mut mesh = local_mesh("restart", 4, 2).await;
     let client = mesh.peers()[0].client().expect("running");
     let (job, _) = submit_tiles(&client, &mesh, TASKS).await;
     let until = Instant::now() + LONG;

@@ -8,8 +8,25 @@ use std::{
     time::{Duration, Instant},
 };
 
+use meshwork::local_mesh::{LocalMesh, Plan};
+use meshwork_core::identity::PublicKey;
+
 /// The program.
 pub const MESHWORK: &str = env!("CARGO_BIN_EXE_meshwork");
+
+/// A mesh of such processes, one slot to each worker.
+pub async fn local_mesh(name: &str, authorities: usize, workers: usize) -> LocalMesh {
+    let mut plan = Plan::new(name, authorities, workers, 1).expect("a plan");
+    plan.executable = MESHWORK.into();
+    LocalMesh::start(plan).await.expect("started")
+}
+
+/// Kills the peer of a mesh that has this key.
+#[track_caller]
+pub fn kill(mesh: &mut LocalMesh, key: &PublicKey) {
+    let index = mesh.peers().iter().position(|peer| peer.key() == *key).expect("one of the mesh");
+    mesh.peer_mut(index).kill();
+}
 
 /// How a command ended.
 #[derive(Debug)]

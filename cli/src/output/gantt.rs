@@ -173,11 +173,9 @@ fn by_task(timeline: &TimelineView) -> Vec<Lane<'_>> {
         .map(|task| Lane {
             label: format!("{} {}", task.index, task.array).trim_end().to_owned(),
             title: format!("{}/{}", timeline.job, task.index),
-            rows: [&task.spans, &task.copies]
-                .into_iter()
-                .enumerate()
-                .filter(|(place, spans)| *place == 0 || !spans.is_empty())
-                .map(|(_, spans)| spans.iter().map(|span| Bar { task, span }).collect())
+            rows: std::iter::once(&task.spans)
+                .chain(Some(&task.copies).filter(|copies| !copies.is_empty()))
+                .map(|spans| spans.iter().map(|span| Bar { task, span }).collect())
                 .collect(),
         })
         .collect()

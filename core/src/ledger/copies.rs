@@ -18,7 +18,7 @@ use crate::{
     schedule::{
         estimate::{Estimate, SLOW_MS_MIN},
         placement::{Place, choose::Cursor},
-        ready::{Kind, Needs},
+        ready::Needs,
         recovery::{Allowed, Avoidance},
     },
     types::TaskSpec,
@@ -101,7 +101,7 @@ impl Ledger {
     }
 
     /// The best claim for a copy: one that the task has no reason to avoid, and another than where it runs.
-    fn find_for_copy(&self, task: TaskRef, needs: &Arc<Needs>) -> Result<PublicKey, Unfound> {
+    fn find_for_copy(&self, task: TaskRef, needs: &Needs) -> Result<PublicKey, Unfound> {
         let elsewhere = Cell::new(false);
         let live = self.jobs.get(&task.job).and_then(|job| job.live(task.index));
         let Some((live, own)) = live.and_then(|live| Some((live, live.lease()?.worker))) else {
@@ -109,13 +109,13 @@ impl Ledger {
         };
         let past = live.history().past.iter().filter(|past| past.avoided).map(|past| past.worker);
         let own = Some(own).filter(|_| !is_planted(Fault::CopyAtTheSame));
-        let kind = Kind { needs: Arc::clone(needs), avoidance: Avoidance::of(past.chain(own)) };
+        let avoidance = Avoidance::of(past.chain(own));
         let permits = |key: &PublicKey| {
-            let permitted = kind.avoidance.permits(Allowed::Newcomers, key);
+            let permitted = avoidance.permits(Allowed::Newcomers, key);
             elsewhere.set(elsewhere.get() || !permitted);
             permitted
         };
-        let found = self.search(Place::Resources, &kind.needs, task, permits, &mut Cursor::default());
+        let found = self.search(Place::Resources, needs, task, permits, &mut Cursor::default());
         found.ok_or(Unfound { elsewhere: elsewhere.get() })
     }
 }

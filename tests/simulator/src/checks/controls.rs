@@ -8,10 +8,7 @@ use meshwork_core::{
     types::{Action, AttemptId, Control, Directive, JobId, Selection, SignedTransaction, TaskId, Terms},
 };
 
-use super::{Checked, rule};
-
-/// Of larger jobs, not all tasks are looked at.
-const TASKS_LOOKED_AT: u32 = 64;
+use super::{Checked, TASKS_LOOKED_AT, rule};
 
 /// What was done, in order, each with how many tasks the job had then.
 type Done = Vec<(Selection, Directive, u32)>;

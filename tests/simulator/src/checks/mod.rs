@@ -51,6 +51,8 @@ use self::{
 };
 use crate::scenario::{START_US, Scenario};
 
+/// How many of a job's tasks are looked at.
+const TASKS_LOOKED_AT: u32 = 64;
 /// The most journal records that a peer may come to hold.
 const JOURNAL_MAX: usize = 50_000;
 /// What a transaction needs to be ordered in a whole network: so many blocks, in microseconds.

@@ -15,13 +15,11 @@ use meshwork_core::{
     },
 };
 
-use super::{Checked, placed::Placed, rule, rules::leased_of};
+use super::{Checked, TASKS_LOOKED_AT, placed::Placed, rule, rules::leased_of};
 
 /// With more workers or jobs than this, it is looked at only now and then.
 const CLOSELY: usize = 20;
 const NOW_AND_THEN: u64 = 32;
-/// How many of a job's tasks are looked at.
-const TASKS_LOOKED_AT: u32 = 64;
 
 /// What decides when a task goes.
 struct Waits {

@@ -9,10 +9,8 @@ use meshwork_core::{
     types::{AttemptId, Change, Labels, OrderPolicy, Resources, TaskId},
 };
 
-use super::{Checked, policy::may_have_more, rule};
+use super::{Checked, TASKS_LOOKED_AT, policy::may_have_more, rule};
 
-/// How many of a job's tasks are looked at.
-const TASKS_LOOKED_AT: u32 = 64;
 /// By how many rounds of grants two who wait for the same may come to differ: those by which one may be behind, and the one under way
 /// of each.
 const ROUNDS: i128 = 6;

@@ -10,10 +10,7 @@ use meshwork_core::{
     },
 };
 
-use super::{Checked, rule};
-
-/// Of larger jobs, tasks that wait are not looked at after every block.
-const TASKS_LOOKED_AT: u32 = 64;
+use super::{Checked, TASKS_LOOKED_AT, rule};
 
 /// A job as it was submitted.
 struct Job {
