@@ -48,6 +48,8 @@ pub struct Plan {
     pub workers: usize,
     /// How many tasks each of these runs at once.
     pub slots: u32,
+    /// Blocks between two snapshots of the ledger.
+    pub snapshot_interval: u64,
     /// What the peers log.
     pub log: String,
     /// Whether the peers may live on without the process that started them.
@@ -69,8 +71,16 @@ impl Plan {
         let executable = std::env::current_exe().map_err(|error| {
             Failure::failed(format!("This program cannot find itself: {error}; run it by its full path."))
         })?;
-        let log = "info".to_owned();
-        Ok(Self { executable, name: name.to_owned(), authorities, workers, slots, log, may_outlive: false })
+        Ok(Self {
+            executable,
+            name: name.to_owned(),
+            authorities,
+            workers,
+            slots,
+            snapshot_interval: ConsensusParameters::default().snapshot_interval,
+            log: "info".to_owned(),
+            may_outlive: false,
+        })
     }
 }
 
@@ -97,7 +107,7 @@ impl LocalMesh {
         })?;
         let root = directory.path().to_owned();
         let authority_keys: Vec<SecretKey> = (0..plan.authorities).map(|_| keys::generate()).collect();
-        let genesis = found(&plan.name, &authority_keys)?;
+        let genesis = found(&plan.name, &authority_keys, plan.snapshot_interval)?;
         let genesis_path = root.join("genesis.toml");
         fs::write(&genesis_path, genesis.to_toml()).map_err(|error| Failure::file("write", &genesis_path, &error))?;
         let mut mesh = Self {
@@ -144,6 +154,18 @@ impl LocalMesh {
             arguments.push("--no-work".to_owned());
         }
         arguments
+    }
+
+    /// One worker more, which waits until it is known to everyone; returns its place among the peers.
+    ///
+    /// # Errors
+    /// It does not start, or is not known in time.
+    pub async fn join(&mut self) -> Done<usize> {
+        let place = self.peers.len();
+        self.add(format!("worker-{}", place + 1 - self.plan.authorities), &keys::generate(), true)?;
+        self.peers[place].ready(START_WITHIN).await?;
+        self.meet().await?;
+        Ok(place)
     }
 
     /// Starts the peers that were killed again, from what they have on disk, and waits until all answer and the workers'
@@ -270,7 +292,7 @@ pub async fn unless_interrupted<T>(work: impl Future<Output = Done<T>>) -> Done<
 }
 
 /// A genesis for peers on one machine: short times, and leases that are given up as soon as the rules allow.
-fn found(name: &str, keys: &[SecretKey]) -> Done<Genesis> {
+fn found(name: &str, keys: &[SecretKey], snapshot_interval: u64) -> Done<Genesis> {
     let ports = free_ports(keys.len())?;
     let authority = |(index, (key, port)): (usize, (&SecretKey, u16))| Authority {
         name: format!("authority-{}", index + 1),
@@ -282,6 +304,7 @@ fn found(name: &str, keys: &[SecretKey]) -> Done<Genesis> {
         heartbeat_ms: 250,
         clock_bound_ms: 100,
         timer_ms_max: 5_000,
+        snapshot_interval,
         ..ConsensusParameters::default()
     };
     let mut genesis = Genesis {
@@ -330,7 +353,7 @@ mod tests {
     fn a_mesh_of_any_size_has_a_genesis_that_holds() {
         for count in [1, 2, 4, 7, 13] {
             let keys: Vec<SecretKey> = (0..count).map(|_| keys::generate()).collect();
-            let genesis = found("here", &keys).expect("good");
+            let genesis = found("here", &keys, 16).expect("good");
             assert_eq!(Genesis::from_toml(&genesis.to_toml()).expect("good").network_id(), genesis.network_id());
             let addresses: BTreeSet<_> = genesis.authorities.iter().flat_map(|one| one.addresses.clone()).collect();
             assert_eq!(addresses.len(), count);

@@ -22,6 +22,7 @@ use serde::Deserialize;
 
 use crate::{
     client::Client,
+    commands::up::Keep,
     failure::{Done, Failure},
     keys,
 };
@@ -85,6 +86,8 @@ pub struct UpConfig {
     pub memory: Option<ByteSize>,
     /// Disk for programs, inputs and outputs.
     pub disk: Option<ByteSize>,
+    /// How much of the past to keep.
+    pub keep: Option<Keep>,
     /// What tasks may require of this machine.
     pub labels: BTreeMap<String, String>,
 }

@@ -7,7 +7,7 @@
 //! Start at [`replica::Replica`], which joins the three state machines ([`consensus`], [`ledger`] and, inside the ledger,
 //! [`schedule`]) with a [`pool`] of waiting transactions, and is driven by a few calls, each of which takes the time
 //! and an event and answers with actions.
-//! The data that travels and is stored stands in [`types`] and [`blobs`]; how it becomes bytes, in [`codec`], [`identity`]
+//! The data that travels and is stored stands in [`types`], [`blobs`] and [`snapshot`]; how it becomes bytes, in [`codec`], [`identity`]
 //! and [`frames`].
 #![forbid(unsafe_code)]
 
@@ -24,4 +24,5 @@ pub mod pool;
 pub mod proof;
 pub mod replica;
 pub mod schedule;
+pub mod snapshot;
 pub mod types;

@@ -63,6 +63,16 @@ impl Frontier {
         self.peaks.len() == self.size.count_ones() as usize
     }
 
+    /// The subtrees whose roots it keeps: what inclusion paths of leaves to come will need of those before.
+    pub fn peaks(&self) -> impl Iterator<Item = (Position, Digest)> {
+        let levels = (0..64u8).rev().filter(|level| self.size >> level & 1 == 1);
+        levels.zip(&self.peaks).map(|(level, peak)| {
+            // What stands before it is made of larger subtrees.
+            let index = (self.size >> level) - 1;
+            (Position { level, index }, *peak)
+        })
+    }
+
     /// Adds a leaf. `completed` is told every subtree that this completes, the leaf's own node first: what an inclusion
     /// path will need.
     pub fn append(&mut self, leaf: &Digest, mut completed: impl FnMut(Position, Digest)) {

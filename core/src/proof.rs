@@ -67,8 +67,29 @@ impl Handover {
 }
 
 /// Whether a certificate says that a header's block is final, whoever signed it.
-fn is_finalization_of(certificate: &Certificate, header: &Header) -> bool {
+pub(crate) fn is_finalization_of(certificate: &Certificate, header: &Header) -> bool {
     certificate.epoch == header.epoch && certificate.statement == Statement::Finalize(header.view, header.digest())
+}
+
+/// Whether each of these headers is the child of the one before.
+pub(crate) fn is_chain(headers: &[Header]) -> bool {
+    headers.windows(2).all(|pair| pair[1].parent == pair[0].digest() && pair[1].stands_at(pair[0].height))
+}
+
+/// The authorities of an epoch, by how each one before it ended, from the genesis on; nobody if these do not show it.
+pub(crate) fn authorities_of(epoch: Epoch, handovers: &[Handover], genesis: &Genesis) -> Option<AuthoritySet> {
+    if handovers.len() as u64 != epoch.0 {
+        return None;
+    }
+    let network = genesis.network_id();
+    let mut authorities = genesis.authority_set();
+    for (past, handover) in (0..).map(Epoch).zip(handovers) {
+        if !handover.verify(past, &authorities, &network) {
+            return None;
+        }
+        authorities = handover.authorities.clone();
+    }
+    Some(authorities)
 }
 
 /// What is wrong with a proof.
@@ -114,32 +135,16 @@ impl Proof {
         let first = self.headers.first().ok_or(ProofError::NoHeader)?;
         let last = self.headers.last().ok_or(ProofError::NoHeader)?;
         self.check_paths(first)?;
-        let linked = |pair: &[Header]| pair[1].parent == pair[0].digest() && pair[1].stands_at(pair[0].height);
-        if !self.headers.windows(2).all(linked) {
+        if !is_chain(&self.headers) {
             return Err(ProofError::Chain);
         }
         if !is_finalization_of(&self.finalization, last) {
             return Err(ProofError::Finalization);
         }
         let network = genesis.network_id();
-        let authorities = self.authorities_of(last.epoch, genesis, &network)?;
+        let authorities = authorities_of(last.epoch, &self.handovers, genesis).ok_or(ProofError::Handovers)?;
         let signed = self.finalization.verify(&authorities, &network);
         if signed { Ok(()) } else { Err(ProofError::Signatures) }
-    }
-
-    /// The authorities of an epoch, by the handovers from the genesis on.
-    fn authorities_of(&self, epoch: Epoch, genesis: &Genesis, network: &NetworkId) -> Result<AuthoritySet, ProofError> {
-        if self.handovers.len() as u64 != epoch.0 {
-            return Err(ProofError::Handovers);
-        }
-        let mut authorities = genesis.authority_set();
-        for (past, handover) in (0..).map(Epoch).zip(&self.handovers) {
-            if !handover.verify(past, &authorities, network) {
-                return Err(ProofError::Handovers);
-            }
-            authorities = handover.authorities.clone();
-        }
-        Ok(authorities)
     }
 
     fn check_paths(&self, carrier: &Header) -> Result<(), ProofError> {

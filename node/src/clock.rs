@@ -11,13 +11,14 @@ use meshwork_core::{
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
+    offset_ms: i64,
 }
 
 impl Clock {
-    /// A clock whose monotonic time starts now.
+    /// A clock whose monotonic time starts now, and whose wall clock is off by so many milliseconds: 0 but in tests.
     #[must_use]
-    pub fn start() -> Self {
-        Self { start: Instant::now() }
+    pub fn start(offset_ms: i64) -> Self {
+        Self { start: Instant::now(), offset_ms }
     }
 
     /// Now.
@@ -26,7 +27,8 @@ impl Clock {
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         // A wall clock before 1970 is as wrong as one can be; the epoch itself serves as well.
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { monotonic: Monotonic(micros(self.start.elapsed())), clock: BlockTime(micros(clock)) }
+        let clock = micros(clock).saturating_add_signed(self.offset_ms.saturating_mul(1000));
+        Now { monotonic: Monotonic(micros(self.start.elapsed())), clock: BlockTime(clock) }
     }
 
     /// When a monotonic time comes.

@@ -8,6 +8,8 @@ use meshwork_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::store::Keep;
+
 /// Everything that a node is told at its start.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -27,6 +29,10 @@ pub struct NodeConfig {
     pub mdns: bool,
     /// Where the HTTP API listens. Port 0 lets the system choose.
     pub api: SocketAddr,
+    /// How much of the past this peer keeps.
+    pub keep: Keep,
+    /// By how many milliseconds this node's clock is to be off, for tests of networks whose clocks differ.
+    pub clock_offset_ms: i64,
     /// The most bytes of blobs that this peer keeps.
     pub blobs_bytes_max: u64,
     /// What this peer offers to tasks; nothing if it is not to work.

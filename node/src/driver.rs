@@ -11,8 +11,8 @@ use meshwork_core::{
     consensus::{Judgement, Standing},
     identity::PublicKey,
     pool::Refusal,
-    replica::{Action, Executed, Gossip, Message, Replica, message_bytes_max},
-    types::{AuthoritySet, Epoch, Genesis, SignedTransaction, TransactionId},
+    replica::{self, Action, Executed, Gossip, Installation, Message, Replica, message_bytes_max},
+    types::{AuthoritySet, Epoch, SignedTransaction, TransactionId},
 };
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -44,6 +44,7 @@ type Answers = Vec<Result<TransactionId, Refusal>>;
 enum Command {
     Submit(Vec<Arc<SignedTransaction>>, oneshot::Sender<Answers>),
     Query(Query),
+    Install(Box<Installation>, oneshot::Sender<()>),
 }
 
 /// A block that was executed and stored, for those who listen.
@@ -55,6 +56,15 @@ pub struct Final {
     pub finality_us: u64,
 }
 
+/// What those who listen are told.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// A block was executed.
+    Final(Arc<Final>),
+    /// The ledger was taken from a snapshot so many blocks ahead; what happened in between is not told.
+    Jumped(u64),
+}
+
 /// The driver has stopped, because the node is stopping or its store failed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("this node is stopping")]
@@ -64,7 +74,7 @@ pub struct Stopped;
 #[derive(Clone)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
-    finals: broadcast::Sender<Arc<Final>>,
+    finals: broadcast::Sender<News>,
     reader: Reader,
 }
 
@@ -93,9 +103,19 @@ impl Handle {
         answered.await.map_err(|_| Stopped)
     }
 
+    /// Stores what was made of another's snapshot and goes on from there; nothing happens if blocks were faster.
+    ///
+    /// # Errors
+    /// The driver has stopped.
+    pub async fn install(&self, installation: Installation) -> Result<(), Stopped> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Command::Install(Box::new(installation), answer)).await.map_err(|_| Stopped)?;
+        answered.await.map_err(|_| Stopped)
+    }
+
     /// Every block that is executed from now on.
     #[must_use]
-    pub fn finals(&self) -> broadcast::Receiver<Arc<Final>> {
+    pub fn finals(&self) -> broadcast::Receiver<News> {
         self.finals.subscribe()
     }
 
@@ -111,11 +131,12 @@ impl Handle {
 struct Step {
     actions: Vec<Action>,
     answers: Vec<(Answers, oneshot::Sender<Answers>)>,
+    install: Option<(Box<Installation>, oneshot::Sender<()>)>,
 }
 
 /// The replica with all that it needs to act.
 pub struct Driver {
-    genesis: Arc<Genesis>,
+    config: replica::Config,
     run_bytes_max: usize,
     replica: Replica,
     store: Store,
@@ -124,40 +145,27 @@ pub struct Driver {
     metrics: Arc<Metrics>,
     clock: Clock,
     commands: mpsc::Receiver<Command>,
-    finals: broadcast::Sender<Arc<Final>>,
+    finals: broadcast::Sender<News>,
 }
 
 impl Driver {
     /// A driver, and the handle to it.
     #[must_use]
     pub fn new(
-        genesis: Arc<Genesis>,
+        config: replica::Config,
         replica: Replica,
         store: Store,
         mesh: (MeshHandle, MeshEvents),
         metrics: Arc<Metrics>,
+        clock: Clock,
     ) -> (Self, Handle) {
         let (mesh, events) = mesh;
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let (finals, _) = broadcast::channel(LISTENER_BLOCKS_MAX);
         let handle = Handle { commands: sender, finals: finals.clone(), reader: store.reader() };
         // The finalization that goes with blocks takes some of a message's bytes.
-        let run_bytes_max = message_bytes_max(&genesis).saturating_sub(64 << 10);
-        (
-            Self {
-                genesis,
-                run_bytes_max,
-                replica,
-                store,
-                mesh,
-                events,
-                metrics,
-                clock: Clock::start(),
-                commands,
-                finals,
-            },
-            handle,
-        )
+        let run_bytes_max = message_bytes_max(&config.genesis).saturating_sub(64 << 10);
+        (Self { config, run_bytes_max, replica, store, mesh, events, metrics, clock, commands, finals }, handle)
     }
 
     /// Goes on until every handle is gone, the mesh has stopped, or the store fails.
@@ -186,6 +194,11 @@ impl Driver {
                 self.replica.tick(now, &mut step.actions);
             }
             self.act(step.actions)?;
+            if let Some((installation, done)) = step.install {
+                self.install(&installation)?;
+                // Whoever asked may have gone.
+                let _ = done.send(());
+            }
             self.store.sync(false)?;
             for (answers, to) in step.answers {
                 // Whoever asked may have gone.
@@ -215,6 +228,7 @@ impl Driver {
                 step.answers.push((answers, to));
             }
             Command::Query(look) => look(&self.replica),
+            Command::Install(installation, done) => step.install = Some((installation, done)),
         }
     }
 
@@ -222,7 +236,7 @@ impl Driver {
         let now = self.clock.now();
         match event {
             MeshEvent::Gossip { bytes, from, id, .. } => {
-                let acceptance = match Gossip::decode(&bytes, &self.genesis) {
+                let acceptance = match Gossip::decode(&bytes, &self.config.genesis) {
                     Ok(gossip) => {
                         let judgement = self.replica.gossip(now, gossip, &mut step.actions);
                         self.acceptance(judgement, from)
@@ -234,7 +248,7 @@ impl Driver {
                 };
                 self.mesh.judge(id, acceptance);
             }
-            MeshEvent::Message { from, bytes } => match Message::decode(&bytes, &self.genesis) {
+            MeshEvent::Message { from, bytes } => match Message::decode(&bytes, &self.config.genesis) {
                 Ok(message) => {
                     let judgement = self.replica.message(now, from, message, &mut step.actions);
                     self.acceptance(judgement, from);
@@ -264,6 +278,30 @@ impl Driver {
     fn refuse(&self, from: PublicKey, reason: &str, points: u32) {
         self.metrics.refuse(reason);
         self.mesh.penalize(from, points);
+    }
+
+    /// Starts the replica anew from a snapshot that others had, with its own journal and what its people still wait for.
+    fn install(&mut self, installation: &Installation) -> Result<(), StoreError> {
+        let before = self.replica.ledger().height();
+        if installation.header.height <= before {
+            return Ok(());
+        }
+        let standing = self.replica.consensus().standing();
+        let waiting = self.replica.pool().local_waiting(usize::MAX);
+        self.store.install(installation)?;
+        let recovered = self.store.recover(standing)?;
+        let replica = Replica::new(self.config.clone(), recovered);
+        self.replica = replica.map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        let (now, mut actions) = (self.clock.now(), Vec::new());
+        self.mesh.set_authorities(self.replica.consensus().authorities());
+        for peer in self.mesh.connected() {
+            self.replica.connected(now, peer, &mut actions);
+        }
+        // What was executed meanwhile is refused.
+        self.replica.submit(now, waiting, &mut actions);
+        // Nobody may be listening.
+        let _ = self.finals.send(News::Jumped(self.replica.ledger().height().0 - before.0));
+        self.act(actions)
     }
 
     /// Stores first, then sends and tells.
@@ -325,7 +363,7 @@ impl Driver {
         let mut bytes = 0;
         for transaction in transactions {
             bytes += transaction.wire_bytes();
-            if bytes > self.genesis.consensus.block_bytes_max && !batch.is_empty() {
+            if bytes > self.config.genesis.consensus.block_bytes_max && !batch.is_empty() {
                 self.publish(&Gossip::Transactions(std::mem::take(&mut batch)));
                 bytes = transaction.wire_bytes();
             }
@@ -344,7 +382,7 @@ impl Driver {
             self.metrics.finality(finality_us);
         }
         // Nobody may be listening.
-        let _ = self.finals.send(Arc::new(Final { executed, finality_us }));
+        let _ = self.finals.send(News::Final(Arc::new(Final { executed, finality_us })));
     }
 }
 

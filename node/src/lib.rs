@@ -15,4 +15,6 @@ pub mod mesh;
 pub mod metrics;
 pub mod node;
 pub mod store;
+pub mod sync;
+mod wire;
 pub mod worker;

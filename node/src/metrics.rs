@@ -19,7 +19,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::mesh::MeshMetrics;
+use crate::{mesh::MeshMetrics, sync::Progress};
 
 /// Why something was refused.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -71,6 +71,9 @@ pub struct Metrics {
     pub evidence: Counter,
     recent_finality_us: Mutex<VecDeque<u64>>,
     last_block: Mutex<Option<Instant>>,
+    sync_chunks: Gauge,
+    sync_chunks_fetched: Gauge,
+    sync: Mutex<Option<Progress>>,
 }
 
 impl Metrics {
@@ -91,6 +94,9 @@ impl Metrics {
             evidence: Counter::default(),
             recent_finality_us: Mutex::default(),
             last_block: Mutex::default(),
+            sync_chunks: Gauge::default(),
+            sync_chunks_fetched: Gauge::default(),
+            sync: Mutex::default(),
         };
         {
             let mut registry = metrics.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,6 +110,9 @@ impl Metrics {
             r.register("pool_transactions", "Transactions waiting to be ordered", metrics.pool.clone());
             r.register("peers", "Peers connected", metrics.peers.clone());
             r.register("tasks_run", "Tasks run here", metrics.tasks_run.clone());
+            r.register("sync_chunks", "Chunks of the snapshot that is being fetched", metrics.sync_chunks.clone());
+            let fetched = metrics.sync_chunks_fetched.clone();
+            r.register("sync_chunks_fetched", "Chunks of it that have come", fetched);
             r.register("evidence", "Proofs of broken promises", metrics.evidence.clone());
         }
         Arc::new(metrics)
@@ -125,6 +134,19 @@ impl Metrics {
     #[must_use]
     pub fn since_last_block(&self) -> Option<Duration> {
         self.last_block.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+
+    /// Notes how far the fetching of a snapshot has come; nothing if none is being fetched.
+    pub fn sync(&self, progress: Option<Progress>) {
+        self.sync_chunks.set(progress.map_or(0, |progress| progress.chunks.into()));
+        self.sync_chunks_fetched.set(progress.map_or(0, |progress| progress.fetched.into()));
+        *self.sync.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
+    /// How far the fetching of a snapshot has come, if one is being fetched.
+    #[must_use]
+    pub fn syncing(&self) -> Option<Progress> {
+        *self.sync.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes how long a block with transactions took to become final, in microseconds.

@@ -2,6 +2,7 @@
 
 mod holder;
 mod journal_id;
+mod open;
 
 use std::{
     fs,
@@ -27,12 +28,14 @@ use tracing::{info, warn};
 use crate::{
     api::Api,
     blobs::{self, BlobStore, Blobs},
+    clock::Clock,
     config::{NodeConfig, NodeFile},
     driver::{Driver, Handle},
     execute::{ExecuteError, Executor, ExecutorConfig},
     mesh::{self, MeshConfig, MeshError, MeshHandle, Multiaddr},
     metrics::Metrics,
-    store::{Store, StoreError},
+    store::{Keep, StoreError},
+    sync::Sync,
     worker::{TaskContext, Worker},
 };
 
@@ -109,13 +112,8 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> NodeError {
 pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
     fs::create_dir_all(&config.data_dir).map_err(at(&config.data_dir))?;
     let genesis = Arc::new(config.genesis.clone());
-    let network = genesis.network_id();
     let data = &config.data_dir;
-    let store = Store::open(&data.join("store.redb"), &network).map_err(stored_in(data))?;
-    let standing = journal_id::check(&store, &config.journal_id_file)?;
-    let recovered = store.recover(standing).map_err(stored_in(data))?;
-    let replica_config = replica::Config { genesis: Arc::clone(&genesis), key: config.key.clone() };
-    let replica = Replica::new(replica_config, recovered)?;
+    let (store, replica) = open::open(&config, &genesis)?;
     tell_role(&replica);
     let listener =
         TcpListener::bind(config.api).await.map_err(|source| NodeError::Api { address: config.api, source })?;
@@ -123,13 +121,23 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     mesh.set_authorities(replica.consensus().authorities());
     let metrics = Metrics::new();
     let blob_store = BlobStore::open(&config.data_dir, store.database(), config.blobs_bytes_max)?;
+    let clock = Clock::start(config.clock_offset_ms);
+    let replica_config = replica::Config { genesis: Arc::clone(&genesis), key: config.key.clone() };
     let (driver, handle) =
-        Driver::new(Arc::clone(&genesis), replica, store, (mesh.clone(), events), Arc::clone(&metrics));
+        Driver::new(replica_config, replica, store, (mesh.clone(), events), Arc::clone(&metrics), clock);
     let driver_ended = on_its_own_thread(driver, stored_in(data))?;
     let blobs = Blobs::start(blob_store, mesh.clone(), config.key.clone());
     blobs.hold(Arc::new(Willing::new(handle.clone())));
+    let sync = Sync {
+        genesis: Arc::clone(&genesis),
+        mesh: mesh.clone(),
+        driver: handle.clone(),
+        keep: config.keep,
+        metrics: Arc::clone(&metrics),
+    };
+    sync.start();
     let stop = CancellationToken::new();
-    let parts = Parts { genesis, mesh, handle, blobs, metrics };
+    let parts = Parts { genesis, mesh, handle, blobs, metrics, clock, keep: config.keep };
     let node_file = write_node_file(&config, &parts.mesh, &listener)?;
     let api = tokio::spawn(parts.api().serve(listener, stop.clone()));
     let worker = parts.worker(&config, &stop)?;
@@ -222,6 +230,8 @@ struct Parts {
     handle: Handle,
     blobs: Blobs,
     metrics: Arc<Metrics>,
+    clock: Clock,
+    keep: Keep,
 }
 
 impl Parts {
@@ -233,6 +243,8 @@ impl Parts {
             mesh: self.mesh.clone(),
             blobs: self.blobs.clone(),
             metrics: Arc::clone(&self.metrics),
+            clock: self.clock,
+            keep: self.keep,
             started: Instant::now(),
         }
     }
@@ -255,6 +267,7 @@ impl Parts {
             Arc::clone(&self.genesis),
             worker.clone(),
             self.handle.clone(),
+            self.clock,
             Arc::new(context),
         );
         let stop = stop.clone();

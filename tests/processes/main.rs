@@ -10,5 +10,6 @@ mod health;
 mod mesh;
 mod readme;
 mod running;
+mod syncing;
 mod usage;
 mod workflows;

@@ -16,8 +16,14 @@ pub const MESHWORK: &str = env!("CARGO_BIN_EXE_meshwork");
 
 /// A mesh of such processes, one slot to each worker.
 pub async fn local_mesh(name: &str, authorities: usize, workers: usize) -> LocalMesh {
-    let mut plan = Plan::new(name, authorities, workers, 1).expect("a plan");
-    plan.executable = MESHWORK.into();
+    let plan = Plan::new(name, authorities, workers, 1).expect("a plan");
+    LocalMesh::start(Plan { executable: MESHWORK.into(), ..plan }).await.expect("started")
+}
+
+/// Such a mesh that takes a snapshot every so many blocks.
+pub async fn mesh_with_snapshots(name: &str, authorities: usize, workers: usize, interval: u64) -> LocalMesh {
+    let plan = Plan::new(name, authorities, workers, 1).expect("a plan");
+    let plan = Plan { executable: MESHWORK.into(), snapshot_interval: interval, ..plan };
     LocalMesh::start(plan).await.expect("started")
 }
 

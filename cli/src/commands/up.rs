@@ -8,12 +8,16 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use meshwork_core::{
     identity::PublicKey,
     types::{Genesis, Labels},
 };
-use meshwork_node::config::{NodeConfig, WorkerConfig};
+use meshwork_node::{
+    config::{NodeConfig, WorkerConfig},
+    store,
+};
+use serde::Deserialize;
 
 use super::Context;
 use crate::{
@@ -66,6 +70,12 @@ pub struct Options {
     /// Take a copy of this key if there is none yet
     #[arg(long, value_name = "FILE", conflicts_with = "make_key")]
     take_key: Option<PathBuf>,
+    /// How much of the past to keep: every block, every receipt, or no more than it takes to take part. Without it: full
+    #[arg(long, value_name = "HOW_MUCH")]
+    keep: Option<Keep>,
+    /// Let this peer's clock be off by so much, as in +10s or -10m: for tests
+    #[arg(long, value_name = "TIME", env = "MESHWORK_CLOCK_OFFSET", value_parser = parse_offset, allow_hyphen_values = true)]
+    clock_offset: Option<i64>,
     /// Do not work: follow, and vote if the genesis lists this key
     #[arg(long)]
     no_work: bool,
@@ -129,6 +139,11 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
     let mdns = !options.no_mdns && from_file.mdns.unwrap_or(true);
     let is_authority = genesis.authority_set().contains(&key.public());
     let disk = options.disk.or(from_file.disk);
+    let keep = options.keep.or(from_file.keep).map_or_else(store::Keep::default, Into::into);
+    let clock_offset_ms = options.clock_offset.unwrap_or(0);
+    if clock_offset_ms != 0 {
+        tracing::warn!(clock_offset_ms, "this peer's clock is set wrong on purpose");
+    }
     let worker = offer(options, from_file, is_authority)?;
     std::fs::create_dir_all(&settings.data_dir).map_err(|error| Failure::file("create", &settings.data_dir, &error))?;
     let mut journal_id_file = key_path.into_os_string();
@@ -142,6 +157,8 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
         peers,
         mdns,
         api,
+        keep,
+        clock_offset_ms,
         blobs_bytes_max: disk.map_or_else(|| half_of_disk(&settings.data_dir), |disk| disk.as_u64()),
         worker,
     })
@@ -173,6 +190,35 @@ fn checked(texts: &[String]) -> Done<Vec<String>> {
         Err(error) => Err(Failure::usage(format!("In the configuration, {error}."))),
     };
     texts.iter().map(check).collect()
+}
+
+/// How much of the past a peer keeps.
+#[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// Every block since the first
+    Archive,
+    /// Every receipt, so that any result can be proven, and newer blocks
+    Full,
+    /// What it takes to take part, and to prove results of jobs that the ledger still knows
+    Pruned,
+}
+
+impl From<Keep> for store::Keep {
+    fn from(keep: Keep) -> Self {
+        match keep {
+            Keep::Archive => Self::Archive,
+            Keep::Full => Self::Full,
+            Keep::Pruned => Self::Pruned,
+        }
+    }
+}
+
+/// A span of time with a sign, in milliseconds.
+fn parse_offset(text: &str) -> Result<i64, String> {
+    let (span, sign) = text.strip_prefix('-').map_or((text.strip_prefix('+').unwrap_or(text), 1), |span| (span, -1));
+    let span = humantime::parse_duration(span).map_err(|error| error.to_string())?;
+    i64::try_from(span.as_millis()).map(|ms| sign * ms).map_err(|_| "it is too long".to_owned())
 }
 
 /// What the peer offers to tasks. An authority offers nothing unless it is told how many slots: its vote comes first.

@@ -1,6 +1,10 @@
 //! What the API says of one thing, as named facts.
 
-use meshwork_node::api::views::{JobView, RecurringState, RecurringView, Role, StatusView};
+use meshwork_node::{
+    api::views::{JobView, RecurringState, RecurringView, Role, StatusView},
+    store::Keep,
+    sync::Progress,
+};
 
 use super::{
     Record,
@@ -28,12 +32,16 @@ impl Record for StatusView {
             ("role", role.into()),
             ("version", format!("{}, up for {}", self.version, duration(self.uptime_ms))),
             ("height", format!("{} (epoch {}, view {}), {time}", self.height, self.epoch, self.view)),
+            ("keeps", keeps(self)),
             ("finality", finality),
             ("peers", self.peers.to_string()),
             ("workers", self.workers.to_string()),
             ("tasks", counts(&self.tasks)),
             ("pool", format!("{} transactions", self.pool)),
         ];
+        if let Some(Progress { height, fetched, chunks }) = self.syncing {
+            facts.push(("syncing", format!("{fetched} of {chunks} chunks of the snapshot at height {height}")));
+        }
         if !self.convicted.is_empty() {
             let names = self.convicted.join(", ");
             facts.push((
@@ -42,6 +50,15 @@ impl Record for StatusView {
             ));
         }
         facts
+    }
+}
+
+fn keeps(status: &StatusView) -> String {
+    let blocks = status.blocks_from.map_or_else(|| "no blocks".into(), |from| format!("blocks from height {from}"));
+    match status.keep {
+        Keep::Archive => format!("{blocks} on, and everything there is to come (archive)"),
+        Keep::Full => format!("{blocks} on, and all receipts (full)"),
+        Keep::Pruned => format!("{blocks} on, and receipts of jobs that the ledger knows (pruned)"),
     }
 }
 

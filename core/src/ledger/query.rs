@@ -12,6 +12,7 @@ use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey},
+    merkle::Frontier,
     types::{
         After, AfterJob, AttemptId, AttemptNumber, BlobRef, BlockTime, Claim, Genesis, Height, Incarnation, JobId,
         Part, Resources, RunOf, TaskId, TaskSpec, Tasks, Terms, Times, TransactionId, VoidReason,
@@ -243,6 +244,19 @@ impl Ledger {
     #[must_use]
     pub fn receipts_root(&self) -> Digest {
         self.history.root()
+    }
+
+    /// The history tree over all heights' receipts, as far as it is kept to go on.
+    #[must_use]
+    pub const fn history(&self) -> &Frontier {
+        &self.history
+    }
+
+    /// The lowest height that admitted a job which is still known; the coming one if none is. No task that is known has
+    /// a receipt below it.
+    #[must_use]
+    pub fn oldest_admission(&self) -> Height {
+        self.jobs.values().next().map_or(self.height.next(), |job| job.record.height)
     }
 
     /// Whether a transaction was executed, or found void, and could be sent again were that not remembered.

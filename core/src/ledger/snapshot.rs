@@ -31,6 +31,7 @@ use crate::{
         order::{SHARES_KEPT, Share},
         ready::JobNumber,
     },
+    snapshot::Chunks,
     types::{Array, BlockTime, Genesis, Height, JobId, RecurringId, Submit, TaskSpec, TransactionId},
 };
 
@@ -189,7 +190,7 @@ impl Ledger {
         codec::encode(&(head, jobs, workers, executed, (recurring.next, entries)))
     }
 
-    /// The digest of the state: that of the snapshot's bytes.
+    /// The digest of the state: that of the snapshot's [chunks](Chunks).
     #[must_use]
     pub fn state_digest(&self) -> Digest {
         Self::snapshot_digest(&self.snapshot())
@@ -198,7 +199,7 @@ impl Ledger {
     /// The digest of the state that a snapshot holds.
     #[must_use]
     pub fn snapshot_digest(snapshot: &[u8]) -> Digest {
-        Digest::of_parts("meshwork 1 ledger state", &[snapshot])
+        Chunks::of(snapshot).state()
     }
 
     /// The ledger that a snapshot was taken of. A stranger's snapshot is to be checked against a certified digest too: that

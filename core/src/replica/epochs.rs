@@ -52,6 +52,7 @@ impl Replica {
 
     /// Something came of this epoch. If it has not begun here it cannot be judged, and somebody is asked for what lies between.
     pub(super) fn suspect(&mut self, epoch: Epoch) {
+        self.heard_of = self.heard_of.max(epoch);
         self.suspects |= epoch > self.consensus.epoch() && !is_planted(Fault::LaterEpochsIgnored);
     }
 

@@ -8,7 +8,8 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use crate::{
     digest::Digest,
     identity::PublicKey,
-    ledger::{Applied, Gone, Ledger, Taken, TaskStateView},
+    ledger::{Applied, Gone, Ledger, LedgerEvent, Taken, TaskStateView},
+    snapshot::Chunks,
     types::{
         AttemptId, BlobRef, Block, BlockTime, Certificate, Height, Incarnation, JobId, Part, Resources, RunOf, TaskId,
         TaskSpec,
@@ -34,6 +35,42 @@ pub struct Executed {
     pub ended: Vec<EndedJob>,
     /// The ledger's state, at a snapshot height.
     pub snapshot: Option<Snapshot>,
+}
+
+impl Executed {
+    /// What came of a block, as the ledger stands after it; `me` is whose worker is told.
+    pub(super) fn of(
+        ledger: &Ledger,
+        me: &PublicKey,
+        (block, digest): (Arc<Block>, Digest),
+        finalization: Option<Certificate>,
+        (applied, snapshot): (Applied, Option<Snapshot>),
+    ) -> Self {
+        let ended = applied.events.iter().filter_map(|event| match event {
+            LedgerEvent::JobEnded { job, .. } => ended_job(ledger, *job),
+            _ => None,
+        });
+        let ended = ended.collect();
+        let given = applied.events.iter().filter_map(|event| match event {
+            LedgerEvent::Leased { attempt, worker, incarnation, .. } if worker == me => {
+                Given::of(ledger, *attempt, *incarnation)
+            }
+            _ => None,
+        });
+        let given = given.collect();
+        Self { block, digest, finalization, root: ledger.receipts_root(), applied, given, ended, snapshot }
+    }
+}
+
+/// Executes a block, and takes a snapshot if its height is one for that.
+pub(super) fn execute(ledger: &mut Ledger, block: &Block) -> (Applied, Option<Snapshot>) {
+    let applied = ledger.apply(block);
+    let is_due = block.header.height.0.is_multiple_of(ledger.genesis().consensus.snapshot_interval);
+    let snapshot = is_due.then(|| {
+        let bytes = ledger.snapshot();
+        Snapshot { chunks: Chunks::of(&bytes), bytes, receipts_from: ledger.oldest_admission() }
+    });
+    (applied, snapshot)
 }
 
 /// An attempt that this peer's own worker was given, and what it is to run.
@@ -122,7 +159,7 @@ impl EndedTask {
     }
 }
 
-pub(super) fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
+fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
     let job = ledger.job(id)?;
     let ended = |index: u32| match ledger.task(TaskId { job: id, index })?.state {
         TaskStateView::Done { succeeded: true, height, receipt, .. } => Some(EndedTask::Succeeded(height, receipt)),
@@ -145,8 +182,10 @@ pub(super) fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
 /// The ledger's state at a snapshot height.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Its digest.
-    pub digest: Digest,
+    /// What it is made of; the digest of these is the state's.
+    pub chunks: Chunks,
     /// Its encoding.
     pub bytes: Vec<u8>,
+    /// The lowest height at which a task that the ledger still knows can have a receipt.
+    pub receipts_from: Height,
 }

@@ -11,6 +11,7 @@
 mod application;
 mod epochs;
 mod executed;
+mod install;
 mod message;
 #[cfg(feature = "memo")]
 mod shared;
@@ -22,8 +23,8 @@ use std::{
 };
 
 use application::{Parts, Results};
-use executed::ended_job;
 pub use executed::{EndedJob, EndedTask, Executed, Given, Snapshot};
+pub use install::{InstallError, Installation};
 pub use message::{BLOCKS_BYTES_MAX, Gossip, Message, gossip_bytes_max, message_bytes_max};
 #[cfg(feature = "memo")]
 pub use shared::share_execution;
@@ -34,7 +35,7 @@ use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey, SecretKey},
-    ledger::{Applied, Ledger, LedgerEvent, RestoreError},
+    ledger::{Applied, Ledger, RestoreError},
     pool::{Pool, Refusal},
     proof::Handover,
     types::{
@@ -187,6 +188,8 @@ pub struct Replica {
     behind: Option<(Epoch, View)>,
     /// Something came of an epoch that has not begun here: a peer is to be asked once.
     suspects: bool,
+    /// The latest epoch that anything came of, be it true or not.
+    heard_of: Epoch,
     /// The closing blocks of the present epoch, or of the one that has just ended.
     closing: Option<Closing>,
     has_reason: bool,
@@ -247,6 +250,7 @@ impl Replica {
             sync: sync::Sync::default(),
             behind: None,
             suspects: false,
+            heard_of: Epoch(0),
             closing,
             has_reason: false,
             offer_at: Monotonic(0),
@@ -538,52 +542,29 @@ impl Replica {
             let height = block.header.height;
             let digest = block.header.digest();
             let (applied, snapshot) = self.execute(&block, digest);
-            let root = self.ledger.receipts_root();
-            self.results.executed(height, root);
+            self.results.executed(height, self.ledger.receipts_root());
             if let Some(snapshot) = &snapshot {
-                self.results.snapshot_taken(height, snapshot.digest);
+                self.results.snapshot_taken(height, snapshot.chunks.state());
             }
             self.results.prune(&block, self.genesis.consensus.snapshot_lag);
             let life_ms = self.genesis.ledger.transaction_life_ms_max;
             self.pool.settle(&block, block.header.time.plus_ms(life_ms.saturating_add(WRONG_CLOCK_MS)));
             let of_this = finalization.statement.block() == Some(digest);
             let finalization = of_this.then(|| finalization.clone());
-            let ended = applied.events.iter().filter_map(|event| match event {
-                LedgerEvent::JobEnded { job, .. } => ended_job(&self.ledger, *job),
-                _ => None,
-            });
-            let ended = ended.collect();
-            let given = applied.events.iter().filter_map(|event| match event {
-                LedgerEvent::Leased { attempt, worker, incarnation, .. } if *worker == self.me => {
-                    Given::of(&self.ledger, *attempt, *incarnation)
-                }
-                _ => None,
-            });
-            let given = given.collect();
-            let executed = Executed { block, digest, finalization, root, applied, given, ended, snapshot };
+            let executed = Executed::of(&self.ledger, &self.me, (block, digest), finalization, (applied, snapshot));
             actions.push(Action::Executed(Box::new(executed)));
             inputs.push_back(Input::Executed(height));
         }
     }
 
     fn execute(&mut self, block: &Block, digest: Digest) -> (Applied, Option<Snapshot>) {
-        let interval = self.genesis.consensus.snapshot_interval;
-        let execute = |ledger: &mut Ledger, block: &Block| {
-            let applied = ledger.apply(block);
-            let is_due = block.header.height.0.is_multiple_of(interval);
-            let snapshot = is_due.then(|| {
-                let bytes = ledger.snapshot();
-                Snapshot { digest: Ledger::snapshot_digest(&bytes), bytes }
-            });
-            (applied, snapshot)
-        };
         let before = std::mem::replace(&mut self.executed, digest);
         #[cfg(feature = "memo")]
-        return shared::execute(&mut self.ledger, before, (digest, block), execute);
+        return shared::execute(&mut self.ledger, before, (digest, block), executed::execute);
         #[cfg(not(feature = "memo"))]
         {
             let _ = before;
-            execute(Arc::make_mut(&mut self.ledger), block)
+            executed::execute(Arc::make_mut(&mut self.ledger), block)
         }
     }
 
@@ -609,6 +590,12 @@ impl Replica {
         for to in leaders.filter(|key| *key != self.me) {
             actions.push(Action::Send { to, message: Message::Transactions(waiting.clone()) });
         }
+    }
+
+    /// Whether more is final than has been executed here, as far as is known; what speaks of later epochs may be a lie.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.behind.is_some() || self.heard_of > self.consensus.epoch()
     }
 
     /// The ledger, as of the newest final block.

@@ -4,10 +4,14 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use meshwork_core::types::Height;
+use meshwork_core::types::{AttemptId, Height, Receipt};
 use serde::Deserialize;
 
-use super::{Api, error::ApiError, views::BlockView};
+use super::{
+    Api,
+    error::ApiError,
+    views::{AcceptedView, BlockView},
+};
 use crate::store::StoredBlock;
 
 /// The most blocks in one answer.
@@ -23,6 +27,11 @@ fn view(api: &Api, stored: &StoredBlock) -> Result<BlockView, ApiError> {
     let header = &stored.block.header;
     let authorities = api.driver.reader().authorities(header.epoch, &api.genesis)?;
     let proposer = authorities.as_ref().and_then(|set| set.authorities().get(usize::from(set.leader(header.view).0)));
+    let (root, state) = api.driver.reader().result(header.height)?;
+    let outcomes = stored.receipts.iter().filter_map(|receipt| match receipt {
+        Receipt::Outcome(outcome) => Some(accepted(outcome.attempt)),
+        _ => None,
+    });
     Ok(BlockView {
         height: header.height,
         view: header.view.0,
@@ -31,7 +40,14 @@ fn view(api: &Api, stored: &StoredBlock) -> Result<BlockView, ApiError> {
         time_us: header.time.0,
         transactions: stored.block.transactions.iter().map(|transaction| transaction.id()).collect(),
         bytes: stored.block.transaction_bytes(),
+        root,
+        state,
+        outcomes: outcomes.collect(),
     })
+}
+
+fn accepted(attempt: AttemptId) -> AcceptedView {
+    AcceptedView { job: attempt.task.job, index: attempt.task.index, attempt: attempt.number.0 }
 }
 
 /// The newest blocks, or those from a height on.

@@ -20,7 +20,7 @@ use super::{
     jobs, recurring,
     views::{EventView, TaskState},
 };
-use crate::driver::Final;
+use crate::driver::{Final, News};
 
 #[derive(Deserialize)]
 pub(super) struct Filter {
@@ -36,7 +36,8 @@ pub(super) async fn stream(
     let finals = BroadcastStream::new(api.driver.finals());
     let events = finals.flat_map(move |block| {
         let views = match block {
-            Ok(block) => views(&block, &filter),
+            Ok(News::Final(block)) => views(&block, &filter),
+            Ok(News::Jumped(blocks)) => vec![EventView::Missed { events: blocks }],
             Err(BroadcastStreamRecvError::Lagged(events)) => vec![EventView::Missed { events }],
         };
         // An event that cannot be written as JSON cannot be: it is made of numbers and texts.

@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use jobs::ended_in_words;
 
-use crate::{blobs::Blobs, driver::Handle, mesh::MeshHandle, metrics::Metrics};
+use crate::{blobs::Blobs, clock::Clock, driver::Handle, mesh::MeshHandle, metrics::Metrics, store::Keep};
 
 /// The most bytes of transactions in one request.
 const TRANSACTIONS_BYTES_MAX: usize = 16 << 20;
@@ -53,6 +53,10 @@ pub struct Api {
     pub blobs: Blobs,
     /// The figures.
     pub metrics: Arc<Metrics>,
+    /// The node's clock.
+    pub clock: Clock,
+    /// How much of the past this node keeps.
+    pub keep: Keep,
     /// When the node started.
     pub started: Instant,
 }

@@ -52,6 +52,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
     let finality = api.metrics.finality_ms();
     let executed_ms_ago = api.metrics.since_last_block().map(millis);
     let (genesis, key, started) = (api.genesis, api.mesh.key(), api.started);
+    let (keep, blocks_from, syncing) = (api.keep, api.driver.reader().lowest_block()?, api.metrics.syncing());
     let network = api.mesh.network();
     let view = api.driver.query(move |replica| {
         let (ledger, round) = (replica.ledger(), replica.consensus());
@@ -73,6 +74,9 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
             height: ledger.height(),
             time_us: ledger.time().0,
             executed_ms_ago,
+            keep,
+            blocks_from,
+            syncing,
             epoch: round.epoch().0,
             view: round.view().0,
             finality_ms_p50: finality.map(|(median, _)| median),
@@ -128,8 +132,7 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Vec<PeerView>>,
 /// Healthy is a node that sees blocks become final: even an idle network makes one each heartbeat.
 pub(super) async fn health(State(api): State<Api>) -> Result<String, ApiError> {
     let (height, time) = api.driver.query(|replica| (replica.ledger().height(), replica.ledger().time())).await?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let age_ms = millis(now).saturating_sub(time.0 / 1000);
+    let age_ms = api.clock.now().clock.micros_since(time) / 1000;
     let round = &api.genesis.consensus;
     let age_ms_max = HEALTHY_HEARTBEATS * round.heartbeat_ms + round.timer_ms_max;
     if age_ms <= age_ms_max || millis(api.started.elapsed()) <= age_ms_max {

@@ -13,6 +13,8 @@ use meshwork_core::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::{store::Keep, sync::Progress};
+
 pub use self::governance::{AuthorityView, ChangeView, GovernanceView, KeyView, LimitView, ProposalView, RulesView};
 pub use self::recurring::{MomentsView, RecurringState, RecurringView, RunView};
 pub use usage::{AccountView, UsageBy, UsagePageView, UsageSide, UsageView};
@@ -36,6 +38,12 @@ pub struct StatusView {
     pub time_us: u64,
     /// How long ago it executed that block, in milliseconds; nothing if it has executed none since it was started.
     pub executed_ms_ago: Option<u64>,
+    /// How much of the past it keeps.
+    pub keep: Keep,
+    /// The lowest height whose block it has; nothing if it has none.
+    pub blocks_from: Option<Height>,
+    /// How far it has come with the snapshot that it fetches, being far behind; nothing if it fetches none.
+    pub syncing: Option<Progress>,
     /// The epoch that the round is in, as this node sees it.
     pub epoch: u64,
     /// The view of that epoch that it is in.
@@ -278,6 +286,23 @@ pub struct BlockView {
     pub transactions: Vec<TransactionId>,
     /// Bytes of transactions, about.
     pub bytes: usize,
+    /// The root over all receipts up to this height, by this node's own execution.
+    pub root: Option<Digest>,
+    /// The digest of the ledger's state after it, by this node's own execution: at a snapshot height.
+    pub state: Option<Digest>,
+    /// The attempts whose outcomes were accepted in it.
+    pub outcomes: Vec<AcceptedView>,
+}
+
+/// An attempt whose outcome was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AcceptedView {
+    /// Its job.
+    pub job: JobId,
+    /// Its task's place in the job.
+    pub index: u32,
+    /// Which attempt of the task, from 0.
+    pub attempt: u32,
 }
 
 /// `POST /v1/transactions` takes the canonical CBOR of an array of envelopes and answers with one of these for each.

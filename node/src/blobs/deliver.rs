@@ -11,13 +11,11 @@ use meshwork_core::{
 };
 use tokio::io::{AsyncReadExt, BufReader};
 
-use super::{
-    Blobs,
-    error::DeliverError,
-    hold::HOLD_MAX,
+use super::{Blobs, error::DeliverError, hold::HOLD_MAX};
+use crate::{
+    mesh::Stream,
     wire::{self, CHUNK_BYTES},
 };
-use crate::mesh::Stream;
 
 /// What a holder keeps from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,9 +22,9 @@ use tokio::sync::{mpsc, watch};
 use super::{
     BLOB_BYTES_MAX, Blobs,
     error::{FetchError, StoreError},
-    wire::{self, CHUNK_BYTES},
     writer::BlobWriter,
 };
+use crate::wire::{self, CHUNK_BYTES};
 
 /// Peers asked for one blob.
 const ASKED_MAX: usize = 64;

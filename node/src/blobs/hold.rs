@@ -11,13 +11,11 @@ use meshwork_core::{
 };
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
-use super::{
-    BLOB_BYTES_MAX, Blobs, blocking,
-    error::StoreError,
+use super::{BLOB_BYTES_MAX, Blobs, blocking, error::StoreError, writer::BlobWriter};
+use crate::{
+    mesh::{Incoming, Stream},
     wire::{self, CHUNK_BYTES, IDLE_MAX},
-    writer::BlobWriter,
 };
-use crate::mesh::{Incoming, Stream};
 
 /// The word for this in protocol names.
 pub(super) const KIND: &str = "deliver";

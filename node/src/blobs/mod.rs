@@ -20,7 +20,7 @@ mod serve;
 mod store;
 #[cfg(test)]
 mod tests;
-mod wire;
+
 mod writer;
 
 use std::{

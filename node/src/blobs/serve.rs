@@ -13,11 +13,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    store::BlobStore,
+use super::store::BlobStore;
+use crate::{
+    mesh::{Incoming, Stream},
     wire::{IDLE_MAX, flush, read_all, write_all},
 };
-use crate::mesh::{Incoming, Stream};
 
 /// The word for this in protocol names.
 pub(super) const KIND: &str = "blob";

@@ -332,7 +332,7 @@ async fn a_holder_that_signs_something_else_is_not_believed() {
         while let Some((_, mut stream)) = incoming.next().await {
             let statement = DeliveryStatement { attempt: attempt(9), manifest, bytes: sum, height: Height(1) };
             let answer = Answer::Held(statement.sign(&secret, &NETWORK));
-            let _ = super::wire::write_value(&mut stream, &answer).await;
+            let _ = crate::wire::write_value(&mut stream, &answer).await;
             let _ = stream.read(&mut [0; 4096]).await;
         }
     });

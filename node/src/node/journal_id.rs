@@ -51,6 +51,7 @@ mod tests {
     use meshwork_core::identity::NetworkId;
 
     use super::*;
+    use crate::store::Keep;
 
     #[test]
     fn a_key_votes_with_its_own_journal_only() {
@@ -58,15 +59,15 @@ mod tests {
         let (first, second, id) = (dir.path().join("a"), dir.path().join("b"), dir.path().join("id"));
         let network = NetworkId([1; 32]);
         {
-            let store = Store::open(&first, &network).unwrap();
+            let store = Store::open(&first, &network, Keep::Full).unwrap();
             assert_eq!(check(&store, &id).unwrap(), Standing::Voting);
             assert_eq!(check(&store, &id).unwrap(), Standing::Voting);
         }
         // The store is lost: a new one in its place is not the key's.
-        let store = Store::open(&second, &network).unwrap();
+        let store = Store::open(&second, &network, Keep::Full).unwrap();
         assert_eq!(check(&store, &id).unwrap(), Standing::JournalLost);
         assert_eq!(check(&store, &id).unwrap(), Standing::JournalLost);
-        let store = Store::open(&first, &network).unwrap();
+        let store = Store::open(&first, &network, Keep::Full).unwrap();
         assert_eq!(check(&store, &id).unwrap(), Standing::Voting);
     }
 }

@@ -6,7 +6,10 @@
 //! for until a later synced step has stored them ([`redb::Durability::None`] frees no pages either, so a synced step
 //! follows at least every [`SYNC_EVERY`]).
 
+mod prune;
 mod read;
+mod recover;
+mod snapshots;
 mod tables;
 
 use std::{
@@ -17,18 +20,19 @@ use std::{
 
 use meshwork_core::{
     codec::{self, DecodeError},
+    digest::Digest,
     identity::NetworkId,
+    merkle::Position,
     replica::{Action, Executed},
     types::Height,
 };
+pub use prune::Keep;
 pub use read::{FinalBlocks, Reader, StoredBlock};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable};
 use thiserror::Error;
 
 /// How long a step without a journal record may stay unsynced.
 pub const SYNC_EVERY: Duration = Duration::from_millis(250);
-/// How many snapshots are kept: the newest, and one to fall back on.
-const SNAPSHOTS_KEPT: usize = 2;
 /// How many proofs of broken promises are kept.
 const EVIDENCE_MAX: u64 = 1024;
 /// redb's page cache, in bytes.
@@ -69,12 +73,30 @@ pub enum StoreError {
     /// Something is missing in the file.
     #[error("the store is damaged: {0} is missing")]
     Missing(&'static str),
+    /// Something in the file does not agree with its digest.
+    #[error("the store is damaged: {0} is not what was stored")]
+    False(&'static str),
+    /// The file could not be read without a panic.
+    #[error("the store is damaged: {0}")]
+    Unreadable(String),
     /// The disk or redb failed.
     #[error("the store failed: {0}")]
     Redb(#[from] redb::Error),
 }
 
 impl StoreError {
+    /// Whether what is wrong is in the file, so that it would be no better another time.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        use std::io::ErrorKind::{InvalidData, UnexpectedEof};
+        match self {
+            Self::Damaged { .. } | Self::Missing(_) | Self::False(_) | Self::Unreadable(_) => true,
+            Self::Redb(redb::Error::Io(error)) => matches!(error.kind(), InvalidData | UnexpectedEof),
+            Self::Redb(redb::Error::Corrupted(_) | redb::Error::RepairAborted) => true,
+            _ => false,
+        }
+    }
+
     /// Whether all that is wrong is that the disk has no room.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -113,6 +135,7 @@ pub struct Store {
     synced: Instant,
     /// Whether something was written since.
     unsynced: bool,
+    keep: Keep,
 }
 
 impl Store {
@@ -120,8 +143,9 @@ impl Store {
     ///
     /// # Errors
     /// It is another network's, of another format, in use, or the disk fails.
-    pub fn open(file: &Path, network: &NetworkId) -> Result<Self, StoreError> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(file)?;
+    pub fn open(file: &Path, network: &NetworkId, keep: Keep) -> Result<Self, StoreError> {
+        let mut database = Database::builder().set_cache_size(CACHE_BYTES).create(file)?;
+        prune::give_back(&mut database, file);
         let write = database.begin_write()?;
         {
             let mut meta = write.open_table(tables::META)?;
@@ -149,13 +173,15 @@ impl Store {
             write.open_table(tables::RECEIPTS)?;
             write.open_table(tables::HISTORY)?;
             write.open_table(tables::SNAPSHOTS)?;
+            write.open_table(tables::SNAPSHOT_CHUNKS)?;
+            write.open_table(tables::SNAPSHOT_HEADERS)?;
             write.open_table(tables::SNAPSHOT_DIGESTS)?;
             write.open_table(tables::JOURNAL)?;
             write.open_table(tables::ENDED_JOBS)?;
             write.open_table(tables::EVIDENCE)?;
         }
         write.commit()?;
-        Ok(Self { database: Arc::new(database), synced: Instant::now(), unsynced: false })
+        Ok(Self { database: Arc::new(database), synced: Instant::now(), unsynced: false, keep })
     }
 
     /// The database itself, for the blob index, which has its own tables in it, and for readers.
@@ -205,7 +231,7 @@ impl Store {
             write.set_durability(Durability::None)?;
         }
         for action in actions {
-            store_action(&write, action)?;
+            store_action(&write, action, self.keep)?;
         }
         write.commit()?;
         self.unsynced = !sync;
@@ -235,7 +261,7 @@ impl Store {
     }
 }
 
-fn store_action(write: &redb::WriteTransaction, action: &Action) -> Result<(), StoreError> {
+fn store_action(write: &redb::WriteTransaction, action: &Action, keep: Keep) -> Result<(), StoreError> {
     match action {
         Action::Persist(record) => {
             let bytes = codec::encode(record);
@@ -254,7 +280,7 @@ fn store_action(write: &redb::WriteTransaction, action: &Action) -> Result<(), S
         Action::Epoch { epoch, handover } => {
             write.open_table(tables::HANDOVERS)?.insert(epoch.0, codec::encode(handover).as_slice())?;
         }
-        Action::Executed(executed) => store_executed(write, executed)?,
+        Action::Executed(executed) => store_executed(write, executed, keep)?,
         Action::Evidence(evidence) => {
             let mut table = write.open_table(tables::EVIDENCE)?;
             let place = table.last()?.map_or(0, |(place, _)| place.value() + 1);
@@ -267,7 +293,7 @@ fn store_action(write: &redb::WriteTransaction, action: &Action) -> Result<(), S
     Ok(())
 }
 
-fn store_executed(write: &redb::WriteTransaction, executed: &Executed) -> Result<(), StoreError> {
+fn store_executed(write: &redb::WriteTransaction, executed: &Executed, keep: Keep) -> Result<(), StoreError> {
     let Height(height) = executed.block.header.height;
     write.open_table(tables::BLOCKS)?.insert(height, codec::encode(&executed.block).as_slice())?;
     write.open_table(tables::ROOTS)?.insert(height, executed.root.0.as_slice())?;
@@ -275,23 +301,24 @@ fn store_executed(write: &redb::WriteTransaction, executed: &Executed) -> Result
     if let Some(finalization) = &executed.finalization {
         write.open_table(tables::FINALIZATIONS)?.insert(height, codec::encode(finalization).as_slice())?;
     }
-    let mut ended = write.open_table(tables::ENDED_JOBS)?;
-    for job in &executed.ended {
-        ended.insert(job.id.0.0.as_slice(), codec::encode(job).as_slice())?;
-    }
-    let mut history = write.open_table(tables::HISTORY)?;
-    for (position, node) in &executed.applied.history {
-        history.insert((position.level, position.index), node.0.as_slice())?;
-    }
-    if let Some(snapshot) = &executed.snapshot {
-        write.open_table(tables::SNAPSHOT_DIGESTS)?.insert(height, snapshot.digest.0.as_slice())?;
-        let mut snapshots = write.open_table(tables::SNAPSHOTS)?;
-        snapshots.insert(height, snapshot.bytes.as_slice())?;
-        let heights: Vec<u64> =
-            snapshots.iter()?.map(|entry| entry.map(|(at, _)| at.value())).collect::<Result<_, _>>()?;
-        for old in heights.iter().rev().skip(SNAPSHOTS_KEPT) {
-            snapshots.remove(old)?;
+    if keep.remembers_jobs() {
+        let mut ended = write.open_table(tables::ENDED_JOBS)?;
+        for job in &executed.ended {
+            ended.insert(job.id.0.0.as_slice(), codec::encode(job).as_slice())?;
         }
+    }
+    store_history(write, &executed.applied.history)?;
+    if let Some(snapshot) = &executed.snapshot {
+        let oldest = snapshots::put(write, height, snapshot)?;
+        prune::prune(write, keep, oldest, snapshot.receipts_from.0)?;
+    }
+    Ok(())
+}
+
+fn store_history(write: &redb::WriteTransaction, nodes: &[(Position, Digest)]) -> Result<(), StoreError> {
+    let mut history = write.open_table(tables::HISTORY)?;
+    for (position, node) in nodes {
+        history.insert((position.level, position.index), node.0.as_slice())?;
     }
     Ok(())
 }

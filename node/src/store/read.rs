@@ -1,15 +1,14 @@
 //! Reading what was stored: at start-up, for peers that catch up, and for people.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use meshwork_core::{
     codec,
-    consensus::{Evidence, Record, Standing},
     digest::Digest,
     merkle::{self, Position},
     proof::{Handover, Proof},
-    replica::{BLOCKS_BYTES_MAX, EndedJob, Recovered},
-    types::{AuthoritySet, Block, Certificate, Closing, Epoch, Genesis, Header, Height, JobId, Receipt},
+    replica::{BLOCKS_BYTES_MAX, EndedJob},
+    types::{AuthoritySet, Block, Certificate, Closing, Epoch, Genesis, Height, JobId, Receipt},
 };
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
 use serde::{Serialize, de::DeserializeOwned};
@@ -37,15 +36,15 @@ pub struct FinalBlocks {
 /// The most bytes of anything in the store.
 const STORED_BYTES_MAX: usize = 1 << 31;
 
-fn decode<T: Serialize + DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
+pub(super) fn decode<T: Serialize + DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
     codec::decode(bytes, STORED_BYTES_MAX).map_err(|error| StoreError::Damaged { what, error })
 }
 
-fn digest(bytes: &[u8]) -> Result<Digest, StoreError> {
+pub(super) fn digest(bytes: &[u8]) -> Result<Digest, StoreError> {
     bytes.try_into().map(Digest).map_err(|_| StoreError::Missing("a digest"))
 }
 
-fn get<T: Serialize + DeserializeOwned>(
+pub(super) fn get<T: Serialize + DeserializeOwned>(
     read: &ReadTransaction,
     table: redb::TableDefinition<u64, &[u8]>,
     what: &'static str,
@@ -56,7 +55,7 @@ fn get<T: Serialize + DeserializeOwned>(
 
 /// A reader of the store: cheap to make, and safe beside the writer.
 #[derive(Clone, Debug)]
-pub struct Reader(Arc<redb::Database>);
+pub struct Reader(pub(super) Arc<redb::Database>);
 
 impl Store {
     /// A reader.
@@ -64,75 +63,6 @@ impl Store {
     pub fn reader(&self) -> Reader {
         Reader(self.database())
     }
-
-    /// What a replica starts from.
-    ///
-    /// # Errors
-    /// The disk fails, or the store is damaged.
-    pub fn recover(&self, standing: Standing) -> Result<Recovered, StoreError> {
-        let read = self.database.begin_read()?;
-        let snapshots = read.open_table(tables::SNAPSHOTS)?;
-        let snapshot = snapshots.last()?.map(|(height, bytes)| (Height(height.value()), bytes.value().to_vec()));
-        let from = snapshot.as_ref().map_or(0, |(height, _)| height.0) + 1;
-        let mut blocks: Vec<Arc<Block>> = Vec::new();
-        for entry in read.open_table(tables::BLOCKS)?.range(from..)? {
-            blocks.push(Arc::new(decode("a block", entry?.1.value())?));
-        }
-        let tip: Option<Header> = match (blocks.last(), &snapshot) {
-            (Some(block), _) => Some(block.header.clone()),
-            (None, Some((height, _))) => {
-                let block: Option<Block> = get(&read, tables::BLOCKS, "a block", *height)?;
-                Some(block.ok_or(StoreError::Missing("the block of the newest snapshot"))?.header)
-            }
-            (None, None) => None,
-        };
-        let mut closing: Option<Closing> = None;
-        let tip = match tip {
-            Some(tip) => {
-                let finalization: Option<Certificate> =
-                    get(&read, tables::FINALIZATIONS, "a finalization", tip.height)?;
-                closing = get(&read, tables::CLOSINGS, "closing blocks", tip.height)?;
-                Some((tip, finalization))
-            }
-            None => None,
-        };
-        let (final_height, result_height) =
-            tip.as_ref().map_or((0, 0), |(tip, _)| (tip.final_height.0, tip.result_height.0));
-        let mut journal: Vec<Record> = Vec::new();
-        for entry in read.open_table(tables::JOURNAL)?.iter()? {
-            journal.push(decode("a journal record", entry?.1.value())?);
-        }
-        let mut evidence: Vec<Evidence> = Vec::new();
-        for entry in read.open_table(tables::EVIDENCE)?.iter()? {
-            evidence.push(decode("a proof of a broken promise", entry?.1.value())?);
-        }
-        // Generous: a digest is due only a lag after its height, and old ones are ignored.
-        let snapshots_from = result_height.saturating_sub(1 << 16);
-        Ok(Recovered {
-            snapshot: snapshot.map(|(_, bytes)| bytes),
-            blocks,
-            tip,
-            closing,
-            roots: digests(&read, tables::ROOTS, final_height)?,
-            snapshots: digests(&read, tables::SNAPSHOT_DIGESTS, snapshots_from)?,
-            journal,
-            evidence,
-            standing,
-        })
-    }
-}
-
-fn digests(
-    read: &ReadTransaction,
-    table: redb::TableDefinition<u64, &[u8]>,
-    from: u64,
-) -> Result<BTreeMap<Height, Digest>, StoreError> {
-    let mut digests = BTreeMap::new();
-    for entry in read.open_table(table)?.range(from..)? {
-        let (height, bytes) = entry?;
-        digests.insert(Height(height.value()), digest(bytes.value())?);
-    }
-    Ok(digests)
 }
 
 impl Reader {
@@ -145,6 +75,28 @@ impl Reader {
         let block: Option<Block> = get(&read, tables::BLOCKS, "a block", height)?;
         let receipts: Option<Vec<Receipt>> = get(&read, tables::RECEIPTS, "receipts", height)?;
         Ok(block.zip(receipts).map(|(block, receipts)| StoredBlock { block, receipts }))
+    }
+
+    /// The lowest height whose block is here; from there on all are.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn lowest_block(&self) -> Result<Option<Height>, StoreError> {
+        let read = self.0.begin_read()?;
+        Ok(read.open_table(tables::BLOCKS)?.first()?.map(|(height, _)| Height(height.value())))
+    }
+
+    /// What this peer's own execution of a height came to: the root over all receipts up to it, and at a snapshot height the
+    /// digest of the state.
+    ///
+    /// # Errors
+    /// The disk fails, or the store is damaged.
+    pub fn result(&self, height: Height) -> Result<(Option<Digest>, Option<Digest>), StoreError> {
+        let read = self.0.begin_read()?;
+        let root = read.open_table(tables::ROOTS)?.get(height.0)?;
+        let state = read.open_table(tables::SNAPSHOT_DIGESTS)?.get(height.0)?;
+        let of = |bytes: Option<redb::AccessGuard<'_, &[u8]>>| bytes.map(|bytes| digest(bytes.value())).transpose();
+        Ok((of(root)?, of(state)?))
     }
 
     /// What happened at a height; nothing if it is not final here.
@@ -182,8 +134,11 @@ impl Reader {
         let mut blocks: Vec<Arc<Block>> = Vec::new();
         let mut found = None;
         let mut bytes_sum = 0;
-        for entry in read.open_table(tables::BLOCKS)?.range(from.0..)? {
+        for (expected, entry) in (from.0..).zip(read.open_table(tables::BLOCKS)?.range(from.0..)?) {
             let (height, bytes) = entry?;
+            if height.value() != expected {
+                break;
+            }
             bytes_sum += bytes.value().len();
             if bytes_sum > if found.is_some() { BLOCKS_BYTES_MAX } else { bytes_max } {
                 break;
@@ -272,8 +227,12 @@ impl Reader {
                 continue;
             }
             if known.as_ref().is_none_or(|(at, ..)| at != height) {
-                let receipts: Vec<Receipt> =
-                    get(&read, tables::RECEIPTS, "receipts", *height)?.ok_or(StoreError::Missing("receipts"))?;
+                // They may have been pruned, or lie below the snapshot that this peer began with.
+                let receipts: Option<Vec<Receipt>> = get(&read, tables::RECEIPTS, "receipts", *height)?;
+                let Some(receipts) = receipts else {
+                    proofs.push(None);
+                    continue;
+                };
                 let leaves = receipts.iter().map(Receipt::digest).collect();
                 known = Some((*height, receipts, leaves));
             }
@@ -300,13 +259,15 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use meshwork_core::{
+        consensus::Standing,
         identity::NetworkId,
         ledger::Applied,
         replica::{Action, Executed},
-        types::{BlockTime, Role, Signers, Statement, View},
+        types::{BlockTime, Header, Role, Signers, Statement, View},
     };
 
     use super::*;
+    use crate::store::Keep;
 
     fn block(epoch: u64, height: u64, role: Role, parent: Digest) -> Arc<Block> {
         let header = Header {
@@ -347,7 +308,7 @@ mod tests {
     #[test]
     fn blocks_are_served_to_the_end_of_an_epoch_with_its_closing_blocks_and_then_from_the_next() {
         let dir = tempfile::tempdir().unwrap();
-        let mut store = Store::open(&dir.path().join("store"), &NetworkId([1; 32])).unwrap();
+        let mut store = Store::open(&dir.path().join("store"), &NetworkId([1; 32]), Keep::Full).unwrap();
         let first = block(0, 1, Role::Inner, Digest::ZERO);
         let last = block(0, 2, Role::Last, first.header.digest());
         let closes = block(0, 2, Role::Closing(Some(Digest::ZERO)), last.header.digest());

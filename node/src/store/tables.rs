@@ -3,7 +3,7 @@
 use redb::TableDefinition;
 
 /// The store's format. A store of another format is refused.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 
 /// Facts about the store itself: see the keys below.
 pub const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -28,8 +28,12 @@ pub const ROOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("roots");
 pub const RECEIPTS: TableDefinition<u64, &[u8]> = TableDefinition::new("receipts");
 /// The history tree's complete subtrees, by level and index.
 pub const HISTORY: TableDefinition<(u8, u64), &[u8]> = TableDefinition::new("history");
-/// The newest snapshots of the ledger by height.
+/// What the newest snapshots of the ledger are made of, by height.
 pub const SNAPSHOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshots");
+/// Their chunks, by height and place.
+pub const SNAPSHOT_CHUNKS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("snapshot_chunks");
+/// The header of a snapshot that came from others: its block is not here.
+pub const SNAPSHOT_HEADERS: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshot_headers");
 /// The state digests of snapshot heights.
 pub const SNAPSHOT_DIGESTS: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshot_digests");
 /// The round's journal, by epoch, view and a number that only tells records of one view apart.

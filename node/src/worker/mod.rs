@@ -30,14 +30,17 @@ use offer::Offer;
 use outbox::Outbox;
 use pace::Pace;
 pub use task::TaskContext;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{
+    broadcast::{self, error::RecvError},
+    mpsc,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
     clock::Clock,
     config::WorkerConfig,
-    driver::{Final, Handle, Stopped},
+    driver::{Final, Handle, News, Stopped},
 };
 
 /// How long a worker's transactions may wait to be executed, in milliseconds.
@@ -119,11 +122,11 @@ impl Worker {
         genesis: Arc<Genesis>,
         config: WorkerConfig,
         driver: Handle,
+        clock: Clock,
         context: Arc<TaskContext>,
     ) -> (Self, mpsc::UnboundedReceiver<Progress>) {
         // Bounded by what the worker claims to hold: each attempt says three things at most.
         let (progress, heard) = mpsc::unbounded_channel();
-        let clock = Clock::start();
         let limits = &genesis.ledger;
         let outbox = Outbox::new(limits.report_items_max, limits.transaction_bytes_max / 2);
         let worker = Self {
@@ -168,9 +171,9 @@ impl Worker {
         while !stop.is_cancelled() {
             tokio::select! {
                 block = finals.recv() => match block {
-                    Ok(block) => self.on_final(&block),
-                    Err(broadcast::error::RecvError::Lagged(_)) => self.resynchronize().await?,
-                    Err(broadcast::error::RecvError::Closed) => return Err(Stopped),
+                    Ok(News::Final(block)) => self.on_final(&block),
+                    Ok(News::Jumped(_)) | Err(RecvError::Lagged(_)) => self.resynchronize().await?,
+                    Err(RecvError::Closed) => return Err(Stopped),
                 },
                 Some(progress) = heard.recv() => {
                     self.on_progress(progress);
@@ -483,7 +486,7 @@ impl Worker {
     async fn drain(
         mut self,
         mut heard: mpsc::UnboundedReceiver<Progress>,
-        mut finals: broadcast::Receiver<Arc<Final>>,
+        mut finals: broadcast::Receiver<News>,
     ) -> Result<(), Stopped> {
         info!(held = self.held.len(), "this worker gives back what it holds and leaves");
         let unfinished = self.held.iter().filter(|(_, held)| !matches!(held.phase, Phase::Ended));
@@ -495,9 +498,9 @@ impl Worker {
                 self.report();
                 tokio::select! {
                     block = finals.recv() => match block {
-                        Ok(block) => self.on_final(&block),
-                        Err(broadcast::error::RecvError::Lagged(_)) => self.resynchronize().await?,
-                        Err(broadcast::error::RecvError::Closed) => return Err(Stopped),
+                        Ok(News::Final(block)) => self.on_final(&block),
+                        Ok(News::Jumped(_)) | Err(RecvError::Lagged(_)) => self.resynchronize().await?,
+                        Err(RecvError::Closed) => return Err(Stopped),
                     },
                     Some(progress) = heard.recv() => self.on_progress(progress),
                     () = tokio::time::sleep(TICK) => {}
@@ -514,9 +517,9 @@ impl Worker {
         let executed = async {
             loop {
                 match finals.recv().await {
-                    Ok(block) if has_receipt_of(&block, id) => return,
-                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return,
+                    Ok(News::Final(block)) if has_receipt_of(&block, id) => return,
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
                 }
             }
         };

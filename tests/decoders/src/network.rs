@@ -204,7 +204,7 @@ impl Store {
         self.finalizations.extend(executed.finalization.map(|finalization| (height, finalization)));
         self.roots.insert(height, executed.root);
         if let Some(snapshot) = executed.snapshot {
-            self.digests.insert(height, snapshot.digest);
+            self.digests.insert(height, snapshot.chunks.state());
             self.snapshots.insert(height, snapshot.bytes);
         }
         self.receipts.insert(height, executed.applied.receipts);

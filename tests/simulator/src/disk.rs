@@ -79,7 +79,7 @@ impl Transaction {
                         root: executed.root,
                         closing: None,
                     },
-                    snapshot: executed.snapshot.as_ref().map(|taken| (taken.digest, taken.bytes.clone())),
+                    snapshot: executed.snapshot.as_ref().map(|taken| (taken.chunks.state(), taken.bytes.clone())),
                 },
                 Action::Evidence(evidence) => Write::Evidence((**evidence).clone()),
                 Action::Send { .. } | Action::Gossip(_) | Action::ServeBlocks { .. } | Action::Standing(_) => continue,

@@ -248,7 +248,7 @@ impl Checks {
     /// # Errors
     /// A rule does not hold.
     pub fn executed(&mut self, executed: &Executed, now_us: u64) -> Checked {
-        let state = executed.snapshot.as_ref().map(|snapshot| snapshot.digest);
+        let state = executed.snapshot.as_ref().map(|snapshot| snapshot.chunks.state());
         if executed.block.header.height.0 <= self.chain.height() {
             return self.chain.again(executed, state);
         }

@@ -1,4 +1,5 @@
-//! Reading and writing what travels for blobs and deliveries; [`meshwork_core::blobs`] says what that is.
+//! Reading and writing what travels over streams that are asked and answered; [`meshwork_core::blobs`] and
+//! [`meshwork_core::snapshot`] say what that is.
 
 use std::{io, time::Duration};
 
@@ -8,23 +9,23 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 /// How long a transfer may make no progress.
-pub(super) const STALL_MAX: Duration = Duration::from_secs(10);
+pub(crate) const STALL_MAX: Duration = Duration::from_secs(10);
 /// How long a peer that serves keeps a stream on which nothing is asked.
-pub(super) const IDLE_MAX: Duration = Duration::from_secs(60);
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Read and written at once.
-pub(super) const CHUNK_BYTES: usize = 64 << 10;
+pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 
 fn stalled(_: tokio::time::error::Elapsed) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "nothing came for too long")
 }
 
 /// Reads some bytes, at least one unless the stream has ended.
-pub(super) async fn read_some(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) async fn read_some(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8]) -> io::Result<usize> {
     timeout(STALL_MAX, stream.read(buffer)).await.map_err(stalled)?
 }
 
 /// Fills the buffer.
-pub(super) async fn read_all(stream: &mut (impl AsyncRead + Unpin), mut buffer: &mut [u8]) -> io::Result<()> {
+pub(crate) async fn read_all(stream: &mut (impl AsyncRead + Unpin), mut buffer: &mut [u8]) -> io::Result<()> {
     while !buffer.is_empty() {
         match read_some(stream, buffer).await? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -35,7 +36,7 @@ pub(super) async fn read_all(stream: &mut (impl AsyncRead + Unpin), mut buffer: 
 }
 
 /// Writes all bytes.
-pub(super) async fn write_all(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) async fn write_all(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match timeout(STALL_MAX, stream.write(bytes)).await.map_err(stalled)?? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
@@ -46,12 +47,12 @@ pub(super) async fn write_all(stream: &mut (impl AsyncWrite + Unpin), mut bytes:
 }
 
 /// Sends on its way what was written.
-pub(super) async fn flush(stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+pub(crate) async fn flush(stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     timeout(STALL_MAX, stream.flush()).await.map_err(stalled)?
 }
 
 /// Writes a value: a frame with its canonical encoding.
-pub(super) async fn write_value(stream: &mut (impl AsyncWrite + Unpin), value: &impl Serialize) -> io::Result<()> {
+pub(crate) async fn write_value(stream: &mut (impl AsyncWrite + Unpin), value: &impl Serialize) -> io::Result<()> {
     let mut frame = Vec::new();
     frames::append(&codec::encode(value), &mut frame);
     write_all(stream, &frame).await?;
@@ -59,7 +60,7 @@ pub(super) async fn write_value(stream: &mut (impl AsyncWrite + Unpin), value: &
 }
 
 /// Reads a value; the buffer grows with what comes, not with what is announced.
-pub(super) async fn read_value<T: Serialize + DeserializeOwned>(
+pub(crate) async fn read_value<T: Serialize + DeserializeOwned>(
     stream: &mut (impl AsyncRead + Unpin),
     bytes_max: usize,
     wait: Duration,

@@ -1,0 +1,92 @@
+//! What is kept of the past, and what is given up once snapshots stand in for it.
+
+use std::{fs, path::Path};
+
+use redb::{Database, WriteTransaction};
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use super::{StoreError, tables};
+
+/// How much of the past a peer keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// Every block since the first: whoever wants to execute the whole history can have it from here.
+    Archive,
+    /// Every receipt, so that any result can be proven; blocks only from the older of the kept snapshots on.
+    #[default]
+    Full,
+    /// What is needed to take part, and to prove what became of jobs that the ledger still knows.
+    Pruned,
+}
+
+impl Keep {
+    /// Whether ended jobs are remembered after the ledger has forgotten them.
+    pub(super) const fn remembers_jobs(self) -> bool {
+        !matches!(self, Self::Pruned)
+    }
+}
+
+/// The highest level of the history tree that could ever be reached.
+const LEVELS: u8 = 64;
+
+/// Removes what is not to be kept, now that snapshots from a height on are there. `receipts_from` is the lowest height at
+/// which a task that the ledger knows can have a receipt.
+pub(super) fn prune(
+    write: &WriteTransaction,
+    keep: Keep,
+    snapshots_from: u64,
+    receipts_from: u64,
+) -> Result<(), StoreError> {
+    if keep == Keep::Archive {
+        return Ok(());
+    }
+    write.open_table(tables::BLOCKS)?.retain_in(..snapshots_from, |_, _| false)?;
+    write.open_table(tables::FINALIZATIONS)?.retain_in(..snapshots_from, |_, _| false)?;
+    write.open_table(tables::CLOSINGS)?.retain_in(..snapshots_from, |_, _| false)?;
+    write.open_table(tables::ROOTS)?.retain_in(..snapshots_from, |_, _| false)?;
+    write.open_table(tables::SNAPSHOT_HEADERS)?.retain_in(..snapshots_from, |_, _| false)?;
+    if keep == Keep::Full {
+        return Ok(());
+    }
+    let from = receipts_from.min(snapshots_from);
+    write.open_table(tables::RECEIPTS)?.retain_in(..from, |_, _| false)?;
+    // A path from a leaf on this or a later place needs, of each level, the subtree that holds it and the one before.
+    let mut history = write.open_table(tables::HISTORY)?;
+    for level in 0..LEVELS {
+        let needed = (from >> level).saturating_sub(2);
+        if needed == 0 {
+            break;
+        }
+        history.retain_in((level, 0)..(level, needed), |_, _| false)?;
+    }
+    Ok(())
+}
+
+/// A file smaller than this is left as it is, in bytes.
+const COMPACT_FROM_BYTES: u64 = 64 << 20;
+
+/// Gives room back to the disk if more than half of the file holds nothing. A store is as good without it, so a failure
+/// is told and no more.
+pub(super) fn give_back(database: &mut Database, file: &Path) {
+    let is_worth = |database: &Database| -> Result<bool, StoreError> {
+        let bytes = fs::metadata(file).map_or(0, |file| file.len());
+        if bytes < COMPACT_FROM_BYTES {
+            return Ok(false);
+        }
+        let write = database.begin_write()?;
+        let stats = write.stats()?;
+        write.abort()?;
+        Ok(stats.allocated_pages() * (stats.page_size() as u64) < bytes / 2)
+    };
+    match is_worth(database) {
+        Ok(true) => {
+            if let Err(error) = database.compact() {
+                warn!(%error, "the store could not be made smaller");
+            }
+        }
+        Ok(false) => {}
+        Err(error) => warn!(%error, "the store's free room is unknown"),
+    }
+}

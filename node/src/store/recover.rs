@@ -1,0 +1,119 @@
+//! What a replica starts from. A disk may have changed what was written to it, so whatever has a digest is held against it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use meshwork_core::{
+    consensus::{Evidence, Record, Standing},
+    digest::Digest,
+    replica::Recovered,
+    snapshot::Chunks,
+    types::{Block, Certificate, Closing, Height},
+};
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
+
+use super::{
+    Store, StoreError,
+    read::{decode, digest, get},
+    snapshots::header,
+    tables,
+};
+
+impl Store {
+    /// What a replica starts from.
+    ///
+    /// # Errors
+    /// The disk fails, or the store is damaged.
+    pub fn recover(&self, standing: Standing) -> Result<Recovered, StoreError> {
+        let read = self.database.begin_read()?;
+        let snapshot = newest_snapshot(&read)?;
+        let from = snapshot.as_ref().map_or(Height(1), |(height, _)| height.next());
+        let blocks = blocks_from(&read, from)?;
+        let tip = match (blocks.last(), &snapshot) {
+            (Some(block), _) => Some(block.header.clone()),
+            (None, Some((height, _))) => {
+                Some(header(&read, *height)?.ok_or(StoreError::Missing("the block of the newest snapshot"))?)
+            }
+            (None, None) => None,
+        };
+        let mut closing: Option<Closing> = None;
+        let tip = match tip {
+            Some(tip) => {
+                let finalization: Option<Certificate> =
+                    get(&read, tables::FINALIZATIONS, "a finalization", tip.height)?;
+                closing = get(&read, tables::CLOSINGS, "closing blocks", tip.height)?;
+                Some((tip, finalization))
+            }
+            None => None,
+        };
+        let (final_height, result_height) =
+            tip.as_ref().map_or((0, 0), |(tip, _)| (tip.final_height.0, tip.result_height.0));
+        let mut journal: Vec<Record> = Vec::new();
+        for entry in read.open_table(tables::JOURNAL)?.iter()? {
+            journal.push(decode("a journal record", entry?.1.value())?);
+        }
+        let mut evidence: Vec<Evidence> = Vec::new();
+        for entry in read.open_table(tables::EVIDENCE)?.iter()? {
+            evidence.push(decode("a proof of a broken promise", entry?.1.value())?);
+        }
+        // Generous: a digest is due only a lag after its height, and old ones are ignored.
+        let snapshots_from = result_height.saturating_sub(1 << 16);
+        Ok(Recovered {
+            snapshot: snapshot.map(|(_, bytes)| bytes),
+            blocks,
+            tip,
+            closing,
+            roots: digests(&read, tables::ROOTS, final_height)?,
+            snapshots: digests(&read, tables::SNAPSHOT_DIGESTS, snapshots_from)?,
+            journal,
+            evidence,
+            standing,
+        })
+    }
+}
+
+/// The newest snapshot that is what it was stored as: if the last one is not, there is one before it.
+fn newest_snapshot(read: &ReadTransaction) -> Result<Option<(Height, Vec<u8>)>, StoreError> {
+    let chunks_table = read.open_table(tables::SNAPSHOT_CHUNKS)?;
+    let mut is_any = false;
+    for entry in read.open_table(tables::SNAPSHOTS)?.iter()?.rev() {
+        let (height, chunks) = entry?;
+        let (height, chunks): (u64, Chunks) = (height.value(), decode("a snapshot", chunks.value())?);
+        let mut bytes = Vec::new();
+        for chunk in chunks_table.range((height, 0)..=(height, u32::MAX))? {
+            bytes.extend_from_slice(chunk?.1.value());
+        }
+        if Chunks::of(&bytes) == chunks {
+            return Ok(Some((Height(height), bytes)));
+        }
+        is_any = true;
+    }
+    if is_any { Err(StoreError::False("a snapshot")) } else { Ok(None) }
+}
+
+/// All blocks from a height on, oldest first, each the child of the one before.
+fn blocks_from(read: &ReadTransaction, from: Height) -> Result<Vec<Arc<Block>>, StoreError> {
+    let mut blocks: Vec<Arc<Block>> = Vec::new();
+    let mut parent: Option<Digest> = None;
+    for entry in read.open_table(tables::BLOCKS)?.range(from.0..)? {
+        let block: Arc<Block> = Arc::new(decode("a block", entry?.1.value())?);
+        if !block.is_whole() || parent.is_some_and(|parent| block.header.parent != parent) {
+            return Err(StoreError::False("a block"));
+        }
+        parent = Some(block.header.digest());
+        blocks.push(block);
+    }
+    Ok(blocks)
+}
+
+fn digests(
+    read: &ReadTransaction,
+    table: redb::TableDefinition<u64, &[u8]>,
+    from: u64,
+) -> Result<BTreeMap<Height, Digest>, StoreError> {
+    let mut digests = BTreeMap::new();
+    for entry in read.open_table(table)?.range(from..)? {
+        let (height, bytes) = entry?;
+        digests.insert(Height(height.value()), digest(bytes.value())?);
+    }
+    Ok(digests)
+}

@@ -1,0 +1,130 @@
+//! Snapshots in the store: kept in chunks, offered to others with what vouches for them, and taken over from others.
+
+use meshwork_core::{
+    codec,
+    replica::{Installation, Snapshot},
+    snapshot::{CHUNK_BYTES, Certified, Chunks, Offer},
+    types::{Block, Certificate, Header, Height, SnapshotDigest},
+};
+use redb::{Durability, ReadableDatabase, ReadableTable, WriteTransaction};
+
+use super::{
+    Reader, Store, StoreError,
+    read::{decode, get},
+    store_executed, store_history, tables,
+};
+
+/// How many snapshots are kept: the newest, and one to fall back on.
+const KEPT: usize = 2;
+/// How many headers may lie between a snapshot and one that vouches for it. More than that wait for the next snapshot.
+const HEADERS_MAX: usize = 512;
+
+/// Stores a snapshot and forgets the oldest; returns the height of the oldest that is left.
+pub(super) fn put(write: &WriteTransaction, height: u64, snapshot: &Snapshot) -> Result<u64, StoreError> {
+    let state = snapshot.chunks.state();
+    write.open_table(tables::SNAPSHOT_DIGESTS)?.insert(height, state.0.as_slice())?;
+    let mut snapshots = write.open_table(tables::SNAPSHOTS)?;
+    let mut chunks = write.open_table(tables::SNAPSHOT_CHUNKS)?;
+    snapshots.insert(height, codec::encode(&snapshot.chunks).as_slice())?;
+    for (place, chunk) in (0..).zip(snapshot.bytes.chunks(CHUNK_BYTES)) {
+        chunks.insert((height, place), chunk)?;
+    }
+    let heights: Vec<u64> = snapshots.iter()?.map(|entry| entry.map(|(at, _)| at.value())).collect::<Result<_, _>>()?;
+    let oldest = heights.iter().rev().nth(KEPT - 1).or(heights.first()).copied().unwrap_or(height);
+    snapshots.retain_in(..oldest, |_, _| false)?;
+    chunks.retain_in(..(oldest, 0), |_, _| false)?;
+    Ok(oldest)
+}
+
+impl Store {
+    /// Stores what was made of another's snapshot, synced, in place of all blocks and snapshots. Receipts of lower heights and ended
+    /// jobs that were stored here stay, and so does the journal.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn install(&mut self, installation: &Installation) -> Result<(), StoreError> {
+        let mut write = self.database.begin_write()?;
+        write.set_durability(Durability::Immediate)?;
+        write.open_table(tables::BLOCKS)?.retain(|_, _| false)?;
+        write.open_table(tables::FINALIZATIONS)?.retain(|_, _| false)?;
+        write.open_table(tables::CLOSINGS)?.retain(|_, _| false)?;
+        write.open_table(tables::SNAPSHOTS)?.retain(|_, _| false)?;
+        write.open_table(tables::SNAPSHOT_CHUNKS)?.retain(|_, _| false)?;
+        write.open_table(tables::SNAPSHOT_DIGESTS)?.retain(|_, _| false)?;
+        let height = installation.header.height.0;
+        put(&write, height, &installation.snapshot)?;
+        write.open_table(tables::ROOTS)?.insert(height, installation.root.0.as_slice())?;
+        store_history(&write, &installation.history)?;
+        for (epoch, handover) in (1..).zip(&installation.handovers) {
+            write.open_table(tables::HANDOVERS)?.insert(epoch, codec::encode(handover).as_slice())?;
+        }
+        // The snapshot's own block is not among what was fetched; its header is what others ask for.
+        write.open_table(tables::SNAPSHOT_HEADERS)?.insert(height, codec::encode(&installation.header).as_slice())?;
+        for executed in &installation.executed {
+            store_executed(&write, executed, self.keep)?;
+        }
+        write.commit()?;
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// The newest snapshot that stored headers vouch for; nothing if there is none.
+    ///
+    /// # Errors
+    /// The disk fails, or the store is damaged.
+    pub fn offer(&self) -> Result<Option<Offer>, StoreError> {
+        let read = self.0.begin_read()?;
+        let snapshots = read.open_table(tables::SNAPSHOTS)?;
+        for entry in snapshots.iter()?.rev() {
+            let (height, bytes) = entry?;
+            let chunks: Chunks = decode("a snapshot", bytes.value())?;
+            let digest = SnapshotDigest { height: Height(height.value()), state: chunks.state() };
+            if let Some((headers, finalization)) = self.vouching_for(&digest)? {
+                let handovers = self.handovers(finalization.epoch)?;
+                let blocks_from = self.lowest_block()?.unwrap_or(digest.height.next());
+                let certified = Certified { chunks, headers, finalization, handovers };
+                return Ok(Some(Offer { certified, blocks_from }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The headers from a snapshot's height to one that is final and stands on, or is, one that carries its digest.
+    fn vouching_for(&self, digest: &SnapshotDigest) -> Result<Option<(Vec<Header>, Certificate)>, StoreError> {
+        let read = self.0.begin_read()?;
+        let Some(own) = header(&read, digest.height)? else { return Ok(None) };
+        let mut headers = vec![own];
+        let mut is_carried = false;
+        for entry in read.open_table(tables::BLOCKS)?.range(digest.height.0 + 1..)?.take(HEADERS_MAX) {
+            let header = decode::<Block>("a block", entry?.1.value())?.header;
+            let height = header.height;
+            is_carried |= header.snapshots.contains(digest);
+            let may_end = is_carried && header.final_height >= digest.height;
+            headers.push(header);
+            if may_end && let Some(finalization) = get(&read, tables::FINALIZATIONS, "a finalization", height)? {
+                return Ok(Some((headers, finalization)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A chunk of a stored snapshot, by its place from 0; nothing if it is not here.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn snapshot_chunk(&self, height: Height, place: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        let read = self.0.begin_read()?;
+        let chunk = read.open_table(tables::SNAPSHOT_CHUNKS)?.get((height.0, place))?;
+        Ok(chunk.map(|chunk| chunk.value().to_vec()))
+    }
+}
+
+/// The header of a stored block, or of an installed snapshot's, which has no block here.
+pub(super) fn header(read: &redb::ReadTransaction, height: Height) -> Result<Option<Header>, StoreError> {
+    let block: Option<Block> = get(read, tables::BLOCKS, "a block", height)?;
+    match block {
+        Some(block) => Ok(Some(block.header)),
+        None => get(read, tables::SNAPSHOT_HEADERS, "a snapshot's header", height),
+    }
+}

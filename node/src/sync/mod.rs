@@ -1,0 +1,100 @@
+//! Catching up from far behind: the newest certified snapshot, fetched in chunks from several peers at once, and then blocks.
+//!
+//! What is not far behind is caught up by blocks alone, which the replica asks for itself. Here nothing is believed for who
+//! says it: an offer is checked against the genesis, each chunk against the offer, each block against its header.
+
+mod fetch;
+mod serve;
+
+use std::{sync::Arc, time::Duration};
+
+use meshwork_core::{identity::PublicKey, types::Genesis};
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+use crate::{
+    driver::{Handle, Stopped},
+    mesh::MeshHandle,
+    metrics::Metrics,
+    store::Keep,
+};
+
+/// The word for this in protocol names.
+const KIND: &str = "snapshot";
+/// How often to look whether this peer is behind.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long to leave others in peace after none had anything better than blocks.
+const ASK_EVERY: Duration = Duration::from_secs(5);
+
+/// How far the fetching of a snapshot has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The snapshot's height.
+    pub height: u64,
+    /// Chunks that have come.
+    pub fetched: u32,
+    /// Chunks in all.
+    pub chunks: u32,
+}
+
+/// Who catches up, and with what.
+pub(crate) struct Sync {
+    pub(crate) genesis: Arc<Genesis>,
+    pub(crate) mesh: MeshHandle,
+    pub(crate) driver: Handle,
+    pub(crate) keep: Keep,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Sync {
+    /// Serves others and follows them, until the mesh stops.
+    pub(crate) fn start(self) {
+        if let Some(incoming) = self.mesh.accept(self.mesh.protocol(KIND)) {
+            tokio::spawn(serve::serve(incoming, self.driver.reader().clone()));
+        }
+        let stopping = self.mesh.stopping();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                Err(Stopped) = self.follow() => {}
+            }
+        });
+    }
+
+    async fn follow(self) -> Result<(), Stopped> {
+        loop {
+            sleep(LOOK_EVERY).await;
+            let look =
+                |replica: &meshwork_core::replica::Replica| replica.is_behind().then(|| replica.ledger().height());
+            let Some(executed) = self.driver.query(look).await? else { continue };
+            // Whoever keeps everything has to execute everything.
+            if self.keep == Keep::Archive {
+                continue;
+            }
+            let interval = self.genesis.consensus.snapshot_interval;
+            let mut offers = fetch::offers(&self).await;
+            offers.retain(|held| held.offer.is_worth(executed, interval));
+            let Some(newest) = offers.iter().map(|held| held.offer.certified.height()).max() else {
+                sleep(ASK_EVERY).await;
+                continue;
+            };
+            offers.retain(|held| held.offer.certified.height() == newest);
+            let from: Vec<PublicKey> = offers.iter().map(|held| held.peer).collect();
+            let chunks = &offers[0].offer.certified.chunks;
+            info!(
+                %executed, height = %newest, bytes = chunks.bytes(), chunks = chunks.count(), peers = from.len(),
+                "far behind: fetching a certified snapshot"
+            );
+            match fetch::fetch(&self, offers).await {
+                Ok(installation) => {
+                    self.driver.install(installation).await?;
+                    info!(height = %newest, "the snapshot is taken up; blocks after it follow");
+                }
+                Err(reason) => warn!(reason, "the snapshot could not be fetched; it is tried again"),
+            }
+            self.metrics.sync(None);
+            debug!(?from, "those asked");
+        }
+    }
+}

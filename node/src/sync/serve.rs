@@ -1,0 +1,77 @@
+//! Giving others the newest snapshot that can be shown to be true, and the blocks up to what vouches for it.
+
+use std::{io, sync::Arc, time::Duration};
+
+use meshwork_core::{
+    codec::ByteString,
+    identity::PublicKey,
+    snapshot::{ASK_BYTES_MAX, Ask},
+};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinSet, spawn_blocking},
+};
+
+use crate::{
+    mesh::{Incoming, Stream},
+    store::{Reader, StoreError},
+    wire::{IDLE_MAX, read_value, write_value},
+};
+
+/// Streams open at once; further ones are closed.
+const STREAMS_MAX: usize = 64;
+/// Answers being made at once.
+const ANSWERS_MAX: usize = 4;
+/// The least time between two answers on one stream.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Serves every stream that comes in, until the mesh stops.
+pub(super) async fn serve(mut incoming: Incoming, reader: Reader) {
+    let turns = Arc::new(Semaphore::new(ANSWERS_MAX));
+    let mut streams = JoinSet::new();
+    loop {
+        tokio::select! {
+            next = incoming.next() => {
+                let Some((from, stream)) = next else { return };
+                if streams.len() < STREAMS_MAX {
+                    streams.spawn(serve_stream(from, stream, reader.clone(), turns.clone()));
+                }
+            }
+            Some(_) = streams.join_next(), if !streams.is_empty() => {}
+        }
+    }
+}
+
+async fn serve_stream(from: PublicKey, mut stream: Stream, reader: Reader, turns: Arc<Semaphore>) {
+    loop {
+        let Ok(ask) = read_value::<Ask>(&mut stream, ASK_BYTES_MAX, IDLE_MAX).await else { return };
+        let Ok(_turn) = turns.acquire().await else { return };
+        if let Err(error) = answer(ask, &mut stream, &reader).await {
+            tracing::debug!(peer = %from, %error, ?ask, "a question was not answered");
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn answer(ask: Ask, stream: &mut Stream, reader: &Reader) -> io::Result<()> {
+    match ask {
+        Ask::Newest => write_value(stream, &look(reader, Reader::offer).await?).await,
+        Ask::Chunk(height, place) => {
+            let chunk = look(reader, move |reader| reader.snapshot_chunk(height, place)).await?;
+            write_value(stream, &chunk.map(ByteString::from)).await
+        }
+        Ask::Block(height) => {
+            let stored = look(reader, move |reader| reader.block(height)).await?;
+            write_value(stream, &stored.map(|stored| stored.block)).await
+        }
+    }
+}
+
+async fn look<T: Send + 'static>(
+    reader: &Reader,
+    look: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
+) -> io::Result<T> {
+    let reader = reader.clone();
+    spawn_blocking(move || look(&reader)).await?.map_err(io::Error::other)
+}
