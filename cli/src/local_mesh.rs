@@ -136,7 +136,7 @@ impl LocalMesh {
         let home = self.root.join(&name);
         keys::create(&home.join("key"), key)?;
         let mut peer = Peer::new(name, key.public(), home, works, self.plan.may_outlive);
-        peer.start(&self.plan.executable, &self.arguments(works))?;
+        peer.start(&self.plan.executable, &self.arguments(works), &[])?;
         self.peers.push(peer);
         Ok(())
     }
@@ -174,10 +174,18 @@ impl LocalMesh {
     /// # Errors
     /// One does not start, or the workers are not known in time.
     pub async fn restart_killed(&mut self) -> Done {
+        self.restart_killed_with(&[]).await
+    }
+
+    /// The same, with more in the environment of those that are started.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn restart_killed_with(&mut self, environment: &[(&str, &str)]) -> Done {
         let arguments = [self.arguments(false), self.arguments(true)];
         let killed = |peer: &&mut Peer| !peer.lives();
         for peer in self.peers.iter_mut().filter(killed) {
-            peer.start(&self.plan.executable, &arguments[usize::from(peer.works())])?;
+            peer.start(&self.plan.executable, &arguments[usize::from(peer.works())], environment)?;
         }
         for peer in &mut self.peers {
             peer.ready(START_WITHIN).await?;

@@ -14,6 +14,7 @@ pub mod load;
 pub mod mesh;
 pub mod metrics;
 pub mod node;
+pub mod room;
 pub mod store;
 pub mod sync;
 mod wire;

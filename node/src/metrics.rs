@@ -71,6 +71,8 @@ pub struct Metrics {
     pub evidence: Counter,
     recent_finality_us: Mutex<VecDeque<u64>>,
     last_block: Mutex<Option<Instant>>,
+    /// Bytes free on the disk that holds the store.
+    pub disk_free_bytes: Gauge,
     sync_chunks: Gauge,
     sync_chunks_fetched: Gauge,
     sync: Mutex<Option<Progress>>,
@@ -94,6 +96,7 @@ impl Metrics {
             evidence: Counter::default(),
             recent_finality_us: Mutex::default(),
             last_block: Mutex::default(),
+            disk_free_bytes: Gauge::default(),
             sync_chunks: Gauge::default(),
             sync_chunks_fetched: Gauge::default(),
             sync: Mutex::default(),
@@ -110,6 +113,8 @@ impl Metrics {
             r.register("pool_transactions", "Transactions waiting to be ordered", metrics.pool.clone());
             r.register("peers", "Peers connected", metrics.peers.clone());
             r.register("tasks_run", "Tasks run here", metrics.tasks_run.clone());
+            let free = metrics.disk_free_bytes.clone();
+            r.register("disk_free_bytes", "Bytes free on the disk that holds the store", free);
             r.register("sync_chunks", "Chunks of the snapshot that is being fetched", metrics.sync_chunks.clone());
             let fetched = metrics.sync_chunks_fetched.clone();
             r.register("sync_chunks_fetched", "Chunks of it that have come", fetched);

@@ -9,9 +9,10 @@ use std::{
     future::Future,
     net::SocketAddr,
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use holder::Willing;
@@ -21,9 +22,9 @@ use meshwork_core::{
     types::Genesis,
 };
 use thiserror::Error;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     api::Api,
@@ -34,6 +35,7 @@ use crate::{
     execute::{ExecuteError, Executor, ExecutorConfig},
     mesh::{self, MeshConfig, MeshError, MeshHandle, Multiaddr},
     metrics::Metrics,
+    room::Room,
     store::{Keep, StoreError},
     sync::Sync,
     worker::{TaskContext, Worker},
@@ -41,6 +43,8 @@ use crate::{
 
 /// By how much tasks of strangers run below this machine's own work.
 const TASK_NICENESS: i32 = 10;
+/// How long a node that found the disk full waits before it looks for room.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a node did not start, or stopped by itself.
 #[derive(Debug, Error)]
@@ -74,8 +78,8 @@ pub enum NodeError {
     Mesh(#[from] MeshError),
     /// There is no room left for the store.
     #[error(
-        "the disk that holds {0} is full, and a peer cannot go on without storing; make room and start it again: nothing \
-         that was final is lost"
+        "the disk that holds {0} is full, and a peer cannot go on without storing; make room, and it goes on: nothing that \
+         was final is lost"
     )]
     DiskFull(PathBuf),
     /// The store failed.
@@ -105,22 +109,50 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> NodeError {
     move |source| NodeError::File { path, source }
 }
 
-/// Runs a node until `shutdown` ends. A worker then gives back what it holds first.
+/// Runs a node until `shutdown` ends. A worker then gives back what it holds first. If the disk is full it stops, and starts
+/// again when there is room.
 ///
 /// # Errors
 /// Why the node did not start, or stopped by itself.
 pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
+    raise_file_limit();
     fs::create_dir_all(&config.data_dir).map_err(at(&config.data_dir))?;
+    let mut shutdown = pin!(shutdown);
+    let room = Room::of(&config.data_dir);
+    loop {
+        match run_once(&config, &room, shutdown.as_mut()).await {
+            Err(full @ NodeError::DiskFull(_)) => error!("{full}"),
+            ended => return ended,
+        }
+        // What the last life held is let go of meanwhile, the lock on the store's file with it.
+        sleep(PAUSE).await;
+        tokio::select! {
+            () = room.until_enough() => {}
+            () = &mut shutdown => return Ok(()),
+        }
+    }
+}
+
+/// A peer has many connections, and a file for each blob that it serves: it takes as many as the system lets it have.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
+async fn run_once(config: &NodeConfig, room: &Room, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
     let genesis = Arc::new(config.genesis.clone());
     let data = &config.data_dir;
-    let (store, replica) = open::open(&config, &genesis)?;
+    let (store, replica) = open::open(config, &genesis)?;
     tell_role(&replica);
     let listener =
         TcpListener::bind(config.api).await.map_err(|source| NodeError::Api { address: config.api, source })?;
-    let (mesh, events) = mesh::start(mesh_config(&config, &genesis)?).await?;
+    let (mesh, events) = mesh::start(mesh_config(config, &genesis)?).await?;
     mesh.set_authorities(replica.consensus().authorities());
     let metrics = Metrics::new();
-    let blob_store = BlobStore::open(&config.data_dir, store.database(), config.blobs_bytes_max)?;
+    let blob_store = BlobStore::open(&config.data_dir, store.database(), config.blobs_bytes_max, room.clone())?;
     let clock = Clock::start(config.clock_offset_ms);
     let replica_config = replica::Config { genesis: Arc::clone(&genesis), key: config.key.clone() };
     let (driver, handle) =
@@ -137,15 +169,17 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     };
     sync.start();
     let stop = CancellationToken::new();
-    let parts = Parts { genesis, mesh, handle, blobs, metrics, clock, keep: config.keep };
-    let node_file = write_node_file(&config, &parts.mesh, &listener)?;
+    let watch = tokio::spawn(room.clone().watch(Arc::clone(&metrics)));
+    let parts = Parts { genesis, mesh, handle, blobs, metrics, clock, keep: config.keep, room: room.clone() };
+    let node_file = write_node_file(config, &parts.mesh, &listener)?;
     let api = tokio::spawn(parts.api().serve(listener, stop.clone()));
-    let worker = parts.worker(&config, &stop)?;
+    let worker = parts.worker(config, &stop)?;
     let ended = tokio::select! {
         () = shutdown => Ok(()),
         ended = driver_ended => ended.unwrap_or(Err(NodeError::Driver)),
     };
     info!("stopping");
+    watch.abort();
     stop.cancel();
     if let Some(worker) = worker {
         // Whether it was cancelled or has failed, it has ended.
@@ -232,6 +266,7 @@ struct Parts {
     metrics: Arc<Metrics>,
     clock: Clock,
     keep: Keep,
+    room: Room,
 }
 
 impl Parts {
@@ -245,6 +280,7 @@ impl Parts {
             metrics: Arc::clone(&self.metrics),
             clock: self.clock,
             keep: self.keep,
+            room: self.room.clone(),
             started: Instant::now(),
         }
     }
@@ -268,6 +304,7 @@ impl Parts {
             worker.clone(),
             self.handle.clone(),
             self.clock,
+            self.room.clone(),
             Arc::new(context),
         );
         let stop = stop.clone();

@@ -5,6 +5,7 @@ mod command_line;
 mod control;
 mod copies;
 mod explained;
+mod faults;
 mod governed;
 mod health;
 mod mesh;

@@ -244,12 +244,13 @@ fn offer(options: Options, file: &UpConfig, is_authority: bool) -> Done<Option<W
     Ok(Some(WorkerConfig { slots, millicores, memory_bytes, labels }))
 }
 
-/// Half of the machine's memory, or little where the system does not say how much there is.
+/// Half of the memory that the machine has and this process may use, or little where the system does not say how much that is.
 fn half_of_memory() -> u64 {
     const UNKNOWN: u64 = 1 << 30;
     let memory = sysinfo::MemoryRefreshKind::nothing().with_ram();
     let system = sysinfo::System::new_with_specifics(sysinfo::RefreshKind::nothing().with_memory(memory));
-    system.map_or(UNKNOWN, |system| system.total_memory() / 2)
+    let may_use = |system: &sysinfo::System| system.cgroup_limits().map_or(u64::MAX, |limits| limits.total_memory);
+    system.map_or(UNKNOWN, |system| system.total_memory().min(may_use(&system)) / 2)
 }
 
 /// Half of what is free where the store is, at most [`DISK_BYTES_MAX`].

@@ -21,8 +21,15 @@ use crate::{
 const LOG_LINES: usize = 5;
 
 /// What of the environment would change a child.
-const ENVIRONMENT: [&str; 6] =
-    ["MESHWORK_HOME", "MESHWORK_API", "MESHWORK_KEY", "MESHWORK_GENESIS", "MESHWORK_LOG", "MESHWORK_LOG_JSON"];
+const ENVIRONMENT: [&str; 7] = [
+    "MESHWORK_HOME",
+    "MESHWORK_API",
+    "MESHWORK_KEY",
+    "MESHWORK_GENESIS",
+    "MESHWORK_LOG",
+    "MESHWORK_LOG_JSON",
+    "MESHWORK_CLOCK_OFFSET",
+];
 
 /// A child process that is a peer.
 pub struct Peer {
@@ -41,7 +48,7 @@ impl Peer {
     }
 
     /// Starts its process.
-    pub(super) fn start(&mut self, executable: &Path, arguments: &[String]) -> Done {
+    pub(super) fn start(&mut self, executable: &Path, arguments: &[String], environment: &[(&str, &str)]) -> Done {
         self.kill();
         let log_path = self.log_path();
         let log = fs::OpenOptions::new().create(true).append(true).open(&log_path);
@@ -50,6 +57,7 @@ impl Peer {
         for name in ENVIRONMENT {
             command.env_remove(name);
         }
+        command.envs(environment.iter().copied());
         command.args(arguments).arg("--home").arg(&self.home).stdout(Stdio::null()).stderr(log);
         // In a group of its own, so that an interruption from the keyboard reaches only who started it, who then kills it.
         command.process_group(0);

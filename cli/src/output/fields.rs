@@ -1,5 +1,6 @@
 //! What the API says of one thing, as named facts.
 
+use bytesize::ByteSize;
 use meshwork_node::{
     api::views::{JobView, RecurringState, RecurringView, Role, StatusView},
     store::Keep,
@@ -33,12 +34,16 @@ impl Record for StatusView {
             ("version", format!("{}, up for {}", self.version, duration(self.uptime_ms))),
             ("height", format!("{} (epoch {}, view {}), {time}", self.height, self.epoch, self.view)),
             ("keeps", keeps(self)),
+            ("disk", disk(self)),
             ("finality", finality),
             ("peers", self.peers.to_string()),
             ("workers", self.workers.to_string()),
             ("tasks", counts(&self.tasks)),
             ("pool", format!("{} transactions", self.pool)),
         ];
+        if let Some(why) = &self.apart {
+            facts.push(("apart from", why.clone()));
+        }
         if let Some(Progress { height, fetched, chunks }) = self.syncing {
             facts.push(("syncing", format!("{fetched} of {chunks} chunks of the snapshot at height {height}")));
         }
@@ -50,6 +55,15 @@ impl Record for StatusView {
             ));
         }
         facts
+    }
+}
+
+fn disk(status: &StatusView) -> String {
+    let free = ByteSize(status.disk_free_bytes);
+    if status.takes_more {
+        format!("{free} free")
+    } else {
+        format!("nearly full, {free} free: it takes no tasks and no blobs")
     }
 }
 

@@ -20,7 +20,9 @@ const HINTS_MAX: usize = 16;
 fn refuse(error: &StoreError) -> ApiError {
     let status = match error {
         StoreError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        StoreError::Full { .. } | StoreError::TooMany(_) => StatusCode::INSUFFICIENT_STORAGE,
+        StoreError::Full { .. } | StoreError::NoRoom { .. } | StoreError::TooMany(_) => {
+            StatusCode::INSUFFICIENT_STORAGE
+        }
         StoreError::Mismatch { .. } | StoreError::Io(_) | StoreError::Index(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     ApiError::new(status, error.to_string())

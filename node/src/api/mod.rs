@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use jobs::ended_in_words;
 
-use crate::{blobs::Blobs, clock::Clock, driver::Handle, mesh::MeshHandle, metrics::Metrics, store::Keep};
+use crate::{blobs::Blobs, clock::Clock, driver::Handle, mesh::MeshHandle, metrics::Metrics, room::Room, store::Keep};
 
 /// The most bytes of transactions in one request.
 const TRANSACTIONS_BYTES_MAX: usize = 16 << 20;
@@ -57,6 +57,8 @@ pub struct Api {
     pub clock: Clock,
     /// How much of the past this node keeps.
     pub keep: Keep,
+    /// The room on its disk.
+    pub room: Room,
     /// When the node started.
     pub started: Instant,
 }

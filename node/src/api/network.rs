@@ -53,6 +53,8 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
     let executed_ms_ago = api.metrics.since_last_block().map(millis);
     let (genesis, key, started) = (api.genesis, api.mesh.key(), api.started);
     let (keep, blocks_from, syncing) = (api.keep, api.driver.reader().lowest_block()?, api.metrics.syncing());
+    let apart = api.mesh.apart();
+    let (disk_free_bytes, takes_more) = (api.room.free_bytes(), api.room.is_enough());
     let network = api.mesh.network();
     let view = api.driver.query(move |replica| {
         let (ledger, round) = (replica.ledger(), replica.consensus());
@@ -76,6 +78,9 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
             executed_ms_ago,
             keep,
             blocks_from,
+            disk_free_bytes,
+            takes_more,
+            apart,
             syncing,
             epoch: round.epoch().0,
             view: round.view().0,

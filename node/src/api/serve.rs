@@ -4,9 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
+use hyper::server::conn::http1::Builder;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+    rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
@@ -63,8 +63,8 @@ async fn serve_within(head_time: Duration, router: Router, listener: TcpListener
 async fn answer(head_time: Duration, router: Router, stream: TcpStream, stop: CancellationToken) {
     // A response's head and body are written apart: otherwise the body would wait for the head's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let mut http = Builder::new(TokioExecutor::new()).http1_only();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(head_time);
+    let mut http = Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(head_time);
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
@@ -75,7 +75,7 @@ async fn answer(head_time: Duration, router: Router, stream: TcpStream, stop: Ca
         }
     };
     if let Err(error) = ended {
-        debug!(error, "a connection to the API broke");
+        debug!(%error, "a connection to the API broke");
     }
 }
 

@@ -42,6 +42,10 @@ pub struct StatusView {
     pub keep: Keep,
     /// The lowest height whose block it has; nothing if it has none.
     pub blocks_from: Option<Height>,
+    /// Bytes that are free on the disk that holds its store.
+    pub disk_free_bytes: u64,
+    /// Whether that is enough to take on more: tasks and blobs.
+    pub takes_more: bool,
     /// How far it has come with the snapshot that it fetches, being far behind; nothing if it fetches none.
     pub syncing: Option<Progress>,
     /// The epoch that the round is in, as this node sees it.
@@ -52,6 +56,8 @@ pub struct StatusView {
     pub finality_ms_p50: Option<f64>,
     /// The 99th percentile of the same.
     pub finality_ms_p99: Option<f64>,
+    /// Why the last peer that it met of this network, but of other versions of the protocol, could not be worked with.
+    pub apart: Option<String>,
     /// How many peers it is connected to.
     pub peers: usize,
     /// How many claims stand.

@@ -30,6 +30,12 @@ pub enum StoreError {
         /// How many there may be.
         quota: u64,
     },
+    /// The disk is nearly full.
+    #[error("the disk has {free} bytes left, which this peer keeps for its ledger. Make room on it")]
+    NoRoom {
+        /// How many are free.
+        free: u64,
+    },
     /// There are too many blobs.
     #[error("{0} blobs are as many as are kept. Remove some")]
     TooMany(usize),

@@ -24,6 +24,7 @@ use super::{
     error::StoreError,
     index::{Entry, Index},
 };
+use crate::room::Room;
 
 /// The most blobs that are kept.
 const BLOBS_MAX: usize = 1 << 20;
@@ -52,6 +53,7 @@ struct Inner {
     dir: PathBuf,
     new: PathBuf,
     quota: u64,
+    room: Room,
     state: Mutex<State>,
     index: Index,
     next_name: AtomicU64,
@@ -66,7 +68,7 @@ impl BlobStore {
     ///
     /// # Errors
     /// If the directory or the index cannot be read or made.
-    pub fn open(dir: &Path, database: Arc<Database>, quota: u64) -> Result<Self, StoreError> {
+    pub fn open(dir: &Path, database: Arc<Database>, quota: u64, room: Room) -> Result<Self, StoreError> {
         let dir = dir.join("blobs");
         let new = dir.join("new");
         if new.exists() {
@@ -77,7 +79,7 @@ impl BlobStore {
         let entries = reconcile(&dir, &known, &index)?;
         let bytes = entries.values().map(|entry| entry.bytes).sum();
         let state = Mutex::new(State { entries, bytes, reserved: 0 });
-        Ok(Self(Arc::new(Inner { dir, new, quota, state, index, next_name: AtomicU64::new(0) })))
+        Ok(Self(Arc::new(Inner { dir, new, quota, room, state, index, next_name: AtomicU64::new(0) })))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -305,11 +307,14 @@ pub(super) struct Reservation {
 
 impl Reservation {
     pub(super) fn grow(&mut self, bytes: u64) -> Result<(), StoreError> {
-        let quota = self.store.0.quota;
+        let Inner { quota, room, .. } = &*self.store.0;
+        if !room.is_enough() {
+            return Err(StoreError::NoRoom { free: room.free_bytes() });
+        }
         let mut state = self.store.lock();
         let used = state.bytes + state.reserved;
-        if used.saturating_add(bytes) > quota {
-            return Err(StoreError::Full { bytes, used, quota });
+        if used.saturating_add(bytes) > *quota {
+            return Err(StoreError::Full { bytes, used, quota: *quota });
         }
         if state.entries.len() >= BLOBS_MAX {
             return Err(StoreError::TooMany(BLOBS_MAX));

@@ -61,7 +61,7 @@ impl Behaviour {
             limits: limits(config, authorities),
             banned: allow_block_list::Behaviour::default(),
             identify: identify::Behaviour::new(
-                identify::Config::new(protocols::identify_version(&config.network), keypair.public())
+                identify::Config::new(protocols::identify_version(&config.network, config.versions), keypair.public())
                     .with_agent_version(concat!("meshwork/", env!("CARGO_PKG_VERSION")).to_owned())
                     .with_push_listen_addr_updates(true),
             ),

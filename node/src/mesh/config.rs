@@ -5,6 +5,8 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use meshwork_core::identity::{NetworkId, PublicKey, SecretKey};
 
+use super::protocols::Versions;
+
 /// How a mesh is to be. Begin with [`MeshConfig::new`] and change what differs.
 #[derive(Clone, Debug)]
 pub struct MeshConfig {
@@ -12,6 +14,8 @@ pub struct MeshConfig {
     pub key: SecretKey,
     /// Which network it belongs to.
     pub network: NetworkId,
+    /// Which versions of the protocol it speaks.
+    pub versions: Versions,
     /// Where it listens: TCP (`/ip4/0.0.0.0/tcp/4100`), QUIC (`/ip4/0.0.0.0/udp/4100/quic-v1`), or both. Port 0 is any.
     pub listen: Vec<Multiaddr>,
     /// Addresses at which others reach it besides, if it cannot know them itself (a published port of a container).
@@ -47,6 +51,7 @@ impl MeshConfig {
         Self {
             key,
             network,
+            versions: Versions::OWN,
             listen: Vec::new(),
             external: Vec::new(),
             peers: Vec::new(),

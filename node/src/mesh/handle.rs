@@ -111,6 +111,7 @@ pub(super) struct Shared {
     pub(super) acceptors: Acceptors,
     pub(super) links: Arc<Links>,
     pub(super) listening: watch::Receiver<Vec<Multiaddr>>,
+    pub(super) apart: watch::Receiver<Option<String>>,
     pub(super) counters: Arc<Counters>,
     /// The last handle's end stops the mesh.
     pub(super) stop: CancellationToken,
@@ -205,6 +206,13 @@ impl MeshHandle {
     #[must_use]
     pub fn listen_addresses(&self) -> Vec<Multiaddr> {
         self.0.listening.borrow().clone()
+    }
+
+    /// Why the last peer of this network that speaks other versions of the protocol could not be worked with, in words; nothing
+    /// if there was none.
+    #[must_use]
+    pub fn apart(&self) -> Option<String> {
+        self.0.apart.borrow().clone()
     }
 
     /// Announces in the Kademlia table that this peer has a blob; again by itself twice a day. Announcements are made a few

@@ -50,4 +50,5 @@ pub use handle::{MeshHandle, PeerInfo};
 pub use libp2p::{Multiaddr, PeerId, StreamProtocol, swarm::Stream};
 pub use metrics::MeshMetrics;
 pub use peer::{peer_id, public_key};
+pub use protocols::Versions;
 pub use streams::Incoming;

@@ -10,7 +10,7 @@ use meshwork_core::{
 use tokio::time::timeout;
 
 use super::{
-    Acceptance, MeshConfig, MeshError, MeshEvent, OpenError, Topic, start,
+    Acceptance, MeshConfig, MeshError, MeshEvent, OpenError, Topic, Versions, start,
     testing::{NETWORK, TestMesh, all_connected, config, gossip_flows, mesh, meshes, until, within},
 };
 
@@ -84,6 +84,23 @@ async fn peers_of_another_network_are_turned_away() {
     until(|| a.handle.metrics().foreign_peers > 0 || b.handle.metrics().foreign_peers > 0).await;
     until(|| a.handle.metrics().connections_closed > 0).await;
     assert!(a.handle.connected().is_empty() && b.handle.connected().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_without_a_common_version_part_and_each_is_told_who_is_to_be_upgraded() {
+    let old = mesh(config(1, &[])).await;
+    let mut newer = config(2, &[&old]);
+    newer.versions = Versions { lowest: 2, newest: 3 };
+    let new = mesh(newer).await;
+    until(|| old.handle.apart().is_some() && new.handle.apart().is_some()).await;
+    for (mesh, words) in [(&old, "this program is to be upgraded"), (&new, "that peer is to be upgraded")] {
+        assert!(mesh.handle.apart().is_some_and(|why| why.contains(words)));
+        assert!(mesh.handle.connected().is_empty());
+    }
+    let mut between = config(3, &[&old, &new]);
+    between.versions = Versions { lowest: 1, newest: 2 };
+    let between = mesh(between).await;
+    until(|| between.handle.connected().len() == 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

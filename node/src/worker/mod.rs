@@ -41,6 +41,7 @@ use crate::{
     clock::Clock,
     config::WorkerConfig,
     driver::{Final, Handle, News, Stopped},
+    room::Room,
 };
 
 /// How long a worker's transactions may wait to be executed, in milliseconds.
@@ -123,6 +124,7 @@ impl Worker {
         config: WorkerConfig,
         driver: Handle,
         clock: Clock,
+        room: Room,
         context: Arc<TaskContext>,
     ) -> (Self, mpsc::UnboundedReceiver<Progress>) {
         // Bounded by what the worker claims to hold: each attempt says three things at most.
@@ -144,7 +146,7 @@ impl Worker {
             memory_used: 0,
             outbox,
             pace: Pace::default(),
-            offer: Offer::new(&genesis, &config),
+            offer: Offer::new(&genesis, &config, room),
             progress,
             key,
             genesis,

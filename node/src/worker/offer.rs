@@ -11,7 +11,7 @@ use meshwork_core::{
 };
 
 use super::pace::Pace;
-use crate::{blobs::BlobStore, config::WorkerConfig, load::LoadSampler};
+use crate::{blobs::BlobStore, config::WorkerConfig, load::LoadSampler, room::Room};
 
 /// A change of the load score that is worth a claim.
 const LOAD_STEP: u16 = 100;
@@ -33,6 +33,7 @@ struct Sent {
     at: Instant,
     waiting: u32,
     load: u16,
+    had_room: bool,
     executed: bool,
 }
 
@@ -46,12 +47,14 @@ pub struct Offer {
     score: u16,
     holds: BTreeSet<Digest>,
     held: Option<Instant>,
+    room: Room,
     sent: Option<Sent>,
 }
 
 impl Offer {
-    pub fn new(genesis: &Genesis, config: &WorkerConfig) -> Self {
+    pub fn new(genesis: &Genesis, config: &WorkerConfig, room: Room) -> Self {
         Self {
+            room,
             config: config.clone(),
             stands: Duration::from_millis(genesis.ledger.claim_stands_ms_max),
             places_max: genesis.ledger.claim_attempts_max.saturating_sub(config.slots),
@@ -89,17 +92,20 @@ impl Offer {
         if age < if grows { GROW_EVERY } else { CLAIM_EVERY } {
             return false;
         }
-        let overdue = if sent.executed { age >= self.stands / 3 } else { age >= LOST_AFTER.min(self.stands / 3) };
+        let turned = sent.executed && sent.had_room != self.room.is_enough();
+        let overdue =
+            turned || if sent.executed { age >= self.stands / 3 } else { age >= LOST_AFTER.min(self.stands / 3) };
         overdue || sent.executed && (Pace::differs(sent.waiting, wanted) || sent.load.abs_diff(self.score) >= LOAD_STEP)
     }
 
-    /// The claim to sign.
+    /// The claim to sign: one of nothing if the disk has no room for what tasks bring and leave. What runs goes on.
     pub fn claim(&self, sequence: u64, incarnation: Incarnation, waiting: u32) -> Claim {
         let WorkerConfig { slots, millicores, memory_bytes, labels } = &self.config;
+        let (slots, waiting) = if self.room.is_enough() { (*slots, waiting) } else { (0, 0) };
         Claim {
             sequence,
             incarnation,
-            slots: *slots,
+            slots,
             resources: Resources { millicores: *millicores, memory_bytes: *memory_bytes },
             waiting: waiting.min(self.places_max),
             load: self.score,
@@ -112,7 +118,14 @@ impl Offer {
     /// A claim is on its way, unless it was not taken.
     pub fn sent(&mut self, id: Option<TransactionId>, waiting: u32) {
         let waiting = waiting.min(self.places_max);
-        self.sent = Some(Sent { id, at: Instant::now(), waiting, load: self.score, executed: false });
+        self.sent = Some(Sent {
+            id,
+            at: Instant::now(),
+            waiting,
+            load: self.score,
+            had_room: self.room.is_enough(),
+            executed: false,
+        });
     }
 
     /// A transaction was executed, or void.

@@ -21,6 +21,7 @@ use crate::mesh::{
     handle::PeerInfo,
     metrics::one,
     peer::{is_plausible, public_key},
+    protocols::{self, Meeting},
 };
 
 /// The most bytes kept of what a peer says that it is.
@@ -104,11 +105,18 @@ impl Driver {
     pub(super) fn on_identify(&mut self, event: identify::Event) {
         match event {
             identify::Event::Received { connection_id, peer_id, info } => {
-                if info.protocol_version == self.identify_version {
-                    self.on_identified(peer_id, connection_id, info);
-                } else {
-                    tracing::warn!(peer = %peer_id, theirs = %clipped(&info.protocol_version), "a peer of another network");
-                    self.refuse_foreign(peer_id);
+                match protocols::meet(&self.network, self.versions, &info.protocol_version) {
+                    Meeting::Good => self.on_identified(peer_id, connection_id, info),
+                    Meeting::Apart(why) => {
+                        tracing::warn!(peer = %peer_id, "a peer cannot be worked with: {why}");
+                        self.apart.send_replace(Some(format!("{peer_id}: {why}")));
+                        // It counts as one that has not said who it is, until that takes too long: time for it to hear the same.
+                    }
+                    Meeting::Foreign => {
+                        let theirs = clipped(&info.protocol_version);
+                        tracing::warn!(peer = %peer_id, %theirs, "a peer of another network");
+                        self.refuse_foreign(peer_id);
+                    }
                 }
             }
             identify::Event::Error { peer_id, error, .. } => {

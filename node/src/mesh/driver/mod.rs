@@ -15,7 +15,10 @@ use std::{
 use futures::StreamExt;
 use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, gossipsub, kad, swarm::SwarmEvent};
 use lru::LruCache;
-use meshwork_core::{digest::Digest, identity::PublicKey};
+use meshwork_core::{
+    digest::Digest,
+    identity::{NetworkId, PublicKey},
+};
 use tokio::{
     sync::{mpsc, watch},
     time::{MissedTickBehavior, interval, timeout},
@@ -33,6 +36,7 @@ use super::{
     messages::Outbox,
     metrics::{Counters, add, one},
     peer::{peer_id, public_key},
+    protocols::Versions,
     scores::{BAN_FOR, BAN_POINTS, Scores},
 };
 
@@ -53,8 +57,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 struct Driver {
     swarm: Swarm<Behaviour>,
     local: PeerId,
-    /// What peers of this network say of themselves in identify.
-    identify_version: String,
+    network: NetworkId,
+    versions: Versions,
+    /// Why the last peer that speaks otherwise could not be worked with.
+    apart: watch::Sender<Option<String>>,
     topics: Topics,
     authorities: HashSet<PeerId>,
     peers_wanted: usize,

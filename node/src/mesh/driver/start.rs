@@ -78,6 +78,7 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
     let (commands, commands_receiver) = mpsc::channel(COMMANDS_MAX);
     let (verdicts, verdicts_receiver) = mpsc::unbounded_channel();
     let (listening_sender, listening) = watch::channel(Vec::new());
+    let (apart_sender, apart) = watch::channel(None);
     let (stopped_sender, stopped) = watch::channel(());
     let stop = CancellationToken::new();
     let (sink, gossip, events) = events::queues(&config, links.clone());
@@ -93,7 +94,9 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
     let mut driver = Driver {
         swarm,
         local,
-        identify_version: protocols::identify_version(&config.network),
+        network: config.network,
+        versions: config.versions,
+        apart: apart_sender,
         topics,
         dialer: Dialer::new(local, &config.peers, authorities.iter().copied(), Instant::now()),
         authorities,
@@ -145,6 +148,7 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
         acceptors,
         links,
         listening,
+        apart,
         counters,
         stop: stop.clone(),
         _stop_guard: stop.drop_guard(),

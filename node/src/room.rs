@@ -1,0 +1,141 @@
+//! Room on the disk that holds what this peer stores: how much is left, and whether that is enough to take on more.
+//!
+//! A peer that cannot store cannot go on, so it stops taking on more while a reserve is left: its worker offers nothing, and
+//! no blob is taken. What it has it keeps, and blocks are stored in the reserve. Only when that is gone too does the node
+//! stop; it starts again when there is room.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::metrics::Metrics;
+
+/// How often the disk is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The reserve on a disk that is large, in bytes.
+const RESERVE_BYTES: u64 = 256 << 20;
+/// The reserve on a smaller one, as a part of it.
+const RESERVE_PART: u64 = 8;
+
+/// What a disk has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Disk {
+    bytes: u64,
+    free_bytes: u64,
+}
+
+impl Disk {
+    /// The disk that holds a folder; one without bounds where the system does not say.
+    fn of(folder: &Path) -> Self {
+        let unknown = Self { bytes: u64::MAX, free_bytes: u64::MAX };
+        rustix::fs::statvfs(folder).map_or(unknown, |disk| Self {
+            bytes: disk.f_blocks.saturating_mul(disk.f_frsize),
+            free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize),
+        })
+    }
+
+    fn reserve_bytes(self) -> u64 {
+        RESERVE_BYTES.min(self.bytes / RESERVE_PART)
+    }
+
+    /// Whether more may be taken on. Once it may not, half a reserve more is asked for, so that it does not go to and fro.
+    fn is_enough(self, was_enough: bool) -> bool {
+        let reserve = self.reserve_bytes();
+        self.free_bytes >= if was_enough { reserve } else { reserve + reserve / 2 }
+    }
+}
+
+struct Inner {
+    folder: PathBuf,
+    free_bytes: AtomicU64,
+    is_enough: AtomicBool,
+}
+
+/// The room that is left. Cheap to clone.
+#[derive(Clone)]
+pub struct Room(Arc<Inner>);
+
+impl Room {
+    /// Looks at the disk that holds a folder.
+    #[must_use]
+    pub fn of(folder: &Path) -> Self {
+        let disk = Disk::of(folder);
+        Self(Arc::new(Inner {
+            folder: folder.to_owned(),
+            free_bytes: AtomicU64::new(disk.free_bytes),
+            is_enough: AtomicBool::new(disk.is_enough(true)),
+        }))
+    }
+
+    /// Whether more may be taken on, as of the last look.
+    #[must_use]
+    pub fn is_enough(&self) -> bool {
+        self.0.is_enough.load(Relaxed)
+    }
+
+    /// Bytes that are free, as of the last look.
+    #[must_use]
+    pub fn free_bytes(&self) -> u64 {
+        self.0.free_bytes.load(Relaxed)
+    }
+
+    /// Looks again; returns whether there is enough.
+    fn look(&self) -> bool {
+        let disk = Disk::of(&self.0.folder);
+        let was_enough = self.is_enough();
+        let is_enough = disk.is_enough(was_enough);
+        self.0.free_bytes.store(disk.free_bytes, Relaxed);
+        self.0.is_enough.store(is_enough, Relaxed);
+        let (folder, free) = (self.0.folder.display(), disk.free_bytes);
+        match (was_enough, is_enough) {
+            (true, false) => warn!(
+                %folder, free_bytes = free,
+                "the disk is nearly full: no more tasks and no more blobs are taken until there is room"
+            ),
+            (false, true) => info!(%folder, free_bytes = free, "there is room on the disk again"),
+            _ => {}
+        }
+        is_enough
+    }
+
+    /// Goes on looking, and tells the metrics.
+    pub(crate) async fn watch(self, metrics: Arc<Metrics>) {
+        loop {
+            self.look();
+            metrics.disk_free_bytes.set(i64::try_from(self.free_bytes()).unwrap_or(i64::MAX));
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Ends once there is enough.
+    pub(crate) async fn until_enough(&self) {
+        self.0.is_enough.store(false, Relaxed);
+        while !self.look() {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reserve_is_left_and_what_is_scarce_has_to_become_plenty_first() {
+        let large = |free_bytes| Disk { bytes: 1 << 40, free_bytes };
+        assert!(large(RESERVE_BYTES).is_enough(true) && !large(RESERVE_BYTES - 1).is_enough(true));
+        assert!(!large(RESERVE_BYTES).is_enough(false) && large(RESERVE_BYTES * 3 / 2).is_enough(false));
+        let small = |free_bytes| Disk { bytes: 80 << 20, free_bytes };
+        assert!(small(10 << 20).is_enough(true) && !small((10 << 20) - 1).is_enough(true));
+        let room = Room::of(Path::new("/nowhere/at/all"));
+        assert!(room.is_enough(), "where the system does not say, writing will");
+    }
+}

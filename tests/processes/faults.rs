@@ -1,0 +1,182 @@
+//! What the machine can do to a peer: no file descriptors left, no room on the disk, a clock that is wrong.
+
+use std::{
+    fs,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use meshwork::{client::Client, keys, local_mesh::LocalMesh, submission, watch};
+use meshwork_core::types::{TaskSpec, Tasks};
+
+use crate::{
+    mesh::{api_of, path},
+    running::{MESHWORK, Running, command, local_mesh, program, run},
+};
+
+/// How long the slowest machine may take for anything here.
+const LONG: Duration = Duration::from_secs(120);
+
+fn until(what: &str, mut look: impl FnMut() -> bool) {
+    let until = Instant::now() + LONG;
+    while !look() {
+        assert!(Instant::now() < until, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A network of one peer, which votes and works, with its home, its genesis and a shell's command line before its own.
+struct Alone {
+    directory: tempfile::TempDir,
+    home: PathBuf,
+    _up: Running,
+    api: String,
+}
+
+impl Alone {
+    /// `before` is put before the program and its arguments in a shell, as in `ulimit -n 64; exec`.
+    fn start(before: &str, home: Option<PathBuf>, environment: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = home.unwrap_or_else(|| directory.path().join("peer"));
+        let genesis = directory.path().join("genesis.toml");
+        let key = run(&home, &["init"], LONG).good().to_owned();
+        run(&directory.path().join("user"), &["init"], LONG).good();
+        let authority = format!("only={key}@/ip4/127.0.0.1/tcp/0");
+        run(&home, &["genesis", "new", "alone", "--authority", &authority, "--out", path(&genesis)], LONG).good();
+        let log = fs::File::create(directory.path().join("log")).expect("created");
+        let mut up = command(&home, &[]);
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("{before} \"$0\" \"$@\"")).arg(MESHWORK);
+        shell.args(["up", "--genesis", path(&genesis), "--no-mdns", "--slots", "1", "--memory", "256MiB"]);
+        for (name, value) in up.get_envs().chain(environment.iter().map(|(n, v)| (n.as_ref(), Some(v.as_ref())))) {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        up.stdin(std::process::Stdio::null());
+        let up = Running(shell.stdin(std::process::Stdio::null()).stderr(log).spawn().expect("started"));
+        let api = api_of(&home, directory.path());
+        Self { directory, home, _up: up, api }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).expect("a log")
+    }
+
+    fn user(&self, arguments: &[&str]) -> crate::running::Ended {
+        let genesis = self.directory.path().join("genesis.toml");
+        let all = [&["--api", &self.api, "--genesis", path(&genesis)], arguments].concat();
+        run(&self.directory.path().join("user"), &all, LONG)
+    }
+
+    fn submits(&self) -> crate::running::Ended {
+        self.user(&["submit", path(&program("noop.wasm")), "--count", "3", "--wait"])
+    }
+}
+
+#[test]
+fn a_peer_without_file_descriptors_goes_on_when_there_are_some_again() {
+    let peer = Alone::start("ulimit -n 80; exec", None, &[]);
+    peer.submits().good();
+    let address: std::net::SocketAddr = peer.api.parse().expect("an address");
+    let connections: Vec<TcpStream> =
+        (0..120).filter_map(|_| TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()).collect();
+    assert!(connections.len() > 60, "there are too few to use up what it has: {}", connections.len());
+    // It executes blocks meanwhile: it asks nobody for a descriptor to do so.
+    std::thread::sleep(Duration::from_secs(2));
+    drop(connections);
+    until("it answers again", || peer.user(&["health", "--stuck-after", "10s"]).status == Some(0));
+    peer.submits().good();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_whose_clock_is_wrong_holds_nobody_up() {
+    let mut mesh: LocalMesh = local_mesh("skewed", 4, 1).await;
+    for offset in ["+10s", "-10m"] {
+        mesh.peer_mut(3).kill();
+        mesh.restart_killed_with(&[("MESHWORK_CLOCK_OFFSET", offset)]).await.expect("it starts");
+        let client: Client = mesh.peers()[0].client().expect("running");
+        let module = client.put_bytes(fs::read(program("noop.wasm")).expect("a program")).await.expect("taken");
+        let (key, spec) = (keys::generate(), TaskSpec::of(module).into());
+        let expiry = submission::EXPIRY_DEFAULT;
+        let signed = submission::sign_job("noop", spec, Tasks::Repeat(20), expiry, &key, &mesh.network());
+        submission::post(&client, &signed).await.expect("taken");
+        let job = submission::job_of(&signed);
+        let until = Instant::now() + LONG;
+        while client.job(job).await.is_err() {
+            assert!(Instant::now() < until, "{offset}: the job is not known");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let ended = watch::until_ended(&client, job, None, |_| {});
+        let ended = tokio::time::timeout(LONG, ended).await.expect("in time").expect("ended");
+        assert_eq!(ended.counts.succeeded, 20, "{offset}");
+        // It follows, whatever it thinks of the time.
+        let height = client.status().await.expect("it answers").height;
+        let skewed = mesh.peers()[3].client().expect("running");
+        let until = Instant::now() + LONG;
+        while skewed.status().await.is_ok_and(|status| status.height < height) {
+            assert!(Instant::now() < until, "{offset}: it is left behind");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// A file system of so many bytes in memory, unmounted at the end; nothing where that is not allowed.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(at: &Path, bytes: u64) -> Option<Self> {
+        fs::create_dir_all(at).expect("created");
+        let size = format!("size={bytes}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs", path(at)]).output();
+        mounted.is_ok_and(|mount| mount.status.success()).then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l", path(&self.0)]).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_a_peer_from_taking_more_and_it_goes_on_when_there_is_room() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = directory.path().join("small");
+    let Some(disk) = Small::mount(&home, 96 << 20) else {
+        eprintln!("No file system can be mounted here: nothing was tried.");
+        return;
+    };
+    let peer = Alone::start("exec", Some(disk.0.clone()), &[]);
+    peer.submits().good();
+    let ballast = home.join("ballast");
+    let free = || rustix::fs::statvfs(&home).map_or(0, |disk| disk.f_bavail * disk.f_frsize);
+    let fill = |leave: u64| fs::write(&ballast, vec![0u8; free().saturating_sub(leave) as usize]).is_ok();
+    // Nearly full: it says so, and takes neither tasks nor blobs.
+    assert!(fill(4 << 20));
+    until("it says so", || peer.user(&["status"]).stdout.contains("nearly full"));
+    until("it offers nothing", || peer.user(&["workers", "--json"]).stdout.contains("\"slots\": 0"));
+    let refused = peer.user(&["submit", path(&program("wordcount.wasm")), "--each", path(&program("README.md"))]);
+    assert!(refused.status != Some(0) && refused.stderr.contains("Make room"), "{refused:?}");
+    // Full: it stops, and says so.
+    fs::remove_file(&ballast).expect("removed");
+    let mut more = 0;
+    until("it stops", || {
+        // Others write what is left, until nothing is: the peer's own file grows by pieces.
+        more += 1;
+        let _ = fs::write(home.join(format!("ballast-{more}")), vec![0u8; free() as usize]);
+        peer.log().contains("is full, and a peer cannot go on")
+    });
+    for file in fs::read_dir(&home).expect("there").flatten() {
+        if file.file_name().to_string_lossy().starts_with("ballast") {
+            fs::remove_file(file.path()).expect("removed");
+        }
+    }
+    until("there is room", || peer.log().contains("there is room on the disk again"));
+    let api = api_of(&peer.home, peer.directory.path());
+    let peer = Alone { api, ..peer };
+    until("it works again", || peer.submits().status == Some(0));
+}
