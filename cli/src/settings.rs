@@ -86,6 +86,8 @@ pub struct UpConfig {
     pub memory: Option<ByteSize>,
     /// Disk for programs, inputs and outputs.
     pub disk: Option<ByteSize>,
+    /// Where to serve the figures besides.
+    pub metrics: Option<SocketAddr>,
     /// How much of the past to keep.
     pub keep: Option<Keep>,
     /// What tasks may require of this machine.

@@ -29,6 +29,8 @@ pub struct NodeConfig {
     pub mdns: bool,
     /// Where the HTTP API listens. Port 0 lets the system choose.
     pub api: SocketAddr,
+    /// Where the figures are served besides, for others to collect; nowhere if none is given.
+    pub metrics: Option<SocketAddr>,
     /// How much of the past this peer keeps.
     pub keep: Keep,
     /// By how many milliseconds this node's clock is to be off, for tests of networks whose clocks differ.

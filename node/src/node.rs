@@ -65,6 +65,14 @@ pub enum NodeError {
         /// Why.
         source: std::io::Error,
     },
+    /// The figures' address cannot be listened on.
+    #[error("metrics cannot be served on {address}: {source}; stop what listens there, or give another --metrics")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
     /// An address is not a multiaddress.
     #[error("{text:?} is not a multiaddress such as /ip4/127.0.0.1/tcp/4100: {reason}")]
     Address {
@@ -149,6 +157,12 @@ async fn run_once(config: &NodeConfig, room: &Room, shutdown: impl Future<Output
     tell_role(&replica);
     let listener =
         TcpListener::bind(config.api).await.map_err(|source| NodeError::Api { address: config.api, source })?;
+    let metrics_listener = match config.metrics {
+        Some(address) => {
+            Some(TcpListener::bind(address).await.map_err(|source| NodeError::Metrics { address, source })?)
+        }
+        None => None,
+    };
     let (mesh, events) = mesh::start(mesh_config(config, &genesis)?).await?;
     mesh.set_authorities(replica.consensus().authorities());
     let metrics = Metrics::new();
@@ -173,6 +187,7 @@ async fn run_once(config: &NodeConfig, room: &Room, shutdown: impl Future<Output
     let parts = Parts { genesis, mesh, handle, blobs, metrics, clock, keep: config.keep, room: room.clone() };
     let node_file = write_node_file(config, &parts.mesh, &listener)?;
     let api = tokio::spawn(parts.api().serve(listener, stop.clone()));
+    let metrics_api = metrics_listener.map(|listener| tokio::spawn(parts.api().serve_metrics(listener, stop.clone())));
     let worker = parts.worker(config, &stop)?;
     let ended = tokio::select! {
         () = shutdown => Ok(()),
@@ -187,6 +202,9 @@ async fn run_once(config: &NodeConfig, room: &Room, shutdown: impl Future<Output
     }
     // It ends with the stop, whatever is still asked.
     let _ = api.await;
+    if let Some(metrics_api) = metrics_api {
+        let _ = metrics_api.await;
+    }
     parts.mesh.stop().await;
     // Another node may have taken the folder over meanwhile; then this is not this node's to remove.
     let _ = fs::remove_file(node_file);

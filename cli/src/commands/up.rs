@@ -70,6 +70,9 @@ pub struct Options {
     /// Take a copy of this key if there is none yet
     #[arg(long, value_name = "FILE", conflicts_with = "make_key")]
     take_key: Option<PathBuf>,
+    /// Serve the figures that Prometheus collects here too, and nothing else: as in 0.0.0.0:9180. The API has them in any case
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// How much of the past to keep: every block, every receipt, or no more than it takes to take part. Without it: full
     #[arg(long, value_name = "HOW_MUCH")]
     keep: Option<Keep>,
@@ -140,6 +143,7 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
     let is_authority = genesis.authority_set().contains(&key.public());
     let disk = options.disk.or(from_file.disk);
     let keep = options.keep.or(from_file.keep).map_or_else(store::Keep::default, Into::into);
+    let metrics = options.metrics.or(from_file.metrics);
     let clock_offset_ms = options.clock_offset.unwrap_or(0);
     if clock_offset_ms != 0 {
         tracing::warn!(clock_offset_ms, "this peer's clock is set wrong on purpose");
@@ -157,6 +161,7 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
         peers,
         mdns,
         api,
+        metrics,
         keep,
         clock_offset_ms,
         blobs_bytes_max: disk.map_or_else(|| half_of_disk(&settings.data_dir), |disk| disk.as_u64()),

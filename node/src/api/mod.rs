@@ -103,4 +103,10 @@ impl Api {
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         serve::serve(self.router(), listener, stop).await;
     }
+
+    /// Serves the figures and nothing else, under whatever name it is asked by, until told to stop.
+    pub async fn serve_metrics(self, listener: TcpListener, stop: CancellationToken) {
+        let router = Router::new().route("/metrics", get(network::metrics)).with_state(self);
+        serve::serve(router, listener, stop).await;
+    }
 }

@@ -10,8 +10,9 @@ use meshwork_core::{
     consensus::{Evidence, Record, Standing},
     digest::Digest,
     proof::Handover,
-    replica::{Action, BLOCKS_BYTES_MAX, Message, Recovered},
-    types::{Block, Certificate, Closing, Epoch, Height, Role},
+    replica::{Action, BLOCKS_BYTES_MAX, Executed, Installation, Message, Recovered},
+    snapshot::{Certified, Chunks, Offer},
+    types::{Block, Certificate, Closing, Epoch, Height, Role, SnapshotDigest},
 };
 
 /// How many snapshots are kept.
@@ -49,6 +50,21 @@ enum Write {
     Evidence(Evidence),
 }
 
+impl Write {
+    fn executed(executed: &Executed) -> Self {
+        Self::Executed {
+            height: executed.block.header.height,
+            stored: Stored {
+                block: Arc::clone(&executed.block),
+                finalization: executed.finalization.clone(),
+                root: executed.root,
+                closing: None,
+            },
+            snapshot: executed.snapshot.as_ref().map(|taken| (taken.chunks.state(), taken.bytes.clone())),
+        }
+    }
+}
+
 /// What one step wants stored.
 #[derive(Clone, Default)]
 pub struct Transaction {
@@ -71,16 +87,7 @@ impl Transaction {
                 Action::Prune(epoch, view) => Write::Prune(epoch.0, view.0),
                 Action::Closed(last, closing) => Write::Closed(*last, (**closing).clone()),
                 Action::Epoch { epoch, handover } => Write::Handover(*epoch, (**handover).clone()),
-                Action::Executed(executed) => Write::Executed {
-                    height: executed.block.header.height,
-                    stored: Stored {
-                        block: Arc::clone(&executed.block),
-                        finalization: executed.finalization.clone(),
-                        root: executed.root,
-                        closing: None,
-                    },
-                    snapshot: executed.snapshot.as_ref().map(|taken| (taken.chunks.state(), taken.bytes.clone())),
-                },
+                Action::Executed(executed) => Write::executed(executed),
                 Action::Evidence(evidence) => Write::Evidence((**evidence).clone()),
                 Action::Send { .. } | Action::Gossip(_) | Action::ServeBlocks { .. } | Action::Standing(_) => continue,
             };
@@ -144,6 +151,13 @@ impl Disk {
         }
     }
 
+    /// The newest height of which anything is stored.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        let block = self.seen.blocks.last_key_value().map(|(height, _)| *height);
+        block.max(self.seen.snapshots.last_key_value().map(|(height, _)| *height)).unwrap_or(Height(0))
+    }
+
     /// How epochs ended, by the one that began.
     pub fn handovers(&self) -> impl Iterator<Item = (&Epoch, &Handover)> {
         self.seen.handovers.iter()
@@ -175,6 +189,55 @@ impl Disk {
         }
     }
 
+    /// The newest snapshot that stored headers vouch for, its bytes, and the blocks up to what vouches for it: all that a peer
+    /// which is far behind fetches.
+    #[must_use]
+    pub fn offer(&self) -> Option<(Offer, Vec<u8>, Vec<Arc<Block>>)> {
+        let state = &self.seen;
+        state.snapshots.iter().rev().find_map(|(height, bytes)| {
+            let chunks = Chunks::of(bytes);
+            let digest = SnapshotDigest { height: *height, state: chunks.state() };
+            let mut headers = vec![state.blocks.get(height)?.block.header.clone()];
+            let mut blocks = Vec::new();
+            let mut is_carried = false;
+            for stored in state.blocks.range(height.next()..).map(|(_, stored)| stored) {
+                let header = &stored.block.header;
+                is_carried |= header.snapshots.contains(&digest);
+                headers.push(header.clone());
+                blocks.push(Arc::clone(&stored.block));
+                let Some(finalization) = &stored.finalization else { continue };
+                if is_carried && header.final_height >= *height {
+                    let of_before = state.handovers.range(..=header.epoch).map(|(_, handover)| handover.clone());
+                    let certified = Certified {
+                        chunks,
+                        finalization: finalization.clone(),
+                        handovers: of_before.collect(),
+                        headers,
+                    };
+                    let blocks_from = *state.blocks.first_key_value()?.0;
+                    return Some((Offer { certified, blocks_from }, bytes.clone(), blocks));
+                }
+            }
+            None
+        })
+    }
+
+    /// Stores what was made of another's snapshot, synced, in place of all blocks and snapshots; the journal stays.
+    pub fn install(&mut self, installation: &Installation) {
+        self.sync();
+        let height = installation.header.height;
+        for state in [&mut self.durable, &mut self.seen] {
+            state.blocks.clear();
+            state.snapshots = BTreeMap::from([(height, installation.snapshot.bytes.clone())]);
+            state.digests = BTreeMap::from([(height, installation.snapshot.chunks.state())]);
+            let epochs = (1..).map(Epoch).zip(installation.handovers.iter().cloned());
+            state.handovers.extend(epochs);
+            for executed in &installation.executed {
+                state.apply(&Write::executed(executed));
+            }
+        }
+    }
+
     /// Blocks from a height on for a peer that asked, as the node's store gives them.
     #[must_use]
     pub fn blocks_from(&self, epoch: Epoch, from: Height, bytes_max: usize) -> Option<Message> {
@@ -188,6 +251,9 @@ impl Disk {
         let mut blocks = Vec::new();
         let mut found: Option<(usize, Certificate)> = None;
         let mut bytes = 0;
+        if !self.seen.blocks.contains_key(&from) {
+            return None;
+        }
         for stored in self.seen.blocks.range(from..).map(|(_, stored)| stored) {
             bytes += stored.block.transaction_bytes() + 512;
             if bytes > if found.is_some() { BLOCKS_BYTES_MAX } else { bytes_max } {

@@ -6,7 +6,7 @@ use meshwork_core::{
     consensus::{Evidence, Judgement, Standing},
     pool::Refusal,
     proof::Handover,
-    replica::{Action, Executed, Gossip, Message, message_bytes_max},
+    replica::{Action, Executed, Gossip, Installation, Message, message_bytes_max},
     types::{AttemptId, Epoch, VoidReason},
 };
 
@@ -279,6 +279,7 @@ impl World<'_> {
         if self.peers[index].replica.is_some() {
             return;
         }
+        self.begin_with_a_snapshot(index);
         if let Err(what) = self.peers[index].start(&self.genesis, self.now) {
             self.violate(index, format!("it cannot start from its disk: {what}"));
             return;
@@ -297,6 +298,39 @@ impl World<'_> {
                 let theirs = Some(self.peers[other].life);
                 self.post(self.now, Event::Parcel { to: other, life: theirs, parcel: Parcel::Connected(me) });
             }
+        }
+    }
+
+    /// A peer that is far behind as it starts fetches what another offers, every other time that it starts: blocks alone have to
+    /// do as well. It believes none of it.
+    fn begin_with_a_snapshot(&mut self, index: usize) {
+        let peer = &self.peers[index];
+        if peer.is_liar() || peer.life % 4 < 2 {
+            return;
+        }
+        let interval = self.genesis.consensus.snapshot_interval;
+        let executed = peer.disk.height();
+        let offers = self.peers.iter().filter(|other| other.replica.is_some() && !other.is_liar());
+        let offers = offers.filter_map(|other| other.disk.offer());
+        let worth = offers.filter(|(offer, ..)| offer.is_worth(executed, interval));
+        let Some((offer, bytes, blocks)) = worth.max_by_key(|(offer, ..)| offer.certified.height()) else { return };
+        let height = offer.certified.height();
+        let (genesis, me) = (Arc::clone(&self.genesis), peer.public);
+        let installed = offer.certified.verify(&genesis).map_err(|error| error.to_string()).and_then(|()| {
+            Installation::of(&genesis, &me, offer.certified, bytes, blocks).map_err(|error| error.to_string())
+        });
+        match installed {
+            Ok(installation) => {
+                self.count("snapshot installed");
+                self.note(|| format!("peer {index} at height {executed} begins with the snapshot of height {height}"));
+                self.peers[index].disk.install(&installation);
+                for executed in &installation.executed {
+                    if let Err(what) = self.checks.executed(executed, self.now) {
+                        self.violate(index, what);
+                    }
+                }
+            }
+            Err(what) => self.violate(index, format!("an honest peer's snapshot is not believed: {what}")),
         }
     }
 

@@ -1,0 +1,157 @@
+//! What a peer's store takes on disk after a million tasks, for each way of keeping the past:
+//! `cargo bench -p meshwork-node --bench disk [TASKS]`.
+//!
+//! One authority alone orders everything and works: the real replica, in virtual time, on the real store. Each task leaves
+//! sixteen bytes. The store's file is measured as it is, and again after it was opened anew, which gives free room back.
+
+use std::{collections::VecDeque, fs, path::Path, sync::Arc, time::Instant};
+
+use meshwork_core::{
+    consensus::{Monotonic, Now, Standing},
+    identity::{NetworkId, SecretKey},
+    replica::{self, Action, Given, Recovered, Replica},
+    types::{
+        self, BlobRef, BlockTime, Claim, Genesis, InlineOutput, Output, Report, ReportItem, Resources,
+        SignedTransaction, Submit, TaskSpec, Tasks, Transaction, Usage, Verdict,
+    },
+};
+use meshwork_node::store::{Keep, Store};
+
+const JOB_TASKS: u32 = 100_000;
+/// How long a block takes, in microseconds of virtual time.
+const BLOCK_US: u64 = 250_000;
+
+struct Peer {
+    key: SecretKey,
+    network: NetworkId,
+    genesis: Arc<Genesis>,
+    replica: Replica,
+    store: Store,
+    now: u64,
+    given: VecDeque<Given>,
+    nonce: u64,
+}
+
+impl Peer {
+    fn new(file: &Path, keep: Keep) -> Self {
+        let key = SecretKey::from_seed([1; 32]);
+        let text = format!(
+            "name = \"disk\"\ntime_us = 1\n[consensus]\nsnapshot_interval = 64\n[ledger]\ntasks_max = 4000000\n\
+             [[authorities]]\nname = \"only\"\nkey = \"{}\"\n",
+            key.public()
+        );
+        let genesis = Arc::new(Genesis::from_toml(&text).expect("a genesis"));
+        let network = genesis.network_id();
+        let config = replica::Config { genesis: Arc::clone(&genesis), key: key.clone() };
+        let replica = Replica::new(config, Recovered::nothing(Standing::Voting)).expect("nothing to contradict");
+        let store = Store::open(file, &network, keep).expect("a store");
+        Self { key, network, genesis, replica, store, now: 1, given: VecDeque::new(), nonce: 0 }
+    }
+
+    fn now(&self) -> Now {
+        Now { monotonic: Monotonic(self.now), clock: BlockTime(self.now) }
+    }
+
+    fn sign(&mut self, action: types::Action) -> Arc<SignedTransaction> {
+        self.nonce += 1;
+        let transaction = Transaction { nonce: self.nonce, expires: BlockTime(self.now).plus_ms(60_000), action };
+        Arc::new(SignedTransaction::sign(transaction, &self.key, &self.network))
+    }
+
+    /// Hands in transactions, and goes on until they are executed and stored.
+    fn order(&mut self, actions: Vec<types::Action>) {
+        let signed = actions.into_iter().map(|action| self.sign(action)).collect();
+        let mut out = Vec::new();
+        let answers = self.replica.submit(self.now(), signed, &mut out);
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        self.carry_out(out);
+        while self.replica.pool().has_work() {
+            self.now += BLOCK_US;
+            let mut out = Vec::new();
+            self.replica.tick(self.now(), &mut out);
+            self.carry_out(out);
+        }
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        self.store.write(&actions).expect("stored");
+        for action in actions {
+            if let Action::Executed(executed) = action {
+                self.given.extend(executed.given);
+            }
+        }
+    }
+
+    fn claim(&mut self, sequence: u64) {
+        let waiting = self.genesis.ledger.claim_attempts_max - 1;
+        let resources = Resources { millicores: 1000, memory_bytes: 1 << 30 };
+        let incarnation = types::Incarnation(1);
+        let stands_ms = self.genesis.ledger.claim_stands_ms_max;
+        self.order(vec![types::Action::Claim(Claim {
+            sequence,
+            incarnation,
+            slots: 1,
+            resources,
+            waiting,
+            load: 0,
+            labels: Default::default(),
+            holds: Default::default(),
+            stands_ms,
+        })]);
+    }
+
+    /// Says of all that it was given that it is done.
+    fn report(&mut self) -> usize {
+        let output = InlineOutput { stdout: b"sixteen bytes ..".to_vec().into(), ..InlineOutput::default() };
+        let given: Vec<Given> = self.given.drain(..).collect();
+        let item = |given: &Given| ReportItem {
+            attempt: given.attempt,
+            verdict: Verdict::Succeeded(Output::Inline(output.clone()), Usage::default(), Vec::new()),
+        };
+        let items: Vec<ReportItem> = given.iter().map(item).collect();
+        let reports = items.chunks(self.genesis.ledger.report_items_max / 2);
+        let reports = reports.map(|items| types::Action::Report(Report { items: items.to_vec() })).collect();
+        self.order(reports);
+        given.len()
+    }
+}
+
+fn run(tasks: u32, keep: Keep) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("store.redb");
+    let mut peer = Peer::new(&file, keep);
+    let began = Instant::now();
+    let spec = TaskSpec::of(BlobRef { digest: meshwork_core::digest::Digest::of(b"a program"), bytes: 1 });
+    let (mut done, mut claims) = (0, 0);
+    while done < tasks as usize {
+        if (done as u32).is_multiple_of(JOB_TASKS) && peer.given.is_empty() {
+            let tasks = Tasks::Repeat(JOB_TASKS.min(tasks - done as u32));
+            peer.order(vec![types::Action::Submit(Submit::new("disk", spec.clone(), tasks))]);
+        }
+        if peer.given.is_empty() {
+            claims += 1;
+            peer.claim(claims);
+        }
+        done += peer.report();
+    }
+    let (height, network) = (peer.replica.ledger().height(), peer.network);
+    drop(peer);
+    let mb = |bytes: u64| bytes as f64 / 1e6;
+    let size = || fs::metadata(&file).map_or(0, |file| file.len());
+    let before = size();
+    drop(Store::open(&file, &network, keep).expect("it opens again"));
+    println!(
+        "{:<8} {done:>9} tasks {height:>7} blocks {:>9.1} MB {:>9.1} MB opened again {:>7.0} s",
+        format!("{keep:?}").to_lowercase(),
+        mb(before),
+        mb(size()),
+        began.elapsed().as_secs_f64()
+    );
+}
+
+fn main() {
+    let tasks = std::env::args().skip(1).find_map(|argument| argument.parse().ok()).unwrap_or(1_000_000);
+    for keep in [Keep::Archive, Keep::Full, Keep::Pruned] {
+        run(tasks, keep);
+    }
+}
