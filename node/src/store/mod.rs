@@ -11,6 +11,8 @@ mod read;
 mod recover;
 mod snapshots;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::Path,

@@ -1,0 +1,150 @@
+//! The store under a real replica: one authority alone, in virtual time, which makes a block each heartbeat.
+
+use std::{path::Path, sync::Arc};
+
+use meshwork_core::{
+    consensus::{Monotonic, Now, Standing},
+    identity::{PublicKey, SecretKey},
+    replica::{Config, Installation, Recovered, Replica},
+    types::{BlockTime, Genesis, Height},
+};
+use redb::{ReadableDatabase, ReadableTable};
+use tempfile::TempDir;
+
+use super::{Keep, Store, StoreError, tables};
+
+const INTERVAL: u64 = 4;
+
+fn key() -> SecretKey {
+    SecretKey::from_seed([1; 32])
+}
+
+fn genesis() -> Arc<Genesis> {
+    let text = format!(
+        "name = \"t\"\ntime_us = 1\n[consensus]\nsnapshot_interval = {INTERVAL}\nsnapshot_lag = 2\n\
+         [[authorities]]\nname = \"only\"\nkey = \"{}\"\n",
+        key().public()
+    );
+    Arc::new(Genesis::from_toml(&text).expect("a genesis"))
+}
+
+fn config() -> Config {
+    Config { genesis: genesis(), key: key() }
+}
+
+fn open(dir: &Path, keep: Keep) -> Store {
+    Store::open(&dir.join("store.redb"), &genesis().network_id(), keep).expect("a store")
+}
+
+/// A store in which so many blocks stand, and the replica that made them.
+fn with_blocks(keep: Keep, height: u64) -> (TempDir, Store, Replica) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut store = open(dir.path(), keep);
+    let mut replica = Replica::new(config(), Recovered::nothing(Standing::Voting)).expect("nothing to contradict");
+    let mut now = 1;
+    while replica.ledger().height().0 < height {
+        now += 1_000_000;
+        let mut actions = Vec::new();
+        replica.tick(Now { monotonic: Monotonic(now), clock: BlockTime(now) }, &mut actions);
+        store.write(&actions).expect("stored");
+    }
+    (dir, store, replica)
+}
+
+fn height_of(store: &Store) -> Result<Height, StoreError> {
+    let recovered = store.recover(Standing::Voting)?;
+    Ok(Replica::new(config(), recovered).expect("it fits together").ledger().height())
+}
+
+#[test]
+fn what_is_kept_of_the_past_is_what_was_asked_for() {
+    for (keep, has_first_block, has_first_receipts) in
+        [(Keep::Archive, true, true), (Keep::Full, false, true), (Keep::Pruned, false, false)]
+    {
+        let (_dir, store, replica) = with_blocks(keep, 30);
+        let read = store.database.begin_read().expect("a read");
+        let receipts = read.open_table(tables::RECEIPTS).expect("a table").get(1).expect("read").is_some();
+        let lowest = store.reader().lowest_block().expect("read").expect("some");
+        assert_eq!((lowest == Height(1), receipts), (has_first_block, has_first_receipts), "{keep:?}");
+        assert!(lowest.0 <= 24, "{keep:?}: from the older snapshot on blocks are there");
+        assert_eq!(height_of(&store).expect("it recovers"), replica.ledger().height());
+        let proof = replica.ledger().height().0 - INTERVAL;
+        assert!(store.reader().proofs(&[(Height(1), 0), (Height(proof), 0)]).is_ok(), "{keep:?}");
+    }
+}
+
+#[test]
+fn a_snapshot_that_others_have_is_where_a_new_peer_begins() {
+    let (_dir, store, replica) = with_blocks(Keep::Full, 30);
+    let reader = store.reader();
+    let offer = reader.offer().expect("read").expect("there is one");
+    offer.certified.verify(&genesis()).expect("true");
+    assert!(offer.is_worth(Height(0), INTERVAL));
+    let height = offer.certified.height();
+    let chunk = |place| reader.snapshot_chunk(height, place).expect("read").expect("there");
+    let bytes: Vec<u8> = (0..offer.certified.chunks.count()).flat_map(chunk).collect();
+    let later = &offer.certified.headers[1..];
+    let block = |height| Arc::new(reader.block(height).expect("read").expect("there").block);
+    let blocks: Vec<_> = later.iter().map(|header| block(header.height)).collect();
+    let newest = blocks.last().expect("some").header.height;
+    let me = PublicKey([7; 32]);
+    let made = |bytes, blocks| Installation::of(&genesis(), &me, offer.certified.clone(), bytes, blocks);
+    assert!(made(bytes[1..].to_vec(), blocks.clone()).is_err() && made(bytes.clone(), blocks[1..].to_vec()).is_err());
+    let installation = made(bytes, blocks).expect("it fits together");
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut other = open(dir.path(), Keep::Full);
+    other.install(&installation).expect("stored");
+    assert_eq!(height_of(&other).expect("it recovers"), newest);
+    let mine = reader.result(newest).expect("read");
+    assert_eq!(other.reader().result(newest).expect("read"), mine);
+    assert!(mine.0.is_some() && replica.ledger().height() >= newest);
+    // It can serve others in turn, once more than the snapshot's own header vouches for it.
+    assert_eq!(other.reader().offer().expect("read").map(|offer| offer.certified.height()), Some(height));
+}
+
+/// Changes what stands in a table under a key.
+macro_rules! overwrite {
+    ($store:expr, $table:expr, $key:expr) => {{
+        let write = $store.database.begin_write().expect("a write");
+        write.open_table($table).expect("a table").insert($key, [0u8; 9].as_slice()).expect("written");
+        write.commit().expect("written");
+    }};
+}
+
+#[test]
+fn what_a_disk_has_changed_is_noticed_and_an_older_snapshot_stands_in() {
+    let (_dir, store, replica) = with_blocks(Keep::Archive, 30);
+    let newest = |store: &Store| {
+        let read = store.database.begin_read().expect("a read");
+        let heights: Vec<u64> = read
+            .open_table(tables::SNAPSHOTS)
+            .expect("a table")
+            .iter()
+            .expect("read")
+            .map(|entry| entry.expect("read").0.value())
+            .collect();
+        heights
+    };
+    let snapshots = newest(&store);
+    assert_eq!(snapshots.len(), 2);
+    overwrite!(store, tables::SNAPSHOT_CHUNKS, (snapshots[1], 0));
+    assert_eq!(height_of(&store).expect("the older one does"), replica.ledger().height());
+    overwrite!(store, tables::SNAPSHOT_CHUNKS, (snapshots[0], 0));
+    let error = height_of(&store).expect_err("none is left");
+    assert!(error.is_damage(), "{error}");
+
+    let (_dir, store, _) = with_blocks(Keep::Archive, 30);
+    overwrite!(store, tables::BLOCKS, 29);
+    assert!(height_of(&store).expect_err("a block is not one").is_damage());
+    let (_dir, store, _) = with_blocks(Keep::Archive, 30);
+    let write = store.database.begin_write().expect("a write");
+    {
+        let mut blocks = write.open_table(tables::BLOCKS).expect("a table");
+        let other = blocks.get(27).expect("read").expect("there").value().to_vec();
+        blocks.insert(29, other.as_slice()).expect("written");
+    }
+    write.commit().expect("written");
+    let error = height_of(&store).expect_err("it is another block");
+    assert!(matches!(error, StoreError::False(_)), "{error}");
+}
