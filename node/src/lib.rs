@@ -15,4 +15,5 @@ pub mod mesh;
 pub mod metrics;
 pub mod node;
 pub mod store;
+mod supervisor;
 pub mod worker;

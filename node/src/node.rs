@@ -33,6 +33,7 @@ use crate::{
     mesh::{self, MeshConfig, MeshError, MeshHandle, Multiaddr},
     metrics::Metrics,
     store::{Store, StoreError},
+    supervisor,
     worker::{TaskContext, Worker},
 };
 
@@ -133,11 +134,13 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     let node_file = write_node_file(&config, &parts.mesh, &listener)?;
     let api = tokio::spawn(parts.api().serve(listener, stop.clone()));
     let worker = parts.worker(&config, &stop)?;
+    supervisor::tell(supervisor::State::Ready);
     let ended = tokio::select! {
         () = shutdown => Ok(()),
         ended = driver_ended => ended.unwrap_or(Err(NodeError::Driver)),
     };
     info!("stopping");
+    supervisor::tell(supervisor::State::Stopping);
     stop.cancel();
     if let Some(worker) = worker {
         // Whether it was cancelled or has failed, it has ended.
