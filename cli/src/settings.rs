@@ -298,6 +298,27 @@ mod tests {
     }
 
     #[test]
+    fn the_packages_file_says_nothing_wrong_even_where_its_lines_are_taken_in() {
+        let packaged = include_str!("../../packaging/debian/config.toml");
+        let (_home, as_shipped) = settings(packaged);
+        assert_eq!(as_shipped.expect("good").api(), Some("127.0.0.1:7420"));
+        let taken_in = |line: &str| match line.strip_prefix('#') {
+            Some(setting) if !setting.starts_with(' ') => setting.to_owned(),
+            _ => line.to_owned(),
+        };
+        let lines: Vec<String> = packaged.lines().map(taken_in).collect();
+        let (_home, whole) = settings(&lines.join("\n"));
+        let up = whole.expect("good").file.up;
+        assert!(checked(&up.listen) && checked(&up.peers) && up.work.is_some() && up.mdns.is_some());
+        assert!(up.slots.is_some() && up.millicores.is_some() && up.memory.is_some() && up.disk.is_some());
+        assert_eq!(up.labels.len(), 1);
+    }
+
+    fn checked(addresses: &[String]) -> bool {
+        !addresses.is_empty() && addresses.iter().all(|text| text.parse::<crate::addresses::Address>().is_ok())
+    }
+
+    #[test]
     fn an_unknown_field_of_the_file_is_named() {
         let (_home, settings) = settings("[up]\nslotz = 3\n");
         let failure = settings.expect_err("unknown");

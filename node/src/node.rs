@@ -21,6 +21,7 @@ use meshwork_core::{
     replica::{self, RecoverError, Replica},
     types::Genesis,
 };
+use sd_notify::NotifyState;
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -145,6 +146,9 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         warn!(%error, "the limit of open files could not be raised");
     }
@@ -189,11 +193,16 @@ async fn run_once(config: &NodeConfig, room: &Room, shutdown: impl Future<Output
     let api = tokio::spawn(parts.api().serve(listener, stop.clone()));
     let metrics_api = metrics_listener.map(|listener| tokio::spawn(parts.api().serve_metrics(listener, stop.clone())));
     let worker = parts.worker(config, &stop)?;
+    tell_supervisor(NotifyState::Ready);
     let ended = tokio::select! {
         () = shutdown => Ok(()),
         ended = driver_ended => ended.unwrap_or(Err(NodeError::Driver)),
     };
     info!("stopping");
+    // One that is to go on when there is room is not on its way out.
+    if ended.is_ok() {
+        tell_supervisor(NotifyState::Stopping);
+    }
     watch.abort();
     stop.cancel();
     if let Some(worker) = worker {
@@ -209,6 +218,13 @@ async fn run_once(config: &NodeConfig, room: &Room, shutdown: impl Future<Output
     // Another node may have taken the folder over meanwhile; then this is not this node's to remove.
     let _ = fs::remove_file(node_file);
     ended
+}
+
+/// Tells a service manager, if one asked. A node goes on whether or not anyone hears it.
+fn tell_supervisor(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "the service manager does not hear how this node is");
+    }
 }
 
 fn tell_role(replica: &Replica) {
