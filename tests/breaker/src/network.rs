@@ -1,0 +1,148 @@
+//! The network under test as everything else here sees it: its hosts behind a lock, and who they are now for whoever asks their APIs.
+
+use std::{
+    net::Ipv4Addr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use meshwork::{
+    client::Client,
+    failure::{Done, Failure},
+};
+use meshwork_core::types::Genesis;
+use tokio::sync::watch;
+
+use crate::hosts::{Hosts, Member, Role};
+
+/// How often the hosts are looked at while one waits.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A network that can be broken and asked.
+#[derive(Clone)]
+pub struct Network {
+    /// None once they were taken down.
+    hosts: Arc<Mutex<Option<Box<dyn Hosts>>>>,
+    roster: Arc<watch::Sender<Vec<Member>>>,
+    genesis: Arc<Genesis>,
+    kind: &'static str,
+}
+
+impl Network {
+    /// Looks at the hosts for the first time.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn new(mut hosts: Box<dyn Hosts>) -> Done<Self> {
+        let genesis = Arc::new(hosts.founding().genesis.clone());
+        let kind = hosts.kind();
+        let roster = Arc::new(watch::Sender::new(hosts.look()?));
+        Ok(Self { hosts: Arc::new(Mutex::new(Some(hosts))), roster, genesis, kind })
+    }
+
+    /// The hosts, to be broken. Nobody else has them meanwhile, and who is there is looked at afterwards.
+    ///
+    /// # Errors
+    /// Those of what is done.
+    pub fn with<T>(&self, work: impl FnOnce(&mut dyn Hosts) -> Done<T>) -> Done<T> {
+        let mut hosts = self.lock();
+        let hosts = hosts.as_mut().ok_or_else(|| Failure::failed("The network was taken down."))?;
+        let done = work(&mut **hosts)?;
+        self.roster.send_replace(hosts.look()?);
+        Ok(done)
+    }
+
+    /// The hosts, to be looked at only; nothing once they were taken down.
+    pub fn peek<T>(&self, look: impl FnOnce(&dyn Hosts) -> T) -> Option<T> {
+        self.lock().as_ref().map(|hosts| look(&**hosts))
+    }
+
+    /// Takes everything down, whoever else still has this network in hand.
+    pub fn take_down(&self) {
+        drop(self.lock().take());
+    }
+
+    /// Looks who is there now.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn look(&self) -> Done {
+        self.with(|_| Ok(()))
+    }
+
+    /// Lets time pass, and looks after the hosts meanwhile.
+    ///
+    /// # Errors
+    /// The system does not say how they are.
+    pub async fn hold(&self, time: Duration) -> Done {
+        let until = tokio::time::Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            tokio::time::sleep(left.min(LOOK_INTERVAL)).await;
+            self.look()?;
+        }
+    }
+
+    /// Everyone, as of the last look.
+    #[must_use]
+    pub fn members(&self) -> Vec<Member> {
+        self.roster.borrow().clone()
+    }
+
+    /// Those of one role, in order.
+    #[must_use]
+    pub fn of_role(&self, role: Role) -> Vec<Member> {
+        self.members().into_iter().filter(|member| member.role == role).collect()
+    }
+
+    /// One of them, by name.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn member(&self, name: &str) -> Done<Member> {
+        let found = self.members().into_iter().find(|member| member.name == name);
+        found.ok_or_else(|| Failure::failed(format!("There is no peer {name} any more.")))
+    }
+
+    /// Changes of who is there.
+    #[must_use]
+    pub fn roster(&self) -> watch::Receiver<Vec<Member>> {
+        self.roster.subscribe()
+    }
+
+    /// The addresses of all but some.
+    #[must_use]
+    pub fn addresses_but(&self, names: &[&str]) -> Vec<Ipv4Addr> {
+        let others = self.members().into_iter().filter(|member| !names.contains(&member.name.as_str()));
+        others.filter_map(|member| member.address).collect()
+    }
+
+    /// What the network is founded on.
+    #[must_use]
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// What its hosts are, in words.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Clients of those that live, the gateway first: where a submitter would ask.
+    #[must_use]
+    pub fn clients(&self) -> Vec<(String, Client)> {
+        let mut members: Vec<Member> = self.members().into_iter().filter(|member| member.pid.is_some()).collect();
+        members.sort_by_key(|member| (member.role != Role::Gateway, member.name.clone()));
+        let client = |member: Member| Some((member.name.clone(), Client::new(&member.api()?).ok()?));
+        members.into_iter().filter_map(client).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Hosts>>> {
+        // After a panic the hosts are only taken down.
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
