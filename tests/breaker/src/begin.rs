@@ -44,9 +44,17 @@ pub struct Begin {
     /// The size of the disks that are filled
     #[arg(long, value_name = "SIZE", default_value = "512MiB")]
     small_disk: bytesize::ByteSize,
-    /// How long an ended job stays on the ledger
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
-    retention: Duration,
+}
+
+/// What is not for people to choose.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How long faults last.
+    pub pace: Pace,
+    /// How long an ended job stays on the ledger.
+    pub retention: Duration,
+    /// Whom no fault may end.
+    pub spared: &'static [&'static str],
 }
 
 /// Kinds of hosts.
@@ -109,7 +117,7 @@ fn prefix() -> String {
 ///
 /// # Errors
 /// There is something to run it on, and it does not start.
-pub fn begin(options: &Begin, pace: Pace) -> Done<Begun> {
+pub fn begin(options: &Begin, terms: Terms) -> Done<Begun> {
     let Some(kind) = possible(options) else {
         say("There is no container engine with the image, and namespaces take root, `ip`, `nft` and `nsenter`: nothing was run.");
         return Ok(Begun::Nothing);
@@ -125,15 +133,15 @@ pub fn begin(options: &Begin, pace: Pace) -> Done<Begun> {
         program: program(options)?,
         image: options.image.clone(),
         small_disk_bytes: options.small_disk.as_u64(),
-        retention_ms: u64::try_from(options.retention.as_millis()).unwrap_or(u64::MAX),
+        retention_ms: u64::try_from(terms.retention.as_millis()).unwrap_or(u64::MAX),
         // As short as the rules allow, about, so that nobody waits a minute for the leases of who is gone.
-        claim_stands_ms: (pace == Pace::Quick).then_some(15_000),
+        claim_stands_ms: (terms.pace == Pace::Quick).then_some(15_000),
     };
     let hosts: Box<dyn Hosts> = match kind {
         Kind::Engine => Box::new(Engine::start(plan)?),
         Kind::Namespaces => Box::new(Namespaces::start(plan)?),
     };
-    let network = Network::new(hosts)?;
+    let network = Network::new(hosts, terms.spared)?;
     Ok(Begun::Network { guard: Guard { network: network.clone(), _scratch: scratch }, network })
 }
 

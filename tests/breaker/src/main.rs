@@ -23,7 +23,7 @@ mod system;
 mod trial;
 mod wires;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use meshwork::{
@@ -32,13 +32,16 @@ use meshwork::{
 };
 
 use self::{
-    begin::{Begin, Begun},
+    begin::{Begin, Begun, Terms},
     faults::{Fault, Pace},
     load::{Amount, NAP, Submitter},
     report::{Report, say},
     sight::Sight,
     trial::Stage,
 };
+
+/// How long an ended job stays on the ledger, as a genesis has it if nobody says.
+const RETENTION: Duration = Duration::from_secs(3600);
 
 /// Breaks a running network on purpose, and checks that nothing was lost.
 #[derive(Parser, Debug)]
@@ -105,7 +108,7 @@ fn on_a_runtime(work: impl Future<Output = Done>) -> Done {
 async fn run_faults(options: Faults) -> Done {
     let pace = if options.quick { Pace::Quick } else { Pace::Full };
     let chosen = choose(&options.only, pace)?;
-    let Begun::Network { network, guard } = begin::begin(&options.begin, pace)? else { return Ok(()) };
+    let Begun::Network { network, guard } = begin::begin(&options.begin, Terms { pace, retention: RETENTION, spared: &[] })? else { return Ok(()) };
     let mut stage = set(network, pace).await?;
     let mut report = Report::new(stage.network.kind(), begin::in_words());
     for mut fault in chosen {

@@ -24,20 +24,23 @@ pub struct Network {
     /// None once they were taken down.
     hosts: Arc<Mutex<Option<Box<dyn Hosts>>>>,
     roster: Arc<watch::Sender<Vec<Member>>>,
+    /// Whom no fault may end.
+    spared: Arc<[&'static str]>,
     genesis: Arc<Genesis>,
     kind: &'static str,
 }
 
 impl Network {
-    /// Looks at the hosts for the first time.
+    /// Looks at the hosts for the first time. Those of some names are to live through everything, so that it can be seen how their
+    /// processes age.
     ///
     /// # Errors
     /// The system does not say.
-    pub fn new(mut hosts: Box<dyn Hosts>) -> Done<Self> {
+    pub fn new(mut hosts: Box<dyn Hosts>, spared: &[&'static str]) -> Done<Self> {
         let genesis = Arc::new(hosts.founding().genesis.clone());
         let kind = hosts.kind();
         let roster = Arc::new(watch::Sender::new(hosts.look()?));
-        Ok(Self { hosts: Arc::new(Mutex::new(Some(hosts))), roster, genesis, kind })
+        Ok(Self { hosts: Arc::new(Mutex::new(Some(hosts))), roster, spared: spared.into(), genesis, kind })
     }
 
     /// The hosts, to be broken. Nobody else has them meanwhile, and who is there is looked at afterwards.
@@ -92,10 +95,18 @@ impl Network {
         self.roster.borrow().clone()
     }
 
-    /// Those of one role, in order.
+    /// The names of those that faults may end.
     #[must_use]
-    pub fn of_role(&self, role: Role) -> Vec<Member> {
-        self.members().into_iter().filter(|member| member.role == role).collect()
+    pub fn mortals(&self) -> Vec<String> {
+        let names = self.members().into_iter().map(|member| member.name);
+        names.filter(|name| !self.spared.contains(&name.as_str())).collect()
+    }
+
+    /// The names of the workers among them.
+    #[must_use]
+    pub fn mortal_workers(&self) -> Vec<String> {
+        let is_worker = |name: &String| self.member(name).is_ok_and(|member| member.role == Role::Worker);
+        self.mortals().into_iter().filter(is_worker).collect()
     }
 
     /// One of them, by name.
@@ -105,12 +116,6 @@ impl Network {
     pub fn member(&self, name: &str) -> Done<Member> {
         let found = self.members().into_iter().find(|member| member.name == name);
         found.ok_or_else(|| Failure::failed(format!("There is no peer {name} any more.")))
-    }
-
-    /// Changes of who is there.
-    #[must_use]
-    pub fn roster(&self) -> watch::Receiver<Vec<Member>> {
-        self.roster.subscribe()
     }
 
     /// The addresses of all but some.

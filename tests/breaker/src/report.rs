@@ -40,7 +40,7 @@ impl Found {
     /// Puts together what the checks found.
     #[must_use]
     pub fn new(tasks: u32, outcomes: Outcomes, compared: Compared) -> Self {
-        let twice = |accepted: &std::collections::BTreeMap<u32, u32>| accepted.values().filter(|count| **count > 1).count();
+        let accepted_twice = compared.twice();
         let mut differences = compared.differences;
         if outcomes.differing > 0 {
             differences.push(format!("{} receipts stand elsewhere on some peer", outcomes.differing));
@@ -48,7 +48,7 @@ impl Found {
         Self {
             tasks,
             lost: outcomes.lost,
-            accepted_twice: compared.accepted.as_ref().map_or(0, twice) as u64,
+            accepted_twice,
             failed: outcomes.failed,
             receipts_verified: outcomes.verified,
             heights_compared: compared.heights,

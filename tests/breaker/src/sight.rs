@@ -89,12 +89,6 @@ impl Sight {
         self.lock().latest.iter().map(|(name, reading)| (name.clone(), reading.height)).collect()
     }
 
-    /// A peer's last answer.
-    #[must_use]
-    pub fn latest(&self, name: &str) -> Option<Reading> {
-        self.lock().latest.get(name).cloned()
-    }
-
     /// The longest time without a task that ended, between two moments.
     #[must_use]
     pub fn standstill(&self, from: Instant, to: Instant) -> Duration {

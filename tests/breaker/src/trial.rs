@@ -137,7 +137,7 @@ impl Stage {
     /// Everything that must hold of a job that has ended.
     async fn examine(&mut self, job: meshwork_core::types::JobId, tasks: u32) -> Done<Found> {
         let outcomes = outcomes::examine(&self.network, job, tasks, self.turn).await?;
-        let compared = chain::compare(&self.network, job, self.compared).await?;
+        let compared = chain::compare(&self.network, self.compared).await?;
         self.compared = compared.to;
         Ok(Found::new(tasks, outcomes, compared))
     }

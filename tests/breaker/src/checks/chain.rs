@@ -50,15 +50,37 @@ pub struct Compared {
     pub to: u64,
     /// Where they differ, in words.
     pub differences: Vec<String>,
-    /// Tasks of the job by how many outcomes were accepted for them; nothing if no peer tells.
-    pub accepted: Option<BTreeMap<u32, u32>>,
+    /// Tasks, each with how many outcomes were accepted for it; nothing if no peer tells.
+    pub accepted: Option<BTreeMap<(JobId, u32), u32>>,
 }
 
-/// Compares everything above a height that peers have in common, and counts what was accepted of a job there.
+impl Compared {
+    /// For how many tasks more than one outcome was accepted.
+    #[must_use]
+    pub fn twice(&self) -> u64 {
+        let accepted = self.accepted.iter().flat_map(BTreeMap::values);
+        accepted.filter(|count| **count > 1).count() as u64
+    }
+
+    /// Adds what was found above.
+    pub fn extend(&mut self, above: Self) {
+        self.heights += above.heights;
+        self.roots += above.roots;
+        self.states += above.states;
+        self.peers = above.peers;
+        self.to = above.to;
+        self.differences.extend(above.differences);
+        for (task, count) in above.accepted.into_iter().flatten() {
+            *self.accepted.get_or_insert_default().entry(task).or_default() += count;
+        }
+    }
+}
+
+/// Compares everything above a height that peers have in common, and counts what was accepted there.
 ///
 /// # Errors
 /// A peer that runs does not answer.
-pub async fn compare(network: &Network, job: JobId, above: u64) -> Done<Compared> {
+pub async fn compare(network: &Network, above: u64) -> Done<Compared> {
     let clients = network.clients();
     let mut to = u64::MAX;
     for (_, client) in &clients {
@@ -69,7 +91,7 @@ pub async fn compare(network: &Network, job: JobId, above: u64) -> Done<Compared
         Done::Ok((name, chain))
     });
     let chains: Vec<(String, Vec<AtHeight>)> = chains.buffered(ASKED_AT_ONCE).try_collect().await?;
-    Ok(of(&chains, job, to))
+    Ok(of(&chains, to))
 }
 
 async fn blocks(client: &Client, from: u64, to: u64) -> Done<Vec<AtHeight>> {
@@ -83,7 +105,7 @@ async fn blocks(client: &Client, from: u64, to: u64) -> Done<Vec<AtHeight>> {
     Ok(all)
 }
 
-fn of(chains: &[(String, Vec<AtHeight>)], job: JobId, to: u64) -> Compared {
+fn of(chains: &[(String, Vec<AtHeight>)], to: u64) -> Compared {
     let mut compared = Compared { peers: chains.len(), to, ..Compared::default() };
     let mut heights: BTreeMap<u64, Vec<(&str, &AtHeight)>> = BTreeMap::new();
     for (name, chain) in chains {
@@ -109,8 +131,8 @@ fn of(chains: &[(String, Vec<AtHeight>)], job: JobId, to: u64) -> Compared {
     for all in heights.values() {
         let Some(outcomes) = all.iter().find_map(|(_, at)| at.outcomes.as_ref()) else { continue };
         let accepted = compared.accepted.get_or_insert_default();
-        for outcome in outcomes.iter().filter(|outcome| outcome.job == job) {
-            *accepted.entry(outcome.index).or_default() += 1;
+        for outcome in outcomes {
+            *accepted.entry((outcome.job, outcome.index)).or_default() += 1;
         }
     }
     compared
@@ -135,13 +157,15 @@ mod tests {
     fn peers_that_differ_are_named_and_outcomes_counted_once_a_height() {
         let job = JobId(Digest([1; 32]));
         let same = [("a".to_owned(), vec![at(1, 1, &[0, 1]), at(2, 1, &[2])]), ("b".to_owned(), vec![at(1, 1, &[0, 1])])];
-        let compared = of(&same, job, 2);
-        assert_eq!((compared.heights, compared.roots, compared.states), (1, 1, 0));
+        let mut compared = of(&same, 2);
+        assert_eq!((compared.heights, compared.roots, compared.states, compared.twice()), (1, 1, 0, 0));
         assert!(compared.differences.is_empty());
-        assert_eq!(compared.accepted, Some(BTreeMap::from([(0, 1), (1, 1), (2, 1)])));
-        let other = [("a".to_owned(), vec![at(1, 1, &[0]), at(2, 1, &[0])]), ("b".to_owned(), vec![at(1, 2, &[0])])];
-        let compared = of(&other, job, 2);
-        assert_eq!(compared.differences, ["a and b differ in the root at height 1"]);
-        assert_eq!(compared.accepted, Some(BTreeMap::from([(0, 2)])));
+        assert_eq!(compared.accepted.as_ref().map(BTreeMap::len), Some(3));
+        let other = [("a".to_owned(), vec![at(3, 1, &[4]), at(4, 1, &[4])]), ("b".to_owned(), vec![at(3, 2, &[4])])];
+        let above = of(&other, 4);
+        assert_eq!((above.differences.as_slice(), above.twice()), (["a and b differ in the root at height 3".to_owned()].as_slice(), 1));
+        compared.extend(above);
+        assert_eq!(compared.accepted.and_then(|accepted| accepted.get(&(job, 4)).copied()), Some(2));
+        assert_eq!((compared.to, compared.roots), (4, 2));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use meshwork::failure::Done;
 
 use super::{Fault, Pace};
-use crate::{hosts::Role, network::Network};
+use crate::network::Network;
 
 /// The fault.
 #[derive(Default)]
@@ -27,7 +27,7 @@ impl Fault for Drain {
     }
 
     fn inject(&mut self, network: &Network, _: usize) -> Done {
-        self.gone = network.of_role(Role::Worker).into_iter().map(|member| member.name).step_by(2).collect();
+        self.gone = network.mortal_workers().into_iter().step_by(2).collect();
         network.with(|hosts| self.gone.iter().try_for_each(|name| hosts.stop(name)))
     }
 

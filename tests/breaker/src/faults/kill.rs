@@ -23,7 +23,7 @@ impl Fault for Kill {
     }
 
     fn rounds(&self, network: &Network) -> usize {
-        network.members().len()
+        network.mortals().len()
     }
 
     fn hold(&self, pace: Pace) -> Duration {
@@ -32,7 +32,7 @@ impl Fault for Kill {
 
     fn inject(&mut self, network: &Network, round: usize) -> Done {
         if round == 0 {
-            self.victims = network.members().into_iter().map(|member| member.name).collect();
+            self.victims = network.mortals();
         }
         network.with(|hosts| hosts.kill(&self.victims[round]))
     }

@@ -108,3 +108,11 @@ pub fn all(pace: Pace) -> Vec<Box<dyn Fault>> {
         Box::new(upgrade::Upgrade::default()),
     ]
 }
+
+/// What can come at any time in a long run: all but what ends every process, or cannot come twice.
+#[must_use]
+pub fn at_random() -> Vec<Box<dyn Fault>> {
+    let mut faults = all(Pace::Quick);
+    faults.retain(|fault| !["restart", "upgrade"].contains(&fault.name()));
+    faults
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use meshwork::failure::Done;
 
 use super::{Fault, Pace};
-use crate::{hosts::Role, network::Network};
+use crate::network::Network;
 
 /// The fault.
 #[derive(Default)]
@@ -23,7 +23,7 @@ impl Fault for Replace {
     }
 
     fn rounds(&self, network: &Network) -> usize {
-        network.of_role(Role::Worker).len()
+        network.mortal_workers().len()
     }
 
     fn hold(&self, _: Pace) -> Duration {
@@ -32,7 +32,7 @@ impl Fault for Replace {
 
     fn inject(&mut self, network: &Network, round: usize) -> Done {
         if round == 0 {
-            self.victims = network.of_role(Role::Worker).into_iter().map(|member| member.name).collect();
+            self.victims = network.mortal_workers();
         }
         network.with(|hosts| hosts.replace(&self.victims[round]))
     }
