@@ -6,9 +6,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use meshwork::{
-    failure::{Done, Failure},
-};
+use meshwork::failure::{Done, Failure};
 
 use crate::{
     faults::Pace,
@@ -119,7 +117,9 @@ fn prefix() -> String {
 /// There is something to run it on, and it does not start.
 pub fn begin(options: &Begin, terms: Terms) -> Done<Begun> {
     let Some(kind) = possible(options) else {
-        say("There is no container engine with the image, and namespaces take root, `ip`, `nft` and `nsenter`: nothing was run.");
+        say(
+            "There is no container engine with the image, and namespaces take root, `ip`, `nft` and `nsenter`: nothing was run.",
+        );
         return Ok(Begun::Nothing);
     };
     let scratch = tempfile::Builder::new().prefix(&prefix()).tempdir();
@@ -165,7 +165,8 @@ fn program(options: &Begin) -> Done<PathBuf> {
     if let Some(given) = &options.meshwork {
         return std::path::absolute(given).map_err(|error| Failure::file("find", given, &error));
     }
-    let itself = std::env::current_exe().map_err(|error| Failure::failed(format!("Cannot find this program: {error}.")))?;
+    let itself =
+        std::env::current_exe().map_err(|error| Failure::failed(format!("Cannot find this program: {error}.")))?;
     Ok(itself.with_file_name("meshwork"))
 }
 

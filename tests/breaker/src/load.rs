@@ -16,9 +16,12 @@ use meshwork::{
 };
 use meshwork_core::{
     identity::{NetworkId, SecretKey},
-    types::{Action, Array, BlobRef, BlockTime, Extend, JobId, Limits, Resources, Retry, SignedTransaction, Submit, TaskSpec, Tasks},
+    types::{
+        Action, Array, BlobRef, BlockTime, Extend, JobId, Limits, Resources, Retry, SignedTransaction, Submit, TaskId,
+        TaskSpec, Tasks,
+    },
 };
-use meshwork_node::api::views::JobView;
+use meshwork_node::api::views::{JobView, TaskState};
 use tokio::task::JoinHandle;
 
 use crate::network::Network;
@@ -134,6 +137,24 @@ impl Submitter {
         None
     }
 
+    /// What has not ended, as the first peer that answers sees it: a task of each job, where it stands and why.
+    pub async fn what_waits(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        let Some((name, client)) = self.network.clients().into_iter().next() else { return said };
+        let jobs = client.jobs().await.unwrap_or_default();
+        for job in jobs.into_iter().filter(|job| job.ended_us.is_none()) {
+            said.push(format!("{name}: {} {} has {:?}", job.name, job.id, job.counts));
+            let owed = [TaskState::Ready, TaskState::BackingOff, TaskState::Waiting, TaskState::Running];
+            for state in owed {
+                let found = client.tasks(job.id, 0, 1, Some(state)).await.unwrap_or_default();
+                let Some(task) = found.into_iter().next() else { continue };
+                let why = client.explanation(TaskId { job: job.id, index: task.index }).await;
+                said.push(format!("  {} is {state:?}, attempts {:?}; {why:?}", task.index, task.attempts));
+            }
+        }
+        said
+    }
+
     /// Waits until a job has ended on some peer. Returns how many tasks it has.
     ///
     /// # Errors
@@ -221,13 +242,7 @@ impl Drop for Load {
 }
 
 /// Adds tasks while there are few, and closes the job in the end.
-async fn feed(
-    submitter: Submitter,
-    job: JobId,
-    program: BlobRef,
-    amount: Amount,
-    enough: Arc<AtomicBool>,
-) -> Done {
+async fn feed(submitter: Submitter, job: JobId, program: BlobRef, amount: Amount, enough: Arc<AtomicBool>) -> Done {
     let array = || Array::new(small_task(program), Tasks::Repeat(amount.more));
     while !enough.load(Ordering::Relaxed) {
         let left = submitter.job(job).await.map(|view| {

@@ -60,6 +60,9 @@ enum Command {
     /// Hold up packets: started by this program itself inside a host's network
     #[command(hide = true)]
     Relay(wires::relay::Options),
+    /// Measure a cable: started by this program itself inside a host's network
+    #[command(hide = true)]
+    Probe(wires::probe::Options),
 }
 
 /// Which faults, and on what.
@@ -84,6 +87,10 @@ struct Faults {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Relay(options) => wires::relay::run(&options),
+        Command::Probe(options) => {
+            wires::probe::run(&options);
+            Ok(())
+        }
         Command::Faults(options) => on_a_runtime(run_faults(options)),
         Command::Soak(options) => on_a_runtime(soak::run(options)),
     };
@@ -98,7 +105,8 @@ fn main() -> ExitCode {
 
 fn on_a_runtime(work: impl Future<Output = Done>) -> Done {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::failed(format!("The system gave no threads to run on: {error}.")))?;
+    let runtime =
+        runtime.map_err(|error| Failure::failed(format!("The system gave no threads to run on: {error}.")))?;
     let done = runtime.block_on(unless_interrupted(work));
     // What still waits for an answer of a peer that is gone must not keep this alive.
     runtime.shutdown_background();
@@ -108,13 +116,18 @@ fn on_a_runtime(work: impl Future<Output = Done>) -> Done {
 async fn run_faults(options: Faults) -> Done {
     let pace = if options.quick { Pace::Quick } else { Pace::Full };
     let chosen = choose(&options.only, pace)?;
-    let Begun::Network { network, guard } = begin::begin(&options.begin, Terms { pace, retention: RETENTION, spared: &[] })? else { return Ok(()) };
+    let Begun::Network { network, guard } =
+        begin::begin(&options.begin, Terms { pace, retention: RETENTION, spared: &[] })?
+    else {
+        return Ok(());
+    };
     let mut stage = set(network, pace).await?;
     let mut report = Report::new(stage.network.kind(), begin::in_words());
     for mut fault in chosen {
         say(&format!("{}: {} …", fault.name(), fault.title()));
         let row = stage.play(&mut *fault).await;
-        for line in row.notes.iter().cloned().chain(row.all_wrong().into_iter().map(|wrong| format!("WRONG: {wrong}"))) {
+        for line in row.notes.iter().cloned().chain(row.all_wrong().into_iter().map(|wrong| format!("WRONG: {wrong}")))
+        {
             say(&format!("  {line}"));
         }
         report.rows.push(row);

@@ -1,10 +1,12 @@
 //! What was found, as a table for people, as JSON, and as the table of the README.
 
-use std::{fs, path::Path, time::SystemTime};
+use std::{collections::BTreeMap, fs, path::Path, time::SystemTime};
 
 use comfy_table::{Table, presets};
 use meshwork::failure::{Done, Failure};
 use serde::Serialize;
+
+use meshwork_core::types::JobId;
 
 use crate::checks::{chain::Compared, outcomes::Outcomes};
 
@@ -18,10 +20,12 @@ pub struct Found {
     pub tasks: u32,
     /// Tasks without an outcome.
     pub lost: u64,
-    /// Tasks with two.
-    pub accepted_twice: u64,
-    /// Tasks that failed.
-    pub failed: u64,
+    /// Tasks whose outcome was accepted, as the receipts of all heights say; nothing if no peer tells these.
+    pub accepted: Option<u64>,
+    /// Tasks of which two were.
+    pub accepted_twice: Option<u64>,
+    /// Tasks that failed, by how.
+    pub failed: BTreeMap<String, u64>,
     /// Receipts whose proof holds.
     pub receipts_verified: u64,
     /// Heights whose block at least two peers have.
@@ -39,8 +43,8 @@ pub struct Found {
 impl Found {
     /// Puts together what the checks found.
     #[must_use]
-    pub fn new(tasks: u32, outcomes: Outcomes, compared: Compared) -> Self {
-        let accepted_twice = compared.twice();
+    pub fn new(job: JobId, tasks: u32, outcomes: Outcomes, compared: Compared) -> Self {
+        let (accepted, accepted_twice) = compared.accepted(Some(job)).unzip();
         let mut differences = compared.differences;
         if outcomes.differing > 0 {
             differences.push(format!("{} receipts stand elsewhere on some peer", outcomes.differing));
@@ -48,6 +52,7 @@ impl Found {
         Self {
             tasks,
             lost: outcomes.lost,
+            accepted,
             accepted_twice,
             failed: outcomes.failed,
             receipts_verified: outcomes.verified,
@@ -62,15 +67,23 @@ impl Found {
     fn wrong(&self) -> Vec<String> {
         let rules = [
             (self.lost > 0, format!("{} tasks lost", self.lost)),
-            (self.accepted_twice > 0, format!("{} tasks accepted twice", self.accepted_twice)),
-            (self.failed > 0, format!("{} tasks failed", self.failed)),
+            (
+                self.accepted_twice.is_some_and(|tasks| tasks > 0),
+                format!("{} tasks accepted twice", self.accepted_twice.unwrap_or_default()),
+            ),
+            (self.accepted.is_none(), "no peer tells what was accepted at which height".into()),
+            (
+                self.accepted.is_some_and(|tasks| tasks != u64::from(self.tasks)),
+                format!("outcomes of {} tasks found among the receipts", self.accepted.unwrap_or_default()),
+            ),
             (
                 self.receipts_verified != u64::from(self.tasks),
                 format!("{} of {} receipts verified", self.receipts_verified, self.tasks),
             ),
         ];
         let broken = rules.into_iter().filter(|(is_broken, _)| *is_broken).map(|(_, what)| what);
-        broken.chain(self.differences.iter().cloned()).collect()
+        let failed = self.failed.iter().map(|(how, tasks)| format!("{tasks} tasks failed: {how}"));
+        broken.chain(failed).chain(self.differences.iter().cloned()).collect()
     }
 }
 
@@ -131,7 +144,7 @@ impl Row {
             self.title.clone(),
             of(|found| thousands(found.tasks.into())),
             of(|found| found.lost.to_string()),
-            of(|found| found.accepted_twice.to_string()),
+            of(|found| found.accepted_twice.map_or_else(|| "–".into(), |tasks| tasks.to_string())),
             of(|found| if found.differences.is_empty() { "equal".into() } else { "DIFFER".into() }),
             of(|found| thousands(found.heights_compared)),
             of(|found| thousands(found.states_compared)),
@@ -142,6 +155,13 @@ impl Row {
         ]
     }
 }
+
+/// What the table's columns mean, and how it was come by.
+const ABOUT: &str = "\
+A job runs while each of these happens; it goes on until the network is whole again, and then to its end. Then every peer is asked \
+about every task and every height. *Ended meanwhile* are tasks that ended while something was broken; the *longest standstill* is \
+the longest time without one, from the fault to the recovery; *recovered after* counts from the mending until tasks end again and \
+every peer is up to date, and is the longest of all rounds.";
 
 const COLUMNS: [&str; 11] = [
     "fault",
@@ -205,10 +225,11 @@ impl Report {
     /// The table for a page.
     #[must_use]
     pub fn for_a_page(&self) -> String {
-        let date = humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(self.time_s));
+        let date =
+            humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(self.time_s));
         let date = date.to_string();
         let mut text = format!(
-            "Measured on {} by `{}`, in {} ({}; {}).\n\n",
+            "\n## When things break\n\n{ABOUT}\n\nMeasured on {} by `{}`, in {} ({}; {}):\n\n",
             date.split('T').next().unwrap_or_default(),
             self.command,
             self.hosts,
@@ -250,7 +271,7 @@ impl Report {
 fn between_marks(page: &str, table: &str) -> Option<String> {
     let (before, rest) = page.split_once(MARKS[0])?;
     let (_, after) = rest.split_once(MARKS[1])?;
-    Some(format!("{before}{}\n{}{}{after}", MARKS[0], table, MARKS[1]))
+    Some(format!("{before}{}\n{table}\n{}{after}", MARKS[0], MARKS[1]))
 }
 
 fn thousands(value: u64) -> String {
@@ -275,7 +296,8 @@ pub fn say(sentence: &str) {
 pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
+    let model =
+        info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!("{cores} cores of {}, Linux {}", model.unwrap_or("an unknown kind"), kernel.trim())
 }
@@ -289,13 +311,15 @@ pub fn command() -> String {
 
 #[cfg(test)]
 mod tests {
+    use meshwork_core::digest::Digest;
+
     use super::*;
 
     #[test]
     fn a_table_takes_the_place_of_the_one_before() {
         let page = format!("a\n{}\nold\n{}\nb\n", MARKS[0], MARKS[1]);
         let first = between_marks(&page, "| new |\n").expect("marks");
-        assert_eq!(first, format!("a\n{}\n| new |\n{}\nb\n", MARKS[0], MARKS[1]));
+        assert_eq!(first, format!("a\n{}\n| new |\n\n{}\nb\n", MARKS[0], MARKS[1]));
         assert_eq!(between_marks(&first, "| new |\n"), Some(first.clone()));
         assert_eq!(between_marks("no marks", "x"), None);
     }
@@ -305,12 +329,18 @@ mod tests {
         let mut row = Row::new("kill", "killed".into());
         assert!(row.all_wrong().is_empty());
         let outcomes = Outcomes { lost: 1, verified: 9, ..Outcomes::default() };
-        row.found = Some(Found::new(10, outcomes, Compared::default()));
-        assert_eq!(row.all_wrong(), ["1 tasks lost", "9 of 10 receipts verified"]);
+        let job = JobId(Digest([1; 32]));
+        let accepted = (0..10).map(|index| ((job, index), 1 + u32::from(index == 3))).collect();
+        let compared = Compared { accepted: Some(accepted), ..Compared::default() };
+        row.found = Some(Found::new(job, 10, outcomes, compared));
+        assert_eq!(row.all_wrong(), ["1 tasks lost", "1 tasks accepted twice", "9 of 10 receipts verified"]);
     }
 
     #[test]
     fn numbers_are_grouped() {
-        assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1000, 1_234_567].map(thousands).each_ref().map(String::as_str));
+        assert_eq!(
+            ["0", "999", "1,000", "1,234,567"],
+            [0, 999, 1000, 1_234_567].map(thousands).each_ref().map(String::as_str)
+        );
     }
 }

@@ -109,7 +109,10 @@ impl Sight {
             let missing = self.lock().missing(&network.members(), since);
             let Some(missing) = missing else { return Ok(since.elapsed()) };
             if since.elapsed() > within {
-                return Err(Failure::failed(format!("After {} s the network has not recovered: {missing}.", within.as_secs())));
+                return Err(Failure::failed(format!(
+                    "After {} s the network has not recovered: {missing}.",
+                    within.as_secs()
+                )));
             }
             tokio::time::sleep(INTERVAL / 2).await;
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use meshwork::failure::Done;
-use meshwork_core::types::BlobRef;
+use meshwork_core::types::{BlobRef, JobId};
 
 use crate::{
     checks::{chain, outcomes},
@@ -63,6 +63,7 @@ impl Stage {
         let mut row = Row::new(fault.name(), fault.title());
         if let Err(failure) = self.tell(fault, &mut row).await {
             row.wrong.push(failure.sentence);
+            row.notes.extend(self.submitter.what_waits().await);
             // Whatever is still broken must not break what comes next.
             for round in 0..fault.rounds(&self.network) {
                 let _ = fault.heal(&self.network, round);
@@ -135,19 +136,16 @@ impl Stage {
     }
 
     /// Everything that must hold of a job that has ended.
-    async fn examine(&mut self, job: meshwork_core::types::JobId, tasks: u32) -> Done<Found> {
+    async fn examine(&mut self, job: JobId, tasks: u32) -> Done<Found> {
         let outcomes = outcomes::examine(&self.network, job, tasks, self.turn).await?;
         let compared = chain::compare(&self.network, self.compared).await?;
         self.compared = compared.to;
-        Ok(Found::new(tasks, outcomes, compared))
+        Ok(Found::new(job, tasks, outcomes, compared))
     }
 }
 
 /// By how much the heights of those grew that grew most.
-fn grown(
-    before: &std::collections::BTreeMap<String, u64>,
-    after: &std::collections::BTreeMap<String, u64>,
-) -> u64 {
+fn grown(before: &std::collections::BTreeMap<String, u64>, after: &std::collections::BTreeMap<String, u64>) -> u64 {
     let growth = after.iter().map(|(name, height)| height.saturating_sub(before.get(name).copied().unwrap_or(*height)));
     growth.max().unwrap_or(0)
 }

@@ -55,11 +55,12 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// For how many tasks more than one outcome was accepted.
+    /// For how many tasks an outcome was accepted, and for how many more than one, of one job or of all; nothing if no peer tells.
     #[must_use]
-    pub fn twice(&self) -> u64 {
-        let accepted = self.accepted.iter().flat_map(BTreeMap::values);
-        accepted.filter(|count| **count > 1).count() as u64
+    pub fn accepted(&self, only: Option<JobId>) -> Option<(u64, u64)> {
+        let accepted = self.accepted.as_ref()?;
+        let of_job = accepted.iter().filter(|((job, _), _)| only.is_none_or(|only| only == *job));
+        Some(of_job.fold((0, 0), |(once, twice), (_, count)| (once + 1, twice + u64::from(*count > 1))))
     }
 
     /// Adds what was found above.
@@ -118,7 +119,9 @@ fn of(chains: &[(String, Vec<AtHeight>)], to: u64) -> Compared {
             let known: Vec<(&str, Digest)> = all.iter().filter_map(|(name, at)| Some((*name, value(at)?))).collect();
             let Some((first, rest)) = known.split_first() else { return 0 };
             for other in rest.iter().filter(|other| other.1 != first.1) {
-                compared.differences.push(format!("{} and {} differ in the {what} at height {height}", first.0, other.0));
+                compared
+                    .differences
+                    .push(format!("{} and {} differ in the {what} at height {height}", first.0, other.0));
             }
             u64::from(!rest.is_empty())
         };
@@ -156,14 +159,20 @@ mod tests {
     #[test]
     fn peers_that_differ_are_named_and_outcomes_counted_once_a_height() {
         let job = JobId(Digest([1; 32]));
-        let same = [("a".to_owned(), vec![at(1, 1, &[0, 1]), at(2, 1, &[2])]), ("b".to_owned(), vec![at(1, 1, &[0, 1])])];
+        let same =
+            [("a".to_owned(), vec![at(1, 1, &[0, 1]), at(2, 1, &[2])]), ("b".to_owned(), vec![at(1, 1, &[0, 1])])];
         let mut compared = of(&same, 2);
-        assert_eq!((compared.heights, compared.roots, compared.states, compared.twice()), (1, 1, 0, 0));
+        assert_eq!((compared.heights, compared.roots, compared.states), (1, 1, 0));
+        assert_eq!(compared.accepted(Some(job)), Some((3, 0)));
+        assert_eq!(compared.accepted(Some(JobId(Digest([2; 32])))), Some((0, 0)));
         assert!(compared.differences.is_empty());
         assert_eq!(compared.accepted.as_ref().map(BTreeMap::len), Some(3));
         let other = [("a".to_owned(), vec![at(3, 1, &[4]), at(4, 1, &[4])]), ("b".to_owned(), vec![at(3, 2, &[4])])];
         let above = of(&other, 4);
-        assert_eq!((above.differences.as_slice(), above.twice()), (["a and b differ in the root at height 3".to_owned()].as_slice(), 1));
+        assert_eq!(
+            (above.differences.as_slice(), above.accepted(None)),
+            (["a and b differ in the root at height 3".to_owned()].as_slice(), 1)
+        );
         compared.extend(above);
         assert_eq!(compared.accepted.and_then(|accepted| accepted.get(&(job, 4)).copied()), Some(2));
         assert_eq!((compared.to, compared.roots), (4, 2));

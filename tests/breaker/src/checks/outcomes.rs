@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use meshwork::{client::Client, failure::{Done, Failure}, outcomes};
+use meshwork::{
+    client::Client,
+    failure::{Done, Failure},
+    outcomes,
+};
 use meshwork_core::types::{JobId, Verdict};
 
 use crate::network::Network;
@@ -26,8 +30,8 @@ pub struct Outcomes {
     pub lost: u64,
     /// Tasks whose outcome stands at different places on different peers.
     pub differing: u64,
-    /// Tasks that failed.
-    pub failed: u64,
+    /// Tasks that failed, by how.
+    pub failed: BTreeMap<String, u64>,
     /// Receipts whose proof holds against the genesis.
     pub verified: u64,
     /// Peers that were asked.
@@ -47,13 +51,21 @@ pub async fn examine(network: &Network, job: JobId, tasks: u32, turn: usize) -> 
         found.lost = found.lost.max(u64::from(tasks).saturating_sub(places.len() as u64));
         match &first {
             None => first = Some(places),
-            Some(first) => found.differing += first.iter().filter(|(index, place)| places.get(index) != Some(place)).count() as u64,
+            Some(first) => {
+                found.differing += first.iter().filter(|(index, place)| places.get(index) != Some(place)).count() as u64
+            }
         }
     }
-    let Some((_, client)) = clients.get(turn % clients.len().max(1)) else { return Err(Failure::failed("Nobody runs.")) };
+    let Some((_, client)) = clients.get(turn % clients.len().max(1)) else {
+        return Err(Failure::failed("Nobody runs."));
+    };
     let proved = outcomes::of_job(client, job, network.genesis()).await?;
     found.verified = proved.len() as u64;
-    found.failed = proved.iter().filter(|one| matches!(one.outcome.verdict, Verdict::Failed(..))).count() as u64;
+    for one in &proved {
+        if let Verdict::Failed(failure, ..) = &one.outcome.verdict {
+            *found.failed.entry(failure.to_string()).or_default() += 1;
+        }
+    }
     let misplaced = |one: &&outcomes::Proved| {
         let place = first.as_ref().and_then(|first| first.get(&one.outcome.attempt.task.index));
         place != Some(&(one.proof.height.0, one.proof.index))

@@ -15,14 +15,18 @@ pub struct Clock {
     name: &'static str,
     by: &'static str,
     rounds: Vec<(&'static str, &'static str)>,
+    notes: Vec<String>,
 }
+
+/// How many lines of the victim's log are looked through for what it says of its clock.
+const LOG_LINES: usize = 200;
 
 impl Clock {
     /// Wrong by so much, ahead and behind.
     #[must_use]
     pub fn by(name: &'static str, by: &'static str, offsets: [&'static str; 2]) -> Self {
         let rounds = [AUTHORITY, SMALL_WORKER].into_iter().flat_map(|victim| offsets.map(|offset| (victim, offset)));
-        Self { name, by, rounds: rounds.collect() }
+        Self { name, by, rounds: rounds.collect(), notes: Vec::new() }
     }
 }
 
@@ -49,6 +53,17 @@ impl Fault for Clock {
     }
 
     fn heal(&mut self, network: &Network, round: usize) -> Done {
-        network.with(|hosts| hosts.set_clock(self.rounds[round].0, None))
+        let (name, offset) = self.rounds[round];
+        let log = network.peek(|hosts| hosts.log(name, LOG_LINES)).unwrap_or_default();
+        if !log.contains("clock") {
+            self.notes.push(format!(
+                "{name} says nothing of a clock that is {offset} off: does its version know the setting?"
+            ));
+        }
+        network.with(|hosts| hosts.set_clock(name, None))
+    }
+
+    fn notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 }

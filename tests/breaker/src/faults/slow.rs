@@ -2,23 +2,30 @@
 
 use std::time::Duration;
 
-use meshwork::failure::Done;
+use meshwork::failure::{Done, Failure};
 
 use super::{Fault, Pace, cut_off::pid_of};
 use crate::{
     network::Network,
-    wires::slow::{Slowed, Slowness},
+    wires::{
+        probe::round_trip_ms,
+        slow::{Slowed, Slowness},
+    },
 };
 
 /// How slow.
 const SLOWNESS: Slowness =
     Slowness { delay: Duration::from_millis(100), jitter: Duration::from_millis(50), loss_percent: 5 };
 
+/// Between whom it is measured.
+const ENDS: [&str; 2] = ["authority-1", "authority-2"];
+
 /// The fault.
 #[derive(Default)]
 pub struct Slow {
     slowed: Vec<Slowed>,
     means: Option<&'static str>,
+    round_trip_ms: u64,
 }
 
 impl Fault for Slow {
@@ -42,8 +49,14 @@ impl Fault for Slow {
             self.means = Some(slowed.means());
             self.slowed.push(slowed);
         }
-        // So that a host that does not run is heard of here, and not in the end.
-        network.members().iter().try_for_each(|member| pid_of(network, &member.name).map(|_| ()))
+        let to = network.member(ENDS[1])?.address;
+        let to = to.ok_or_else(|| Failure::failed(format!("{} has no address.", ENDS[1])))?;
+        self.round_trip_ms = round_trip_ms(pid_of(network, ENDS[0])?, to)?;
+        if u128::from(self.round_trip_ms) < SLOWNESS.delay.as_millis() {
+            let sentence = format!("Cables are not slow: a round trip takes {} ms.", self.round_trip_ms);
+            return Err(Failure::failed(sentence));
+        }
+        Ok(())
     }
 
     fn heal(&mut self, _: &Network, _: usize) -> Done {
@@ -51,6 +64,7 @@ impl Fault for Slow {
     }
 
     fn notes(&mut self) -> Vec<String> {
-        self.means.take().map(|means| format!("slow by {means}")).into_iter().collect()
+        let said = |means| format!("slow by {means}; a round trip took {} ms (median)", self.round_trip_ms);
+        self.means.take().map(said).into_iter().collect()
     }
 }

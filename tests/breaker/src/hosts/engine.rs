@@ -139,8 +139,9 @@ impl Hosts for Engine {
         let mut arguments = vec!["inspect"];
         arguments.extend(ids.split_whitespace());
         let text = if arguments.len() == 1 { "[]".to_owned() } else { run("docker", &arguments)? };
-        let inspected: Vec<Inspected> = serde_json::from_str(&text)
-            .map_err(|error| Failure::failed(format!("The engine tells nothing sensible of its containers: {error}.")))?;
+        let inspected: Vec<Inspected> = serde_json::from_str(&text).map_err(|error| {
+            Failure::failed(format!("The engine tells nothing sensible of its containers: {error}."))
+        })?;
         self.containers = inspected.into_iter().filter_map(Inspected::peer).collect();
         let member = |(name, container): (&String, &Container)| Member {
             name: name.clone(),

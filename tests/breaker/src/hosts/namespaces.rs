@@ -70,8 +70,9 @@ impl Namespaces {
         let cables = Cables::lay(&plan.prefix, &names)?;
         let addresses: BTreeMap<String, Ipv4Addr> =
             names.iter().enumerate().map(|(place, name)| (name.clone(), cables.address(place))).collect();
-        let founding =
-            Founding::new(&plan, |name| format!("/ip4/{}/tcp/{MESH_PORT}", addresses.get(name).copied().unwrap_or(Ipv4Addr::LOCALHOST)))?;
+        let founding = Founding::new(&plan, |name| {
+            format!("/ip4/{}/tcp/{MESH_PORT}", addresses.get(name).copied().unwrap_or(Ipv4Addr::LOCALHOST))
+        })?;
         let mut network = Self { plan, founding, peers: BTreeMap::new(), cables };
         for (name, role) in plan::peers() {
             let address = addresses.get(&name).copied().ok_or_else(|| nobody(&name))?;
@@ -178,7 +179,8 @@ impl Hosts for Namespaces {
         // this program is itself killed, its end of the pipe goes, and the peer with it.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.arg("--until-stdin-closes").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
-        let child = command.spawn().map_err(|error| Failure::failed(format!("{name} could not be started: {error}.")))?;
+        let child =
+            command.spawn().map_err(|error| Failure::failed(format!("{name} could not be started: {error}.")))?;
         peer.child = Some(child);
         peer.wanted = true;
         peer.ended = None;

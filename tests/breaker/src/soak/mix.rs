@@ -12,7 +12,7 @@ use meshwork::{
     failure::{Done, Failure},
     submission,
 };
-use meshwork_core::types::{Action, BlobRef, Input, JobId, Part, Retry, Setback, Submit, TaskSpec, Tasks};
+use meshwork_core::types::{Action, Array, BlobRef, Input, JobId, Part, Retry, Setback, Submit, TaskSpec, Tasks};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use tokio::task::JoinHandle;
@@ -48,6 +48,7 @@ pub struct EndedJob {
 
 /// The load.
 pub struct Mix {
+    submitter: Submitter,
     enough: Arc<AtomicBool>,
     ended: Arc<Mutex<Vec<EndedJob>>>,
     lanes: Vec<JoinHandle<Done>>,
@@ -84,7 +85,7 @@ impl Mix {
             tokio::spawn(submit_on(submitter.clone(), programs, random, Arc::clone(&enough), Arc::clone(&ended)))
         };
         let lanes = (0..UNDER_WAY_MAX).map(lane).collect();
-        Ok(Self { enough, ended, lanes })
+        Ok(Self { submitter, enough, ended, lanes })
     }
 
     /// Looks whether all of it still goes on.
@@ -93,9 +94,16 @@ impl Mix {
     /// A part of it has ended, as it should not before it is told to.
     pub fn check(&self) -> Done {
         if self.lanes.iter().any(JoinHandle::is_finished) {
-            return Err(Failure::failed("A part of the load has ended before its time; what it complains about follows at the end."));
+            return Err(Failure::failed(
+                "A part of the load has ended before its time; what it complains about follows at the end.",
+            ));
         }
         Ok(())
+    }
+
+    /// What has not ended, and why it waits.
+    pub async fn what_waits(&self) -> Vec<String> {
+        self.submitter.what_waits().await
     }
 
     /// Submits nothing more, and waits until every job has ended.
@@ -106,7 +114,8 @@ impl Mix {
         self.enough.store(true, Ordering::Relaxed);
         for lane in &mut self.lanes {
             let ended = tokio::time::timeout(within, lane).await;
-            let ended = ended.map_err(|_| Failure::failed(format!("Jobs have not ended {} s after the load.", within.as_secs())))?;
+            let ended = ended
+                .map_err(|_| Failure::failed(format!("Jobs have not ended {} s after the load.", within.as_secs())))?;
             ended.map_err(|error| Failure::failed(format!("The load broke: {error}.")))??;
         }
         Ok(self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone())
@@ -145,13 +154,16 @@ async fn draw(submitter: &Submitter, programs: &Programs, random: &mut Pcg64Mcg)
         2 => words(submitter, programs, random).await?,
         3 => tiles(submitter, programs, random).await?,
         4 => {
-            let spec = TaskSpec { arguments: vec!["8".into(), "250".into()], checkpoints: true, ..patient(programs.steps) };
+            let spec =
+                TaskSpec { arguments: vec!["8".into(), "250".into()], checkpoints: true, ..patient(programs.steps) };
             Submit::new("steps", spec, Tasks::Repeat(random.random_range(4..16)))
         }
         _ => {
             let spec = TaskSpec { arguments: vec![TREE_DEPTH.to_string()], spawns: true, ..patient(programs.tree) };
             let spawns_max = (2 << TREE_DEPTH) - 2;
-            Submit { spawns_max, ..Submit::new("tree", spec, Tasks::Repeat(1)) }
+            let mut root = Array::new(spec, Tasks::Repeat(1));
+            root.feeds = true;
+            Submit { arrays: vec![root], spawns_max, ..Submit::named("tree") }
         }
     })
 }

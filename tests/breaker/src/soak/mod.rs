@@ -79,7 +79,7 @@ struct Outcome {
     tasks: u64,
     lost: u64,
     accepted_twice: u64,
-    failed: u64,
+    failed: BTreeMap<String, u64>,
     receipts_verified: u64,
     heights_compared: u64,
     states_compared: u64,
@@ -160,6 +160,9 @@ impl Soak {
         for round in 0..fault.rounds(&self.network) {
             if let Err(failure) = self.round(fault, round).await {
                 say(&format!("  WRONG: {}", failure.sentence));
+                for waits in self.mix.what_waits().await {
+                    say(&format!("  {waits}"));
+                }
                 self.wrong.push(format!("{}: {}", fault.name(), failure.sentence));
                 let _ = fault.heal(&self.network, round);
             }
@@ -188,7 +191,9 @@ impl Soak {
             let one = outcomes::examine(&self.network, job.id, job.tasks, turn).await?;
             found.lost += one.lost;
             found.differing += one.differing;
-            found.failed += one.failed;
+            for (how, tasks) in one.failed {
+                *found.failed.entry(how).or_default() += tasks;
+            }
             found.verified += one.verified;
         }
         let above = self.compared.to;
@@ -197,6 +202,9 @@ impl Soak {
         wrong.extend(self.compared.differences.iter().cloned());
         if found.differing > 0 {
             wrong.push(format!("{} receipts stand elsewhere on some peer", found.differing));
+        }
+        if self.compared.accepted(None).is_none_or(|(accepted, _)| accepted != tasks) {
+            wrong.push("the receipts of all heights do not hold one outcome for each task".into());
         }
         let trends = trend::of(&samples, &SPARED);
         wrong.extend(trends.iter().filter(|trend| !trend.is_flat).map(|trend| {
@@ -210,7 +218,7 @@ impl Soak {
             jobs: jobs.len(),
             tasks,
             lost: found.lost,
-            accepted_twice: self.compared.twice(),
+            accepted_twice: self.compared.accepted(None).map_or(0, |(_, twice)| twice),
             failed: found.failed,
             receipts_verified: found.verified,
             heights_compared: self.compared.heights,
@@ -254,7 +262,6 @@ impl Outcome {
             ("tasks", self.tasks),
             ("lost", self.lost),
             ("accepted twice", self.accepted_twice),
-            ("failed", self.failed),
             ("receipts verified", self.receipts_verified),
             ("heights compared", self.heights_compared),
             ("states compared", self.states_compared),
@@ -268,6 +275,9 @@ impl Outcome {
         for trend in &self.trends {
             println!("{}", trend.in_a_line());
         }
+        for (how, tasks) in &self.failed {
+            println!("WRONG: {tasks} tasks failed: {how}");
+        }
         for wrong in &self.wrong {
             println!("WRONG: {wrong}");
         }
@@ -275,7 +285,7 @@ impl Outcome {
     }
 
     fn check(&self) -> Done {
-        let is_whole = self.lost == 0 && self.accepted_twice == 0 && self.failed == 0;
+        let is_whole = self.lost == 0 && self.accepted_twice == 0 && self.failed.is_empty();
         if is_whole && self.receipts_verified == self.tasks && self.wrong.is_empty() {
             return Ok(());
         }

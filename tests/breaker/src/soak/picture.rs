@@ -57,7 +57,14 @@ pub fn draw(taken: &Taken, spared: &[&str], subtitle: &str) -> String {
         document.append(text(name, left, 64.0, 12, "start", colour(role)));
         left += 80.0;
     }
-    document.append(text("dark: lived through all of it; grey bands: something was broken", left, 64.0, 12, "start", "#555"));
+    document.append(text(
+        "dark: lived through all of it; grey bands: something was broken",
+        left,
+        64.0,
+        12,
+        "start",
+        "#555",
+    ));
     for (place, (title, value)) in PANELS.iter().enumerate() {
         let panel = Panel {
             left: 16.0 + PANEL_WIDTH * (place % COLUMNS) as f64 + ROOM[0],
@@ -93,7 +100,8 @@ impl Panel {
         document.append(text(title, self.left - ROOM[0], self.top - 14.0, 14, "start", "#222"));
         for (name, from, to) in &taken.struck {
             let (from, to) = (self.x(*from), self.x(*to));
-            let band = Rectangle::new().set("x", rounded(from)).set("y", self.top).set("width", rounded((to - from).max(1.0)));
+            let band =
+                Rectangle::new().set("x", rounded(from)).set("y", self.top).set("width", rounded((to - from).max(1.0)));
             document.append(band.set("height", Self::HEIGHT).set("fill", "#eee").add(Title::new(*name)));
         }
         for step in 0..=4 {

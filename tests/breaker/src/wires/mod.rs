@@ -2,6 +2,7 @@
 //! and from other peers. What this program itself asks of a peer's API is left alone.
 
 pub mod cut;
+pub mod probe;
 pub mod relay;
 pub mod slow;
 

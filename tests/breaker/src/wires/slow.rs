@@ -86,7 +86,8 @@ fn by_netem(pid: u32, slowness: Slowness) -> Done<String> {
 }
 
 fn start_relay(pid: u32, own: Ipv4Addr, others: &[Ipv4Addr], slowness: Slowness) -> Done<Child> {
-    let itself = std::env::current_exe().map_err(|error| Failure::failed(format!("Cannot find this program: {error}.")))?;
+    let itself =
+        std::env::current_exe().map_err(|error| Failure::failed(format!("Cannot find this program: {error}.")))?;
     let mut command = Command::new("nsenter");
     command.arg(format!("--net=/proc/{pid}/ns/net")).arg(itself).arg("relay");
     command.args(["--from", &own.to_string(), "--interface", INTERFACE]);

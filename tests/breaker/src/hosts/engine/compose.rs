@@ -90,7 +90,8 @@ impl Additions {
     }
 
     fn file(&self) -> Value {
-        let bound = |folder: &Path| json!({"driver": "local", "driver_opts": {"type": "none", "o": "bind", "device": folder}});
+        let bound =
+            |folder: &Path| json!({"driver": "local", "driver_opts": {"type": "none", "o": "bind", "device": folder}});
         let mut services = Map::new();
         services.insert("init".into(), json!({"image": self.image}));
         let authorities = (1..=AUTHORITIES).map(|number| format!("authority-{number}"));
@@ -180,7 +181,10 @@ mod tests {
         let services = &file["services"];
         assert_eq!(services["authority-2"]["environment"][CLOCK_OFFSET], "+10s");
         assert_eq!(services["authority-3"]["environment"].get(CLOCK_OFFSET), None);
-        assert_eq!((&services["gateway"]["image"], &services["worker"]["image"]), (&json!("p:next"), &json!("meshwork")));
+        assert_eq!(
+            (&services["gateway"]["image"], &services["worker"]["image"]),
+            (&json!("p:next"), &json!("meshwork"))
+        );
         additions.set_clock("authority-2", None);
         assert_eq!(additions.file()["services"]["authority-2"]["environment"].get(CLOCK_OFFSET), None);
     }

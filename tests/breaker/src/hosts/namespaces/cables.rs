@@ -6,7 +6,7 @@ use meshwork::failure::{Done, Failure};
 
 use crate::{
     hosts::plan::address_in,
-    system::{run, run_within, SOON},
+    system::{SOON, run, run_within},
 };
 
 /// The last part of this machine's own address among the hosts.
