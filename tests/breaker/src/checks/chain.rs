@@ -171,7 +171,7 @@ mod tests {
         let above = of(&other, 4);
         assert_eq!(
             (above.differences.as_slice(), above.accepted(None)),
-            (["a and b differ in the root at height 3".to_owned()].as_slice(), 1)
+            (["a and b differ in the root at height 3".to_owned()].as_slice(), Some((1, 1)))
         );
         compared.extend(above);
         assert_eq!(compared.accepted.and_then(|accepted| accepted.get(&(job, 4)).copied()), Some(2));

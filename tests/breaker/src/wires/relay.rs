@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn what_is_due_first_goes_first_however_it_came() {
         let now = Instant::now();
-        let held = |ms, number| Reverse((now + Duration::from_millis(ms), number, vec![]));
+        let held = |ms, number| -> Held { Reverse((now + Duration::from_millis(ms), number, vec![])) };
         let mut waiting = BinaryHeap::from([held(30, 0), held(10, 1), held(20, 2), held(10, 3)]);
         let order: Vec<u64> = std::iter::from_fn(|| waiting.pop().map(|Reverse((_, number, _))| number)).collect();
         assert_eq!(order, [1, 3, 2, 0]);
