@@ -42,6 +42,9 @@ pub struct Begin {
     /// The size of the disks that are filled
     #[arg(long, value_name = "SIZE", default_value = "512MiB")]
     small_disk: bytesize::ByteSize,
+    /// What the peers log
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    log: String,
 }
 
 /// What is not for people to choose.
@@ -132,6 +135,7 @@ pub fn begin(options: &Begin, terms: Terms) -> Done<Begun> {
         scratch: scratch.path().to_owned(),
         program: program(options)?,
         image: options.image.clone(),
+        log: options.log.clone(),
         small_disk_bytes: options.small_disk.as_u64(),
         retention_ms: u64::try_from(terms.retention.as_millis()).unwrap_or(u64::MAX),
         // As short as the rules allow, about, so that nobody waits a minute for the leases of who is gone.

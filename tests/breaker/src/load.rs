@@ -149,7 +149,8 @@ impl Submitter {
                 let found = client.tasks(job.id, 0, 1, Some(state)).await.unwrap_or_default();
                 let Some(task) = found.into_iter().next() else { continue };
                 let why = client.explanation(TaskId { job: job.id, index: task.index }).await;
-                said.push(format!("  {} is {state:?}, attempts {:?}; {why:?}", task.index, task.attempts));
+                let why = why.map_or_else(|error| error.to_string(), |why| format!("{:?}", why.why));
+                said.push(format!("  {} is {state:?}: {}", task.index, why));
             }
         }
         said

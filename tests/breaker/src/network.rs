@@ -18,6 +18,9 @@ use crate::hosts::{Hosts, Member, Role};
 /// How often the hosts are looked at while one waits.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a peer may take to say how it is.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
 /// A network that can be broken and asked.
 #[derive(Clone)]
 pub struct Network {
@@ -144,6 +147,40 @@ impl Network {
         members.sort_by_key(|member| (member.role != Role::Gateway, member.name.clone()));
         let client = |member: Member| Some((member.name.clone(), Client::new(&member.api()?).ok()?));
         members.into_iter().filter_map(client).collect()
+    }
+
+    /// How everyone is, a line each, and the end of the log of whoever is behind: for when something has gone wrong.
+    pub async fn in_words(&self) -> Vec<String> {
+        const LOG_LINES: usize = 12;
+        /// Who is so many heights below the highest is behind.
+        const BEHIND: u64 = 20;
+        let mut seen = Vec::new();
+        for (name, client) in self.clients() {
+            let status = tokio::time::timeout(ANSWER_WITHIN, client.status()).await;
+            seen.push((name, status.ok().and_then(Result::ok)));
+        }
+        let newest = seen.iter().filter_map(|(_, status)| Some(status.as_ref()?.height.0)).max().unwrap_or(0);
+        let mut said = Vec::new();
+        for (name, status) in seen {
+            said.push(match &status {
+                None => format!("{name} does not answer"),
+                Some(status) => format!(
+                    "{name}: height {}, {:?} ms ago, view {}, {} peers, {} transactions in its pool, {:?}, up for {} ms",
+                    status.height,
+                    status.executed_ms_ago,
+                    status.view,
+                    status.peers,
+                    status.pool,
+                    status.role,
+                    status.uptime_ms
+                ),
+            });
+            if status.is_none_or(|status| status.height.0 + BEHIND < newest) {
+                let log = self.peek(|hosts| hosts.log(&name, LOG_LINES)).unwrap_or_default();
+                said.extend(log.lines().map(|line| format!("  {line}")));
+            }
+        }
+        said
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Hosts>>> {

@@ -63,6 +63,7 @@ impl Stage {
         let mut row = Row::new(fault.name(), fault.title());
         if let Err(failure) = self.tell(fault, &mut row).await {
             row.wrong.push(failure.sentence);
+            row.notes.extend(self.network.in_words().await);
             row.notes.extend(self.submitter.what_waits().await);
             // Whatever is still broken must not break what comes next.
             for round in 0..fault.rounds(&self.network) {

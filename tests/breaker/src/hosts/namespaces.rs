@@ -115,7 +115,7 @@ impl Namespaces {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.cables.path(name).display())).arg(&peer.program);
         command.arg("--home").arg(&peer.home).arg("--genesis").arg(self.founding.genesis_path());
-        command.args(["--log", "info", "--api", &format!("0.0.0.0:{API_PORT}"), "up", "--no-mdns"]);
+        command.args(["--log", &self.plan.log, "--api", &format!("0.0.0.0:{API_PORT}"), "up", "--no-mdns"]);
         match self.founding.key_path(name) {
             Some(key) => command.arg("--take-key").arg(key),
             None => command.arg("--make-key"),

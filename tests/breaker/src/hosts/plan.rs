@@ -33,6 +33,8 @@ pub struct Plan {
     pub program: PathBuf,
     /// The image that runs in containers.
     pub image: String,
+    /// What the peers log.
+    pub log: String,
     /// The size of a small disk, in bytes.
     pub small_disk_bytes: u64,
     /// How long an ended job stays on the ledger, in milliseconds.

@@ -160,7 +160,7 @@ impl Soak {
         for round in 0..fault.rounds(&self.network) {
             if let Err(failure) = self.round(fault, round).await {
                 say(&format!("  WRONG: {}", failure.sentence));
-                for waits in self.mix.what_waits().await {
+                for waits in self.network.in_words().await.into_iter().chain(self.mix.what_waits().await) {
                     say(&format!("  {waits}"));
                 }
                 self.wrong.push(format!("{}: {}", fault.name(), failure.sentence));

@@ -50,6 +50,7 @@ pub struct Additions {
     small_authority: PathBuf,
     small_worker: PathBuf,
     image: String,
+    log: String,
     images: BTreeMap<String, String>,
     clocks: BTreeMap<String, String>,
 }
@@ -64,6 +65,7 @@ impl Additions {
             small_authority: small_authority.to_owned(),
             small_worker: small_worker.to_owned(),
             image: plan.image.clone(),
+            log: plan.log.clone(),
             images: BTreeMap::new(),
             clocks: BTreeMap::new(),
         }
@@ -115,6 +117,7 @@ impl Additions {
     fn service(&self, name: &str) -> Value {
         let mut environment = Map::new();
         environment.insert("MESHWORK_API".into(), format!("0.0.0.0:{API_PORT}").into());
+        environment.insert("MESHWORK_LOG".into(), self.log.as_str().into());
         if let Some(offset) = self.clocks.get(name) {
             environment.insert(CLOCK_OFFSET.into(), offset.as_str().into());
         }
@@ -169,6 +172,7 @@ mod tests {
             scratch: "/s".into(),
             program: "/m".into(),
             image: "meshwork".into(),
+            log: "info".into(),
             small_disk_bytes: 1,
             retention_ms: 1,
             claim_stands_ms: None,
