@@ -259,6 +259,14 @@ impl Client {
         self.get(&format!("/v1/blocks?from={from}&limit={limit}")).await
     }
 
+    /// What the node answers at a path of its API, read as one likes: for those who look at other versions than their own.
+    ///
+    /// # Errors
+    /// It does not answer, refuses, or answers something else.
+    pub async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.get(path).await
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base))
     }

@@ -1,0 +1,98 @@
+//! Every task of a job has one outcome, every peer says that it stands at the same place, and its proof holds.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use meshwork::{
+    client::Client,
+    failure::{Done, Failure},
+    outcomes,
+};
+use meshwork_core::types::{JobId, Verdict};
+
+use crate::network::Network;
+
+/// The most tasks that a node gives at once.
+const PAGE: u32 = 1000;
+
+/// How long a peer may take until it has executed what others have.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where each task's receipt stands: height and place, by the task's index.
+type Places = BTreeMap<u32, (u64, u32)>;
+
+/// What was found of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// Tasks without an outcome on some peer.
+    pub lost: u64,
+    /// Tasks whose outcome stands at different places on different peers.
+    pub differing: u64,
+    /// Tasks that failed, by how.
+    pub failed: BTreeMap<String, u64>,
+    /// Receipts whose proof holds against the genesis.
+    pub verified: u64,
+    /// Peers that were asked.
+    pub peers: usize,
+}
+
+/// Looks at a job of so many tasks on every peer, and verifies all proofs that one of them gives: whose turn it is.
+///
+/// # Errors
+/// A peer does not answer, or a proof does not hold.
+pub async fn examine(network: &Network, job: JobId, tasks: u32, turn: usize) -> Done<Outcomes> {
+    let clients = network.clients();
+    let mut found = Outcomes { peers: clients.len(), ..Outcomes::default() };
+    let mut first: Option<Places> = None;
+    for (name, client) in &clients {
+        let places = places(name, client, job).await?;
+        found.lost = found.lost.max(u64::from(tasks).saturating_sub(places.len() as u64));
+        match &first {
+            None => first = Some(places),
+            Some(first) => {
+                found.differing += first.iter().filter(|(index, place)| places.get(index) != Some(place)).count() as u64
+            }
+        }
+    }
+    let Some((_, client)) = clients.get(turn % clients.len().max(1)) else {
+        return Err(Failure::failed("Nobody runs."));
+    };
+    let proved = outcomes::of_job(client, job, network.genesis()).await?;
+    found.verified = proved.len() as u64;
+    for one in &proved {
+        if let Verdict::Failed(failure, ..) = &one.outcome.verdict {
+            *found.failed.entry(failure.to_string()).or_default() += 1;
+        }
+    }
+    let misplaced = |one: &&outcomes::Proved| {
+        let place = first.as_ref().and_then(|first| first.get(&one.outcome.attempt.task.index));
+        place != Some(&(one.proof.height.0, one.proof.index))
+    };
+    found.differing += proved.iter().filter(misplaced).count() as u64;
+    Ok(found)
+}
+
+/// Where the receipts of a job's tasks stand, as one peer says once it has executed the end of the job.
+async fn places(name: &str, client: &Client, job: JobId) -> Done<Places> {
+    let until = Instant::now() + CAUGHT_UP_WITHIN;
+    loop {
+        match client.job(job).await {
+            Ok(view) if view.ended_us.is_some() => break,
+            Err(error) if !error.is_absent() => return Err(error.into()),
+            _ if Instant::now() > until => {
+                return Err(Failure::failed(format!("{name} does not come to the end of job {job}.")));
+            }
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+    let mut places = Places::new();
+    let mut from = 0;
+    loop {
+        let page = client.tasks(job, from, PAGE, None).await?;
+        let Some(last) = page.last() else { return Ok(places) };
+        from = last.index + 1;
+        places.extend(page.iter().filter_map(|task| Some((task.index, (task.receipt?.height.0, task.receipt?.index)))));
+    }
+}

@@ -1,0 +1,118 @@
+//! What is done to the network, one module for each fault, in the order in which they come.
+
+mod clock;
+mod cut_off;
+mod disk;
+mod drain;
+mod kill;
+mod one_way;
+mod pause;
+mod replace;
+mod restart;
+mod slow;
+mod split;
+mod upgrade;
+
+use std::time::Duration;
+
+use meshwork::failure::Done;
+
+use crate::network::Network;
+
+/// What is to be expected while a fault lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meanwhile {
+    /// Tasks end.
+    GoesOn,
+    /// No height grows anywhere.
+    Stands,
+    /// Nothing in particular.
+    Anything,
+}
+
+/// How long faults last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As long as they should.
+    Full,
+    /// As short as still shows something.
+    Quick,
+}
+
+impl Pace {
+    /// One of two times, in seconds.
+    #[must_use]
+    pub const fn seconds(self, full: u64, quick: u64) -> Duration {
+        Duration::from_secs(match self {
+            Self::Full => full,
+            Self::Quick => quick,
+        })
+    }
+}
+
+/// Something that breaks a network, in rounds, and mends it again.
+pub trait Fault: Send {
+    /// What selects it on the command line.
+    fn name(&self) -> &'static str;
+
+    /// What it is, as a row of the table says it.
+    fn title(&self) -> String;
+
+    /// What is to be expected while it lasts.
+    fn meanwhile(&self) -> Meanwhile {
+        Meanwhile::GoesOn
+    }
+
+    /// How many rounds there are.
+    fn rounds(&self, _: &Network) -> usize {
+        1
+    }
+
+    /// How long a round lasts.
+    fn hold(&self, pace: Pace) -> Duration;
+
+    /// Breaks something.
+    ///
+    /// # Errors
+    /// It cannot be broken.
+    fn inject(&mut self, network: &Network, round: usize) -> Done;
+
+    /// Mends it.
+    ///
+    /// # Errors
+    /// It cannot be mended.
+    fn heal(&mut self, network: &Network, round: usize) -> Done;
+
+    /// What it saw itself, in words.
+    fn notes(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// All faults, in their order.
+#[must_use]
+pub fn all(pace: Pace) -> Vec<Box<dyn Fault>> {
+    vec![
+        Box::new(kill::Kill::default()),
+        Box::new(pause::Pause { pace }),
+        Box::new(cut_off::CutOff),
+        Box::new(split::Split::default()),
+        Box::new(one_way::OneWay),
+        Box::new(slow::Slow::default()),
+        Box::new(disk::Disk::default()),
+        Box::new(clock::Clock::by("clock-10s", "10 s", ["+10s", "-10s"])),
+        Box::new(clock::Clock::by("clock-10m", "10 min", ["+10m", "-10m"])),
+        Box::new(replace::Replace::default()),
+        Box::new(drain::Drain::default()),
+        Box::new(restart::Restart),
+        Box::new(upgrade::Upgrade::default()),
+    ]
+}
+
+/// What can come at any time in a long run: all but what ends every process, or cannot come twice.
+#[must_use]
+pub fn at_random() -> Vec<Box<dyn Fault>> {
+    let mut faults = all(Pace::Quick);
+    faults.retain(|fault| !["restart", "upgrade"].contains(&fault.name()));
+    faults
+}

@@ -1,0 +1,88 @@
+//! The network's beginning: a key for each authority, and the genesis, as `meshwork genesis test` lays them out.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use meshwork::{
+    failure::{Done, Failure},
+    keys,
+    output::words::now_us,
+};
+use meshwork_core::{
+    identity::SecretKey,
+    types::{Access, Authority, BlockTime, ConsensusParameters, Genesis, LedgerLimits, ScheduleParameters},
+};
+
+use super::plan::{AUTHORITIES, Plan};
+
+/// A state digest is taken at so many heights, so that many of them can be compared in a short time.
+const SNAPSHOT_INTERVAL: u64 = 32;
+
+/// A genesis and keys in a folder.
+#[derive(Clone, Debug)]
+pub struct Founding {
+    /// What everyone agrees on.
+    pub genesis: Genesis,
+    /// The folder with `genesis.toml` and `NAME.key`.
+    pub folder: PathBuf,
+}
+
+impl Founding {
+    /// Makes keys and a genesis whose authorities are reached at the addresses that `address` gives for their names.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn new(plan: &Plan, address: impl Fn(&str) -> String) -> Done<Self> {
+        let folder = plan.scratch.join("network");
+        fs::create_dir_all(&folder).map_err(|error| Failure::file("create", &folder, &error))?;
+        let mut authorities = Vec::new();
+        for number in 1..=AUTHORITIES {
+            let name = format!("authority-{number}");
+            let key = keys::generate();
+            keys::create(&folder.join(format!("{name}.key")), &key)?;
+            authorities.push(authority(&name, &key, address(&name)));
+        }
+        let genesis = genesis(plan, authorities)?;
+        let path = folder.join("genesis.toml");
+        fs::write(&path, genesis.to_toml()).map_err(|error| Failure::file("write", &path, &error))?;
+        Ok(Self { genesis, folder })
+    }
+
+    /// Where the genesis stands.
+    #[must_use]
+    pub fn genesis_path(&self) -> PathBuf {
+        self.folder.join("genesis.toml")
+    }
+
+    /// Where a peer's key stands, if it was given one.
+    #[must_use]
+    pub fn key_path(&self, name: &str) -> Option<PathBuf> {
+        Some(self.folder.join(format!("{name}.key"))).filter(|path| Path::exists(path))
+    }
+}
+
+fn authority(name: &str, key: &SecretKey, address: String) -> Authority {
+    Authority { name: name.to_owned(), key: key.public(), addresses: vec![address] }
+}
+
+/// The rules that every new network has, but for how often states are digested and how long things are kept.
+fn genesis(plan: &Plan, authorities: Vec<Authority>) -> Done<Genesis> {
+    let consensus = ConsensusParameters { snapshot_interval: SNAPSHOT_INTERVAL, ..ConsensusParameters::default() };
+    let mut ledger = LedgerLimits { retention_ms: plan.retention_ms, ..LedgerLimits::default() };
+    if let Some(claim_stands_ms) = plan.claim_stands_ms {
+        ledger.claim_stands_ms_max = claim_stands_ms;
+    }
+    let genesis = Genesis {
+        name: plan.prefix.clone(),
+        time: BlockTime(now_us()),
+        authorities,
+        access: Access::default(),
+        consensus,
+        ledger,
+        schedule: ScheduleParameters::default(),
+    };
+    genesis.check().map_err(|error| Failure::failed(format!("These numbers make no network: {error}.")))?;
+    Ok(genesis)
+}

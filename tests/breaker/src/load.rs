@@ -1,0 +1,259 @@
+//! A job that goes on: an open one, to which tasks are added as fast as they end, submitted with a key of its own to whichever peer
+//! answers, as a patient person would.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use meshwork::{
+    client::{Client, ClientError},
+    failure::{Done, Failure},
+    keys, submission,
+};
+use meshwork_core::{
+    identity::{NetworkId, SecretKey},
+    types::{
+        Action, Array, BlobRef, BlockTime, Extend, JobId, Limits, Resources, Retry, SignedTransaction, Submit, TaskId,
+        TaskSpec, Tasks,
+    },
+};
+use meshwork_node::api::views::{JobView, TaskState};
+use tokio::task::JoinHandle;
+
+use crate::network::Network;
+
+/// What the tasks do: they sleep for a fifth of a second. Its source stands beside it.
+pub const NAP: &[u8] = include_bytes!("../../programs/nap.wasm");
+
+/// How often the job is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How long one peer may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long a transaction is looked for at one peer until it is given to the next.
+const EXECUTED_WITHIN: Duration = Duration::from_secs(4);
+
+/// How long a transaction may take with everyone's help: longer than any fault lasts.
+const SETTLED_WITHIN: Duration = Duration::from_secs(280);
+
+/// How many tasks there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Amount {
+    /// To begin with.
+    pub first: u32,
+    /// Added whenever there are fewer than so many left.
+    pub more: u32,
+}
+
+/// Who submits, and to whom.
+#[derive(Clone)]
+pub struct Submitter {
+    network: Network,
+    key: Arc<SecretKey>,
+    id: NetworkId,
+}
+
+impl Submitter {
+    /// Someone new.
+    #[must_use]
+    pub fn new(network: Network) -> Self {
+        let id = network.genesis().network_id();
+        Self { network, key: Arc::new(keys::generate()), id }
+    }
+
+    /// Gives content to the first peer that takes it.
+    ///
+    /// # Errors
+    /// None does.
+    pub async fn upload(&self, content: &[u8]) -> Done<BlobRef> {
+        let mut why = "nobody runs".to_owned();
+        for (name, client) in self.network.clients() {
+            match tokio::time::timeout(ANSWER_WITHIN, client.put_bytes(content.to_vec())).await {
+                Ok(Ok(blob)) => return Ok(blob),
+                Ok(Err(error)) => why = format!("{name}: {error}"),
+                Err(_) => why = format!("{name} does not answer"),
+            }
+        }
+        Err(Failure::failed(format!("No peer takes a blob ({why}).")))
+    }
+
+    /// Has what is wished executed, whoever of the peers has to be asked for it. Returns the transaction.
+    ///
+    /// # Errors
+    /// It is void, or nobody executes it.
+    pub async fn wish(&self, action: Action) -> Done<SignedTransaction> {
+        let signed = submission::sign(action, submission::EXPIRY_DEFAULT, &self.key, &self.id);
+        let began = Instant::now();
+        let mut last = "nobody runs".to_owned();
+        while began.elapsed() < SETTLED_WITHIN {
+            for (name, client) in self.network.clients() {
+                match self.try_at(&client, &signed).await? {
+                    None => return Ok(signed),
+                    Some(why) => last = format!("{name}: {why}"),
+                }
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(Failure::failed(format!(
+            "Within {} s nobody executed a transaction that everyone was given ({last}).",
+            SETTLED_WITHIN.as_secs()
+        )))
+    }
+
+    /// Gives it to one peer, and waits a little until that has executed it. Returns why it has not.
+    async fn try_at(&self, client: &Client, signed: &SignedTransaction) -> Done<Option<String>> {
+        match tokio::time::timeout(ANSWER_WITHIN, client.admit(std::slice::from_ref(signed))).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Ok(Some(error.to_string())),
+            Err(_) => return Ok(Some("it does not answer".into())),
+        }
+        let until = Instant::now() + EXECUTED_WITHIN;
+        while Instant::now() < until {
+            match tokio::time::timeout(ANSWER_WITHIN, client.transaction(signed.id())).await {
+                Ok(Ok(view)) => {
+                    let Some(why) = view.void else { return Ok(None) };
+                    return Err(Failure::failed(format!("The ledger did not take the load's transaction: {why}.")));
+                }
+                Ok(Err(ClientError::Refused { .. })) => tokio::time::sleep(ANSWER_WITHIN / 60).await,
+                Ok(Err(error)) => return Ok(Some(error.to_string())),
+                Err(_) => return Ok(Some("it does not answer".into())),
+            }
+        }
+        Ok(Some("it has not executed it".into()))
+    }
+
+    /// A job as whichever peer that answers sees it furthest ahead.
+    pub async fn job(&self, job: JobId) -> Option<JobView> {
+        for (_, client) in self.network.clients() {
+            if let Ok(Ok(view)) = tokio::time::timeout(ANSWER_WITHIN, client.job(job)).await {
+                return Some(view);
+            }
+        }
+        None
+    }
+
+    /// What has not ended, as the first peer that answers sees it: a task of each job, where it stands and why.
+    pub async fn what_waits(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        let Some((name, client)) = self.network.clients().into_iter().next() else { return said };
+        let jobs = client.jobs().await.unwrap_or_default();
+        for job in jobs.into_iter().filter(|job| job.ended_us.is_none()) {
+            said.push(format!("{name}: {} {} has {:?}", job.name, job.id, job.counts));
+            let owed = [TaskState::Ready, TaskState::BackingOff, TaskState::Waiting, TaskState::Running];
+            for state in owed {
+                let found = client.tasks(job.id, 0, 1, Some(state)).await.unwrap_or_default();
+                let Some(task) = found.into_iter().next() else { continue };
+                let why = client.explanation(TaskId { job: job.id, index: task.index }).await;
+                let why = why.map_or_else(|error| error.to_string(), |why| format!("{:?}", why.why));
+                said.push(format!("  {} is {state:?}: {}", task.index, why));
+            }
+        }
+        said
+    }
+
+    /// Waits until a job has ended on some peer. Returns how many tasks it has.
+    ///
+    /// # Errors
+    /// It does not end in time; the sentence says how far it came.
+    pub async fn ended(&self, job: JobId, within: Duration) -> Done<JobView> {
+        let until = Instant::now() + within;
+        loop {
+            self.network.look()?;
+            let view = self.job(job).await;
+            match view {
+                Some(view) if view.ended_us.is_some() => return Ok(view),
+                view if Instant::now() > until => {
+                    let stands = view.map_or_else(|| "nobody knows it".to_owned(), |view| format!("{:?}", view.counts));
+                    return Err(Failure::failed(format!(
+                        "Job {job} has not ended {} s after its last task was submitted: {stands}.",
+                        within.as_secs()
+                    )));
+                }
+                _ => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+}
+
+/// A short task of that program, of which no failure is forgiven.
+#[must_use]
+pub fn small_task(program: BlobRef) -> TaskSpec {
+    TaskSpec {
+        resources: Resources { millicores: 1000, memory_bytes: 16 << 20 },
+        limits: Limits { wall_ms: 60_000, fuel: u64::MAX, output_bytes: 1 << 20 },
+        retry: Retry::of(0, 0),
+        copies: false,
+        ..TaskSpec::of(program)
+    }
+}
+
+/// A job that goes on until it is told to end.
+pub struct Load {
+    submitter: Submitter,
+    job: JobId,
+    enough: Arc<AtomicBool>,
+    feeder: JoinHandle<Done>,
+}
+
+impl Load {
+    /// Submits the job, and keeps adding to it.
+    ///
+    /// # Errors
+    /// Nobody takes it.
+    pub async fn begin(submitter: &Submitter, program: BlobRef, amount: Amount) -> Done<Self> {
+        const OPEN_FOR_MS: u64 = 3_600_000;
+        let submit = Submit {
+            open_until: Some(BlockTime(meshwork::output::words::now_us()).plus_ms(OPEN_FOR_MS)),
+            ..Submit::new("load", small_task(program), Tasks::Repeat(amount.first))
+        };
+        let signed = submitter.wish(Action::Submit(submit)).await?;
+        let job = submission::job_of(&signed);
+        let enough = Arc::new(AtomicBool::new(false));
+        let feeder = tokio::spawn(feed(submitter.clone(), job, program, amount, enough.clone()));
+        Ok(Self { submitter: submitter.clone(), job, enough, feeder })
+    }
+
+    /// Which job.
+    #[must_use]
+    pub const fn job(&self) -> JobId {
+        self.job
+    }
+
+    /// Adds nothing more, and waits until all tasks have ended.
+    ///
+    /// # Errors
+    /// They do not in time, or something could not be added.
+    pub async fn finish(mut self, within: Duration) -> Done<JobView> {
+        self.enough.store(true, Ordering::Relaxed);
+        let fed = (&mut self.feeder).await;
+        fed.map_err(|error| Failure::failed(format!("The load broke: {error}.")))??;
+        self.submitter.ended(self.job, within).await
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.feeder.abort();
+    }
+}
+
+/// Adds tasks while there are few, and closes the job in the end.
+async fn feed(submitter: Submitter, job: JobId, program: BlobRef, amount: Amount, enough: Arc<AtomicBool>) -> Done {
+    let array = || Array::new(small_task(program), Tasks::Repeat(amount.more));
+    while !enough.load(Ordering::Relaxed) {
+        let left = submitter.job(job).await.map(|view| {
+            let counts = view.counts;
+            counts.ready + counts.running + counts.waiting + counts.blocked
+        });
+        if left.is_some_and(|left| left < u64::from(amount.more)) {
+            submitter.wish(Action::Extend(Extend { job, arrays: vec![array()], closes: false })).await?;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    submitter.wish(Action::Extend(Extend { job, arrays: Vec::new(), closes: true })).await.map(|_| ())
+}
