@@ -33,6 +33,8 @@ pub(super) struct Missing {
     pub blocks: BTreeSet<Digest>,
     /// Views of which a notarization or nullification is needed.
     pub views: BTreeSet<View>,
+    /// The final tip, if something final above it is missing.
+    pub above: Option<Height>,
 }
 
 impl Missing {
@@ -56,6 +58,9 @@ impl Missing {
 pub(super) struct MissingSince {
     pub blocks: BTreeMap<Digest, Monotonic>,
     pub views: BTreeMap<View, Monotonic>,
+    /// Above which final tip something final is missing: what that is in particular changes with every finalization, and a network that
+    /// makes them fast must not keep this authority or follower from ever asking.
+    pub above: Option<(Height, Monotonic)>,
 }
 
 impl MissingSince {
@@ -63,6 +68,10 @@ impl MissingSince {
     pub fn update(&mut self, missing: &Missing, now: Monotonic) {
         self.blocks.retain(|digest, _| missing.blocks.contains(digest));
         self.views.retain(|view, _| missing.views.contains(view));
+        self.above = missing.above.map(|tip| match self.above {
+            Some((same, since)) if same == tip => (tip, since),
+            _ => (tip, now),
+        });
         for digest in &missing.blocks {
             self.blocks.entry(*digest).or_insert(now);
         }
@@ -73,7 +82,8 @@ impl MissingSince {
 
     /// Since when the oldest has been.
     pub fn oldest(&self) -> Option<Monotonic> {
-        self.blocks.values().chain(self.views.values()).min().copied()
+        let above = self.above.iter().map(|(_, since)| since);
+        self.blocks.values().chain(self.views.values()).chain(above).min().copied()
     }
 }
 
@@ -227,6 +237,7 @@ impl Consensus {
             && let Err(Some(absent)) = self.above_tip(&digest)
         {
             missing.block(absent);
+            missing.above = Some(self.tip.height);
         }
         if self.me.is_none() {
             return missing;
