@@ -126,6 +126,7 @@ async fn run_faults(options: Faults) -> Done {
     for mut fault in chosen {
         say(&format!("{}: {} …", fault.name(), fault.title()));
         let row = stage.play(&mut *fault).await;
+        say(&format!("  {}", row.in_a_line()));
         for line in row.notes.iter().cloned().chain(row.all_wrong().into_iter().map(|wrong| format!("WRONG: {wrong}")))
         {
             say(&format!("  {line}"));

@@ -137,6 +137,13 @@ impl Row {
         self.wrong.iter().cloned().chain(found).collect()
     }
 
+    /// What the table will say, as soon as it is known: a run that is interrupted prints no table.
+    #[must_use]
+    pub fn in_a_line(&self) -> String {
+        let named = COLUMNS.iter().zip(self.cells()).skip(1).map(|(column, cell)| format!("{column} {cell}"));
+        format!("{} (in {} s)", named.collect::<Vec<_>>().join(", "), self.took_s)
+    }
+
     fn cells(&self) -> Vec<String> {
         let of = |value: fn(&Found) -> String| self.found.as_ref().map_or_else(|| "–".to_owned(), value);
         let seconds = |ms: Option<u64>| ms.map_or_else(|| "–".to_owned(), |ms| format!("{:.1} s", ms as f64 / 1000.0));
@@ -278,7 +285,7 @@ fn thousands(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -18,7 +18,7 @@ use meshwork_core::{
 use super::plan::{AUTHORITIES, Plan};
 
 /// A state digest is taken at so many heights, so that many of them can be compared in a short time.
-const SNAPSHOT_INTERVAL: u64 = 32;
+const SNAPSHOT_INTERVAL: u64 = 128;
 
 /// A genesis and keys in a folder.
 #[derive(Clone, Debug)]
