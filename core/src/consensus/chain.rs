@@ -58,8 +58,8 @@ impl Missing {
 pub(super) struct MissingSince {
     pub blocks: BTreeMap<Digest, Monotonic>,
     pub views: BTreeMap<View, Monotonic>,
-    /// Above which final tip something final is missing: what that is in particular changes with every finalization, and a network that
-    /// makes them fast must not keep this authority or follower from ever asking.
+    /// Above which final tip something final is missing, and since when: what that is in particular changes with every
+    /// finalization, and where these come fast nothing would ever be missing for long.
     pub above: Option<(Height, Monotonic)>,
 }
 

@@ -33,6 +33,10 @@ pub struct FinalBlocks {
     pub finalization: Certificate,
 }
 
+/// The most blocks in one answer, once one of them can end it: whoever gets them executes them in one step, and holds what comes
+/// of that until it is stored.
+const RUN_BLOCKS_MAX: usize = 256;
+
 /// The most bytes of anything in the store.
 const STORED_BYTES_MAX: usize = 1 << 31;
 
@@ -136,7 +140,8 @@ impl Reader {
         let mut bytes_sum = 0;
         for (expected, entry) in (from.0..).zip(read.open_table(tables::BLOCKS)?.range(from.0..)?) {
             let (height, bytes) = entry?;
-            if height.value() != expected {
+            let is_long = found.is_some() && blocks.len() >= RUN_BLOCKS_MAX;
+            if height.value() != expected || is_long {
                 break;
             }
             bytes_sum += bytes.value().len();

@@ -5,15 +5,37 @@ use super::{
     config, genesis,
     lone::{Lone, finalize, notarize},
     network::Network,
+    node::App,
     seeds,
 };
-use crate::types::{Header, Height, Statement, View};
+use crate::{
+    digest::Digest,
+    types::{Header, Height, Statement, View},
+};
 
 #[test]
 fn timeouts_are_three_delta_and_grow_by_half_up_to_the_cap() {
     let rules = Rules::new(&config(&genesis(4), None));
     let timeouts: Vec<u64> = [0, 1, 2, 3, 8, 9, 1000].map(|failed| rules.timeout_us(failed)).to_vec();
     assert_eq!(timeouts, [300_000, 450_000, 675_000, 1_012_500, 7_688_670, 10_000_000, 10_000_000]);
+}
+
+#[test]
+fn a_follower_that_is_far_behind_asks_for_blocks_though_others_become_final_faster_than_it_asks() {
+    let genesis = genesis(4);
+    let quarter_us = genesis.consensus.delta_ms * 1000 / 4;
+    let tip = FinalTip::genesis(&genesis);
+    let round = Consensus::new(config(&genesis, None), tip, None, Vec::new(), Vec::new(), Standing::Follower);
+    let mut lone = Lone::of(genesis, round, App::default(), Vec::new());
+    // What is missing is another block each time: none of them for as long as one waits before one asks.
+    let asked = (100..116u64).filter(|view| {
+        lone.now_us += quarter_us;
+        let newest = Statement::Finalize(View(*view), Digest::of(&view.to_le_bytes()));
+        let certificate = lone.certificate(&[1, 2, 3], newest);
+        lone.tell(Input::Certificate(certificate));
+        lone.effects.iter().any(|effect| matches!(effect, Effect::Behind { .. }))
+    });
+    assert_eq!(asked.count(), 3, "once each time that it waits so long, after the first");
 }
 
 #[test]
