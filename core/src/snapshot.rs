@@ -10,7 +10,6 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use thiserror::Error;
 
 use crate::{
-    codec::{self, DecodeError},
     digest::Digest,
     proof::{self, Handover},
     types::{Block, Certificate, Genesis, Header, Height, SnapshotDigest},
@@ -167,14 +166,6 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Reads an offer from its encoding.
-    ///
-    /// # Errors
-    /// The bytes are not one.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        codec::decode(bytes, OFFER_BYTES_MAX)
-    }
-
     /// Whether one who has executed this height is better served by the snapshot than by blocks: it is an interval ahead,
     /// or the blocks are there no more.
     #[must_use]
@@ -197,20 +188,11 @@ pub enum Ask {
     Block(Height),
 }
 
-impl Ask {
-    /// Reads a question from its encoding.
-    ///
-    /// # Errors
-    /// The bytes are not one.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        codec::decode(bytes, ASK_BYTES_MAX)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
+        codec,
         identity::{NetworkId, SecretKey},
         types::{AuthorityIndex, BlockTime, Epoch, Role, Signers, Statement, View, Vote},
     };
@@ -289,7 +271,7 @@ mod tests {
             assert!(!certified.chunks.is_chunk(place + 1, chunk) && !certified.chunks.is_chunk(place, &chunk[1..]));
         }
         let offer = Offer { certified, blocks_from: Height(3) };
-        assert_eq!(Offer::decode(&codec::encode(&offer)), Ok(offer));
+        assert_eq!(codec::decode(&codec::encode(&offer), OFFER_BYTES_MAX), Ok(offer));
     }
 
     #[test]

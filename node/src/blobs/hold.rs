@@ -9,7 +9,7 @@ use meshwork_core::{
     identity::PublicKey,
     types::{AttemptId, BlobRef, DeliveryStatement, Height},
 };
-use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{BLOB_BYTES_MAX, Blobs, blocking, error::StoreError, writer::BlobWriter};
 use crate::{
@@ -79,20 +79,11 @@ impl Blobs {
     }
 }
 
-async fn take(blobs: Blobs, mut incoming: Incoming, holder: Arc<impl Holder>) {
+async fn take(blobs: Blobs, incoming: Incoming, holder: Arc<impl Holder>) {
     let turns = Arc::new(Semaphore::new(HOLDS_MAX));
-    let mut streams = JoinSet::new();
-    loop {
-        tokio::select! {
-            next = incoming.next() => {
-                let Some((from, stream)) = next else { return };
-                if streams.len() < STREAMS_MAX {
-                    streams.spawn(take_stream(blobs.clone(), from, stream, holder.clone(), turns.clone()));
-                }
-            }
-            Some(_) = streams.join_next(), if !streams.is_empty() => {}
-        }
-    }
+    incoming
+        .serve_each(STREAMS_MAX, |from, stream| take_stream(blobs.clone(), from, stream, holder.clone(), turns.clone()))
+        .await;
 }
 
 async fn take_stream(

@@ -7,11 +7,7 @@ use meshwork_core::{
     blobs::{Head, Request},
     identity::PublicKey,
 };
-use tokio::{
-    sync::Semaphore,
-    task::{JoinSet, spawn_blocking},
-    time::timeout,
-};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
 use super::store::BlobStore;
 use crate::{
@@ -31,20 +27,9 @@ const TURN_MAX: Duration = Duration::from_secs(3);
 const READ_BYTES: usize = 1 << 20;
 
 /// Serves every stream that comes in, until the mesh stops.
-pub(super) async fn serve(mut incoming: Incoming, store: BlobStore) {
+pub(super) async fn serve(incoming: Incoming, store: BlobStore) {
     let turns = Arc::new(Semaphore::new(SERVES_MAX));
-    let mut streams = JoinSet::new();
-    loop {
-        tokio::select! {
-            next = incoming.next() => {
-                let Some((from, stream)) = next else { return };
-                if streams.len() < STREAMS_MAX {
-                    streams.spawn(serve_stream(from, stream, store.clone(), turns.clone()));
-                }
-            }
-            Some(_) = streams.join_next(), if !streams.is_empty() => {}
-        }
-    }
+    incoming.serve_each(STREAMS_MAX, |from, stream| serve_stream(from, stream, store.clone(), turns.clone())).await;
 }
 
 async fn serve_stream(from: PublicKey, mut stream: Stream, store: BlobStore, turns: Arc<Semaphore>) {

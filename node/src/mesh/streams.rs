@@ -22,7 +22,10 @@ use libp2p::{
     },
 };
 use meshwork_core::identity::PublicKey;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
 
 use super::{
     config::INCOMING_MAX,
@@ -53,6 +56,27 @@ impl Incoming {
     /// The next stream and who opened it; none once the mesh has stopped.
     pub async fn next(&mut self) -> Option<(PublicKey, Stream)> {
         self.0.recv().await
+    }
+
+    /// Has each stream served beside the others, at most so many at once; further ones are closed. Ends, and with it all of them,
+    /// once the mesh has stopped.
+    pub async fn serve_each<Served: Future<Output = ()> + Send + 'static>(
+        mut self,
+        streams_max: usize,
+        mut serve: impl FnMut(PublicKey, Stream) -> Served,
+    ) {
+        let mut streams = JoinSet::new();
+        loop {
+            tokio::select! {
+                next = self.next() => {
+                    let Some((from, stream)) = next else { return };
+                    if streams.len() < streams_max {
+                        streams.spawn(serve(from, stream));
+                    }
+                }
+                Some(_) = streams.join_next(), if !streams.is_empty() => {}
+            }
+        }
     }
 }
 

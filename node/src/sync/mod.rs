@@ -8,10 +8,10 @@ mod serve;
 
 use std::{sync::Arc, time::Duration};
 
-use meshwork_core::{identity::PublicKey, types::Genesis};
+use meshwork_core::types::Genesis;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::{
     driver::{Handle, Stopped},
@@ -80,10 +80,9 @@ impl Sync {
                 continue;
             };
             offers.retain(|held| held.offer.certified.height() == newest);
-            let from: Vec<PublicKey> = offers.iter().map(|held| held.peer).collect();
             let chunks = &offers[0].offer.certified.chunks;
             info!(
-                %executed, height = %newest, bytes = chunks.bytes(), chunks = chunks.count(), peers = from.len(),
+                %executed, height = %newest, bytes = chunks.bytes(), chunks = chunks.count(), peers = offers.len(),
                 "far behind: fetching a certified snapshot"
             );
             match fetch::fetch(&self, offers).await {
@@ -94,7 +93,6 @@ impl Sync {
                 Err(reason) => warn!(reason, "the snapshot could not be fetched; it is tried again"),
             }
             self.metrics.sync(None);
-            debug!(?from, "those asked");
         }
     }
 }

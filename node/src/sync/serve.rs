@@ -7,10 +7,7 @@ use meshwork_core::{
     identity::PublicKey,
     snapshot::{ASK_BYTES_MAX, Ask},
 };
-use tokio::{
-    sync::Semaphore,
-    task::{JoinSet, spawn_blocking},
-};
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use crate::{
     mesh::{Incoming, Stream},
@@ -26,20 +23,9 @@ const ANSWERS_MAX: usize = 4;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Serves every stream that comes in, until the mesh stops.
-pub(super) async fn serve(mut incoming: Incoming, reader: Reader) {
+pub(super) async fn serve(incoming: Incoming, reader: Reader) {
     let turns = Arc::new(Semaphore::new(ANSWERS_MAX));
-    let mut streams = JoinSet::new();
-    loop {
-        tokio::select! {
-            next = incoming.next() => {
-                let Some((from, stream)) = next else { return };
-                if streams.len() < STREAMS_MAX {
-                    streams.spawn(serve_stream(from, stream, reader.clone(), turns.clone()));
-                }
-            }
-            Some(_) = streams.join_next(), if !streams.is_empty() => {}
-        }
-    }
+    incoming.serve_each(STREAMS_MAX, |from, stream| serve_stream(from, stream, reader.clone(), turns.clone())).await;
 }
 
 async fn serve_stream(from: PublicKey, mut stream: Stream, reader: Reader, turns: Arc<Semaphore>) {
