@@ -74,7 +74,7 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
     /// How much of the past to keep: every block, every receipt, or no more than it takes to take part. Without it: full
-    #[arg(long, value_name = "HOW_MUCH")]
+    #[arg(long, value_name = "HOW_MUCH", env = "MESHWORK_KEEP")]
     keep: Option<Keep>,
     /// Let this peer's clock be off by so much, as in +10s or -10m: for tests
     #[arg(long, value_name = "TIME", env = "MESHWORK_CLOCK_OFFSET", value_parser = parse_offset, allow_hyphen_values = true)]

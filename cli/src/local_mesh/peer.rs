@@ -21,7 +21,7 @@ use crate::{
 const LOG_LINES: usize = 5;
 
 /// What of the environment would change a child.
-const ENVIRONMENT: [&str; 7] = [
+const ENVIRONMENT: [&str; 8] = [
     "MESHWORK_HOME",
     "MESHWORK_API",
     "MESHWORK_KEY",
@@ -29,6 +29,7 @@ const ENVIRONMENT: [&str; 7] = [
     "MESHWORK_LOG",
     "MESHWORK_LOG_JSON",
     "MESHWORK_CLOCK_OFFSET",
+    "MESHWORK_KEEP",
 ];
 
 /// A child process that is a peer.

@@ -12,8 +12,6 @@ use crate::{
     identity::PublicKey,
 };
 
-/// Seats that are drawn before the next ones are gone through.
-const DRAWS: u64 = 4;
 /// So many claims with a label, or a blob, are put in order by themselves; of more, all claims are gone through in order.
 const FEW: usize = 1024;
 /// Tasks are not spread over a label of more values among the claims that stand: to look at each would cost more than it is worth.
@@ -179,21 +177,19 @@ impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
         found.map(|(_, key)| key)
     }
 
-    /// A claim that is drawn, or the next after it that will do.
+    /// A claim that is drawn, or the next after it that will do. The digest is four draws: where most claims are taken, the next
+    /// after the first would soon be the same few.
     fn drawn(&self, draw: Digest, look: impl Fn(&PublicKey) -> Option<Score>) -> Option<PublicKey> {
         let seats = u64::from(self.open.seats()).max(1);
-        let seat = |number: u64| {
-            let digest = Digest::of_parts("meshwork 1 drawn seat", &[&draw.0, &number.to_be_bytes()]);
-            let (head, _) = digest.0.split_first_chunk().unwrap_or((&[0; 8], &[]));
-            u64::from_be_bytes(*head) % seats
-        };
-        for number in 0..DRAWS {
-            let key = self.open.at_seat(u32::try_from(seat(number)).unwrap_or(u32::MAX));
+        let (draws, _) = draw.0.as_chunks();
+        let mut seat = 0;
+        for drawn in draws {
+            seat = u64::from_be_bytes(*drawn) % seats;
+            let key = self.open.at_seat(u32::try_from(seat).unwrap_or(u32::MAX));
             if let Some(key) = key.filter(|key| look(key).is_some()) {
                 return Some(key);
             }
         }
-        let start = Score([seat(DRAWS), 0]);
-        self.open.around(self.place, start).map(|(_, key)| key).find(|key| look(key).is_some())
+        self.open.around(self.place, Score([seat, 0])).map(|(_, key)| key).find(|key| look(key).is_some())
     }
 }

@@ -12,7 +12,7 @@ use meshwork::{
 };
 use meshwork_core::types::{JobId, Verdict};
 
-use crate::network::Network;
+use crate::{hosts::Role, network::Network};
 
 /// The most tasks that a node gives at once.
 const PAGE: u32 = 1000;
@@ -38,16 +38,22 @@ pub struct Outcomes {
     pub peers: usize,
 }
 
-/// Looks at a job of so many tasks on every peer, and verifies all proofs that one of them gives: whose turn it is.
+/// Looks at a job of so many tasks on every peer that knows it, and verifies all proofs that one of those gives that keep
+/// everything: whose turn it is.
 ///
 /// # Errors
 /// A peer does not answer, or a proof does not hold.
 pub async fn examine(network: &Network, job: JobId, tasks: u32, turn: usize) -> Done<Outcomes> {
-    let clients = network.clients();
-    let mut found = Outcomes { peers: clients.len(), ..Outcomes::default() };
+    let (workers, others): (Vec<_>, Vec<_>) = network
+        .clients()
+        .into_iter()
+        .partition(|(name, _)| network.member(name).is_ok_and(|member| member.role == Role::Worker));
+    let mut found = Outcomes::default();
     let mut first: Option<Places> = None;
-    for (name, client) in &clients {
-        let places = places(name, client, job).await?;
+    for (name, client) in others.iter().chain(&workers) {
+        let ended = first.as_ref().and_then(|first| first.values().map(|(height, _)| *height).max());
+        let Some(places) = places(name, client, job, ended).await? else { continue };
+        found.peers += 1;
         found.lost = found.lost.max(u64::from(tasks).saturating_sub(places.len() as u64));
         match &first {
             None => first = Some(places),
@@ -56,7 +62,7 @@ pub async fn examine(network: &Network, job: JobId, tasks: u32, turn: usize) -> 
             }
         }
     }
-    let Some((_, client)) = clients.get(turn % clients.len().max(1)) else {
+    let Some((_, client)) = others.get(turn % others.len().max(1)) else {
         return Err(Failure::failed("Nobody runs."));
     };
     let proved = outcomes::of_job(client, job, network.genesis()).await?;
@@ -74,24 +80,32 @@ pub async fn examine(network: &Network, job: JobId, tasks: u32, turn: usize) -> 
     Ok(found)
 }
 
-/// Where the receipts of a job's tasks stand, as one peer says once it has executed the end of the job.
-async fn places(name: &str, client: &Client, job: JobId) -> Done<Places> {
+/// Where the receipts of a job's tasks stand, as one peer says once it has executed the end of the job. Nothing of one that has
+/// executed this height and knows no such job: it began with a snapshot in which the job was forgotten already.
+async fn places(name: &str, client: &Client, job: JobId, forgotten_from: Option<u64>) -> Done<Option<Places>> {
     let until = Instant::now() + CAUGHT_UP_WITHIN;
     loop {
-        match client.job(job).await {
+        let is_known = match client.job(job).await {
             Ok(view) if view.ended_us.is_some() => break,
-            Err(error) if !error.is_absent() => return Err(error.into()),
-            _ if Instant::now() > until => {
-                return Err(Failure::failed(format!("{name} does not come to the end of job {job}.")));
-            }
-            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+            Ok(_) => true,
+            Err(error) if error.is_absent() => false,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(from) = forgotten_from.filter(|_| !is_known)
+            && client.status().await?.height.0 >= from
+        {
+            return Ok(None);
         }
+        if Instant::now() > until {
+            return Err(Failure::failed(format!("{name} does not come to the end of job {job}.")));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let mut places = Places::new();
     let mut from = 0;
     loop {
         let page = client.tasks(job, from, PAGE, None).await?;
-        let Some(last) = page.last() else { return Ok(places) };
+        let Some(last) = page.last() else { return Ok(Some(places)) };
         from = last.index + 1;
         places.extend(page.iter().filter_map(|task| Some((task.index, (task.receipt?.height.0, task.receipt?.index)))));
     }

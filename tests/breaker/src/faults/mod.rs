@@ -5,6 +5,7 @@ mod cut_off;
 mod disk;
 mod drain;
 mod kill;
+mod memory;
 mod one_way;
 mod pause;
 mod replace;
@@ -100,6 +101,7 @@ pub fn all(pace: Pace) -> Vec<Box<dyn Fault>> {
         Box::new(one_way::OneWay),
         Box::new(slow::Slow::default()),
         Box::new(disk::Disk::default()),
+        Box::new(memory::Memory::default()),
         Box::new(clock::Clock::by("clock-10s", "10 s", ["+10s", "-10s"])),
         Box::new(clock::Clock::by("clock-10m", "10 min", ["+10m", "-10m"])),
         Box::new(replace::Replace::default()),

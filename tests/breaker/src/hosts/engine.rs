@@ -195,6 +195,16 @@ impl Hosts for Engine {
         self.look().map(|_| ())
     }
 
+    fn limits_memory(&self) -> bool {
+        true
+    }
+
+    fn set_memory(&mut self, name: &str, limit: Option<&str>) -> Done {
+        self.additions.set_memory(name, limit);
+        self.compose(&["up", "-d", "--no-deps", name])?;
+        self.look().map(|_| ())
+    }
+
     fn upgrade(&mut self, name: &str) -> Done {
         self.make_next_image()?;
         let container = self.container(name)?.clone();

@@ -16,6 +16,12 @@ use serde::Serialize;
 /// Where every peer's API listens, on its own address.
 pub const API_PORT: u16 = 4180;
 
+/// The environment variable by which a node's one clock is set wrong.
+pub const CLOCK_OFFSET: &str = "MESHWORK_CLOCK_OFFSET";
+
+/// The environment variable that says how much of the past a peer keeps.
+pub const KEEP: &str = "MESHWORK_KEEP";
+
 /// What a peer is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -41,6 +47,18 @@ pub struct Member {
     pub pid: Option<u32>,
     /// How often it was started again though nobody asked for it.
     pub restarts: u32,
+}
+
+impl Role {
+    /// How much of the past such a peer keeps, as `meshwork up --keep` has it: all of it where every height is compared with
+    /// others' afterwards. Workers keep what every peer keeps, so that a new one finds its way with what peers have.
+    #[must_use]
+    pub const fn keeps(self) -> &'static str {
+        match self {
+            Self::Authority | Self::Gateway => "archive",
+            Self::Worker => "full",
+        }
+    }
 }
 
 impl Member {
@@ -103,6 +121,19 @@ pub trait Hosts: Send {
     /// # Errors
     /// The system refuses.
     fn set_clock(&mut self, name: &str, offset: Option<&str>) -> Done;
+
+    /// Whether its hosts' memory can be limited.
+    fn limits_memory(&self) -> bool {
+        false
+    }
+
+    /// Starts it again with so much memory at most, or with as much as everyone: `16m`.
+    ///
+    /// # Errors
+    /// The system refuses.
+    fn set_memory(&mut self, name: &str, limit: Option<&str>) -> Done {
+        Err(Failure::failed(format!("The memory of {name} cannot be set to {limit:?} here.")))
+    }
 
     /// Stops it and starts it with the other version of the program.
     ///

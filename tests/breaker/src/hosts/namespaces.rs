@@ -19,7 +19,7 @@ use rustix::process::Signal;
 
 use self::cables::Cables;
 use super::{
-    API_PORT, Hosts, Member, Role,
+    API_PORT, CLOCK_OFFSET, Hosts, KEEP, Member, Role,
     founding::Founding,
     nobody,
     plan::{self, MEMORY_MIB, Plan, SLOTS, SMALL_AUTHORITY, SMALL_WORKER},
@@ -32,9 +32,6 @@ const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Where authorities listen.
 const MESH_PORT: u16 = 4001;
-
-/// The environment variable by which a node's one clock is set wrong.
-pub const CLOCK_OFFSET: &str = "MESHWORK_CLOCK_OFFSET";
 
 /// A network of namespaces. All of it is gone when this is dropped.
 pub struct Namespaces {
@@ -129,6 +126,7 @@ impl Namespaces {
         for variable in ["HOME", "API", "KEY", "GENESIS", "LOG", "LOG_JSON"] {
             command.env_remove(format!("MESHWORK_{variable}"));
         }
+        command.env(KEEP, peer.role.keeps());
         match &peer.clock {
             Some(offset) => command.env(CLOCK_OFFSET, offset),
             None => command.env_remove(CLOCK_OFFSET),

@@ -12,8 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     hosts::{
-        API_PORT,
-        namespaces::CLOCK_OFFSET,
+        API_PORT, CLOCK_OFFSET, KEEP, Role,
         plan::{AUTHORITIES, MEMORY_MIB, Plan, SLOTS, SMALL_AUTHORITY, SMALL_WORKER},
     },
     system::{run_within, works},
@@ -53,6 +52,7 @@ pub struct Additions {
     log: String,
     images: BTreeMap<String, String>,
     clocks: BTreeMap<String, String>,
+    memories: BTreeMap<String, String>,
 }
 
 impl Additions {
@@ -68,15 +68,18 @@ impl Additions {
             log: plan.log.clone(),
             images: BTreeMap::new(),
             clocks: BTreeMap::new(),
+            memories: BTreeMap::new(),
         }
     }
 
     /// Sets a service's clock wrong, or right again.
     pub fn set_clock(&mut self, service: &str, offset: Option<&str>) {
-        match offset {
-            Some(offset) => self.clocks.insert(service.to_owned(), offset.to_owned()),
-            None => self.clocks.remove(service),
-        };
+        set(&mut self.clocks, service, offset);
+    }
+
+    /// Sets how much memory a service may have, or as much as the project's file has it.
+    pub fn set_memory(&mut self, service: &str, limit: Option<&str>) {
+        set(&mut self.memories, service, limit);
     }
 
     /// Has a service run another image.
@@ -96,11 +99,11 @@ impl Additions {
             |folder: &Path| json!({"driver": "local", "driver_opts": {"type": "none", "o": "bind", "device": folder}});
         let mut services = Map::new();
         services.insert("init".into(), json!({"image": self.image}));
-        let authorities = (1..=AUTHORITIES).map(|number| format!("authority-{number}"));
-        for name in authorities.chain(["gateway".into()]) {
-            services.insert(name.clone(), self.service(&name));
+        let authorities = (1..=AUTHORITIES).map(|number| (format!("authority-{number}"), Role::Authority));
+        for (name, role) in authorities.chain([("gateway".into(), Role::Gateway)]) {
+            services.insert(name.clone(), self.service(&name, role));
         }
-        let mut worker = self.service("worker");
+        let mut worker = self.service("worker", Role::Worker);
         worker["command"] = work_command();
         services.insert("worker".into(), worker);
         services.insert(SMALL_WORKER.into(), self.small_worker());
@@ -114,19 +117,25 @@ impl Additions {
         })
     }
 
-    fn service(&self, name: &str) -> Value {
+    fn service(&self, name: &str, role: Role) -> Value {
         let mut environment = Map::new();
         environment.insert("MESHWORK_API".into(), format!("0.0.0.0:{API_PORT}").into());
         environment.insert("MESHWORK_LOG".into(), self.log.as_str().into());
+        environment.insert(KEEP.into(), role.keeps().into());
         if let Some(offset) = self.clocks.get(name) {
             environment.insert(CLOCK_OFFSET.into(), offset.as_str().into());
         }
-        json!({"image": self.images.get(name).unwrap_or(&self.image), "environment": environment})
+        let mut service = json!({"image": self.images.get(name).unwrap_or(&self.image), "environment": environment});
+        if let Some(limit) = self.memories.get(name) {
+            service["mem_limit"] = limit.as_str().into();
+            service["memswap_limit"] = limit.as_str().into();
+        }
+        service
     }
 
     /// A worker as the project's file has it, but on a disk that can be filled.
     fn small_worker(&self) -> Value {
-        let mut worker = self.service(SMALL_WORKER);
+        let mut worker = self.service(SMALL_WORKER, Role::Worker);
         let healthy: Map<String, Value> = (1..=AUTHORITIES)
             .map(|number| (format!("authority-{number}"), json!({"condition": "service_healthy"})))
             .collect();
@@ -136,7 +145,6 @@ impl Additions {
             "security_opt": ["no-new-privileges:true"],
             "restart": "unless-stopped",
             "stop_grace_period": "30s",
-            "mem_limit": "512m",
             "cpus": 1.0,
             "depends_on": healthy,
             "volumes": ["network:/network:ro", format!("{SMALL_WORKER}:/data")],
@@ -144,9 +152,17 @@ impl Additions {
         });
         if let (Value::Object(worker), Value::Object(more)) = (&mut worker, as_the_others) {
             worker.extend(more);
+            worker.entry("mem_limit").or_insert_with(|| "512m".into());
         }
         worker
     }
+}
+
+fn set(settings: &mut BTreeMap<String, String>, service: &str, value: Option<&str>) {
+    match value {
+        Some(value) => settings.insert(service.to_owned(), value.to_owned()),
+        None => settings.remove(service),
+    };
 }
 
 fn work_command() -> Value {
@@ -166,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_clock_and_another_image_are_the_services_own() {
+    fn a_wrong_clock_another_image_and_less_memory_are_the_services_own() {
         let plan = Plan {
             prefix: "p".into(),
             scratch: "/s".into(),
@@ -189,6 +205,12 @@ mod tests {
             (&services["gateway"]["image"], &services["worker"]["image"]),
             (&json!("p:next"), &json!("meshwork"))
         );
+        additions.set_memory(SMALL_WORKER, Some("16m"));
+        let file = additions.file();
+        let limit = |service: &str| file["services"][service].get("mem_limit").cloned();
+        assert_eq!((limit(SMALL_WORKER), limit("gateway")), (Some(json!("16m")), None));
+        additions.set_memory(SMALL_WORKER, None);
+        assert_eq!(additions.file()["services"][SMALL_WORKER]["mem_limit"], "512m");
         additions.set_clock("authority-2", None);
         assert_eq!(additions.file()["services"]["authority-2"]["environment"].get(CLOCK_OFFSET), None);
     }
