@@ -318,7 +318,7 @@ impl Ledger {
             rule(claim == (record.sequence, record.incarnation), "a claim is not its worker's last")?;
             rule(standing.until > self.lease_time, "a claim has run out")?;
             let seats = u64::from(standing.seat) < self.genesis.ledger.workers_max as u64;
-            rule(seats && self.open.take_seat(standing.seat, key), "a claim's seat is not its own")?;
+            rule(seats && self.open.take_seat(standing.seat), "a claim's seat is not its own")?;
             self.open.describe(key, &standing.claim);
         }
         self.workers.insert(key, Worker::new(record));

@@ -110,7 +110,7 @@ impl Market {
         let (policies, mut open) = (Policies::new(policies), OpenClaims::default());
         for offer in &offers {
             open.describe(offer.key, &offer.claim);
-            assert!(open.take_seat(offer.seat, offer.key));
+            assert!(open.take_seat(offer.seat));
         }
         let mut market = Self { policies, open, offers: BTreeMap::new() };
         for offer in offers {

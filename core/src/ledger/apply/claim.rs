@@ -76,7 +76,7 @@ impl Ledger {
             }
             None => {
                 self.standing += 1;
-                self.open.take_seat(seat, signer);
+                self.open.take_seat(seat);
                 self.open.describe(signer, claim);
             }
         }

@@ -185,8 +185,8 @@ impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
         let mut seat = 0;
         for drawn in draws {
             seat = u64::from_be_bytes(*drawn) % seats;
-            let key = self.open.at_seat(u32::try_from(seat).unwrap_or(u32::MAX));
-            if let Some(key) = key.filter(|key| look(key).is_some()) {
+            let next = self.open.from(self.place, Some((Score([seat, 0]), PublicKey([0; 32])))).next();
+            if let Some((_, key)) = next.filter(|(score, key)| score.0[0] == seat && look(key).is_some()) {
                 return Some(key);
             }
         }

@@ -25,7 +25,7 @@ pub struct OpenClaims {
     waiting: BTreeSet<(Score, PublicKey)>,
     labels: BTreeMap<String, BTreeMap<String, BTreeSet<PublicKey>>>,
     holders: BTreeMap<Digest, BTreeSet<PublicKey>>,
-    seats: BTreeMap<u32, PublicKey>,
+    seats: BTreeSet<u32>,
     free_seats: BTreeSet<u32>,
 }
 
@@ -135,27 +135,21 @@ impl OpenClaims {
     }
 
     /// Takes a seat; whether it was free.
-    pub fn take_seat(&mut self, seat: u32, worker: PublicKey) -> bool {
+    pub fn take_seat(&mut self, seat: u32) -> bool {
         let known = self.seats.len() + self.free_seats.len();
         self.free_seats.extend(u32::try_from(known).unwrap_or(u32::MAX)..seat);
         self.free_seats.remove(&seat);
-        self.seats.insert(seat, worker).is_none()
+        self.seats.insert(seat)
     }
 
     /// Leaves a seat.
     pub fn leave_seat(&mut self, seat: u32) {
-        if self.seats.remove(&seat).is_some() {
+        if self.seats.remove(&seat) {
             self.free_seats.insert(seat);
         }
         // How many there are follows from who sits where, and not from who once did.
-        let taken = self.seats.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
+        let taken = self.seats.last().map_or(0, |last| last.saturating_add(1));
         self.free_seats.split_off(&taken);
-    }
-
-    /// Who sits there.
-    #[must_use]
-    pub fn at_seat(&self, seat: u32) -> Option<PublicKey> {
-        self.seats.get(&seat).copied()
     }
 
     /// One more than the largest seat that is taken.
