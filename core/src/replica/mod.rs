@@ -598,6 +598,12 @@ impl Replica {
         self.behind.is_some() || self.heard_of > self.consensus.epoch()
     }
 
+    /// Whether a valid finalization has come of a block that has not been executed here: what the ledger says is of the past.
+    #[must_use]
+    pub const fn lacks_blocks(&self) -> bool {
+        self.behind.is_some()
+    }
+
     /// The ledger, as of the newest final block.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {

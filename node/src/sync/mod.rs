@@ -6,9 +6,12 @@
 mod fetch;
 mod serve;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use meshwork_core::types::Genesis;
+use meshwork_core::types::{Genesis, Height};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -27,6 +30,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long to leave others in peace after none had anything better than blocks.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
+/// How long an archive may stand before it says so.
+const ARCHIVE_PATIENCE: Duration = Duration::from_secs(15);
+
 /// How far the fetching of a snapshot has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -36,6 +42,23 @@ pub struct Progress {
     pub fetched: u32,
     /// Chunks in all.
     pub chunks: u32,
+}
+
+/// Says so when an archive that lacks blocks has stood at one height for long. `stood` is where it has, and since when.
+fn watch_archive(executed: Height, stood: &mut Option<(Height, Instant)>) {
+    match stood {
+        Some((height, since)) if *height == executed => {
+            if since.elapsed() >= ARCHIVE_PATIENCE {
+                warn!(
+                    %executed,
+                    "this archive needs every block, and nobody that it is connected with has the next one: \
+                     connect it with another archive, or start it with --keep full"
+                );
+                *since = Instant::now();
+            }
+        }
+        _ => *stood = Some((executed, Instant::now())),
+    }
 }
 
 /// Who catches up, and with what.
@@ -63,6 +86,7 @@ impl Sync {
     }
 
     async fn follow(self) -> Result<(), Stopped> {
+        let mut stood = None;
         loop {
             sleep(LOOK_EVERY).await;
             let look =
@@ -70,6 +94,7 @@ impl Sync {
             let Some(executed) = self.driver.query(look).await? else { continue };
             // Whoever keeps everything has to execute everything.
             if self.keep == Keep::Archive {
+                watch_archive(executed, &mut stood);
                 continue;
             }
             let interval = self.genesis.consensus.snapshot_interval;

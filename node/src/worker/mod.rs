@@ -457,6 +457,10 @@ impl Worker {
         if !self.offer.is_due(waiting) {
             return Ok(());
         }
+        // It would be given what it does not hear of. Another may have that once this one's claim has run out.
+        if self.driver.query(|replica| replica.lacks_blocks()).await? {
+            return Ok(());
+        }
         self.offer.look_up(self.context.blob_store());
         let sequence = self.next_sequence();
         let claim = self.offer.claim(sequence, self.incarnation, waiting);

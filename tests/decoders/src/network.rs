@@ -14,9 +14,10 @@ use meshwork_core::{
     merkle::{self, Position},
     proof::{Handover, Proof},
     replica::{Action, Config, Executed, Gossip, Message, Recovered, Replica},
+    snapshot::{Certified, Chunks, Offer},
     types::{
         self, Access, Authority, Block, BlockTime, Certificate, ConsensusParameters, Epoch, Genesis, Header, Height,
-        LedgerLimits, Receipt, Role, ScheduleParameters, SignedTransaction, Transaction, View,
+        LedgerLimits, Receipt, Role, ScheduleParameters, SignedTransaction, SnapshotDigest, Transaction, View,
     },
 };
 
@@ -353,6 +354,30 @@ impl Network {
     /// The snapshots that were taken.
     pub fn snapshots(&self) -> impl Iterator<Item = &Vec<u8>> {
         self.end.snapshots.values()
+    }
+
+    /// The digest of the state of a height, if a snapshot was taken there.
+    #[must_use]
+    pub fn snapshot_digest(&self, height: Height) -> Option<Digest> {
+        self.end.digests.get(&height).copied()
+    }
+
+    /// What the first authority could offer to who is far behind: each snapshot that a final header vouches for.
+    #[must_use]
+    pub fn offers(&self) -> Vec<Offer> {
+        let offer = |(height, bytes): (&Height, &Vec<u8>)| {
+            let digest = SnapshotDigest { height: *height, state: self.snapshot_digest(*height)? };
+            let carries = |block: &&Arc<Block>| block.header.snapshots.contains(&digest);
+            let carrier = self.end.blocks.range(*height..).map(|(_, block)| block).find(carries)?.header.height;
+            let (last, finalization) = self.end.finalizations.range(carrier..).find(|(last, _)| {
+                self.end.blocks.get(last).is_some_and(|block| block.header.final_height >= *height)
+            })?;
+            let headers = self.end.blocks.range(*height..=*last).map(|(_, block)| block.header.clone()).collect();
+            let finalization = finalization.clone();
+            let certified = Certified { chunks: Chunks::of(bytes), headers, finalization, handovers: Vec::new() };
+            Some(Offer { certified, blocks_from: Height(1) })
+        };
+        self.end.snapshots.iter().filter_map(offer).collect()
     }
 
     /// What happened at each height.

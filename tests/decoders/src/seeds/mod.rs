@@ -12,6 +12,7 @@ use meshwork_core::{
     digest::Digest,
     frames,
     replica::{Gossip, Message},
+    snapshot::Ask,
     types::{
         Access, Action, BlobRef, Change, Epoch, Genesis, Govern, Height, KeyLimit, Limit, Manifest, NetworkLimit,
         OrderPolicy, OutputFile, Permission, PlacementPolicy, Receipt, Recur, Statement, Verdict, View,
@@ -240,6 +241,10 @@ fn stored(network: &Network, seeds: &mut Seeds) {
         seeds.bytes("snapshot", snapshot.clone());
     }
     seeds.bytes("snapshot", meshwork_core::ledger::Ledger::new(network.genesis.clone()).snapshot());
+    let offers = network.offers();
+    assert!(offers.iter().all(|offer| offer.certified.verify(&network.genesis).is_ok()), "an offer that does not hold");
+    seeds.some("snapshot-offer", &offers);
+    seeds.some("snapshot-ask", &[Ask::Newest, Ask::Chunk(Height(8), 3), Ask::Block(Height(9))]);
     seeds.some("record", &network.records);
     seeds.some("receipts", network.receipts().values());
     let outcomes = || network.receipts().values().flatten().filter(|receipt| matches!(receipt, Receipt::Outcome(_)));

@@ -28,7 +28,7 @@ const fn target(name: &'static str, bytes_max: usize, decode: fn(&[u8]) -> bool)
 }
 
 /// Every target, by name.
-pub const TARGETS: [Target; 31] = [
+pub const TARGETS: [Target; 33] = [
     target("blob-answer", 512, blobs::answer),
     target("blob-head", 16, blobs::head),
     target("blob-manifest", 2048, blobs::manifest),
@@ -55,6 +55,8 @@ pub const TARGETS: [Target; 31] = [
     target("recur", 2048, transactions::recur),
     target("report", 1024, transactions::report),
     target("snapshot", 4096, stored::snapshot),
+    target("snapshot-ask", 64, stored::ask),
+    target("snapshot-offer", 4096, stored::offer),
     target("submit", 2048, transactions::submit),
     target("transaction", 2048, transactions::transaction),
     target("transactions", 4096, transactions::transactions),

@@ -6,7 +6,8 @@ use meshwork_core::{
     consensus::Record,
     ledger::Ledger,
     proof::{Handover, Proof},
-    types::{Block, Epoch, Header, Receipt, Statement, TaskId},
+    snapshot::{ASK_BYTES_MAX, Ask, OFFER_BYTES_MAX, Offer},
+    types::{Block, Epoch, Header, Height, Receipt, Statement, TaskId},
 };
 
 use super::{canonical, round::go_on, transactions::goes_on_alike};
@@ -66,6 +67,28 @@ pub(super) fn snapshot(bytes: &[u8]) -> bool {
         assert_eq!(ledger.leases_of(&worker.key).len(), held, "what a worker holds is what tasks say that it does");
     }
     goes_on_alike(ledger);
+    true
+}
+
+/// What a peer that is far behind asks for.
+pub(super) fn ask(bytes: &[u8]) -> bool {
+    canonical::<Ask>(bytes, ASK_BYTES_MAX).is_some()
+}
+
+/// What another has for it: only of a state that came to be is it believed.
+pub(super) fn offer(bytes: &[u8]) -> bool {
+    let Some(offer) = canonical::<Offer>(bytes, OFFER_BYTES_MAX) else { return false };
+    let certified = &offer.certified;
+    let _ = (offer.is_worth(Height(1), 4), certified.chunks.is_chunk(0, bytes));
+    if let Some(block) = network().blocks().next() {
+        let _ = certified.is_block(0, block);
+    }
+    // An older corpus may hold offers of an earlier form of the network in miniature.
+    let is_final = |header: &Header| network().blocks().any(|block| block.header == *header);
+    if certified.verify(&network().genesis).is_ok() && certified.headers.last().is_some_and(is_final) {
+        let real = network().snapshot_digest(certified.height());
+        assert_eq!(real, Some(certified.chunks.state()), "a snapshot is believed of a state that never was");
+    }
     true
 }
 
