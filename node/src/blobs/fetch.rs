@@ -1,8 +1,9 @@
 //! Getting a blob from whoever has it.
 //!
-//! Who is asked, one after the other and each once: those that the caller named, those that the Kademlia table names, and
-//! at last whoever is connected. A transfer that breaks off is continued with the next; if bytes of several peers turn
-//! out wrong together, nobody is blamed, and everyone is asked once more from the beginning.
+//! Who is asked, each once: those that the caller named, those that the Kademlia table names, and whoever is connected. Who has not
+//! answered after a little holds nobody up: the next is asked beside it, and the first answer is taken. A transfer that breaks off
+//! is continued with another; if bytes of several peers turn out wrong together, nobody is blamed, and everyone is asked once more
+//! from the beginning.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -11,20 +12,27 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use meshwork_core::{
     blobs::{Head, Request},
     digest::Digest,
     identity::PublicKey,
     types::BlobRef,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{sleep, timeout},
+};
 
 use super::{
     BLOB_BYTES_MAX, Blobs,
     error::{FetchError, StoreError},
     writer::BlobWriter,
 };
-use crate::wire::{self, CHUNK_BYTES};
+use crate::{
+    mesh::{MeshHandle, Stream},
+    wire::{self, CHUNK_BYTES},
+};
 
 /// Peers asked for one blob.
 const ASKED_MAX: usize = 64;
@@ -36,6 +44,10 @@ const FETCHES_MAX: usize = 1024;
 const RATE_AFTER: Duration = Duration::from_secs(10);
 /// Bytes a second below which the next peer is asked.
 const RATE_MIN: u64 = 16 << 10;
+/// How long a peer is waited for before another is asked beside it.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// So many of those who are connected are asked for each provider that has to be dialled.
+const MET_BETWEEN: usize = 8;
 /// Points against a peer that gave bytes of another digest.
 const WRONG_POINTS: u32 = 200;
 
@@ -131,10 +143,66 @@ struct Search {
     wrong: usize,
 }
 
+/// Who may be asked besides the hints.
+#[derive(Default)]
+struct Others {
+    search: Option<mpsc::Receiver<PublicKey>>,
+    /// Whom the table has named.
+    providers: VecDeque<PublicKey>,
+    /// Whoever is connected.
+    connected: Option<VecDeque<PublicKey>>,
+    dialled: usize,
+    met: usize,
+}
+
+impl Others {
+    /// Whom to ask next: a provider, and whoever is connected between those that have to be dialled, since the table names peers
+    /// for long after they have gone. It may be dropped at any time, and nobody is passed over.
+    async fn next(&mut self, mesh: &MeshHandle, digest: Digest) -> Option<PublicKey> {
+        let search = match &mut self.search {
+            Some(search) => search,
+            none => none.insert(mesh.providers(digest).await),
+        };
+        if self.connected.is_none() {
+            if let Ok(Some(first)) = timeout(PATIENCE, search.recv()).await {
+                self.providers.push_back(first);
+            }
+            self.connected = Some(mesh.connected().into());
+        }
+        while let Ok(provider) = search.try_recv() {
+            self.providers.push_back(provider);
+        }
+        if let Some(near) = self.providers.iter().position(|provider| mesh.is_connected(provider)) {
+            return self.providers.remove(near);
+        }
+        if self.dialled <= self.met / MET_BETWEEN
+            && let Some(provider) = self.providers.pop_front()
+        {
+            self.dialled += 1;
+            return Some(provider);
+        }
+        if let Some(connected) = self.connected.as_mut().and_then(VecDeque::pop_front) {
+            self.met += 1;
+            return Some(connected);
+        }
+        match self.providers.pop_front() {
+            Some(provider) => Some(provider),
+            None => search.recv().await,
+        }
+    }
+}
+
 /// What came so far of a blob, and from how many peers.
 struct Partial {
     writer: BlobWriter,
     givers: usize,
+}
+
+/// A peer that has the blob and is about to send it from an offset on.
+struct Giver {
+    peer: PublicKey,
+    stream: Stream,
+    offset: u64,
 }
 
 impl Search {
@@ -142,23 +210,27 @@ impl Search {
         let mut partial: Option<Partial> = None;
         // A second round only if the bytes of several peers were wrong together.
         for round in 0..2 {
-            let mut providers = None;
-            let mut connected: Option<VecDeque<PublicKey>> = None;
-            let mut blameless = false;
             let hints = self.hints.clone();
-            while let Some(peer) = self.next(&mut providers, &mut connected).await {
-                if self.asked.len() >= ASKED_MAX {
-                    break;
-                }
-                if peer == self.blobs.0.mesh.key() || !self.asked.insert(peer) {
-                    continue;
-                }
+            let mut others = Others::default();
+            let mut asking = FuturesUnordered::new();
+            let mut blameless = false;
+            while let Some(giver) = self.next_giver(&mut others, &mut asking, partial.as_ref()).await {
                 if round > 0 {
                     // Whose bytes were wrong before is not known, so nobody's are mixed with another's any more.
                     partial = None;
                 }
-                match self.ask(peer, &mut partial).await {
-                    Ok(()) => return self.found(),
+                let offset = partial.as_ref().map_or(0, |partial| partial.writer.bytes());
+                if giver.offset != offset {
+                    // More has come from another since it was asked.
+                    asking.push(self.ask(giver.peer, offset).boxed());
+                    continue;
+                }
+                let Giver { peer, mut stream, .. } = giver;
+                match self.receive(&mut stream, &mut partial).await {
+                    Ok(()) => {
+                        self.blobs.0.fetches.keep(peer, stream);
+                        return self.found();
+                    }
                     Err(Failed::Here(error)) => return Err(error.into()),
                     Err(Failed::Passed) => {}
                     Err(Failed::Wrong) => {
@@ -188,71 +260,102 @@ impl Search {
         self.blobs.0.store.path(&digest).ok_or(missing)
     }
 
-    /// Whom to ask next.
-    async fn next(
+    /// The next peer that has the blob, of those that are being asked and of further ones; none once all were asked.
+    async fn next_giver(
         &mut self,
-        providers: &mut Option<mpsc::Receiver<PublicKey>>,
-        connected: &mut Option<VecDeque<PublicKey>>,
-    ) -> Option<PublicKey> {
+        others: &mut Others,
+        asking: &mut FuturesUnordered<BoxFuture<'static, Option<Giver>>>,
+        partial: Option<&Partial>,
+    ) -> Option<Giver> {
+        let offset = partial.map_or(0, |partial| partial.writer.bytes());
+        let mut is_last = false;
+        let mut patience = Duration::ZERO;
+        loop {
+            if is_last && asking.is_empty() {
+                return None;
+            }
+            let further = async {
+                sleep(patience).await;
+                self.next_peer(others).await
+            };
+            tokio::select! {
+                biased;
+                Some(answer) = asking.next() => match answer {
+                    Some(giver) => return Some(giver),
+                    None => patience = Duration::ZERO,
+                },
+                further = further, if !is_last => match further {
+                    Some(peer) => {
+                        asking.push(self.ask(peer, offset).boxed());
+                        patience = PATIENCE;
+                    }
+                    None => is_last = true,
+                },
+            }
+        }
+    }
+
+    /// Whom to ask next: who was not asked yet. It may be dropped at any time, too.
+    async fn next_peer(&mut self, others: &mut Others) -> Option<PublicKey> {
+        loop {
+            let peer = self.next_known(others).await?;
+            if self.asked.len() >= ASKED_MAX {
+                return None;
+            }
+            if peer != self.blobs.0.mesh.key() && self.asked.insert(peer) {
+                return Some(peer);
+            }
+        }
+    }
+
+    async fn next_known(&mut self, others: &mut Others) -> Option<PublicKey> {
         while let Ok(hint) = self.more.try_recv() {
             self.hints.push_back(hint);
         }
         if let Some(hint) = self.hints.pop_front() {
             return Some(hint);
         }
-        if connected.is_none() {
-            if providers.is_none() {
-                *providers = Some(self.blobs.0.mesh.providers(self.blob.digest).await);
-            }
-            if let Some(providers) = providers
-                && let Some(provider) = providers.recv().await
-            {
-                return Some(provider);
-            }
-        }
-        let mesh = &self.blobs.0.mesh;
-        connected.get_or_insert_with(|| mesh.connected().into()).pop_front()
+        others.next(&self.blobs.0.mesh, self.blob.digest).await
     }
 
-    /// Asks one peer; once more over a new stream if one that was kept had been closed by it.
-    async fn ask(&self, peer: PublicKey, partial: &mut Option<Partial>) -> Result<(), Failed> {
-        for fresh in [false, true] {
-            let Ok(pooled) = self.blobs.0.fetches.take(peer, fresh).await else { return Err(Failed::Passed) };
-            let mut stream = pooled.stream;
-            let offset = partial.as_ref().map_or(0, |partial| partial.writer.bytes());
-            let request = Request { digest: self.blob.digest, offset };
-            let mut head = [0; Head::BYTES];
-            let asked = async {
-                wire::write_all(&mut stream, &request.encode()).await?;
-                wire::flush(&mut stream).await?;
-                wire::read_all(&mut stream, &mut head).await
-            };
-            if let Err(error) = asked.await {
-                tracing::debug!(%peer, %error, "a peer was asked for a blob in vain");
-                if pooled.used && !fresh {
-                    continue;
+    /// Asks one peer; once more over a new stream if one that was kept had been closed by it. Nothing if it does not have the blob,
+    /// or cannot be reached.
+    fn ask(&self, peer: PublicKey, offset: u64) -> impl Future<Output = Option<Giver>> + Send + 'static {
+        let (blobs, blob) = (self.blobs.clone(), self.blob);
+        async move {
+            for fresh in [false, true] {
+                let pooled = blobs.0.fetches.take(peer, fresh).await.ok()?;
+                let mut stream = pooled.stream;
+                let request = Request { digest: blob.digest, offset };
+                let mut head = [0; Head::BYTES];
+                let asked = async {
+                    wire::write_all(&mut stream, &request.encode()).await?;
+                    wire::flush(&mut stream).await?;
+                    wire::read_all(&mut stream, &mut head).await
+                };
+                if let Err(error) = asked.await {
+                    tracing::debug!(%peer, %error, "a peer was asked for a blob in vain");
+                    if pooled.used && !fresh {
+                        continue;
+                    }
+                    return None;
                 }
-                return Err(Failed::Passed);
+                return match Head::decode(&head) {
+                    Some(Head::Found(bytes)) if bytes == blob.bytes => Some(Giver { peer, stream, offset }),
+                    Some(Head::Missing | Head::Busy) => {
+                        blobs.0.fetches.keep(peer, stream);
+                        None
+                    }
+                    // Another size can only be another blob; this one stream is of no use any more.
+                    Some(Head::Found(_)) | None => None,
+                };
             }
-            return match Head::decode(&head) {
-                Some(Head::Found(bytes)) if bytes == self.blob.bytes => {
-                    self.receive(&mut stream, partial).await?;
-                    self.blobs.0.fetches.keep(peer, stream);
-                    Ok(())
-                }
-                Some(Head::Missing | Head::Busy) => {
-                    self.blobs.0.fetches.keep(peer, stream);
-                    Err(Failed::Passed)
-                }
-                // Another size can only be another blob; this one stream is of no use any more.
-                Some(Head::Found(_)) | None => Err(Failed::Passed),
-            };
+            None
         }
-        Err(Failed::Passed)
     }
 
     /// Receives the bytes that are missing, and stores the blob if it is right.
-    async fn receive(&self, stream: &mut crate::mesh::Stream, partial: &mut Option<Partial>) -> Result<(), Failed> {
+    async fn receive(&self, stream: &mut Stream, partial: &mut Option<Partial>) -> Result<(), Failed> {
         let store = &self.blobs.0.store;
         let Partial { mut writer, givers } = partial
             .take()

@@ -186,6 +186,33 @@ async fn a_provider_of_wrong_bytes_is_passed_over_and_pays() {
     assert_eq!(nodes[1].mesh.score_of(&nodes[0].mesh.key()).await, 0.0);
 }
 
+/// A peer that takes every request and never answers, as one that is gone but whose connections have not broken yet.
+async fn silent(seed: u8, join: &TestMesh) -> TestMesh {
+    let silent = mesh(config(seed, &[join])).await;
+    let mut incoming = silent.handle.accept(silent.handle.protocol("blob")).unwrap();
+    tokio::spawn(async move {
+        let mut streams = Vec::new();
+        while let Some((_, stream)) = incoming.next().await {
+            streams.push(stream);
+        }
+    });
+    silent
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn those_who_do_not_answer_hold_nobody_up() {
+    let nodes = nodes(2).await;
+    let wanted = nodes[0].blobs.put(bytes(200_000, 1)).await.unwrap();
+    // To wait for one after the other would take longer than is waited here.
+    let mut gone = Vec::new();
+    for seed in 9..14 {
+        gone.push(silent(seed, &nodes[0].mesh).await);
+        until(|| nodes[1].mesh.handle.is_connected(&gone[gone.len() - 1].key())).await;
+    }
+    let hints: Vec<PublicKey> = gone.iter().map(TestMesh::key).chain([nodes[0].mesh.key()]).collect();
+    within(nodes[1].blobs.fetch(wanted, &hints)).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_that_breaks_off_is_continued_and_one_that_was_poisoned_is_begun_again() {
     let nodes = nodes(2).await;

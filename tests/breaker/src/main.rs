@@ -27,13 +27,13 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 use meshwork::{
-    failure::{Done, Exit, Failure},
+    failure::{Done, Failure},
     local_mesh::unless_interrupted,
 };
 
 use self::{
     begin::{Begin, Begun, Terms},
-    faults::{Fault, Pace},
+    faults::Pace,
     load::{Amount, NAP, Submitter},
     report::{Report, say},
     sight::Sight,
@@ -115,7 +115,7 @@ fn on_a_runtime(work: impl Future<Output = Done>) -> Done {
 
 async fn run_faults(options: Faults) -> Done {
     let pace = if options.quick { Pace::Quick } else { Pace::Full };
-    let chosen = choose(&options.only, pace)?;
+    let chosen = faults::named(faults::all(pace), &options.only)?;
     let Begun::Network { network, guard } =
         begin::begin(&options.begin, Terms { pace, retention: RETENTION, spared: &[] })?
     else {
@@ -148,17 +148,6 @@ async fn run_faults(options: Faults) -> Done {
         guard.keep_logs();
     }
     done
-}
-
-/// The faults of these names, in their order.
-fn choose(names: &[String], pace: Pace) -> Done<Vec<Box<dyn Fault>>> {
-    let all = faults::all(pace);
-    let known: Vec<&str> = all.iter().map(|fault| fault.name()).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
-        let sentence = format!("There is no fault {unknown}; there are {}.", known.join(", "));
-        return Err(Failure { exit: Exit::Usage, sentence });
-    }
-    Ok(all.into_iter().filter(|fault| names.is_empty() || names.iter().any(|name| name == fault.name())).collect())
 }
 
 async fn set(network: network::Network, pace: Pace) -> Done<Stage> {

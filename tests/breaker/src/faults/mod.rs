@@ -16,7 +16,7 @@ mod upgrade;
 
 use std::time::Duration;
 
-use meshwork::failure::Done;
+use meshwork::failure::{Done, Exit, Failure};
 
 use crate::network::Network;
 
@@ -117,4 +117,17 @@ pub fn at_random() -> Vec<Box<dyn Fault>> {
     let mut faults = all(Pace::Quick);
     faults.retain(|fault| !["restart", "upgrade"].contains(&fault.name()));
     faults
+}
+
+/// Those of some names, or all if none is named.
+///
+/// # Errors
+/// There is none of a name.
+pub fn named(all: Vec<Box<dyn Fault>>, names: &[String]) -> Done<Vec<Box<dyn Fault>>> {
+    let known: Vec<&str> = all.iter().map(|fault| fault.name()).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
+        let sentence = format!("There is no fault {unknown}; there are {}.", known.join(", "));
+        return Err(Failure { exit: Exit::Usage, sentence });
+    }
+    Ok(all.into_iter().filter(|fault| names.is_empty() || names.iter().any(|name| name == fault.name())).collect())
 }

@@ -60,6 +60,9 @@ pub struct Options {
     /// What the faults are drawn from; a new one if nobody says
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Only these faults. Repeat it for each; without it, all that can come at any time
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
     /// Draw memory, descriptors, threads and disk over time
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
@@ -94,6 +97,7 @@ struct Outcome {
 /// # Errors
 /// The network does not start, or something does not hold.
 pub async fn run(options: Options) -> Done {
+    faults::named(faults::at_random(), &options.only)?;
     let terms = Terms { pace: Pace::Quick, retention: RETENTION, spared: &SPARED };
     let Begun::Network { network, guard } = begin::begin(&options.begin, terms)? else { return Ok(()) };
     let sight = Sight::open(network.clone());
@@ -111,7 +115,7 @@ pub async fn run(options: Options) -> Done {
         recovered: Duration::ZERO,
         wrong: Vec::new(),
     };
-    soak.endure(Duration::from_secs(options.minutes * 60)).await?;
+    soak.endure(Duration::from_secs(options.minutes * 60), &options.only).await?;
     let outcome = soak.end(&options, seed).await?;
     let done = outcome.check();
     if done.is_err() {
@@ -134,7 +138,7 @@ struct Soak {
 
 impl Soak {
     /// Faults at random until the time is over.
-    async fn endure(&mut self, time: Duration) -> Done {
+    async fn endure(&mut self, time: Duration, only: &[String]) -> Done {
         let until = Instant::now() + time;
         loop {
             let quiet = Duration::from_secs(self.random.random_range(QUIET_S));
@@ -144,7 +148,7 @@ impl Soak {
                 return Ok(());
             }
             self.mix.check()?;
-            let mut faults = faults::at_random();
+            let mut faults = faults::named(faults::at_random(), only)?;
             let chosen = self.random.random_range(0..faults.len());
             let mut fault = faults.swap_remove(chosen);
             self.strike(&mut *fault).await;
