@@ -39,6 +39,7 @@ impl Record for StatusView {
             ("peers", self.peers.to_string()),
             ("workers", self.workers.to_string()),
             ("tasks", counts(&self.tasks)),
+            ("ended", format!("{} tasks since the genesis", self.tasks_ended)),
             ("pool", format!("{} transactions", self.pool)),
         ];
         if let Some(why) = &self.apart {

@@ -89,6 +89,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
             peers,
             workers: usize::try_from(totals.workers).unwrap_or(usize::MAX),
             tasks: totals.tasks.into(),
+            tasks_ended: totals.ever.succeeded + totals.ever.failed + totals.ever.cancelled + totals.ever.skipped,
             convicted: round.evidence().filter_map(name_of).collect(),
             pool: replica.pool().len(),
             uptime_ms: millis(started.elapsed()),

@@ -64,6 +64,8 @@ pub struct StatusView {
     pub workers: usize,
     /// Tasks on the ledger by state.
     pub tasks: TaskCounts,
+    /// Tasks that have ended since the genesis, those that the ledger has forgotten among them.
+    pub tasks_ended: u64,
     /// The names of the authorities that have signed the proof that they broke a promise.
     pub convicted: Vec<String>,
     /// Transactions that wait to be ordered.

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use crate::{
     hosts::{Member, Role},
     network::Network,
+    report::say,
 };
 
 /// How often each peer is asked.
@@ -23,6 +24,9 @@ pub const INTERVAL: Duration = Duration::from_millis(200);
 
 /// A peer that has not answered by then is not asked again before.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// What is still missing is said each time this has passed.
+const LONG: Duration = Duration::from_secs(15);
 
 /// A peer is up to date that has reached what was the newest height so long ago.
 const LAG: Duration = Duration::from_millis(1000);
@@ -104,10 +108,15 @@ impl Sight {
     /// # Errors
     /// It does not come to that in time; the sentence says what is missing.
     pub async fn recovered(&self, network: &Network, since: Instant, within: Duration) -> Done<Duration> {
+        let mut saying = LONG;
         loop {
             network.look()?;
             let missing = self.lock().missing(&network.members(), since);
             let Some(missing) = missing else { return Ok(since.elapsed()) };
+            if since.elapsed() > saying {
+                say(&format!("  not recovered after {} s: {missing}", since.elapsed().as_secs()));
+                saying += LONG;
+            }
             if since.elapsed() > within {
                 return Err(Failure::failed(format!(
                     "After {} s the network has not recovered: {missing}.",
@@ -133,7 +142,7 @@ fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 impl Seen {
     fn take(&mut self, member: &Member, status: &StatusView) {
         let at = Instant::now();
-        let (height, ended) = (status.height.0, status.tasks.succeeded + status.tasks.failed);
+        let (height, ended) = (status.height.0, status.tasks_ended);
         let in_its_role = match member.role {
             Role::Authority => status.role == RoundRole::Authority,
             Role::Worker | Role::Gateway => status.role == RoundRole::Follower,
