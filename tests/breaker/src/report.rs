@@ -309,11 +309,11 @@ pub fn machine() -> String {
     format!("{cores} cores of {}, Linux {}", model.unwrap_or("an unknown kind"), kernel.trim())
 }
 
-/// How this program was called, by its name and not its path.
+/// How this program is called, wherever it stands.
 #[must_use]
 pub fn command() -> String {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    format!("breaker {}", arguments.join(" "))
+    format!("tests/breaker/run {}", arguments.join(" "))
 }
 
 #[cfg(test)]

@@ -22,11 +22,15 @@ pub struct Clock {
 const LOG_LINES: usize = 200;
 
 impl Clock {
-    /// Wrong by so much, ahead and behind.
+    /// Wrong by so much, ahead and behind; quickly, ahead at one and behind at the other.
     #[must_use]
-    pub fn by(name: &'static str, by: &'static str, offsets: [&'static str; 2]) -> Self {
-        let rounds = [AUTHORITY, SMALL_WORKER].into_iter().flat_map(|victim| offsets.map(|offset| (victim, offset)));
-        Self { name, by, rounds: rounds.collect(), notes: Vec::new() }
+    pub fn by(name: &'static str, by: &'static str, offsets: [&'static str; 2], pace: Pace) -> Self {
+        let [ahead, behind] = offsets;
+        let rounds = match pace {
+            Pace::Full => [AUTHORITY, SMALL_WORKER].into_iter().flat_map(|who| offsets.map(|by| (who, by))).collect(),
+            Pace::Quick => vec![(AUTHORITY, ahead), (SMALL_WORKER, behind)],
+        };
+        Self { name, by, rounds, notes: Vec::new() }
     }
 }
 
