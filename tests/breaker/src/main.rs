@@ -124,6 +124,10 @@ async fn run_faults(options: Faults) -> Done {
     let mut stage = set(network, pace).await?;
     let mut report = Report::new(stage.network.kind(), begin::in_words());
     for mut fault in chosen {
+        if fault.rounds(&stage.network) == 0 {
+            say(&format!("{}: cannot be done to {}", fault.name(), stage.network.kind()));
+            continue;
+        }
         say(&format!("{}: {} …", fault.name(), fault.title()));
         let row = stage.play(&mut *fault).await;
         say(&format!("  {}", row.in_a_line()));

@@ -149,6 +149,10 @@ impl Soak {
             }
             self.mix.check()?;
             let mut faults = faults::named(faults::at_random(), only)?;
+            faults.retain(|fault| fault.rounds(&self.network) > 0);
+            if faults.is_empty() {
+                continue;
+            }
             let chosen = self.random.random_range(0..faults.len());
             let mut fault = faults.swap_remove(chosen);
             self.strike(&mut *fault).await;

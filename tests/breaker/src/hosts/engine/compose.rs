@@ -31,13 +31,16 @@ pub fn is_there() -> bool {
 /// Runs the compose tool on the project's file and the additions.
 pub fn run(additions: &Additions, within: Duration, arguments: &[&str]) -> Done<String> {
     let (own, added) = (compose_file().display().to_string(), additions.path.display().to_string());
-    let mut all = vec!["--project-name", &additions.project, "--file", &own, "--file", &added];
-    all.extend(arguments);
+    // Whatever port is free: an operator's own network may have the usual one.
+    let mut all = vec!["MESHWORK_PORT=0"];
     if works("docker-compose", &["version"]) {
-        return run_within(within, "docker-compose", &all, "");
+        all.push("docker-compose");
+    } else {
+        all.extend(["docker", "compose"]);
     }
-    all.insert(0, "compose");
-    run_within(within, "docker", &all, "")
+    all.extend(["--project-name", &additions.project, "--file", &own, "--file", &added]);
+    all.extend(arguments);
+    run_within(within, "env", &all, "")
 }
 
 /// What is added to the project's compose file. It is written as JSON, which YAML is a superset of.
