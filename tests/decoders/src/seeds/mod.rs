@@ -244,7 +244,7 @@ fn stored(network: &Network, seeds: &mut Seeds) {
     let offers = network.offers();
     assert!(offers.iter().all(|offer| offer.certified.verify(&network.genesis).is_ok()), "an offer that does not hold");
     seeds.some("snapshot-offer", &offers);
-    seeds.some("snapshot-ask", &[Ask::Newest, Ask::Chunk(Height(8), 3), Ask::Block(Height(9))]);
+    seeds.some("snapshot-ask", [Ask::Newest, Ask::Chunk(Height(8), 3), Ask::Block(Height(9))]);
     seeds.some("record", &network.records);
     seeds.some("receipts", network.receipts().values());
     let outcomes = || network.receipts().values().flatten().filter(|receipt| matches!(receipt, Receipt::Outcome(_)));
