@@ -245,7 +245,10 @@ impl Report {
         );
         text.push_str(&format!("| {} |\n|---|{}\n", COLUMNS.join(" | "), "---:|".repeat(COLUMNS.len() - 1)));
         for row in &self.rows {
-            text.push_str(&format!("| {} |\n", row.cells().join(" | ")));
+            text.push_str(&format!(
+                "| {} |\n",
+                row.cells().iter().map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | ")
+            ));
         }
         text
     }
