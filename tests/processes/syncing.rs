@@ -4,6 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{Seek, SeekFrom, Write},
     path::Path,
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -11,7 +12,7 @@ use meshwork::{client::Client, keys, local_mesh::LocalMesh, outcomes, submission
 use meshwork_core::types::{JobId, TaskSpec, Tasks};
 use meshwork_node::api::views::{Role, StatusView};
 
-use crate::running::{mesh_with_snapshots, program};
+use crate::running::{Running, command, mesh_with_snapshots, program};
 
 /// How long the slowest machine may take for anything here.
 const LONG: Duration = Duration::from_secs(300);
@@ -76,6 +77,37 @@ async fn who_comes_late_begins_with_a_snapshot_that_the_authorities_vouched_for(
     let (mine, theirs) = (at(&client).await, at(&first).await);
     assert!(mine.state.is_some() && mine.root.is_some());
     assert_eq!((mine.digest, mine.root, mine.state), (theirs.digest, theirs.root, theirs.state));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_nobody_can_give_the_next_block_says_so_and_takes_no_work() {
+    let mesh = mesh_with_snapshots("archive", 4, 0, INTERVAL).await;
+    let first = mesh.peers()[0].client().expect("running");
+    until_height(&first, 5 * INTERVAL).await;
+    let (home, log) = (mesh.root().join("archive"), mesh.root().join("archive.log"));
+    let key = keys::generate();
+    keys::create(&home.join("key"), &key).expect("written");
+    let genesis = mesh.genesis_path().to_str().expect("a name").to_owned();
+    let up = |keep: &str| {
+        let log = OpenOptions::new().create(true).append(true).open(&log).expect("opened");
+        let near = ["--no-mdns", "--api", "127.0.0.1:0", "--listen", "/ip4/127.0.0.1/tcp/0"];
+        let arguments = [&["up", "--genesis", &genesis, "--keep", keep], &near[..]].concat();
+        Running(command(&home, &arguments).stdout(Stdio::null()).stderr(log).spawn().expect("started"))
+    };
+    let claims = async || {
+        let workers = first.workers().await.expect("it answers");
+        workers.into_iter().find(|worker| worker.key == key.public())
+    };
+    let archive = up("archive");
+    until("it says so", async || {
+        fs::read_to_string(&log).ok().filter(|log| log.contains("this archive needs every block"))
+    })
+    .await;
+    assert!(claims().await.is_none(), "it would be given what it cannot hear of");
+    drop(archive);
+    // It is only for what it keeps: the same peer that keeps less catches up, and works.
+    let _full = up("full");
+    until("its claim", claims).await;
 }
 
 /// Writes over the second half of a file.

@@ -37,8 +37,8 @@ use thiserror::Error;
 pub const SYNC_EVERY: Duration = Duration::from_millis(250);
 /// How many proofs of broken promises are kept.
 const EVIDENCE_MAX: u64 = 1024;
-/// redb's page cache, in bytes.
-const CACHE_BYTES: usize = 64 << 20;
+/// redb's page cache, in bytes: what is asked for often is in the replica's memory already, so that a large one is only memory.
+const CACHE_BYTES: usize = 16 << 20;
 
 /// What can go wrong with the store.
 #[derive(Debug, Error)]

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use meshwork::failure::Done;
+use meshwork::failure::{Done, Failure};
 
 use super::{Fault, Pace};
-use crate::{hosts::plan::SMALL_WORKER, network::Network};
+use crate::{
+    hosts::{Member, plan::SMALL_WORKER},
+    network::Network,
+};
 
 /// Whose memory, in turn.
 const VICTIMS: [&str; 2] = [SMALL_WORKER, "authority-2"];
@@ -16,6 +19,7 @@ const TOO_LITTLE: &str = "16m";
 /// The fault.
 #[derive(Default)]
 pub struct Memory {
+    before: Option<Member>,
     notes: Vec<String>,
 }
 
@@ -37,17 +41,23 @@ impl Fault for Memory {
     }
 
     fn inject(&mut self, network: &Network, round: usize) -> Done {
-        network.with(|hosts| hosts.set_memory(VICTIMS[round], Some(TOO_LITTLE)))
+        let name = VICTIMS[round];
+        self.before = Some(network.member(name)?);
+        network.with(|hosts| hosts.set_memory(name, Some(TOO_LITTLE)))
     }
 
     fn heal(&mut self, network: &Network, round: usize) -> Done {
         let name = VICTIMS[round];
         let starts = network.member(name)?.restarts;
-        self.notes.push(match starts {
-            0 => format!("{name} was not killed: {TOO_LITTLE} of memory is enough for it"),
-            starts => format!("{name} was killed for its memory, and started again {starts} times"),
-        });
-        network.with(|hosts| hosts.set_memory(name, None))
+        network.with(|hosts| hosts.set_memory(name, None))?;
+        let Some(before) = self.before.take() else { return Ok(()) };
+        match starts.saturating_sub(before.restarts) {
+            0 => Err(Failure::failed(format!("{name} was not killed: {TOO_LITTLE} of memory is enough for it."))),
+            starts => {
+                self.notes.push(format!("{name} was killed for its memory, and started again {starts} times"));
+                Ok(())
+            }
+        }
     }
 
     fn notes(&mut self) -> Vec<String> {
