@@ -1,25 +1,30 @@
 //! Memory that is not enough: whoever may have so little is killed by the kernel, again and again, until it may have more.
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use meshwork::failure::{Done, Failure};
 
 use super::{Fault, Pace};
-use crate::{
-    hosts::{Member, plan::SMALL_WORKER},
-    network::Network,
-};
+use crate::{hosts::plan::SMALL_WORKER, network::Network};
 
 /// Whose memory, in turn.
 const VICTIMS: [&str; 2] = [SMALL_WORKER, "authority-2"];
 
 /// Enough to begin, and for nothing more.
-const TOO_LITTLE: &str = "16m";
+const TOO_LITTLE: &str = "12m";
+
+/// How long the slowest machine may take until a peer that begins needs more than that.
+const KILLED_WITHIN: Duration = Duration::from_secs(120);
+
+/// How often one looks whether it was killed.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The fault.
 #[derive(Default)]
 pub struct Memory {
-    before: Option<Member>,
     notes: Vec<String>,
 }
 
@@ -42,22 +47,26 @@ impl Fault for Memory {
 
     fn inject(&mut self, network: &Network, round: usize) -> Done {
         let name = VICTIMS[round];
-        self.before = Some(network.member(name)?);
-        network.with(|hosts| hosts.set_memory(name, Some(TOO_LITTLE)))
+        network.with(|hosts| hosts.set_memory(name, Some(TOO_LITTLE)))?;
+        let until = Instant::now() + KILLED_WITHIN;
+        while network.member(name)?.restarts == 0 {
+            if Instant::now() > until {
+                return Err(Failure::failed(format!(
+                    "{name} was not killed within {} s: {TOO_LITTLE} of memory is enough for it.",
+                    KILLED_WITHIN.as_secs()
+                )));
+            }
+            thread::sleep(LOOK);
+            network.look()?;
+        }
+        Ok(())
     }
 
     fn heal(&mut self, network: &Network, round: usize) -> Done {
         let name = VICTIMS[round];
         let starts = network.member(name)?.restarts;
-        network.with(|hosts| hosts.set_memory(name, None))?;
-        let Some(before) = self.before.take() else { return Ok(()) };
-        match starts.saturating_sub(before.restarts) {
-            0 => Err(Failure::failed(format!("{name} was not killed: {TOO_LITTLE} of memory is enough for it."))),
-            starts => {
-                self.notes.push(format!("{name} was killed for its memory, and started again {starts} times"));
-                Ok(())
-            }
-        }
+        self.notes.push(format!("{name} was killed for its memory, and started again {starts} times"));
+        network.with(|hosts| hosts.set_memory(name, None))
     }
 
     fn notes(&mut self) -> Vec<String> {
