@@ -2,9 +2,10 @@
 //! `cargo bench -p meshwork-node --bench disk [TASKS]`.
 //!
 //! One authority alone orders everything and works: the real replica, in virtual time, on the real store. Each task leaves
-//! sixteen bytes. The store's file is measured as it is, and again after it was opened anew, which gives free room back.
+//! sixteen bytes. What the store's file takes of the disk is measured as it is, and again after it was opened anew, which may give
+//! free room back; then what each table has in it, and what the table takes beside that.
 
-use std::{collections::VecDeque, fs, path::Path, sync::Arc, time::Instant};
+use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Instant};
 
 use meshwork_core::{
     consensus::{Monotonic, Now, Standing},
@@ -16,10 +17,14 @@ use meshwork_core::{
     },
 };
 use meshwork_node::store::{Keep, Store};
+use redb::{ReadableDatabase, ReadableTableMetadata, TableHandle, TableStats};
 
-const JOB_TASKS: u32 = 100_000;
+/// How many jobs the tasks are in.
+const JOBS: u32 = 10;
 /// How long a block takes, in microseconds of virtual time.
 const BLOCK_US: u64 = 250_000;
+/// How long nobody submits anything after a job: all of them together take four hours, and the ledger remembers an ended job for one.
+const REST_US: u64 = 24 * 60 * 1_000_000;
 
 struct Peer {
     key: SecretKey,
@@ -36,7 +41,7 @@ impl Peer {
     fn new(file: &Path, keep: Keep) -> Self {
         let key = SecretKey::from_seed([1; 32]);
         let text = format!(
-            "name = \"disk\"\ntime_us = 1\n[consensus]\nsnapshot_interval = 64\n[ledger]\ntasks_max = 4000000\n\
+            "name = \"disk\"\ntime_us = 1\n[ledger]\ntasks_max = 4000000\n\
              [[authorities]]\nname = \"only\"\nkey = \"{}\"\n",
             key.public()
         );
@@ -66,10 +71,7 @@ impl Peer {
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
         self.carry_out(out);
         while self.replica.pool().has_work() {
-            self.now += BLOCK_US;
-            let mut out = Vec::new();
-            self.replica.tick(self.now(), &mut out);
-            self.carry_out(out);
+            self.tick();
         }
     }
 
@@ -80,6 +82,21 @@ impl Peer {
                 self.given.extend(executed.given);
             }
         }
+    }
+
+    /// Nothing to do for so long: blocks come all the same.
+    fn rest(&mut self, time_us: u64) {
+        let until = self.now + time_us;
+        while self.now < until {
+            self.tick();
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now += BLOCK_US;
+        let mut out = Vec::new();
+        self.replica.tick(self.now(), &mut out);
+        self.carry_out(out);
     }
 
     fn claim(&mut self, sequence: u64) {
@@ -122,31 +139,52 @@ fn run(tasks: u32, keep: Keep) {
     let mut peer = Peer::new(&file, keep);
     let began = Instant::now();
     let spec = TaskSpec::of(BlobRef { digest: meshwork_core::digest::Digest::of(b"a program"), bytes: 1 });
-    let (mut done, mut claims) = (0, 0);
-    while done < tasks as usize {
-        if (done as u32).is_multiple_of(JOB_TASKS) && peer.given.is_empty() {
-            let tasks = Tasks::Repeat(JOB_TASKS.min(tasks - done as u32));
-            peer.order(vec![types::Action::Submit(Submit::new("disk", spec.clone(), tasks))]);
+    let mut claims = 0;
+    for _ in 0..JOBS {
+        peer.order(vec![types::Action::Submit(Submit::new("disk", spec.clone(), Tasks::Repeat(tasks / JOBS)))]);
+        let mut done = 0;
+        while done < (tasks / JOBS) as usize {
+            if peer.given.is_empty() {
+                claims += 1;
+                peer.claim(claims);
+            }
+            done += peer.report();
         }
-        if peer.given.is_empty() {
-            claims += 1;
-            peer.claim(claims);
-        }
-        done += peer.report();
+        peer.rest(REST_US);
     }
     let (height, network) = (peer.replica.ledger().height(), peer.network);
     drop(peer);
-    let mb = |bytes: u64| bytes as f64 / 1e6;
-    let size = || fs::metadata(&file).map_or(0, |file| file.len());
-    let before = size();
-    drop(Store::open(&file, &network, keep).expect("it opens again"));
+    let taken = || fs::metadata(&file).map_or(0, |file| file.blocks() * 512);
+    let before = taken();
+    let store = Store::open(&file, &network, keep).expect("it opens again");
     println!(
-        "{:<8} {done:>9} tasks {height:>7} blocks {:>9.1} MB {:>9.1} MB opened again {:>7.0} s",
+        "{:<8} {tasks:>9} tasks {height:>7} blocks {:>9.1} MB, opened again {:>9.1} MB {:>7.0} s",
         format!("{keep:?}").to_lowercase(),
         mb(before),
-        mb(size()),
+        mb(taken()),
         began.elapsed().as_secs_f64()
     );
+    for (name, stats) in tables(&store) {
+        let [stored, beside] = [stats.stored_bytes(), stats.metadata_bytes() + stats.fragmented_bytes()];
+        println!("    {name:<18} {:>9.1} MB, and {:>8.1} MB beside it", mb(stored), mb(beside));
+    }
+}
+
+/// The tables that take more than a megabyte.
+fn tables(store: &Store) -> Vec<(String, TableStats)> {
+    let read = store.database().begin_read().expect("readable");
+    let tables = read.list_tables().expect("readable");
+    let stats = tables.map(|table| {
+        let stats = read.open_untyped_table(table.clone()).map(|table| table.stats().expect("readable"));
+        (table.name().to_owned(), stats.expect("readable"))
+    });
+    let mut stats: Vec<_> = stats.filter(|(_, stats)| stats.stored_bytes() > 1_000_000).collect();
+    stats.sort_by_key(|(_, stats)| std::cmp::Reverse(stats.stored_bytes()));
+    stats
+}
+
+fn mb(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
 }
 
 fn main() {

@@ -6,6 +6,7 @@
 //! for until a later synced step has stored them ([`redb::Durability::None`] frees no pages either, so a synced step
 //! follows at least every [`SYNC_EVERY`]).
 
+mod long;
 mod prune;
 mod read;
 mod recover;
@@ -175,7 +176,7 @@ impl Store {
             write.open_table(tables::RECEIPTS)?;
             write.open_table(tables::HISTORY)?;
             write.open_table(tables::SNAPSHOTS)?;
-            write.open_table(tables::SNAPSHOT_CHUNKS)?;
+            write.open_table(tables::SNAPSHOT_BYTES)?;
             write.open_table(tables::SNAPSHOT_HEADERS)?;
             write.open_table(tables::SNAPSHOT_DIGESTS)?;
             write.open_table(tables::JOURNAL)?;
@@ -297,9 +298,9 @@ fn store_action(write: &redb::WriteTransaction, action: &Action, keep: Keep) -> 
 
 fn store_executed(write: &redb::WriteTransaction, executed: &Executed, keep: Keep) -> Result<(), StoreError> {
     let Height(height) = executed.block.header.height;
-    write.open_table(tables::BLOCKS)?.insert(height, codec::encode(&executed.block).as_slice())?;
+    long::put(write, tables::BLOCKS, height, &codec::encode(&executed.block))?;
     write.open_table(tables::ROOTS)?.insert(height, executed.root.0.as_slice())?;
-    write.open_table(tables::RECEIPTS)?.insert(height, codec::encode(&executed.applied.receipts).as_slice())?;
+    long::put(write, tables::RECEIPTS, height, &codec::encode(&executed.applied.receipts))?;
     if let Some(finalization) = &executed.finalization {
         write.open_table(tables::FINALIZATIONS)?.insert(height, codec::encode(finalization).as_slice())?;
     }

@@ -6,7 +6,7 @@ use redb::{Database, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::{StoreError, tables};
+use super::{StoreError, long, tables};
 
 /// How much of the past a peer keeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub(super) fn prune(
     if keep == Keep::Archive {
         return Ok(());
     }
-    write.open_table(tables::BLOCKS)?.retain_in(..snapshots_from, |_, _| false)?;
+    long::forget_below(write, tables::BLOCKS, snapshots_from)?;
     write.open_table(tables::FINALIZATIONS)?.retain_in(..snapshots_from, |_, _| false)?;
     write.open_table(tables::CLOSINGS)?.retain_in(..snapshots_from, |_, _| false)?;
     write.open_table(tables::ROOTS)?.retain_in(..snapshots_from, |_, _| false)?;
@@ -51,7 +51,7 @@ pub(super) fn prune(
         return Ok(());
     }
     let from = receipts_from.min(snapshots_from);
-    write.open_table(tables::RECEIPTS)?.retain_in(..from, |_, _| false)?;
+    long::forget_below(write, tables::RECEIPTS, from)?;
     // A path from a leaf on this or a later place needs, of each level, the subtree that holds it and the one before.
     let mut history = write.open_table(tables::HISTORY)?;
     for level in 0..LEVELS {

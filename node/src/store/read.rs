@@ -13,7 +13,7 @@ use meshwork_core::{
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Store, StoreError, tables};
+use super::{Store, StoreError, long, tables};
 
 /// A final block with its receipts.
 #[derive(Debug)]
@@ -57,6 +57,15 @@ pub(super) fn get<T: Serialize + DeserializeOwned>(
     read.open_table(table)?.get(height.0)?.map(|bytes| decode(what, bytes.value())).transpose()
 }
 
+pub(super) fn get_long<T: Serialize + DeserializeOwned>(
+    read: &ReadTransaction,
+    table: long::Table,
+    what: &'static str,
+    height: Height,
+) -> Result<Option<T>, StoreError> {
+    long::get(read, table, height.0)?.map(|bytes| decode(what, &bytes)).transpose()
+}
+
 /// A reader of the store: cheap to make, and safe beside the writer.
 #[derive(Clone, Debug)]
 pub struct Reader(pub(super) Arc<redb::Database>);
@@ -76,8 +85,8 @@ impl Reader {
     /// The disk fails, or the store is damaged.
     pub fn block(&self, height: Height) -> Result<Option<StoredBlock>, StoreError> {
         let read = self.0.begin_read()?;
-        let block: Option<Block> = get(&read, tables::BLOCKS, "a block", height)?;
-        let receipts: Option<Vec<Receipt>> = get(&read, tables::RECEIPTS, "receipts", height)?;
+        let block: Option<Block> = get_long(&read, tables::BLOCKS, "a block", height)?;
+        let receipts: Option<Vec<Receipt>> = get_long(&read, tables::RECEIPTS, "receipts", height)?;
         Ok(block.zip(receipts).map(|(block, receipts)| StoredBlock { block, receipts }))
     }
 
@@ -87,7 +96,7 @@ impl Reader {
     /// The disk fails.
     pub fn lowest_block(&self) -> Result<Option<Height>, StoreError> {
         let read = self.0.begin_read()?;
-        Ok(read.open_table(tables::BLOCKS)?.first()?.map(|(height, _)| Height(height.value())))
+        Ok(long::lowest(&read, tables::BLOCKS)?.map(Height))
     }
 
     /// What this peer's own execution of a height came to: the root over all receipts up to it, and at a snapshot height the
@@ -109,7 +118,7 @@ impl Reader {
     /// The disk fails, or the store is damaged.
     pub fn receipts(&self, height: Height) -> Result<Vec<Receipt>, StoreError> {
         let read = self.0.begin_read()?;
-        Ok(get(&read, tables::RECEIPTS, "receipts", height)?.unwrap_or_default())
+        Ok(get_long(&read, tables::RECEIPTS, "receipts", height)?.unwrap_or_default())
     }
 
     /// An ended job, if it was executed here.
@@ -138,24 +147,24 @@ impl Reader {
         let mut blocks: Vec<Arc<Block>> = Vec::new();
         let mut found = None;
         let mut bytes_sum = 0;
-        for (expected, entry) in (from.0..).zip(read.open_table(tables::BLOCKS)?.range(from.0..)?) {
+        for (expected, entry) in (from.0..).zip(long::from(&read, tables::BLOCKS, from.0)?) {
             let (height, bytes) = entry?;
             let is_long = found.is_some() && blocks.len() >= RUN_BLOCKS_MAX;
-            if height.value() != expected || is_long {
+            if height != expected || is_long {
                 break;
             }
-            bytes_sum += bytes.value().len();
+            bytes_sum += bytes.len();
             if bytes_sum > if found.is_some() { BLOCKS_BYTES_MAX } else { bytes_max } {
                 break;
             }
-            let block: Arc<Block> = Arc::new(decode("a block", bytes.value())?);
+            let block: Arc<Block> = Arc::new(decode("a block", &bytes)?);
             let is_last = block.header.role.ends_epoch();
             blocks.push(block);
-            if let Some(certificate) = finalizations.get(height.value())? {
+            if let Some(certificate) = finalizations.get(height)? {
                 found = Some((blocks.len(), decode("a finalization", certificate.value())?));
             }
             if is_last {
-                let closing: Option<Closing> = get(&read, tables::CLOSINGS, "closing blocks", Height(height.value()))?;
+                let closing: Option<Closing> = get(&read, tables::CLOSINGS, "closing blocks", Height(height))?;
                 if let Some(closing) = closing {
                     blocks.extend(closing.blocks);
                     found = Some((blocks.len(), closing.finalization));
@@ -216,7 +225,7 @@ impl Reader {
         let Some((carrier_height, finalization)) = newest.transpose()? else {
             return Ok(vec![None; places.len()]);
         };
-        let carrier: Option<Block> = get(&read, tables::BLOCKS, "a block", carrier_height)?;
+        let carrier: Option<Block> = get_long(&read, tables::BLOCKS, "a block", carrier_height)?;
         let header = carrier.ok_or(StoreError::Missing("a finalized block"))?.header;
         let handovers = self.handovers(header.epoch)?;
         let history = read.open_table(tables::HISTORY)?;
@@ -233,7 +242,7 @@ impl Reader {
             }
             if known.as_ref().is_none_or(|(at, ..)| at != height) {
                 // They may have been pruned, or lie below the snapshot that this peer began with.
-                let receipts: Option<Vec<Receipt>> = get(&read, tables::RECEIPTS, "receipts", *height)?;
+                let receipts: Option<Vec<Receipt>> = get_long(&read, tables::RECEIPTS, "receipts", *height)?;
                 let Some(receipts) = receipts else {
                     proofs.push(None);
                     continue;

@@ -12,7 +12,7 @@ use meshwork_core::{
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, long,
     read::{decode, digest, get},
     snapshots::header,
     tables,
@@ -73,15 +73,11 @@ impl Store {
 
 /// The newest snapshot that is what it was stored as: if the last one is not, there is one before it.
 fn newest_snapshot(read: &ReadTransaction) -> Result<Option<(Height, Vec<u8>)>, StoreError> {
-    let chunks_table = read.open_table(tables::SNAPSHOT_CHUNKS)?;
     let mut is_any = false;
     for entry in read.open_table(tables::SNAPSHOTS)?.iter()?.rev() {
         let (height, chunks) = entry?;
         let (height, chunks): (u64, Chunks) = (height.value(), decode("a snapshot", chunks.value())?);
-        let mut bytes = Vec::new();
-        for chunk in chunks_table.range((height, 0)..=(height, u32::MAX))? {
-            bytes.extend_from_slice(chunk?.1.value());
-        }
+        let bytes = long::get(read, tables::SNAPSHOT_BYTES, height)?.unwrap_or_default();
         if Chunks::of(&bytes) == chunks {
             return Ok(Some((Height(height), bytes)));
         }
@@ -94,8 +90,8 @@ fn newest_snapshot(read: &ReadTransaction) -> Result<Option<(Height, Vec<u8>)>, 
 fn blocks_from(read: &ReadTransaction, from: Height) -> Result<Vec<Arc<Block>>, StoreError> {
     let mut blocks: Vec<Arc<Block>> = Vec::new();
     let mut parent: Option<Digest> = None;
-    for entry in read.open_table(tables::BLOCKS)?.range(from.0..)? {
-        let block: Arc<Block> = Arc::new(decode("a block", entry?.1.value())?);
+    for entry in long::from(read, tables::BLOCKS, from.0)? {
+        let block: Arc<Block> = Arc::new(decode("a block", &entry?.1)?);
         if !block.is_whole() || parent.is_some_and(|parent| block.header.parent != parent) {
             return Err(StoreError::False("a block"));
         }

@@ -9,8 +9,8 @@ use meshwork_core::{
 use redb::{Durability, ReadableDatabase, ReadableTable, WriteTransaction};
 
 use super::{
-    Reader, Store, StoreError,
-    read::{decode, get},
+    Reader, Store, StoreError, long,
+    read::{decode, get, get_long},
     store_executed, store_history, tables,
 };
 
@@ -24,15 +24,12 @@ pub(super) fn put(write: &WriteTransaction, height: u64, snapshot: &Snapshot) ->
     let state = snapshot.chunks.state();
     write.open_table(tables::SNAPSHOT_DIGESTS)?.insert(height, state.0.as_slice())?;
     let mut snapshots = write.open_table(tables::SNAPSHOTS)?;
-    let mut chunks = write.open_table(tables::SNAPSHOT_CHUNKS)?;
     snapshots.insert(height, codec::encode(&snapshot.chunks).as_slice())?;
-    for (place, chunk) in (0..).zip(snapshot.bytes.chunks(CHUNK_BYTES)) {
-        chunks.insert((height, place), chunk)?;
-    }
+    long::put(write, tables::SNAPSHOT_BYTES, height, &snapshot.bytes)?;
     let heights: Vec<u64> = snapshots.iter()?.map(|entry| entry.map(|(at, _)| at.value())).collect::<Result<_, _>>()?;
     let oldest = heights.iter().rev().nth(KEPT - 1).or(heights.first()).copied().unwrap_or(height);
     snapshots.retain_in(..oldest, |_, _| false)?;
-    chunks.retain_in(..(oldest, 0), |_, _| false)?;
+    long::forget_below(write, tables::SNAPSHOT_BYTES, oldest)?;
     Ok(oldest)
 }
 
@@ -49,7 +46,7 @@ impl Store {
         write.open_table(tables::FINALIZATIONS)?.retain(|_, _| false)?;
         write.open_table(tables::CLOSINGS)?.retain(|_, _| false)?;
         write.open_table(tables::SNAPSHOTS)?.retain(|_, _| false)?;
-        write.open_table(tables::SNAPSHOT_CHUNKS)?.retain(|_, _| false)?;
+        write.open_table(tables::SNAPSHOT_BYTES)?.retain(|_, _| false)?;
         write.open_table(tables::SNAPSHOT_DIGESTS)?.retain(|_, _| false)?;
         let height = installation.header.height.0;
         put(&write, height, &installation.snapshot)?;
@@ -96,8 +93,8 @@ impl Reader {
         let Some(own) = header(&read, digest.height)? else { return Ok(None) };
         let mut headers = vec![own];
         let mut is_carried = false;
-        for entry in read.open_table(tables::BLOCKS)?.range(digest.height.0 + 1..)?.take(HEADERS_MAX) {
-            let header = decode::<Block>("a block", entry?.1.value())?.header;
+        for entry in long::from(&read, tables::BLOCKS, digest.height.0 + 1)?.take(HEADERS_MAX) {
+            let header = decode::<Block>("a block", &entry?.1)?.header;
             let height = header.height;
             is_carried |= header.snapshots.contains(digest);
             let may_end = is_carried && header.final_height >= digest.height;
@@ -115,14 +112,15 @@ impl Reader {
     /// The disk fails.
     pub fn snapshot_chunk(&self, height: Height, place: u32) -> Result<Option<Vec<u8>>, StoreError> {
         let read = self.0.begin_read()?;
-        let chunk = read.open_table(tables::SNAPSHOT_CHUNKS)?.get((height.0, place))?;
-        Ok(chunk.map(|chunk| chunk.value().to_vec()))
+        let from = place as usize * CHUNK_BYTES;
+        let chunk = long::part(&read, tables::SNAPSHOT_BYTES, height.0, from..from + CHUNK_BYTES)?;
+        Ok((!chunk.is_empty()).then_some(chunk))
     }
 }
 
 /// The header of a stored block, or of an installed snapshot's, which has no block here.
 pub(super) fn header(read: &redb::ReadTransaction, height: Height) -> Result<Option<Header>, StoreError> {
-    let block: Option<Block> = get(read, tables::BLOCKS, "a block", height)?;
+    let block: Option<Block> = get_long(read, tables::BLOCKS, "a block", height)?;
     match block {
         Some(block) => Ok(Some(block.header)),
         None => get(read, tables::SNAPSHOT_HEADERS, "a snapshot's header", height),

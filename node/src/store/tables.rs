@@ -2,8 +2,10 @@
 
 use redb::TableDefinition;
 
+use super::long;
+
 /// The store's format. A store of another format is refused.
-pub const FORMAT: u64 = 3;
+pub const FORMAT: u64 = 4;
 
 /// Facts about the store itself: see the keys below.
 pub const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -15,7 +17,7 @@ pub const META_NETWORK: &str = "network";
 pub const META_JOURNAL: &str = "journal";
 
 /// Final blocks by height.
-pub const BLOCKS: TableDefinition<u64, &[u8]> = TableDefinition::new("blocks");
+pub const BLOCKS: long::Table = TableDefinition::new("blocks");
 /// Finalizations by the height of their block. A block that became final through a descendant has none.
 pub const FINALIZATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("finalizations");
 /// The final closing blocks of an epoch and the finalization of the last of them, by its last height.
@@ -25,13 +27,13 @@ pub const HANDOVERS: TableDefinition<u64, &[u8]> = TableDefinition::new("handove
 /// The root over all receipts up to each height.
 pub const ROOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("roots");
 /// The receipts of each height.
-pub const RECEIPTS: TableDefinition<u64, &[u8]> = TableDefinition::new("receipts");
+pub const RECEIPTS: long::Table = TableDefinition::new("receipts");
 /// The history tree's complete subtrees, by level and index.
 pub const HISTORY: TableDefinition<(u8, u64), &[u8]> = TableDefinition::new("history");
 /// What the newest snapshots of the ledger are made of, by height.
 pub const SNAPSHOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshots");
-/// Their chunks, by height and place.
-pub const SNAPSHOT_CHUNKS: TableDefinition<(u64, u32), &[u8]> = TableDefinition::new("snapshot_chunks");
+/// Their bytes.
+pub const SNAPSHOT_BYTES: long::Table = TableDefinition::new("snapshot_bytes");
 /// The header of a snapshot that came from others: its block is not here.
 pub const SNAPSHOT_HEADERS: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshot_headers");
 /// The state digests of snapshot heights.

@@ -11,7 +11,7 @@ use meshwork_core::{
 use redb::{ReadableDatabase, ReadableTable};
 use tempfile::TempDir;
 
-use super::{Keep, Store, StoreError, tables};
+use super::{Keep, Store, StoreError, long, tables};
 
 const INTERVAL: u64 = 4;
 
@@ -63,7 +63,7 @@ fn what_is_kept_of_the_past_is_what_was_asked_for() {
     {
         let (_dir, store, replica) = with_blocks(keep, 30);
         let read = store.database.begin_read().expect("a read");
-        let receipts = read.open_table(tables::RECEIPTS).expect("a table").get(1).expect("read").is_some();
+        let receipts = long::get(&read, tables::RECEIPTS, 1).expect("read").is_some();
         let lowest = store.reader().lowest_block().expect("read").expect("some");
         assert_eq!((lowest == Height(1), receipts), (has_first_block, has_first_receipts), "{keep:?}");
         assert!(lowest.0 <= 24, "{keep:?}: from the older snapshot on blocks are there");
@@ -128,21 +128,21 @@ fn what_a_disk_has_changed_is_noticed_and_an_older_snapshot_stands_in() {
     };
     let snapshots = newest(&store);
     assert_eq!(snapshots.len(), 2);
-    overwrite!(store, tables::SNAPSHOT_CHUNKS, (snapshots[1], 0));
+    overwrite!(store, tables::SNAPSHOT_BYTES, (snapshots[1], 0));
     assert_eq!(height_of(&store).expect("the older one does"), replica.ledger().height());
-    overwrite!(store, tables::SNAPSHOT_CHUNKS, (snapshots[0], 0));
+    overwrite!(store, tables::SNAPSHOT_BYTES, (snapshots[0], 0));
     let error = height_of(&store).expect_err("none is left");
     assert!(error.is_damage(), "{error}");
 
     let (_dir, store, _) = with_blocks(Keep::Archive, 30);
-    overwrite!(store, tables::BLOCKS, 29);
+    overwrite!(store, tables::BLOCKS, (29, 0));
     assert!(height_of(&store).expect_err("a block is not one").is_damage());
     let (_dir, store, _) = with_blocks(Keep::Archive, 30);
     let write = store.database.begin_write().expect("a write");
     {
         let mut blocks = write.open_table(tables::BLOCKS).expect("a table");
-        let other = blocks.get(27).expect("read").expect("there").value().to_vec();
-        blocks.insert(29, other.as_slice()).expect("written");
+        let other = blocks.get((27, 0)).expect("read").expect("there").value().to_vec();
+        blocks.insert((29, 0), other.as_slice()).expect("written");
     }
     write.commit().expect("written");
     let error = height_of(&store).expect_err("it is another block");
