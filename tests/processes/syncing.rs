@@ -81,7 +81,7 @@ async fn who_comes_late_begins_with_a_snapshot_that_the_authorities_vouched_for(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_that_nobody_can_give_the_next_block_says_so_and_takes_no_work() {
-    let mesh = mesh_with_snapshots("archive", 4, 0, INTERVAL).await;
+    let mesh = mesh_with_snapshots("archive", 4, 1, INTERVAL).await;
     let first = mesh.peers()[0].client().expect("running");
     until_height(&first, 5 * INTERVAL).await;
     let (home, log) = (mesh.root().join("archive"), mesh.root().join("archive.log"));
