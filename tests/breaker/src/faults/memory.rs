@@ -65,7 +65,9 @@ impl Fault for Memory {
     fn heal(&mut self, network: &Network, round: usize) -> Done {
         let name = VICTIMS[round];
         let starts = network.member(name)?.restarts;
-        self.notes.push(format!("{name} was killed for its memory, and started again {starts} times"));
+        if starts > 0 {
+            self.notes.push(format!("{name} was killed for its memory, and started again {starts} times"));
+        }
         network.with(|hosts| hosts.set_memory(name, None))
     }
 
