@@ -1,24 +1,38 @@
 //! The node's one clock: every time that enters the core comes from here.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use meshwork_core::{
     consensus::{Monotonic, Now},
     types::BlockTime,
 };
 
+/// The wall clock is set wrong on purpose, in a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockStep {
+    /// How long after the node's start.
+    pub after: Duration,
+    /// By how many milliseconds the clock is off from then on, until the next step.
+    pub offset_ms: i64,
+}
+
 /// A monotonic clock for timers and the wall clock for block times.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Clock {
     start: Instant,
-    offset_ms: i64,
+    steps: Arc<[ClockStep]>,
 }
 
 impl Clock {
-    /// A clock whose monotonic time starts now, and whose wall clock is off by so many milliseconds: 0 but in tests.
+    /// A clock whose monotonic time starts now, and whose wall clock is wrong from each step on: none but in tests. Of steps
+    /// that come at the same time the last counts.
     #[must_use]
-    pub fn start(offset_ms: i64) -> Self {
-        Self { start: Instant::now(), offset_ms }
+    pub fn start(mut steps: Vec<ClockStep>) -> Self {
+        steps.sort_by_key(|step| step.after);
+        Self { start: Instant::now(), steps: steps.into() }
     }
 
     /// Now.
@@ -27,8 +41,13 @@ impl Clock {
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         // A wall clock before 1970 is as wrong as one can be; the epoch itself serves as well.
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let clock = micros(clock).saturating_add_signed(self.offset_ms.saturating_mul(1000));
-        Now { monotonic: Monotonic(micros(self.start.elapsed())), clock: BlockTime(clock) }
+        let elapsed = self.start.elapsed();
+        let clock = micros(clock).saturating_add_signed(self.offset_ms(elapsed).saturating_mul(1000));
+        Now { monotonic: Monotonic(micros(elapsed)), clock: BlockTime(clock) }
+    }
+
+    fn offset_ms(&self, elapsed: Duration) -> i64 {
+        self.steps.iter().rev().find(|step| step.after <= elapsed).map_or(0, |step| step.offset_ms)
     }
 
     /// When a monotonic time comes.
@@ -38,5 +57,18 @@ impl Clock {
         self.start
             .checked_add(Duration::from_micros(at.0))
             .unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_right_until_its_first_step_and_then_off_by_the_last_that_came() {
+        let step = |seconds, offset_ms| ClockStep { after: Duration::from_secs(seconds), offset_ms };
+        let clock = Clock::start(vec![step(8, -600_000), step(4, 600_000), step(9, 1), step(9, 0)]);
+        let off = [0, 3, 4, 7, 8, 9, 1000].map(|seconds| clock.offset_ms(Duration::from_secs(seconds)));
+        assert_eq!(off, [0, 0, 600_000, 600_000, -600_000, 0, 0]);
     }
 }

@@ -8,7 +8,7 @@ use meshwork_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::store::Keep;
+use crate::{clock::ClockStep, store::Keep};
 
 /// Everything that a node is told at its start.
 #[derive(Clone, Debug)]
@@ -33,8 +33,8 @@ pub struct NodeConfig {
     pub metrics: Option<SocketAddr>,
     /// How much of the past this peer keeps.
     pub keep: Keep,
-    /// By how many milliseconds this node's clock is to be off, for tests of networks whose clocks differ.
-    pub clock_offset_ms: i64,
+    /// When this node's clock is to be off, and by how much, for tests of networks whose clocks differ.
+    pub clock_steps: Vec<ClockStep>,
     /// The most bytes of blobs that this peer keeps.
     pub blobs_bytes_max: u64,
     /// What this peer offers to tasks; nothing if it is not to work.

@@ -144,6 +144,7 @@ pub struct Driver {
     events: MeshEvents,
     metrics: Arc<Metrics>,
     clock: Clock,
+    clock_is_off: bool,
     commands: mpsc::Receiver<Command>,
     finals: broadcast::Sender<News>,
 }
@@ -165,7 +166,21 @@ impl Driver {
         let handle = Handle { commands: sender, finals: finals.clone(), reader: store.reader() };
         // The finalization that goes with blocks takes some of a message's bytes.
         let run_bytes_max = message_bytes_max(&config.genesis).saturating_sub(64 << 10);
-        (Self { config, run_bytes_max, replica, store, mesh, events, metrics, clock, commands, finals }, handle)
+        let clock_is_off = false;
+        let driver = Self {
+            config,
+            run_bytes_max,
+            replica,
+            store,
+            mesh,
+            events,
+            metrics,
+            clock,
+            clock_is_off,
+            commands,
+            finals,
+        };
+        (driver, handle)
     }
 
     /// Goes on until every handle is gone, the mesh has stopped, or the store fails.
@@ -310,6 +325,7 @@ impl Driver {
             return Ok(());
         }
         self.store.write(&actions)?;
+        let executes = actions.iter().any(|action| matches!(action, Action::Executed(_)));
         let mut transactions = Vec::new();
         for action in actions {
             match action {
@@ -334,6 +350,9 @@ impl Driver {
             }
         }
         self.publish_all(transactions);
+        if executes {
+            self.compare_clocks();
+        }
         self.metrics.height.set(self.replica.ledger().height().0.cast_signed());
         self.metrics.view.set(self.replica.consensus().view().0.cast_signed());
         self.metrics.pool.set(i64::try_from(self.replica.pool().len()).unwrap_or(i64::MAX));
@@ -383,6 +402,22 @@ impl Driver {
         }
         // Nobody may be listening.
         let _ = self.finals.send(News::Final(Arc::new(Final { executed, finality_us })));
+    }
+
+    /// Says so when this machine's clock comes to be wrong, and when it is right again.
+    fn compare_clocks(&mut self) {
+        let off_ms = self.replica.network_time().clock_off_ms(self.clock.now());
+        if off_ms.is_some() == self.clock_is_off {
+            return;
+        }
+        self.clock_is_off = off_ms.is_some();
+        match off_ms {
+            Some(off_ms) => warn!(
+                off_ms,
+                "this machine's clock is not the network's: set it right, by NTP if there is no other way"
+            ),
+            None => info!("this machine's clock is the network's again"),
+        }
     }
 }
 

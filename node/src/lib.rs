@@ -6,7 +6,7 @@
 
 pub mod api;
 pub mod blobs;
-mod clock;
+pub mod clock;
 pub mod config;
 pub mod driver;
 pub mod execute;

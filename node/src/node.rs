@@ -171,10 +171,10 @@ async fn run_once(config: &NodeConfig, room: &Room, shutdown: impl Future<Output
     mesh.set_authorities(replica.consensus().authorities());
     let metrics = Metrics::new();
     let blob_store = BlobStore::open(&config.data_dir, store.database(), config.blobs_bytes_max, room.clone())?;
-    let clock = Clock::start(config.clock_offset_ms);
+    let clock = Clock::start(config.clock_steps.clone());
     let replica_config = replica::Config { genesis: Arc::clone(&genesis), key: config.key.clone() };
     let (driver, handle) =
-        Driver::new(replica_config, replica, store, (mesh.clone(), events), Arc::clone(&metrics), clock);
+        Driver::new(replica_config, replica, store, (mesh.clone(), events), Arc::clone(&metrics), clock.clone());
     let driver_ended = on_its_own_thread(driver, stored_in(data))?;
     let blobs = Blobs::start(blob_store, mesh.clone(), config.key.clone());
     blobs.hold(Arc::new(Willing::new(handle.clone())));
@@ -312,7 +312,7 @@ impl Parts {
             mesh: self.mesh.clone(),
             blobs: self.blobs.clone(),
             metrics: Arc::clone(&self.metrics),
-            clock: self.clock,
+            clock: self.clock.clone(),
             keep: self.keep,
             room: self.room.clone(),
             started: Instant::now(),
@@ -337,7 +337,7 @@ impl Parts {
             Arc::clone(&self.genesis),
             worker.clone(),
             self.handle.clone(),
-            self.clock,
+            self.clock.clone(),
             self.room.clone(),
             Arc::new(context),
         );

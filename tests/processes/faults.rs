@@ -92,27 +92,52 @@ fn a_peer_without_file_descriptors_goes_on_when_there_are_some_again() {
     peer.submits().good();
 }
 
+/// A job of 20 tasks ends well.
+async fn works(mesh: &LocalMesh, what: &str) {
+    let client: Client = mesh.peers()[0].client().expect("running");
+    let module = client.put_bytes(fs::read(program("noop.wasm")).expect("a program")).await.expect("taken");
+    let (key, spec) = (keys::generate(), TaskSpec::of(module).into());
+    let expiry = submission::EXPIRY_DEFAULT;
+    let signed = submission::sign_job("noop", spec, Tasks::Repeat(20), expiry, &key, &mesh.network());
+    submission::post(&client, &signed).await.expect("taken");
+    let job = submission::job_of(&signed);
+    let until = Instant::now() + LONG;
+    while client.job(job).await.is_err() {
+        assert!(Instant::now() < until, "{what}: the job is not known");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let ended = watch::until_ended(&client, job, None, |_| {});
+    let ended = tokio::time::timeout(LONG, ended).await.expect("in time").expect("ended");
+    assert_eq!(ended.counts.succeeded, 20, "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_clock_is_wrong_or_steps_works_like_any_other_and_says_so() {
+    let mut mesh: LocalMesh = local_mesh("stepped", 1, 1).await;
+    mesh.peer_mut(1).kill();
+    let steps = "-10m,+1h@6s,-1h@12s,0s@18s";
+    mesh.restart_killed_with(&[("MESHWORK_CLOCK_OFFSET", steps)]).await.expect("it starts");
+    let client: Client = mesh.peers()[1].client().expect("running");
+    let mut seen = std::collections::BTreeSet::new();
+    let until = Instant::now() + LONG;
+    while seen.len() < 4 {
+        assert!(Instant::now() < until, "not every step was seen: {seen:?}");
+        works(&mesh, "whatever its clock says").await;
+        // In minutes: what it says is to the second.
+        let off_ms = client.status().await.expect("it answers").clock_off_ms;
+        seen.insert(off_ms.map_or(0, |ms| (ms + 30_000 * ms.signum()) / 60_000));
+    }
+    assert_eq!(seen, [-60, -10, 0, 60].into());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authority_whose_clock_is_wrong_holds_nobody_up() {
     let mut mesh: LocalMesh = local_mesh("skewed", 4, 1).await;
-    for offset in ["+10s", "-10m"] {
+    for offset in ["+10s", "-10m", "+10m@2s,-10m@4s"] {
         mesh.peer_mut(3).kill();
         mesh.restart_killed_with(&[("MESHWORK_CLOCK_OFFSET", offset)]).await.expect("it starts");
+        works(&mesh, offset).await;
         let client: Client = mesh.peers()[0].client().expect("running");
-        let module = client.put_bytes(fs::read(program("noop.wasm")).expect("a program")).await.expect("taken");
-        let (key, spec) = (keys::generate(), TaskSpec::of(module).into());
-        let expiry = submission::EXPIRY_DEFAULT;
-        let signed = submission::sign_job("noop", spec, Tasks::Repeat(20), expiry, &key, &mesh.network());
-        submission::post(&client, &signed).await.expect("taken");
-        let job = submission::job_of(&signed);
-        let until = Instant::now() + LONG;
-        while client.job(job).await.is_err() {
-            assert!(Instant::now() < until, "{offset}: the job is not known");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let ended = watch::until_ended(&client, job, None, |_| {});
-        let ended = tokio::time::timeout(LONG, ended).await.expect("in time").expect("ended");
-        assert_eq!(ended.counts.succeeded, 20, "{offset}");
         // It follows, whatever it thinks of the time.
         let height = client.status().await.expect("it answers").height;
         let skewed = mesh.peers()[3].client().expect("running");
@@ -120,6 +145,13 @@ async fn an_authority_whose_clock_is_wrong_holds_nobody_up() {
         while skewed.status().await.is_ok_and(|status| status.height < height) {
             assert!(Instant::now() < until, "{offset}: it is left behind");
             tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // The last one is behind in the end, like the second, and steps there while the network works.
+        while offset != "+10s"
+            && skewed.status().await.is_ok_and(|status| status.clock_off_ms.is_none_or(|ms| ms > -500_000))
+        {
+            works(&mesh, offset).await;
+            assert!(Instant::now() < until, "{offset}: it does not see that its clock is wrong");
         }
     }
 }

@@ -14,6 +14,7 @@ use meshwork_core::{
     types::{Genesis, Labels},
 };
 use meshwork_node::{
+    clock::ClockStep,
     config::{NodeConfig, WorkerConfig},
     store,
 };
@@ -76,9 +77,17 @@ pub struct Options {
     /// How much of the past to keep: every block, every receipt, or no more than it takes to take part. Without it: full
     #[arg(long, value_name = "HOW_MUCH", env = "MESHWORK_KEEP")]
     keep: Option<Keep>,
-    /// Let this peer's clock be off by so much, as in +10s or -10m: for tests
-    #[arg(long, value_name = "TIME", env = "MESHWORK_CLOCK_OFFSET", value_parser = parse_offset, allow_hyphen_values = true)]
-    clock_offset: Option<i64>,
+    /// Let this peer's clock be off by so much, as in +10s or -10m: for tests. With @TIME it steps that long after the start, and
+    /// with commas more than once: +10m@5s,-10m@10s,0s@15s
+    #[arg(
+        long,
+        value_name = "OFFSET[@TIME]",
+        env = "MESHWORK_CLOCK_OFFSET",
+        value_delimiter = ',',
+        value_parser = parse_step,
+        allow_hyphen_values = true
+    )]
+    clock_offset: Vec<ClockStep>,
     /// Do not work: follow, and vote if the genesis lists this key
     #[arg(long)]
     no_work: bool,
@@ -144,9 +153,9 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
     let disk = options.disk.or(from_file.disk);
     let keep = options.keep.or(from_file.keep).map_or_else(store::Keep::default, Into::into);
     let metrics = options.metrics.or(from_file.metrics);
-    let clock_offset_ms = options.clock_offset.unwrap_or(0);
-    if clock_offset_ms != 0 {
-        tracing::warn!(clock_offset_ms, "this peer's clock is set wrong on purpose");
+    let clock_steps = options.clock_offset.clone();
+    for ClockStep { after, offset_ms } in &clock_steps {
+        tracing::warn!(after_ms = after.as_millis(), offset_ms, "this peer's clock is set wrong on purpose");
     }
     let worker = offer(options, from_file, is_authority)?;
     std::fs::create_dir_all(&settings.data_dir).map_err(|error| Failure::file("create", &settings.data_dir, &error))?;
@@ -163,7 +172,7 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
         api,
         metrics,
         keep,
-        clock_offset_ms,
+        clock_steps,
         blobs_bytes_max: disk.map_or_else(|| half_of_disk(&settings.data_dir), |disk| disk.as_u64()),
         worker,
     })
@@ -219,11 +228,14 @@ impl From<Keep> for store::Keep {
     }
 }
 
-/// A span of time with a sign, in milliseconds.
-fn parse_offset(text: &str) -> Result<i64, String> {
-    let (span, sign) = text.strip_prefix('-').map_or((text.strip_prefix('+').unwrap_or(text), 1), |span| (span, -1));
-    let span = humantime::parse_duration(span).map_err(|error| error.to_string())?;
-    i64::try_from(span.as_millis()).map(|ms| sign * ms).map_err(|_| "it is too long".to_owned())
+/// A span of time with a sign, and how long after the start the clock is off by it: at once if that is not said.
+fn parse_step(text: &str) -> Result<ClockStep, String> {
+    let parse = |span: &str| humantime::parse_duration(span).map_err(|error| error.to_string());
+    let (offset, after) = text.split_once('@').unwrap_or((text, "0s"));
+    let (span, sign) =
+        offset.strip_prefix('-').map_or((offset.strip_prefix('+').unwrap_or(offset), 1), |span| (span, -1));
+    let ms = i64::try_from(parse(span)?.as_millis()).map_err(|_| "it is too long".to_owned())?;
+    Ok(ClockStep { after: parse(after)?, offset_ms: sign * ms })
 }
 
 /// What the peer offers to tasks. An authority offers nothing unless it is told how many slots: its vote comes first.

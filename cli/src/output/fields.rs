@@ -42,6 +42,10 @@ impl Record for StatusView {
             ("ended", format!("{} tasks since the genesis", self.tasks_ended)),
             ("pool", format!("{} transactions", self.pool)),
         ];
+        if let Some(off_ms) = self.clock_off_ms {
+            let side = if off_ms < 0 { "behind" } else { "ahead of" };
+            facts.push(("clock", format!("{} {side} the network's: set it right", duration(off_ms.unsigned_abs()))));
+        }
         if let Some(why) = &self.apart {
             facts.push(("apart from", why.clone()));
         }

@@ -13,6 +13,7 @@ mod epochs;
 mod executed;
 mod install;
 mod message;
+mod network_time;
 #[cfg(feature = "memo")]
 mod shared;
 mod sync;
@@ -26,6 +27,7 @@ use application::{Parts, Results};
 pub use executed::{EndedJob, EndedTask, Executed, Given, Snapshot};
 pub use install::{InstallError, Installation};
 pub use message::{BLOCKS_BYTES_MAX, Gossip, Message, gossip_bytes_max, message_bytes_max};
+pub use network_time::NetworkTime;
 #[cfg(feature = "memo")]
 pub use shared::share_execution;
 use thiserror::Error;
@@ -194,6 +196,7 @@ pub struct Replica {
     closing: Option<Closing>,
     has_reason: bool,
     offer_at: Monotonic,
+    network_time: NetworkTime,
 }
 
 impl Replica {
@@ -235,6 +238,7 @@ impl Replica {
             return Err(RecoverError::Gap { height, found: tip.height });
         }
         let network = genesis.network_id();
+        let network_time = NetworkTime::begun(ledger.time());
         let results = Results::new(roots, snapshots, tip.result_height);
         let is_next = tip.epoch > ledger.epoch();
         let authorities = Arc::clone(if is_next { ledger.next_authorities() } else { ledger.authorities() });
@@ -254,6 +258,7 @@ impl Replica {
             closing,
             has_reason: false,
             offer_at: Monotonic(0),
+            network_time,
             genesis,
         })
     }
@@ -395,8 +400,7 @@ impl Replica {
     /// Pools a transaction whose signature is good by the strict rule.
     fn admit_checked(&mut self, now: Now, transaction: &Arc<SignedTransaction>, local: bool) -> Result<(), Refusal> {
         self.pool.room_for(transaction)?;
-        let time = self.ledger.time().max(now.clock);
-        self.ledger.check(transaction, time)?;
+        self.ledger.check(transaction, self.network_time().at(now))?;
         self.pool.insert(Arc::clone(transaction), local)
     }
 
@@ -448,7 +452,11 @@ impl Replica {
         };
         let authorities = Arc::clone(self.consensus.authorities());
         let judgement = self.consensus.handle(now, input, &mut parts, &mut effects);
+        let before = self.ledger.height();
         self.carry_all(authorities, effects, inputs, actions);
+        if self.ledger.height() > before {
+            self.network_time = NetworkTime::heard(self.ledger.time(), now.monotonic);
+        }
         judgement
     }
 
@@ -602,6 +610,12 @@ impl Replica {
     #[must_use]
     pub const fn lacks_blocks(&self) -> bool {
         self.behind.is_some()
+    }
+
+    /// What this peer knows of the network's time. Blocks that it fetches say nothing of the present.
+    #[must_use]
+    pub fn network_time(&self) -> NetworkTime {
+        if self.lacks_blocks() { NetworkTime::begun(self.ledger.time()) } else { self.network_time }
     }
 
     /// The ledger, as of the newest final block.

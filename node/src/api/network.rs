@@ -55,7 +55,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
     let (keep, blocks_from, syncing) = (api.keep, api.driver.reader().lowest_block()?, api.metrics.syncing());
     let apart = api.mesh.apart();
     let (disk_free_bytes, takes_more) = (api.room.free_bytes(), api.room.is_enough());
-    let network = api.mesh.network();
+    let (network, now) = (api.mesh.network(), api.clock.now());
     let view = api.driver.query(move |replica| {
         let (ledger, round) = (replica.ledger(), replica.consensus());
         let totals = ledger.totals();
@@ -76,6 +76,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
             height: ledger.height(),
             time_us: ledger.time().0,
             executed_ms_ago,
+            clock_off_ms: replica.network_time().clock_off_ms(now),
             keep,
             blocks_from,
             disk_free_bytes,
@@ -135,17 +136,17 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Vec<PeerView>>,
     Ok(Json(api.mesh.peers().await.into_iter().map(view).collect()))
 }
 
-/// Healthy is a node that sees blocks become final: even an idle network makes one each heartbeat.
+/// Healthy is a node that sees blocks become final: even an idle network makes one each heartbeat. One that has just begun has as
+/// long to see its first.
 pub(super) async fn health(State(api): State<Api>) -> Result<String, ApiError> {
-    let (height, time) = api.driver.query(|replica| (replica.ledger().height(), replica.ledger().time())).await?;
-    let age_ms = api.clock.now().clock.micros_since(time) / 1000;
+    let height = api.driver.query(|replica| replica.ledger().height()).await?;
+    let idle_ms = millis(api.metrics.since_last_block().unwrap_or_else(|| api.started.elapsed()));
     let round = &api.genesis.consensus;
-    let age_ms_max = HEALTHY_HEARTBEATS * round.heartbeat_ms + round.timer_ms_max;
-    if age_ms <= age_ms_max || millis(api.started.elapsed()) <= age_ms_max {
-        return Ok(format!("ok: height {height}, {age_ms} ms ago\n"));
+    if idle_ms <= HEALTHY_HEARTBEATS * round.heartbeat_ms + round.timer_ms_max {
+        return Ok(format!("ok: height {height}, {idle_ms} ms ago\n"));
     }
     let sentence = format!(
-        "no block has become final for {age_ms} ms (height {height}): this node is cut off, or the network has no quorum"
+        "no block has become final for {idle_ms} ms (height {height}): this node is cut off, or the network has no quorum"
     );
     Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence))
 }

@@ -38,6 +38,9 @@ pub struct StatusView {
     pub time_us: u64,
     /// How long ago it executed that block, in milliseconds; nothing if it has executed none since it was started.
     pub executed_ms_ago: Option<u64>,
+    /// By how many milliseconds its machine's clock is ahead of the network's, or behind if that is negative; nothing if it seems
+    /// to be right.
+    pub clock_off_ms: Option<i64>,
     /// How much of the past it keeps.
     pub keep: Keep,
     /// The lowest height whose block it has; nothing if it has none.

@@ -20,7 +20,7 @@ use std::{
 use meshwork_core::{
     identity::{NetworkId, PublicKey, SecretKey},
     ledger::{EndReason, IgnoredReason, LedgerEvent},
-    replica::Given,
+    replica::{Given, NetworkTime},
     types::{
         Action, AttemptId, BlockTime, Claim, Drain, Genesis, Incarnation, Receipt, SignedTransaction, Transaction,
         TransactionId, Verdict,
@@ -99,6 +99,8 @@ pub struct Worker {
     context: Arc<TaskContext>,
     incarnation: Incarnation,
     sequence: u64,
+    /// As of the last claim.
+    network_time: NetworkTime,
     held: BTreeMap<AttemptId, Held>,
     /// The attempts that wait for preparation or a slot, in the order of their leases.
     line: BTreeMap<u64, AttemptId>,
@@ -136,6 +138,7 @@ impl Worker {
             network: genesis.network_id(),
             incarnation: Incarnation(clock.now().clock.0),
             sequence: 0,
+            network_time: NetworkTime::begun(BlockTime::default()),
             held: BTreeMap::new(),
             line: BTreeMap::new(),
             leases: 0,
@@ -212,7 +215,7 @@ impl Worker {
 
     fn sign(&self, action: Action) -> Arc<SignedTransaction> {
         let life_ms = TRANSACTION_LIFE_MS.min(self.genesis.ledger.transaction_life_ms_max / 2);
-        let expires: BlockTime = self.clock.now().clock.plus_ms(life_ms);
+        let expires = self.network_time.at(self.clock.now()).plus_ms(life_ms);
         let transaction = Transaction { nonce: rand::random(), expires, action };
         Arc::new(SignedTransaction::sign(transaction, &self.key, &self.network))
     }
@@ -458,9 +461,12 @@ impl Worker {
             return Ok(());
         }
         // It would be given what it does not hear of. Another may have that once this one's claim has run out.
-        if self.driver.query(|replica| replica.lacks_blocks()).await? {
+        let (lacks_blocks, network_time) =
+            self.driver.query(|replica| (replica.lacks_blocks(), replica.network_time())).await?;
+        if lacks_blocks {
             return Ok(());
         }
+        self.network_time = network_time;
         self.offer.look_up(self.context.blob_store());
         let sequence = self.next_sequence();
         let claim = self.offer.claim(sequence, self.incarnation, waiting);

@@ -1,4 +1,4 @@
-//! One clock is wrong: an authority's, fast and then slow, and then a worker's.
+//! One clock is wrong: an authority's, fast and then slow or both while it runs, and then a worker's.
 
 use std::time::Duration;
 
@@ -13,8 +13,10 @@ const AUTHORITY: &str = "authority-3";
 /// The fault.
 pub struct Clock {
     name: &'static str,
-    by: &'static str,
+    title: String,
     rounds: Vec<(&'static str, &'static str)>,
+    /// How long a round lasts, in seconds: in full, and quickly.
+    hold_s: [u64; 2],
     notes: Vec<String>,
 }
 
@@ -30,7 +32,17 @@ impl Clock {
             Pace::Full => [AUTHORITY, SMALL_WORKER].into_iter().flat_map(|who| offsets.map(|by| (who, by))).collect(),
             Pace::Quick => vec![(AUTHORITY, ahead), (SMALL_WORKER, behind)],
         };
-        Self { name, by, rounds, notes: Vec::new() }
+        let title = format!("one clock wrong by {by}, ahead and behind: an authority's, then a worker's");
+        Self { name, title, rounds, hold_s: [10, 4], notes: Vec::new() }
+    }
+
+    /// Stepped forwards and then back while the peer runs, to end up behind.
+    #[must_use]
+    pub fn stepped() -> Self {
+        let rounds = [AUTHORITY, SMALL_WORKER].map(|who| (who, "+10m@3s,-10m@6s")).to_vec();
+        let title =
+            "one clock stepped 10 min forwards and 20 back while it runs: an authority's, then a worker's".into();
+        Self { name: "clock-step", title, rounds, hold_s: [15, 10], notes: Vec::new() }
     }
 }
 
@@ -40,7 +52,7 @@ impl Fault for Clock {
     }
 
     fn title(&self) -> String {
-        format!("one clock wrong by {}, ahead and behind: an authority's, then a worker's", self.by)
+        self.title.clone()
     }
 
     fn rounds(&self, _: &Network) -> usize {
@@ -48,7 +60,8 @@ impl Fault for Clock {
     }
 
     fn hold(&self, pace: Pace) -> Duration {
-        pace.seconds(10, 4)
+        let [full, quick] = self.hold_s;
+        pace.seconds(full, quick)
     }
 
     fn inject(&mut self, network: &Network, round: usize) -> Done {

@@ -104,6 +104,7 @@ pub fn all(pace: Pace) -> Vec<Box<dyn Fault>> {
         Box::new(memory::Memory::default()),
         Box::new(clock::Clock::by("clock-10s", "10 s", ["+10s", "-10s"], pace)),
         Box::new(clock::Clock::by("clock-10m", "10 min", ["+10m", "-10m"], pace)),
+        Box::new(clock::Clock::stepped()),
         Box::new(replace::Replace::default()),
         Box::new(drain::Drain::default()),
         Box::new(restart::Restart),

@@ -116,7 +116,7 @@ pub trait Hosts: Send {
     /// The system refuses.
     fn replace(&mut self, name: &str) -> Done;
 
-    /// Starts it again with its clock so far off, or right again: `+10s`, `-10m`.
+    /// Starts it again with its clock so far off, or right again: `+10s`, `-10m`, `+10m@3s,-10m@6s` to step while it runs.
     ///
     /// # Errors
     /// The system refuses.

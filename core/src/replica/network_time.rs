@@ -1,0 +1,91 @@
+//! What time it is on the network, for a peer whose own clock may be wrong.
+
+use crate::{
+    consensus::{Monotonic, Now},
+    types::BlockTime,
+};
+
+/// How far a clock may be ahead of what the blocks say and still be believed, in microseconds. It is more than blocks, which come
+/// late, and clocks that are set right explain; and less than transactions live.
+const BELIEVED_US: u64 = 10_000_000;
+/// How far a clock may be behind the newest block and still be called right, in microseconds: those who voted for the block may
+/// be ahead themselves.
+const BEHIND_US: u64 = 1_000_000;
+
+/// The newest block that a peer has, and when it came.
+#[derive(Clone, Copy, Debug)]
+pub struct NetworkTime {
+    newest: BlockTime,
+    /// Nothing is known of how old the block is that a peer begins with.
+    came: Option<Monotonic>,
+}
+
+impl NetworkTime {
+    /// Of a peer that begins with a block of this time.
+    #[must_use]
+    pub const fn begun(newest: BlockTime) -> Self {
+        Self { newest, came: None }
+    }
+
+    /// Of a peer to which a block of this time came at `came`.
+    pub(super) const fn heard(newest: BlockTime, came: Monotonic) -> Self {
+        Self { newest, came: Some(came) }
+    }
+
+    /// The network's time: this peer's clock, unless that is behind the newest block, or so far ahead of it that it is wrong. A
+    /// quorum of clocks made the block's time, so whoever's clock is wrong has this one.
+    #[must_use]
+    pub fn at(&self, now: Now) -> BlockTime {
+        let clock = now.clock.max(self.newest);
+        let Some(came) = self.came else { return clock };
+        let passed_us = now.monotonic.0.saturating_sub(came.0);
+        clock.min(BlockTime(self.newest.0.saturating_add(passed_us).saturating_add(BELIEVED_US)))
+    }
+
+    /// By how many milliseconds this peer's clock is ahead of the network's time, or behind it if that is negative; nothing if it
+    /// may be right.
+    #[must_use]
+    pub fn clock_off_ms(&self, now: Now) -> Option<i64> {
+        let ms = |us: u64| i64::try_from(us / 1000).unwrap_or(i64::MAX);
+        let behind_us = self.newest.micros_since(now.clock);
+        if behind_us > BEHIND_US {
+            return Some(-ms(behind_us));
+        }
+        let ahead_us = now.clock.micros_since(self.at(now));
+        (ahead_us > 0).then(|| ms(ahead_us.saturating_add(BELIEVED_US)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    fn now(clock_s: u64) -> Now {
+        Now { monotonic: Monotonic(7 * SECOND), clock: BlockTime(clock_s * SECOND) }
+    }
+
+    fn at(time: NetworkTime, clock_s: u64) -> u64 {
+        time.at(now(clock_s)).0 / SECOND
+    }
+
+    #[test]
+    fn a_clock_counts_unless_blocks_show_that_it_is_wrong() {
+        let heard = NetworkTime::heard(BlockTime(1000 * SECOND), Monotonic(5 * SECOND));
+        assert_eq!(at(heard, 1003), 1003);
+        assert_eq!(at(heard, 400), 1000);
+        assert_eq!(at(heard, 1012), 1012);
+        assert_eq!(at(heard, 1600), 1012);
+        let off = [400, 999, 1003, 1012, 1602].map(|clock| heard.clock_off_ms(now(clock)));
+        assert_eq!(off, [Some(-600_000), None, None, None, Some(600_000)]);
+    }
+
+    #[test]
+    fn a_peer_that_begins_believes_its_clock_but_not_that_it_is_before_a_block() {
+        let begun = NetworkTime::begun(BlockTime(1000 * SECOND));
+        assert_eq!(at(begun, 9000), 9000);
+        assert_eq!(at(begun, 900), 1000);
+        assert_eq!([900, 9000].map(|clock| begun.clock_off_ms(now(clock))), [Some(-100_000), None]);
+    }
+}
