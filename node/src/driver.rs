@@ -31,6 +31,9 @@ const COMMANDS_MAX: usize = 1024;
 const STEP_MAX: usize = 256;
 /// How many executed blocks a slow listener may be behind.
 const LISTENER_BLOCKS_MAX: usize = 256;
+/// How many blocks in a row must show that this machine's clock is wrong before it is said: one that became final late, as when a
+/// split network has come together, says nothing of clocks.
+const BLOCKS_OFF: u32 = 5;
 /// What is held against a peer for a message that no honest peer sends.
 const MALICE: u32 = 100;
 /// What is held against a peer for bytes that cannot be read: it may be of another version.
@@ -144,7 +147,8 @@ pub struct Driver {
     events: MeshEvents,
     metrics: Arc<Metrics>,
     clock: Clock,
-    clock_is_off: bool,
+    /// How many blocks in a row have shown this machine's clock to be wrong.
+    blocks_off: u32,
     commands: mpsc::Receiver<Command>,
     finals: broadcast::Sender<News>,
 }
@@ -166,7 +170,6 @@ impl Driver {
         let handle = Handle { commands: sender, finals: finals.clone(), reader: store.reader() };
         // The finalization that goes with blocks takes some of a message's bytes.
         let run_bytes_max = message_bytes_max(&config.genesis).saturating_sub(64 << 10);
-        let clock_is_off = false;
         let driver = Self {
             config,
             run_bytes_max,
@@ -176,7 +179,7 @@ impl Driver {
             events,
             metrics,
             clock,
-            clock_is_off,
+            blocks_off: 0,
             commands,
             finals,
         };
@@ -406,17 +409,15 @@ impl Driver {
 
     /// Says so when this machine's clock comes to be wrong, and when it is right again.
     fn compare_clocks(&mut self) {
-        let off_ms = self.replica.network_time().clock_off_ms(self.clock.now());
-        if off_ms.is_some() == self.clock_is_off {
+        let Some(off_ms) = self.replica.network_time().clock_off_ms(self.clock.now()) else {
+            if std::mem::take(&mut self.blocks_off) >= BLOCKS_OFF {
+                info!("this machine's clock is the network's again");
+            }
             return;
-        }
-        self.clock_is_off = off_ms.is_some();
-        match off_ms {
-            Some(off_ms) => warn!(
-                off_ms,
-                "this machine's clock is not the network's: set it right, by NTP if there is no other way"
-            ),
-            None => info!("this machine's clock is the network's again"),
+        };
+        self.blocks_off = self.blocks_off.saturating_add(1);
+        if self.blocks_off == BLOCKS_OFF {
+            warn!(off_ms, "this machine's clock is not the network's: set it right");
         }
     }
 }

@@ -171,7 +171,6 @@ impl Worker {
         stop: CancellationToken,
     ) -> Result<(), Stopped> {
         let mut finals = self.driver.finals();
-        self.catch_up_with_own_past().await?;
         let mut tick = tokio::time::interval(TICK);
         while !stop.is_cancelled() {
             tokio::select! {
@@ -196,16 +195,16 @@ impl Worker {
         self.drain(heard, finals).await
     }
 
-    /// A process whose clock was set back must still sign above what its key signed before.
-    async fn catch_up_with_own_past(&mut self) -> Result<(), Stopped> {
-        let me = self.me;
-        if let Some((sequence, incarnation)) =
-            self.driver.query(move |replica| replica.ledger().last_sequence(&me)).await?
-        {
-            self.sequence = sequence;
-            self.incarnation = self.incarnation.max(incarnation.next());
+    /// A process whose clock was set back must still sign above what its key signed before. Its own store may not know: this
+    /// is looked up until a claim of this process has been executed.
+    fn exceed(&mut self, last: Option<(u64, Incarnation)>) {
+        if let Some((sequence, incarnation)) = last {
+            self.sequence = self.sequence.max(sequence);
+            // What is equal was executed just now, and is this process' own.
+            if incarnation > self.incarnation {
+                self.incarnation = incarnation.next();
+            }
         }
-        Ok(())
     }
 
     fn next_sequence(&mut self) -> u64 {
@@ -461,12 +460,18 @@ impl Worker {
             return Ok(());
         }
         // It would be given what it does not hear of. Another may have that once this one's claim has run out.
-        let (lacks_blocks, network_time) =
-            self.driver.query(|replica| (replica.lacks_blocks(), replica.network_time())).await?;
+        let me = self.me;
+        let query = self.driver.query(move |replica| {
+            (replica.lacks_blocks(), replica.network_time(), replica.ledger().last_sequence(&me))
+        });
+        let (lacks_blocks, network_time, last) = query.await?;
         if lacks_blocks {
             return Ok(());
         }
         self.network_time = network_time;
+        if !self.offer.has_stood() {
+            self.exceed(last);
+        }
         self.offer.look_up(self.context.blob_store());
         let sequence = self.next_sequence();
         let claim = self.offer.claim(sequence, self.incarnation, waiting);

@@ -49,6 +49,7 @@ pub struct Offer {
     held: Option<Instant>,
     room: Room,
     sent: Option<Sent>,
+    has_stood: bool,
 }
 
 impl Offer {
@@ -64,6 +65,7 @@ impl Offer {
             holds: BTreeSet::new(),
             held: None,
             sent: None,
+            has_stood: false,
         }
     }
 
@@ -134,7 +136,13 @@ impl Offer {
             && sent.id == Some(id)
         {
             sent.executed = ok;
+            self.has_stood |= ok;
         }
+    }
+
+    /// Whether a claim was executed since this worker began.
+    pub const fn has_stood(&self) -> bool {
+        self.has_stood
     }
 
     /// The ledger says that this worker's claim ran out: another is due at once.
