@@ -32,28 +32,39 @@ impl NetworkTime {
         Self { newest, came: Some(came) }
     }
 
-    /// The network's time: this peer's clock, unless that is behind the newest block, or so far ahead of it that it is wrong. A
-    /// quorum of clocks made the block's time, so whoever's clock is wrong has this one.
+    /// The network's time: this peer's clock, unless that is before what the newest block shows, or so far ahead of it that it
+    /// is wrong. A quorum of clocks made the block's time, so whoever's clock is wrong has this one.
     #[must_use]
     pub fn at(&self, now: Now) -> BlockTime {
-        let clock = now.clock.max(self.newest);
-        let Some(came) = self.came else { return clock };
-        let passed_us = now.monotonic.0.saturating_sub(came.0);
-        clock.min(BlockTime(self.newest.0.saturating_add(passed_us).saturating_add(BELIEVED_US)))
+        let Shown { earliest, latest } = self.shown(now.monotonic);
+        now.clock.clamp(earliest, latest)
     }
 
     /// By how many milliseconds this peer's clock is ahead of the network's time, or behind it if that is negative; nothing if it
     /// may be right.
     #[must_use]
     pub fn clock_off_ms(&self, now: Now) -> Option<i64> {
+        let Shown { earliest, latest } = self.shown(now.monotonic);
         let ms = |us: u64| i64::try_from(us / 1000).unwrap_or(i64::MAX);
-        let behind_us = self.newest.micros_since(now.clock);
+        let behind_us = earliest.micros_since(now.clock);
         if behind_us > BEHIND_US {
             return Some(-ms(behind_us));
         }
-        let ahead_us = now.clock.micros_since(self.at(now));
-        (ahead_us > 0).then(|| ms(ahead_us.saturating_add(BELIEVED_US)))
+        (now.clock > latest).then(|| ms(now.clock.micros_since(earliest)))
     }
+
+    fn shown(&self, now: Monotonic) -> Shown {
+        let Some(came) = self.came else { return Shown { earliest: self.newest, latest: BlockTime(u64::MAX) } };
+        let passed_us = now.0.saturating_sub(came.0);
+        let earliest = self.newest.0.saturating_add(passed_us);
+        Shown { earliest: BlockTime(earliest), latest: BlockTime(earliest.saturating_add(BELIEVED_US)) }
+    }
+}
+
+/// What the newest block, and how long ago it came, say of the present; `latest` is not before `earliest`.
+struct Shown {
+    earliest: BlockTime,
+    latest: BlockTime,
 }
 
 #[cfg(test)]
@@ -74,11 +85,11 @@ mod tests {
     fn a_clock_counts_unless_blocks_show_that_it_is_wrong() {
         let heard = NetworkTime::heard(BlockTime(1000 * SECOND), Monotonic(5 * SECOND));
         assert_eq!(at(heard, 1003), 1003);
-        assert_eq!(at(heard, 400), 1000);
+        assert_eq!(at(heard, 400), 1002);
         assert_eq!(at(heard, 1012), 1012);
         assert_eq!(at(heard, 1600), 1012);
-        let off = [400, 999, 1003, 1012, 1602].map(|clock| heard.clock_off_ms(now(clock)));
-        assert_eq!(off, [Some(-600_000), None, None, None, Some(600_000)]);
+        let off = [400, 1001, 1003, 1012, 1602].map(|clock| heard.clock_off_ms(now(clock)));
+        assert_eq!(off, [Some(-602_000), None, None, None, Some(600_000)]);
     }
 
     #[test]
