@@ -459,12 +459,12 @@ impl Worker {
         if !self.offer.is_due(waiting) {
             return Ok(());
         }
-        // It would be given what it does not hear of. Another may have that once this one's claim has run out.
         let me = self.me;
         let query = self.driver.query(move |replica| {
             (replica.lacks_blocks(), replica.network_time(), replica.ledger().last_sequence(&me))
         });
         let (lacks_blocks, network_time, last) = query.await?;
+        // It would be given what it does not hear of. Another may have that once this one's claim has run out.
         if lacks_blocks {
             return Ok(());
         }
