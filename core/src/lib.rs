@@ -18,6 +18,7 @@ pub mod digest;
 pub mod fault;
 pub mod frames;
 pub mod identity;
+mod invariant;
 pub mod ledger;
 pub mod merkle;
 pub mod pool;

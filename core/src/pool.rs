@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::{
     identity::PublicKey,
+    invariant::known,
     types::{Action, Block, BlockTime, Height, SignedTransaction, TransactionId, VoidReason},
 };
 
@@ -210,7 +211,7 @@ impl Pool {
         }
         let Self { entries, in_flight, .. } = self;
         in_flight.retain(|id| {
-            let Some(entry) = entries.get_mut(id) else { return false };
+            let Some(entry) = known(entries.get_mut(id)) else { return false };
             let lost = entry.in_flight.is_none_or(|height| height <= block.header.height);
             if lost {
                 entry.in_flight = None;
@@ -264,7 +265,7 @@ impl Selection<'_> {
     ) -> Vec<(&'a Place, &'a TransactionId)> {
         let mut behind = Vec::new();
         for (place, id) in places {
-            let Some(Entry { transaction, .. }) = self.pool.entries.get(id) else { continue };
+            let Some(Entry { transaction, .. }) = known(self.pool.entries.get(id)) else { continue };
             if self.taken.contains(id) || !self.timely.contains(&transaction.transaction().expires) {
                 continue;
             }

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     identity::PublicKey,
+    invariant::known,
     types::{Labels, Resources, TaskSpec},
 };
 
@@ -167,9 +168,9 @@ impl ReadyQueue {
 
     /// Removes an entry, if it is there.
     pub fn remove(&mut self, entry: &Entry, sequence: &Sequence, shares: &Shares) {
-        let Some(id) = self.ids.get(&entry.kind).copied() else { return };
-        let Some(tasks) = self.kinds.get_mut(&id) else { return };
-        let Some(lane) = tasks.lanes.get_mut(&entry.submitter) else { return };
+        let Some(id) = known(self.ids.get(&entry.kind).copied()) else { return };
+        let Some(tasks) = known(self.kinds.get_mut(&id)) else { return };
+        let Some(lane) = known(tasks.lanes.get_mut(&entry.submitter)) else { return };
         if lane.tasks.remove(&entry.key()) {
             self.show(id, &entry.submitter, sequence, shares);
         }
@@ -199,8 +200,8 @@ impl ReadyQueue {
 
     /// Puts a lane where it stands now, and drops it if it is empty.
     fn show(&mut self, id: KindId, submitter: &PublicKey, sequence: &Sequence, shares: &Shares) {
-        let Some(tasks) = self.kinds.get_mut(&id) else { return };
-        let Some(lane) = tasks.lanes.get_mut(submitter) else { return };
+        let Some(tasks) = known(self.kinds.get_mut(&id)) else { return };
+        let Some(lane) = known(tasks.lanes.get_mut(submitter)) else { return };
         let first = lane.tasks.first().filter(|_| !self.held_up.contains(submitter));
         let first = first.map(|key| ReadyKey { rank: sequence.at_turn(key.rank, submitter, shares), ..*key });
         let is_empty = lane.tasks.is_empty();
@@ -234,7 +235,7 @@ impl ReadyQueue {
                 self.lanes.remove(submitter);
             }
         }
-        let Some(tasks) = self.kinds.get_mut(&id) else { return };
+        let Some(tasks) = known(self.kinds.get_mut(&id)) else { return };
         tasks.lanes.remove(submitter);
         if tasks.lanes.is_empty()
             && let Some(tasks) = self.kinds.remove(&id)
