@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::{
     consensus::{Consensus, Effect, Monotonic, Step},
     fault::{Fault, is_planted},
+    invariant::known,
     types::{Block, Certificate, Closing, Height, View},
 };
 
@@ -14,7 +15,7 @@ impl Consensus {
         let Some(finalization) = self.finalization.as_ref().filter(|newest| self.is_open(&newest.statement)) else {
             return false;
         };
-        let Some(digest) = finalization.statement.block() else { return false };
+        let Some(digest) = known(finalization.statement.block()) else { return false };
         let Ok(chain) = self.above_tip(&digest) else { return false };
         let blocks: Vec<Arc<Block>> = chain.into_iter().rev().map(|candidate| Arc::clone(candidate.block())).collect();
         let finalization = finalization.clone();

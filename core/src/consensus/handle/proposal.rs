@@ -11,6 +11,7 @@ use crate::{
     },
     digest::Digest,
     fault::{Fault, is_planted},
+    invariant::known,
     types::{Block, Certificate, Header, Height, Proposal, Role, Statement, Vote},
 };
 
@@ -151,7 +152,7 @@ impl Consensus {
         let held = candidates.iter().filter(|candidate| matches!(candidate.judged, Judged::Held(_)));
         let held: Vec<Digest> = held.map(|candidate| candidate.digest).collect();
         for digest in held {
-            let Some(candidate) = self.candidate(&digest) else { continue };
+            let Some(candidate) = known(self.candidate(&digest)) else { continue };
             let proposal = Arc::clone(&candidate.proposal);
             let judged = self.judge_block(step, &proposal, &digest, app);
             if let Some(candidate) = self.candidate_mut(&digest) {

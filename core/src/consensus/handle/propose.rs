@@ -10,6 +10,7 @@ use crate::{
         state::{Candidate, Judged, Kind},
     },
     digest::Digest,
+    invariant::cannot_be,
     types::{Block, BlockTime, Header, Height, Proposal, Role, Statement, Vote},
 };
 
@@ -119,7 +120,9 @@ impl Consensus {
     }
 
     fn publish(&mut self, step: &mut Step<'_>, parent: &Parent, block: Block) {
-        let (Some(me), Some(key)) = (self.me, &self.key) else { return };
+        let (Some(me), Some(key)) = (self.me, &self.key) else {
+            return cannot_be("only an authority leads a view");
+        };
         let digest = block.header.digest();
         let statement = Statement::Notarize(self.view, digest);
         let signature = Vote::sign(self.tip.epoch, statement, me, key, &self.rules.network).signature;

@@ -7,6 +7,7 @@ use crate::{
         state::{Kind, Round},
     },
     fault::{Fault, is_planted},
+    invariant::cannot_be,
     types::{AuthorityIndex, Certificate, Proposal, Signers, Statement, View, Vote},
 };
 use std::sync::Arc;
@@ -181,7 +182,9 @@ impl Consensus {
     /// Signs a statement, makes it durable, sends it (a notarize vote on the own `proposal` travels in that) and counts
     /// it. The caller has seen to it that it breaks no promise.
     pub(super) fn cast(&mut self, step: &mut Step<'_>, statement: Statement, proposal: Option<Arc<Proposal>>) {
-        let (Some(me), Some(key)) = (self.me, &self.key) else { return };
+        let (Some(me), Some(key)) = (self.me, &self.key) else {
+            return cannot_be("only an authority votes");
+        };
         debug_assert!(
             self.votes() && self.own(statement.view(), Kind::of(&statement)).is_none() || is_planted(Fault::SecondVote)
         );
