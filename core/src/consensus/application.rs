@@ -9,40 +9,41 @@ use crate::{
 
 /// The pool and the ledger, as the round sees them.
 pub trait Application {
-    /// The content of a block to propose. `None` if the result at `result_height` is not executed here yet; the round
-    /// asks again after the next [`super::Input::Executed`].
+    /// Returns the content of a block to propose. `None` if the result at `result_height` is not executed here
+    /// yet; the round asks again after the next [`super::Input::Executed`].
     fn build(&mut self, request: &BuildRequest<'_>) -> Option<Content>;
 
-    /// Whether a block's content is good: signatures, expiry, no repeat in `ancestors`, result and snapshot digests.
-    /// Links, times, heights and sizes are checked already. `ancestors` are as in [`BuildRequest::ancestors`].
+    /// Judges a block's content: signatures, expiry, no repeat in `ancestors`, result and snapshot digests. The
+    /// round has checked links, times, heights and sizes. `ancestors` are as in [`BuildRequest::ancestors`].
     fn check(&mut self, block: &Block, ancestors: &[Arc<Block>]) -> Check;
 
-    /// Whether the result at `result_height`, which is executed here, holds a change that was approved in this epoch: then
-    /// a block at a gate that carries this result is the epoch's last.
+    /// Whether the result at `result_height`, which is executed here, holds a change that was approved in this
+    /// epoch. A block at a gate that carries such a result is the epoch's last.
     fn has_change(&mut self, epoch: Epoch, result_height: Height) -> bool {
         let _ = (epoch, result_height);
         false
     }
 
-    /// What an epoch came to whose last block is at this height. `None` if that is not executed here yet, or not the
-    /// newest block that is.
+    /// Returns the outcome of the epoch whose last block is at this height. `None` if that block is not
+    /// executed here yet, or is not the newest executed block.
     fn close(&mut self, last: Height) -> Option<Close> {
         let _ = last;
         None
     }
 
-    /// Asked only after [`super::Input::Reason`]`(true)`: whether something is left to order above `ancestors`, so that
-    /// no turn is spent on an empty block while what was pooled already waits in a block that is not final.
+    /// Whether something is left to order above `ancestors`. Asked only after [`super::Input::Reason`]`(true)`.
+    /// It keeps a leader from spending its turn on an empty block while the pooled transactions already wait in
+    /// a block that is not final.
     fn has_reason(&mut self, ancestors: &[Arc<Block>]) -> bool {
         let _ = ancestors;
         true
     }
 }
 
-/// A block that is to be filled.
+/// A block to fill.
 #[derive(Clone, Copy, Debug)]
 pub struct BuildRequest<'a> {
-    /// The view that it is for.
+    /// The view that the block is for.
     pub view: View,
     /// Its height.
     pub height: Height,
@@ -54,7 +55,8 @@ pub struct BuildRequest<'a> {
     pub result_height: Height,
     /// R of its parent: snapshot heights that were due by then are not due again. 0 for the first.
     pub parent_result_height: Height,
-    /// The blocks above the last executed one up to the parent, oldest first: what they hold is not included again.
+    /// The blocks above the last executed one up to the parent, oldest first. Their transactions are not
+    /// included again.
     pub ancestors: &'a [Arc<Block>],
     /// The most transactions.
     pub transactions_max: usize,
@@ -62,19 +64,19 @@ pub struct BuildRequest<'a> {
     pub bytes_max: usize,
 }
 
-/// What an epoch came to.
+/// The outcome of an epoch.
 #[derive(Clone, Debug)]
 pub struct Close {
-    /// The root over all receipts up to its last height.
+    /// The root over all receipts up to the epoch's last height.
     pub result: Digest,
     /// The authorities of the next epoch.
     pub next: Arc<AuthoritySet>,
 }
 
-/// What a proposer fills a block with.
+/// The content that a proposer fills a block with.
 #[derive(Clone, Debug)]
 pub struct Content {
-    /// In the order in which they are to be executed.
+    /// In the order of execution.
     pub transactions: Vec<Arc<SignedTransaction>>,
     /// The root over all receipts up to `result_height`.
     pub result: Digest,
@@ -82,12 +84,12 @@ pub struct Content {
     pub snapshots: Vec<SnapshotDigest>,
 }
 
-/// What the application thinks of a block.
+/// The application's verdict on a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
     /// It may be voted for.
     Valid,
-    /// It may not, and why.
+    /// It may not be voted for, and why.
     Invalid(&'static str),
     /// Its R is not executed here yet: ask again after the next [`super::Input::Executed`].
     Later,

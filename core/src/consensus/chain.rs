@@ -1,4 +1,4 @@
-//! How blocks hang together above the final tip: parents, ancestors, and what is missing between.
+//! How blocks connect above the final tip: parents, ancestors, and what is missing between.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ use crate::{
     types::{Block, BlockTime, Height, Role, View},
 };
 
-/// What a block needs to know of the one that it stands on.
+/// What a block is checked against in its parent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parent {
     pub digest: Digest,
@@ -27,13 +27,13 @@ pub(super) struct Parent {
     pub role: Role,
 }
 
-/// What is known to exist and is not here.
+/// What must exist but is not here.
 #[derive(Default)]
 pub(super) struct Missing {
     pub blocks: BTreeSet<Digest>,
-    /// Views of which a notarization or nullification is needed.
+    /// Views whose notarization or nullification is needed.
     pub views: BTreeSet<View>,
-    /// The final tip, if something final above it is missing.
+    /// The height of the final tip, if something final above it is missing.
     pub above: Option<Height>,
 }
 
@@ -44,7 +44,7 @@ impl Missing {
         }
     }
 
-    /// Whether there was room.
+    /// Names a view. Returns whether there is space for another.
     fn view(&mut self, view: View) -> bool {
         if self.views.len() < NAMED_MAX {
             self.views.insert(view);
@@ -53,18 +53,19 @@ impl Missing {
     }
 }
 
-/// Since when something has been missing, by its name.
+/// Since when each thing has been missing.
 #[derive(Clone, Default)]
 pub(super) struct MissingSince {
     pub blocks: BTreeMap<Digest, Monotonic>,
     pub views: BTreeMap<View, Monotonic>,
-    /// Above which final tip something final is missing, and since when: what that is in particular changes with every
-    /// finalization, and where these come fast nothing would ever be missing for long.
+    /// The height of the final tip above which something final is missing, and since when. It does not name the
+    /// block: the newest missing block changes with every finalization, so where these come fast no single
+    /// block would be missing for long.
     pub above: Option<(Height, Monotonic)>,
 }
 
 impl MissingSince {
-    /// Forgets what is no longer missing and starts counting for what is.
+    /// Forgets what is no longer missing and starts counting for what newly is.
     pub fn update(&mut self, missing: &Missing, now: Monotonic) {
         self.blocks.retain(|digest, _| missing.blocks.contains(digest));
         self.views.retain(|view, _| missing.views.contains(view));
@@ -80,7 +81,7 @@ impl MissingSince {
         }
     }
 
-    /// Since when the oldest has been.
+    /// When the thing that has been missing longest was first missed.
     pub fn oldest(&self) -> Option<Monotonic> {
         let above = self.above.iter().map(|(_, since)| since);
         self.blocks.values().chain(self.views.values()).chain(above).min().copied()
@@ -96,7 +97,7 @@ impl Consensus {
         self.rounds.entry(view).or_default()
     }
 
-    /// The block of that name, if it is here and not below the final tip.
+    /// The block with this digest, if it is here and not below the final tip.
     pub(super) fn candidate(&self, digest: &Digest) -> Option<&Candidate> {
         let round = self.round(*self.index.get(digest)?)?;
         round.candidates.iter().find(|candidate| candidate.digest == *digest)
@@ -107,7 +108,7 @@ impl Consensus {
         round.candidates.iter_mut().find(|candidate| candidate.digest == *digest)
     }
 
-    /// Keeps a leader's block, if its view has room for it.
+    /// Keeps a leader's block, if its view has space for it. Returns why not, otherwise.
     pub(super) fn insert_candidate(&mut self, candidate: Candidate) -> Option<&'static str> {
         let (view, digest) = (candidate.header().view, candidate.digest);
         let (me, named) = (self.me, self.missing_since.blocks.contains_key(&digest));
@@ -138,7 +139,7 @@ impl Consensus {
         }
     }
 
-    /// The block of that name as a parent, if it is here.
+    /// The block with this digest as a parent, if it is here.
     pub(super) fn parent(&self, digest: &Digest) -> Option<Parent> {
         if *digest == self.tip.top {
             return Some(self.tip_parent());
@@ -155,15 +156,15 @@ impl Consensus {
         })
     }
 
-    /// The blocks above the final tip down from this one, newest first. `Err` is the first that is missing, or `None`
-    /// where the chain passes the tip by.
+    /// The blocks from this one down to the final tip, newest first. `Err` holds the first that is missing, or
+    /// `None` where the chain does not pass through the tip.
     pub(super) fn above_tip(&self, digest: &Digest) -> Result<Vec<&Candidate>, Option<Digest>> {
         let mut chain: Vec<&Candidate> = Vec::new();
         let mut next = *digest;
         while next != self.tip.top {
             let candidate = self.candidate(&next).ok_or(Some(next))?;
             let header = candidate.header();
-            // Only a liar's block does not descend in views; following it would not end.
+            // Only a liar's block does not descend in views; a chain of such blocks might never end.
             let descends = chain.last().is_none_or(|above| {
                 let above = above.header();
                 above.view > header.view && above.stands_at(header.height)
@@ -177,15 +178,15 @@ impl Consensus {
         Ok(chain)
     }
 
-    /// The blocks above the last executed one up to this, oldest first; `None` if one is missing.
+    /// The blocks above the last executed one up to this one, oldest first; `None` if one is missing.
     pub(super) fn ancestors(&self, digest: &Digest) -> Option<Vec<Arc<Block>>> {
         let unfinal = self.above_tip(digest).ok()?;
         let unexecuted = self.unexecuted.values();
         Some(unexecuted.chain(unfinal.iter().rev().map(|candidate| candidate.block())).cloned().collect())
     }
 
-    /// The newest notarized block that the view may stand on: between the two all views are nullified. `None`, and what
-    /// is needed, where something is lacking.
+    /// The newest notarized block that the present view may stand on: all views between the two are nullified.
+    /// `None` where something is lacking, which `missing` then names.
     pub(super) fn best_parent(&self, missing: &mut Missing) -> Option<Parent> {
         let mut lacking = false;
         let mut view = self.view;
@@ -201,7 +202,7 @@ impl Consensus {
                     Err(Some(absent)) => missing.block(absent),
                     Ok(_) | Err(None) => {}
                 }
-                // A view that was given up as well can be passed over, should its block never come.
+                // If this view is nullified as well, it can be passed over should its block never come.
                 if lacking || !round.is_some_and(Round::nullified) {
                     return None;
                 }
@@ -214,7 +215,7 @@ impl Consensus {
         }
     }
 
-    /// Whether all views between these two are nullified; names those that are not.
+    /// Whether all views between these two are nullified. Names in `missing` those that are not.
     pub(super) fn nullified_between(&self, lower: View, upper: View, missing: &mut Missing) -> bool {
         let mut all = true;
         for view in (lower.next().0..upper.0).map(View) {
@@ -228,7 +229,7 @@ impl Consensus {
         all
     }
 
-    /// Everything that is named by what is here, and is not here.
+    /// Everything that what is here refers to, and that is not here itself.
     pub(super) fn missing(&self) -> Missing {
         let mut missing = Missing::default();
         if let Some(finalization) = &self.finalization
@@ -254,7 +255,7 @@ impl Consensus {
         missing
     }
 
-    /// What a proposal that is held waits for.
+    /// Names what a held proposal waits for.
     fn missing_behind(&self, candidate: &Candidate, missing: &mut Missing) {
         let header = candidate.header();
         match self.above_tip(&header.parent) {

@@ -1,17 +1,18 @@
-//! All that can go out, and where this authority stands.
+//! Everything that can go out, and whether this authority votes.
 
 use std::sync::Arc;
 
 use super::{Evidence, Message, Record};
 use crate::types::{AuthorityIndex, AuthoritySet, Block, Certificate, Closing, Epoch, Height, Proposal, View, Vote};
 
-/// What is to be done, in this order.
+/// What the driver is to do, in this order.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// Append to the journal. It must be durable before any later effect, of this call or a later one, is carried out;
-    /// records that follow each other may share one sync.
+    /// Append to the journal. The record must be durable before any later effect, of this call or a later one,
+    /// is carried out. Consecutive records may share one sync.
     Persist(Record),
-    /// The journal's records whose [`Record::place`] is below this may go, once all that became final before is durable.
+    /// The journal's records whose [`Record::place`] is below this may be dropped, once everything that became
+    /// final before is durable.
     Prune {
         /// The present epoch.
         epoch: Epoch,
@@ -22,46 +23,49 @@ pub enum Effect {
     SendVotes(Vec<Vote>),
     /// Send to one authority, directly.
     Send {
-        /// Who is to have it.
+        /// The receiver.
         to: AuthorityIndex,
-        /// What.
+        /// The message.
         message: Message,
     },
     /// Publish this authority's own proposal.
     GossipProposal(Arc<Proposal>),
     /// Publish a finalization.
     GossipFinalization(Certificate),
-    /// These blocks are final, for ever. Each comes exactly once, by height. Store and execute them, then, once the
-    /// other effects of this call are taken, say [`super::Input::Executed`].
+    /// These blocks are final, for ever. Each height comes exactly once, in order. Store and execute the
+    /// blocks. Then, after the other effects of this call, hand in [`super::Input::Executed`].
     Finalized {
         /// Consecutive, oldest first; at least one.
         blocks: Vec<Arc<Block>>,
-        /// The finalization of the last one, or of a closing block above it: then [`Effect::Closed`] comes next.
+        /// The finalization of the last of them, or of a closing block above it: then [`Effect::Closed`] comes
+        /// next.
         finalization: Certificate,
     },
-    /// Closing blocks are final: store these, beside the epoch's last block, instead of what was stored there before. Whoever
-    /// is behind is given them too.
+    /// Closing blocks are final. Store these beside the epoch's last block, in place of those stored there
+    /// before, and give them to peers that are behind.
     Closed {
-        /// The epoch's last height.
+        /// The height of the epoch's last block.
         last: Height,
-        /// All so far.
+        /// All closing blocks that are final so far.
         closing: Closing,
     },
-    /// An epoch begins: who orders transactions from now on. What comes after is said among these.
+    /// An epoch begins. These authorities order transactions from now on, and all messages that follow go
+    /// between them.
     Epoch {
-        /// Which.
+        /// The epoch.
         epoch: Epoch,
-        /// Who.
+        /// Its authorities.
         authorities: Arc<AuthoritySet>,
     },
-    /// Somebody broke a promise, and signed the proof: keep it, publish it, show it. At most one a liar.
+    /// An authority broke a promise, and this is the proof that it signed. Keep it, publish it, show it. At
+    /// most one for each liar.
     Evidence(Evidence),
-    /// A block is final that this node lacks, or lacks an ancestor of: fetch blocks by range and hand them in as
-    /// [`super::Input::Blocks`]. Said again every retry interval while it lasts.
+    /// A final block, or an ancestor of it, is missing here. Fetch blocks by range and hand them in as
+    /// [`super::Input::Blocks`]. Comes again every retry interval while it lasts.
     Behind {
         /// The first height to fetch.
         from: Height,
-        /// What is known to be final.
+        /// The newest finalization known.
         finalization: Certificate,
     },
     /// This authority has stopped voting.
@@ -71,12 +75,13 @@ pub enum Effect {
 /// Whether this node votes, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// An authority with the journal of all its votes.
+    /// An authority that has the journal of all its votes.
     Voting,
     /// Not an authority: it follows.
     Follower,
-    /// An authority that has lost its journal, or has another's: it might break a promise, so it follows.
+    /// An authority that has lost its journal, or has another's. It might break a promise, so it follows.
     JournalLost,
-    /// An authority that was shown a vote of its own that its journal lacks: somewhere else its key votes, or did.
+    /// An authority that was shown a vote of its own that its journal lacks. Its key votes, or voted, somewhere
+    /// else too.
     VoteUnknown,
 }

@@ -10,9 +10,9 @@ use crate::{
 /// Two conflicting votes. [`Evidence::verify`] says whether they prove anything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Evidence {
-    /// The one that was seen first.
+    /// The vote that was seen first.
     pub first: Vote,
-    /// The one that conflicts with it.
+    /// The vote that conflicts with it.
     pub second: Vote,
 }
 
@@ -29,14 +29,14 @@ pub(super) fn conflict(first: &Statement, second: &Statement) -> bool {
 }
 
 impl Evidence {
-    /// Who broke its promise.
+    /// The authority that broke its promise.
     #[must_use]
     pub const fn culprit(&self) -> AuthorityIndex {
         self.first.voter
     }
 
-    /// Whether both votes are the same authority's, conflict, and are signed by it under the strict rule. `authorities`
-    /// are those of the votes' epoch.
+    /// Whether both votes are by the same authority, conflict, and are signed under the strict rule.
+    /// `authorities` are those of the votes' epoch.
     #[must_use]
     pub fn verify(&self, authorities: &AuthoritySet, network: &NetworkId) -> bool {
         let Self { first, second } = self;

@@ -1,8 +1,13 @@
-//! What of a node decides what it does next, for an explorer that must know when it has been somewhere before.
+//! A digest of the state that decides what a node does next, for an explorer that must recognize states it has
+//! visited.
 //!
-//! Time is left out: it decides when a timer fires, an ask or gossip goes out, or an ask is answered, and whoever explores
-//! lets all of these happen at any moment. So are signatures (who of a quorum it was changes nothing), the counts of
-//! silence (the explorer's genesis has nobody count as silent) and evidence (which changes nothing but for its subject).
+//! The digest leaves out:
+//!
+//! * time, which decides when a timer fires, when an ask or gossip goes out, and when an ask is answered: the
+//!   explorer lets all of these happen at any moment;
+//! * signatures: it changes nothing which authorities made up a quorum;
+//! * the counts of silence: under the explorer's genesis nobody counts as silent;
+//! * evidence, which affects nobody but its culprit.
 
 use super::{
     Consensus, Standing,
@@ -13,19 +18,19 @@ use crate::{
     types::{Certificate, Statement, View},
 };
 
-/// How closely to look.
+/// How much of a node's state to tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detail {
-    /// Promises, certificates, what is final, and the blocks that are voted for or notarized here.
+    /// Promises, certificates, what is final, and the blocks that this node voted for or knows as notarized.
     Effective,
-    /// All blocks besides.
+    /// All other blocks as well.
     Blocks,
-    /// All votes of others besides, too few for a certificate as they may be.
+    /// All votes of others as well, though they are too few for a certificate.
     Votes,
 }
 
 impl Consensus {
-    /// A digest of all that decides what this node does next about the views up to one.
+    /// A digest of everything that decides what this node does next in the views up to `up_to`.
     #[must_use]
     pub fn memory(&self, up_to: View, detail: Detail) -> Digest {
         let mut memory = Memory(blake3::Hasher::new());
@@ -45,7 +50,7 @@ impl Consensus {
             memory.statement(&finalization.statement);
         }
         for (view, round) in self.rounds.range(..=up_to) {
-            // The tip's own round answers to nothing any more.
+            // Nothing depends on the tip's own round any more.
             if *view > self.tip.view {
                 self.remember_round(&mut memory, round, detail);
             }
@@ -71,7 +76,7 @@ impl Consensus {
                 memory.number(u64::MAX - 1);
                 memory.digest(&candidate.digest);
                 memory.number(match candidate.judged {
-                    // Why a block waits is found anew whenever anything comes.
+                    // The reason why a block waits is found anew at every input.
                     Judged::Held(_) => 0,
                     Judged::Valid => 1,
                     Judged::Invalid(_) => 2,
@@ -80,7 +85,7 @@ impl Consensus {
         }
     }
 
-    /// The certificates that are here, of the final tip's view and those above.
+    /// The certificates known here, of the final tip's view and of those above.
     pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         self.rounds.values().flat_map(|round| round.certificates.values()).chain(&self.finalization)
     }

@@ -1,4 +1,4 @@
-//! All that can come in.
+//! Everything that can come in.
 
 use std::sync::Arc;
 
@@ -14,41 +14,41 @@ use crate::{
     },
 };
 
-/// Microseconds of a monotonic local clock, from any start. For timers only; it never travels.
+/// Microseconds of a monotonic local clock, counted from any start. It is for timers only and never travels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Monotonic(pub u64);
 
 impl Monotonic {
-    /// So many microseconds later, at most the end of time.
+    /// The instant this many microseconds later, at most the end of time.
     #[must_use]
     pub const fn plus_us(self, us: u64) -> Self {
         Self(self.0.saturating_add(us))
     }
 }
 
-/// The moment at which an input is handled.
+/// The instant at which an input is handled.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// For timers. Never earlier than at the call before.
+    /// For timers. Never earlier than at the previous call.
     pub monotonic: Monotonic,
     /// The wall clock, for block times. It may jump.
     pub clock: BlockTime,
 }
 
-/// Who runs the round, and on which network.
+/// The node that runs the round, and its network.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What the network is founded on.
+    /// The network's genesis.
     pub genesis: Arc<Genesis>,
-    /// Its digest, which signatures are bound to.
+    /// The genesis' digest, which signatures are bound to.
     pub network: NetworkId,
-    /// This node's key. Whoever's key is not an authority's follows without voting, as does one without a key.
+    /// This node's key. A node without a key, or whose key is no authority's, follows without voting.
     pub key: Option<SecretKey>,
     /// The authorities of the epoch that the final tip is in.
     pub authorities: Arc<AuthoritySet>,
 }
 
-/// What the round is told.
+/// Everything that the round is told.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// Time has passed: [`super::Consensus::next_wake`] is due.
@@ -59,17 +59,17 @@ pub enum Input {
     Votes(Vec<Vote>),
     /// A finalization, by gossip.
     Certificate(Certificate),
-    /// An authority asks, over a stream that shows who it is.
+    /// An authority asks, over a stream that shows which one it is.
     Ask {
-        /// Who asks, and will be answered.
+        /// The authority that asks, and gets the answer.
         from: AuthorityIndex,
-        /// What it has and lacks.
+        /// What it has and what it lacks.
         ask: Ask,
     },
     /// An authority tells, asked or not.
     Tell(Tell),
-    /// Blocks fetched by range, closing blocks among them. They are consecutive, the first is at most one above the final
-    /// tip, and the finalization is of the last.
+    /// Blocks fetched by range, closing blocks among them. They are consecutive, the first is at most one
+    /// height above the final tip, and the finalization is that of the last.
     Blocks {
         /// The blocks, oldest first.
         blocks: Vec<Arc<Block>>,
@@ -78,67 +78,70 @@ pub enum Input {
     },
     /// Proof against an authority: by gossip, or kept from before a restart.
     Evidence(Evidence),
-    /// There is, or no longer is, something to order: a pooled transaction, a lease falling due.
+    /// Whether there is something to order: a pooled transaction, or a lease that falls due.
     Reason(bool),
-    /// The application has executed the final block at this height and all below.
+    /// The application has executed the final block at this height and all blocks below.
     Executed(Height),
 }
 
-/// What an authority has, so that another can tell it what it lacks. Answered at most once per half a Δ and peer.
+/// What an authority has, so that another can tell it what it lacks. Each peer is answered at most once per
+/// half a Δ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Ask {
-    /// Under which set of authorities.
+    /// The epoch that the asker is in.
     pub epoch: Epoch,
     /// The view that the asker is in.
     pub view: View,
-    /// The view of the newest finalization that it knows.
+    /// The view of the newest finalization that the asker knows.
     pub final_view: View,
-    /// The height up to which it has final blocks.
+    /// The height up to which the asker has final blocks.
     pub final_height: Height,
-    /// Whether it lacks the proposal of its view.
+    /// Whether the asker lacks the proposal of its view.
     pub proposal: bool,
-    /// Views whose notarization or nullification it lacks; at most 32.
+    /// Views whose notarization or nullification the asker lacks; at most 32.
     pub views: Vec<View>,
-    /// Blocks that it lacks, with their ancestors above its final height; at most 32.
+    /// Blocks that the asker lacks, with their ancestors above its final height; at most 32.
     pub blocks: Vec<Digest>,
 }
 
-/// Votes, certificates and proposals for one who may lack them.
+/// Votes, certificates and proposals for an authority that may lack them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Tell {
     /// At most 64.
     pub certificates: Vec<Certificate>,
     /// At most 16, oldest first.
     pub proposals: Vec<Arc<Proposal>>,
-    /// The teller's own; at most 192.
+    /// The sender's own; at most 192.
     pub votes: Vec<Vote>,
 }
 
-/// What goes between two authorities besides votes.
+/// A message between two authorities, besides votes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Message {
-    /// What one has, and lacks.
+    /// What the sender has and lacks.
     Ask(Ask),
-    /// What the other may lack.
+    /// What the receiver may lack.
     Tell(Tell),
 }
 
-/// What became of an input: whether gossip should forward it, and what to think of its sender.
+/// The verdict on an input: whether gossip should forward it, and how to treat its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// It was good, and news.
+    /// It was good and new.
     Accept,
-    /// It cannot be judged yet and is kept until it can be; its sender did no wrong. What a leader signed may be forwarded.
+    /// It cannot be judged yet, and is kept until it can be. Its sender did no wrong. Gossip may forward what a
+    /// leader signed.
     Held(&'static str),
-    /// Late, known or of no use here. Nobody's fault.
+    /// Late, known or of no use here. Nobody is at fault.
     Ignore(&'static str),
     /// No honest peer sends this.
     Reject(&'static str),
 }
 
 impl Judgement {
-    /// The worse of two, for inputs of several parts: a reason to refuse outweighs all, news outweighs what is old.
+    /// The worse of two, for inputs of several parts: a rejection outweighs everything, and news outweighs what
+    /// is old.
     pub(super) fn and(self, other: Self) -> Self {
         let rank = |judgement: &Self| match judgement {
             Self::Reject(_) => 3,

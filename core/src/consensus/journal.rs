@@ -1,12 +1,13 @@
 //! What must survive a crash, and how a restart takes it up again.
 //!
-//! A vote is durable before it is sent, a notarize vote together with its proposal, so a restart knows every promise and
-//! can show every block that it voted for. Certificates are durable before the votes that follow from them, so a
-//! restart is in the view that it had reached and has what its next proposal must show.
+//! A vote is durable before it is sent, and a notarize vote together with its proposal. So after a restart a
+//! node knows all its promises and can show every block that it voted for. Certificates are durable before the
+//! votes that follow from them. So a restarted node is in the view that it had reached, and has what its next
+//! proposal must show.
 //!
-//! Records are bound to their epoch. Those of an epoch that is over may go with the step that stores its handover; no record
-//! of the next epoch is durable before that step is, so a restart is in the newest epoch in which it has promised
-//! anything.
+//! Records are bound to their epoch. The records of a past epoch may be dropped in the step that stores its
+//! handover. No record of the next epoch is durable before that step. So a restarted node is in the newest
+//! epoch in which it has promised anything.
 
 use std::sync::Arc;
 
@@ -22,22 +23,22 @@ use crate::{
     types::{Certificate, Epoch, Proposal, Statement, View, Vote},
 };
 
-/// One entry of the journal. Entries may be read back in any order, and twice.
+/// One entry of the journal. Entries may be read back in any order, and more than once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Record {
-    /// An own notarize vote, with what it is for.
+    /// This node's own notarize vote, with the proposal that it is for.
     Notarized(Vote, Arc<Proposal>),
-    /// An own nullify or finalize vote.
+    /// This node's own nullify or finalize vote.
     Voted(Vote),
     /// A certificate above the last final block, or that block's own.
     Certified(Certificate),
-    /// This key does not vote again: a vote of its own was shown that the journal lacks.
+    /// This key does not vote again: the node was shown a vote of its own that the journal lacks.
     Stopped,
 }
 
 impl Record {
-    /// The epoch and view that it is about. `None`: it is never pruned.
+    /// The epoch and view that the record is about. `None`: it is never pruned.
     #[must_use]
     pub fn place(&self) -> Option<(Epoch, View)> {
         match self {
@@ -49,7 +50,7 @@ impl Record {
 }
 
 impl Consensus {
-    /// Takes up a journal. Nothing goes out yet: the first input does what follows from it.
+    /// Takes up a journal. Nothing goes out yet: the consequences come at the first input.
     pub(super) fn restore(&mut self, journal: Vec<Record>) {
         for record in journal {
             let tip = (self.tip.epoch, self.tip.view);
@@ -57,7 +58,8 @@ impl Consensus {
                 continue;
             }
             if record.place().is_some_and(|(epoch, _)| epoch > tip.0) {
-                // Stored with the handover before it, or not at all: what is stored here does not belong together.
+                // A record of a later epoch is stored only with the handover before it. These records do not
+                // belong to this store.
                 self.stand_back(Standing::JournalLost);
                 continue;
             }
@@ -76,7 +78,7 @@ impl Consensus {
     fn restore_proposal(&mut self, proposal: Arc<Proposal>) {
         let (view, digest) = (proposal.block.header.view, proposal.block.header.digest());
         if self.candidate(&digest).is_none() {
-            // The proposal was checked before it was voted for, and is its leader's vote.
+            // The proposal was checked before the vote, and the proposal's signature is its leader's vote.
             let vote = (Statement::Notarize(view, digest), proposal.signature);
             let leader = self.rules.leader(view);
             self.round_mut(view).votes.insert((Kind::Notarize, leader), vote);
@@ -85,7 +87,7 @@ impl Consensus {
     }
 
     fn restore_vote(&mut self, vote: Vote) {
-        // A journal beside another key tells nothing about this one, and no promise may be forgotten for it.
+        // A journal that belongs to another key says nothing about this one's promises.
         if Some(vote.voter) != self.me {
             self.stand_back(Standing::JournalLost);
             return;
@@ -109,7 +111,7 @@ impl Consensus {
         self.round_mut(view).certificates.entry(kind).or_insert(certificate);
     }
 
-    /// Has its key vote no more, in whatever epoch, unless it does not anyway.
+    /// Has this node's key vote no more, in whatever epoch, unless it does not vote anyway.
     pub(super) fn stand_back(&mut self, standing: Standing) {
         if self.trust == Standing::Voting {
             self.trust = standing;

@@ -1,9 +1,9 @@
-//! The round: how known authorities agree on one chain of blocks. Simplex (Chan & Pass, TCC 2023, eprint 2023/463) as a
-//! pure state machine: no clock, no I/O, no randomness. Start at [`Consensus::handle`].
+//! The round: how the authorities agree on one chain of blocks. It is Simplex (Chan & Pass, TCC 2023, eprint
+//! 2023/463) as a pure state machine: no clock, no I/O, no randomness. Start at [`Consensus::handle`].
 //!
-//! n authorities, f = ⌊(n-1)/3⌋ of which may lie, quorum q = n - f, leader of view v = `authorities[v mod n]`. Any two
-//! quorums share an honest authority, which is why no view has two notarizations (§3, lemma 3.2), none is both nullified
-//! and finalized (lemma 3.3), and so no two chains are final (theorem 3.1).
+//! There are n authorities, of which f = ⌊(n-1)/3⌋ may lie. A quorum is q = n - f. The leader of view v is
+//! `authorities[v mod n]`. Any two quorums share an honest authority. So no view has two notarizations (§3,
+//! lemma 3.2), no view is both nullified and finalized (lemma 3.3), and no two chains are final (theorem 3.1).
 //!
 //! | on | do | source |
 //! |---|---|---|
@@ -18,81 +18,94 @@
 //!
 //! What differs from the paper, and why:
 //!
-//! * *A block is notarized without executing it.* Its header carries the result of an older, final block instead.
-//! * *A notarization of any view, in time or late, is answered with finalize unless the view was nullified here*, and a
-//!   certificate for a view ahead is adopted and jumped to. The paper has everyone relay everything; here votes go to
-//!   each authority once, so what was lost must still count when it comes. Safe, as finalize and nullify still exclude
-//!   each other for ever.
-//! * *Certificates are not relayed.* Whoever misses something asks, at most once per Δ, and is told (`handle/ask.rs`,
-//!   `handle/tell.rs`). Nothing is ever sent a second time by gossip.
-//! * *The timer grows* by half for each view above the last finalization that was nullified here or by a quorum, since a
-//!   Δ that was set too small would otherwise halt the network (`handle/timer.rs`).
+//! * *A block is notarized without executing it.* Its header carries the result of an older, final block
+//!   instead.
+//! * *An authority answers a notarization of any view, in time or late, with finalize, unless it nullified that
+//!   view.* It adopts a certificate for a view ahead and jumps there. In the paper everyone relays everything.
+//!   Here a vote goes to each authority once, so a message that was lost must still count when it comes. This
+//!   is safe, because finalize and nullify still exclude each other for ever.
+//! * *Certificates are not relayed.* An authority that misses something asks, at most once per Δ, and is told
+//!   (`handle/ask.rs`, `handle/tell.rs`). Nothing is ever sent a second time by gossip.
+//! * *The timer grows* by half for each view above the last finalization that this node or a quorum nullified.
+//!   A Δ that was set too small would otherwise halt the network (`handle/timer.rs`).
 //! * *Silent leaders are passed over at once*, and *an idle network waits a heartbeat* (`handle/timer.rs`).
-//! * *A proposal's F* may be shown by what the voter knows already, not only by the finalization that the proposal
-//!   carries, so that nobody can spoil a leader's block by taking the finalization off on the way.
+//! * *A voter may know that a proposal's F is final from anywhere*, not only from the finalization that the
+//!   proposal carries. Otherwise anyone on the way could spoil a leader's block by taking the finalization off.
 //!
 //! # Epochs
 //!
-//! Authorities come and go: n, f, q, leaders and views are those of one *epoch*. What decides who they are is the
-//! application's business; the round asks it two things ([`Application::has_change`], [`Application::close`]).
+//! Authorities come and go. n, f, q, leaders and views belong to one *epoch*. The application decides who the
+//! authorities are; the round asks it two things ([`Application::has_change`], [`Application::close`]).
 //!
 //! | on | do |
 //! |---|---|
 //! | proposing, or voting for, a block at a *gate* (a height that is a multiple of `gate_interval`) | it is its epoch's *last* exactly if the result of its own R, as this node executed it, holds a change that was approved in this epoch; its header says which it is |
-//! | proposing, or voting for, a block on the last one or on a closing block | it is a *closing block*: the last one's height and time, no transactions, and in a header that carries nothing of R one of two things |
+//! | proposing, or voting for, a block on the last one or on a closing block | it is a *closing block*: it has the last block's height and time and no transactions. Its header carries nothing of R, and one of the next two things |
 //! | … the last block is final here and executed | it names the next authorities and carries the last block's result: its F is then that height, shown like any F |
-//! | … it is not | it names nobody; not on one that does |
-//! | a closing block that names the next authorities | vote for it once the last block is final here and executed, and its result and next authorities are one's own |
-//! | a final closing block that names nobody | keep it by the last block, for those who fetch; go on |
+//! | … it is not | it names nobody, and does not stand on a closing block that names authorities |
+//! | a closing block that names the next authorities | vote for it once the last block is final here and executed, if its result and next authorities are the voter's own |
+//! | a final closing block that names nobody | keep it beside the last block, for peers that fetch; go on |
 //! | a final closing block that names the next authorities: the *handover* | do nothing more in this epoch; once the last block is executed here, begin the next one: its authorities, view 1, on the last block |
-//! | anything of an epoch before | drop it; an ask is answered with the finalization that ended the epoch before this one |
-//! | anything of an epoch to come | it cannot be judged; while this epoch is closing keep a little of the next one's, else ask somebody for the blocks between |
-//! | a restart | begin in the epoch that the stored tip is in: the next one's if the handover is stored. Journal records of an epoch before are passed over; one of an epoch to come means that something was lost, and this key does not vote again |
+//! | anything of an earlier epoch | drop it; answer an ask with the finalization that ended the epoch before this one |
+//! | anything of a later epoch | it cannot be judged; while this epoch is closing, keep a little of the next one's, else ask a peer for the blocks between |
+//! | a restart | begin in the epoch that the stored tip is in: the next one if the handover is stored. Pass over journal records of an earlier epoch. A record of a later one means that something was lost: this key does not vote again |
 //!
 //! Why it is safe:
 //!
-//! * *One last block.* Within an epoch, closing blocks are Simplex blocks like any other: a parent that is notarized, every
-//!   view between nullified, one notarize vote in a view. So all that is final in an epoch is one chain (theorem 3.1). No
-//!   honest authority votes for another block than a closing one above a last one, and any certificate needs one, so
-//!   that chain has at most one last block, with nothing but closing blocks above it.
-//! * *One handover in effect.* Several closing blocks that name the next authorities may become final, on one chain. All name
-//!   the same: each was voted for by an honest authority that had executed the one last block and found its own result.
-//!   So it does not matter which of them a node sees first, and none has to be told apart as "the first".
-//! * *No two chains across the change.* Whoever votes in the next epoch has seen a handover of this one, so it has the last
-//!   block, which all others have too, and builds on that. Signatures cover the epoch, so no vote of one counts in another.
-//!   Whoever is still in this epoch can make nothing final but closing blocks on the same last one.
-//! * *No promise is broken by a restart.* A vote of the next epoch is durable only with, or after, the handover before
-//!   it; the journal of this epoch goes only with it. In between a restart comes back to this epoch with all its votes.
+//! * *One last block.* Within an epoch, closing blocks are Simplex blocks like any other: a parent that is
+//!   notarized, every view between nullified, one notarize vote in a view. So all that is final in an epoch is
+//!   one chain (theorem 3.1). Above a last block, honest authorities vote for closing blocks only, and any
+//!   certificate needs an honest vote. So that chain has at most one last block, with nothing but closing
+//!   blocks above it.
+//! * *One handover in effect.* Several closing blocks that name the next authorities may become final, on one
+//!   chain. All name the same authorities: for each, an honest authority voted that had executed the one last
+//!   block and found its own result. So it does not matter which of them a node sees first, and no node has to
+//!   find out which is the first.
+//! * *No two chains across the change.* An authority that votes in the next epoch has seen a handover of this
+//!   one. So it has the last block, which all others have too, and builds on it. Signatures cover the epoch, so
+//!   no vote of one epoch counts in another. Authorities that are still in this epoch can finalize nothing but
+//!   closing blocks on the same last block.
+//! * *A restart breaks no promise.* A vote of the next epoch is durable only with, or after, the handover
+//!   before it. The journal of this epoch is dropped only with that handover. A restart before then comes back
+//!   to this epoch with all its votes.
 //!
 //! Why it goes on:
 //!
-//! * What makes a block the last hangs on its own header's R alone, which whoever votes has executed, so at a gate honest
-//!   authorities disagree about no proposal; a block with a younger R may be the last where one with an older R is not.
-//! * A closing block needs no clock and no transactions, and there is always a reason for one, so as long as the epoch is not
-//!   over its views end as any do. Once the last block is final somewhere, each proposal that names the next
-//!   authorities shows it, so voters need not have seen it before.
-//! * Those who have seen the handover vote no more in this epoch, and the rest may be too few for a quorum. But whoever votes
-//!   has the handover's finalization in its journal, and its blocks are with a quorum; those who are left behind ask,
-//!   and any authority of this epoch that went on answers with it, whether or not it is one of the next. Whoever
-//!   is no authority of this epoch and is one of the next, or missed several, sees words of an epoch that it cannot judge and
+//! * Whether a block is the last depends only on the R in its own header, and every voter has executed that R.
+//!   So honest authorities disagree about no proposal at a gate. A block with a younger R may be the last where
+//!   one with an older R is not.
+//! * A closing block needs no clock and no transactions, and there is always a reason for one. So until the
+//!   epoch is over, its views end as any do. Once the last block is final somewhere, each proposal that names
+//!   the next authorities shows it, so voters need not have seen that before.
+//! * Authorities that have seen the handover vote no more in this epoch, and the rest may be too few for a
+//!   quorum. But each voter of the next epoch has the handover's finalization in its journal, and a quorum has
+//!   its blocks. Authorities that are left behind ask, and any authority of this epoch that went on answers
+//!   with the handover, whether or not it is an authority of the next. An authority of the next epoch that is
+//!   none of this one, or that missed several epochs, sees messages of an epoch that it cannot judge. It
 //!   fetches blocks, which prove themselves.
 //! * An approved change is a reason for blocks until the epoch is over, so an idle network reaches the gate.
 //!
-//! Where this differs from the design: a last block says so in its header, so that those who have not executed its R, and those
-//! who check a proof, know what may stand on it; the header of a closing block carries the digest of the next authorities and
-//! not themselves; and any final closing block that names them is a handover, not only the first.
+//! A last block says so in its header. So peers that have not executed its R, and people who check a proof,
+//! know what may stand on it. The header of a closing block carries the digest of the next authorities, not the
+//! authorities.
 //!
-//! # What its driver owes it
+//! # What the driver must do
 //!
-//! Effects are carried out in their order, over all calls; [`Effect::Persist`] is durable
-//! before what follows it; [`Input::Executed`] comes after the other effects of the call that said
-//! [`Effect::Finalized`]; [`Input::Ask`] and [`Input::Tell`] come from authorities only, over streams that show which. A
-//! tell's proposals take up to 4 MiB and one block more.
+//! * Carry out effects in their order, over all calls.
+//! * Make [`Effect::Persist`] durable before it carries out what follows it.
+//! * Hand in [`Input::Executed`] after the other effects of the call that gave [`Effect::Finalized`].
+//! * Take [`Input::Ask`] and [`Input::Tell`] from authorities only, over streams that show which authority it
+//!   is. The proposals of one tell take up to 4 MiB and one block more.
 //!
-//! Bounds: votes reach `view_window` views ahead and are kept one per authority, view and kind; proposals reach
-//! 16 views ahead and are kept two per view, besides what certificates name; rounds below the final tip are dropped; one
-//! evidence per authority. Of the next epoch two proposals and 1024 votes are kept while this one closes. Between the final tip and the present view only quorums add rounds, and a block more than 64
-//! heights above its own F holds no transactions.
+//! # Bounds
+//!
+//! * Votes reach `view_window` views ahead. One is kept for each authority, view and kind.
+//! * Proposals reach 16 views ahead. Two are kept for each view, besides those that certificates name.
+//! * Rounds below the final tip are dropped. Between the final tip and the present view only quorums add
+//!   rounds.
+//! * One evidence is kept for each authority.
+//! * While this epoch closes, two proposals and 1024 votes of the next are kept.
+//! * A block more than 64 heights above its own F holds no transactions.
 
 mod application;
 mod chain;
@@ -139,21 +152,21 @@ pub struct Consensus {
     /// Which authority this is; `None` for a follower.
     me: Option<AuthorityIndex>,
     key: Option<SecretKey>,
-    /// What this node's journal is good for, were it an authority.
+    /// How far this node's journal lets it vote, should it be an authority.
     trust: Standing,
     started: bool,
     last: Monotonic,
     /// When this node last proposed.
     proposed: Option<Monotonic>,
-    /// It could propose again, but not at this instant.
+    /// Whether it could propose again, but not at this instant.
     again: bool,
 
     tip: FinalTip,
     /// The final closing blocks of this epoch.
     closing: Vec<Arc<Block>>,
-    /// The finalization that ended the epoch before.
+    /// The finalization that ended the previous epoch.
     handover: Option<Certificate>,
-    /// What came of the next epoch.
+    /// Messages of the next epoch that came early.
     early: Early,
     executed: Height,
     /// Final blocks that are not executed yet.
@@ -165,12 +178,13 @@ pub struct Consensus {
     pace: Pace,
     /// The tip's view and those above.
     rounds: BTreeMap<View, Round>,
-    /// In which round a block is.
+    /// The view in whose round each block is.
     index: BTreeMap<Digest, View>,
 
-    /// There is something to order, the replica says.
+    /// Whether the replica says that there is something to order.
     reason: bool,
-    /// Notarized blocks that are not empty and whose results no certificate covers: since when, by view.
+    /// Notarized blocks that are not empty and whose results no certificate covers, by view: their height, and
+    /// since when.
     uncovered: BTreeMap<View, (Height, Monotonic)>,
     /// The newest height whose result a certificate covers.
     covered: Height,
@@ -180,50 +194,51 @@ pub struct Consensus {
     missing_since: MissingSince,
     /// When this node last asked.
     asked: Option<Monotonic>,
-    /// Whom it asks for what is large, next.
+    /// The authority to begin with when this node next asks for something large.
     ask_turn: usize,
     /// When each peer was last answered.
     answered: BTreeMap<AuthorityIndex, Monotonic>,
 
-    /// The newest finalization's view that went over gossip, as far as is known here.
+    /// The view of the newest finalization that went over gossip, as far as this node knows.
     gossiped: View,
-    /// When to gossip a finalization that was formed here, should none come.
+    /// When to gossip a finalization that was formed here, should none come before.
     gossip_at: Option<Monotonic>,
 
-    /// In how many views of which a quorum was heard each authority has been silent since it was last heard.
+    /// How long each authority has been silent: the views in which a quorum was heard since that authority last
+    /// was.
     silence: Vec<u32>,
     evidence: BTreeMap<AuthorityIndex, Evidence>,
 }
 
-/// How much is kept of what others said.
+/// How much a node keeps of what others said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Views above the final tip of which anything is known; votes are at most three of each authority in each.
+    /// Views above the final tip of which anything is known. Each holds at most three votes of each authority.
     pub rounds: usize,
-    /// Leaders' blocks in them.
+    /// Leaders' blocks in those views.
     pub proposals: usize,
-    /// Whatever else is remembered by name: what is missing, not covered, not final, or answered.
+    /// Everything else that is remembered by name: missing, not covered, not final, or answered.
     pub named: usize,
 }
 
-/// The things that one call of [`Consensus::handle`] gathers.
+/// What one call of [`Consensus::handle`] gathers.
 pub(crate) struct Step<'a> {
     now: Now,
     effects: &'a mut Vec<Effect>,
-    /// Own votes, sent together at the end.
+    /// This node's votes, sent together at the end.
     votes: Vec<Vote>,
 }
 
 impl Consensus {
-    /// Starts on the final tip that is stored, everything up to which has been executed, with the journal's records of
-    /// views above it (others are passed over). `standing` is [`Standing::JournalLost`] where the journal is not the one
-    /// that belongs to the key, and otherwise [`Standing::Voting`]; what the key is not good for is found out here.
-    /// `evidence` is what was kept of it.
+    /// Starts on the stored final tip. Everything up to the tip has been executed.
     ///
-    /// `closing` is what is final of closing blocks above the tip's block, in the tip's epoch or, where that is over, in the
-    /// one before.
+    /// `closing` holds the final closing blocks above the tip's block: of the tip's epoch, or, where that epoch
+    /// is over, of the one before. `journal` holds the records of views above the tip; others are passed over.
+    /// `evidence` is the evidence that was stored. `standing` is [`Standing::JournalLost`] where the journal is
+    /// not the one that belongs to the key, and otherwise [`Standing::Voting`]; the round finds out itself what
+    /// the key is not good for.
     ///
-    /// What follows from the journal is done at the first input; [`Consensus::next_wake`] is due at once.
+    /// The consequences of the journal come at the first input; [`Consensus::next_wake`] is due at once.
     #[must_use]
     pub fn new(
         config: Config,
@@ -291,7 +306,7 @@ impl Consensus {
         self.tip.epoch
     }
 
-    /// Its authorities.
+    /// The authorities of that epoch.
     #[must_use]
     pub const fn authorities(&self) -> &Arc<AuthoritySet> {
         &self.rules.set
@@ -303,19 +318,19 @@ impl Consensus {
         self.view
     }
 
-    /// Who leads that view.
+    /// The leader of that view.
     #[must_use]
     pub fn leader(&self) -> AuthorityIndex {
         self.rules.leader(self.view)
     }
 
-    /// Who leads a view.
+    /// The leader of a view.
     #[must_use]
     pub fn leader_of(&self, view: View) -> AuthorityIndex {
         self.rules.leader(view)
     }
 
-    /// Which authority this is, if it is one.
+    /// The index of this authority, if it is one.
     #[must_use]
     pub const fn me(&self) -> Option<AuthorityIndex> {
         self.me
@@ -327,7 +342,8 @@ impl Consensus {
         &self.tip
     }
 
-    /// The newest finalization known: the tip's, or one above it whose blocks are missing. `None` before the first.
+    /// The newest finalization known: the tip's, or one above it whose blocks are missing. `None` before the
+    /// first.
     #[must_use]
     pub const fn finalization(&self) -> Option<&Certificate> {
         self.finalization.as_ref()
@@ -339,12 +355,12 @@ impl Consensus {
         if self.me.is_some() { self.trust } else { Standing::Follower }
     }
 
-    /// Proof against those who broke their promises in this epoch, at most one each.
+    /// Proof against authorities that broke a promise in this epoch, at most one each.
     pub fn evidence(&self) -> impl Iterator<Item = &Evidence> {
         self.evidence.values()
     }
 
-    /// How much is kept of what others said.
+    /// How much this node keeps of what others said.
     #[must_use]
     pub fn kept(&self) -> Kept {
         let missing = self.missing_since.blocks.len() + self.missing_since.views.len();
@@ -355,7 +371,7 @@ impl Consensus {
         }
     }
 
-    /// The authorities whose views are passed over at once, being silent.
+    /// The silent authorities, whose views are passed over at once.
     pub fn silent(&self) -> impl Iterator<Item = AuthorityIndex> + '_ {
         self.rules.indices().filter(|authority| self.is_silent(*authority))
     }

@@ -1,4 +1,4 @@
-//! What the genesis says about the round, in the units that the round counts in, and the bounds that are constants.
+//! The genesis' rules of the round, in the units that the round counts in, and the bounds that are constants.
 
 use std::sync::Arc;
 
@@ -9,15 +9,16 @@ use crate::{
     types::{AuthorityIndex, AuthoritySet, Genesis, Height, View},
 };
 
-/// How many blocks of one leader are kept in one view, besides those that certificates name. An honest leader has one.
+/// How many blocks of one leader are kept for one view, besides those that certificates name. An honest leader
+/// makes one.
 pub(super) const PROPOSALS_PER_VIEW_MAX: usize = 2;
-/// Proposals for views further ahead than this are dropped: each may be as large as a block.
+/// Proposals for views further ahead than this are dropped, because each may be as large as a block.
 pub(super) const PROPOSALS_AHEAD_MAX: u64 = 16;
-/// A block that stands further than this above its own F holds no transactions, so that blocks which pile up before any
-/// is final stay small.
+/// A block further than this above its own F holds no transactions. So blocks that pile up before any is final
+/// stay small.
 pub(super) const PILE_MAX: u64 = 64;
-/// The most bytes of transactions of the blocks that become final together, beyond those of one block: whoever was away
-/// fetches them in one message, since only the last of them has a finalization.
+/// The most bytes of transactions in blocks that become final together, beyond those of one block. A peer that
+/// was away fetches such blocks in one message, since only the last of them has a finalization.
 pub const RUN_BYTES: usize = 4 << 20;
 /// The most snapshot digests in one header.
 pub(super) const SNAPSHOTS_MAX: usize = 4096;
@@ -31,7 +32,7 @@ pub(super) const TELL_CERTIFICATES_MAX: usize = 64;
 pub(super) const TELL_PROPOSALS_MAX: usize = 16;
 /// How many of the next epoch's proposals are kept while this one ends.
 pub(super) const EARLY_PROPOSALS_MAX: usize = 2;
-/// How many of its votes.
+/// How many of the next epoch's votes are kept while this one ends.
 pub(super) const EARLY_VOTES_MAX: usize = 1024;
 /// A tell takes no further proposal once its proposals' transactions exceed this many bytes.
 pub(super) const TELL_BYTES: usize = 4 << 20;
@@ -43,7 +44,7 @@ pub(super) struct Rules {
     pub network: NetworkId,
     /// The authorities of this epoch.
     pub set: Arc<AuthoritySet>,
-    /// Their keys in their order.
+    /// The authorities' keys, in order.
     pub keys: Vec<PublicKey>,
     /// q: how many votes make a certificate.
     pub quorum: usize,
@@ -64,7 +65,7 @@ impl Rules {
         Self::of(Arc::clone(&config.genesis), config.network, Arc::clone(&config.authorities))
     }
 
-    /// The same network's, under other authorities.
+    /// The rules of the same network under other authorities.
     pub fn under(&self, set: Arc<AuthoritySet>) -> Self {
         Self::of(Arc::clone(&self.genesis), self.network, set)
     }
@@ -90,7 +91,7 @@ impl Rules {
         height.0.is_multiple_of(self.genesis.consensus.gate_interval.max(1)) || is_planted(Fault::EndsAnywhere)
     }
 
-    /// n.
+    /// n, the number of authorities.
     pub fn authorities(&self) -> usize {
         self.keys.len()
     }
@@ -102,11 +103,11 @@ impl Rules {
 
     /// Every authority's index, in order.
     pub fn indices(&self) -> impl Iterator<Item = AuthorityIndex> + use<> {
-        // A set has at most 256.
+        // A set has at most 256 authorities.
         (0..self.keys.len() as u16).map(AuthorityIndex)
     }
 
-    /// `authorities[v mod n]`.
+    /// The leader of a view: `authorities[v mod n]`.
     pub fn leader(&self, view: View) -> AuthorityIndex {
         self.set.leader(view)
     }
@@ -115,7 +116,8 @@ impl Rules {
         self.keys.get(usize::from(authority.0))
     }
 
-    /// A view's timeout after so many failed views in a row: 3Δ, and half as much again for each, up to the cap.
+    /// A view's timeout after this many failed views in a row: 3Δ, and half as much again for each, up to the
+    /// cap.
     pub fn timeout_us(&self, failed: usize) -> u64 {
         let mut timeout_us = self.delta_us.saturating_mul(3).min(self.timer_us_max);
         for _ in 0..failed {

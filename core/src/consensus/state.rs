@@ -1,4 +1,4 @@
-//! What is kept: of the final past its tip, of each view above it one round.
+//! The state that the round keeps: the tip of what is final, and one round for each view above it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,28 +15,28 @@ use crate::{
     },
 };
 
-/// The newest final block, which everything to come stands on, and what closes its epoch above it.
+/// The newest final block, which the next blocks stand on, and the closing blocks above it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinalTip {
-    /// The epoch that goes on from here: the newest block's own, or the next one if that is over.
+    /// The epoch that goes on from here: the newest block's own, or the next one if that epoch is over.
     pub epoch: Epoch,
     /// The newest final block's height; 0 is the genesis.
     pub height: Height,
-    /// Its digest; [`Digest::ZERO`] for the genesis.
+    /// The newest final block's digest; [`Digest::ZERO`] for the genesis.
     pub digest: Digest,
-    /// Its time; the genesis' own for that.
+    /// The newest final block's time; the genesis' own at height 0.
     pub time: BlockTime,
-    /// Its F.
+    /// The newest final block's F.
     pub final_height: Height,
-    /// Its R.
+    /// The newest final block's R.
     pub result_height: Height,
-    /// The view of the newest final block or closing block of the epoch; 0 at its beginning.
+    /// The view of the epoch's newest final block or closing block, the *top*; 0 at the epoch's beginning.
     pub view: View,
-    /// What that is to the epoch. At its beginning as if it were an inner block.
+    /// The role of the top. At an epoch's beginning [`Role::Inner`].
     pub role: Role,
-    /// Its digest: what comes next stands on it.
+    /// The digest of the top: the next block stands on it.
     pub top: Digest,
-    /// Its finalization. `None` only at an epoch's beginning.
+    /// The finalization of the top. `None` only at an epoch's beginning.
     pub finalization: Option<Certificate>,
 }
 
@@ -58,7 +58,7 @@ impl FinalTip {
         }
     }
 
-    /// The tip that a final block is, with its own finalization.
+    /// The tip that a final block makes, with the block's own finalization.
     #[must_use]
     pub fn of(header: &Header, finalization: Certificate) -> Self {
         Self::block(header, Some(finalization))
@@ -80,8 +80,8 @@ impl FinalTip {
         }
     }
 
-    /// The tip as it was stored: the newest block, with its own finalization if it has one, and the final closing blocks
-    /// above it. If these end the epoch, it is the beginning of the next one.
+    /// The tip as it was stored: the newest block, with its own finalization if it has one, and the final
+    /// closing blocks above it. If these end the epoch, the tip is the beginning of the next one.
     #[must_use]
     pub fn stored(header: &Header, finalization: Option<Certificate>, closing: Option<&Closing>) -> Self {
         let tip = Self::block(header, finalization);
@@ -91,7 +91,7 @@ impl FinalTip {
         if closing.handover().is_some() { tip.in_next_epoch() } else { tip }
     }
 
-    /// This tip with what became final above it: a block, or a closing block.
+    /// This tip with a block or closing block that became final above it.
     pub(super) fn above(&self, header: &Header, finalization: Certificate) -> Self {
         if !header.role.is_closing() {
             return Self::of(header, finalization);
@@ -118,7 +118,7 @@ impl FinalTip {
     }
 }
 
-/// What came of the next epoch while this one was ending.
+/// Messages of the next epoch that came while this one was ending.
 #[derive(Clone, Default)]
 pub(super) struct Early {
     pub proposals: Vec<Arc<Proposal>>,
@@ -146,11 +146,11 @@ impl Kind {
 /// How far a proposal has been judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judged {
-    /// Not, or not to the end: why.
+    /// Not judged, or not to the end: why.
     Held(&'static str),
     /// Good.
     Valid,
-    /// No honest leader makes it: why.
+    /// No honest leader makes this block: why.
     Invalid(&'static str),
 }
 
@@ -160,7 +160,7 @@ pub(super) struct Candidate {
     pub proposal: Arc<Proposal>,
     pub digest: Digest,
     pub judged: Judged,
-    /// How far was executed when the application last said "later".
+    /// The height that was executed when the application last said "later".
     pub later_at: Option<Height>,
 }
 
@@ -177,7 +177,8 @@ impl Candidate {
         &self.proposal.block
     }
 
-    /// A bad block is its leader's fault alone: whoever passed it on may have lacked what shows that it is bad.
+    /// A bad block is its leader's fault alone: a peer that passed it on may have lacked what shows that it is
+    /// bad.
     pub const fn judgement(&self) -> Judgement {
         match self.judged {
             Judged::Held(why) => Judgement::Held(why),
@@ -187,23 +188,23 @@ impl Candidate {
     }
 }
 
-/// All that is known of one view.
+/// Everything known of one view.
 #[derive(Clone, Default)]
 pub(super) struct Round {
-    /// Checked votes, the own ones among them: one per kind and authority.
+    /// Checked votes, including this node's own: one per kind and authority.
     pub votes: BTreeMap<(Kind, AuthorityIndex), (Statement, Signature)>,
-    /// At most one per kind.
+    /// The certificates, at most one per kind.
     pub certificates: BTreeMap<Kind, Certificate>,
-    /// In the order of their coming.
+    /// Leaders' blocks, in the order of arrival.
     pub candidates: Vec<Candidate>,
-    /// Who has signed anything about this view.
+    /// The authorities that have signed anything about this view.
     pub heard: BTreeSet<AuthorityIndex>,
-    /// Whether a quorum was heard, and those who were not have been counted as silent for it.
+    /// Whether a quorum was heard, and the authorities that were not heard have been counted as silent for it.
     pub counted: bool,
 }
 
 impl Round {
-    /// The block that a quorum notarized; a finalization shows it as well.
+    /// The block that a quorum notarized. A finalization shows it as well.
     pub fn notarized(&self) -> Option<Digest> {
         let certificate = self.certificates.get(&Kind::Notarize).or_else(|| self.certificates.get(&Kind::Finalize))?;
         certificate.statement.block()
@@ -222,13 +223,13 @@ impl Round {
         self.votes.get(&(kind, voter))
     }
 
-    /// Whether this very vote was checked before.
+    /// Whether exactly this vote was checked before.
     pub fn knows(&self, vote: &Vote) -> bool {
         let known = self.vote(Kind::of(&vote.statement), vote.voter);
         known.is_some_and(|(statement, signature)| *statement == vote.statement && *signature == vote.signature)
     }
 
-    /// A vote of the same authority that an honest one would not have signed besides this.
+    /// A vote of the same authority that an honest one would not have signed besides `vote`.
     pub fn conflicting(&self, vote: &Vote) -> Option<(Statement, Signature)> {
         [Kind::Notarize, Kind::Nullify, Kind::Finalize]
             .into_iter()
@@ -237,8 +238,8 @@ impl Round {
             .copied()
     }
 
-    /// Puts a leader's block with the others, if there is room. One that is `wanted` takes the place of one that is
-    /// neither notarized nor voted for by `me`, whose digest comes back.
+    /// Adds a leader's block, if there is space. A `wanted` block takes the place of one that is neither
+    /// notarized nor voted for by `me`; the digest of that one is returned.
     pub fn insert(
         &mut self,
         candidate: Candidate,
@@ -262,26 +263,26 @@ impl Round {
     }
 }
 
-/// How the view that this node is in goes by.
+/// The pace of the present view.
 #[derive(Clone)]
 pub(super) struct Pace {
     pub entered: Monotonic,
-    /// The view's own timeout, grown by what failed before.
+    /// The view's own timeout, grown by the views that failed before.
     pub timeout_us: u64,
-    /// When the view is given up.
+    /// When this node gives the view up.
     pub deadline: Monotonic,
-    /// No reason for a block has come up in this view.
+    /// Whether no reason for a block has come up in this view.
     pub quiet: bool,
-    /// The application has not been asked for reasons in this view.
+    /// Whether the application may answer differently from when it was last asked for a reason.
     pub fresh: bool,
-    /// When the clock will have reached the time of a proposal that is held for it.
+    /// When the clock will reach the time of a proposal that is held because its time lies ahead.
     pub judge_at: Option<Monotonic>,
-    /// How far was executed, and on which parent, when the application last had nothing to build with.
+    /// The parent, and the height that was executed, when the application last had nothing to build with.
     pub build_later: Option<(Digest, Height)>,
 }
 
 impl Pace {
-    /// A view that begins, quiet until somebody looks for a reason.
+    /// A view that begins. It is quiet until this node finds a reason for a block.
     pub const fn new(now: Monotonic, timeout_us: u64) -> Self {
         Self { entered: now, timeout_us, deadline: now, quiet: true, fresh: true, judge_at: None, build_later: None }
     }

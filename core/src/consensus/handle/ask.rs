@@ -1,4 +1,4 @@
-//! Ask: when something is overdue, say what one has, and ask for what one lacks.
+//! Ask: when something is overdue, an authority says what it has and asks for what it lacks.
 
 use crate::{
     consensus::{
@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Consensus {
-    /// When to ask next: Δ after the view's timer has run out, after a finalize vote that has not become final, or after
-    /// something named was first missed; and Δ after the last time.
+    /// When to ask next: Δ after the view's timer has run out, after a finalize vote whose block has not become
+    /// final, or after something named was first missed; and at least Δ after the last ask.
     pub(super) fn ask_due(&self) -> Option<Monotonic> {
         let authority = self.me.is_some();
         let stuck = authority.then_some(self.pace.deadline);
@@ -21,7 +21,7 @@ impl Consensus {
         Some(due.plus_us(self.rules.delta_us))
     }
 
-    /// Keeps account of what is missing, and asks when it is time.
+    /// Records what is missing, and asks when it is time.
     pub(super) fn keep_asking(&mut self, step: &mut Step<'_>) {
         let now = step.now.monotonic;
         self.missing_since.update(&self.missing(), now);
@@ -37,8 +37,8 @@ impl Consensus {
         }
     }
 
-    /// Tells every authority the own votes and the certificates that led here, and asks for what they have besides. What
-    /// is large is asked of f + 1 at a time, in turn: one of them at least is honest.
+    /// Sends every other authority this node's votes and the certificates that led here, and asks for more.
+    /// Large things are asked of f + 1 authorities at a time, in turn: at least one of them is honest.
     fn ask(&mut self, step: &mut Step<'_>) {
         let tell = Message::Tell(self.news());
         let others: Vec<AuthorityIndex> = self.rules.indices().filter(|other| Some(*other) != self.me).collect();
@@ -69,7 +69,7 @@ impl Consensus {
         self.finalization.as_ref().map_or(View(0), |newest| newest.statement.view())
     }
 
-    /// What one tells without being asked.
+    /// What an authority tells without being asked.
     fn news(&self) -> Tell {
         let last = self.round(View(self.view.0.saturating_sub(1)));
         let led_here = last.into_iter().flat_map(|round| round.certificates.values());
@@ -77,7 +77,7 @@ impl Consensus {
         Tell { certificates: distinct(certificates), proposals: Vec::new(), votes: self.own_votes(self.final_view()) }
     }
 
-    /// The newest own votes above a view, oldest first.
+    /// This node's newest votes above a view, oldest first.
     pub(super) fn own_votes(&self, above: View) -> Vec<Vote> {
         let Some(me) = self.me else { return Vec::new() };
         let of = |round: &Round, kind| round.vote(kind, me).copied();
@@ -94,7 +94,7 @@ impl Consensus {
     }
 }
 
-/// The same certificates, each once.
+/// The same certificates without repeats.
 pub(super) fn distinct(certificates: Vec<Certificate>) -> Vec<Certificate> {
     let mut seen = Vec::new();
     certificates

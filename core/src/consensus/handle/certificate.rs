@@ -1,4 +1,4 @@
-//! What happens on a certificate, whether it came or was formed here.
+//! What happens on a certificate, whether it arrived or was formed here.
 
 use crate::{
     consensus::{
@@ -25,7 +25,7 @@ impl Consensus {
         if view <= self.gossiped || view < self.tip.view {
             return Judgement::Ignore("a finalization that is known");
         }
-        // One that is known is news to those whom gossip has yet to reach, if it is a good one.
+        // A finalization that is known here is still news to peers that gossip has yet to reach, if it is good.
         if !self.verify_certificate(&certificate) {
             return Judgement::Reject("a finalization that does not hold");
         }
@@ -57,21 +57,21 @@ impl Consensus {
         Judgement::Accept
     }
 
-    /// Whether a quorum signed it. Signatures that were checked as votes are not checked again.
+    /// Whether a quorum signed the certificate. Signatures that were checked as votes are not checked again.
     pub(super) fn verify_certificate(&self, certificate: &Certificate) -> bool {
         let round = self.round(certificate.statement.view());
         let known = |vote: &_| round.is_some_and(|round| round.knows(vote));
         certificate.verify_with(&self.rules.keys, self.rules.quorum, &self.rules.network, known)
     }
 
-    /// Looks in a good certificate for a vote of this authority that it does not know of.
+    /// Looks in a good certificate for a vote of this authority that its journal lacks.
     fn shown(&mut self, step: &mut Step<'_>, certificate: &Certificate) {
         if let Some(vote) = certificate.votes().find(|vote| Some(vote.voter) == self.me) {
             self.on_own_vote(step, &vote);
         }
     }
 
-    /// Acts on a certificate that is good and new: exactly as on the votes in it.
+    /// Acts on a certificate that is good and new, exactly as on the votes in it.
     pub(super) fn adopt(&mut self, step: &mut Step<'_>, certificate: Certificate) {
         let (statement, view) = (certificate.statement, certificate.statement.view());
         debug_assert!(self.is_open(&statement));
@@ -96,14 +96,14 @@ impl Consensus {
             Statement::Finalize(..) => self.on_notarized_block(step.now, view),
             Statement::Nullify(_) => {}
         }
-        // What was done just now may have moved this node on already.
+        // The lines above may have moved this node on already.
         if view >= self.view {
             self.begin(step, view.next());
         }
     }
 
-    /// A block is here and notarized, whichever came first: its result is covered up to its R, and if it holds
-    /// anything, its own result is to be covered.
+    /// Handles a block that is both here and notarized, whichever came first. It covers the results up to its
+    /// R. If it holds transactions, its own result must be covered.
     pub(super) fn on_notarized_block(&mut self, now: Now, view: View) {
         let Some(digest) = self.round(view).and_then(Round::notarized) else { return };
         let Some(candidate) = self.candidate(&digest) else { return };
@@ -115,8 +115,8 @@ impl Consensus {
         self.cover(result_height);
     }
 
-    /// The newest finalization that is not known to have gone over gossip goes now if this is the next view's leader,
-    /// and otherwise if none has come Δ later.
+    /// Spreads the newest finalization, unless it is known to have gone over gossip: at once if this node leads
+    /// the next view, and otherwise Δ later if none has come by then.
     pub(super) fn spread(&mut self, step: &mut Step<'_>, view: View) {
         if view <= self.gossiped || !self.votes() {
             return;
@@ -144,7 +144,7 @@ impl Consensus {
         }
     }
 
-    /// Everyone has a finalization of this view, or soon will.
+    /// Notes that everyone has a finalization of this view, or soon will.
     pub(super) fn went_over_gossip(&mut self, view: View) {
         self.gossiped = self.gossiped.max(view);
         let newest = self.finalization.as_ref().map_or(View(0), |newest| newest.statement.view());

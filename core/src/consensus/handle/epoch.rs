@@ -1,8 +1,8 @@
-//! How one epoch ends and the next begins: the rules are in [`consensus`](crate::consensus), under *Epochs*.
+//! How one epoch ends and the next begins. The rules are in [`consensus`](crate::consensus), under *Epochs*.
 //!
-//! The epoch changes in one place, [`Consensus::change_epoch`], between two steps of the loop that follows every input. So
-//! no handler can find itself in another epoch than the one in which it began, and none goes on to a view of an epoch that
-//! is over.
+//! The epoch changes in one place, [`Consensus::change_epoch`], between two steps of the loop that follows
+//! every input. So no handler ends in another epoch than the one in which it began, and none enters a view of
+//! an epoch that is over.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 impl Consensus {
-    /// Whether a block that ends the epoch is certified here: from then on views are for closing it.
+    /// Whether a block that ends the epoch is certified here. From then on views serve to close the epoch.
     pub(super) fn is_closing(&self) -> bool {
         let certified = |round: &Round| {
             let notarized = round.notarized().and_then(|digest| self.candidate(&digest));
@@ -27,12 +27,12 @@ impl Consensus {
         self.tip.role.ends_epoch() || self.rounds.values().any(certified)
     }
 
-    /// Whether the handover is final: nothing is to be done in this epoch any more.
+    /// Whether the handover is final. Then nothing is left to do in this epoch.
     pub(super) fn is_over(&self) -> bool {
         self.tip.role.next_authorities().is_some() || (self.tip.role.is_closing() && is_planted(Fault::EndsUnnamed))
     }
 
-    /// Begins the next epoch, if this one is over and its last block is executed here. Whether it did.
+    /// Begins the next epoch, if this one is over and its last block is executed here. Returns whether it did.
     pub(super) fn change_epoch<A: Application>(&mut self, step: &mut Step<'_>, app: &mut A) -> bool {
         let next = self.tip.role.next_authorities();
         if self.executed < self.tip.height {
@@ -69,7 +69,7 @@ impl Consensus {
         true
     }
 
-    /// Everything that is known of views, and of peers by their places.
+    /// Forgets everything known of views, and of peers by their index.
     fn forget_epoch(&mut self) {
         self.finalization = None;
         self.closing.clear();
@@ -87,8 +87,9 @@ impl Consensus {
         self.proposed = None;
     }
 
-    /// Keeps what is of the next epoch, if this one is ending, until that has begun: those who are there first do not say
-    /// it twice. It is not to be forwarded, as nobody here can say who signed it.
+    /// Keeps messages of the next epoch until that begins, if this one is ending: authorities that began it
+    /// earlier do not repeat them. Gossip must not forward them, because this node cannot check their
+    /// signatures.
     pub(super) fn hold_early(&mut self, input: &Input) -> Option<Judgement> {
         let next = self.tip.epoch.next();
         let is_next = |epoch: Epoch| epoch == next;
@@ -113,8 +114,8 @@ impl Consensus {
         }
     }
 
-    /// The finalization that ended the epoch before, for those who have not seen it; else the newest, which shows them at
-    /// least that they are behind.
+    /// The finalization that ended the previous epoch, for peers that have not seen it. Without one, the newest
+    /// finalization, which at least shows those peers that they are behind.
     #[must_use]
     pub fn handover(&self) -> Option<&Certificate> {
         self.handover.as_ref().or(self.finalization.as_ref())

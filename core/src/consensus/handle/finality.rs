@@ -1,4 +1,4 @@
-//! What happens when a block is final, and what keeps an idle network making blocks until every result is covered.
+//! What happens when a block is final, and what has an idle network make blocks until every result is covered.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Consensus {
-    /// Hands out the blocks up to the newest finalization, once all are here. Whether it did.
+    /// Hands out the blocks up to the newest finalization, once all are here. Returns whether it did.
     pub(super) fn finalize_chain(&mut self, step: &mut Step<'_>) -> bool {
         let Some(finalization) = self.finalization.as_ref().filter(|newest| self.is_open(&newest.statement)) else {
             return false;
@@ -23,7 +23,7 @@ impl Consensus {
         true
     }
 
-    /// Makes these blocks, which stand on the tip and end in what `finalization` is of, final.
+    /// Makes these blocks final. They stand on the tip and end in the block that `finalization` is of.
     pub(super) fn move_tip(&mut self, step: &mut Step<'_>, blocks: Vec<Arc<Block>>, finalization: Certificate) {
         if blocks.is_empty() {
             return;
@@ -48,7 +48,7 @@ impl Consensus {
                 self.uncovered.entry(header.view).or_insert((header.height, step.now.monotonic));
             }
         }
-        // Closing blocks carry no result, or that of all blocks below them.
+        // A closing block carries no result, or one that covers all blocks below it.
         self.cover(if self.is_over() { self.tip.height } else { self.tip.result_height });
         self.drop_rounds_below(view);
         // Votes must not wait until the blocks are stored and executed.
@@ -67,7 +67,8 @@ impl Consensus {
         }
     }
 
-    /// The tip's own round stays: late copies of its finalization are cheaper to check with it.
+    /// Drops the rounds below the tip's. The tip's own stays, because it makes late copies of the tip's
+    /// finalization cheaper to check.
     fn drop_rounds_below(&mut self, view: View) {
         self.rounds = self.rounds.split_off(&view);
         if let Some(round) = self.rounds.get_mut(&view) {
@@ -77,15 +78,15 @@ impl Consensus {
         self.finalize_sent = self.finalize_sent.split_off(&view.next());
     }
 
-    /// A certificate covers the results up to this height.
+    /// Notes that a certificate covers the results up to this height.
     pub(super) fn cover(&mut self, result_height: Height) {
         self.covered = self.covered.max(result_height);
         let (covered, tip) = (self.covered, self.tip.view);
         self.uncovered.retain(|view, (height, _)| *view > tip || *height > covered);
     }
 
-    /// When the oldest result that no certificate covers becomes a reason for a block: Δ after it was notarized, so
-    /// that no leader spends its turn on an empty block while work is about to arrive.
+    /// When the oldest result that no certificate covers becomes a reason for a block. That is Δ after its
+    /// block was notarized, so that no leader spends its turn on an empty block while work is about to arrive.
     pub(super) fn uncovered_due(&self) -> Option<Monotonic> {
         let oldest = self.uncovered.values().map(|(_, since)| *since).min()?;
         Some(oldest.plus_us(self.rules.delta_us))

@@ -1,4 +1,4 @@
-//! One file for each kind of input, and the loop that does what follows from it.
+//! One file for each kind of input, and the loop that acts on the consequences.
 
 mod ask;
 mod certificate;
@@ -21,8 +21,8 @@ use crate::{
 };
 
 impl Consensus {
-    /// Handles one input, and everything that follows from it now. Effects are added to `effects` in the order in which
-    /// they are to be carried out.
+    /// Handles one input and all its immediate consequences. Adds effects to `effects`, in the order in which
+    /// the driver must carry them out.
     pub fn handle<A: Application>(
         &mut self,
         now: Now,
@@ -67,7 +67,7 @@ impl Consensus {
         judgement
     }
 
-    /// What a proposal is worth, now that its block has been judged if it could be.
+    /// Returns the verdict on a proposal, after its block has been judged if that is possible yet.
     fn settle(&self, judgement: Judgement, digest: &Digest) -> Judgement {
         let candidate = self.candidate(digest).filter(|_| judgement == Judgement::Accept);
         match candidate.map(|candidate| (candidate.header().view, candidate.judgement())) {
@@ -77,7 +77,8 @@ impl Consensus {
         }
     }
 
-    /// Does what follows, until nothing does. In an epoch that is over nothing does but that the next one begins.
+    /// Acts on the consequences until there are none. In an epoch that is over, the only one is that the next
+    /// begins.
     fn advance<A: Application>(&mut self, step: &mut Step<'_>, app: &mut A) {
         while self.finalize_chain(step)
             || if self.is_over() {
@@ -94,7 +95,7 @@ impl Consensus {
         debug_assert!(self.view > self.tip.view);
     }
 
-    /// The first call: timers begin, and what the journal held takes effect.
+    /// Handles the first call: timers begin, and what the journal held takes effect.
     fn start(&mut self, step: &mut Step<'_>) {
         self.started = true;
         for round in self.rounds.values_mut() {
@@ -110,8 +111,8 @@ impl Consensus {
         }
     }
 
-    /// What a restored round gives rise to: a certificate of own votes (where they are a quorum), the finalize vote that
-    /// a notarization asks for, and waiting for finality.
+    /// Acts on a restored round. It forms a certificate from this node's votes (where they are a quorum), sends
+    /// the finalize vote that a notarization asks for, and waits for finality.
     fn take_up(&mut self, step: &mut Step<'_>, view: View) {
         for kind in [Kind::Notarize, Kind::Nullify, Kind::Finalize] {
             if let Some(statement) = self.own(view, kind) {
@@ -127,7 +128,7 @@ impl Consensus {
         }
     }
 
-    /// Own votes go out together, once all that this call brought about is known.
+    /// Sends this node's votes together, once all consequences of this call are known.
     fn send_votes(&self, step: &mut Step<'_>) {
         let votes = std::mem::take(&mut step.votes);
         if !votes.is_empty() && self.rules.authorities() > 1 {
@@ -135,7 +136,7 @@ impl Consensus {
         }
     }
 
-    /// When to call with [`Input::Tick`], if nothing else comes before. `None`: not at all.
+    /// When to call with [`Input::Tick`], if no other input comes before. `None`: not at all.
     #[must_use]
     pub fn next_wake(&self) -> Option<Monotonic> {
         if !self.started {
@@ -155,11 +156,11 @@ impl Consensus {
                 wakes.push(leads.then(|| pace.entered.plus_us(self.rules.heartbeat_us)));
             }
         }
-        // What was due by the last call has been done then, or waits for something else.
+        // Whatever was due by the last call was done then, or waits for something else.
         wakes.into_iter().flatten().filter(|wake| *wake > self.last).min()
     }
 
-    /// Stops voting for good: somewhere else this key votes, or did.
+    /// Stops voting for good: this key votes, or voted, somewhere else.
     fn stop(&mut self, step: &mut Step<'_>) {
         if self.votes() {
             self.stand_back(Standing::VoteUnknown);
@@ -169,7 +170,7 @@ impl Consensus {
         }
     }
 
-    /// Whether this statement is above what is final.
+    /// Whether this statement is about a view above the final tip's.
     fn is_open(&self, statement: &Statement) -> bool {
         statement.view() > self.tip.view
     }

@@ -1,5 +1,5 @@
-//! What happens on a proposal: whether it is one, whether its block may be voted for, and what it waits for if that is
-//! not known yet.
+//! What happens on a proposal: whether it is well formed, whether its block may be voted for, and what it waits
+//! for while that is not known.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use crate::{
     types::{Block, Certificate, Header, Height, Proposal, Role, Statement, Vote},
 };
 
-/// What is wrong with a closing block by itself: it orders nothing, and carries the last block's result if it names the next
-/// authorities, and else none.
+/// What is wrong with a closing block by itself. It must order nothing. It must carry the last block's result
+/// if it names the next authorities, and otherwise no result.
 fn closing_flaw(block: &Block) -> Option<&'static str> {
     let Header { role, height, final_height, result_height, result, ref snapshots, .. } = block.header;
     let knows = role.next_authorities().is_some();
@@ -32,8 +32,8 @@ fn closing_flaw(block: &Block) -> Option<&'static str> {
 }
 
 impl Consensus {
-    /// Takes a leader's block, by gossip or from another authority. What can be said without its parent is said now; for
-    /// the rest see [`Consensus::judge`].
+    /// Takes a leader's block, by gossip or from another authority. It checks what needs no parent;
+    /// [`Consensus::judge`] checks the rest.
     pub(super) fn on_proposal(&mut self, step: &mut Step<'_>, proposal: Arc<Proposal>, digest: Digest) -> Judgement {
         let header = &proposal.block.header;
         let view = header.view;
@@ -47,7 +47,7 @@ impl Consensus {
             return Judgement::Ignore("a proposal too far ahead");
         }
         if self.final_view() > self.tip.view && header.height.0 > self.tip.height.0.saturating_add(PILE_MAX) {
-            // What is final and missing comes by range, and with it what stands on it: nothing is kept for then.
+            // Missing final blocks are fetched by range, with the blocks above them, so none is kept here.
             return Judgement::Ignore("a proposal far above what is final here, which is behind");
         }
         if let Some(known) = self.candidate(&digest) {
@@ -70,7 +70,7 @@ impl Consensus {
         if let Some(finalization) = proposal.finalization.clone()
             && let Judgement::Reject(why) = self.on_shown_finalization(step, finalization)
         {
-            // One who knows of a newer finalization has not looked at this one before passing it on.
+            // A peer that knows of a newer finalization did not look at this one before passing it on.
             return Judgement::Ignore(why);
         }
         let refused = self.insert_candidate(Candidate::new(proposal, digest, Judged::Held("not its view's turn yet")));
@@ -84,8 +84,8 @@ impl Consensus {
         Judgement::Accept
     }
 
-    /// Another copy of a known block can differ only in the finalization that it carries, which nobody signed. It is of
-    /// use where the first came without, and never to be forwarded.
+    /// Takes a second version of a known block. It can differ only in the finalization that it carries, which
+    /// nobody signed. It helps where the first one came without, and is never forwarded.
     fn on_other_copy(&mut self, step: &mut Step<'_>, proposal: Arc<Proposal>, digest: Digest) -> Judgement {
         let same_vote = self.candidate(&digest).is_some_and(|known| known.proposal.signature == proposal.signature);
         let Some(finalization) = proposal.finalization.clone().filter(|_| same_vote) else {
@@ -106,13 +106,14 @@ impl Consensus {
         };
         let judgement = self.on_certificate(step, finalization);
         if !matches!(judgement, Judgement::Reject(_)) {
-            // Nobody signed which finalization a proposal carries, so it counts for no more than what is known to hold.
+            // Nobody signed which finalization a proposal carries, so it counts only as far as this node knows
+            // it to hold.
             self.went_over_gossip(view.min(self.final_view()));
         }
         judgement
     }
 
-    /// What is wrong with a proposal by itself, whatever it stands on.
+    /// What is wrong with a proposal by itself, whatever its parent.
     fn flaw(&self, proposal: &Proposal) -> Option<&'static str> {
         let block = &proposal.block;
         let Header { role, height, final_height, result_height, ref snapshots, .. } = block.header;
@@ -141,7 +142,7 @@ impl Consensus {
         .find_map(|(wrong, why)| wrong.then_some(why))
     }
 
-    /// Votes for the first valid proposal of the present view. Whether it did.
+    /// Votes for the first valid proposal of the present view. Returns whether it did.
     pub(super) fn judge<A: Application>(&mut self, step: &mut Step<'_>, app: &mut A) -> bool {
         let view = self.view;
         let may = self.own(view, Kind::Notarize).is_none() || is_planted(Fault::SecondVote);
@@ -186,7 +187,7 @@ impl Consensus {
         if let Some(judged) = self.judge_role(&proposal.block.header, app) {
             return judged;
         }
-        // The voter's tip is at least the proposal's F, so it counts no block that the leader did not.
+        // The voter's tip is at least the proposal's F, so the voter counts no block that the leader did not.
         let unfinal = self.unfinal_bytes(&ancestors);
         if unfinal > 0 && unfinal.saturating_add(proposal.block.transaction_bytes()) > self.rules.run_bytes_max() {
             return Judged::Invalid("a block on more that is not final than could be fetched together");
@@ -203,8 +204,8 @@ impl Consensus {
         }
     }
 
-    /// What is to be said of a closing block that hangs together, and of one that is wrongly its epoch's last, or wrongly not.
-    /// Both hang on what is executed here.
+    /// Judges the role of a block whose links are good: a closing block, and a block at a gate that is its
+    /// epoch's last or not. Both depend on what is executed here.
     fn judge_role<A: Application>(&self, header: &Header, app: &mut A) -> Option<Judged> {
         let unknown = Judged::Held("its result is not executed here yet");
         match header.role {
@@ -231,13 +232,13 @@ impl Consensus {
         }
     }
 
-    /// The bytes of the blocks among these that are not final here.
+    /// The bytes of those of these blocks that are not final here.
     pub(super) fn unfinal_bytes(&self, ancestors: &[Arc<Block>]) -> usize {
         let unfinal = ancestors.iter().filter(|block| block.header.height > self.tip.height);
         unfinal.map(|block| block.transaction_bytes()).sum()
     }
 
-    /// What stands against a header where it stands; `None` if nothing does.
+    /// What is wrong with a header given its parent; `None` if nothing is.
     fn judge_links(&mut self, step: &Step<'_>, header: &Header) -> Option<Judged> {
         if !header.role.is_closing() && header.height <= self.tip.height {
             return Some(Judged::Invalid("a block below what is final"));
@@ -276,7 +277,7 @@ impl Consensus {
         if !self.nullified_between(parent.view, header.view, passed) && !is_planted(Fault::ViewsSkipped) {
             return Some(Judged::Held("a view between its parent and it is open here"));
         }
-        // The chain passes through the tip, so what is final up to there are its own ancestors.
+        // The chain passes through the tip, so what is final up to the tip are the block's own ancestors.
         if header.final_height > self.tip.height && !is_planted(Fault::FinalOnTrust) {
             return Some(Judged::Held("its F is not final here"));
         }

@@ -15,11 +15,12 @@ use crate::{
 };
 
 impl Consensus {
-    /// Proposes a block for the present view, if that is this authority's turn and there is a reason, or a heartbeat has
-    /// passed without one. Whether it did.
+    /// Proposes a block for the present view, if it is this authority's turn and there is a reason, or a
+    /// heartbeat has passed without one. Returns whether it did.
     ///
-    /// At most once an instant: where one authority is a quorum by itself, each block would lead to the next without
-    /// end, and the replica could not say in between that there is nothing left to order.
+    /// It proposes at most once an instant. Where one authority is a quorum by itself, each block would
+    /// otherwise lead to the next without end, and the replica could not say in between that nothing is left to
+    /// order.
     pub(super) fn propose<A: Application>(&mut self, step: &mut Step<'_>, app: &mut A) -> bool {
         let view = self.view;
         if !self.votes() || Some(self.leader()) != self.me || self.own(view, Kind::Notarize).is_some() {
@@ -30,7 +31,8 @@ impl Consensus {
             return false;
         }
         let Some(parent) = self.best_parent(&mut Missing::default()) else { return false };
-        // A parent that knew more to be final than this node does came without showing it; asking will.
+        // The parent knew of a newer final block than this node does, and came without showing it. Asking gets
+        // it.
         if self.tip.height < parent.final_height {
             return false;
         }
@@ -94,7 +96,8 @@ impl Consensus {
         Some(block)
     }
 
-    /// A block above the epoch's last. If that is final and executed here, it names the next authorities.
+    /// Builds a block above the epoch's last. It names the next authorities if the last block is final and
+    /// executed here.
     fn build_closing<A: Application>(&self, parent: &Parent, app: &mut A) -> Option<Block> {
         let height = parent.height;
         let is_executed = self.tip.height == height && self.executed >= height;
@@ -133,7 +136,8 @@ impl Consensus {
             debug_assert!(false, "a leader's view has room for its own block");
             return;
         }
-        // The vote is made durable before the proposal, which holds it, goes out; what follows from it comes after.
+        // The vote must be durable before the proposal, which holds it, goes out. All other effects come after
+        // that.
         let place = step.effects.len() + 1;
         self.cast(step, statement, Some(Arc::clone(&proposal)));
         step.effects.insert(place, Effect::GossipProposal(proposal));

@@ -1,4 +1,4 @@
-//! What happens on blocks that were fetched by range, and when the application has executed some.
+//! What happens on blocks that were fetched by range, and when the application has executed blocks.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl Consensus {
             return Judgement::Reject("a finalization that does not hold");
         }
         self.on_certificate(step, finalization.clone());
-        // A chain that was complete with what was here already went that way.
+        // The tip has moved already if the blocks that were here completed the chain.
         if self.is_open(&finalization.statement) {
             self.move_tip(step, blocks, finalization);
         }
@@ -51,7 +51,7 @@ impl Consensus {
         Judgement::Accept
     }
 
-    /// Whether each block stands on the one before, the first on the tip, and the last has this digest.
+    /// Whether each block stands on the one before it, the first on the tip, and the last has this digest.
     fn links(&self, blocks: &[Arc<Block>], last: &Digest) -> bool {
         let mut parent = self.tip.top;
         let mut height = self.tip.height;

@@ -21,7 +21,8 @@ fn wire_bytes(proposal: &Proposal) -> usize {
 }
 
 impl Consensus {
-    /// Answers an authority, at most once per half a Δ: it asks once per Δ, and what is on the way may bunch up.
+    /// Answers an authority, at most once per half a Δ: an authority asks once per Δ, and asks on the way may
+    /// bunch up.
     pub(super) fn on_ask(&mut self, step: &mut Step<'_>, from: AuthorityIndex, ask: &Ask) -> Judgement {
         if ask.epoch != self.tip.epoch {
             return Judgement::Ignore("an ask of another epoch");
@@ -50,8 +51,8 @@ impl Consensus {
         Judgement::Accept
     }
 
-    /// The newest finalization, the certificate that leads the asker to where this node is, those of the views that it
-    /// names, of the blocks that it names, and of the views from its own on.
+    /// The newest finalization; the certificate that leads the asker to this node's view; and the certificates
+    /// of the views that it names, of the blocks that it names, and of the views from its own on.
     fn certificates_for(&self, ask: &Ask) -> Vec<Certificate> {
         let newest = self.finalization.iter().filter(|newest| newest.statement.view() > ask.final_view);
         let mut certificates: Vec<Certificate> = newest.cloned().collect();
@@ -70,7 +71,7 @@ impl Consensus {
         certificates
     }
 
-    /// The blocks that the asker names with their ancestors above its final height, and the one of its view.
+    /// The blocks that the asker names, with their ancestors above its final height, and the block of its view.
     fn proposals_for(&self, ask: &Ask) -> Vec<Arc<Proposal>> {
         let mut proposals: Vec<Arc<Proposal>> = Vec::new();
         let mut bytes = 0;
@@ -94,7 +95,7 @@ impl Consensus {
         proposals
     }
 
-    /// A block and its ancestors above a height, as far as they are here and as many as fit, newest first.
+    /// A block and its ancestors above a height, as far as they are here and fit, newest first.
     fn lineage(&self, block: &Digest, above: Height) -> Vec<Arc<Proposal>> {
         let mut lineage = Vec::new();
         let mut next = *block;
@@ -111,7 +112,8 @@ impl Consensus {
         lineage
     }
 
-    /// Takes what another authority tells: certificates before the proposals that stand on them, and both before votes.
+    /// Takes what another authority tells: certificates before the proposals that stand on them, and both
+    /// before votes.
     pub(super) fn on_tell(&mut self, step: &mut Step<'_>, tell: Tell) -> Judgement {
         let Tell { certificates, proposals, votes } = tell;
         let too_much = certificates.len() > TELL_CERTIFICATES_MAX

@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Consensus {
-    /// Enters a view. Its timer starts a heartbeat later, until there is a reason for a block.
+    /// Enters a view. Its timer starts a heartbeat later, or as soon as there is a reason for a block.
     pub(super) fn begin(&mut self, step: &mut Step<'_>, view: View) {
         debug_assert!(view >= self.view);
         self.view = view;
@@ -20,9 +20,9 @@ impl Consensus {
         self.pace.deadline = now.plus_us(self.rules.heartbeat_us).plus_us(self.pace.timeout_us);
     }
 
-    /// The views above the last finalization that were nullified here *or* by a quorum. Counting only the latter would
-    /// halt for ever when the real delay lies between half a timeout and a whole one: each view is notarized late,
-    /// nobody may finalize it, and no timer grows.
+    /// The views above the last finalization that were nullified here *or* by a quorum. Counting only the
+    /// latter could halt the network for ever. When the real delay lies between half a timeout and a whole one,
+    /// each view is notarized late, nobody may finalize it, and no timer grows.
     fn failed_views(&self) -> usize {
         let last_final = self.finalization.as_ref().map_or(self.tip.view, |newest| newest.statement.view());
         let above = self.rounds.range(last_final.max(self.tip.view).next()..);
@@ -35,7 +35,7 @@ impl Consensus {
         if is_planted(Fault::TimersNeverGrow) { 0 } else { failed.count() }
     }
 
-    /// Ends the quiet of a view, once there is a reason for a block. Whether it did.
+    /// Ends the quiet of a view, once there is a reason for a block. Returns whether it did.
     pub(super) fn look_for_reason<A: Application>(&mut self, step: &mut Step<'_>, app: &mut A) -> bool {
         if !self.pace.quiet || self.me.is_none() {
             return false;
@@ -49,8 +49,8 @@ impl Consensus {
         true
     }
 
-    /// Whether something is left to order above the block that this view would stand on. The application is asked once
-    /// for each time that it may have changed its mind.
+    /// Whether something is left to order above the block that this view would stand on. Asks the application
+    /// once each time that its answer may have changed.
     fn has_reason<A: Application>(&mut self, app: &mut A) -> bool {
         if !self.reason || !self.pace.fresh {
             return false;
@@ -60,13 +60,14 @@ impl Consensus {
             self.pace.fresh = false;
             return app.has_reason(&ancestors);
         }
-        // What is ordered already is not known while something is lacking; but that must not last for a heartbeat.
+        // While blocks are lacking, this node cannot know what is ordered already. That must not last for a
+        // heartbeat.
         let hurried = self.pace.entered.plus_us(self.pace.timeout_us);
         self.pace.deadline = self.pace.deadline.min(hurried.max(self.last));
         false
     }
 
-    /// Nullifies a view whose time is over, or whose leader is silent. Whether it did.
+    /// Nullifies a view whose time is over, or whose leader is silent. Returns whether it did.
     pub(super) fn give_up(&mut self, step: &mut Step<'_>) -> bool {
         let view = self.view;
         let said = |kind| self.own(view, kind).is_some();

@@ -66,7 +66,8 @@ impl Consensus {
         self.rules.key(vote.voter).is_some_and(|key| vote.verify(key, &self.rules.network))
     }
 
-    /// A vote that can change nothing shows that its sender lives. That is worth a look only where it is in doubt.
+    /// Takes a vote that can change nothing. It shows that its sender lives, so it is checked only where that
+    /// is in doubt.
     fn on_late_vote(&mut self, vote: &Vote) -> Judgement {
         let silence = self.silence.get(usize::from(vote.voter.0)).copied().unwrap_or(0);
         if silence < self.rules.genesis.consensus.silent_views.div_ceil(2) {
@@ -79,7 +80,7 @@ impl Consensus {
         Judgement::Accept
     }
 
-    /// A vote of this very authority, shown by another.
+    /// Takes a vote of this very authority that another one showed.
     pub(super) fn on_own_vote(&mut self, step: &mut Step<'_>, vote: &Vote) -> Judgement {
         let known = self.own(vote.statement.view(), Kind::of(&vote.statement)) == Some(vote.statement);
         let is_old = !self.is_open(&vote.statement) && !is_planted(Fault::OldOwnVoteStops);
@@ -107,7 +108,7 @@ impl Consensus {
         self.tally(step, statement);
     }
 
-    /// Proof that another found.
+    /// Takes proof that another authority found.
     pub(super) fn on_evidence(&mut self, step: &mut Step<'_>, evidence: Evidence) -> Judgement {
         if evidence.first.epoch != self.tip.epoch {
             return Judgement::Ignore("evidence of another epoch");
@@ -119,7 +120,7 @@ impl Consensus {
             return Judgement::Reject("evidence that proves nothing");
         }
         if Some(evidence.culprit()) == self.me {
-            // An honest authority's key that signs twice is at work in two places.
+            // An honest authority's key that signs twice is in use in two places.
             self.stop(step);
         }
         self.convict(step, evidence);
@@ -153,7 +154,8 @@ impl Consensus {
         }
     }
 
-    /// Notes a sign of life. When a quorum has been heard in a view, everyone else has been silent in one more.
+    /// Notes a sign of life. Once a quorum has been heard in a view, every other authority has been silent in
+    /// one view more.
     pub(super) fn hear(&mut self, view: View, voter: AuthorityIndex) {
         if let Some(silence) = self.silence.get_mut(usize::from(voter.0)) {
             *silence = 0;
@@ -179,8 +181,8 @@ impl Consensus {
         Some(authority) != self.me && silence >= self.rules.genesis.consensus.silent_views
     }
 
-    /// Signs a statement, makes it durable, sends it (a notarize vote on the own `proposal` travels in that) and counts
-    /// it. The caller has seen to it that it breaks no promise.
+    /// Signs a statement, makes it durable, sends it and counts it. A notarize vote for this node's own
+    /// `proposal` travels in the proposal. The caller makes sure that the vote breaks no promise.
     pub(super) fn cast(&mut self, step: &mut Step<'_>, statement: Statement, proposal: Option<Arc<Proposal>>) {
         let (Some(me), Some(key)) = (self.me, &self.key) else {
             return cannot_be("only an authority votes");
@@ -200,7 +202,7 @@ impl Consensus {
         self.record(step, vote);
     }
 
-    /// Finalizes a block of a view that was not given up here.
+    /// Finalizes a block of a view that this node did not give up.
     pub(super) fn finalize(&mut self, step: &mut Step<'_>, view: View, block: crate::digest::Digest) {
         let said = |kind| self.own(view, kind).is_some();
         let may = !said(Kind::Nullify) || is_planted(Fault::FinalizeAfterNullify);
