@@ -8,19 +8,19 @@ use thiserror::Error;
 use super::{Authority, AuthorityIndex, Genesis, View};
 use crate::{digest::Digest, identity::PublicKey};
 
-/// Who orders transactions in one epoch, in the order in which they lead. Epoch 0 has the genesis'; each later one has
-/// what was approved in the one before.
+/// The authorities of one epoch, in the order in which they lead. They order transactions. Epoch 0 has the
+/// genesis' authorities; each later epoch has those that were approved in the one before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AuthoritySet(Vec<Authority>);
 
-/// Why there can be no such set of authorities.
+/// Why a set of authorities is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum AuthoritySetError {
-    /// There is nobody in it, or more than there may be.
+    /// It is empty, or larger than it may be.
     #[error("there must be 1 to {} authorities", Genesis::AUTHORITIES_MAX)]
     Count,
-    /// Two have the same key.
+    /// Two authorities have the same key.
     #[error("two authorities have the same key")]
     SameKey,
     /// A key is not a usable ed25519 public key.
@@ -29,20 +29,20 @@ pub enum AuthoritySetError {
     /// A name or address is too long, or there are too many addresses.
     #[error("an authority's name or addresses are too long or too many")]
     Text,
-    /// Under so many authorities claims could not outlast stalls, or attempts not be allowed for them.
+    /// With this many authorities, stalls could outlast claims, or exceed what attempts are allowed for them.
     #[error("the genesis' ledger.claim_stands_ms_max or allowance_ms is too short for so many authorities")]
     LeasesTooShort,
 }
 
 impl Authority {
-    /// The most bytes of a name that is proposed.
+    /// The most bytes of an authority's name in a proposal.
     pub const NAME_BYTES_MAX: usize = 128;
-    /// The most addresses of one that is proposed.
+    /// The most addresses of an authority in a proposal.
     pub const ADDRESSES_MAX: usize = 8;
-    /// The most bytes of each of them.
+    /// The most bytes of each such address.
     pub const ADDRESS_BYTES_MAX: usize = 256;
 
-    /// Whether its texts are short enough to be proposed. (A genesis may say what it likes of its own.)
+    /// Whether names and addresses are short enough for a proposal. (A genesis may have longer ones.)
     #[must_use]
     pub fn is_brief(&self) -> bool {
         self.name.len() <= Self::NAME_BYTES_MAX
@@ -52,14 +52,14 @@ impl Authority {
 }
 
 impl AuthoritySet {
-    /// The set of these, which [`AuthoritySet::check`] has still to look at.
+    /// The set of these authorities, not yet checked: see [`AuthoritySet::check`].
     #[must_use]
     pub const fn of(authorities: Vec<Authority>) -> Self {
         Self(authorities)
     }
 
-    /// Whether a network of this genesis can have such authorities: their number and keys, and the stall threshold, which
-    /// depends on how many of them may lie.
+    /// Whether a network of this genesis can have these authorities: their number, their keys, and the stall
+    /// threshold, which depends on how many of them may lie.
     ///
     /// # Errors
     /// Why it cannot.
@@ -83,73 +83,73 @@ impl AuthoritySet {
         }
     }
 
-    /// All of them, in order.
+    /// All authorities, in order.
     #[must_use]
     pub fn authorities(&self) -> &[Authority] {
         &self.0
     }
 
-    /// n: how many there are.
+    /// n: the number of authorities.
     #[must_use]
     pub const fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// f: how many of them may lie.
+    /// f: how many authorities may lie.
     #[must_use]
     pub const fn faulty_max(&self) -> usize {
         self.0.len().saturating_sub(1) / 3
     }
 
-    /// q: how many of them make a certificate.
+    /// q: how many authorities make a certificate.
     #[must_use]
     pub const fn quorum(&self) -> usize {
         self.0.len() - self.faulty_max()
     }
 
-    /// Who leads a view: `authorities[v mod n]`.
+    /// The leader of a view: `authorities[v mod n]`.
     #[must_use]
     pub fn leader(&self, view: View) -> AuthorityIndex {
         AuthorityIndex((view.0 % self.0.len().max(1) as u64) as u16)
     }
 
-    /// Their keys, in order.
+    /// The authorities' keys, in order.
     pub fn keys(&self) -> impl Iterator<Item = PublicKey> + '_ {
         self.0.iter().map(|authority| authority.key)
     }
 
-    /// The key of the one at a place.
+    /// The key of the authority with this index.
     #[must_use]
     pub fn key(&self, index: AuthorityIndex) -> Option<PublicKey> {
         self.0.get(usize::from(index.0)).map(|authority| authority.key)
     }
 
-    /// The place of a key, if it is one of theirs.
+    /// The index of the authority with this key, if there is one.
     #[must_use]
     pub fn index_of(&self, key: &PublicKey) -> Option<AuthorityIndex> {
         let place = self.0.iter().position(|authority| authority.key == *key)?;
         u16::try_from(place).ok().map(AuthorityIndex)
     }
 
-    /// Whether a key is one of theirs.
+    /// Whether a key is an authority's.
     #[must_use]
     pub fn contains(&self, key: &PublicKey) -> bool {
         self.0.iter().any(|authority| authority.key == *key)
     }
 
-    /// The set's name, names and addresses included.
+    /// The digest of the set, names and addresses included.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of_value("meshwork 1 authorities", self)
     }
 
-    /// This set and one more, who comes last.
+    /// This set with one more authority, which comes last.
     #[must_use]
     pub fn with(&self, authority: Authority) -> Self {
         Self(self.0.iter().cloned().chain([authority]).collect())
     }
 
-    /// This set without the one of that key.
+    /// This set without the authority of that key.
     #[must_use]
     pub fn without(&self, key: &PublicKey) -> Self {
         Self(self.0.iter().filter(|authority| authority.key != *key).cloned().collect())

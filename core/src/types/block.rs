@@ -8,28 +8,30 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use super::{BlockTime, Certificate, Epoch, Height, SignedTransaction, View};
 use crate::{digest::Digest, identity::Signature};
 
-/// What authorities vote on. Its digest names the block.
+/// A block's header, which authorities vote on. Its digest names the block.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Header {
-    /// Under which set of authorities.
+    /// The epoch, which says whose block it is.
     pub epoch: Epoch,
-    /// In which view, and so by which leader.
+    /// The view, which says which authority led.
     pub view: View,
-    /// What it is to its epoch.
+    /// The block's role in its epoch.
     pub role: Role,
-    /// Its place: the parent's and one; a closing block's is that of its epoch's last block.
+    /// The block's place: the parent's height and one. A closing block has the height of its epoch's last
+    /// block.
     pub height: Height,
     /// The parent's digest; [`Digest::ZERO`] below the first block.
     pub parent: Digest,
-    /// When: later than the parent; a closing block's is that of its epoch's last block.
+    /// The block's time, later than the parent's. A closing block has the time of its epoch's last block.
     pub time: BlockTime,
-    /// The digest of the transactions, see [`Block::transactions_digest`].
+    /// The digest of the transactions; see [`Block::transactions_digest`].
     pub transactions: Digest,
-    /// F: the newest height that the proposer knows to be final. Never below the parent's. (A closing block that names the
-    /// next authorities knows the last block to be final; any other says what its parent does.)
+    /// F: the newest height that the proposer knows to be final, never below the parent's F. A closing block
+    /// that names the next authorities has the last block's height; any other has its parent's F.
     pub final_height: Height,
-    /// R: the height whose result this header carries: the parent's F. (A closing block that names the next authorities
-    /// carries the last block's result; any other carries none, which is 0 and [`Digest::ZERO`].)
+    /// R: the height whose result this header carries, which is the parent's F. A closing block that names the
+    /// next authorities carries the last block's result; any other carries none, which is 0 and
+    /// [`Digest::ZERO`].
     pub result_height: Height,
     /// The root over all receipts up to R.
     pub result: Digest,
@@ -37,33 +39,34 @@ pub struct Header {
     pub snapshots: Vec<SnapshotDigest>,
 }
 
-/// What a block is to its epoch.
+/// A block's role in its epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// One of its blocks.
+    /// A block that orders transactions.
     Inner,
-    /// Its last, which stands at a gate: the result of R holds a change that was approved in this epoch.
+    /// The epoch's last block, at a gate: the result of its R holds a change that was approved in this epoch.
     Last,
-    /// A closing block, above the last: it orders nothing and has no height of its own. One whose proposer knows the last
-    /// block's result carries that, and the digest of the next epoch's [`AuthoritySet`](super::AuthoritySet).
+    /// A closing block, above the last block. It orders nothing and has no height of its own. If its proposer
+    /// knows the last block's result, it carries that result and, here, the digest of the next epoch's
+    /// [`AuthoritySet`](super::AuthoritySet).
     Closing(Option<Digest>),
 }
 
 impl Role {
-    /// Whether only closing blocks may stand on such a one in its epoch.
+    /// Whether only closing blocks may stand on a block of this role in its epoch.
     #[must_use]
     pub const fn ends_epoch(self) -> bool {
         !matches!(self, Self::Inner)
     }
 
-    /// Whether it is a closing block.
+    /// Whether this is a closing block.
     #[must_use]
     pub const fn is_closing(self) -> bool {
         matches!(self, Self::Closing(_))
     }
 
-    /// The digest of the next epoch's authorities, if it names them.
+    /// The digest of the next epoch's authorities, if the block names them.
     #[must_use]
     pub const fn next_authorities(self) -> Option<Digest> {
         match self {
@@ -83,13 +86,13 @@ pub struct SnapshotDigest {
 }
 
 impl Header {
-    /// The block's name.
+    /// The digest that names the block.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of_value("meshwork 1 block header", self)
     }
 
-    /// Whether a block with this header could stand on one of that height, by its own.
+    /// Whether a block with this header may stand on a block of height `parent`, judged by its own height.
     #[must_use]
     pub fn stands_at(&self, parent: Height) -> bool {
         self.height == if self.role.is_closing() { parent } else { parent.next() }
@@ -99,9 +102,9 @@ impl Header {
 /// A block: its header and the transactions that it orders.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Block {
-    /// What is voted on.
+    /// The header, which authorities vote on.
     pub header: Header,
-    /// In the order in which they are executed.
+    /// The transactions, in the order of execution.
     pub transactions: Vec<Arc<SignedTransaction>>,
 }
 
@@ -118,14 +121,14 @@ impl Block {
         Self::transactions_digest(&self.transactions) == self.header.transactions
     }
 
-    /// How many bytes its transactions take, at most.
+    /// How many bytes the transactions take, at most.
     #[must_use]
     pub fn transaction_bytes(&self) -> usize {
         self.transactions.iter().map(|transaction| transaction.wire_bytes()).sum()
     }
 }
 
-/// The final closing blocks of an epoch, so far.
+/// The closing blocks of an epoch that are final so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Closing {
     /// Oldest first; the first stands on the epoch's last block. At least one.
@@ -135,7 +138,7 @@ pub struct Closing {
 }
 
 impl Closing {
-    /// The header that names the next authorities, if one does: then the epoch is over.
+    /// The header that names the next authorities, if there is one. Then the epoch is over.
     #[must_use]
     pub fn handover(&self) -> Option<&Header> {
         self.blocks.last().map(|block| &block.header).filter(|header| header.role.next_authorities().is_some())

@@ -1,4 +1,4 @@
-//! What a submitter does to tasks that it has submitted.
+//! How a submitter controls tasks that it has submitted.
 
 use std::collections::BTreeSet;
 
@@ -7,52 +7,54 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::{BlockTime, JobId, Resources, TaskSpec};
 
-/// A submitter has something done to tasks of a job of its own.
+/// A submitter's directive to tasks of its own job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Control {
-    /// Which job. Only its submitter may do anything to it.
+    /// The job. Only its submitter may control it.
     pub job: JobId,
-    /// Which of its tasks. What has ended is left as it is.
+    /// The tasks. Those that have ended stay as they are.
     pub which: Selection,
-    /// What is done to them.
+    /// What to do to them.
     pub directive: Directive,
 }
 
 impl Control {
-    /// Stops a whole job.
+    /// Cancels a whole job.
     #[must_use]
     pub const fn cancel(job: JobId) -> Self {
         Self { job, which: Selection::all(), directive: Directive::Cancel }
     }
 }
 
-/// Tasks of one job: those that lie in one of the ranges and stand as one of the filters says.
+/// Tasks of one job: those that lie in one of the ranges and whose state is one of the filters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Selection {
-    /// The first and the last index of each range, in order and apart, at most [`Selection::RANGES_MAX`]; all tasks without any.
+    /// The first and the last index of each range, in order and apart, at most [`Selection::RANGES_MAX`].
+    /// Empty: all tasks.
     pub ranges: Vec<(u32, u32)>,
-    /// How they stand; however they do without any.
+    /// The states of the tasks. Empty: any state.
     pub only: BTreeSet<Filter>,
 }
 
 impl Selection {
-    /// The most ranges that one names.
+    /// The most ranges in one selection.
     pub const RANGES_MAX: usize = 64;
 
-    /// All tasks of the job: what is done to them is done to the job, and to what is added to it later.
+    /// All tasks of the job. A directive to them also applies to the job, and to tasks that are added to it
+    /// later.
     #[must_use]
     pub const fn all() -> Self {
         Self { ranges: Vec::new(), only: BTreeSet::new() }
     }
 
-    /// Whether it is the whole job.
+    /// Whether this selects the whole job.
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.ranges.is_empty() && self.only.is_empty()
     }
 }
 
-/// How a task stands that has no outcome yet.
+/// The state of a task that has no outcome yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Filter {
@@ -62,35 +64,35 @@ pub enum Filter {
     Held,
     /// It waits to be placed.
     Ready,
-    /// It waits out the time after a failure.
+    /// It waits out the delay after a failure.
     BackingOff,
-    /// A worker has it, in a waiting place.
+    /// A worker has it in a waiting place.
     Waiting,
     /// A worker runs it.
     Running,
 }
 
-/// What is done to tasks.
+/// What to do to tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Directive {
-    /// They are not leased until they are let go again. What a worker has goes on there.
+    /// Tasks are not leased until they are released. Attempts at workers go on.
     Hold,
-    /// They are let go again.
+    /// Tasks may be leased again.
     Release,
-    /// They change what is asked for them. A running attempt keeps what it was given; one in a waiting place is taken back if
-    /// its resources change.
+    /// Tasks get other terms. A running attempt keeps what it was given. An attempt in a waiting place is taken
+    /// back if its resources change.
     Amend(Amendment),
-    /// They end without an outcome.
+    /// Tasks end without an outcome.
     Cancel,
 }
 
-/// What is asked for tasks from now on; what is not named stays.
+/// The terms that tasks have from now on; what is `None` stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Amendment {
-    /// Larger goes first, where the order policy looks at it.
+    /// A larger number goes first, where the order policy looks at it.
     pub priority: Option<i16>,
-    /// When they should have ended.
+    /// The deadline.
     pub deadline: Option<Deadline>,
     /// Thousandths of a processor core.
     pub millicores: Option<u32>,
@@ -99,42 +101,42 @@ pub struct Amendment {
 }
 
 impl Amendment {
-    /// Whether it changes what a claim has to have.
+    /// Whether this changes the resources that a claim must have.
     #[must_use]
     pub const fn is_of_resources(&self) -> bool {
         self.millicores.is_some() || self.memory_bytes.is_some()
     }
 }
 
-/// When something should have ended.
+/// When a task should have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Deadline {
-    /// Whenever it does.
+    /// It has no deadline.
     Never,
-    /// By this block time. It goes on afterwards.
+    /// By this block time. The task goes on afterwards.
     At(BlockTime),
 }
 
-/// What is asked for a task besides what it is.
+/// The terms of a task: what a submitter may change about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Terms {
-    /// Larger goes first, where the order policy looks at it.
+    /// A larger number goes first, where the order policy looks at it.
     pub priority: i16,
-    /// When it should have ended, if that matters.
+    /// When it should have ended, if it has a deadline.
     pub deadline: Option<BlockTime>,
-    /// What it takes of a worker.
+    /// The resources that it takes of a worker.
     pub resources: Resources,
 }
 
 impl Terms {
-    /// As it was submitted.
+    /// The terms as they were submitted.
     #[must_use]
     pub const fn of(spec: &TaskSpec, deadline: Option<BlockTime>) -> Self {
         Self { priority: spec.priority, deadline, resources: spec.resources }
     }
 
-    /// With this change.
+    /// These terms with this change.
     #[must_use]
     pub fn amended(self, by: &Amendment) -> Self {
         let Resources { millicores, memory_bytes } = self.resources;

@@ -1,8 +1,8 @@
-//! Moments that come again and again: a cron expression in the form in which the ledger computes with it.
+//! Occurrences of recurring jobs: a cron expression in the form in which the ledger computes with it.
 //!
-//! When a recurring job runs has to be the same on every peer for ever, so nothing here depends on a library, a clock, a
-//! machine or a table of time zones: moments are whole minutes of UTC by the Gregorian calendar, without leap seconds, as
-//! Unix counts them. People's texts are read elsewhere.
+//! Every peer must find the same occurrences for ever. So nothing here depends on a library, a clock, a machine
+//! or a table of time zones. Occurrences are whole minutes of UTC by the Gregorian calendar, without leap
+//! seconds, as Unix counts them. The cli parses the text that people write.
 
 #[cfg(test)]
 mod tests;
@@ -16,20 +16,22 @@ use super::BlockTime;
 const MINUTE_US: u64 = 60_000_000;
 const DAY_MINUTES: u64 = 1440;
 
-/// Sets of minutes, hours, days and months, each a bit set: a moment comes at each minute that is in all of them.
+/// Sets of minutes, hours, days and months, each a bit set. An occurrence is each minute that is in all of
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize_tuple, Deserialize_tuple)]
 pub struct Cron {
     /// Minutes of the hour: bits 0 to 59.
     pub minutes: u64,
     /// Hours of the day: bits 0 to 23.
     pub hours: u32,
-    /// Days of the month: bits 1 to 31, and bit 0 for a month's last day, whichever that is.
+    /// Days of the month: bits 1 to 31, and bit 0 for a month's last day, whichever it is.
     pub days: u32,
     /// Months: bits 1 to 12.
     pub months: u16,
     /// Days of the week: bits 0, Sunday, to 6, Saturday.
     pub weekdays: u8,
-    /// Whether a day has to be among the days of the month *and* among those of the week; else one of them is enough.
+    /// Whether a day must be among the days of the month *and* among the days of the week. Otherwise one of
+    /// them is enough.
     pub both: bool,
 }
 
@@ -46,8 +48,8 @@ struct Date {
 }
 
 impl Date {
-    /// The day so many days after 1 January 1970 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms",
-    /// `civil_from_days`). Years are counted from 1 March, so that a leap day is a year's last.
+    /// The date this many days after 1 January 1970 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+    /// `civil_from_days`). Years are counted from 1 March, so that a leap day is the last day of a year.
     const fn of(days: u64) -> Self {
         const FOUR_CENTURIES: u64 = 146_097;
         let since = days + 719_468;
@@ -74,13 +76,14 @@ impl Cron {
     };
     const DAYS: u32 = !1;
 
-    /// How far ahead a moment is looked for, in days: eight years, since from 1896 to 1904, or 2096 to 2104, there was, or is
-    /// to be, no 29 February. What does not come within them never comes.
+    /// How far ahead the next occurrence is looked for, in days. Eight years are enough: no two 29 Februaries
+    /// are further apart, as from 1896 to 1904 and from 2096 to 2104. What does not occur within eight years
+    /// never does.
     pub const DAYS_AHEAD_MAX: u64 = 8 * 366;
-    /// The most days over which moments are counted: the ledger's moments end before.
+    /// The most days over which occurrences are counted. The ledger's times end before.
     const DAYS_COUNTED_MAX: u64 = 250_000;
 
-    /// Whether it has no bit that means nothing, and one at least of each kind.
+    /// Whether no bit is set that means nothing, and at least one of each kind is set.
     #[must_use]
     pub const fn is_sound(&self) -> bool {
         let Self { minutes, hours, days, months, weekdays, both: _ } = *self;
@@ -96,7 +99,7 @@ impl Cron {
             && weekdays != 0
     }
 
-    /// The first moment after this time, if one comes within [`Cron::DAYS_AHEAD_MAX`].
+    /// The first occurrence after this time, if there is one within [`Cron::DAYS_AHEAD_MAX`].
     #[must_use]
     pub fn next_after(&self, time: BlockTime) -> Option<BlockTime> {
         let from = time.0 / MINUTE_US + 1;
@@ -107,7 +110,8 @@ impl Cron {
         found.and_then(|(day, minute)| moment(day, minute))
     }
 
-    /// The last moment at this time or before, if one came within [`Cron::DAYS_AHEAD_MAX`] and since 1970.
+    /// The last occurrence at or before this time, if there was one within [`Cron::DAYS_AHEAD_MAX`] and since
+    /// 1970.
     #[must_use]
     pub fn last_until(&self, time: BlockTime) -> Option<BlockTime> {
         let until = time.0 / MINUTE_US;
@@ -120,7 +124,7 @@ impl Cron {
         found.and_then(|(day, minute)| moment(day, minute))
     }
 
-    /// How many moments there are after one time, up to another and at it.
+    /// How many occurrences come after `after`, up to and including `until`.
     #[must_use]
     pub fn count(&self, after: BlockTime, until: BlockTime) -> u64 {
         let (from, to) = (after.0 / MINUTE_US + 1, until.0 / MINUTE_US);
@@ -137,7 +141,7 @@ impl Cron {
         days.sum()
     }
 
-    /// Whether a day, counted from 1 January 1970, is one of it.
+    /// Whether a day, counted from 1 January 1970, has occurrences.
     fn is_of(&self, days: u64) -> bool {
         let date = Date::of(days);
         if self.months >> date.month & 1 == 0 {
@@ -149,7 +153,7 @@ impl Cron {
         if self.both { of_month && of_week } else { of_month || of_week }
     }
 
-    /// The first minute of a day of it from this one on.
+    /// The first minute of an occurrence within a day, from this minute on.
     fn first_from(&self, start: u32) -> Option<u32> {
         (start / 60..24).filter(|hour| self.hours >> hour & 1 == 1).find_map(|hour| {
             let from = if hour == start / 60 { start % 60 } else { 0 };
@@ -158,7 +162,7 @@ impl Cron {
         })
     }
 
-    /// The last minute of a day of it up to this one.
+    /// The last minute of an occurrence within a day, up to this minute.
     fn last_to(&self, end: u32) -> Option<u32> {
         (0..=end / 60).rev().filter(|hour| self.hours >> hour & 1 == 1).find_map(|hour| {
             let to = if hour == end / 60 { end % 60 } else { 59 };
@@ -173,12 +177,12 @@ impl Cron {
     }
 }
 
-/// The moment at this minute of this day; nothing beyond the end of time.
+/// The time of this minute of this day; `None` beyond the end of time.
 fn moment(day: u64, minute: u32) -> Option<BlockTime> {
     (day * DAY_MINUTES + u64::from(minute)).checked_mul(MINUTE_US).map(BlockTime)
 }
 
-/// One field as people write it: `*`, or numbers and ranges of them, or a step through all.
+/// One field of the text: `*`, or numbers and ranges of them, or a step through all.
 fn field(bits: u64, range: RangeInclusive<u32>, star: bool) -> String {
     let values: Vec<u32> = range.clone().filter(|value| bits >> value & 1 == 1).collect();
     if values.len() == range.clone().count() {
@@ -208,12 +212,12 @@ fn field(bits: u64, range: RangeInclusive<u32>, star: bool) -> String {
     runs.iter().map(text).collect::<Vec<_>>().join(",")
 }
 
-/// As a cron expression of five fields. A `+` before the days of the week says that a day has to be among these *and* among
-/// the days of the month, where both are restricted.
+/// Writes a cron expression of five fields. A `+` before the days of the week says that a day must be among
+/// these *and* among the days of the month, where both are restricted.
 impl fmt::Display for Cron {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { minutes, hours, days, months, weekdays, both } = *self;
-        // A star in one of the two fields of days means that only the other is looked at.
+        // A star in one of the two fields of days means that only the other counts.
         let mut of_month = field(u64::from(days & Self::DAYS), 1..=31, both);
         if days & 1 == 1 && days & Self::DAYS != Self::DAYS {
             of_month =

@@ -1,4 +1,4 @@
-//! What a quorum of the present authorities can change of what the genesis settled.
+//! The changes that a quorum of the present authorities can make to what the genesis settled.
 
 use std::collections::BTreeMap;
 
@@ -7,74 +7,77 @@ use serde::{Deserialize, Serialize};
 use super::{Authority, LedgerLimits, ScheduleParameters, TransactionId};
 use crate::identity::PublicKey;
 
-/// A present authority's part in changing what the genesis settled.
+/// One authority's step in changing what the genesis settled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Govern {
-    /// Proposes a change, and approves it. The proposal's name is the transaction's.
+    /// Proposes a change, and approves it. The transaction's id names the proposal.
     Propose(Change),
-    /// Approves another's proposal.
+    /// Approves another authority's proposal.
     Approve(TransactionId),
 }
 
-/// What can be changed. Who the authorities are changes with the next epoch, all else in the block that makes it approved.
+/// A change. A change of the authorities takes effect with the next epoch, any other in the block that makes it
+/// approved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
-    /// One authority more, which comes last in the order.
+    /// Adds an authority, which comes last in the order.
     AddAuthority(Authority),
-    /// One authority fewer.
+    /// Removes an authority.
     RemoveAuthority(PublicKey),
-    /// A key may do this from now on.
+    /// Permits a key to do this.
     Permit(Permission, PublicKey),
-    /// A key may not do this any more. What a submitter has admitted waits until it may again; what a worker holds goes to others.
+    /// Bars a key from doing this. The tasks of a barred submitter wait until it may submit again; the attempts
+    /// of a barred worker go to others.
     Bar(Permission, PublicKey),
-    /// These are the limits of one key, in place of those of each; all of each key's without any.
+    /// Gives one key limits of its own, in place of the limits for each key. Where this is empty, the limits
+    /// for each key apply again.
     SetQuota(PublicKey, Quota),
-    /// This is the limit for all. What is there already and exceeds it stays.
+    /// Sets a limit for all. What exceeds it already stays.
     SetLimit(Limit, u64),
-    /// These are the scheduler's policies.
+    /// Sets the scheduler's policies.
     SetSchedule(Box<ScheduleParameters>),
 }
 
 impl Change {
-    /// Whether it takes effect with the next epoch, and not at once.
+    /// Whether the change takes effect with the next epoch, and not at once.
     #[must_use]
     pub const fn is_of_authorities(&self) -> bool {
         matches!(self, Self::AddAuthority(_) | Self::RemoveAuthority(_))
     }
 }
 
-/// What a key may be permitted to do.
+/// What a key can be permitted to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Permission {
-    /// To submit, extend, control and have recur jobs of its own.
+    /// Submit, extend and control jobs, and have them recur.
     Submit,
-    /// To claim tasks and report on them.
+    /// Claim tasks and report on them.
     Work,
 }
 
-/// What is counted of each submitter and bounded.
+/// What is counted and limited for each submitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyLimit {
     /// Unfinished tasks.
     Tasks,
-    /// Of these, those that workers hold, whether they run there or wait. More are placed as these end.
+    /// Unfinished tasks that workers hold, running or waiting. Further tasks are placed as these end.
     Running,
     /// Output that its unfinished tasks may leave, in bytes.
     OutputBytes,
-    /// Bytes in which its unfinished jobs were submitted.
+    /// Bytes of the definitions of its unfinished jobs.
     DefinitionBytes,
     /// Recurring jobs that have not ended.
     Recurring,
 }
 
-/// The limits of one key that are its own.
+/// The limits that one key has of its own.
 pub type Quota = BTreeMap<KeyLimit, u64>;
 
-/// What is counted of all submitters together and bounded.
+/// What is counted and limited for all submitters together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NetworkLimit {
@@ -82,34 +85,34 @@ pub enum NetworkLimit {
     Tasks,
     /// Output that all unfinished tasks may leave, in bytes.
     OutputBytes,
-    /// Bytes in which all unfinished jobs were submitted.
+    /// Bytes of the definitions of all unfinished jobs.
     DefinitionBytes,
     /// Recurring jobs that have not ended.
     Recurring,
 }
 
-/// A limit that is changed for all.
+/// A limit that can be changed for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
-    /// Of each key that has no quota of its own for it.
+    /// For each key that has no quota of its own for it.
     Key(KeyLimit),
-    /// Of all together.
+    /// For all keys together.
     Network(NetworkLimit),
 }
 
 impl KeyLimit {
-    /// All of them.
+    /// All limits.
     pub const ALL: [Self; 5] = [Self::Tasks, Self::Running, Self::OutputBytes, Self::DefinitionBytes, Self::Recurring];
 }
 
 impl NetworkLimit {
-    /// All of them.
+    /// All limits.
     pub const ALL: [Self; 4] = [Self::Tasks, Self::OutputBytes, Self::DefinitionBytes, Self::Recurring];
 }
 
 impl Limit {
-    /// What the genesis says.
+    /// The limit in the genesis.
     #[must_use]
     pub const fn founded(self, limits: &LedgerLimits) -> u64 {
         match self {

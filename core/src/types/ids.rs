@@ -1,4 +1,4 @@
-//! Names and numbers, each its own type, so that no two of them can be confused in a signature.
+//! Names and numbers. Each has its own type, so that nobody can confuse two of them in a signature.
 
 use std::{fmt, str::FromStr};
 
@@ -44,15 +44,15 @@ number! {
     Epoch(u64)
 }
 number! {
-    /// Which authority of an epoch, by its place in the list.
+    /// An authority of an epoch, by its place in the list.
     AuthorityIndex(u16)
 }
 number! {
-    /// One life of a worker's process: new at every start, and larger than before.
+    /// One life of a worker's process: new at every start, and larger than the one before.
     Incarnation(u64)
 }
 number! {
-    /// Which attempt of a task, from 0.
+    /// The number of an attempt of a task, from 0.
     AttemptNumber(u32)
 }
 
@@ -64,19 +64,19 @@ impl Height {
     }
 }
 
-/// Microseconds since the Unix epoch, as the ledger counts them: the time of a block, or a deadline against it.
+/// Microseconds since the Unix epoch as the ledger counts them: the time of a block, or a deadline against it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BlockTime(pub u64);
 
 impl BlockTime {
-    /// This time and so many milliseconds more, at most the end of time.
+    /// This time and `ms` milliseconds more, at most the end of time.
     #[must_use]
     pub const fn plus_ms(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms.saturating_mul(1000)))
     }
 
-    /// How many microseconds this time is after `earlier`; 0 if it is not.
+    /// How many microseconds this time is after `earlier`; 0 if it is not later.
     #[must_use]
     pub const fn micros_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -112,11 +112,13 @@ macro_rules! digest_id {
 }
 
 digest_id! {
-    /// A transaction: the digest of its signer and payload (not of the signature, of which one payload may have several).
+    /// A transaction: the digest of its signer and payload. The signature is left out, because one payload may
+    /// have several.
     TransactionId
 }
 digest_id! {
-    /// A job: the id of the transaction that submitted it, or, of a recurring job's run, a digest of that job and the moment.
+    /// A job: the id of the transaction that submitted it. For an occurrence of a recurring job, a digest of
+    /// the recurring job's id and the occurrence's time.
     JobId
 }
 digest_id! {
@@ -124,12 +126,12 @@ digest_id! {
     RecurringId
 }
 
-/// A task: its place in its job. Written `job/index`.
+/// A task: its index in its job. Written `job/index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize_tuple, Deserialize_tuple)]
 pub struct TaskId {
     /// The job that it belongs to.
     pub job: JobId,
-    /// Its place, from 0.
+    /// Its index in the job, from 0.
     pub index: u32,
 }
 
@@ -139,7 +141,7 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// A text is not the name of a task.
+/// A text that is no task's name.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("a task is written JOB/INDEX, such as 5f…c2/17")]
 pub struct TaskIdError;
@@ -152,12 +154,12 @@ impl FromStr for TaskId {
     }
 }
 
-/// One attempt of one task: what a lease is for.
+/// One attempt of one task. A lease is for one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize_tuple, Deserialize_tuple)]
 pub struct AttemptId {
     /// The task.
     pub task: TaskId,
-    /// Which attempt of it.
+    /// The number of the attempt.
     pub number: AttemptNumber,
 }
 

@@ -1,4 +1,4 @@
-//! What a submitter asks for as a whole: arrays of tasks, what they wait for, and when.
+//! Jobs: arrays of tasks, their dependencies, and their times.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::{BlockTime, JobId, TaskSpec, Tasks};
 
-/// A job: arrays of tasks, in an order in which each waits only for what stands before it. Its tasks are numbered through from
-/// 0, array by array. Its id is its transaction's.
+/// A job: arrays of tasks. Each array depends only on arrays before it. Tasks are numbered through from 0,
+/// array by array. The job's id is its transaction's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Submit {
-    /// What people call it, at most [`Submit::NAME_BYTES_MAX`] bytes.
+    /// The name that people give it, at most [`Submit::NAME_BYTES_MAX`] bytes.
     pub name: String,
-    /// Its tasks.
+    /// Its tasks, array by array.
     pub arrays: Vec<Array>,
-    /// Other jobs that it waits for, at most [`Submit::AFTER_MAX`].
+    /// The other jobs that it depends on, at most [`Submit::AFTER_MAX`].
     pub after: Vec<AfterJob>,
-    /// When it may begin, and when it has to be over.
+    /// When it may begin, and when it must be over.
     pub times: Times,
-    /// Until when arrays may be added to it, if they may. It does not end before.
+    /// Until when arrays may be added to it, if they may. The job does not end before.
     pub open_until: Option<BlockTime>,
-    /// How many tasks its tasks may ask for, taken together.
+    /// How many tasks its tasks may spawn, taken together.
     pub spawns_max: u32,
 }
 
@@ -30,10 +30,10 @@ impl Submit {
     pub const NAME_BYTES_MAX: usize = 128;
     /// The most arrays of one job.
     pub const ARRAYS_MAX: usize = 4096;
-    /// The most jobs that one waits for, and the most arrays that one array does.
+    /// The most jobs that one job depends on, and the most arrays that one array depends on.
     pub const AFTER_MAX: usize = 64;
 
-    /// A job without tasks so far, that waits for nothing.
+    /// A job without tasks so far and without dependencies.
     #[must_use]
     pub fn named(name: impl Into<String>) -> Self {
         Self {
@@ -46,96 +46,99 @@ impl Submit {
         }
     }
 
-    /// A job of one array that waits for nothing.
+    /// A job of one array, without dependencies.
     #[must_use]
     pub fn new(name: impl Into<String>, spec: TaskSpec, tasks: Tasks) -> Self {
         Self { arrays: vec![Array::new(spec, tasks)], ..Self::named(name) }
     }
 
-    /// How many tasks it has.
+    /// The number of its tasks.
     #[must_use]
     pub fn count(&self) -> usize {
         self.arrays.iter().map(|array| array.tasks.count()).sum()
     }
 }
 
-/// Adds arrays to a job that is open, or closes it.
+/// Adds arrays to an open job, or closes the job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Extend {
-    /// Which job. Only its submitter may add to it.
+    /// The job. Only its submitter may extend it.
     pub job: JobId,
-    /// What comes after what it has.
+    /// The arrays to add after those that it has.
     pub arrays: Vec<Array>,
-    /// Whether nothing more is to come.
+    /// Whether the job is closed: no more arrays can follow.
     pub closes: bool,
 }
 
-/// Tasks that have one thing in common.
+/// Tasks that share a specification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Array {
-    /// What people call it within its job; may be empty.
+    /// The name that people give it within its job; may be empty.
     pub name: String,
-    /// What its tasks have in common; one copy serves them all.
+    /// What its tasks have in common, stored once for all of them.
     pub spec: Arc<TaskSpec>,
-    /// How many there are, and how they differ.
+    /// The number of tasks, and how they differ.
     pub tasks: Arc<Tasks>,
-    /// Arrays of its job that it waits for.
+    /// The arrays of its job that it depends on.
     pub after: Vec<After>,
-    /// Whether other tasks of its job may take what its tasks leave: that is then stored, however small.
+    /// Whether other tasks of its job may take its tasks' outputs. Each output is then stored, however small.
     pub feeds: bool,
 }
 
 impl Array {
-    /// Tasks that wait for nothing.
+    /// Tasks without dependencies.
     #[must_use]
     pub fn new(spec: TaskSpec, tasks: Tasks) -> Self {
         Self { name: String::new(), spec: Arc::new(spec), tasks: Arc::new(tasks), after: Vec::new(), feeds: false }
     }
 }
 
-/// What has to become of something that is waited for. Where that can no longer be, what waits for it is skipped, and so is
-/// what waits for that to end well or to fail.
+/// The end that a dependency must have. A task is skipped once a dependency can no longer have that end. So are
+/// tasks that depend on the skipped one ending well or failing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum When {
-    /// It has ended well.
+    /// It ended well.
     Ok,
-    /// It has ended, whether well, or badly, or never begun.
+    /// It ended: well, badly, or without having begun.
     Any,
-    /// It has failed.
+    /// It failed.
     Fail,
 }
 
-/// An array waits for one before it.
+/// The dependency of an array on an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct After {
-    /// Which, by its place in the job.
+    /// The earlier array, by its place in the job.
     pub array: u16,
-    /// Whether each task waits only for the one in the same place there (both have as many), and not for all of them.
+    /// Whether each task depends only on the task in the same place there, and not on all of them. Both arrays
+    /// then have the same number of tasks.
     pub each: bool,
-    /// What has to become of it: of an array as a whole, `Ok` is that all its tasks ended well, `Fail` that all ended and one
-    /// failed.
+    /// The end that it must have. For an array as a whole, `Ok` means that all its tasks ended well, and `Fail`
+    /// that all ended and at least one failed.
     pub when: When,
 }
 
-/// A job waits for another.
+/// The dependency of a job on another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct AfterJob {
-    /// Which.
+    /// The other job.
     pub job: JobId,
-    /// What has to become of it: `Ok` is that none of its tasks failed or was cancelled, and not all of them were skipped.
+    /// The end that it must have. `Ok` means that none of its tasks failed or was cancelled, and that not all
+    /// were skipped.
     pub when: When,
 }
 
-/// When a job may begin, and when it has to be over.
+/// When a job may begin, and when it must be over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Times {
-    /// Nothing of it begins before.
+    /// No task begins before this.
     pub not_before: Option<BlockTime>,
-    /// When it should have ended, if that matters. It goes on afterwards.
+    /// When the job should have ended, if it has a deadline. It goes on afterwards.
     pub deadline: Option<BlockTime>,
-    /// How long it may take from its first lease on, in milliseconds; what has not ended then is cancelled.
+    /// How long the job may take from its first lease on, in milliseconds. Tasks that have not ended by then
+    /// are cancelled.
     pub run_ms_max: Option<u64>,
-    /// How long it may be there, in milliseconds; what has not ended then is cancelled.
+    /// How long the job may exist, in milliseconds. Tasks that have not ended by then are cancelled.
     pub live_ms_max: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! What a worker says of an attempt, and what a program leaves behind.
+//! What a worker reports of an attempt, and what a program leaves behind.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use crate::{
     identity::{self, Domain, NetworkId, PublicKey, SecretKey, Signature},
 };
 
-/// What an attempt used, as its worker measured it.
+/// The resources that an attempt used, as its worker measured them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Usage {
     /// Wall time from its start to its end, in microseconds.
@@ -21,49 +21,51 @@ pub struct Usage {
     pub cpu_us: u64,
     /// Fuel spent.
     pub fuel: u64,
-    /// The most memory that it held, in bytes.
+    /// The most memory held at once, in bytes.
     pub memory_bytes: u64,
 }
 
-/// A worker's word on one attempt.
+/// A worker's report on one attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The program ended with status 0, left this output, and asks for these tasks, at most [`Ask::ASKS_MAX`].
+    /// The program ended with status 0, left this output, and spawns these tasks, at most [`Ask::ASKS_MAX`].
     Succeeded(Output, Usage, Vec<Ask>),
-    /// The program failed for this reason; the end of what it wrote to standard error (bounded by the inline limit).
+    /// The program failed for this reason. With it comes the end of what it wrote to standard error, bounded by
+    /// the inline limit.
     Failed(Failure, ByteString, Usage),
-    /// The worker gives back what it has not begun.
+    /// The worker gives back an attempt that it has not begun.
     Returned,
-    /// The program has saved a checkpoint, which a second holder has, and goes on.
+    /// The program has saved a checkpoint and goes on. A second holder has the checkpoint.
     Checkpointed {
         /// A [`Manifest`] of the files of the checkpoint, with empty output streams.
         manifest: BlobRef,
         /// The bytes of the manifest and all blobs that it names.
         bytes: u64,
-        /// The second holder's word.
+        /// The second holder's receipt.
         delivery: Delivery,
     },
-    /// The worker was asked to make room, and has stopped the program at its last checkpoint.
+    /// The attempt was preempted: the worker was asked to stop the program, and did so at its last checkpoint.
     Yielded,
 }
 
-/// One more task like the one that asks for it, of the same job.
+/// A task that a program spawns: one more like the spawning task, in the same job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Ask {
-    /// Its arguments after the common ones.
+    /// Its arguments, after the common ones.
     pub arguments: Vec<String>,
-    /// Its inputs besides the common ones: where below `/in` it finds which file that the asking task left below `/out`. That task
-    /// must be of an array that feeds others.
+    /// Its inputs besides the common ones: the path below `/in`, and the path below `/out` of the file that the
+    /// spawning task left. The spawning task must be of an array that feeds others.
     pub inputs: Vec<(String, String)>,
 }
 
 impl Ask {
-    /// The most that one outcome asks for.
+    /// The most tasks that one outcome spawns.
     pub const ASKS_MAX: usize = 1024;
-    /// The most bytes of all that one outcome asks for, as it is encoded.
+    /// The most bytes of all tasks that one outcome spawns, as encoded.
     pub const BYTES_MAX: usize = 64 << 10;
-    /// The file below `/out` in which a program asks, a line of JSON for each task; it is no part of what the program leaves.
+    /// The file below `/out` by which a program spawns tasks, one line of JSON for each. It is no part of the
+    /// program's output.
     pub const FILE: &str = "spawn.jsonl";
 }
 
@@ -73,23 +75,24 @@ impl Ask {
 pub enum Failure {
     /// It ended with a status other than 0.
     Exited(i32),
-    /// It trapped: what the sandbox says of it, at most [`Failure::TEXT_BYTES_MAX`] bytes.
+    /// It trapped: the sandbox's reason, at most [`Failure::TEXT_BYTES_MAX`] bytes.
     Trapped(String),
-    /// It wanted more memory than its resources have.
+    /// It asked for more memory than its resources have.
     OutOfMemory,
     /// It ran longer than its wall time.
     TimedOut,
-    /// It spent its fuel.
+    /// It used up its fuel.
     OutOfFuel,
     /// It wrote more than its output limit.
     OutputTooLarge,
-    /// It is not a module that can run here: what is wrong with it, at most [`Failure::TEXT_BYTES_MAX`] bytes.
+    /// It is not a module that can run here: the reason, at most [`Failure::TEXT_BYTES_MAX`] bytes.
     BadModule(String),
-    /// It asked for tasks that there may not be, or in no way that can be understood.
+    /// It spawned tasks that are not allowed, or its spawn file cannot be read.
     SpawnRefused,
-    /// Its program or an input could not be fetched from anyone: which.
+    /// Its program or an input could not be fetched from any peer: this one.
     InputUnavailable(Digest),
-    /// Its attempts were lost by their workers once more than the genesis forgives. Only the ledger says so, never a worker.
+    /// Its workers lost its attempts more often than the genesis forgives. Only the ledger says so, never a
+    /// worker.
     Lost,
 }
 
@@ -99,7 +102,7 @@ impl Failure {
 }
 
 impl Failure {
-    /// The kind of setback that it is.
+    /// The kind of setback that this failure is.
     #[must_use]
     pub const fn setback(&self) -> Setback {
         match self {
@@ -136,19 +139,19 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What a successful program left: on the ledger itself where that is small, elsewhere where it is not.
+/// What a successful program left: on the ledger itself if it is small, elsewhere if not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Output {
-    /// All of it. Its encoding is at most the genesis' inline limit.
+    /// The whole output. Its encoding is at most the genesis' inline limit.
     Inline(InlineOutput),
-    /// A [`Manifest`] and the blobs that it names, which a second holder has.
+    /// A [`Manifest`], and the blobs that it names. A second holder has all of them.
     Stored {
-        /// The manifest's encoding, which is a blob too.
+        /// The encoded manifest, which is a blob too.
         manifest: BlobRef,
         /// The bytes of the manifest and all blobs that it names.
         bytes: u64,
-        /// The second holder's word.
+        /// The second holder's receipt.
         delivery: Delivery,
     },
 }
@@ -156,22 +159,22 @@ pub enum Output {
 /// A small output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct InlineOutput {
-    /// What it wrote to standard output.
+    /// What the program wrote to standard output.
     pub stdout: ByteString,
-    /// What it wrote to standard error.
+    /// What the program wrote to standard error.
     pub stderr: ByteString,
-    /// What it left under `/out`, by path, in order.
+    /// The files that the program left under `/out`, by path, in order.
     pub files: Vec<(String, ByteString)>,
 }
 
 /// A larger output: its parts as blobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Manifest {
-    /// What it wrote to standard output.
+    /// What the program wrote to standard output.
     pub stdout: BlobRef,
-    /// What it wrote to standard error.
+    /// What the program wrote to standard error.
     pub stderr: BlobRef,
-    /// What it left under `/out`, in the order of their paths.
+    /// The files that the program left under `/out`, in the order of their paths.
     pub files: Vec<OutputFile>,
 }
 
@@ -184,10 +187,10 @@ pub struct OutputFile {
     pub blob: BlobRef,
 }
 
-/// A second holder's word that it keeps an attempt's output.
+/// A second holder's receipt: it keeps an attempt's output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Delivery {
-    /// Who holds it: an authority, or a worker whose claim stood at `height`.
+    /// The holder: an authority, or a worker whose claim stood at `height`.
     pub holder: PublicKey,
     /// The height that the holder had executed when it signed.
     pub height: Height,
@@ -195,28 +198,28 @@ pub struct Delivery {
     pub signature: Signature,
 }
 
-/// What a second holder signs.
+/// The statement that a second holder signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct DeliveryStatement {
     /// The attempt whose output it is.
     pub attempt: AttemptId,
     /// The manifest.
     pub manifest: BlobRef,
-    /// The bytes of the manifest and all that it names.
+    /// The bytes of the manifest and all blobs that it names.
     pub bytes: u64,
     /// The height that the holder had executed when it signed.
     pub height: Height,
 }
 
 impl DeliveryStatement {
-    /// The holder's signed word for this statement.
+    /// Signs this statement as its holder.
     #[must_use]
     pub fn sign(&self, key: &SecretKey, network: &NetworkId) -> Delivery {
         let signature = key.sign(Domain::Delivery, network, &codec::encode(self));
         Delivery { holder: key.public(), height: self.height, signature }
     }
 
-    /// Whether `delivery` is its holder's word for this statement, by the strict rule.
+    /// Whether `delivery` is its holder's signature on this statement, by the strict rule.
     #[must_use]
     pub fn is_signed_by(&self, delivery: &Delivery, network: &NetworkId) -> bool {
         self.height == delivery.height

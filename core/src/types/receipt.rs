@@ -10,27 +10,27 @@ use crate::{digest::Digest, identity::PublicKey};
 /// One thing that happened on the ledger, in the order in which it happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-// Most receipts are outcomes: a box for each would cost more than the room that it saves elsewhere.
+// Most receipts are outcomes: a box for each would cost more than it saves elsewhere.
 #[allow(clippy::large_enum_variant)]
 pub enum Receipt {
     /// A transaction was executed, or was void.
     Transaction(TransactionReceipt),
-    /// A task has its outcome, and will have no other.
+    /// A task has its only outcome.
     Outcome(OutcomeReceipt),
 }
 
 impl Receipt {
-    /// The receipt's name: what stands as a leaf under a block's receipts root.
+    /// The receipt's digest, which is a leaf under a block's receipts root.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::of_value("meshwork 1 receipt", self)
     }
 }
 
-/// What became of a transaction.
+/// The fate of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct TransactionReceipt {
-    /// Which one.
+    /// The transaction.
     pub id: TransactionId,
     /// Executed, or void and why.
     pub result: Result<(), VoidReason>,
@@ -41,9 +41,9 @@ pub struct TransactionReceipt {
 pub struct OutcomeReceipt {
     /// The task and the attempt whose outcome it is.
     pub attempt: AttemptId,
-    /// Who ran it.
+    /// The worker that ran it.
     pub worker: PublicKey,
-    /// At which height it was accepted.
+    /// The height at which it was accepted.
     pub height: Height,
     /// The outcome. A failure here is the last one: no retry is left.
     pub verdict: Verdict,
@@ -71,48 +71,48 @@ pub enum VoidReason {
     /// The job has more tasks than one may have, or none.
     #[error("the job has no tasks, or more than the genesis allows in one job")]
     TooManyTasks,
-    /// The signer has as many live tasks as it may have.
+    /// The signer has as many unfinished tasks as it may have.
     #[error(
         "this key has so many unfinished tasks that these would be more than it may have; there is room again as they end"
     )]
     KeyTasksFull,
-    /// The network has as many live tasks as it may have.
+    /// The network has as many unfinished tasks as it may have.
     #[error(
         "the network has so many unfinished tasks that these would be more than it may have; there is room again as they end"
     )]
     TasksFull,
-    /// The signer was promised as much output as it may be.
+    /// The signer's unfinished tasks may leave as much output as is allowed.
     #[error(
         "this key's unfinished tasks may leave so much output that with these it would be more than it may be; there is room again as they end"
     )]
     KeyOutputFull,
-    /// The network has promised as much output as it may.
+    /// The network's unfinished tasks may leave as much output as is allowed.
     #[error(
         "the network's unfinished tasks may leave so much output that with these it would be more than it may be; there is room again as they end"
     )]
     OutputFull,
-    /// The signer's unfinished jobs take as many bytes as they may.
+    /// The definitions of the signer's unfinished jobs take as many bytes as they may.
     #[error(
         "the definitions of this key's unfinished jobs take so many bytes that with this they would take more than they may; there is room again as the jobs end"
     )]
     KeyDefinitionsFull,
-    /// The network's unfinished jobs take as many bytes as they may.
+    /// The definitions of the network's unfinished jobs take as many bytes as they may.
     #[error(
         "the definitions of the network's unfinished jobs take so many bytes that with this they would take more than they may; there is room again as the jobs end"
     )]
     DefinitionsFull,
-    /// The signer's unfinished jobs, or the network's, have as many different needs as they may.
+    /// The unfinished jobs of the signer, or of the network, have as many different needs as they may.
     #[error("unfinished jobs ask for as many different combinations of resources and labels as is allowed")]
     NeedsFull,
-    /// The job has ended, or nothing may be added to it.
+    /// The job has ended, or takes no more arrays.
     #[error("nothing can be added to the job any more")]
     JobClosed,
-    /// A task waits for one that does not stand before it in its job, or takes what nobody leaves.
+    /// A task depends on one that does not come before it in its job, or takes an output that no task leaves.
     #[error(
         "a task waits for, or takes from, one that does not stand before it in its job or leaves nothing to others"
     )]
     BadDependency,
-    /// The tasks of a job wait for more single tasks than they may.
+    /// The tasks of a job depend on more single tasks than they may.
     #[error("the job's tasks wait for more single tasks, taken together, than is allowed")]
     TooManyEdges,
     /// There is no such job, or it has ended and is forgotten.
@@ -121,13 +121,13 @@ pub enum VoidReason {
     /// Only the job's submitter may do that.
     #[error("only the job's submitter may do that")]
     NotYours,
-    /// None of the tasks that were named is there and unfinished.
+    /// None of the selected tasks exists and is unfinished.
     #[error("none of the tasks that were named is unfinished")]
     NothingSelected,
-    /// The tasks of a job would stand in more different ways than they may.
+    /// The tasks of a job would be in more different states than is allowed.
     #[error("the job's tasks would stand in more different ways than is allowed")]
     TooManySegments,
-    /// Within one block the signer, or all, have had as many tasks changed as they may.
+    /// Within one block, as many tasks of the signer, or of all, have been changed as may be.
     #[error("as many tasks are changed in this block as may be; sign and send it again")]
     ControlsFull,
     /// The signer has as many recurring jobs as it may have.
@@ -138,7 +138,7 @@ pub enum VoidReason {
         "the network has as many recurring jobs as it may have; there is room again once one has ended or is deleted"
     )]
     RecurringFull,
-    /// No moment of the recurring job is still to come.
+    /// The recurring job has no occurrence left.
     #[error("no moment of the recurring job is still to come")]
     NeverRuns,
     /// There is no such recurring job, or it has ended and is forgotten.
@@ -153,10 +153,10 @@ pub enum VoidReason {
     /// The claim's incarnation is below one that was executed before.
     #[error("its incarnation is older than one seen before")]
     OldIncarnation,
-    /// The key has not claimed anything, or is forgotten as a worker.
+    /// The key has made no claim, or is forgotten as a worker.
     #[error("this key is not known as a worker; a worker claims first")]
     UnknownWorker,
-    /// There are as many workers as there may be.
+    /// There are as many workers as is allowed.
     #[error("the network has as many workers as the genesis allows")]
     WorkersFull,
     /// Only an authority of the present epoch may do that.
@@ -165,7 +165,7 @@ pub enum VoidReason {
     /// There is no such open proposal.
     #[error("there is no such proposal here, or it is no longer open")]
     UnknownProposal,
-    /// The signer has approved it, or made it.
+    /// The signer has approved the proposal already, or made it.
     #[error("this authority has approved that proposal already")]
     ApprovedBefore,
     /// The signer has as many open proposals as it may have.
@@ -180,19 +180,20 @@ pub enum VoidReason {
     /// There would be no authority, or more than there may be.
     #[error("there would be no authority left, or more than there may be")]
     AuthorityCount,
-    /// Under so many authorities the genesis' bounds on leases would be too short for the stalls that are to be borne.
+    /// With this many authorities, stalls that the network must bear could outlast the genesis' bounds on
+    /// leases.
     #[error("so many authorities may stall the network for longer than the genesis lets leases outlast")]
     LeasesTooShort,
-    /// What is proposed is so already.
+    /// The proposal changes nothing.
     #[error("that is so already")]
     NothingToChange,
-    /// As many keys are listed, or have a quota of their own, as may.
+    /// As many keys are listed, or have a quota of their own, as is allowed.
     #[error("as many keys are listed there, or have a quota of their own, as may")]
     RulesFull,
 }
 
 impl VoidReason {
-    /// The limit of the signer's that it says is taken.
+    /// The limit of the signer that is reached, if that is the reason.
     #[must_use]
     pub const fn key_limit(self) -> Option<KeyLimit> {
         match self {

@@ -1,4 +1,4 @@
-//! What a submitter asks for: programs, inputs, resources and limits.
+//! Tasks: programs, inputs, resources and limits.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use super::When;
 use crate::digest::Digest;
 
-/// Facts about a machine, such as `arch=x86_64`, that tasks can require and claims can offer.
+/// Facts about a machine, such as `arch=x86_64`. Tasks can require them and claims can offer them.
 pub type Labels = BTreeMap<String, String>;
 
-/// A blob by its name and size.
+/// A blob by its digest and size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize_tuple, Deserialize_tuple)]
 pub struct BlobRef {
     /// The BLAKE3 digest of its bytes.
     pub digest: Digest,
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
-/// What runs.
+/// What a task runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Program {
@@ -45,89 +45,94 @@ impl Input {
     }
 }
 
-/// Where an input's content comes from.
+/// Where the content of an input comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// It is this.
+    /// This blob.
     Blob(BlobRef),
-    /// Other tasks of the job leave it. Whoever takes it waits until they have ended well.
+    /// The output of other tasks of the job. A task that takes it waits until they have ended well.
     Output(OutputOf),
 }
 
-/// What other tasks of a job leave.
+/// The output of other tasks of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct OutputOf {
-    /// Whose.
+    /// The tasks whose output it is.
     pub of: Giver,
-    /// The file below their `/out` that is meant; without it all of them, in a folder.
+    /// The file below their `/out`. `None`: all files, in a folder.
     pub file: Option<String>,
 }
 
-/// Whose output is taken. The array that it is of must be one that feeds others, and stand before the one that takes it.
+/// The tasks whose output is taken. Their array must feed others, and come before the array that takes the
+/// output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Giver {
     /// The task with this index in the job.
     Task(u32),
-    /// The task in the same place of the array with this place in the job, which has as many.
+    /// The task in the same place of the array with this index in the job. Both arrays have the same number of
+    /// tasks.
     Same(u16),
-    /// All tasks of that array: what each leaves is below a folder named by its place there.
+    /// All tasks of the array with this index. Each task's output is below a folder named by the task's place
+    /// in the array.
     All(u16),
 }
 
-/// What a task takes of a claim while it runs, besides one slot.
+/// The resources that a task takes of a claim while it runs, besides one slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Resources {
     /// Thousandths of a processor core.
     pub millicores: u32,
-    /// Bytes of memory. A task's program can have no more than this, and what it has written to its output streams and to
-    /// `/out`, which is in memory until the task has ended, counts as its own.
+    /// Bytes of memory. A task's program can have no more than this. What it has written to its output streams
+    /// and to `/out` is in memory until the task has ended, so it counts as well.
     pub memory_bytes: u64,
 }
 
-/// What ends a program that does not end by itself.
+/// The limits at which a program is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Limits {
     /// Wall time of one attempt, in milliseconds.
     pub wall_ms: u64,
-    /// Processor work of one attempt, in units of fuel (about one WebAssembly instruction each), alike on every machine.
+    /// Processor work of one attempt, in units of fuel: about one WebAssembly instruction each, the same on
+    /// every machine.
     pub fuel: u64,
-    /// Bytes that it may write to standard output, standard error and `/out` together.
+    /// Bytes that the program may write to standard output, standard error and `/out` together.
     pub output_bytes: u64,
 }
 
-/// What becomes of a task whose attempt ended without its outcome.
+/// What happens to a task when an attempt ends without an outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Retry {
     /// How many such ends are forgiven.
     pub retries: u32,
-    /// How long the task waits after the first, in milliseconds; each further one doubles the wait.
+    /// How long the task waits after the first, in milliseconds. Each further one doubles the wait.
     pub delay_ms: u64,
-    /// Up to this share of a wait, in thousandths, is drawn and added to it.
+    /// A share of each wait, in thousandths: up to this much is drawn and added.
     pub jitter_permille: u16,
-    /// Whether the task goes to another worker next, as long as one stands that could ever hold it.
+    /// Whether the task goes to another worker next, as long as one claims that could ever hold it.
     pub elsewhere: bool,
-    /// Whether it starts over, though there be a checkpoint.
+    /// Whether the task starts over even if there is a checkpoint.
     pub restarts: bool,
 }
 
 impl Retry {
-    /// The largest jitter: a wait may come to be twice as long.
+    /// The largest jitter: a wait may become twice as long.
     pub const JITTER_PERMILLE_MAX: u16 = 1000;
 
-    /// Forgives so many, after such a wait, and goes on from the last checkpoint, wherever there is room.
+    /// Forgives this many ends, waits this long after each, and goes on from the last checkpoint at any worker.
     #[must_use]
     pub const fn of(retries: u32, delay_ms: u64) -> Self {
         Self { retries, delay_ms, jitter_permille: 0, elsewhere: false, restarts: false }
     }
 }
 
-/// How an attempt can end without its task's outcome, as far as tasks can ask for a rule of their own for it.
+/// How an attempt can end without an outcome. A task can have a rule of its own for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Setback {
-    /// Its worker was lost: its claim ran out, it was started anew, or nothing was heard of the attempt in time.
+    /// Its worker was lost: the claim ran out, the worker restarted, or nothing was heard of the attempt in
+    /// time.
     Lost,
     /// Its worker left.
     Drained,
@@ -143,22 +148,23 @@ pub enum Setback {
     OutOfFuel,
     /// Its program wrote too much.
     OutputTooLarge,
-    /// Its program, or an input, was not to be had.
+    /// Its program or an input could not be fetched.
     InputUnavailable,
-    /// Its program is none that can run.
+    /// Its program is not one that can run.
     BadModule,
-    /// Its program asked for tasks that there may not be.
+    /// Its program spawned tasks that are not allowed.
     SpawnRefused,
 }
 
 impl Setback {
-    /// Whether its worker was lost or left, and its program did nothing wrong.
+    /// Whether the worker was lost or left. The program did nothing wrong.
     #[must_use]
     pub const fn is_loss(self) -> bool {
         matches!(self, Self::Lost | Self::Drained)
     }
 
-    /// Whether it may be another where another worker has the task: what is left is what the program does, which is alike anywhere.
+    /// Whether another worker might fare better. All other setbacks are what the program does, which is the
+    /// same everywhere.
     #[must_use]
     pub const fn is_of_machine(self) -> bool {
         matches!(self, Self::Lost | Self::Drained | Self::TimedOut | Self::InputUnavailable)
@@ -170,43 +176,46 @@ impl Setback {
 pub struct TaskSpec {
     /// The program.
     pub program: Program,
-    /// Its arguments, after the program's name.
+    /// The program's arguments, after its name.
     pub arguments: Vec<String>,
-    /// Its environment.
+    /// The program's environment.
     pub environment: BTreeMap<String, String>,
-    /// What it reads from standard input; nothing if there is none.
+    /// The program's standard input; empty if `None`.
     pub stdin: Option<BlobRef>,
-    /// Its input files.
+    /// The program's input files.
     pub inputs: Vec<Input>,
-    /// What it takes of a worker.
+    /// The resources that each task takes of a worker.
     pub resources: Resources,
     /// Labels that a claim must offer, each with this value.
     pub labels: Labels,
     /// Labels that a claim should offer, each with this value, the most important first; at most
-    /// [`TaskSpec::PREFERS_MAX`]. One that is met counts for more than all after it.
+    /// [`TaskSpec::PREFERS_MAX`]. Each counts for more than all after it together.
     pub prefers: Vec<(String, String)>,
-    /// A label over whose values the tasks are to be spread, where the claims that stand have at most 64 different ones.
+    /// A label over whose values the tasks are spread, if the standing claims have at most 64 different ones.
     pub spread: Option<String>,
-    /// What it may use.
+    /// The limits of each attempt.
     pub limits: Limits,
-    /// Larger goes first, where the order policy looks at it.
+    /// A larger number goes first, where the order policy looks at it.
     pub priority: i16,
-    /// How long an attempt is expected to run, in milliseconds; 0 if nobody knows. What was learned of the program counts more.
+    /// How long an attempt is expected to run, in milliseconds; 0 if unknown. What the ledger has learned about
+    /// the program counts more.
     pub expected_ms: u64,
-    /// What becomes of it when its program fails. (That workers are lost spends a budget of the genesis.)
+    /// What happens when the program fails. (Lost workers spend a budget of the genesis.)
     pub retry: Retry,
-    /// What becomes of it otherwise: each of these setbacks has a rule, and a budget, of its own.
+    /// What happens on these setbacks instead: each has a rule and a budget of its own.
     pub recovery: BTreeMap<Setback, Retry>,
-    /// Whether its program saves checkpoints: it may then be asked to make room for others, and goes on from the last one.
+    /// Whether the program saves checkpoints. An attempt can then be preempted, and goes on from the last
+    /// checkpoint.
     pub checkpoints: bool,
-    /// Whether its program may ask for more tasks like itself, within the job's bound.
+    /// Whether the program may spawn tasks like itself, within the job's bound.
     pub spawns: bool,
-    /// Whether a copy of an attempt that takes far longer than most may run at another worker that has nothing else to do.
+    /// Whether a slow attempt may get a speculative attempt: a second one at a worker that has nothing else to
+    /// do.
     pub copies: bool,
 }
 
 impl TaskSpec {
-    /// The most labels that a claim should offer.
+    /// The most labels that a task prefers.
     pub const PREFERS_MAX: usize = 4;
 
     /// A program without arguments and inputs, on one core with 128 MiB for at most five minutes.
@@ -233,14 +242,14 @@ impl TaskSpec {
         }
     }
 
-    /// The program's blob.
+    /// The blob of the program.
     #[must_use]
     pub const fn program_blob(&self) -> BlobRef {
         let Program::Wasm(blob) = &self.program;
         *blob
     }
 
-    /// What is left to be known once nobody runs it any more: nothing that could be long.
+    /// What is kept of the specification once no task runs: nothing that could be long.
     #[must_use]
     pub fn outline(&self) -> Self {
         let Self { resources, limits, priority, expected_ms, retry, .. } = *self;
@@ -248,55 +257,57 @@ impl TaskSpec {
     }
 }
 
-/// What one task of an array has of its own, added to what the array's tasks have in common.
+/// What one task of an array has besides what its array's tasks have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Part {
     /// Arguments after the common ones.
     pub arguments: Vec<String>,
     /// Inputs besides the common ones.
     pub inputs: Vec<Input>,
-    /// Tasks that it waits for.
+    /// The tasks that it depends on.
     pub after: Edges,
 }
 
-/// Tasks of a job that one waits for, by their indices in the job, each below its own; by what has to become of them.
+/// The tasks of a job that one task depends on, by their indices in the job, each below its own, and by the end
+/// that they must have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Edges {
-    /// They have ended well.
+    /// They must end well.
     pub ok: Vec<u32>,
-    /// They have ended.
+    /// They must end.
     pub any: Vec<u32>,
-    /// They have failed.
+    /// They must fail.
     pub fail: Vec<u32>,
 }
 
 impl Edges {
-    /// All of them, each with what has to become of it.
+    /// All dependencies, each with the end that it must have.
     pub fn all(&self) -> impl Iterator<Item = (u32, When)> + '_ {
         let ok = self.ok.iter().map(|task| (*task, When::Ok));
         let any = self.any.iter().map(|task| (*task, When::Any));
         ok.chain(any).chain(self.fail.iter().map(|task| (*task, When::Fail)))
     }
 
-    /// Whether there are none.
+    /// Whether there are no dependencies.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.ok.is_empty() && self.any.is_empty() && self.fail.is_empty()
     }
 }
 
-/// How many tasks an array has, and how they differ.
+/// The number of an array's tasks, and how they differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tasks {
-    /// So many tasks that differ only in their place, which each finds in the variable `MESHWORK_TASK_INDEX`.
+    /// This many tasks, which differ only in their place. Each finds its place in the variable
+    /// `MESHWORK_TASK_INDEX`.
     Repeat(u32),
     /// One task for each part.
     Each(Vec<Part>),
 }
 
 impl Tasks {
-    /// How many tasks there are.
+    /// The number of tasks.
     #[must_use]
     pub fn count(&self) -> usize {
         match self {

@@ -1,4 +1,4 @@
-//! What people and workers sign, and the envelope that it travels in.
+//! Transactions: what people and workers sign, and the envelope that it travels in.
 
 use std::collections::BTreeSet;
 
@@ -16,25 +16,25 @@ use crate::{
     identity::{self, Domain, NetworkId, PublicKey, SecretKey, Signature},
 };
 
-/// A signed payload, as it travels: the payload's bytes stay as they came, so that the signature stays good.
+/// A signed payload, as it travels. The payload's bytes stay as they came, so that the signature stays valid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Envelope {
     /// The canonical encoding of a [`Transaction`].
     pub payload: ByteString,
-    /// Who signed.
+    /// The key that signed.
     pub signer: PublicKey,
     /// The signature over `domain ‖ network id ‖ payload`.
     pub signature: Signature,
 }
 
-/// What is signed.
+/// The signed content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Transaction {
-    /// Random, so that the same wish can be signed twice.
+    /// Random, so that a signer can sign the same action twice.
     pub nonce: u64,
     /// The last block time at which it may be executed.
     pub expires: BlockTime,
-    /// What is wished.
+    /// What the signer wants.
     pub action: Action,
 }
 
@@ -46,13 +46,13 @@ pub enum Action {
     Submit(Submit),
     /// A submitter adds to a job of its own that is open.
     Extend(Extend),
-    /// A submitter holds, lets go, changes or stops tasks of its own.
+    /// A submitter holds, releases, amends or cancels tasks of its own.
     Control(Control),
-    /// A submitter has a job run again and again, or no more.
+    /// A submitter has a job recur, or no longer recur.
     Recur(Recur),
     /// A worker offers to hold tasks.
     Claim(Claim),
-    /// A worker says how attempts ended.
+    /// A worker reports how attempts ended.
     Report(Report),
     /// A worker leaves.
     Drain(Drain),
@@ -60,39 +60,42 @@ pub enum Action {
     Govern(Govern),
 }
 
-/// A worker's standing offer, and its heartbeat.
+/// A worker's standing offer. It is its heartbeat, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Claim {
-    /// Above that of every claim and drain of this key that was executed before.
+    /// Larger than in every claim and drain of this key that was executed before.
     pub sequence: u64,
-    /// The life of the process that claims.
+    /// The life of the worker's process.
     pub incarnation: Incarnation,
     /// How many attempts may run at once.
     pub slots: u32,
-    /// What these may take together.
+    /// The resources that these may take together.
     pub resources: Resources,
     /// How many more attempts may wait at the worker for resources.
     pub waiting: u32,
-    /// How busy the machine is: 0 idle to 1000 full.
+    /// How busy the machine is, from 0, idle, to 1000, full.
     pub load: u16,
-    /// What the machine offers besides.
+    /// Labels that the machine offers.
     pub labels: Labels,
-    /// Large blobs that it has, at most [`Claim::HOLDS_MAX`], each once and in order: tasks that need one may rather go here.
+    /// Large blobs that the worker has, at most [`Claim::HOLDS_MAX`], each once and in order. Tasks that need
+    /// one may be placed here rather than elsewhere.
     pub holds: BTreeSet<Digest>,
-    /// How long the offer stands from the block that executes it, in milliseconds of lease time, within the genesis' bounds.
+    /// How long the claim stands from the block that executes it, in milliseconds of lease time, within the
+    /// genesis' bounds.
     pub stands_ms: u64,
 }
 
 impl Claim {
     /// The largest load score: a full machine.
     pub const LOAD_MAX: u16 = 1000;
-    /// The most blobs that a claim names.
+    /// The most blobs in a claim.
     pub const HOLDS_MAX: usize = 64;
-    /// A blob of fewer bytes is fetched so soon that it does not matter who has it.
+    /// The fewest bytes of a blob that a claim lists. A smaller one is fetched so soon that it does not matter
+    /// who has it.
     pub const HELD_BYTES_MIN: u64 = 1 << 20;
 
-    /// The sequence number of a key's next claim or drain, after the last one that is known here. It rises over restarts,
-    /// also where what is known here is old, as long as the clock does.
+    /// The sequence number of a key's next claim or drain, after the last one known here. As long as the clock
+    /// rises, it rises over restarts, even if the last one known here is old.
     #[must_use]
     pub fn next_sequence(last: u64, clock: BlockTime) -> u64 {
         let next = last.saturating_add(1);
@@ -100,31 +103,31 @@ impl Claim {
     }
 }
 
-/// A worker's words on attempts that it was given, judged one by one.
+/// A worker's reports on attempts that it was given. The ledger judges each item by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Report {
-    /// At most the genesis' bound of them.
+    /// At most the genesis' bound on items.
     pub items: Vec<ReportItem>,
 }
 
-/// A worker's word on one attempt.
+/// A worker's report on one attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct ReportItem {
     /// The attempt.
     pub attempt: AttemptId,
-    /// What became of it.
+    /// How it ended.
     pub verdict: Verdict,
 }
 
-/// A worker leaves: its claim ends, and what it holds goes back at once.
+/// A worker leaves. Its claim ends, and its attempts go back at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Drain {
-    /// Above that of every claim and drain of this key that was executed before.
+    /// Larger than in every claim and drain of this key that was executed before.
     pub sequence: u64,
 }
 
-/// A transaction with the envelope that it came in: decoded once, never changed. Having one says that its payload is
-/// well-formed, not that its signature is good.
+/// A transaction with the envelope that it came in. It is decoded once and never changes. Its payload is
+/// well-formed, but its signature need not be good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedTransaction {
     envelope: Envelope,
@@ -133,7 +136,7 @@ pub struct SignedTransaction {
 }
 
 impl SignedTransaction {
-    /// Bytes of an envelope besides its payload, at most.
+    /// The most bytes of an envelope besides its payload.
     pub const ENVELOPE_BYTES: usize = 128;
 
     /// Signs a transaction for a network.
@@ -145,7 +148,7 @@ impl SignedTransaction {
         Self { id: Self::id_of(&envelope), envelope, transaction }
     }
 
-    /// Decodes what an envelope holds.
+    /// Decodes the transaction in an envelope.
     ///
     /// # Errors
     /// The payload is not the canonical encoding of a transaction.
@@ -173,31 +176,31 @@ impl SignedTransaction {
         identity::verify_batch(Domain::Transaction, network, items)
     }
 
-    /// Its id.
+    /// The transaction's id.
     #[must_use]
     pub const fn id(&self) -> TransactionId {
         self.id
     }
 
-    /// Who signed it.
+    /// The key that signed it.
     #[must_use]
     pub const fn signer(&self) -> PublicKey {
         self.envelope.signer
     }
 
-    /// What was signed.
+    /// The transaction that was signed.
     #[must_use]
     pub const fn transaction(&self) -> &Transaction {
         &self.transaction
     }
 
-    /// As it travels.
+    /// The envelope, as it travels.
     #[must_use]
     pub const fn envelope(&self) -> &Envelope {
         &self.envelope
     }
 
-    /// How many bytes it takes in a block, at most.
+    /// The most bytes that the transaction takes in a block.
     #[must_use]
     pub fn wire_bytes(&self) -> usize {
         self.envelope.payload.len() + Self::ENVELOPE_BYTES

@@ -10,11 +10,11 @@ use crate::{
     identity::{self, Domain, NetworkId, PublicKey, SecretKey, Signature},
 };
 
-/// What an authority says about a view.
+/// An authority's statement about a view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Statement {
-    /// This block is a good one for this view. At most one in a view.
+    /// This block is valid in this view. At most one in a view.
     Notarize(View, Digest),
     /// This view has taken too long. Never together with `Finalize`.
     Nullify(View),
@@ -23,7 +23,7 @@ pub enum Statement {
 }
 
 impl Statement {
-    /// The view that it is about.
+    /// The view that the statement is about.
     #[must_use]
     pub const fn view(&self) -> View {
         match self {
@@ -31,7 +31,7 @@ impl Statement {
         }
     }
 
-    /// The block that it is about, unless it gives the view up.
+    /// The block that the statement is about, unless it nullifies the view.
     #[must_use]
     pub const fn block(&self) -> Option<Digest> {
         match self {
@@ -48,11 +48,11 @@ impl Statement {
 /// One authority's signed statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Vote {
-    /// Under which set of authorities.
+    /// The epoch, which says whose votes count.
     pub epoch: Epoch,
-    /// What is said.
+    /// The statement.
     pub statement: Statement,
-    /// Who says it.
+    /// The authority that votes.
     pub voter: AuthorityIndex,
     /// Its signature over epoch and statement.
     pub signature: Signature,
@@ -112,18 +112,18 @@ impl Signers {
 /// A quorum's signatures on one statement: a notarization, a nullification or a finalization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Certificate {
-    /// Under which set of authorities.
+    /// The epoch, which says whose votes count.
     pub epoch: Epoch,
-    /// What they all say.
+    /// The statement that they all made.
     pub statement: Statement,
-    /// Who they are.
+    /// The authorities that signed.
     pub signers: Signers,
     /// Their signatures, in the order of the signers.
     pub signatures: Vec<Signature>,
 }
 
 impl Certificate {
-    /// The votes that it is made of, unchecked.
+    /// The votes that make up the certificate, unchecked.
     pub fn votes(&self) -> impl Iterator<Item = Vote> + '_ {
         let signers = self.signers.iter().zip(&self.signatures);
         signers.map(|(voter, signature)| Vote {
@@ -134,8 +134,8 @@ impl Certificate {
         })
     }
 
-    /// Whether it could be a certificate of so many authorities, were its signatures good: as many of these as signers,
-    /// and at least `quorum`.
+    /// Whether this could be a certificate among this many authorities if its signatures were good: each signer
+    /// is one of them, there is one signature for each, and there are at least `quorum`.
     #[must_use]
     pub fn has_shape(&self, authorities: usize, quorum: usize) -> bool {
         let count = self.signers.iter().count();
@@ -145,8 +145,8 @@ impl Certificate {
             && self.signers == Signers::of(self.signers.iter())
     }
 
-    /// Whether at least `quorum` of `authorities` signed it, each by the strict rule, except that a vote for which
-    /// `known` holds is not checked again.
+    /// Whether at least `quorum` of `authorities` signed it, each by the strict rule. A vote for which `known`
+    /// holds is not checked again.
     #[must_use]
     pub fn verify_with(
         &self,

@@ -1,4 +1,4 @@
-//! The calendar against another's, and moments against another's reading of the expressions that people write.
+//! Tests the calendar, and occurrences, against the crates `chrono` and `croner`.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use croner::parser::{CronParser, Seconds, Year};
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// 1 January 2500: the ledger's moments end there.
+/// 1 January 2500: the ledger's times end there.
 const DAYS: u64 = 193_579;
 
 fn utc(time: BlockTime) -> DateTime<Utc> {
@@ -34,7 +34,7 @@ fn theirs(text: &str) -> croner::Cron {
     parser.parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// What another reads in a text, but for `L`.
+/// What `croner` reads in a text, except for `L`.
 fn read(text: &str) -> Cron {
     let pattern = theirs(text).pattern;
     let bits = |values: Vec<u16>| values.into_iter().fold(0u64, |bits, value| bits | 1 << value);
@@ -48,7 +48,7 @@ fn read(text: &str) -> Cron {
     }
 }
 
-/// All of a range, one, some, or every so many of it.
+/// Sets of the range: all of it, one value, some, or every nth.
 fn bits(range: RangeInclusive<u32>) -> impl Strategy<Value = u64> {
     let (first, last) = (*range.start(), *range.end());
     let all = || range.clone().fold(0u64, |bits, value| bits | 1 << value);
@@ -83,7 +83,7 @@ proptest! {
     fn an_expression_is_read_as_it_was_written(cron in cron()) {
         let text = cron.to_string();
         let mut read = read(&text);
-        // Where one of the fields of days is all there is, both rules come to the same only if it is a star.
+        // If one of the fields of days holds every day, both rules mean the same only if it is a star.
         prop_assert!(cron.is_sound());
         read.days |= cron.days & 1;
         prop_assert_eq!(read, cron, "{}", text);

@@ -1,4 +1,4 @@
-//! Who may do what on a network, and how much of it, to begin with.
+//! Who may do what on a new network, and how much.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{identity::PublicKey, types::Quota};
 
-/// Who may do what, and how much of it, to begin with. A list that is absent permits everyone.
+/// Who may do what on a new network, and how much. A list that is absent permits everyone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Access {
-    /// Whose claims are taken.
+    /// The keys that may claim.
     pub workers: Option<BTreeSet<PublicKey>>,
-    /// Whose jobs are taken.
+    /// The keys that may submit.
     pub submitters: Option<BTreeSet<PublicKey>>,
-    /// The limits of single submitters, in place of those of each key in the ledger's bounds.
+    /// Limits of single submitters, in place of the limits for each key in the ledger's bounds.
     pub quotas: BTreeMap<PublicKey, Quota>,
 }
 

@@ -1,4 +1,4 @@
-//! The times and bounds of the round, and what follows from them.
+//! The times and bounds of the round, and the stall threshold that follows from them.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,18 +8,19 @@ use crate::fault::{Fault, is_planted};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsensusParameters {
-    /// Δ: how long a message between authorities takes at most while the network is well, in milliseconds. A view's first
-    /// timer is three of them.
+    /// Δ: the longest that a message between authorities takes while the network is well, in milliseconds. A
+    /// view's first timer is 3 Δ.
     pub delta_ms: u64,
-    /// How long an idle network waits before it makes a block all the same, in milliseconds.
+    /// How long an idle network waits before it makes a block anyway, in milliseconds.
     pub heartbeat_ms: u64,
     /// How far ahead of a voter's clock a block's time may be, in milliseconds.
     pub clock_bound_ms: u64,
-    /// The longest that a view's timer grows to, in milliseconds.
+    /// The longest timer of a view, in milliseconds.
     pub timer_ms_max: u64,
-    /// In how many views of which a quorum was heard an authority may be silent before its views are passed over at once.
+    /// The number of views with a quorum in which an authority may be silent before its own views are passed
+    /// over at once.
     pub silent_views: u32,
-    /// Votes for views further ahead of one's own than this are dropped.
+    /// Votes for views further ahead of the node's own view than this are dropped.
     pub view_window: u64,
     /// The most bytes of transactions in a block.
     pub block_bytes_max: usize,
@@ -52,9 +53,9 @@ impl Default for ConsensusParameters {
 }
 
 impl ConsensusParameters {
-    /// The gap between two blocks beyond which the network stalled and leases stand still, in milliseconds: f + 1
-    /// heartbeats, twice the clock bound, and the timers of f leaders that are passed over. `faulty_max` is the f of the
-    /// authorities of the later block.
+    /// The gap between two blocks beyond which the network stalled and leases stand still, in milliseconds: f +
+    /// 1 heartbeats, twice the clock bound, and the timers of f leaders that are passed over. `faulty_max` is
+    /// the f of the later block's authorities.
     #[must_use]
     pub fn stall_threshold_ms(&self, faulty_max: usize) -> u64 {
         let faulty = faulty_max as u64;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The ledger's bounds: what exceeds one is void, on every peer alike.
+/// The ledger's bounds. A transaction that exceeds one is void, on every peer alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LedgerLimits {
@@ -16,15 +16,15 @@ pub struct LedgerLimits {
     pub key_tasks_max: u64,
     /// Unfinished tasks in all.
     pub tasks_max: u64,
-    /// Tasks of one submitter that workers hold, whether they run there or wait.
+    /// Tasks of one submitter that workers hold, running or waiting.
     pub key_running_max: u64,
     /// Output that the unfinished tasks of one submitter may leave, in bytes.
     pub key_output_bytes_max: u64,
     /// Output that all unfinished tasks may leave, in bytes.
     pub output_bytes_max: u64,
-    /// Bytes in which the unfinished jobs of one submitter were submitted.
+    /// Bytes of the definitions of one submitter's unfinished jobs.
     pub key_definition_bytes_max: u64,
-    /// Bytes in which all unfinished jobs were submitted.
+    /// Bytes of the definitions of all unfinished jobs.
     pub definition_bytes_max: u64,
     /// Recurring jobs of one submitter that have not ended.
     pub key_recurring_max: u64,
@@ -32,9 +32,9 @@ pub struct LedgerLimits {
     pub recurring_max: u64,
     /// The longest wall time that a task may ask for, in milliseconds.
     pub wall_ms_max: u64,
-    /// The most failures of a program that a task may have forgiven.
+    /// The most failures of its program that a task may have forgiven.
     pub retries_max: u32,
-    /// How often a task that took resources may be lost by its workers before it ends.
+    /// How often workers may lose a task that took resources before the task ends.
     pub losses_max: u32,
     /// Standing claims.
     pub workers_max: usize,
@@ -42,11 +42,11 @@ pub struct LedgerLimits {
     pub claim_attempts_max: u32,
     /// Items in one report.
     pub report_items_max: usize,
-    /// Bytes of an output that stands on the ledger itself; a larger one is stored and delivered.
+    /// The most bytes of an output on the ledger itself. A larger output is stored and delivered.
     pub inline_bytes_max: usize,
     /// The longest that a claim may stand, in milliseconds of lease time.
     pub claim_stands_ms_max: u64,
-    /// What an attempt has beyond its wall time for fetching, compiling and stalls, in milliseconds.
+    /// The time that an attempt has beyond its wall time, for fetching, compiling and stalls, in milliseconds.
     pub allowance_ms: u64,
     /// How long an ended job is kept in the state, in milliseconds of block time.
     pub retention_ms: u64,

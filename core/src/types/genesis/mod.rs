@@ -1,8 +1,8 @@
 //! The genesis: what a network's peers must agree on before they meet. Its digest is the network's id.
-
 //!
-//! Each group of the file has a module, with its rules: who may do what in `access`, the round in `consensus`, the ledger's
-//! bounds in `ledger`, the scheduler's policies in `schedule`. Rules that groups must keep together stand here.
+//! Each group of the file has a module, with its rules: `access` (who may do what), `consensus` (the round),
+//! `ledger` (the ledger's bounds) and `schedule` (the scheduler's policies). This module checks the rules that
+//! several groups must keep together.
 
 mod access;
 mod consensus;
@@ -30,11 +30,12 @@ use crate::{
 /// Everything that a network is founded on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Genesis {
-    /// What people call the network.
+    /// The name that people give the network.
     pub name: String,
-    /// When it was founded: the time of height 0. It also tells networks of one name and one set of authorities apart.
+    /// When the network was founded: the time of height 0. It also tells networks of the same name and
+    /// authorities apart.
     pub time: BlockTime,
-    /// Who orders transactions, in the order in which they lead.
+    /// The first authorities, in the order in which they lead.
     pub authorities: Vec<Authority>,
     /// Who may work and submit.
     pub access: Access,
@@ -46,15 +47,15 @@ pub struct Genesis {
     pub schedule: ScheduleParameters,
 }
 
-/// One of those who order transactions.
+/// One of the peers that order transactions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Authority {
-    /// What people call it.
+    /// The name that people give it.
     pub name: String,
-    /// Its key, which is its peer identity too.
+    /// Its key, which is also its peer identity.
     pub key: PublicKey,
-    /// Multiaddresses at which it can be reached, without the peer id.
+    /// Multiaddresses at which other peers reach it, without the peer id.
     #[serde(default)]
     pub addresses: Vec<String>,
 }
@@ -65,7 +66,7 @@ pub enum GenesisError {
     /// The text is not TOML, or a field is unknown, missing or wrong. The text names the line.
     #[error("{0}")]
     Text(String),
-    /// A rule about the whole is broken, at this line (counted from 1) if it is one line's fault.
+    /// The genesis as a whole breaks a rule, at this line if one line is at fault.
     #[error("line {line}: {what}")]
     AtLine {
         /// The line, counted from 1.
@@ -73,7 +74,7 @@ pub enum GenesisError {
         /// What is wrong there.
         what: String,
     },
-    /// A rule that several fields must keep together is broken.
+    /// Several fields break a rule together.
     #[error("{0}")]
     Rule(String),
 }
@@ -202,7 +203,7 @@ impl Genesis {
         self.schedule.check().map_err(GenesisError::Rule)
     }
 
-    /// The most that `consensus.block_bytes_max` may be: what fits a message.
+    /// The largest value of `consensus.block_bytes_max`: what fits a message.
     pub const BLOCK_BYTES_MAX: usize = 8 << 20;
 
     /// The network's id: the digest of everything above.

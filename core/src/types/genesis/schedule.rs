@@ -1,4 +1,4 @@
-//! The policies that the scheduler follows, by name. What each of them does stands in [`schedule`](crate::schedule).
+//! The scheduler's policies, by name. [`schedule`](crate::schedule) says what each does.
 
 use std::collections::BTreeMap;
 
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::PublicKey;
 
-/// The policies that the scheduler follows.
+/// The scheduler's policies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleParameters {
-    /// Which ready task goes next: the first policy decides, the next where it finds two equal, and last the order of
-    /// admission.
+    /// The order of ready tasks. The first policy decides, the next where it finds two tasks equal, and finally
+    /// the order of admission.
     pub order: Vec<OrderPolicy>,
-    /// Which claim it goes to, likewise.
+    /// The placement of a task at a claim, likewise.
     pub placement: Vec<PlacementPolicy>,
     /// How long a wait makes up for one level of priority, in milliseconds.
     pub ageing_ms: u64,
-    /// What a round of `fair` grants a submitter of weight 1, in milliseconds of one core; and how long an attempt that can
-    /// be resumed runs before it makes room for others who wait.
+    /// What a round of `fair` grants a submitter of weight 1, in milliseconds of one core. It is also how long
+    /// a resumable attempt runs before it may be preempted for others that wait.
     pub slice_ms: u64,
-    /// What each submitter's share is worth; 1 for those who are not here.
+    /// The weight of each submitter's share; 1 for submitters that are not listed.
     pub weights: BTreeMap<PublicKey, u32>,
 }
 
 impl ScheduleParameters {
     /// The most policies in one sequence.
     pub const ORDER_MAX: usize = 4;
-    /// The most placement policies that give each claim a number.
+    /// The most placement policies that score each claim.
     pub const SCORED_MAX: usize = 2;
     /// The most submitters with a weight of their own.
     pub const WEIGHTS_MAX: usize = 65_536;
@@ -91,14 +91,14 @@ pub enum OrderPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlacementPolicy {
-    /// The one with the smallest load: work is spread.
+    /// The claim with the smallest load: work is spread.
     LeastLoaded,
-    /// Each in turn.
+    /// Each claim in turn.
     RoundRobin,
-    /// One that is drawn.
+    /// A claim drawn at random.
     Random,
-    /// The one with the fewest free slots: work is packed.
+    /// The claim with the fewest free slots: work is packed.
     Pack,
-    /// One that holds the task's largest input, if it is large.
+    /// A claim that holds the task's largest input, if that is large.
     Locality,
 }

@@ -1,4 +1,4 @@
-//! What a genesis takes and refuses, and in which line.
+//! Tests which genesis files are accepted, which are refused, and in which line.
 
 use super::*;
 use crate::{identity::SecretKey, types::KeyLimit};
@@ -67,7 +67,8 @@ fn unknown_fields_and_bad_keys_are_refused_with_their_line() {
 
 #[test]
 fn numbers_that_overflow_when_they_are_reckoned_with_are_refused() {
-    // So many leaders in a row time out, each half as long again as the one before, that no number holds the sum.
+    // So many leaders in a row time out, each half as long again as the one before, that no number holds the
+    // sum.
     let mut genesis = genesis(250);
     genesis.consensus.delta_ms = u64::from(u32::MAX);
     genesis.consensus.timer_ms_max = u64::MAX;
