@@ -1,4 +1,4 @@
-//! All that a replica can ask of its driver.
+//! Everything that a replica asks of its driver.
 
 use super::{Executed, Gossip, Message};
 use crate::{
@@ -11,42 +11,43 @@ use crate::{
 /// What the driver is to do.
 #[derive(Debug)]
 pub enum Action {
-    /// Make this durable before anything that comes after it.
+    /// Make this durable before carrying out any later action.
     Persist(Record),
-    /// Records whose place is below this are not needed any more, once what comes before this action is stored.
+    /// Drop the journal's records below this epoch and view, once everything before this action is stored.
     Prune(Epoch, View),
-    /// Store a final block and what came of it.
+    /// Store a final block and what its execution produced.
     Executed(Box<Executed>),
-    /// Store closing blocks beside the block of this height, their epoch's last, instead of what was stored there before.
+    /// Store closing blocks beside the block of this height, which is their epoch's last, in place of those
+    /// stored there before.
     Closed(Height, Box<Closing>),
-    /// An epoch begins. Store how the one before it ended, for proofs; and be connected to these authorities.
+    /// An epoch begins. Store how the previous one ended, for proofs, and connect to the new authorities.
     Epoch {
-        /// Which begins.
+        /// The epoch that begins.
         epoch: Epoch,
-        /// How it came to be.
+        /// The end of the one before.
         handover: Box<Handover>,
     },
     /// Send this to one peer.
     Send {
-        /// Whom.
+        /// The receiver.
         to: PublicKey,
-        /// What.
+        /// The message.
         message: Message,
     },
     /// Send this to everyone.
     Gossip(Gossip),
-    /// Send stored final blocks to a peer, as [`Message::Blocks`]: the closing blocks beside the block below this height,
-    /// if there are any and they are of that epoch; else the blocks from this height on, to the end of their epoch at most,
-    /// and then its closing blocks with them.
+    /// Send stored final blocks to a peer, as [`Message::Blocks`]. If closing blocks of the peer's epoch are
+    /// stored beside the block below `from`, send those. Otherwise send the blocks from `from` on, up to the
+    /// end of their epoch at most, and then that epoch's closing blocks with them.
     ServeBlocks {
-        /// Whom.
+        /// The receiver.
         to: PublicKey,
-        /// The epoch in which the peer is.
+        /// The epoch that the peer is in.
         epoch: Epoch,
         /// The first height.
         from: Height,
     },
-    /// Keep and show the proof that an authority broke a promise. At most one comes for each authority.
+    /// Keep and show the proof that an authority broke a promise. There is at most one for each authority.
     Evidence(Box<Evidence>),
     /// Tell people that this authority has stopped voting, and why.
     Standing(Standing),

@@ -1,4 +1,5 @@
-//! What consensus asks of the pool and the ledger: the content of a block, and whether a block's content is good.
+//! The answers of the pool and the ledger to consensus: the content of a block, and whether a block's content
+//! is valid.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,14 +16,14 @@ use crate::{
     types::{Block, BlockTime, Epoch, Genesis, Height, SignedTransaction, SnapshotDigest, TransactionId},
 };
 
-/// The results that headers carry, as this replica's own execution has them.
+/// The results that headers carry, from this replica's own execution.
 #[derive(Debug, Default)]
 pub(super) struct Results {
-    /// The root over all receipts up to each height that a coming header may name.
+    /// The root over all receipts up to each height that a future header may name.
     roots: BTreeMap<Height, Digest>,
     /// The state digests of snapshot heights that no final header has carried yet.
     snapshots: BTreeMap<Height, Digest>,
-    /// R of the newest final block.
+    /// The R of the newest final block.
     tip_result: Height,
 }
 
@@ -54,7 +55,8 @@ impl Results {
         self.roots.get(&height).copied()
     }
 
-    /// The digests that are due in a header of this height with this R, whose parent has that one. The height is of no account.
+    /// The digests that are due in a header with R `result` whose parent has R `parent_result`. `at`, the
+    /// header's height, matters to a planted fault only.
     fn due(&self, at: Height, parent_result: Height, result: Height, lag: u64) -> Vec<SnapshotDigest> {
         let due = self.snapshots.iter().filter(|(height, _)| {
             let due_from = height.0 + lag;
@@ -67,7 +69,7 @@ impl Results {
     }
 }
 
-/// The replica's parts that consensus asks, for the length of one call.
+/// The parts of the replica that consensus asks, for one call.
 pub(super) struct Parts<'a> {
     pub(super) genesis: &'a Genesis,
     pub(super) network: &'a NetworkId,
@@ -116,7 +118,7 @@ impl Application for Parts<'_> {
                 return Check::Invalid("a transaction is too large or outside its time");
             }
         }
-        // What the pool holds was checked when it came in, by the stricter rule.
+        // The pool checked its transactions when they came in, by the stricter rule.
         let unknown = block.transactions.iter().filter(|transaction| !self.pool.holds(transaction));
         if !SignedTransaction::verify_all(unknown.map(AsRef::as_ref), self.network) {
             return Check::Invalid("a transaction's signature is not good");
@@ -138,7 +140,7 @@ impl Application for Parts<'_> {
 
     fn has_reason(&mut self, ancestors: &[Arc<Block>]) -> bool {
         let newest = ancestors.last().map_or_else(|| self.ledger.time(), |block| block.header.time);
-        // What falls due is done by the first block after it, be it one that is not final yet.
+        // The first block after a deadline does what falls due then, even a block that is not final yet.
         let due = self.ledger.next_due().is_some_and(|due| newest < due && due <= self.clock);
         due || self.ledger.change_waits() || self.pool.has_more_than(&ids(ancestors))
     }

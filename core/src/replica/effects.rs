@@ -1,4 +1,4 @@
-//! What the round asks for: sent, stored, or executed.
+//! Carries out the round's effects: sends, stores, and executes.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -13,16 +13,17 @@ use crate::{
     types::{AuthoritySet, Block, Certificate, Epoch, View},
 };
 
-/// What expires so long after any block could hold it was taken while a clock was wrong, in milliseconds.
+/// A transaction that expires later than any block can hold it, by this many milliseconds, came in while a
+/// clock was wrong.
 const WRONG_CLOCK_MS: u64 = 10_000;
 
-/// Which epoch and view a certificate is of.
+/// The epoch and view of a certificate.
 fn place_of(certificate: &Certificate) -> (Epoch, View) {
     (certificate.epoch, certificate.statement.view())
 }
 
 impl Replica {
-    /// `authorities` are those among whom the first of these effects is said.
+    /// Carries out effects in order. `authorities` are those of the epoch in which the first effect was given.
     pub(super) fn carry_all(
         &mut self,
         mut authorities: Arc<AuthoritySet>,
@@ -70,7 +71,7 @@ impl Replica {
                 }
                 Effect::Evidence(evidence) => {
                     actions.push(Action::Evidence(Box::new(evidence.clone())));
-                    // Gossip drops it as a duplicate where it came that way.
+                    // If the evidence came by gossip, gossip drops this as a duplicate.
                     actions.push(Action::Gossip(Gossip::Evidence(Box::new(evidence))));
                 }
                 Effect::Behind { finalization, .. } => {

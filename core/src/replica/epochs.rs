@@ -1,4 +1,4 @@
-//! What comes of other epochs than the present one, how the next one begins, and fetching what lies between.
+//! Messages of other epochs, the beginning of the next epoch, and fetching the blocks in between.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Replica {
-    /// Votes of an authority of this epoch or, as this one ends, of the next.
+    /// Takes votes of an authority of this epoch, or, as this epoch ends, of the next.
     pub(super) fn votes(
         &mut self,
         now: Now,
@@ -37,7 +37,7 @@ impl Replica {
         judgement
     }
 
-    /// Somebody asks from an epoch that is over.
+    /// Answers a peer that asks from another epoch.
     pub(super) fn hand_over(&mut self, now: Now, to: PublicKey, actions: &mut Vec<Action>) -> Judgement {
         let Some(handover) = self.consensus.handover().cloned() else {
             return Judgement::Ignore("asked from another epoch");
@@ -50,7 +50,8 @@ impl Replica {
         Judgement::Accept
     }
 
-    /// Something came of this epoch. If it has not begun here it cannot be judged, and somebody is asked for what lies between.
+    /// Notes a message of this epoch. If the epoch has not begun here, this peer cannot judge the message, and
+    /// asks a peer for the blocks in between.
     pub(super) fn suspect(&mut self, epoch: Epoch) {
         self.heard_of = self.heard_of.max(epoch);
         self.suspects |= epoch > self.consensus.epoch() && !is_planted(Fault::LaterEpochsIgnored);

@@ -1,4 +1,5 @@
-//! A final block as the driver gets it: what to store, and what is left to be known once the ledger has forgotten it.
+//! A final block as the driver gets it: what to store, and what remains known after the ledger has forgotten a
+//! job.
 
 use std::sync::Arc;
 
@@ -16,20 +17,20 @@ use crate::{
     },
 };
 
-/// A final block and what came of it.
+/// A final block and what its execution produced.
 #[derive(Debug)]
 pub struct Executed {
     /// The block.
     pub block: Arc<Block>,
     /// Its digest.
     pub digest: Digest,
-    /// Its finalization, if there is one of it and not only of a descendant.
+    /// Its own finalization. `None` if only a descendant has one.
     pub finalization: Option<Certificate>,
     /// The root over all receipts up to this height.
     pub root: Digest,
-    /// What happened.
+    /// What happened in it.
     pub applied: Applied,
-    /// The attempts that this peer's own worker was given in it.
+    /// The attempts that it assigned to this peer's own worker.
     pub given: Vec<Given>,
     /// The jobs that ended in it.
     pub ended: Vec<EndedJob>,
@@ -38,7 +39,8 @@ pub struct Executed {
 }
 
 impl Executed {
-    /// What came of a block, as the ledger stands after it; `me` is whose worker is told.
+    /// A block's results, from the ledger as it is after the block; `me` is the peer whose worker gets the
+    /// assignments.
     pub(super) fn of(
         ledger: &Ledger,
         me: &PublicKey,
@@ -62,7 +64,7 @@ impl Executed {
     }
 }
 
-/// Executes a block, and takes a snapshot if its height is one for that.
+/// Executes a block, and takes a snapshot if its height is a snapshot height.
 pub(super) fn execute(ledger: &mut Ledger, block: &Block) -> (Applied, Option<Snapshot>) {
     let applied = ledger.apply(block);
     let is_due = block.header.height.0.is_multiple_of(ledger.genesis().consensus.snapshot_interval);
@@ -76,28 +78,28 @@ pub(super) fn execute(ledger: &mut Ledger, block: &Block) -> (Applied, Option<Sn
 /// An attempt that this peer's own worker was given, and what it is to run.
 #[derive(Clone, Debug)]
 pub struct Given {
-    /// Which.
+    /// The attempt.
     pub attempt: AttemptId,
-    /// To which process of the worker's.
+    /// The worker's process that got it.
     pub incarnation: Incarnation,
-    /// What all tasks of its job share.
+    /// What all tasks of its array share.
     pub spec: Arc<TaskSpec>,
-    /// What it may take of the worker.
+    /// The resources that it may take of the worker.
     pub resources: Resources,
-    /// What is its own.
+    /// What the task has of its own.
     pub part: Option<Part>,
-    /// Its place in its array.
+    /// The task's place in its array.
     pub place: u32,
-    /// What it takes of what others left.
+    /// The outputs of other tasks that it takes.
     pub taken: Vec<Taken>,
-    /// What an attempt before it saved, as a manifest: it goes on from there.
+    /// The manifest of the checkpoint that an earlier attempt saved. The attempt goes on from there.
     pub checkpoint: Option<BlobRef>,
-    /// Whether others may take what it leaves: that has to be stored, however small.
+    /// Whether others may take its output. The output must then be stored, however small.
     pub feeds: bool,
 }
 
 impl Given {
-    /// A live attempt as the ledger has it; nothing if the ledger has no such task any more.
+    /// A live attempt as the ledger has it; `None` if the ledger no longer has the task.
     #[must_use]
     pub fn of(ledger: &Ledger, attempt: AttemptId, incarnation: Incarnation) -> Option<Self> {
         let task = ledger.task(attempt.task)?;
@@ -115,24 +117,24 @@ impl Given {
     }
 }
 
-/// A job whose last task has ended: what is left to be known of it once the ledger has forgotten it.
+/// A job whose last task has ended: what remains known after the ledger has forgotten it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct EndedJob {
     /// Its id.
     pub id: JobId,
-    /// What its submitter calls it.
+    /// The name that its submitter gave it.
     pub name: String,
-    /// Who submitted it.
+    /// Its submitter.
     pub submitter: PublicKey,
     /// The height that admitted it.
     pub height: Height,
-    /// The time of that block.
+    /// The time of the block that admitted it.
     pub submitted: BlockTime,
     /// The time of the block in which its last task ended.
     pub ended: BlockTime,
     /// Its tasks in order.
     pub tasks: Vec<EndedTask>,
-    /// Which run of which recurring job it is, if it is one.
+    /// The occurrence that it is, if it is one of a recurring job.
     pub run_of: Option<RunOf>,
 }
 
@@ -140,16 +142,16 @@ pub struct EndedJob {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EndedTask {
-    /// Well: the receipt's height, and its place there.
+    /// Well: the receipt's height, and its index there.
     Succeeded(Height, u32),
     /// Badly, likewise.
     Failed(Height, u32),
-    /// Not at all: what became of it instead.
+    /// Without an outcome: what happened instead.
     Gone(Gone),
 }
 
 impl EndedTask {
-    /// Where its outcome's receipt stands, if it has one.
+    /// The height and index of its outcome's receipt, if it has one.
     #[must_use]
     pub const fn place(&self) -> Option<(Height, u32)> {
         match self {
@@ -182,7 +184,7 @@ fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
 /// The ledger's state at a snapshot height.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// What it is made of; the digest of these is the state's.
+    /// The chunks of the encoding; their digest is the state's.
     pub chunks: Chunks,
     /// Its encoding.
     pub bytes: Vec<u8>,

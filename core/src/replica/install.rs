@@ -1,4 +1,5 @@
-//! What a snapshot that others had becomes here: the records from which a replica starts as if it had been its own.
+//! Turns a snapshot from other peers into the records from which a replica starts, as if it had stored them
+//! itself.
 
 use std::sync::Arc;
 
@@ -15,44 +16,46 @@ use crate::{
     types::{Block, Genesis, Header},
 };
 
-/// Everything that is to be stored, in place of all blocks and snapshots that were stored before. The journal stays: it
-/// holds promises.
+/// Everything to store, in place of all blocks and snapshots that were stored before. The journal stays,
+/// because it holds promises.
 #[derive(Debug)]
 pub struct Installation {
     /// The header of the snapshot's height.
     pub header: Header,
-    /// The snapshot.
+    /// The snapshot, taken up.
     pub snapshot: Snapshot,
     /// The root over all receipts up to its height.
     pub root: Digest,
     /// The history tree's subtrees that proofs of later receipts will need.
     pub history: Vec<(Position, Digest)>,
-    /// The blocks after it, up to one that has a finalization of its own, and what came of them. At least one.
+    /// The blocks after it, up to one that has its own finalization, with their results. At least one.
     pub executed: Vec<Executed>,
-    /// How each epoch so far ended, from the first on.
+    /// The end of each epoch so far, from the first on.
     pub handovers: Vec<Handover>,
 }
 
-/// Why nothing could be made of it. A peer that sent what was asked for is not to blame: each chunk and block is checked when it comes.
+/// Why a snapshot could not be taken up. A peer that sent it is not to blame: each chunk and block was checked
+/// when it came.
 #[derive(Debug, Error)]
 pub enum InstallError {
-    /// The chunks are not all there, or in another order.
+    /// A chunk is missing or out of order.
     #[error("these bytes are not the snapshot")]
     NotTheSnapshot,
-    /// The blocks are not all there, or in another order.
+    /// A block is missing or out of order.
     #[error("these blocks are not those after the snapshot")]
     NotTheBlocks,
-    /// It is certified, and this program cannot take it up: it is of another version, or wrong.
+    /// The snapshot is certified, but this program cannot take it up: the program is of another version, or
+    /// wrong.
     #[error("the snapshot cannot be taken up: {0}")]
     Restore(#[from] RestoreError),
 }
 
 impl Installation {
-    /// Takes up a snapshot that was [verified](Certified::verify), from all its bytes and the blocks after it; `me` is this
-    /// peer.
+    /// Takes up a snapshot that was [verified](Certified::verify), from all its bytes and the blocks after it;
+    /// `me` is this peer.
     ///
     /// # Errors
-    /// The bytes or the blocks are others than those that are certified, or this program cannot take them up.
+    /// The bytes or the blocks are not the certified ones, or this program cannot take them up.
     pub fn of(
         genesis: &Arc<Genesis>,
         me: &PublicKey,

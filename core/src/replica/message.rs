@@ -1,4 +1,4 @@
-//! What replicas say to each other: over gossip to everyone, and directly over streams to one.
+//! The messages between replicas: by gossip to everyone, and directly over streams to one.
 
 use std::sync::Arc;
 
@@ -10,21 +10,21 @@ use crate::{
     types::{Block, Certificate, Epoch, Genesis, Height, Proposal, SignedTransaction, Vote},
 };
 
-/// What everyone may hear. Gossip is never the truth: any of it may be lost, and whatever is missing is asked for.
+/// A message to everyone. Gossip is not reliable: any message may be lost, and peers ask for what they miss.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Gossip {
-    /// Transactions that are to be ordered, in batches.
+    /// Transactions to order, in batches.
     Transactions(Vec<Arc<SignedTransaction>>),
     /// A leader's block.
     Proposal(Box<Proposal>),
     /// A block and all its ancestors are final.
     Finalization(Certificate),
-    /// An authority broke a promise, and signed the proof.
+    /// The proof that an authority broke a promise, with its signatures.
     Evidence(Box<Evidence>),
 }
 
-/// What one replica says to another.
+/// A message from one replica to another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Message {
@@ -32,18 +32,18 @@ pub enum Message {
     Votes(Vec<Vote>),
     /// What an authority has, and what it lacks.
     Ask(consensus::Ask),
-    /// The answer.
+    /// The answer to an ask.
     Tell(Box<consensus::Tell>),
     /// Transactions that gossip may have lost, offered to a leader.
     Transactions(Vec<Arc<SignedTransaction>>),
-    /// Asks for final blocks from this height on, by one who is in this epoch: perhaps it is over, and what closed it is asked
-    /// for.
+    /// Asks for final blocks from this height on. The sender is in this epoch; if the epoch is over, it asks
+    /// for the closing blocks.
     BlocksFrom(Epoch, Height),
     /// Consecutive final blocks of one epoch, closing blocks among them, and the finalization of the last one.
     Blocks(Vec<Arc<Block>>, Box<Certificate>),
 }
 
-/// Bytes that a message may have beyond the transactions of one block: headers, certificates, votes.
+/// The most bytes of a message beyond the transactions of one block: headers, certificates, votes.
 const OVERHEAD_BYTES: usize = 1 << 20;
 /// The most bytes of blocks in one answer, beyond the one block that is always sent.
 pub const BLOCKS_BYTES_MAX: usize = consensus::RUN_BYTES;
@@ -61,7 +61,7 @@ pub fn message_bytes_max(genesis: &Genesis) -> usize {
 }
 
 impl Gossip {
-    /// Reads what came by gossip.
+    /// Decodes a message that came by gossip.
     ///
     /// # Errors
     /// The bytes are too many, or not the canonical encoding of such a message.
@@ -71,7 +71,7 @@ impl Gossip {
 }
 
 impl Message {
-    /// Reads what came over a stream.
+    /// Decodes a message that came over a stream.
     ///
     /// # Errors
     /// The bytes are too many, or not the canonical encoding of such a message.

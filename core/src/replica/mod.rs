@@ -1,12 +1,13 @@
 //! A replica: pool, consensus and ledger joined. Events come in with the time, actions go out, and nothing else happens.
 //!
-//! The driver keeps three promises:
+//! The driver must keep three promises:
 //!
-//! 1. Actions are carried out in their order, and an [`Action::Persist`] is durable before anything after it is done.
-//! 2. [`Replica::tick`] is called when [`Replica::next_wake`] has come.
-//! 3. After a restart, [`Replica::new`] is given what was stored ([`Recovered`]).
+//! 1. It carries out actions in their order, and makes an [`Action::Persist`] durable before it does anything
+//!    after it.
+//! 2. It calls [`Replica::tick`] when [`Replica::next_wake`] has come.
+//! 3. After a restart it gives [`Replica::new`] what was stored ([`Recovered`]).
 //!
-//! The node is one driver; a simulation is another.
+//! The node is one driver; the simulator is another.
 
 mod action;
 mod application;
@@ -44,32 +45,33 @@ use crate::{
     types::{AuthorityIndex, Closing, Epoch, Genesis, View},
 };
 
-/// What a replica is told at its start.
+/// The settings of a replica.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The network.
     pub genesis: Arc<Genesis>,
-    /// This peer's key; it votes if the genesis lists it.
+    /// This peer's key. The peer votes if the present authorities include it.
     pub key: SecretKey,
 }
 
-/// A peer's copy of the network.
+/// One peer's copy of the network's state.
 pub struct Replica {
     genesis: Arc<Genesis>,
     network: NetworkId,
     me: PublicKey,
     consensus: Consensus,
     ledger: Arc<Ledger>,
-    /// The newest block that is executed.
+    /// The digest of the newest executed block.
     executed: Digest,
     pool: Pool,
     results: Results,
     sync: sync::Sync,
-    /// The view of the newest finalization whose block is not executed here, once consensus has said that it lacks blocks.
+    /// The epoch and view of the newest finalization whose block is not executed here, once consensus has said
+    /// that it lacks blocks.
     behind: Option<(Epoch, View)>,
-    /// Something came of an epoch that has not begun here: a peer is to be asked once.
+    /// Whether to ask a peer once, after a message of an epoch that has not begun here.
     suspects: bool,
-    /// The latest epoch that anything came of, be it true or not.
+    /// The latest epoch of any message that came, be it true or not.
     heard_of: Epoch,
     /// The closing blocks of the present epoch, or of the one that has just ended.
     closing: Option<Closing>,
@@ -79,10 +81,10 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// The replica as it was stored, or a new one. [`Replica::tick`] is due at once.
+    /// Starts a replica from what was stored, or a new one. [`Replica::tick`] is due at once.
     ///
     /// # Errors
-    /// What was stored does not fit together.
+    /// The stored parts do not fit together.
     pub fn new(config: Config, recovered: Recovered) -> Result<Self, RecoverError> {
         let Config { genesis, key } = config;
         let Recovered { snapshot, blocks, tip, closing, mut roots, mut snapshots, journal, evidence, standing } =
@@ -142,7 +144,7 @@ impl Replica {
         })
     }
 
-    /// Time has passed.
+    /// Handles the passing of time.
     pub fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
         self.step(now, Input::Tick, actions);
         self.offer(now, actions);
@@ -159,7 +161,7 @@ impl Replica {
         [self.consensus.next_wake(), due, offer, sync].into_iter().flatten().min()
     }
 
-    /// Something came by gossip.
+    /// Handles a message that came by gossip.
     pub fn gossip(&mut self, now: Now, gossip: Gossip, actions: &mut Vec<Action>) -> Judgement {
         match gossip {
             Gossip::Transactions(transactions) => self.take_all(now, transactions, actions),
@@ -174,7 +176,7 @@ impl Replica {
         }
     }
 
-    /// A peer said something directly.
+    /// Handles a direct message from a peer.
     pub fn message(&mut self, now: Now, from: PublicKey, message: Message, actions: &mut Vec<Action>) -> Judgement {
         match message {
             Message::Votes(votes) => self.votes(now, &from, votes, actions),
@@ -191,7 +193,7 @@ impl Replica {
                 tell.certificates.iter().for_each(|certificate| self.suspect(certificate.epoch));
                 if self.authority_index(&from).is_none() {
                     self.catch_up(now, actions);
-                    // One who is an authority in another epoch does nothing wrong.
+                    // A peer that is an authority in another epoch does nothing wrong.
                     return Judgement::Ignore("told by someone who is no authority here");
                 }
                 let judgement = self.step(now, Input::Tell(*tell), actions);
@@ -200,7 +202,7 @@ impl Replica {
             }
             Message::Transactions(transactions) => self.take_all(now, transactions, actions),
             Message::BlocksFrom(epoch, height) => {
-                // Closing blocks stand beside the last block of their epoch.
+                // Closing blocks are stored beside the last block of their epoch.
                 let newest = self.ledger.height();
                 let closing = height == newest.next() && self.closing.is_some();
                 if (height > newest && !closing) || !self.sync.may_serve(from, now.monotonic) {
@@ -228,13 +230,13 @@ impl Replica {
         }
     }
 
-    /// A peer can be reached.
+    /// Notes that a peer can be reached.
     pub fn connected(&mut self, now: Now, peer: PublicKey, actions: &mut Vec<Action>) {
         self.sync.connected(peer);
         self.catch_up(now, actions);
     }
 
-    /// A peer can be reached no longer.
+    /// Notes that a peer can no longer be reached.
     pub fn disconnected(&mut self, peer: &PublicKey) {
         self.sync.disconnected(peer);
     }
@@ -243,7 +245,7 @@ impl Replica {
         self.consensus.authorities().index_of(key)
     }
 
-    /// Gives consensus an input, and then whatever follows from it.
+    /// Gives consensus an input, and then all inputs that follow from it.
     fn step(&mut self, now: Now, input: Input, actions: &mut Vec<Action>) -> Judgement {
         let mut inputs = VecDeque::new();
         let judgement = self.round(now, input, &mut inputs, actions);
@@ -274,7 +276,7 @@ impl Replica {
         judgement
     }
 
-    /// Tells consensus when there comes to be something to order, or ceases to be.
+    /// Tells consensus when there is something to order, and when there no longer is.
     fn update_reason(&mut self, now: Now, actions: &mut Vec<Action>) {
         loop {
             let due = self.ledger.next_due().is_some_and(|due| due <= now.clock);
@@ -290,13 +292,15 @@ impl Replica {
         }
     }
 
-    /// Whether more is final than has been executed here, as far as is known; what speaks of later epochs may be a lie.
+    /// Whether more is final than has been executed here, as far as this peer knows. Messages of later epochs
+    /// count, and may be lies.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.behind.is_some() || self.heard_of > self.consensus.epoch()
     }
 
-    /// Whether a valid finalization has come of a block that has not been executed here: what the ledger says is of the past.
+    /// Whether a valid finalization has come of a block that is not executed here. The ledger then shows the
+    /// past.
     #[must_use]
     pub const fn lacks_blocks(&self) -> bool {
         self.behind.is_some()
@@ -314,7 +318,7 @@ impl Replica {
         &self.ledger
     }
 
-    /// The round.
+    /// The state of the round.
     #[must_use]
     pub const fn consensus(&self) -> &Consensus {
         &self.consensus

@@ -1,47 +1,48 @@
-//! What time it is on the network, for a peer whose own clock may be wrong.
+//! The network's time, for a peer whose own clock may be wrong.
 
 use crate::{
     consensus::{Monotonic, Now},
     types::BlockTime,
 };
 
-/// How far a clock may be ahead of what the blocks say and still be believed, in microseconds. It is more than blocks, which come
-/// late, and clocks that are set right explain; and less than transactions live.
+/// How far a clock may be ahead of what the blocks show and still be believed, in microseconds. It is more than
+/// late blocks and right clocks explain, and less than transactions live.
 const BELIEVED_US: u64 = 10_000_000;
-/// How far a clock may be behind the newest block and still be called right, in microseconds: those who voted for the block may
-/// be ahead themselves.
+/// How far a clock may be behind the newest block and still be called right, in microseconds. The voters for
+/// the block may be ahead themselves.
 const BEHIND_US: u64 = 1_000_000;
 
-/// The newest block that a peer has, and when it came.
+/// The time of a peer's newest block, and when that block came.
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkTime {
     newest: BlockTime,
-    /// Nothing is known of how old the block is that a peer begins with.
+    /// `None` for the block that a peer begins with: nobody knows how old it is.
     came: Option<Monotonic>,
 }
 
 impl NetworkTime {
-    /// Of a peer that begins with a block of this time.
+    /// For a peer that begins with a block of this time.
     #[must_use]
     pub const fn begun(newest: BlockTime) -> Self {
         Self { newest, came: None }
     }
 
-    /// Of a peer to which a block of this time came at `came`.
+    /// For a peer to which a block of this time came at `came`.
     pub(super) const fn heard(newest: BlockTime, came: Monotonic) -> Self {
         Self { newest, came: Some(came) }
     }
 
-    /// The network's time: this peer's clock, unless that is before what the newest block shows, or so far ahead of it that it
-    /// is wrong. A quorum of clocks made the block's time, so whoever's clock is wrong has this one.
+    /// The network's time. It is this peer's clock, unless that is before what the newest block shows, or so
+    /// far ahead that it is wrong. A quorum of clocks made the block's time, so a peer with a wrong clock goes
+    /// by that.
     #[must_use]
     pub fn at(&self, now: Now) -> BlockTime {
         let Shown { earliest, latest } = self.shown(now.monotonic);
         now.clock.clamp(earliest, latest)
     }
 
-    /// By how many milliseconds this peer's clock is ahead of the network's time, or behind it if that is negative; nothing if it
-    /// may be right.
+    /// How many milliseconds this peer's clock is ahead of the network's time; negative if it is behind. `None`
+    /// if the clock may be right.
     #[must_use]
     pub fn clock_off_ms(&self, now: Now) -> Option<i64> {
         let Shown { earliest, latest } = self.shown(now.monotonic);
@@ -61,7 +62,8 @@ impl NetworkTime {
     }
 }
 
-/// What the newest block, and how long ago it came, say of the present; `latest` is not before `earliest`.
+/// The bounds of the present time, from the newest block and how long ago it came. `latest` is not before
+/// `earliest`.
 struct Shown {
     earliest: BlockTime,
     latest: BlockTime,

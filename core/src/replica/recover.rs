@@ -1,4 +1,4 @@
-//! What a driver has stored, and gives back after a restart.
+//! What a driver stored, and gives back after a restart.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,19 +11,20 @@ use crate::{
     types::{Block, Certificate, Closing, Header, Height},
 };
 
-/// What was stored before.
+/// What was stored before a restart.
 #[derive(Debug)]
 pub struct Recovered {
     /// The newest stored snapshot of the ledger.
     pub snapshot: Option<Vec<u8>>,
     /// The final blocks after it, oldest first.
     pub blocks: Vec<Arc<Block>>,
-    /// The newest final block's header, be it in `blocks` or under the snapshot, and its own finalization. If that is none,
-    /// the block is its epoch's last and `closing` shows it to be final.
+    /// The newest final block's header, from `blocks` or the snapshot's height, and its own finalization.
+    /// `None` for the finalization means that the block is its epoch's last, and `closing` shows it to be
+    /// final.
     pub tip: Option<(Header, Option<Certificate>)>,
-    /// What was stored of closing blocks beside the newest final block.
+    /// The closing blocks that were stored beside the newest final block.
     pub closing: Option<Closing>,
-    /// The receipts roots of the heights from the tip's F on.
+    /// The receipts roots of all heights from the tip's F on.
     pub roots: BTreeMap<Height, Digest>,
     /// The state digests of snapshot heights, at least those that no final header has carried.
     pub snapshots: BTreeMap<Height, Digest>,
@@ -36,7 +37,7 @@ pub struct Recovered {
 }
 
 impl Recovered {
-    /// Nothing: the very first start.
+    /// Nothing stored: the very first start.
     #[must_use]
     pub const fn nothing(standing: Standing) -> Self {
         Self {
@@ -53,13 +54,13 @@ impl Recovered {
     }
 }
 
-/// What was stored does not fit together.
+/// Why the stored parts do not fit together.
 #[derive(Debug, Error)]
 pub enum RecoverError {
     /// The snapshot is not one of this network's ledger.
     #[error("the stored snapshot cannot be restored: {0}")]
     Snapshot(#[from] RestoreError),
-    /// The blocks do not follow each other and the snapshot.
+    /// The blocks do not follow each other, or not the snapshot.
     #[error("the stored blocks have a gap: height {found} follows {height}")]
     Gap {
         /// The height before the gap.
@@ -67,7 +68,7 @@ pub enum RecoverError {
         /// The height after it.
         found: Height,
     },
-    /// Nothing that is stored shows the newest block to be final.
+    /// Nothing stored shows the newest block to be final.
     #[error("no finalization of the newest stored block, at height {0}, is stored")]
     NotFinal(Height),
 }

@@ -1,5 +1,5 @@
-//! Execution that replicas of one thread share, for simulations: what a block comes to on top of another is the same for
-//! all, so whoever is first computes it, and the others take it over.
+//! Execution that replicas of one thread share, for simulations. A block on the same ledger has the same result
+//! for every replica, so the first one computes it and the others take it over.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,7 +14,7 @@ use crate::{
     types::Block,
 };
 
-/// How many executions are kept to be taken over. Each may hold a ledger of its own.
+/// How many executions are kept. Each may hold a ledger of its own.
 const KEPT: usize = 6;
 
 struct Execution {
@@ -30,13 +30,14 @@ thread_local! {
     static EXECUTIONS: RefCell<VecDeque<Execution>> = const { RefCell::new(VecDeque::new()) };
 }
 
-/// Whether the replicas of this thread share what they execute from now on. Networks must not be mixed.
+/// Sets whether the replicas of this thread share executions from now on. Replicas of two networks must not
+/// share a thread.
 pub fn share_execution(shares: bool) {
     SHARES.set(shares);
     EXECUTIONS.take();
 }
 
-/// What a block comes to on the ledger that stands at `before`: taken over, or computed with `execute`.
+/// The result of a block on the ledger whose newest block is `before`: taken over, or computed with `execute`.
 pub(super) fn execute(
     ledger: &mut Arc<Ledger>,
     before: Digest,

@@ -1,5 +1,5 @@
-//! Catching up: final blocks are asked for by range, from one peer after the other, and believed only for the finalization
-//! that comes with them.
+//! Catching up: a peer that is behind asks for final blocks by range, from one peer after the other. It
+//! believes only the finalization that comes with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,21 +7,21 @@ use crate::{consensus::Monotonic, identity::PublicKey};
 
 /// How long a peer has for its answer, in microseconds, before the next one is asked.
 const ANSWER_US: u64 = 2_000_000;
-/// The least time between two questions that only a suspicion gives rise to, in microseconds.
+/// The least time between two asks that only a suspicion causes, in microseconds.
 const SUSPECT_US: u64 = 200_000;
 /// The least time between two answers to one peer, in microseconds.
 const SERVE_US: u64 = 10_000;
 
-/// Whom to ask for blocks, and whom to answer.
+/// The peer to ask for blocks, and the peers to answer.
 #[derive(Debug, Default)]
 pub(super) struct Sync {
     peers: BTreeSet<PublicKey>,
-    /// Who was asked, and until when an answer is waited for.
+    /// The peer that was asked, and until when this one waits for the answer.
     asked: Option<(PublicKey, Monotonic)>,
-    /// Who was asked last, so that everyone has a turn.
+    /// The peer that was asked last, so that each has its turn.
     last: Option<PublicKey>,
     served: BTreeMap<PublicKey, Monotonic>,
-    /// When somebody was last asked for no more than a suspicion.
+    /// When a peer was last asked on a suspicion alone.
     suspected: Option<Monotonic>,
 }
 
@@ -38,7 +38,7 @@ impl Sync {
         }
     }
 
-    /// Whom to ask now, if anyone: nobody while an answer is due.
+    /// The peer to ask now; `None` while an answer is due.
     pub(super) fn ask(&mut self, now: Monotonic) -> Option<PublicKey> {
         if self.asked.is_some_and(|(_, until)| now < until) {
             return None;
@@ -52,7 +52,7 @@ impl Sync {
         Some(peer)
     }
 
-    /// Whether to ask for what nobody has shown to be there: seldom, since anyone can say so.
+    /// Whether to ask on a suspicion alone. Seldom, since anyone can cause one.
     pub(super) fn may_suspect(&mut self, now: Monotonic) -> bool {
         let may = self.suspected.is_none_or(|last| last.0 + SUSPECT_US <= now.0) && !self.peers.is_empty();
         if may {
@@ -61,7 +61,7 @@ impl Sync {
         may
     }
 
-    /// Whether this peer owes an answer. It owes none afterwards.
+    /// Whether this peer owes an answer. Afterwards it owes none.
     pub(super) fn answered(&mut self, peer: &PublicKey) -> bool {
         let owed = self.asked.is_some_and(|(asked, _)| asked == *peer);
         if owed {
@@ -70,13 +70,13 @@ impl Sync {
         owed
     }
 
-    /// A useful answer came: the same peer may go on.
+    /// Lets a peer that gave a useful answer go on.
     pub(super) fn keep(&mut self, peer: PublicKey) {
         let before = self.peers.range(..peer).next_back().or_else(|| self.peers.last());
         self.last = before.copied();
     }
 
-    /// Whether this peer may be answered now.
+    /// Whether to answer this peer now.
     pub(super) fn may_serve(&mut self, peer: PublicKey, now: Monotonic) -> bool {
         let due = self.served.get(&peer).is_none_or(|last| last.0 + SERVE_US <= now.0);
         if due && self.peers.contains(&peer) {

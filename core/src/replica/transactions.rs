@@ -1,4 +1,5 @@
-//! Transactions on their way to a block: what comes in is checked and pooled, what came in here is offered until it is ordered.
+//! Transactions on their way to a block. Each is checked and pooled; those that came in at this peer are
+//! offered to leaders until they are ordered.
 
 use std::sync::Arc;
 
@@ -10,15 +11,16 @@ use crate::{
     types::{SignedTransaction, TransactionId, View},
 };
 
-/// How long a transaction that came in here waits before it is offered to the next leaders directly, in microseconds.
+/// How long a transaction from this peer waits before it is offered to the next leaders directly, in
+/// microseconds.
 const OFFER_US: u64 = 500_000;
-/// How many of the next leaders it is offered to.
+/// The number of next leaders that it is offered to.
 const OFFER_LEADERS: u64 = 2;
 /// The most bytes of transactions in one offer.
 const OFFER_BYTES_MAX: usize = 1 << 20;
 
 impl Replica {
-    /// Transactions come in here, from this peer's own people or worker. One answer for each.
+    /// Takes transactions from this peer's own users or worker. Returns one answer for each.
     pub fn submit(
         &mut self,
         now: Now,
@@ -69,8 +71,8 @@ impl Replica {
             if self.pool.holds(&transaction) {
                 continue;
             }
-            // Every signature is looked at, also where nothing else speaks for the transaction: whoever forwards a batch
-            // answers for all of it, to peers that may see it otherwise.
+            // Every signature is checked, even of a transaction that is refused anyway. A peer that forwards a
+            // batch answers for all of it, and other peers may not refuse that transaction.
             if !transaction.verify(&self.network) {
                 judgement = Judgement::Reject("a transaction's signature is not good");
                 break;
@@ -83,8 +85,8 @@ impl Replica {
         judgement
     }
 
-    /// Offers what came in here and is still not ordered to the next leaders, directly: gossip may have lost it, and would
-    /// drop it as a duplicate if it were published again.
+    /// Offers transactions of this peer that are still not ordered to the next leaders, directly. Gossip may
+    /// have lost them, and would drop them as duplicates if they were published again.
     pub(super) fn offer(&mut self, now: Now, actions: &mut Vec<Action>) {
         if !self.pool.has_work() || now.monotonic < self.offer_at {
             return;

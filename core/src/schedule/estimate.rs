@@ -1,7 +1,7 @@
-//! How long a program's attempts take, learned from those that ended well.
+//! How long a program's attempts take, learned from attempts that ended well.
 //!
-//! A smoothed mean and deviation in integers, as TCP estimates round trips (Jacobson, SIGCOMM 1988; RFC 6298 §2): an eighth of
-//! each error goes to the mean, a quarter to the deviation.
+//! The estimate is a smoothed mean and deviation in integers, as TCP estimates round trips (Jacobson, SIGCOMM
+//! 1988; RFC 6298 §2). An eighth of each error goes to the mean, a quarter to the deviation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,25 +9,25 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::{digest::Digest, types::BlockTime};
 
-/// How many programs are remembered; the one that was seen least recently is forgotten first.
+/// How many programs are remembered. The one seen least recently is forgotten first.
 pub const PROGRAMS_KEPT: usize = 4096;
-/// From so many attempts on, what was learned counts more than what is declared.
+/// From this many attempts on, the learned duration counts more than the declared one.
 const LEARNED_FROM: u32 = 3;
-/// What ends sooner is not slow, in milliseconds: finding another place for it takes as long.
+/// An attempt shorter than this, in milliseconds, is not slow: finding another place for it takes as long.
 pub const SLOW_MS_MIN: u64 = 1000;
-/// Nothing is taken to run for longer: about three years, in milliseconds.
+/// The longest duration that is learned, in milliseconds: about three years.
 const DURATION_MS_MAX: u64 = 100_000_000_000;
 
-/// What was learned of one program.
+/// The learned duration of one program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Estimate {
     /// Eight times the mean duration, in milliseconds.
     mean_8: u64,
     /// Four times the mean deviation, in milliseconds.
     deviation_4: u64,
-    /// How many attempts it was learned from.
+    /// The number of attempts that it was learned from.
     attempts: u32,
-    /// When it was last added to.
+    /// The time of the newest of them.
     last: BlockTime,
 }
 
@@ -47,21 +47,21 @@ impl Estimate {
         self.last = now;
     }
 
-    /// The mean duration, in milliseconds, once enough attempts have told.
+    /// The mean duration, in milliseconds, or `None` before enough attempts have ended.
     #[must_use]
     pub fn mean_ms(&self) -> Option<u64> {
         (self.attempts >= LEARNED_FROM).then_some(self.mean_8 / 8)
     }
 
-    /// An attempt that runs for longer than this, in milliseconds, takes far longer than most: four deviations beyond the mean, and
-    /// twice the mean; never less than [`SLOW_MS_MIN`]. Nothing until enough attempts have told.
+    /// How long an attempt runs before it counts as slow, in milliseconds: four deviations beyond the mean, but
+    /// at least twice the mean and at least [`SLOW_MS_MIN`]. `None` before enough attempts have ended.
     #[must_use]
     pub fn slow_after_ms(&self) -> Option<u64> {
         let mean = self.mean_ms()?;
         Some(mean.saturating_mul(2).max(mean.saturating_add(self.deviation_4)).max(SLOW_MS_MIN))
     }
 
-    /// Whether it could have been learned by `now`.
+    /// Whether these values could have been learned by `now`.
     #[must_use]
     pub fn is_sound(&self, now: BlockTime) -> bool {
         self.attempts > 0
@@ -71,7 +71,7 @@ impl Estimate {
     }
 }
 
-/// What was learned of all programs.
+/// The estimates of all programs.
 #[derive(Clone, Debug, Default)]
 pub struct Estimates {
     programs: BTreeMap<Digest, Estimate>,
@@ -79,7 +79,7 @@ pub struct Estimates {
 }
 
 impl Estimates {
-    /// An attempt of a program ended well after so many milliseconds.
+    /// Learns from an attempt that ended well after this many milliseconds.
     pub fn learn(&mut self, program: Digest, duration_ms: u64, now: BlockTime) {
         let estimate = self.programs.entry(program).or_default();
         self.by_use.remove(&(estimate.last, program));
@@ -92,19 +92,19 @@ impl Estimates {
         }
     }
 
-    /// What was learned of a program.
+    /// The estimate of a program.
     #[must_use]
     pub fn of(&self, program: &Digest) -> Option<&Estimate> {
         self.programs.get(program)
     }
 
-    /// All of it.
+    /// All estimates, for a snapshot.
     #[must_use]
     pub const fn records(&self) -> &BTreeMap<Digest, Estimate> {
         &self.programs
     }
 
-    /// The same, from records.
+    /// The same estimates, from a snapshot's records.
     #[must_use]
     pub fn restored(programs: BTreeMap<Digest, Estimate>) -> Self {
         let by_use = programs.iter().map(|(program, estimate)| (estimate.last, *program)).collect();

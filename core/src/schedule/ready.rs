@@ -1,11 +1,13 @@
 //! The queue of ready tasks.
 //!
-//! Tasks that need the same and may go to the same claims are of one *kind*: where the first of a kind fits no claim, no
-//! other of it does. So finding the next task to place costs one look for each kind, however many tasks wait; and a kind
-//! that found no place is *parked*: it need only be held against claims that changed since.
+//! Tasks that have the same needs and avoid the same workers are of one *kind*. If the first task of a kind
+//! fits no claim, no other one does. So finding the next task to place costs one look for each kind, however
+//! many tasks wait. A kind that fits no claim is *parked*: only claims that have changed since need to be
+//! tried.
 //!
-//! Within a kind each submitter has a *lane*, whose tasks keep their order whatever becomes of the submitter's share; what
-//! moves with the share is the lane. Tasks of a job that stand alike and were never leased are one entry, a *run*.
+//! Within a kind each submitter has a *lane*. The tasks of a lane keep their order whatever happens to the
+//! submitter's share; the lane as a whole moves with the share. Tasks of a job that are in the same state and
+//! were never leased are one entry, a *run*.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,25 +26,25 @@ use crate::{
     types::{Labels, Resources, TaskSpec},
 };
 
-/// What a task needs of a claim, besides one slot.
+/// The needs of a task: what it requires of a claim, besides one slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Needs {
     /// Thousandths of a processor core.
     pub millicores: u32,
     /// Bytes of memory.
     pub memory_bytes: u64,
-    /// Labels, each with this value.
+    /// Labels that the claim must offer, each with this value.
     pub labels: Labels,
 }
 
 impl Needs {
-    /// What tasks that are like this need.
+    /// The needs of tasks of this specification.
     #[must_use]
     pub fn of(spec: &TaskSpec) -> Self {
         Self::new(spec.resources, spec.labels.clone())
     }
 
-    /// So much, of a claim with these labels.
+    /// These resources, at a claim with these labels.
     #[must_use]
     pub const fn new(Resources { millicores, memory_bytes }: Resources, labels: Labels) -> Self {
         Self { millicores, memory_bytes, labels }
@@ -52,51 +54,54 @@ impl Needs {
 /// A job's number in the order of admission.
 pub type JobNumber = u64;
 
-/// A ready task's place in the queue. Of one job and rank, what was leased before goes before what never was.
+/// A ready task's place in the queue. Within a job and rank, tasks that were leased before go before tasks that
+/// never were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReadyKey {
     /// The task's rank.
     pub rank: Rank,
     /// The job.
     pub job: JobNumber,
-    /// Whether it was never leased. A run, all tasks of which are fresh, stands for the first of them.
+    /// Whether the task was never leased. All tasks of a run are fresh; the run's key is that of its first
+    /// task.
     pub is_fresh: bool,
-    /// The task's index; of a run, where its tasks began.
+    /// The task's index; for a run, the index of its first task.
     pub index: u32,
 }
 
 /// What the tasks of one kind have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
-    /// What they need.
+    /// Their needs.
     pub needs: Arc<Needs>,
-    /// Where they would rather not go.
+    /// The workers that they avoid.
     pub avoidance: Avoidance,
 }
 
-/// A kind's name while it has tasks. It orders nothing.
+/// Identifies a kind while it has tasks. Its order means nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct KindId(u64);
 
-/// An entry of the queue, for those who put it there or take it out.
+/// An entry of the queue, as the ledger adds and removes it.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Whose it is.
+    /// Its submitter.
     pub submitter: PublicKey,
     /// Its kind.
     pub kind: Kind,
-    /// What is settled of its rank.
+    /// The settled part of its rank.
     pub rank: Rank,
     /// The job.
     pub job: JobNumber,
-    /// Whether it was never leased. A run, all tasks of which are fresh, stands for the first of them.
+    /// Whether the task was never leased. All tasks of a run are fresh; the run's key is that of its first
+    /// task.
     pub is_fresh: bool,
-    /// The task's index; of a run, where its tasks began.
+    /// The task's index; for a run, the index of its first task.
     pub index: u32,
 }
 
 impl Entry {
-    /// Where it stands by what is settled of its rank.
+    /// Its place by the settled part of its rank.
     #[must_use]
     pub const fn key(&self) -> ReadyKey {
         ReadyKey { rank: self.rank, job: self.job, is_fresh: self.is_fresh, index: self.index }
@@ -106,17 +111,17 @@ impl Entry {
 /// The first entry of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Head {
-    /// Where it stands now.
+    /// Its present place.
     pub key: ReadyKey,
     /// Its kind.
     pub kind: KindId,
 }
 
-/// One submitter's tasks of one kind, by what is settled of their order.
+/// One submitter's tasks of one kind, by the settled part of their order.
 #[derive(Clone, Debug, Default)]
 struct Lane {
     tasks: BTreeSet<ReadyKey>,
-    /// Where the first of them stands now.
+    /// The present place of the first of them.
     shown: Option<ReadyKey>,
 }
 
@@ -126,23 +131,23 @@ struct Tasks {
     lanes: BTreeMap<PublicKey, Lane>,
     /// The first task of each lane that is not held up.
     firsts: BTreeMap<ReadyKey, PublicKey>,
-    /// For each kind of place, whether no claim had one for these, and under which offers.
+    /// For each kind of place, the offers under which no claim had one for this kind, if it is parked.
     parked: [Option<Offers>; 2],
 }
 
-/// Changes whenever what claims offer does: some claim began, ended, or offers other things than before.
+/// Changes with what claims offer: whenever a claim begins, ends, or offers something else than before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offers(pub u64);
 
-/// The queue. It is computed from the ledger's state and holds none of its own.
+/// The queue. It is computed from the ledger's state and holds no state of its own.
 #[derive(Clone, Debug, Default)]
 pub struct ReadyQueue {
     ids: BTreeMap<Kind, KindId>,
     kinds: BTreeMap<KindId, Tasks>,
     heads: BTreeSet<Head>,
-    /// In which kinds each submitter has a lane.
+    /// The kinds in which each submitter has a lane.
     lanes: BTreeMap<PublicKey, BTreeSet<KindId>>,
-    /// Submitters none of whose tasks may go now.
+    /// Submitters whose tasks may not go now.
     held_up: BTreeSet<PublicKey>,
     next: u64,
 }
@@ -176,7 +181,7 @@ impl ReadyQueue {
         }
     }
 
-    /// Puts a submitter's lanes where its share has them now.
+    /// Moves a submitter's lanes to where its share puts them now.
     pub fn share_changed(&mut self, submitter: &PublicKey, sequence: &Sequence, shares: &Shares) {
         if !sequence.is_fair() {
             return;
@@ -187,7 +192,7 @@ impl ReadyQueue {
         }
     }
 
-    /// Lets none of a submitter's tasks go, or lets them go again.
+    /// Holds up all tasks of a submitter, or lets them go again.
     pub fn hold_up(&mut self, submitter: PublicKey, held_up: bool, sequence: &Sequence, shares: &Shares) {
         let changed = if held_up { self.held_up.insert(submitter) } else { self.held_up.remove(&submitter) };
         if changed {
@@ -198,7 +203,7 @@ impl ReadyQueue {
         }
     }
 
-    /// Puts a lane where it stands now, and drops it if it is empty.
+    /// Moves a lane to its present place, or drops it if it is empty.
     fn show(&mut self, id: KindId, submitter: &PublicKey, sequence: &Sequence, shares: &Shares) {
         let Some(tasks) = known(self.kinds.get_mut(&id)) else { return };
         let Some(lane) = known(tasks.lanes.get_mut(submitter)) else { return };
@@ -215,7 +220,7 @@ impl ReadyQueue {
             }
             let new_head = tasks.firsts.first_key_value().map(|(key, _)| *key);
             if head.is_none() {
-                // Claims may have changed while there was nothing to look for a place for.
+                // Claims may have changed while the kind had no task to place.
                 tasks.parked = [None; 2];
             }
             if head != new_head {
@@ -244,15 +249,16 @@ impl ReadyQueue {
         }
     }
 
-    /// The first entry of a kind that stands after this one, in order.
+    /// The first entry of the next kind after this one, in order.
     #[must_use]
     pub fn head_after(&self, after: Option<Head>) -> Option<Head> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.heads.range((start, Bound::Unbounded)).next().copied()
     }
 
-    /// The entries that go before this place, as shares stand now: those of each lane in their order, with whose they are. Only
-    /// kinds that pass are looked at, and nobody's who is held up but `own`.
+    /// The entries that go before this place as shares are now: those of each lane in order, with their
+    /// submitters. Kinds for which `passes` is false are left out, and so are submitters that are held up,
+    /// except `own`.
     pub fn before<'a>(
         &'a self,
         place: ReadyKey,
@@ -269,21 +275,21 @@ impl ReadyQueue {
         })
     }
 
-    /// What the tasks of a kind have in common.
+    /// The kind with this id.
     #[must_use]
     pub fn kind(&self, id: KindId) -> Option<&Kind> {
         self.kinds.get(&id).map(|tasks| &tasks.kind)
     }
 
-    /// Remembers that no claim has such a place for a kind.
+    /// Notes that no claim has such a place for a kind.
     pub fn park(&mut self, id: KindId, place: Place, offers: Offers) {
         if let Some(tasks) = self.kinds.get_mut(&id) {
             tasks.parked[place as usize] = Some(offers);
         }
     }
 
-    /// Whether no claim that has not changed since has such a place for the kind. Where its tasks may go depends on what
-    /// all claims offer, if there is anyone to avoid.
+    /// Whether no claim that is unchanged since has such a place for the kind. If the kind avoids workers, any
+    /// change of the offers counts, because where its tasks may go depends on what all claims offer.
     #[must_use]
     pub fn is_parked(&self, id: KindId, place: Place, offers: Offers) -> bool {
         self.kinds.get(&id).is_some_and(|tasks| {

@@ -1,25 +1,26 @@
-//! What becomes of a task whose attempt ended without an outcome: two budgets, a growing wait, and where not to go again.
+//! What happens to a task whose attempt ended without an outcome: two budgets, a growing wait, and workers to
+//! avoid.
 
 use crate::{identity::PublicKey, types::Retry};
 
-/// The longest wait after a failure, in milliseconds: doubling ends here. One day.
+/// The longest wait after a failure, in milliseconds: one day. Doubling ends here.
 pub const BACK_OFF_MS_MAX: u64 = 24 * 3_600_000;
 
-/// What becomes of a task.
+/// What happens next to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// It is ready again at once.
     Ready,
-    /// It is ready again after so many milliseconds of block time.
+    /// It is ready again after this many milliseconds of block time.
     BackOff {
-        /// How long, in milliseconds.
+        /// The wait, in milliseconds.
         wait_ms: u64,
     },
     /// No budget is left: it has failed.
     Fail,
 }
 
-/// After what this rule is for has happened for the `times`-th time (from 1). The jitter is taken from what was `drawn`.
+/// What happens after a setback of this rule, for the `times`-th time (from 1). `drawn` gives the jitter.
 #[must_use]
 pub fn after_setback(retry: &Retry, times: u32, drawn: u64) -> Next {
     if times > retry.retries {
@@ -32,19 +33,20 @@ pub fn after_setback(retry: &Retry, times: u32, drawn: u64) -> Next {
     if wait_ms == 0 { Next::Ready } else { Next::BackOff { wait_ms } }
 }
 
-/// After an attempt that had taken resources was lost or drained, for the `losses`-th time (from 1).
+/// What happens after an attempt that had taken resources was lost or drained, for the `losses`-th time (from
+/// 1).
 #[must_use]
 pub const fn after_loss(losses_max: u32, losses: u32) -> Next {
     if losses > losses_max { Next::Fail } else { Next::Ready }
 }
 
-/// The wait after the second return, in milliseconds; each further one doubles it.
+/// The wait after the second return, in milliseconds. Each further return doubles it.
 const RETURN_MS: u64 = 50;
 /// The longest wait after a return, in milliseconds.
 const RETURN_MS_MAX: u64 = 60_000;
 
-/// After a worker gave a task back, for the `returns`-th time (from 1). A return spends no budget, but one that nobody can
-/// begin must not go round at full speed.
+/// What happens after a worker returned a task, for the `returns`-th time (from 1). A return spends no budget,
+/// but a task that no worker can begin must not go round at full speed.
 #[must_use]
 pub fn after_return(returns: u32) -> Next {
     match returns.checked_sub(2) {
@@ -60,7 +62,7 @@ pub fn after_return(returns: u32) -> Next {
 pub struct Avoidance(Vec<(PublicKey, u32)>);
 
 impl Avoidance {
-    /// From the ends of a task's attempts: who held it.
+    /// The avoidance that follows from the ends of a task's attempts, given the worker of each.
     pub fn of(ends: impl Iterator<Item = PublicKey>) -> Self {
         let mut workers: Vec<(PublicKey, u32)> = Vec::new();
         for worker in ends {
@@ -73,7 +75,7 @@ impl Avoidance {
         Self(workers)
     }
 
-    /// Whether there is nobody to avoid.
+    /// Whether there is no worker to avoid.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -83,7 +85,7 @@ impl Avoidance {
         self.0.binary_search_by_key(worker, |entry| entry.0).ok().map(|at| self.0[at].1)
     }
 
-    /// Where the task may go, of the workers whose standing claims could ever hold it.
+    /// Where the task may go, given the workers whose standing claims could ever hold it.
     pub fn among<'a>(&self, capable: impl Iterator<Item = &'a PublicKey>) -> Allowed {
         if self.is_empty() {
             return Allowed::Anyone;
@@ -112,11 +114,13 @@ impl Avoidance {
 /// Where a task may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
-    /// To any claim that can take it.
+    /// To any claim that has what it needs.
     Anyone,
-    /// Only where it was neither lost nor returned: such a claim stands and could hold it, now or later.
+    /// Only to workers that neither lost nor returned it: at least one of them claims and could hold it, now or
+    /// later.
     Newcomers,
-    /// It was lost or returned wherever it could go: only where it was lost so often, which is least.
+    /// Every worker that could hold it has lost or returned it: only to those that did so at most this often,
+    /// which is the least.
     LostAtMost(u32),
 }
 

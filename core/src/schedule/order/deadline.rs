@@ -2,7 +2,7 @@
 
 use super::{Facts, Order, Place};
 
-/// Earliest deadline first; what has none comes after all that has one.
+/// Earliest deadline first. Tasks without a deadline come after all tasks that have one.
 pub struct Deadline;
 
 impl Order for Deadline {

@@ -1,11 +1,13 @@
 //! Time slices across submitters: deficit round-robin (Shreedhar & Varghese, SIGCOMM 1995), weighted.
 //!
-//! In every round each submitter that has something to run is granted its weight in time slices, and may begin what it likes
-//! while anything is left; what it overdraws with the last is the deficit with which it goes into the next rounds. (In the
-//! paper a queue waits until it can pay for its first; here a submitter's tasks wait in several queues, and none is to be
-//! passed over by a cheaper one of its own submitter's.) The rounds are not walked through: the round of a submitter's turn is
-//! reckoned, and whoever comes to it first goes first. What an attempt was charged at its lease is set right by what it took
-//! when it ends, so that who declares too little pays later.
+//! In every round, each submitter that has something to run is granted its weight in time slices. It may begin
+//! any task while something is left. What it overdraws with the last task is its deficit in the next rounds.
+//! (In the paper, a queue waits until it can pay for its first item. Here a submitter's tasks wait in several
+//! queues, and none may be passed over by a cheaper one of the same submitter.)
+//!
+//! The rounds are not walked through. The round of a submitter's turn is computed, and the submitter with the
+//! earliest goes first. When an attempt ends, its charge is corrected to what it took, so a submitter that
+//! declares too little pays later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +16,13 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use super::{Facts, Order, Place};
 use crate::identity::PublicKey;
 
-/// Shares of processor time across submitters. The cost of an attempt is its expected duration in milliseconds for each
-/// core that it takes, at least 1.
+/// Shares of processor time across submitters. The cost of an attempt is its expected duration in milliseconds
+/// for each core that it takes, at least 1.
 pub struct Fair;
 
 impl Fair {
-    /// What an attempt that holds so many thousandths of a core for so long takes of a share, in milliseconds of one core.
+    /// The cost of an attempt that holds this many thousandths of a core for this long, in milliseconds of one
+    /// core.
     #[must_use]
     pub const fn cost(millicores: u32, duration_ms: u64) -> u64 {
         let cost = duration_ms as u128 * millicores as u128 / 1000;
@@ -39,36 +42,37 @@ impl Order for Fair {
     }
 }
 
-/// No attempt costs more: thousands of cores for a year.
+/// The largest cost of an attempt: thousands of cores for a year.
 const COST_MAX: u64 = 1 << 48;
-/// A submitter that was passed over, since nothing of its own would fit anywhere, may catch up by so many rounds.
+/// How many rounds a submitter may catch up after it was passed over because none of its tasks fitted anywhere.
 const ROUNDS_BEHIND_MAX: u64 = 4;
 /// How many submitters without unfinished tasks are remembered for what they overdrew.
 pub const SHARES_KEPT: usize = 4096;
 
-/// What a submitter has had.
+/// The share of one submitter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Share {
-    /// The round up to which its grants are counted in.
+    /// The round up to which it has received its grants.
     pub round: u64,
-    /// What it has left of them, in milliseconds of one core; below 0 if it took more than it could pay for.
+    /// What is left of the grants, in milliseconds of one core; below 0 if it is overdrawn.
     pub left: i64,
 }
 
 /// All submitters' shares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shares {
-    /// The newest round that anything was begun in.
+    /// The newest round in which any attempt began.
     round: u64,
     shares: BTreeMap<PublicKey, Share>,
-    /// Those with nothing unfinished, by the round in which their debt is paid.
+    /// Submitters without unfinished tasks, by the round in which their debt is paid.
     paying: BTreeSet<(u64, PublicKey)>,
     slice: u64,
     weights: BTreeMap<PublicKey, u32>,
 }
 
 impl Shares {
-    /// Nobody has had anything. A round grants each so many milliseconds of one core, times its weight (1 if it has none).
+    /// Shares of which nothing is used. A round grants each submitter this many milliseconds of one core, times
+    /// its weight (1 if it has none).
     #[must_use]
     pub fn new(slice_ms: u64, weights: BTreeMap<PublicKey, u32>) -> Self {
         Self { slice: slice_ms.clamp(1, COST_MAX), weights, ..Self::default() }
@@ -83,23 +87,23 @@ impl Shares {
         self.shares.get(submitter).copied().unwrap_or(Share { round: self.round, left: 0 })
     }
 
-    /// How many more grants it takes until anything is left.
+    /// How many more grants the submitter needs until something is left.
     fn rounds_to(&self, submitter: &PublicKey, left: i64) -> u64 {
         if left > 0 { 0 } else { left.unsigned_abs() / self.grant(submitter) + 1 }
     }
 
-    /// The round in which a submitter's turn comes: in which it has something left, which may be a round long gone.
+    /// The round of a submitter's turn: the one in which it has something left. It may be long past.
     #[must_use]
     pub fn turn(&self, submitter: &PublicKey) -> u64 {
         let share = self.share(submitter);
         share.round.saturating_add(self.rounds_to(submitter, share.left))
     }
 
-    /// A submitter has something to run, and had not.
+    /// Notes that a submitter has something to run, and had nothing before.
     pub fn begin(&mut self, submitter: &PublicKey) {
         let mut share = self.share(submitter);
         self.paying.remove(&(self.paid_in(submitter, share), *submitter));
-        // Rounds without it have paid for what it owed, and granted it nothing.
+        // Rounds without the submitter pay its debt, but grant it nothing.
         let passed = self.round.saturating_sub(share.round);
         let granted = i64::try_from(passed.saturating_mul(self.grant(submitter))).unwrap_or(i64::MAX);
         share.left = share.left.saturating_add(granted).min(share.left.max(0));
@@ -107,7 +111,7 @@ impl Shares {
         self.shares.insert(*submitter, share);
     }
 
-    /// A submitter has nothing unfinished any more.
+    /// Notes that a submitter has nothing unfinished any more.
     pub fn end(&mut self, submitter: &PublicKey) {
         let share = self.share(submitter);
         if share.left >= 0 && share.round <= self.round {
@@ -128,7 +132,7 @@ impl Shares {
         share.round.saturating_add(share.left.min(0).unsigned_abs().div_ceil(self.grant(submitter)))
     }
 
-    /// Something of this cost begins.
+    /// Charges a submitter for an attempt of this cost that begins.
     pub fn charge(&mut self, submitter: &PublicKey, cost: u64) {
         let mut share = self.share(submitter);
         let rounds = self.rounds_to(submitter, share.left);
@@ -147,7 +151,7 @@ impl Shares {
         }
     }
 
-    /// Something that was charged `cost` has ended and took `used`.
+    /// Corrects the charge of an attempt that was charged `cost`, took `used` and has ended.
     pub fn settle(&mut self, submitter: &PublicKey, cost: u64, used: u64) {
         if let Some(share) = self.shares.get_mut(submitter) {
             let difference = i128::from(cost) - i128::from(used.min(COST_MAX));
@@ -156,13 +160,13 @@ impl Shares {
         }
     }
 
-    /// The newest round, and all shares.
+    /// The newest round, and all shares, for a snapshot.
     #[must_use]
     pub const fn records(&self) -> (u64, &BTreeMap<PublicKey, Share>) {
         (self.round, &self.shares)
     }
 
-    /// The same, from records; `is_owed` tells who has something unfinished.
+    /// The same shares, from a snapshot's records. `is_owed` says whether a submitter has something unfinished.
     #[must_use]
     pub fn restored(
         mut self,

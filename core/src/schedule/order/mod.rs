@@ -1,8 +1,9 @@
 //! Order policies: which ready task goes next.
 //!
-//! A network names a sequence of them: the first decides, and where it finds two tasks equal the next does; last is always the
-//! order of admission, the tasks of one job by index. Each gives a task one number, smaller first. All but [`Fair`] give it
-//! once, at admission; [`Fair`]'s depends on what the submitter was given so far.
+//! A network names a sequence of policies. The first decides; where it finds two tasks equal, the next does.
+//! The order of admission comes last, with the tasks of one job by index. Each policy gives a task one number,
+//! and the smaller goes first. [`Fair`]'s number depends on what the submitter has had so far; all others give
+//! theirs once, at admission.
 
 mod deadline;
 mod fair;
@@ -22,49 +23,49 @@ use crate::{
     types::{BlockTime, OrderPolicy, ScheduleParameters},
 };
 
-/// What the policies look at.
+/// The facts about a task that the policies look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     /// The job's number in the order of admission.
     pub number: u64,
-    /// When it was admitted.
+    /// When the job was admitted.
     pub admitted: BlockTime,
-    /// Larger goes first, where that is looked at.
+    /// A larger number goes first, where a policy looks at it.
     pub priority: i16,
-    /// When it should have ended, if anybody said.
+    /// When the task should have ended, if it has a deadline.
     pub deadline: Option<BlockTime>,
     /// How long an attempt is expected to run, in milliseconds.
     pub expected_ms: u64,
 }
 
-/// A task's place by one policy.
+/// The number that one policy gives a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// This number, for good.
     Fixed(u64),
-    /// The round in which its submitter's turn comes: see [`Shares::turn`].
+    /// The round of its submitter's turn: see [`Shares::turn`].
     Share,
 }
 
 /// Which ready task goes next.
 pub trait Order: Send + Sync {
-    /// The place of a task.
+    /// The number that this policy gives a task.
     fn place(&self, facts: &Facts) -> Place;
 }
 
-/// A task's places by all policies of a sequence. That by its submitter's share changes; 0 stands for it where it is of no
-/// account.
+/// The numbers that all policies of a sequence give a task. The number by its submitter's share changes; a
+/// settled rank has 0 in its place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank(pub [u64; ScheduleParameters::ORDER_MAX]);
 
-/// A network's order policies in their sequence.
+/// A network's order policies, in sequence.
 pub struct Sequence {
     policies: Vec<Box<dyn Order>>,
     fair: Option<usize>,
 }
 
 impl Sequence {
-    /// What the parameters name.
+    /// The sequence that the parameters name.
     #[must_use]
     pub fn new(parameters: &ScheduleParameters) -> Self {
         let policies = parameters.order.iter().map(|policy| -> Box<dyn Order> {
@@ -82,13 +83,13 @@ impl Sequence {
         }
     }
 
-    /// Whether submitters' shares are looked at.
+    /// Whether submitters' shares count.
     #[must_use]
     pub const fn is_fair(&self) -> bool {
         self.fair.is_some()
     }
 
-    /// What is settled of a task's rank.
+    /// The settled part of a task's rank.
     #[must_use]
     pub fn rank(&self, facts: &Facts) -> Rank {
         let mut rank = Rank::default();

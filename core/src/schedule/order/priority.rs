@@ -2,12 +2,12 @@
 
 use super::{Facts, Order, Place};
 
-/// Priority with ageing. Block time is cut into spans of `ageing_ms`; a job belongs to the span of its admission, put back by
-/// one span for each level of its priority. The earlier span goes first, and within one the larger priority. Two jobs' order
-/// never changes while they wait.
+/// Priority with ageing. Block time is cut into spans of `ageing_ms`. A job belongs to the span of its
+/// admission, put back by one span for each level of its priority. The earlier span goes first, and within a
+/// span the larger priority. The order of two jobs never changes while they wait.
 ///
-/// The bound: a job of priority p is passed by one of priority p' that is admitted later only if that is admitted less than
-/// `(p' - p + 1) · ageing_ms` later.
+/// The bound: a later job of priority p' passes an earlier one of priority p only if it is admitted less than
+/// `(p' - p + 1) · ageing_ms` after it.
 pub struct Priority {
     /// How long a wait makes up for one level of priority, in milliseconds; at least 1.
     pub ageing_ms: u64,
@@ -17,7 +17,8 @@ impl Order for Priority {
     fn place(&self, facts: &Facts) -> Place {
         let levels_below_top = u64::from(i16::MAX.abs_diff(facts.priority));
         let span = facts.admitted.0 / self.ageing_ms.max(1).saturating_mul(1000);
-        // 16 bits hold the levels within a span; no span comes near the other 48 before the year 9,000 at a millisecond each.
+        // 16 bits hold the levels within a span. No span comes near the other 48 bits before the year 9,000,
+        // even at a millisecond each.
         let span = span.saturating_add(levels_below_top).min(u64::MAX >> 16);
         Place::Fixed(span << 16 | levels_below_top)
     }

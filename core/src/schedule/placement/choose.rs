@@ -1,4 +1,4 @@
-//! Which claim a task gets: its submitter's preferences, then locality, then the claims' scores.
+//! Which claim a task gets: its submitter's preferences count first, then locality, then the claims' scores.
 
 use std::{
     cmp::Reverse,
@@ -12,40 +12,45 @@ use crate::{
     identity::PublicKey,
 };
 
-/// So many claims with a label, or a blob, are put in order by themselves; of more, all claims are gone through in order.
+/// Up to this many claims with a label or a blob are sorted by themselves. If there are more, all claims are
+/// walked in order.
 const FEW: usize = 1024;
-/// Tasks are not spread over a label of more values among the claims that stand: to look at each would cost more than it is worth.
+/// The most values of a label over which tasks are spread. Looking at each of more would cost more than it is
+/// worth.
 const SPREAD_MAX: usize = 64;
 
 /// A label and its value.
 pub type Pair<'a> = (&'a str, &'a str);
 
-/// What is wished of a claim besides what is needed.
+/// What a task wishes of a claim, besides its needs.
 #[derive(Clone, Debug, Default)]
 pub struct Wish<'a> {
-    /// Labels that it should have, the most important first; one that is met counts for more than all after it.
+    /// Labels that the claim should have, the most important first. Each counts for more than all after it
+    /// together.
     pub prefers: Vec<Pair<'a>>,
-    /// A label over whose values the job's tasks are to be spread, and how many of them hold leases at each value.
+    /// A label over whose values the job's tasks are spread, and how many of them hold leases at each value.
     pub spread: Option<(&'a str, Option<&'a BTreeMap<String, u32>>)>,
-    /// A blob that it should hold.
+    /// A blob that the claim should hold.
     pub holds: Option<Digest>,
-    /// What is drawn for the task, if its claim is.
+    /// The draw for the task, if placement draws.
     pub draw: Option<Digest>,
 }
 
-/// What is known of the search for one kind of task, while claims are only given things: for each set of labels and blob that was
-/// looked for, before where in the order of scores no claim can take it, or which few could.
+/// How far the search for one kind of task has come, while claims are only given tasks. For each set of labels
+/// and blob that was looked for, it has the place in the order of scores before which no claim can take the
+/// task, or the few claims that could.
 #[derive(Clone, Debug, Default)]
 pub struct Cursor(BTreeMap<Sought, Reached>);
 
-/// Labels that a claim has to have, and a blob that it has to hold.
+/// A blob that a claim must hold, and labels that it must have.
 type Sought = (Option<Digest>, Vec<(String, String)>);
 
 #[derive(Clone, Debug)]
 enum Reached {
-    /// No claim before this one can take what is looked for.
+    /// No claim before this one can take the task.
     From((Score, PublicKey)),
-    /// Only these can, by scores that they had: since then they may have fallen back, and none has come forward.
+    /// Only these claims can, with the scores that they had. Since then they may have fallen back, and none has
+    /// come forward.
     Few(BinaryHeap<Reverse<(Score, PublicKey)>>),
     Nowhere,
 }
@@ -65,27 +70,29 @@ fn first_of(
     None
 }
 
-/// Where to look, and how to look at one.
+/// The claims to search, and how to look at one.
 pub struct Search<'a, L: Fn(&PublicKey) -> Option<Score>> {
     /// The claims.
     pub open: &'a OpenClaims,
     /// The network's policies.
     pub policies: &'a Policies,
-    /// What of a claim is looked for.
+    /// The kind of place to find.
     pub place: Place,
-    /// The score of a claim that can take the task, of the place that is looked for.
+    /// The score of a claim if it has such a place for the task.
     pub look: L,
     /// Whether a claim has a label.
     pub has: &'a dyn Fn(&PublicKey, Pair<'_>) -> bool,
 }
 
 impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
-    /// The best claim for a task with this wish, if any can take it. `cursor` is of tasks that need the same.
+    /// The best claim for a task with this wish, if any can take it. `cursor` is that of tasks with the same
+    /// needs.
     pub fn find(&self, wish: &Wish<'_>, cursor: &mut Cursor) -> Option<PublicKey> {
         self.preferred(wish, &wish.prefers, &mut Vec::new(), cursor)
     }
 
-    /// Claims that meet the next preference, then those that do not; `met` are those that have to be met.
+    /// Searches the claims that meet the next preference, then those that do not. `met` are the labels that
+    /// claims must have.
     fn preferred<'w>(
         &self,
         wish: &Wish<'w>,
@@ -126,7 +133,7 @@ impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
         found.or_else(|| self.among(None, wish.draw, met, cursor))
     }
 
-    /// The best claim that holds this blob, if one is named, and has all these labels.
+    /// The best claim that holds this blob, if there is one to hold, and has all these labels.
     fn among(
         &self,
         blob: Option<Digest>,
@@ -177,8 +184,8 @@ impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
         found.map(|(_, key)| key)
     }
 
-    /// A claim that is drawn, or the next after it that will do. The digest is four draws: where most claims are taken, the next
-    /// after the first would soon be the same few.
+    /// A claim that is drawn, or the next after it that can take the task. The digest gives four draws: where
+    /// most claims are taken, the next after a single draw would soon be the same few.
     fn drawn(&self, draw: Digest, look: impl Fn(&PublicKey) -> Option<Score>) -> Option<PublicKey> {
         let seats = u64::from(self.open.seats()).max(1);
         let (draws, _) = draw.0.as_chunks();

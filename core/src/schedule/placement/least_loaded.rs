@@ -2,12 +2,12 @@
 
 use super::{Candidate, Placement};
 
-/// Least loaded first. The claim's own load score is corrected by what the ledger knows to have changed since: each attempt
-/// that runs there now and did not run when the claim was executed, and each that waits there, adds 1000 / slots; each
-/// that has ended since takes as much away:
+/// Least loaded first. The claim states a load score, and the ledger corrects it by what has changed since.
+/// Each attempt that runs there now and did not run when the claim was executed adds 1000 / slots, and so does
+/// each that waits there. Each that has ended since takes as much away:
 ///
-/// `load + 1000 · (running − running at claim + waiting) / slots`, at least 0, in thousandths (so that one attempt shows
-/// on a claim of a thousand slots).
+/// `load + 1000 · (running − running at claim + waiting) / slots`, at least 0, in thousandths (so that one
+/// attempt shows on a claim of a thousand slots).
 pub struct LeastLoaded;
 
 impl Placement for LeastLoaded {

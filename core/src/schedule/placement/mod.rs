@@ -1,8 +1,9 @@
 //! Placement policies: which claim a task goes to.
 //!
-//! First comes what the task's own submitter prefers and how it wants its tasks spread, then the network's policies in their
-//! sequence: [`PlacementPolicy::Locality`] prefers claims that hold the task's largest input, every other gives each claim a
-//! number, smaller first. Of equals the claim with the smallest key is taken. [`choose`] puts these together.
+//! First come the preferences of the task's submitter and how it wants its tasks spread, then the network's
+//! policies in their sequence. [`PlacementPolicy::Locality`] prefers claims that hold the task's largest input.
+//! Every other policy gives each claim a number, and the smaller goes first. Among equal claims the one with
+//! the smallest key is taken. [`choose`] puts these together.
 
 pub mod choose;
 mod least_loaded;
@@ -22,26 +23,26 @@ use crate::{
     types::{PlacementPolicy, ScheduleParameters},
 };
 
-/// What a policy sees of a claim.
+/// The facts about a claim that a policy sees.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
-    /// How busy the claim says its machine is: 0 idle to 1000 full.
+    /// How busy the machine is by the claim's word: 0 idle to 1000 full.
     pub load: u16,
     /// How many attempts may run there at once; at least 1.
     pub slots: u32,
-    /// How many hold resources there now.
+    /// How many attempts hold resources there now.
     pub running: u32,
-    /// How many held resources there when the claim was executed.
+    /// How many attempts held resources there when the claim was executed.
     pub running_at_claim: u32,
-    /// How many wait there for resources.
+    /// How many attempts wait there for resources.
     pub waiting: u32,
-    /// When it was last given a task, counted in tasks given by the ledger; 0 for never.
+    /// When it was last given a task, as a count of all tasks that the ledger has given; 0 for never.
     pub turn: u64,
-    /// Its number among the claims that stand: the smallest that was free.
+    /// Its number among the standing claims: the smallest that was free when it began.
     pub seat: u32,
 }
 
-/// A claim's place by all policies of a sequence: smaller is better.
+/// The numbers that all policies of a sequence give a claim: smaller is better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Score(pub [u64; Policies::SCORED_MAX]);
 
@@ -50,18 +51,18 @@ pub trait Placement: Send + Sync {
     /// The claim's number now.
     fn score(&self, candidate: &Candidate) -> u64;
 
-    /// Whether being given a task may bring a claim forward.
+    /// Whether a claim may come forward by being given a task.
     fn draws_more(&self) -> bool {
         false
     }
 
-    /// Whether the order is gone through from a place that is drawn, and not from its beginning.
+    /// Whether the walk through the claims begins at a place that is drawn, and not at the best one.
     fn is_drawn(&self) -> bool {
         false
     }
 }
 
-/// A network's placement policies in their sequence.
+/// A network's placement policies, in sequence.
 #[derive(Clone)]
 pub struct Policies {
     scored: Vec<&'static dyn Placement>,
@@ -70,10 +71,10 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// The most policies of one sequence that give claims numbers.
+    /// The most policies of one sequence that score claims.
     pub const SCORED_MAX: usize = ScheduleParameters::SCORED_MAX;
 
-    /// What the schedule names.
+    /// The sequence that the schedule names.
     #[must_use]
     pub fn new(policies: &[PlacementPolicy]) -> Self {
         let scored = policies.iter().filter_map(|policy| -> Option<&'static dyn Placement> {
@@ -104,13 +105,13 @@ impl Policies {
         score
     }
 
-    /// Whether being given a task may bring a claim forward.
+    /// Whether a claim may come forward by being given a task.
     #[must_use]
     pub fn draw_more(&self) -> bool {
         self.scored.iter().any(|policy| policy.draws_more())
     }
 
-    /// Whether the order is gone through from a place that is drawn.
+    /// Whether the walk through the claims begins at a place that is drawn.
     #[must_use]
     pub fn are_drawn(&self) -> bool {
         self.scored.first().is_some_and(|policy| policy.is_drawn())

@@ -1,4 +1,4 @@
-//! The claims that stand, for those who look for one.
+//! The standing claims, arranged for the search.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,17 +8,17 @@ use std::{
 use super::Score;
 use crate::{digest::Digest, identity::PublicKey, types::Claim};
 
-/// What of a claim a task can take.
+/// The kinds of places that a claim has for tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// Resources: it runs.
+    /// Free resources: the task runs.
     Resources,
     /// A waiting place.
     Waiting,
 }
 
-/// The claims with free resources and those with free waiting places, each by score and key; and all that stand, by what they
-/// say of themselves. It is computed from the ledger's state and holds none of its own.
+/// The claims with free resources and those with free waiting places, each by score and key, and all standing
+/// claims by their labels and blobs. It is computed from the ledger's state and holds no state of its own.
 #[derive(Clone, Debug, Default)]
 pub struct OpenClaims {
     resources: BTreeSet<(Score, PublicKey)>,
@@ -37,7 +37,7 @@ impl OpenClaims {
         }
     }
 
-    /// Moves a claim from where it stood (`before`) to where it stands now; `None` is not at all.
+    /// Moves a claim from its score `before` to its score `now`. `None` means that it has no such place.
     pub fn update(&mut self, place: Place, worker: PublicKey, before: Option<Score>, now: Option<Score>) {
         if before == now {
             return;
@@ -70,14 +70,14 @@ impl OpenClaims {
         self.of(place).range((start, Bound::Unbounded)).copied()
     }
 
-    /// The same, from the first of this score on, and then those before it.
+    /// The claims with such a place, from the first of this score on, and then those before it.
     pub fn around(&self, place: Place, start: Score) -> impl Iterator<Item = (Score, PublicKey)> + '_ {
         let start = (start, PublicKey([0; 32]));
         let claims = self.of(place);
         claims.range(start..).chain(claims.range(..start)).copied()
     }
 
-    /// Makes known what a claim that stands says of itself.
+    /// Adds the labels and blobs of a standing claim.
     pub fn describe(&mut self, worker: PublicKey, claim: &Claim) {
         for (label, value) in &claim.labels {
             self.labels.entry(label.clone()).or_default().entry(value.clone()).or_default().insert(worker);
@@ -87,7 +87,7 @@ impl OpenClaims {
         }
     }
 
-    /// Forgets what a claim said of itself.
+    /// Removes the labels and blobs of a claim.
     pub fn forget(&mut self, worker: &PublicKey, claim: &Claim) {
         for (label, value) in &claim.labels {
             let Some(values) = self.labels.get_mut(label) else { continue };
@@ -111,30 +111,30 @@ impl OpenClaims {
         }
     }
 
-    /// Those that stand with this label.
+    /// The standing claims with this label.
     #[must_use]
     pub fn labelled(&self, label: &str, value: &str) -> Option<&BTreeSet<PublicKey>> {
         self.labels.get(label)?.get(value)
     }
 
-    /// The values of a label among those that stand.
+    /// The values of a label among the standing claims.
     pub fn values(&self, label: &str) -> impl Iterator<Item = &str> {
         self.labels.get(label).into_iter().flat_map(BTreeMap::keys).map(String::as_str)
     }
 
-    /// Those that say that they hold a blob.
+    /// The standing claims that say that they hold a blob.
     #[must_use]
     pub fn holders(&self, blob: &Digest) -> Option<&BTreeSet<PublicKey>> {
         self.holders.get(blob)
     }
 
-    /// The smallest seat that is free.
+    /// The smallest free seat.
     #[must_use]
     pub fn free_seat(&self) -> u32 {
         self.free_seats.first().copied().unwrap_or_else(|| u32::try_from(self.seats.len()).unwrap_or(u32::MAX))
     }
 
-    /// Takes a seat; whether it was free.
+    /// Takes a seat. Returns whether it was free.
     pub fn take_seat(&mut self, seat: u32) -> bool {
         let known = self.seats.len() + self.free_seats.len();
         self.free_seats.extend(u32::try_from(known).unwrap_or(u32::MAX)..seat);
@@ -147,12 +147,12 @@ impl OpenClaims {
         if self.seats.remove(&seat) {
             self.free_seats.insert(seat);
         }
-        // How many there are follows from who sits where, and not from who once did.
+        // The number of seats must follow from the seats taken now, and not from those taken once.
         let taken = self.seats.last().map_or(0, |last| last.saturating_add(1));
         self.free_seats.split_off(&taken);
     }
 
-    /// One more than the largest seat that is taken.
+    /// The largest taken seat and one; 0 if none is taken.
     #[must_use]
     pub fn seats(&self) -> u32 {
         u32::try_from(self.seats.len() + self.free_seats.len()).unwrap_or(u32::MAX)

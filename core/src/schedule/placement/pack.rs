@@ -1,8 +1,8 @@
-//! The claim with the least room that will do.
+//! The claim with the least free capacity that can take the task.
 
 use super::{Candidate, Placement};
 
-/// Fewest free slots first, so that what is begun is filled and other machines stay idle.
+/// Fewest free slots first, so that machines in use fill up and others stay idle.
 pub struct Pack;
 
 impl Placement for Pack {

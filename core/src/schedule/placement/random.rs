@@ -1,10 +1,10 @@
-//! Any claim, as the parent block's digest has it.
+//! A claim drawn by the parent block's digest.
 
 use super::{Candidate, Placement};
 
-/// A seat is drawn for each task, and the next claim from there on that can take it gets it. Nobody knew the draw when the
-/// block that decides was proposed but its leader. All claims that stand are as likely if all can take the task; one whose
-/// neighbours cannot is drawn for them too.
+/// A seat is drawn for each task, and the first claim from there on that can take the task gets it. When the
+/// deciding block was proposed, only its leader knew the draw. If all standing claims can take the task, all
+/// are equally likely; a claim whose neighbours cannot is drawn for them too.
 pub struct Random;
 
 impl Placement for Random {

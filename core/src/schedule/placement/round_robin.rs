@@ -2,8 +2,8 @@
 
 use super::{Candidate, Placement};
 
-/// The claim that has gone longest without being given a task. (A cursor over keys would do the same, but would look again
-/// and again at claims that cannot take what is offered.)
+/// The claim that has gone longest without being given a task. (A cursor over keys would do the same, but would
+/// look again and again at claims that cannot take the task.)
 pub struct RoundRobin;
 
 impl Placement for RoundRobin {
