@@ -1,10 +1,10 @@
-//! What peers say to each other about blobs, and reading it without believing any of it. A blob itself travels as its bytes
+//! Messages between peers about blobs, decoded without trusting any of it. A blob itself travels as its bytes
 //! and nothing else.
 //!
 //! *Fetching:* a [`Request`], answered by a [`Head`] and, if that is `Found`, the bytes from the offset on.
 //!
-//! *Delivering* an output to a second holder: an [`Offer`], answered by [`Answer`]s, each of them one of the
-//! [frames](crate::frames) of canonical CBOR.
+//! *Delivering* an output to a second holder: an [`Offer`], answered by [`Answer`]s. Each is one of the
+//! [frames](crate::frames), of canonical CBOR.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
 /// The most bytes of an offer or an answer: an offer with its manifest.
 pub const FRAME_BYTES_MAX: usize = MANIFEST_BYTES_MAX + 1024;
-/// The most bytes of a refusal's words.
+/// The most bytes of a refusal's reason.
 pub const REASON_BYTES_MAX: usize = 256;
 /// The most files that a manifest may name.
 const FILES_MAX: usize = 16_384;
@@ -29,9 +29,9 @@ const FILES_MAX: usize = 16_384;
 /// Asks for a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Which.
+    /// The digest of the blob.
     pub digest: Digest,
-    /// From which byte on.
+    /// The first byte to send.
     pub offset: u64,
 }
 
@@ -39,7 +39,7 @@ impl Request {
     /// Bytes of a request.
     pub const BYTES: usize = 40;
 
-    /// As it travels: the digest, and the offset, least significant byte first.
+    /// Encodes the request: the digest, then the offset, least significant byte first.
     #[must_use]
     pub fn encode(&self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
@@ -48,7 +48,7 @@ impl Request {
         bytes
     }
 
-    /// Reads a request; any bytes are one.
+    /// Decodes a request. Any bytes are one.
     #[must_use]
     pub fn decode(bytes: &[u8; Self::BYTES]) -> Self {
         let (digest, offset) = bytes.split_first_chunk::<32>().expect("a request is longer than that");
@@ -56,14 +56,14 @@ impl Request {
     }
 }
 
-/// How the answer to a [`Request`] begins.
+/// The beginning of the answer to a [`Request`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
-    /// The blob has so many bytes in all; those from the offset on follow.
+    /// The blob has this many bytes in all; the bytes from the offset on follow.
     Found(u64),
-    /// It is not here, or has no byte at the offset.
+    /// This peer lacks the blob, or the blob has no byte at the offset.
     Missing,
-    /// Too much is being served.
+    /// This peer is serving too much already.
     Busy,
 }
 
@@ -71,7 +71,7 @@ impl Head {
     /// Bytes of a head.
     pub const BYTES: usize = 9;
 
-    /// As it travels: its kind, and the blob's bytes, least significant byte first, or zeros.
+    /// Encodes the head: its kind, then the blob's size, least significant byte first, or zeros.
     #[must_use]
     pub fn encode(self) -> [u8; Self::BYTES] {
         let (kind, bytes) = match self {
@@ -84,7 +84,7 @@ impl Head {
         head
     }
 
-    /// Reads a head, if these bytes are one.
+    /// Decodes a head, if these bytes are one.
     #[must_use]
     pub fn decode(head: &[u8; Self::BYTES]) -> Option<Self> {
         let bytes = u64::from_le_bytes(head[1..].try_into().expect("eight bytes follow the first"));
@@ -97,19 +97,19 @@ impl Head {
     }
 }
 
-/// What a worker asks a holder to hold.
+/// A worker's request that a holder keep an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Offer {
     /// The attempt whose output it is.
     pub attempt: AttemptId,
-    /// The bytes of the manifest and all that it names.
+    /// The bytes of the manifest and all blobs that it names.
     pub bytes: u64,
-    /// The manifest's encoding.
+    /// The encoded manifest.
     pub manifest: ByteString,
 }
 
 impl Offer {
-    /// What is offered: the distinct blobs that the manifest names, see [`parts`].
+    /// The offered blobs: the distinct ones that the manifest names; see [`parts`].
     ///
     /// # Errors
     /// What is wrong with the offer.
@@ -120,32 +120,32 @@ impl Offer {
     }
 }
 
-/// What a holder says to an offer, and again after it was sent what it wanted.
+/// A holder's answer to an offer. It answers once more after the worker has sent what it wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// Send these of the manifest's [`parts`], by their places in rising order: the bytes of one after the other and nothing
-    /// else. See [`wanted`].
+    /// Send these of the manifest's [`parts`], by their indices in rising order: the bytes of one after the
+    /// other and nothing else. See [`wanted`].
     Wanted(Vec<u32>),
-    /// No, for this reason.
+    /// The holder refuses, for this reason.
     Refused(String),
-    /// It is all here, durably.
+    /// The holder has everything, durably.
     Held(Delivery),
 }
 
-/// Reads a manifest from its encoding.
+/// Decodes a manifest.
 ///
 /// # Errors
-/// The bytes are not one.
+/// The bytes are not a manifest.
 pub fn decode_manifest(bytes: &[u8]) -> Result<Manifest, DecodeError> {
     codec::decode(bytes, MANIFEST_BYTES_MAX)
 }
 
-/// The distinct blobs that a manifest names, in the order of their first naming, and the bytes of all of them and the
-/// manifest's `encoding_bytes`.
+/// The distinct blobs that a manifest names, in the order of their first naming, and the bytes of all of them
+/// and of the manifest's `encoding_bytes`.
 ///
 /// # Errors
-/// If it names one digest with two sizes, too many files, or sizes whose sum is no number.
+/// The manifest names one digest with two sizes, or too many files, or sizes whose sum overflows.
 pub fn parts(manifest: &Manifest, encoding_bytes: u64) -> Result<(Vec<BlobRef>, u64), &'static str> {
     if manifest.files.len() > FILES_MAX {
         return Err("it names too many files");
@@ -167,8 +167,8 @@ pub fn parts(manifest: &Manifest, encoding_bytes: u64) -> Result<(Vec<BlobRef>, 
     Ok((blobs, sum))
 }
 
-/// The parts at these places; none if there is no such part, or one is named twice: a worker sends each at most once, however
-/// often a holder asks.
+/// The parts with these indices. `None` if there is no such part, or one is named twice: a worker sends each at
+/// most once, however often a holder asks.
 #[must_use]
 pub fn wanted(parts: &[BlobRef], places: &[u32]) -> Option<Vec<BlobRef>> {
     if !places.is_sorted_by(|one, next| one < next) {

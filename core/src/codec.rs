@@ -1,9 +1,10 @@
-//! Canonical CBOR (RFC 8949 §4.2.1): one value has exactly one encoding, and a stranger's bytes are bounded before
-//! anything is allocated for them.
+//! Canonical CBOR (RFC 8949 §4.2.1). Each value has exactly one encoding, and a stranger's bytes are bounded
+//! before anything is allocated for them.
 //!
-//! Structures are encoded as arrays of their fields in order (no field names), byte strings as byte strings, enums as
-//! their variant's name with its content. What does not encode again to the very same bytes is refused, so indefinite
-//! lengths, integers that are longer than need be, unsorted maps and trailing bytes never get in.
+//! Structures are encoded as arrays of their fields in order (no field names), byte strings as byte strings,
+//! enums as their variant's name with its content. The decoder refuses anything that does not encode again to
+//! the very same bytes. So indefinite lengths, integers longer than necessary, unsorted maps and trailing bytes
+//! never get in.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
@@ -20,15 +21,15 @@ pub enum DecodeError {
     /// There are more bytes than this kind of value may have.
     #[error("{bytes} bytes are more than the {bytes_max} allowed here")]
     TooLarge {
-        /// How many there are.
+        /// The number of bytes.
         bytes: usize,
-        /// How many are allowed.
+        /// The number allowed.
         bytes_max: usize,
     },
     /// Arrays or maps nest deeper than [`DEPTH_MAX`].
     #[error("values nest deeper than {DEPTH_MAX}")]
     TooDeep,
-    /// A length is announced that the rest of the input cannot hold.
+    /// The input announces a length that the rest of it cannot hold.
     #[error("a length is announced that the input does not hold")]
     Truncated,
     /// The bytes are not one well-formed, definite-length CBOR value.
@@ -37,13 +38,13 @@ pub enum DecodeError {
     /// The bytes are CBOR, but not of the expected shape.
     #[error("not of the expected shape: {0}")]
     Shape(String),
-    /// The value has another, canonical encoding.
+    /// The value has another encoding, which is canonical.
     #[error("not the canonical encoding")]
     NotCanonical,
 }
 
 impl DecodeError {
-    /// The kind of error in a few words that are always the same, for counting.
+    /// The kind of error in a few words that never change, for counting.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -65,10 +66,10 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     bytes
 }
 
-/// The value that `bytes` encode canonically, if they are at most `bytes_max` long.
+/// Decodes a value that `bytes` encode canonically, if they are at most `bytes_max` long.
 ///
 /// # Errors
-/// A [`DecodeError`] that says what is wrong; nothing that a stranger sends makes this panic or allocate more than in
+/// A [`DecodeError`] that says what is wrong. No bytes of a stranger make this panic, or allocate more than in
 /// proportion to the input.
 pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Result<T, DecodeError> {
     if bytes.len() > bytes_max {
@@ -84,7 +85,7 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], bytes_max: usize) -
     }
 }
 
-/// A writer that accepts exactly the bytes that it was made of.
+/// A writer that accepts exactly the bytes that it was made with.
 struct Unequal<'a>(&'a [u8]);
 
 impl std::io::Write for Unequal<'_> {
@@ -97,8 +98,8 @@ impl std::io::Write for Unequal<'_> {
     }
 }
 
-/// Walks the headers once, without building anything: every announced length must fit what remains of the input, and
-/// nesting must stay within [`DEPTH_MAX`].
+/// Walks the headers once, without building anything. Every announced length must fit what remains of the
+/// input, and nesting must stay within [`DEPTH_MAX`].
 fn check_bounds(bytes: &[u8]) -> Result<(), DecodeError> {
     let mut rest = bytes;
     // How many values are still due at each open level.
@@ -121,7 +122,7 @@ fn check_bounds(bytes: &[u8]) -> Result<(), DecodeError> {
             }
             Header::Array(Some(length)) => Some(length),
             Header::Map(Some(length)) => Some(length.checked_mul(2).ok_or(DecodeError::Truncated)?),
-            // Indefinite lengths, floats and tags have no place in this crate's values.
+            // No value of this crate has indefinite lengths, floats or tags.
             _ => return Err(DecodeError::Malformed),
         };
         if let Some(values) = opens {
@@ -138,7 +139,7 @@ fn check_bounds(bytes: &[u8]) -> Result<(), DecodeError> {
     if rest.is_empty() { Ok(()) } else { Err(DecodeError::Malformed) }
 }
 
-/// Bytes that are shared, never changed, and encoded as one CBOR byte string.
+/// Shared, immutable bytes, encoded as one CBOR byte string.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ByteString(Arc<[u8]>);
 
@@ -187,7 +188,7 @@ macro_rules! fixed_bytes {
         pub struct $name(pub [u8; $length]);
 
         impl $name {
-            /// The bytes themselves.
+            /// The raw bytes.
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; $length] {
                 &self.0
@@ -241,13 +242,13 @@ macro_rules! fixed_bytes {
 }
 pub(crate) use fixed_bytes;
 
-/// A text that was to be a fixed number of hexadecimal digits is not.
+/// A text is not the hexadecimal digits that were expected.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{what} is {digits} hexadecimal digits")]
 pub struct HexError {
     /// What was expected, with its article.
     pub what: &'static str,
-    /// How many digits it has.
+    /// The number of digits that it must have.
     pub digits: usize,
 }
 

@@ -1,4 +1,4 @@
-//! BLAKE3 digests, the names of everything: blocks, programs, inputs, outputs, receipts.
+//! BLAKE3 digests. They name everything: blocks, programs, inputs, outputs, receipts.
 
 use crate::codec::{self, fixed_bytes};
 
@@ -8,7 +8,7 @@ fixed_bytes! {
 }
 
 impl Digest {
-    /// The digest of nothing in particular: the parent of the first block.
+    /// The digest that stands for nothing: the parent of the first block.
     pub const ZERO: Self = Self([0; 32]);
 
     /// The digest of plain bytes, as any BLAKE3 tool computes it.
@@ -17,14 +17,14 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The digest of a value's canonical bytes, kept apart from digests of other kinds of values by `context`
+    /// The digest of a value's canonical bytes. `context` separates it from digests of other kinds of values
     /// (BLAKE3's key derivation mode).
     #[must_use]
     pub fn of_value<T: serde::Serialize + ?Sized>(context: &'static str, value: &T) -> Self {
         Self::of_parts(context, &[&codec::encode(value)])
     }
 
-    /// The digest of concatenated byte strings, kept apart from others by `context`.
+    /// The digest of concatenated byte strings. `context` separates it from other digests.
     #[must_use]
     pub fn of_parts(context: &'static str, parts: &[&[u8]]) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key(context);

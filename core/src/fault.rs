@@ -1,7 +1,7 @@
-//! Faults that can be planted in this crate, to show that what watches over it would notice. In a release build none can be:
-//! the switch is not there, and every place that asks for it is as if it did not.
+//! Faults that tests plant in this crate, to show that the checks notice them. A release build has no faults:
+//! the switch is not there, and each place that asks for it finds it off.
 //!
-//! Each is a rule of the design in a simpler, wrong form, named by what goes wrong.
+//! Each fault is a rule of the crate in a simpler, wrong form, named by what goes wrong.
 
 macro_rules! faults {
     ($(#[doc = $meaning:literal] $name:ident,)*) => {
@@ -12,10 +12,10 @@ macro_rules! faults {
         }
 
         impl Fault {
-            /// All of them.
+            /// All faults.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// What goes wrong, in a sentence.
+            /// What goes wrong, in one sentence.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
                 match self {
@@ -28,80 +28,80 @@ macro_rules! faults {
 
 faults! {
     // The round.
-    /// One vote fewer makes a certificate.
+    /// One vote fewer than a quorum makes a certificate.
     QuorumTooSmall,
     /// Votes are sent and never made durable.
     VotesNotDurable,
-    /// A view that was nullified here is finalized all the same.
+    /// An authority finalizes a view that it nullified.
     FinalizeAfterNullify,
-    /// A second proposal of a view is notarized too.
+    /// An authority notarizes a second proposal of a view as well.
     SecondVote,
-    /// A block may stand on any notarized one, whatever came of the views between.
+    /// A block may stand on any notarized block, whatever happened in the views between.
     ViewsSkipped,
-    /// A leader's F is believed without being shown.
+    /// A leader's F is believed without proof.
     FinalOnTrust,
-    /// A leader's result is believed without being compared.
+    /// A leader's result is believed without comparison.
     ResultOnTrust,
     /// A leader's time is believed, however far ahead.
     TimeOnTrust,
-    /// Timers grow only for views that ended in a nullification, not for those that were given up here.
+    /// Timers grow only for views that a quorum nullified, not for those that this node gave up.
     TimersGrowBySome,
     /// Timers do not grow.
     TimersNeverGrow,
-    /// Votes are kept for views however far ahead.
+    /// Votes are kept for any view, however far ahead.
     NoWindow,
-    /// A vote of its own that the journal lacks stops an authority, be it long below what is final.
+    /// A vote of its own that its journal lacks stops an authority, even far below what is final.
     OldOwnVoteStops,
     /// The journal is pruned above what is final.
     PrunedTooFar,
     /// The journal holds no certificates.
     NoCertificates,
-    /// An authority without its journal votes on.
+    /// An authority that lost its journal goes on voting.
     LostJournalVotes,
-    /// A signature is good whoever made it.
+    /// Every signature is accepted, whoever made it.
     SignaturesUnchecked,
     // The end of an epoch.
-    /// A leader's word is taken for whether a block is its epoch's last.
+    /// A leader's word decides whether a block is its epoch's last.
     LastOnTrust,
-    /// A leader's word is taken for the next authorities.
+    /// A leader's word decides who the next authorities are.
     NextOnTrust,
     /// An epoch ends as soon as it may, at a gate or not.
     EndsAnywhere,
-    /// What is approved by now ends an epoch, whatever the header's R is.
+    /// A change that is approved by now ends the epoch, whatever the header's R is.
     EndsWhateverR,
-    /// An epoch's first final closing block ends it, whether it names anybody or not.
+    /// An epoch's first final closing block ends it, even if it names no authorities.
     EndsUnnamed,
-    /// Whoever leaves votes on in its place.
+    /// An authority that has left goes on voting in its place.
     LeaverVotes,
-    /// A journal's records of an epoch that is over are kept, and count in the next.
+    /// A journal's records of a past epoch are kept, and count in the next.
     JournalOfAnyEpoch,
     // The replica.
-    /// What comes of an epoch that has not begun here makes nobody ask.
+    /// No peer asks after messages of an epoch that has not begun here.
     LaterEpochsIgnored,
-    /// What a replica was told to be behind of is never fetched.
+    /// A replica that is behind never fetches the missing blocks.
     NeverCatchesUp,
-    /// A transaction that gossip lost is published again, by gossip.
+    /// A transaction that gossip lost is published again by gossip.
     RetriesByGossip,
-    /// A snapshot's digest is due at a fixed height, be it executed or not.
+    /// A snapshot's digest is due at a fixed height, whether or not that is executed.
     DigestAtFixedHeight,
-    /// The digests of snapshots that no header has carried are forgotten at a restart.
+    /// A restart forgets the digests of snapshots that no header has carried.
     DigestsForgotten,
     // The ledger.
-    /// What was executed is forgotten, and can be executed again.
+    /// Executed transactions are forgotten, and can be executed again.
     ReplayForgotten,
-    /// Which claim is given a task hangs on the order of a hash map.
+    /// The order of a hash map decides which claim gets a task.
     HashOrder,
-    /// What runs at a claim takes nothing of it.
+    /// Running attempts take nothing of their claim.
     SlotsNotCounted,
     /// What an attempt took is given back twice.
     FreedTwice,
-    /// What runs out at a moment stands until the next.
+    /// Whatever runs out at a block's time stands until the next block.
     ExpiryOffByOne,
-    /// What has run out ends before a block's transactions are executed.
+    /// Whatever has run out ends before a block's transactions are executed.
     RunOutsFirst,
     /// Time in which no quorum could meet counts for leases.
     StallsCount,
-    /// The stall threshold knows nothing of idle heartbeats.
+    /// The stall threshold leaves out idle heartbeats.
     ThresholdWithoutHeartbeats,
     /// Attempts have no time beyond their wall time.
     NoAllowance,
@@ -109,31 +109,31 @@ faults! {
     TimeoutFromLease,
     /// An attempt that timed out is never taken back.
     NeverTimesOut,
-    /// A claim that came to offer less keeps all that waits there.
+    /// A claim that offers less than before keeps all attempts that wait there.
     ShrinksAndKeeps,
     /// A claim that runs out leaves its attempts for a later one.
     ClaimRevives,
-    /// Resources are taken past one that waits for them.
+    /// A new attempt takes resources for which another one waits.
     PastTheWaiting,
     /// Waiting places are filled before free resources.
     WaitingFirst,
-    /// A task goes back to who lost it if the others are full for the moment.
+    /// A task goes back to the worker that lost it if all others are full for the moment.
     BackWhereLost,
-    /// A task that its worker gave back has been lost.
+    /// A task that its worker returned counts as lost.
     ReturnsCount,
     /// A leased task stays in the queue.
     LeasedTwice,
-    /// What submitters have had decides nothing.
+    /// Submitters' shares decide nothing.
     SharesIgnored,
-    /// Tasks that are to be spread go wherever they would otherwise.
+    /// Tasks with a spread are placed without it.
     SpreadIgnored,
-    /// Every claim is worth the same to the network's placement policies.
+    /// The network's placement policies give every claim the same score.
     ScoresIgnored,
-    /// A copy of a slow attempt goes to the worker that has the attempt.
+    /// A speculative attempt goes to the worker that has the first attempt.
     CopyAtTheSame,
-    /// Copies of slow attempts are given out before what is ready.
+    /// Speculative attempts are placed before ready tasks.
     CopiesFirst,
-    /// A task whose attempt is lost goes back to the queue while its copy lives.
+    /// A task whose attempt is lost goes back to the queue while its speculative attempt lives.
     CopyForgotten,
     /// Ready tasks go in the order of their jobs' admission, whatever their rank.
     RankIgnored,
@@ -141,41 +141,41 @@ faults! {
     BackOffNeverEnds,
     /// Anyone may report an attempt.
     AnyonesReport,
-    /// A report is taken of a task that has its outcome.
+    /// A report on a task that has its outcome is accepted.
     EndedTaskReported,
-    /// A late failure is taken as if the attempt were live.
+    /// A late failure is accepted as if the attempt were live.
     LateFailureTaken,
     /// A late success is dropped.
     LateSuccessDropped,
     // Governance.
-    /// Whoever signs a proposal or an approval is taken for an authority.
+    /// Any signer of a proposal or an approval counts as an authority.
     AnyoneGoverns,
     /// One approval fewer than a quorum is enough.
     FewerApprove,
-    /// The stall threshold stays that of the genesis' authorities.
+    /// The stall threshold remains that of the genesis' authorities.
     ThresholdOfGenesis,
     /// A change that one epoch ended for ends the next one too.
     ChangesEndTwice,
     /// A submitter's tasks are placed however many of them workers hold.
     RunsPastQuota,
-    /// A worker that may work no more keeps what it holds.
+    /// A barred worker keeps its attempts.
     BarredWorksOn,
-    /// Tasks go on by the genesis' policies once others are in force, until a restart.
+    /// The genesis' policies order tasks even after others are in force, until a restart.
     ScheduleOfGenesis,
-    /// Tasks may ask for as many others as they like.
+    /// A job's tasks may spawn any number of tasks.
     SpawnsUnbounded,
-    /// A moment of a recurring job is run alongside earlier runs, whatever was said of that.
+    /// An occurrence of a recurring job runs alongside earlier ones, whatever the job's rule is.
     OverlapIgnored,
-    /// The moments of a recurring job that were missed are all run.
+    /// All missed occurrences of a recurring job run.
     MissedAreRun,
-    /// What a worker loses is booked to who submitted it only.
+    /// A worker's losses are booked to the submitter only.
     LossOfNoWorker,
     // Control.
-    /// A task that its submitter holds goes on once it comes back.
+    /// A task that its submitter holds runs again once it comes back.
     HeldGoesOn,
-    /// An attempt that waits at a worker is begun with what was asked for it before.
+    /// An attempt that waits at a worker begins with the terms from before a change.
     WaitingKeepsOldNeeds,
-    /// An attempt frees what is asked for its task by then, not what it took.
+    /// An attempt frees its task's present resources, not those that it took.
     FreedAsAmended,
     // A worker.
     /// A worker's sequence numbers begin anew with its process.
@@ -187,19 +187,19 @@ thread_local! {
     static PLANTED: std::cell::Cell<Option<Fault>> = const { std::cell::Cell::new(None) };
 }
 
-/// Plants a fault in whatever this thread runs from now on, or takes it out again.
+/// Plants a fault for this thread from now on, or removes it.
 #[cfg(debug_assertions)]
 pub fn plant(fault: Option<Fault>) {
     PLANTED.set(fault);
 }
 
-/// Whether a fault is planted.
+/// Whether this fault is planted.
 #[cfg(debug_assertions)]
 pub(crate) fn is_planted(fault: Fault) -> bool {
     PLANTED.get() == Some(fault)
 }
 
-/// Nothing is planted in a release build.
+/// A release build has no planted faults.
 #[cfg(not(debug_assertions))]
 pub(crate) const fn is_planted(_: Fault) -> bool {
     false

@@ -1,27 +1,28 @@
-//! Cutting a stream of bytes into messages. On the stream, a message is its length, four bytes, least significant first,
-//! and then so many bytes; an empty one is an error.
+//! Cuts a stream of bytes into messages. On the stream, a message is its length, four bytes, least significant
+//! first, and then that many bytes. An empty message is an error.
 //!
-//! Whoever reads a stream asks [`Cutter::next_message`] for messages, and when there is none, reads into [`Cutter::room`] and says
-//! with [`Cutter::filled`] how much came.
+//! To read a stream, call [`Cutter::next_message`] for messages. When there is none, read into [`Cutter::room`]
+//! and pass the number of bytes to [`Cutter::filled`].
 
 use thiserror::Error;
 
-/// Bytes of a message's length.
+/// The number of bytes of a message's length.
 pub const LENGTH_BYTES: usize = 4;
-/// What a cutter takes in at once beside a message that has begun; small messages come many to a read.
+/// How many bytes a cutter reads at once, unless a message has begun. Many small messages come in one read.
 const BUFFER_BYTES: usize = 32 << 10;
-/// The most that a message's memory grows ahead of what has come: an announced length is only a claim.
+/// The most that a message's memory grows ahead of the bytes that have come: an announced length is only a
+/// claim.
 const GROW_BYTES: usize = 256 << 10;
 
-/// What no honest sender writes.
+/// Why a stream is no sequence of messages. No honest sender causes it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum FrameError {
     /// A message is longer than it may be.
     #[error("a message of {bytes} bytes is announced, and {bytes_max} are allowed")]
     TooLarge {
-        /// Its length, as announced.
+        /// The announced length.
         bytes: usize,
-        /// The most that is allowed.
+        /// The longest allowed.
         bytes_max: usize,
     },
     /// A message has no bytes.
@@ -32,7 +33,7 @@ pub enum FrameError {
 /// The length of the message that follows these bytes.
 ///
 /// # Errors
-/// It is 0, or more than `bytes_max`.
+/// The length is 0, or more than `bytes_max`.
 pub fn length(header: [u8; LENGTH_BYTES], bytes_max: usize) -> Result<usize, FrameError> {
     match u32::from_le_bytes(header) as usize {
         0 => Err(FrameError::Empty),
@@ -41,10 +42,11 @@ pub fn length(header: [u8; LENGTH_BYTES], bytes_max: usize) -> Result<usize, Fra
     }
 }
 
-/// Appends a message as it stands on a stream.
+/// Appends a message in its form on a stream.
 ///
 /// # Panics
-/// If it has 4 GiB or more. (An empty one, which the other side would refuse, only in a debug build.)
+/// If the message has 4 GiB or more. An empty message, which the receiver would refuse, panics in debug builds
+/// only.
 pub fn append(message: &[u8], stream: &mut Vec<u8>) {
     debug_assert!(!message.is_empty(), "an empty message is never sent");
     let length = u32::try_from(message.len()).expect("a message's length has a bound below 4 GiB");
@@ -52,28 +54,29 @@ pub fn append(message: &[u8], stream: &mut Vec<u8>) {
     stream.extend_from_slice(message);
 }
 
-/// The messages of one stream, whatever the pieces in which its bytes come.
+/// Cuts one stream into messages, in whatever pieces its bytes come.
 #[derive(Debug)]
 pub struct Cutter {
     bytes_max: usize,
-    /// What came and is not cut yet: `buffer[start..end]`. Empty while a message is only partly here.
+    /// Bytes that have come and are not cut yet: `buffer[start..end]`. Empty while a message is only partly
+    /// here.
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
     partial: Option<Partial>,
 }
 
-/// A message whose length is known.
+/// A message whose length is known but whose bytes have not all come.
 #[derive(Debug)]
 struct Partial {
     length: usize,
-    /// As long as what came and the room for more, at most `length`.
+    /// As long as the bytes that have come and the space for more, at most `length`.
     bytes: Vec<u8>,
     filled: usize,
 }
 
 impl Cutter {
-    /// The cutter for a stream from its start, whose messages have at most `bytes_max` bytes.
+    /// A cutter for a stream from its start, whose messages have at most `bytes_max` bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
         Self { bytes_max, buffer: vec![0; BUFFER_BYTES].into(), start: 0, end: 0, partial: None }
@@ -82,7 +85,7 @@ impl Cutter {
     /// The next message, if all of it has come.
     ///
     /// # Errors
-    /// What comes next is no message. Nothing that follows means anything then.
+    /// The next bytes are no message. What follows on the stream then means nothing.
     pub fn next_message(&mut self) -> Result<Option<Vec<u8>>, FrameError> {
         if self.partial.is_none() {
             let waiting = &self.buffer[self.start..self.end];
@@ -98,7 +101,7 @@ impl Cutter {
         Ok(whole.map(|partial| partial.bytes))
     }
 
-    /// Where to read to: never empty once [`Cutter::next_message`] has given nothing.
+    /// The space to read into. It is never empty after [`Cutter::next_message`] has returned `None`.
     pub fn room(&mut self) -> &mut [u8] {
         if let Some(Partial { length, bytes, filled }) = &mut self.partial {
             if bytes.len() == *filled {
@@ -111,10 +114,10 @@ impl Cutter {
         &mut self.buffer[self.end..]
     }
 
-    /// So many bytes were read into [`Cutter::room`].
+    /// Notes that this many bytes were read into [`Cutter::room`].
     ///
     /// # Panics
-    /// If that is more than the room.
+    /// If there are more bytes than space.
     pub fn filled(&mut self, bytes: usize) {
         let (end, room) = match &mut self.partial {
             Some(partial) => (&mut partial.filled, partial.bytes.len()),
@@ -124,7 +127,7 @@ impl Cutter {
         *end += bytes;
     }
 
-    /// Whether a part of a message has come: a stream that ends now ends before its time.
+    /// Whether part of a message has come. A stream that ends now ends too early.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.partial.is_some() || self.end > self.start
@@ -145,7 +148,8 @@ mod tests {
         stream
     }
 
-    /// The messages of a stream whose bytes come at most `piece` at a time, and whether it ends between two messages.
+    /// The messages of a stream whose bytes come at most `piece` at a time, and whether the stream ends between
+    /// two messages.
     fn cut(mut stream: &[u8], bytes_max: usize, piece: usize) -> Result<(Vec<Vec<u8>>, bool), FrameError> {
         let mut cutter = Cutter::new(bytes_max);
         let mut messages = Vec::new();

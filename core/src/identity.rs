@@ -1,10 +1,13 @@
-//! Keys and signatures: ed25519 over `domain ‖ network id ‖ content`, so that nothing signed for one purpose or network
-//! passes for another.
+//! Keys and signatures: ed25519 over `domain ‖ network id ‖ content`. So nothing signed for one purpose or
+//! network passes for another.
 //!
-//! There are two rules for checking a signature. The *strict* rule ([`verify`]) refuses small-order keys and points; votes,
-//! certificates, deliveries, the pool and a proposer use it. The *batch* rule ([`verify_batch`]) is three times as fast and
-//! differs from the strict one only on signatures that a key's owner crafted with torsion points; only transactions inside
-//! a proposal may be checked by it. Once a block is final its certificate decides, and nobody looks again.
+//! There are two rules for checking a signature:
+//!
+//! * The *strict* rule ([`verify`]) refuses small-order keys and points. Votes, certificates, deliveries, the
+//!   pool and a proposer use it.
+//! * The *batch* rule ([`verify_batch`]) is three times as fast. It differs from the strict rule only on
+//!   signatures that a key's owner crafted with torsion points. It may check only transactions inside a
+//!   proposal. Once a block is final its certificate decides, and nobody checks again.
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 
@@ -15,7 +18,7 @@ use crate::{
 };
 
 fixed_bytes! {
-    /// An ed25519 public key: who a peer, submitter or authority is.
+    /// An ed25519 public key: the identity of a peer, submitter or authority.
     PublicKey, 32, "a public key"
 }
 
@@ -25,18 +28,18 @@ fixed_bytes! {
 }
 
 fixed_bytes! {
-    /// The BLAKE3 digest of a network's genesis: its name in every signature, topic and protocol.
+    /// The BLAKE3 digest of a network's genesis. It names the network in every signature, topic and protocol.
     NetworkId, 32, "a network id"
 }
 
-/// What a signature is for.
+/// The purpose of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Domain {
     /// A transaction's payload.
     Transaction,
     /// An authority's vote.
     Vote,
-    /// A second holder's word that it keeps an attempt's output.
+    /// A second holder's receipt for an attempt's output.
     Delivery,
 }
 
@@ -59,13 +62,13 @@ fn message(domain: Domain, network: &NetworkId, content: &[u8]) -> Vec<u8> {
 pub struct SecretKey(SigningKey);
 
 impl SecretKey {
-    /// The key made of these 32 random bytes.
+    /// The key made from these 32 random bytes.
     #[must_use]
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self(SigningKey::from_bytes(&seed))
     }
 
-    /// The bytes to keep in a key file.
+    /// The bytes to store in a key file.
     #[must_use]
     pub fn to_seed(&self) -> [u8; 32] {
         self.0.to_bytes()
@@ -94,7 +97,7 @@ impl std::fmt::Debug for SecretKey {
 }
 
 impl PublicKey {
-    /// Whether these bytes are a point that strict verification could ever accept.
+    /// Whether these bytes are a point that the strict rule could ever accept.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         VerifyingKey::from_bytes(&self.0).is_ok_and(|key| !key.is_weak())
@@ -124,7 +127,7 @@ fn check(domain: Domain, network: &NetworkId, content: &[u8], signer: &PublicKey
     })
 }
 
-/// Whether all signatures are good by the batch rule. It says nothing about which one is not. No items are all good.
+/// Whether all signatures are good by the batch rule. It does not say which one is bad. `true` for no items.
 #[must_use]
 pub fn verify_batch<'a>(
     domain: Domain,
@@ -135,7 +138,7 @@ pub fn verify_batch<'a>(
     let mut signatures = Vec::new();
     let mut keys = Vec::new();
     for (content, signer, signature) in items {
-        // What the strict rule takes, the batch rule takes too.
+        // Whatever the strict rule accepts, the batch rule accepts too.
         #[cfg(feature = "memo")]
         if memo::is_known_good(domain, network, content, signer, signature) {
             continue;
@@ -151,14 +154,14 @@ pub fn verify_batch<'a>(
 
 #[cfg(feature = "memo")]
 mod memo {
-    //! What was found of each signature, and which were made, by everything that they depend on. One that was made here needs
-    //! no check.
+    //! Remembers the verdict on each signature, and the signatures made here, by everything that they depend
+    //! on. A signature made here needs no check.
 
     use std::{cell::RefCell, collections::HashMap};
 
     use super::{Domain, NetworkId, PublicKey, SecretKey, Signature, check, make, message};
 
-    /// Signatures that are remembered; then all are forgotten.
+    /// How many signatures are remembered. Beyond that, all are forgotten.
     const REMEMBERED_MAX: usize = 1 << 16;
 
     thread_local! {
@@ -166,7 +169,7 @@ mod memo {
         static SIGNED: RefCell<HashMap<[u8; 32], Signature>> = RefCell::default();
     }
 
-    /// Signatures are deterministic, so one that was made is made again, and it is good.
+    /// Signs, unless this was signed before: signatures are deterministic. The signature is remembered as good.
     pub(super) fn signed_once(secret: &SecretKey, domain: Domain, network: &NetworkId, content: &[u8]) -> Signature {
         let (signer, message) = (secret.public(), message(domain, network, content));
         let name = *blake3::Hasher::new().update(&signer.0).update(&message).finalize().as_bytes();

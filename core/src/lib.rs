@@ -1,14 +1,15 @@
 //! The pure heart of Meshwork: what authorities agree on, what every peer computes from it, and nothing else.
 //!
-//! This crate holds values and state machines. It opens no socket or file, starts no thread, reads no clock and draws no
-//! randomness: time and entropy come in as values, and what is to be sent, stored or run goes out as values. The same
-//! inputs give the same outputs, to the byte, on every machine.
+//! This crate holds values and state machines. It opens no socket or file, starts no thread, reads no clock and
+//! draws no randomness. Time and entropy come in as values; what to send, store or run goes out as values. The
+//! same inputs give the same outputs, to the byte, on every machine.
 //!
-//! Start at [`replica::Replica`], which joins the three state machines ([`consensus`], [`ledger`] and, inside the ledger,
-//! [`schedule`]) with a [`pool`] of waiting transactions, and is driven by a few calls, each of which takes the time
-//! and an event and answers with actions.
-//! The data that travels and is stored stands in [`types`], [`blobs`] and [`snapshot`]; how it becomes bytes, in [`codec`], [`identity`]
-//! and [`frames`].
+//! Start at [`replica::Replica`]. It joins three state machines ([`consensus`], [`ledger`] and, inside the
+//! ledger, [`schedule`]) with a [`pool`] of waiting transactions. A driver calls it with the time and an event,
+//! and it answers with actions.
+//!
+//! [`types`], [`blobs`] and [`snapshot`] hold the data that travels and is stored. [`codec`], [`identity`] and
+//! [`frames`] turn it into bytes.
 #![forbid(unsafe_code)]
 
 pub mod blobs;

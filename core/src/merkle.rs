@@ -1,9 +1,9 @@
-//! Merkle trees as Certificate Transparency has them (RFC 6962 §2.1, with BLAKE3): roots, growing trees and inclusion
+//! Merkle trees as in Certificate Transparency (RFC 6962 §2.1, with BLAKE3): roots, growing trees and inclusion
 //! paths.
 //!
-//! Two trees make a receipt provable. The receipts of one block are the leaves of that block's tree; the roots of all
-//! blocks' trees, one for each height from 1, are the leaves of the *history*, whose root a later header carries. So a
-//! header's root covers every receipt up to its height, and nobody can leave a height out.
+//! Two trees make a receipt provable. The receipts of one block are the leaves of that block's tree. The roots
+//! of all blocks' trees, one for each height from 1, are the leaves of the *history*, whose root a later header
+//! carries. So a header's root covers every receipt up to its height, and nobody can leave a height out.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,48 +33,48 @@ pub fn root(leaves: &[Digest]) -> Digest {
     tree.root()
 }
 
-/// A complete subtree: of the `2^level` leaves from `index · 2^level` on.
+/// A complete subtree: the one of the `2^level` leaves from `index · 2^level` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// 0 for a leaf.
+    /// The level; 0 for a leaf.
     pub level: u8,
-    /// Which of its level, from 0.
+    /// The index within the level, from 0.
     pub index: u64,
 }
 
-/// A growing tree of which only the roots of its complete subtrees are kept: as many as its size has bits set.
+/// A growing tree that keeps only the roots of its complete subtrees: as many as its size has bits set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frontier {
     size: u64,
-    /// Of the largest complete subtree first.
+    /// The roots, that of the largest complete subtree first.
     peaks: Vec<Digest>,
 }
 
 impl Frontier {
-    /// How many leaves it has.
+    /// The number of leaves.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.size
     }
 
-    /// Whether there are as many peaks as the size calls for; one from a stranger may not have.
+    /// Whether there are as many peaks as the size requires. A frontier from a stranger may have others.
     #[must_use]
     pub fn is_consistent(&self) -> bool {
         self.peaks.len() == self.size.count_ones() as usize
     }
 
-    /// The subtrees whose roots it keeps: what inclusion paths of leaves to come will need of those before.
+    /// The subtrees whose roots are kept. Inclusion paths of later leaves need these of the earlier ones.
     pub fn peaks(&self) -> impl Iterator<Item = (Position, Digest)> {
         let levels = (0..64u8).rev().filter(|level| self.size >> level & 1 == 1);
         levels.zip(&self.peaks).map(|(level, peak)| {
-            // What stands before it is made of larger subtrees.
+            // Larger subtrees cover everything before this one.
             let index = (self.size >> level) - 1;
             (Position { level, index }, *peak)
         })
     }
 
-    /// Adds a leaf. `completed` is told every subtree that this completes, the leaf's own node first: what an inclusion
-    /// path will need.
+    /// Adds a leaf. Calls `completed` for every subtree that the leaf completes, its own node first. Inclusion
+    /// paths need these.
     pub fn append(&mut self, leaf: &Digest, mut completed: impl FnMut(Position, Digest)) {
         let mut node = leaf_node(leaf);
         let mut position = Position { level: 0, index: self.size };
@@ -98,16 +98,16 @@ impl Frontier {
     }
 }
 
-/// The inclusion path of leaf `index` in the tree of the first `size` leaves, from the leaf up. `node` gives the root of a
-/// complete subtree, as [`Frontier::append`] told it; `None` if it does not have one that is needed, or if there is no
-/// such leaf.
+/// The inclusion path of leaf `index` in the tree of the first `size` leaves, from the leaf up. `node` returns
+/// the root of a complete subtree, as [`Frontier::append`] gave it. `None` if `node` lacks one that is needed,
+/// or if there is no such leaf.
 pub fn path(index: u64, size: u64, node: &mut impl FnMut(Position) -> Option<Digest>) -> Option<Vec<Digest>> {
     if index >= size {
         return None;
     }
     let mut path = Vec::new();
     let (mut start, mut end) = (0, size);
-    // From the root down to the leaf; what lies beside the way is the path.
+    // Walk from the root down to the leaf; the subtrees beside the way are the path.
     while end - start > 1 {
         let split = start + split_of(end - start);
         if index < split {
@@ -127,7 +127,7 @@ const fn split_of(size: u64) -> u64 {
     1 << (u64::BITS - 1 - (size - 1).leading_zeros())
 }
 
-/// The root of leaves `start..end`, where `start` is a multiple of every complete subtree's size within.
+/// The root of leaves `start..end`. `start` is a multiple of the size of every complete subtree within.
 fn subtree(start: u64, end: u64, node: &mut impl FnMut(Position) -> Option<Digest>) -> Option<Digest> {
     let size = end - start;
     if size.is_power_of_two() {
@@ -152,13 +152,14 @@ pub fn path_of(leaves: &[Digest], index: usize) -> Option<Vec<Digest>> {
     path(index as u64, leaves.len() as u64, &mut |position| nodes.get(&position).copied())
 }
 
-/// The root that leaf `index` of `size` and its inclusion path lead to; `None` if a path of that length cannot be one.
+/// The root that leaf `index` of `size` and its inclusion path lead to. `None` if no path of this length is
+/// possible.
 #[must_use]
 pub fn root_from_path(leaf: &Digest, index: u64, size: u64, path: &[Digest]) -> Option<Digest> {
     if index >= size {
         return None;
     }
-    // Whether the way down from the root turns left, at each level; then fold from the leaf up.
+    // Find whether the way down from the root turns left at each level, and then fold from the leaf up.
     let mut turns_left = Vec::new();
     let (mut start, mut end) = (0, size);
     while end - start > 1 {

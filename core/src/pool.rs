@@ -1,7 +1,8 @@
 //! Transactions that wait to be ordered: checked by the strict rule, bounded, each once.
 //!
-//! What workers say (claims, reports, drains) goes before what submitters wish, since leases live by it, and what
-//! authorities settle goes with it; within each lane the order is that of arrival. The pool knows nothing of views or peers.
+//! Workers' transactions (claims, reports, drains) go before submitters', because leases depend on them.
+//! Authorities' go with the workers'. Within each lane the order is that of arrival. The pool knows nothing of
+//! views or peers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,30 +20,31 @@ use crate::{
 
 /// The most transactions that wait.
 pub const TRANSACTIONS_MAX: usize = 65_536;
-/// The most bytes that they take.
+/// The most bytes of the transactions that wait.
 pub const BYTES_MAX: usize = 128 << 20;
 /// The most transactions of one signer that wait.
 pub const KEY_TRANSACTIONS_MAX: usize = 8_192;
 
-/// The same for what one speaks as a worker: an honest one has a few reports on their way, and a claim every few seconds.
+/// The most worker transactions of one signer that wait. An honest worker has a few reports on their way, and a
+/// claim every few seconds.
 pub const KEY_WORKER_TRANSACTIONS_MAX: usize = 64;
 
-/// Why a transaction is not taken.
+/// Why a transaction is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Refusal {
     /// It is here already.
     #[error("it waits here already")]
     Known,
-    /// Its signature is not its signer's.
+    /// The signature is not the signer's.
     #[error("its signature is not good on this network")]
     BadSignature,
-    /// It would be void.
+    /// The ledger would find it void.
     #[error("{0}")]
     Void(#[from] VoidReason),
-    /// There is no room for more of this signer's.
+    /// As many of this signer's transactions wait as is allowed.
     #[error("as many transactions of this key wait as may; send it again when some have been ordered")]
     KeyFull,
-    /// There is no room at all.
+    /// As many transactions wait as the pool can hold.
     #[error("as many transactions wait as this peer can hold; send it again later")]
     Full,
 }
@@ -68,7 +70,7 @@ type Place = (Lane, u64);
 struct Entry {
     transaction: Arc<SignedTransaction>,
     place: Place,
-    /// The height of a block here that holds it and may yet become final.
+    /// The height of a block here that holds the transaction and may still become final.
     in_flight: Option<Height>,
 }
 
@@ -77,7 +79,7 @@ struct Entry {
 pub struct Pool {
     entries: BTreeMap<TransactionId, Entry>,
     order: BTreeMap<Place, TransactionId>,
-    /// The places of what came in here.
+    /// The places of transactions that came in at this peer.
     local: BTreeMap<Place, TransactionId>,
     by_signer: BTreeMap<PublicKey, usize>,
     bytes: usize,
@@ -87,7 +89,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// How many wait.
+    /// How many transactions wait.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -99,29 +101,29 @@ impl Pool {
         self.entries.is_empty()
     }
 
-    /// Whether one waits that no block here holds.
+    /// Whether a transaction waits that no block here holds.
     #[must_use]
     pub fn has_work(&self) -> bool {
         self.entries.len() > self.in_flight.len()
     }
 
-    /// Whether one waits that is not among these.
+    /// Whether a transaction waits that is not among these.
     #[must_use]
     pub fn has_more_than(&self, taken: &BTreeSet<TransactionId>) -> bool {
         let here = taken.iter().filter(|id| self.entries.contains_key(id)).count();
         self.entries.len() > here
     }
 
-    /// Whether this very transaction, signature included, was checked and waits here.
+    /// Whether exactly this transaction, signature included, was checked and waits here.
     #[must_use]
     pub fn holds(&self, transaction: &SignedTransaction) -> bool {
         self.entries.get(&transaction.id()).is_some_and(|entry| entry.transaction.envelope() == transaction.envelope())
     }
 
-    /// Whether there is room for a transaction that is not here yet.
+    /// Whether the pool has capacity for a transaction that it does not hold yet.
     ///
     /// # Errors
-    /// It is here, or there is none.
+    /// The pool holds the transaction, or has no capacity for it.
     pub fn room_for(&self, transaction: &SignedTransaction) -> Result<(), Refusal> {
         if self.entries.contains_key(&transaction.id()) {
             return Err(Refusal::Known);
@@ -174,8 +176,8 @@ impl Pool {
         }
     }
 
-    /// What fits a block, in order, without what `taken` names and what does not expire within `timely`. A quarter of the
-    /// block is kept for submitters while any wait.
+    /// The transactions that fit a block, in order. Leaves out those in `taken`, and those whose expiry is not
+    /// within `timely`. A quarter of the block is reserved for submitters while any of theirs wait.
     #[must_use]
     pub fn select(
         &self,
@@ -193,7 +195,7 @@ impl Pool {
         selection.chosen
     }
 
-    /// Notes that a block that may become final holds these.
+    /// Notes that a block holds these transactions and may become final.
     pub fn mark_in_flight(&mut self, block: &Block) {
         for transaction in &block.transactions {
             if let Some(entry) = self.entries.get_mut(&transaction.id()) {
@@ -203,8 +205,9 @@ impl Pool {
         }
     }
 
-    /// A block is final: what it holds waits no longer, what lost its place to it waits again, what has expired goes, and
-    /// so does what expires after `latest`: it was taken while a clock was wrong, and no block could hold it.
+    /// Handles a final block. Its transactions wait no longer, and those of a block that lost to it wait again.
+    /// Expired transactions are dropped. So are those that expire after `latest`: they came in while a clock
+    /// was wrong, and no block could hold them.
     pub fn settle(&mut self, block: &Block, latest: BlockTime) {
         for transaction in &block.transactions {
             self.remove(transaction.id());
@@ -230,7 +233,7 @@ impl Pool {
         }
     }
 
-    /// What came in here and still waits outside every block, oldest first, up to so many bytes.
+    /// The transactions from this peer that wait outside every block, oldest first, up to `bytes_max` bytes.
     #[must_use]
     pub fn local_waiting(&self, bytes_max: usize) -> Vec<Arc<SignedTransaction>> {
         let mut bytes = 0;
@@ -246,7 +249,7 @@ impl Pool {
     }
 }
 
-/// What a block is being filled with.
+/// A block that is being filled.
 struct Selection<'a> {
     pool: &'a Pool,
     taken: &'a BTreeSet<TransactionId>,
@@ -256,7 +259,7 @@ struct Selection<'a> {
 }
 
 impl Selection<'_> {
-    /// Adds what fits; what only the bounds keep out is returned, as far as it was looked at.
+    /// Adds the transactions that fit. Returns those, of the ones it looked at, that only the bounds keep out.
     fn add<'a>(
         &mut self,
         places: impl Iterator<Item = (&'a Place, &'a TransactionId)>,

@@ -1,14 +1,17 @@
-//! Proof that a receipt stands on a network's ledger, checked with nothing but the genesis.
+//! Proof that a receipt is on a network's ledger. Checking it needs nothing but the genesis.
 //!
-//! The receipt is a leaf under its block's receipts root; that root is a leaf of the history; a header carries the root of
-//! the history up to its R; and a quorum of authorities finalized that header or a descendant of it. An authority
-//! notarizes only headers whose root agrees with its own execution, so the finalization vouches for the result and not
-//! merely for the order. (The block that holds a report proves nothing by itself: the report may be void.)
+//! The receipt is a leaf under its block's receipts root. That root is a leaf of the history. A header carries
+//! the root of the history up to its R. A quorum of authorities finalized that header or a descendant of it. An
+//! authority notarizes only headers whose root agrees with its own execution, so the finalization vouches for
+//! the result and not merely for the order. (The block that holds a report proves nothing by itself: the report
+//! may be void.)
 //!
-//! Who the authorities of a later epoch are is shown by the handovers since the genesis, each finalized by those before. A
-//! handover's own header carries the root over all receipts of its epoch, and may be the carrier. What a proof rests on is
-//! that of every epoch up to its own at most f authorities ever lie, those included who have left since: whoever holds q
-//! keys of an epoch that is long over can make up another history from there.
+//! The handovers since the genesis show who the authorities of a later epoch are; each is finalized by the
+//! authorities before. A handover's own header carries the root over all receipts of its epoch, and may be the
+//! header that carries the proof's root.
+//!
+//! A proof is sound as long as in every epoch up to its own at most f authorities ever lie, including those
+//! that have left since. Anyone who holds q keys of a past epoch can make up another history from there.
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use thiserror::Error;
@@ -21,42 +24,42 @@ use crate::{
     types::{AuthoritySet, Certificate, Epoch, Genesis, Header, Height, Receipt, Role, Statement},
 };
 
-/// A receipt and why to believe it.
+/// A receipt, and why to believe it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Proof {
-    /// What happened.
+    /// The receipt.
     pub receipt: Receipt,
-    /// At which height.
+    /// Its height.
     pub height: Height,
-    /// Its place among that block's receipts, from 0.
+    /// Its index among that block's receipts, from 0.
     pub index: u32,
-    /// How many receipts that block has.
+    /// The number of that block's receipts.
     pub count: u32,
-    /// From the receipt to the root of that block's receipts.
+    /// The path from the receipt to the root of that block's receipts.
     pub block_path: Vec<Digest>,
-    /// From that root to the history's root that the first header carries.
+    /// The path from that root to the history's root that the first header carries.
     pub history_path: Vec<Digest>,
-    /// The header that carries the root, and its descendants up to the one that is final.
+    /// The header that carries the history's root, and its descendants up to one that is final.
     pub headers: Vec<Header>,
     /// The finalization of the last header.
     pub finalization: Certificate,
-    /// How each epoch before the last header's ended, from the first on.
+    /// The end of each epoch before the last header's, from the first on.
     pub handovers: Vec<Handover>,
 }
 
-/// How an epoch ended: the finalization of a closing block that names the next authorities.
+/// The end of an epoch: the finalization of a closing block that names the next authorities.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Handover {
     /// The closing block's header.
     pub header: Header,
-    /// Whom it names.
+    /// The authorities that it names.
     pub authorities: AuthoritySet,
     /// Its finalization, by the authorities of the epoch that ended.
     pub finalization: Certificate,
 }
 
 impl Handover {
-    /// Whether an epoch with these authorities ended so.
+    /// Whether this ends this epoch of these authorities.
     #[must_use]
     pub fn verify(&self, epoch: Epoch, authorities: &AuthoritySet, network: &NetworkId) -> bool {
         self.header.epoch == epoch
@@ -66,7 +69,7 @@ impl Handover {
     }
 }
 
-/// Whether a certificate says that a header's block is final, whoever signed it.
+/// Whether a certificate says that a header's block is final. Its signatures are not checked.
 pub(crate) fn is_finalization_of(certificate: &Certificate, header: &Header) -> bool {
     certificate.epoch == header.epoch && certificate.statement == Statement::Finalize(header.view, header.digest())
 }
@@ -76,7 +79,8 @@ pub(crate) fn is_chain(headers: &[Header]) -> bool {
     headers.windows(2).all(|pair| pair[1].parent == pair[0].digest() && pair[1].stands_at(pair[0].height))
 }
 
-/// The authorities of an epoch, by how each one before it ended, from the genesis on; nobody if these do not show it.
+/// The authorities of an epoch, from the genesis and the end of each epoch before it. `None` if the handovers
+/// do not show them.
 pub(crate) fn authorities_of(epoch: Epoch, handovers: &[Handover], genesis: &Genesis) -> Option<AuthoritySet> {
     if handovers.len() as u64 != epoch.0 {
         return None;
@@ -92,7 +96,7 @@ pub(crate) fn authorities_of(epoch: Epoch, handovers: &[Handover], genesis: &Gen
     Some(authorities)
 }
 
-/// What is wrong with a proof.
+/// Why a proof is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ProofError {
     /// It has no header.
@@ -119,10 +123,10 @@ impl Proof {
     /// The most bytes that an encoded proof may have.
     pub const BYTES_MAX: usize = 1 << 20;
 
-    /// Reads a proof from its encoding.
+    /// Decodes a proof.
     ///
     /// # Errors
-    /// The bytes are not one.
+    /// The bytes are not a proof.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         codec::decode(bytes, Self::BYTES_MAX)
     }
@@ -189,7 +193,7 @@ mod tests {
         seeds.map(|seed| SecretKey::from_seed([seed; 32])).collect()
     }
 
-    /// The finalization of a header by all but the last of these.
+    /// The finalization of a header, signed by all but the last of these keys.
     fn finalize(header: &Header, keys: &[SecretKey], network: &NetworkId) -> Certificate {
         let (epoch, statement) = (header.epoch, Statement::Finalize(header.view, header.digest()));
         let voters = keys.iter().take(keys.len() - 1).zip((0..).map(AuthorityIndex));
@@ -233,7 +237,7 @@ mod tests {
         (genesis, proof)
     }
 
-    /// The handover of an epoch by these keys to those.
+    /// The handover of an epoch from these authorities to those.
     fn hand_over(epoch: u64, from: &[SecretKey], to: &[SecretKey], network: &NetworkId) -> Handover {
         let authority = |key: &SecretKey| Authority { name: String::new(), key: key.public(), addresses: Vec::new() };
         let authorities = AuthoritySet::of(to.iter().map(authority).collect());
@@ -243,7 +247,7 @@ mod tests {
         Handover { header, authorities, finalization }
     }
 
-    /// The same proof, with its headers of epoch 2, after authorities 1 to 4 gave over to 2 to 5, and these to 3 to 7.
+    /// The same proof with headers of epoch 2: authorities 1 to 4 handed over to 2 to 5, and these to 3 to 7.
     fn later() -> (Genesis, Proof) {
         let (genesis, mut proof) = proof();
         let network = genesis.network_id();
@@ -282,7 +286,7 @@ mod tests {
         assert_eq!(broken(&|p| p.handovers[1] = hand_over(0, &second, &third, &network)), wrong, "another epoch's");
         assert_eq!(broken(&|p| p.handovers[1].authorities = p.handovers[0].authorities.clone()), wrong);
         assert_eq!(broken(&|p| p.handovers[1].finalization.signatures.truncate(2)), wrong);
-        // A closing block that names nobody hands nothing over.
+        // A closing block that names no authorities is no handover.
         let unnamed = |p: &mut Proof| {
             let handover = &mut p.handovers[1];
             handover.header.role = Role::Closing(None);

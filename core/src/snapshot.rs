@@ -1,9 +1,11 @@
-//! Snapshots between peers: in which chunks one travels, and why to believe it before the first of them has come.
+//! Snapshots between peers: the chunks in which a snapshot travels, and the proof that makes it credible before
+//! the first chunk has come.
 //!
-//! The state digest that a header carries is that of the list of the snapshot's chunks, so each chunk can be checked by
-//! itself, whoever it comes from. A peer asks others for what they have ([`Ask::Newest`]), checks the [`Certified`] against
-//! nothing but the genesis, and fetches chunks from all who offer the same; then the few blocks between the snapshot and
-//! the header that vouches for it. [`Installation`](crate::replica::Installation) is what it makes of them.
+//! A header carries the digest of the list of the snapshot's chunks as its state digest. So each chunk can be
+//! checked by itself, whichever peer sends it. A peer asks others for what they have ([`Ask::Newest`]) and
+//! checks the [`Certified`] against nothing but the genesis. Then it fetches chunks from all peers that offer
+//! the same snapshot, and the few blocks between the snapshot and the header that vouches for it.
+//! [`Installation`](crate::replica::Installation) makes records of them.
 
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
@@ -15,48 +17,48 @@ use crate::{
     types::{Block, Certificate, Genesis, Header, Height, SnapshotDigest},
 };
 
-/// Bytes of a chunk; the last one of a snapshot may have fewer, but has one at least.
+/// Bytes of a chunk. The last chunk of a snapshot may have fewer, but at least one.
 pub const CHUNK_BYTES: usize = 1 << 20;
 /// The most bytes of an encoded [`Offer`].
 pub const OFFER_BYTES_MAX: usize = 8 << 20;
 /// The most bytes of an encoded [`Ask`].
 pub const ASK_BYTES_MAX: usize = 64;
 
-/// What a snapshot is made of.
+/// The list of a snapshot's chunks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Chunks {
-    /// Bytes in all.
+    /// The bytes of all chunks together.
     bytes: u64,
     /// The digest of each chunk, in order.
     digests: Vec<Digest>,
 }
 
 impl Chunks {
-    /// Those of a snapshot.
+    /// The chunks of a snapshot.
     #[must_use]
     pub fn of(snapshot: &[u8]) -> Self {
         Self { bytes: snapshot.len() as u64, digests: snapshot.chunks(CHUNK_BYTES).map(chunk_digest).collect() }
     }
 
-    /// The digest of the state that the snapshot holds, as headers carry it.
+    /// The state digest of the snapshot, as headers carry it.
     #[must_use]
     pub fn state(&self) -> Digest {
         Digest::of_value("meshwork 1 ledger state", self)
     }
 
-    /// Bytes in all.
+    /// The bytes of all chunks together.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// How many chunks there are.
+    /// The number of chunks.
     #[must_use]
     pub fn count(&self) -> u32 {
         u32::try_from(self.digests.len()).unwrap_or(u32::MAX)
     }
 
-    /// Whether these bytes are the chunk of that place, from 0.
+    /// Whether these bytes are the chunk with this index, from 0.
     #[must_use]
     pub fn is_chunk(&self, place: u32, bytes: &[u8]) -> bool {
         self.digests.get(place as usize).is_some_and(|digest| *digest == chunk_digest(bytes))
@@ -71,24 +73,24 @@ fn chunk_digest(chunk: &[u8]) -> Digest {
     Digest::of_parts("meshwork 1 snapshot chunk", &[chunk])
 }
 
-/// A snapshot's chunks, and why to believe that they are the state of a height.
+/// A snapshot's chunks, and the proof that they are the state of a height.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Certified {
-    /// What the snapshot is made of.
+    /// The chunks.
     pub chunks: Chunks,
-    /// The header of the snapshot's height and its descendants, past one that carries the state's digest, up to one that is
-    /// final.
+    /// The header of the snapshot's height and its descendants, up to one that is final. One of these carries
+    /// the state's digest.
     pub headers: Vec<Header>,
     /// The finalization of the last header.
     pub finalization: Certificate,
-    /// How each epoch before the last header's ended, from the first on.
+    /// The end of each epoch before the last header's, from the first on.
     pub handovers: Vec<Handover>,
 }
 
-/// Why a snapshot is not believed.
+/// Why a snapshot is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum NotCertified {
-    /// It has no header, or only its own.
+    /// There is no header, or only that of the snapshot's height.
     #[error("it holds no header that could carry its digest")]
     NoHeader,
     /// A header is not the child of the one before, or is of a closing block.
@@ -97,7 +99,7 @@ pub enum NotCertified {
     /// No header carries the digest, or the last one does not know the snapshot's height to be final.
     #[error("no header carries the digest of these chunks for its height")]
     NotCarried,
-    /// There are not as many chunks as its bytes call for.
+    /// The number of chunks does not fit the number of bytes.
     #[error("its chunks do not hold its bytes")]
     Chunks,
     /// The certificate is not a finalization of the last header.
@@ -112,7 +114,7 @@ pub enum NotCertified {
 }
 
 impl Certified {
-    /// The height whose state it is; 0 if it has no header.
+    /// The height of the state; 0 without a header.
     #[must_use]
     pub fn height(&self) -> Height {
         self.headers.first().map_or(Height(0), |header| header.height)
@@ -136,8 +138,8 @@ impl Certified {
             return Err(NotCertified::Chunks);
         }
         let digest = SnapshotDigest { height: own.height, state: self.chunks.state() };
-        // The results of coming headers are those of heights that the last one knows to be final, or later ones: who starts from here
-        // has them all.
+        // Future headers carry results of heights that the last header knows to be final, or of later ones. A
+        // peer that starts from here has all of these.
         if !later.iter().any(|header| header.snapshots.contains(&digest)) || last.final_height < own.height {
             return Err(NotCertified::NotCarried);
         }
@@ -149,25 +151,25 @@ impl Certified {
         if signed { Ok(()) } else { Err(NotCertified::Signatures) }
     }
 
-    /// Whether this is the block of that place after the snapshot, from 0.
+    /// Whether this is the block with this index after the snapshot, from 0.
     #[must_use]
     pub fn is_block(&self, place: usize, block: &Block) -> bool {
         self.headers.get(place + 1).is_some_and(|header| *header == block.header) && block.is_whole()
     }
 }
 
-/// What a peer has for those who are far behind.
+/// What a peer offers to peers that are far behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Offer {
-    /// Its newest snapshot that can be shown to be true.
+    /// Its newest snapshot that it can prove.
     pub certified: Certified,
-    /// The lowest height whose block it has; from there on it has all.
+    /// The lowest height whose block it has. It has all blocks from there on.
     pub blocks_from: Height,
 }
 
 impl Offer {
-    /// Whether one who has executed this height is better served by the snapshot than by blocks: it is an interval ahead,
-    /// or the blocks are there no more.
+    /// Whether the snapshot serves a peer that has executed this height better than blocks do: it is an
+    /// interval ahead, or the blocks are gone.
     #[must_use]
     pub fn is_worth(&self, executed: Height, snapshot_interval: u64) -> bool {
         let height = self.certified.height();
@@ -176,15 +178,15 @@ impl Offer {
     }
 }
 
-/// What one peer asks of another, over a stream; each is answered by one [frame](crate::frames).
+/// What one peer asks of another, over a stream. The answer is one [frame](crate::frames).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ask {
-    /// Its newest snapshot, answered by an [`Offer`] or nothing.
+    /// The newest snapshot. The answer is an [`Offer`] or nothing.
     Newest,
-    /// A chunk of the snapshot of a height, by its place from 0: its bytes, or nothing.
+    /// A chunk of the snapshot of a height, by its index from 0. The answer is its bytes, or nothing.
     Chunk(Height, u32),
-    /// The block of a height, or nothing.
+    /// The block of a height. The answer is the block, or nothing.
     Block(Height),
 }
 
@@ -234,7 +236,7 @@ mod tests {
         }
     }
 
-    /// A snapshot of three chunks at height 8, carried by header 10 and final with 11.
+    /// A snapshot of three chunks at height 8. Header 10 carries its digest, and header 11 is final.
     fn certified(genesis: &Genesis) -> (Vec<u8>, Certified) {
         let bytes: Vec<u8> = (0..2 * CHUNK_BYTES + 77).map(|at| (at % 251) as u8).collect();
         let chunks = Chunks::of(&bytes);
@@ -293,7 +295,7 @@ mod tests {
         assert_eq!(broken(&|c| c.headers[3].role = Role::Closing(None)), Err(NotCertified::Chain));
         assert_eq!(broken(&|c| c.chunks = Chunks::of(&bytes[1..])), Err(NotCertified::NotCarried));
         assert_eq!(broken(&|c| c.chunks.digests.truncate(2)), Err(NotCertified::Chunks));
-        // The digest is of another height, or the snapshot's header is left out.
+        // Without the snapshot's header, the digest is of another height.
         assert_eq!(broken(&|c| drop(c.headers.remove(0))), Err(NotCertified::NotCarried));
         let too_early = |c: &mut Certified| {
             c.headers.truncate(2);
