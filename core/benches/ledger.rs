@@ -1,9 +1,10 @@
-//! What the ledger costs: placing and finishing arrays, and blocks beside a great deal that waits. `cargo bench -p meshwork-core`.
+//! The cost of the ledger: placing and finishing arrays, and applying blocks while many tasks wait. Run
+//! `cargo bench -p meshwork-core`.
 
 use std::time::{Duration, Instant};
 
 use mesh::*;
-// The tests' network in miniature names these as its own crate's.
+// The tests' miniature network refers to these as modules of its own crate.
 use meshwork_core::{codec, digest, identity, ledger, types};
 use types::*;
 
@@ -56,7 +57,8 @@ fn place_and_finish(tasks: u32, workers: u8, places: u32) -> Duration {
     spent
 }
 
-/// Every kind of needs that there may be, none of which fits, and a million tasks that fit; then blocks of each kind.
+/// Applies blocks of each kind beside as many kinds of needs as there may be, none of which fits, and a million
+/// tasks that do.
 fn blocks_beside_what_waits() {
     let mut genesis = genesis();
     genesis.ledger.key_tasks_max = 4_000_000;

@@ -1,14 +1,15 @@
-//! What matching costs, by policy and by how much is queued: 10,000 claims of one slot each come free in one block, and as many
-//! tasks are placed. `cargo bench -p meshwork-core --bench matching`; one of them: `… -- fair/1000000`.
+//! The cost of matching, by policy and by the length of the queue. 10,000 claims of one slot each come free in
+//! one block, and as many tasks are placed. Run `cargo bench -p meshwork-core --bench matching`, or one case
+//! with `… -- fair/1000000`.
 //!
-//! What frees the claims is the cancellation of the job that held them. `nothing/0` is that alone, with nothing queued: what
-//! the others take beyond it is what placing takes.
+//! Cancelling the job that held the claims frees them. `nothing/0` measures that alone, with an empty queue.
+//! Whatever the other cases take beyond it is the cost of placing.
 
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mesh::*;
-// The tests' network in miniature names these as its own crate's.
+// The tests' miniature network refers to these as modules of its own crate.
 use meshwork_core::{codec, digest, identity, ledger, types};
 use types::*;
 
@@ -18,7 +19,7 @@ mod mesh;
 
 const CLAIMS: u32 = 10_000;
 const LENGTHS: [u32; 4] = [1_000, 10_000, 100_000, 1_000_000];
-/// So many tasks are of one job, and so many people submit.
+/// Tasks per job, and submitters.
 const JOB_TASKS: u32 = 100;
 const SUBMITTERS: u32 = 50;
 
@@ -28,7 +29,7 @@ fn worker(number: u32) -> identity::SecretKey {
     identity::SecretKey::from_seed(seed)
 }
 
-/// A ledger on which one job holds all claims, and so many tasks of others wait.
+/// A ledger on which one job holds all claims, while `queued` tasks of others wait.
 fn network(order: &[OrderPolicy], placement: &[PlacementPolicy], queued: u32) -> (Mesh, JobId) {
     let mut genesis = genesis();
     genesis.schedule.order = order.to_vec();
@@ -61,7 +62,7 @@ fn network(order: &[OrderPolicy], placement: &[PlacementPolicy], queued: u32) ->
     (mesh, first)
 }
 
-/// The time that the block takes in which everything comes free.
+/// The time that the block takes in which all claims come free.
 fn measure(mesh: &mut Mesh, first: JobId, placed: u32, times: u64) -> Duration {
     mesh.cancel(&key(1), first);
     let block = mesh.block(1);

@@ -1,10 +1,11 @@
-//! What the live state of a million tasks takes in memory: `cargo bench -p meshwork-core --bench memory`.
+//! The memory that the live state of a million tasks takes. Run `cargo bench -p meshwork-core --bench memory`.
 //!
-//! Ten jobs of one array of 100,000 tasks each, which is how a submitter comes to a million; then each of them leased, by workers of
-//! 4,000 slots; then each with its outcome, before the ledger forgets it. What the workers' claims take is not counted.
+//! Ten jobs have one array of 100,000 tasks each, which is how a submitter gets to a million. Then each task is
+//! leased, by workers of 4,000 slots. Then each has its outcome, before the ledger forgets it. The workers'
+//! claims are not counted.
 
 use mesh::*;
-// The tests' network in miniature names these as its own crate's.
+// The tests' miniature network refers to these as modules of its own crate.
 use meshwork_core::{codec, digest, identity, ledger, types};
 use peak_alloc::PeakAlloc;
 use types::*;
@@ -29,7 +30,7 @@ fn worker(number: u32) -> identity::SecretKey {
     identity::SecretKey::from_seed(seed)
 }
 
-/// Says how much more there is than before, in all and for each task.
+/// Prints how much more memory is in use than before, in all and for each task.
 fn say(what: &str, before: usize) {
     let bytes = ALLOCATOR.current_usage().saturating_sub(before);
     println!("| {what} | {bytes} | {:.1} |", bytes as f64 / f64::from(TASKS));

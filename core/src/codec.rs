@@ -180,7 +180,7 @@ impl<'de> Deserialize<'de> for ByteString {
     }
 }
 
-/// Declares a newtype over `[u8; N]` that is a CBOR byte string in binary formats and lower-case hexadecimal for people.
+/// Declares a newtype over `[u8; N]`: a CBOR byte string in binary formats, lower-case hexadecimal for people.
 macro_rules! fixed_bytes {
     ($(#[$meta:meta])* $name:ident, $length:expr, $what:literal) => {
         $(#[$meta])*

@@ -1,5 +1,6 @@
-//! Whole replicas in one thread and virtual time: pool, consensus, ledger and catch-up joined, with workers that answer
-//! leases after a while. Messages take a time drawn from a seed, some are lost, peers stop and start from what they stored.
+//! Whole replicas in one thread and virtual time: pool, consensus, ledger and catch-up joined, with workers
+//! that report on their leases after a while. A seed draws the delay of each message. Some messages are lost.
+//! Peers stop, and start again from what they stored.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,18 +29,18 @@ fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed([seed; 32])
 }
 
-/// What is on its way to a peer.
+/// Something on its way to a peer.
 enum Parcel {
     Gossip(Gossip),
     Message(PublicKey, Message),
     Wake,
     Submit(Arc<SignedTransaction>),
-    /// A worker has run this.
+    /// The worker has run this attempt.
     Ran(AttemptId),
     Claim,
 }
 
-/// One peer: its replica while it is up, and what it has stored.
+/// One peer: its replica while it is up, and its store.
 struct Peer {
     key: SecretKey,
     works: bool,
@@ -64,7 +65,7 @@ struct Network {
 }
 
 impl Network {
-    /// Authorities first, then workers, then one peer that does neither.
+    /// Makes a network of authorities, then workers, then one peer that is neither.
     fn new(authorities: u8, workers: u8, seed: u64) -> Self {
         let list = (0..authorities).map(|index| Authority {
             name: format!("a{index}"),
@@ -215,7 +216,7 @@ impl Network {
         self.post(self.now, index, Parcel::Submit(signed));
     }
 
-    /// Runs until `done`, or fails after so many milliseconds.
+    /// Runs until `done`. Fails after `limit_ms` milliseconds.
     fn run_until(&mut self, limit_ms: u64, what: &str, mut done: impl FnMut(&Self) -> bool) {
         let until = self.now + limit_ms * MS;
         while !done(self) {
@@ -355,7 +356,7 @@ impl Network {
         up.map(|index| self.counts(index)).all(|counts| counts.succeeded == tasks && counts.unfinished() == 0)
     }
 
-    /// Every outcome that one peer's ledger accepted, once each.
+    /// Checks every outcome that one peer's ledger accepted: each task has one.
     fn check_outcomes(&self, index: usize, tasks: u64) {
         let mut seen = BTreeSet::new();
         for receipt in &self.peers[index].receipts {
@@ -439,7 +440,7 @@ fn who_comes_late_catches_up_from_whoever_is_there() {
     network.start(3);
     network.run_until(20_000, "catching up", |network| network.all_done(100));
     network.check_outcomes(6, 100);
-    // The authority that came back votes again: without it, two of the others are no quorum.
+    // The authority that came back votes again: the others are no quorum without it.
     network.stop(0);
     network.submit_job(6, 10);
     network.run_until(30_000, "another job", |network| network.all_done(110));
@@ -458,7 +459,7 @@ fn who_votes_twice_is_known_to_everyone_for_good() {
         let vote = Vote::sign(Epoch(0), statement, liar, &key(4), &network.genesis.network_id());
         network.post(network.now + 1, 0, Parcel::Message(key(4).public(), Message::Votes(vec![vote])));
     }
-    // The liar itself hears of it too, and followers, who see no votes.
+    // The liar itself hears of it too, and so do followers, which see no votes.
     let everywhere = |network: &Network| (0..6).all(|index| network.convicted(index) == [liar]);
     network.run_until(5_000, "conviction", everywhere);
     for index in 0..6 {

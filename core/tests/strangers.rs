@@ -1,4 +1,4 @@
-//! What strangers send to a whole replica, and that it costs nobody else.
+//! Tests that what strangers send to a whole replica costs nobody else.
 
 use std::sync::Arc;
 
@@ -55,7 +55,8 @@ fn what_one_peer_forwards_no_other_punishes() {
         Arc::new(SignedTransaction::sign(transaction, &key(index), &genesis.network_id()))
     };
     let (mut first, mut second) = (new(&genesis, 50), new(&genesis, 51));
-    // The first knows the transaction whose copy is forged: the id says nothing of the signature.
+    // The replica has the first transaction and gets a forged version of it: the id says nothing about the
+    // signature.
     let known = drain(90);
     let mut envelope = known.envelope().clone();
     envelope.signature.0[0] ^= 1;
@@ -75,7 +76,7 @@ fn what_one_peer_forwards_no_other_punishes() {
 fn votes_are_taken_from_their_voter_alone_and_no_more_than_there_are() {
     let genesis = genesis();
     let stranger = key(98);
-    // As many as a message holds: to check them all would take longer than a view.
+    // As many votes as fit a message. To check them all would take longer than a view.
     let forged = vote(&genesis, 1, &stranger, Statement::Nullify(View(1)));
     let bytes = codec::encode(&Message::Votes(vec![forged; 65_000]));
     assert!(bytes.len() <= message_bytes_max(&genesis));

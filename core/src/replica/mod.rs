@@ -1,4 +1,4 @@
-//! A replica: pool, consensus and ledger joined. Events come in with the time, actions go out, and nothing else happens.
+//! A replica: pool, consensus and ledger joined. Events come in with the time, and actions go out.
 //!
 //! The driver must keep three promises:
 //!

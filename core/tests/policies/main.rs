@@ -1,4 +1,4 @@
-//! Each scheduling policy against a plain reference that is written separately, and slowly.
+//! Tests each scheduling policy against a plain reference, written separately and slow.
 
 mod order;
 mod placement;

@@ -1,4 +1,4 @@
-//! The queue of ready tasks against a list that is gone through from one end to the other.
+//! Tests the queue of ready tasks against a list that is walked from one end to the other.
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
@@ -16,7 +16,7 @@ use proptest::{collection::vec, prelude::*, sample};
 
 const SLICE_MS: u64 = 1000;
 const AGEING_MS: u64 = 60_000;
-/// See the policy: who was passed over may catch up by so many rounds.
+/// How many rounds a submitter that was passed over may catch up; see the policy.
 const ROUNDS_BEHIND_MAX: u64 = 4;
 
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ impl Waiting {
     }
 }
 
-/// Rounds are walked through one by one, and grants handed out as they come.
+/// Walks through the rounds one by one and hands out grants as they come.
 #[derive(Default)]
 struct Rounds {
     now: u64,
@@ -47,7 +47,7 @@ impl Rounds {
         self.accounts.get(submitter).copied().unwrap_or((self.now, 0))
     }
 
-    /// The account in the round in which something is left in it.
+    /// The account in the round in which it has something left.
     fn at_turn(&self, submitter: &PublicKey) -> (u64, i64) {
         let weight = self.weights.get(submitter).copied().unwrap_or(1);
         let (mut round, mut left) = self.account(submitter);
@@ -71,7 +71,7 @@ impl Rounds {
     }
 }
 
-/// The rules as people are told them.
+/// The rules in the form in which people are told them.
 fn compare(one: &Waiting, other: &Waiting, policies: &[OrderPolicy], rounds: &Rounds) -> Ordering {
     let span = |facts: &Facts| (facts.admitted.0 / (AGEING_MS * 1000)) as i64 - i64::from(facts.priority);
     let by = |policy: &OrderPolicy| match policy {
@@ -103,7 +103,7 @@ enum Step {
         expected_ms: u64,
         run: bool,
     },
-    /// The first task goes, of those whose needs are not among these.
+    /// Takes the first task whose needs are not among these.
     Take {
         full: Vec<u32>,
     },
@@ -178,7 +178,7 @@ proptest! {
             match step {
                 Step::Add { submitter, millicores, priority, later_us, deadline, expected_ms, run } => {
                     now += later_us;
-                    // Now and then another task of the job before.
+                    // Now and then the next task is of the same job.
                     number += u64::from(later_us % 3 != 0);
                     let facts = Facts {
                         number,
@@ -259,7 +259,7 @@ proptest! {
             shares.charge(&people[next], cost);
             had[next] += cost;
         }
-        // In terms of rounds nobody is ahead of anybody by more than one grant and one task.
+        // Counted in rounds, nobody is ahead of anybody by more than one grant and one task.
         for one in 0..people.len() {
             for other in 0..people.len() {
                 let rounds = |at: usize| had[at] as f64 / f64::from(weights[at]) / SLICE_MS as f64;
@@ -279,7 +279,7 @@ fn who_declares_too_little_pays_later() {
     let mut had = BTreeMap::from([(honest, 0), (liar, 0)]);
     for _ in 0..1000 {
         let next = if shares.turn(&liar) <= shares.turn(&honest) { liar } else { honest };
-        // Both take 500 ms; one of them says that it takes 1.
+        // Both take 500 ms; one of them declares 1.
         let declared = if next == liar { 1 } else { 500 };
         shares.charge(&next, declared);
         shares.settle(&next, declared, 500);

@@ -1,4 +1,4 @@
-//! The choice of a claim against a look at all of them.
+//! Tests the choice of a claim against a look at all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,7 +47,7 @@ impl Offer {
         self.claim.labels.get(label).is_some_and(|own| own == value)
     }
 
-    /// The numbers by which people are told that claims are compared, for each policy in turn.
+    /// The number by which each policy compares claims, in the form in which people are told it.
     fn number(&self, policy: PlacementPolicy, wanted: Option<Digest>) -> u64 {
         match policy {
             PlacementPolicy::LeastLoaded => u64::from(self.load) * 1000 + 1_000_000 * u64::from(self.running) / 3,
@@ -63,7 +63,7 @@ fn blob(number: u8) -> Digest {
     Digest::of(&[number])
 }
 
-/// What one task wants, and who cannot take it.
+/// One task's wishes, and the claims that cannot take it.
 #[derive(Clone, Debug)]
 struct Task {
     prefers: Vec<(String, String)>,
@@ -79,7 +79,7 @@ fn task() -> impl Strategy<Value = Task> {
         .prop_map(|(prefers, spread, wants, refused_by)| Task { prefers, spread, wants, refused_by })
 }
 
-/// Zone, architecture, blobs, load and attempts.
+/// Zone, architecture, blobs, load and attempts of a claim.
 type DrawnOffer = (Option<u8>, u8, BTreeSet<u8>, u16, u32);
 
 fn offers() -> impl Strategy<Value = Vec<Offer>> {
@@ -189,7 +189,8 @@ proptest! {
                 let missed: Vec<bool> =
                     task.prefers.iter().map(|(label, value)| !offer.has((label, value))).collect();
                 let zone = offer.claim.labels.get("zone");
-                // The value with the fewest, of equals the first; a claim without the label comes after all that have it.
+                // The value with the fewest tasks, among equals the first. Claims without the label come after
+                // all that have it.
                 let crowd = match zone {
                     _ if !task.spread => (false, 0, String::new()),
                     Some(zone) => (false, spread.get(zone).copied().unwrap_or(0), zone.clone()),

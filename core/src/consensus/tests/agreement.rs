@@ -1,10 +1,10 @@
-//! Agreement always, and progress once the network is well: over many seeds.
+//! Tests, over many seeds, that authorities always agree, and that a network that is well makes progress.
 
 use super::{super::Standing, network::Network, seeds};
 
 const SIZES: [usize; 4] = [1, 2, 4, 7];
 
-/// Lets the network become well, and asks for progress.
+/// Ends losses and crashes, and expects progress.
 fn heal_and_finish(network: &mut Network) {
     (network.loss_permille, network.crash_permille) = (0, 0);
     network.delay_us = (500, 5_000);
@@ -50,7 +50,7 @@ fn lost_late_and_reordered_messages_break_nothing_and_what_is_missing_is_asked_f
                 network.submit();
                 network.run_ms(200);
             }
-            // Whatever was pooled is ordered, lost messages or not.
+            // Every pooled transaction is ordered, even if messages were lost.
             heal_and_finish(&mut network);
         }
     }

@@ -1,5 +1,5 @@
-//! How an epoch ends and the next begins, rule by rule: authority 0 of four, at the first gate, with a change approved that puts
-//! authority 4 in the place of 3.
+//! Tests, rule by rule, how an epoch ends and the next begins. The node is authority 0 of four, at the first
+//! gate, with an approved change that replaces authority 3 by authority 4.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ fn changed(genesis: &Genesis) -> Arc<AuthoritySet> {
     Arc::new(genesis.authority_set().without(&key(3).public()).with(joins))
 }
 
-/// An authority that knows a change to be approved at the genesis already, so that the first block is the last.
+/// An authority for which a change is approved at the genesis already, so that the first block is the last.
 fn lone_with(own: SecretKey, journal: Vec<Record>) -> Lone {
     let genesis = gated();
     let tip = FinalTip::genesis(&genesis);
@@ -42,7 +42,7 @@ fn last(lone: &Lone, view: u64) -> Proposal {
     lone.proposal(view, None, |block| block.header.role = Role::Last)
 }
 
-/// A closing block that names nobody, unless `edit` makes it do so.
+/// A closing block that names nobody, unless `edit` changes that.
 fn closing(lone: &Lone, view: u64, parent: &Proposal, edit: impl FnOnce(&mut Block)) -> Proposal {
     lone.proposal(view, Some(parent), |block| {
         let (below, header) = (&parent.block.header, &mut block.header);
@@ -53,7 +53,7 @@ fn closing(lone: &Lone, view: u64, parent: &Proposal, edit: impl FnOnce(&mut Blo
     })
 }
 
-/// One that names the next authorities.
+/// A closing block that names the next authorities.
 fn handover(lone: &Lone, view: u64, parent: &Proposal) -> Proposal {
     let result = lone.app.results.first().copied().unwrap_or(Digest::ZERO);
     let next = changed(&lone.genesis).digest();
@@ -211,7 +211,7 @@ fn a_final_handover_begins_the_next_epoch_on_the_last_block_in_view_one_among_ot
     let named = handover(&lone, 3, &idle);
     lone.tell(Input::Proposal(named.clone()));
     lone.votes(&[1, 2, 3], notarize(&named));
-    // What those say who are there already.
+    // Votes of authorities that are in the next epoch already.
     lone.epoch = Epoch(1);
     let early = vec![lone.vote(1, Statement::Nullify(View(1)))];
     assert!(matches!(lone.tell(Input::Votes(early)), Judgement::Ignore(_)));
@@ -228,13 +228,13 @@ fn a_final_handover_begins_the_next_epoch_on_the_last_block_in_view_one_among_ot
     assert_eq!(lone.round.authorities().key(crate::types::AuthorityIndex(3)), Some(key(4).public()));
     assert!(lone.round.own(View(1), state::Kind::Notarize).is_none(), "views start again");
     assert!(matches!(lone.votes(&[1, 2, 3], Statement::Nullify(View(5))), Judgement::Ignore(_)), "of the epoch before");
-    // With the early vote two make a quorum of three with the own one.
+    // The early vote and this authority's own are a quorum of two among three.
     lone.tick_after_ms(3_000);
     assert_eq!(lone.said(), [Statement::Nullify(View(1))]);
     lone.epoch = Epoch(1);
     lone.votes(&[2], Statement::Nullify(View(1)));
     assert_eq!(lone.round.view(), View(2));
-    // The next block stands on the last one, and knows it to be final.
+    // The next block stands on the last one and knows it to be final.
     lone.app.approved = None;
     let first = lone.proposal(2, Some(&block), |block| block.header.final_height = Height(1));
     assert_eq!(lone.tell(Input::Proposal(first.clone())), Judgement::Accept);
@@ -261,7 +261,7 @@ fn nothing_is_begun_before_the_last_block_is_executed_here() {
     assert_eq!((lone.round.epoch(), lone.round.view()), (Epoch(1), View(1)));
 }
 
-/// Sees an epoch end, and says where whoever has this key stands in the next.
+/// Sees an epoch end. Returns the standing of the authority with this key before and after.
 fn standing_after(own: usize) -> (Standing, Standing) {
     let mut lone = lone_with(key(own), Vec::new());
     let before = lone.round.standing();
@@ -283,7 +283,8 @@ fn standing_after(own: usize) -> (Standing, Standing) {
 
 #[test]
 fn one_who_leaves_follows_and_one_who_joins_votes_from_then_on() {
-    // 0 to 2 have signed, as this one does not know: so the first two votes of its own are not shown to it.
+    // Authorities 0 to 2 sign the certificate. It would show each of them a vote of its own that it does not
+    // know, so they are left out.
     assert_eq!(standing_after(3), (Standing::Voting, Standing::Follower));
     assert_eq!(standing_after(4), (Standing::Follower, Standing::Voting));
     assert_eq!(standing_after(7), (Standing::Follower, Standing::Follower));

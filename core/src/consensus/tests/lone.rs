@@ -1,4 +1,4 @@
-//! One authority of four, alone with a test that plays all others by hand.
+//! One authority of four, alone with a test that plays all the others.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ pub struct Lone {
     pub round: Consensus,
     pub app: App,
     pub now_us: u64,
-    /// What the last input brought about.
+    /// The effects of the last input.
     pub effects: Vec<Effect>,
     pub journal: Vec<Record>,
-    /// The epoch that everyone else speaks in.
+    /// The epoch in which all others speak.
     pub epoch: Epoch,
 }
 
@@ -64,7 +64,7 @@ impl Lone {
         self.tell(Input::Tick);
     }
 
-    /// What this authority said on the last input.
+    /// The statements that this authority made on the last input.
     pub fn said(&self) -> Vec<Statement> {
         let sent = self.effects.iter().filter_map(|effect| match effect {
             Effect::SendVotes(votes) => Some(votes.iter().map(|vote| vote.statement)),
@@ -92,12 +92,12 @@ impl Lone {
         }
     }
 
-    /// A certificate, told by another.
+    /// Hands in a certificate that another authority tells.
     pub fn told(&mut self, certificate: Certificate) -> Judgement {
         self.tell(Input::Tell(Tell { certificates: vec![certificate], ..Tell::default() }))
     }
 
-    /// A good empty block on a parent, as its leader would make it in a view, but for what `edit` does.
+    /// A valid empty block on a parent, as its leader would make it in a view, changed by `edit`.
     pub fn proposal(&self, view: u64, parent: Option<&Proposal>, edit: impl FnOnce(&mut Block)) -> Proposal {
         let parent = parent.map(|parent| parent.block.header.clone());
         let result_height = parent.as_ref().map_or(Height(0), |parent| parent.final_height);
@@ -121,7 +121,7 @@ impl Lone {
         Proposal { block: Arc::new(block), signature, finalization: None }
     }
 
-    /// Proposes and notarizes a block, by the votes of 1, 2 and 3.
+    /// Proposes a block and notarizes it with the votes of 1, 2 and 3.
     pub fn notarized(&mut self, view: u64, parent: Option<&Proposal>) -> Proposal {
         let proposal = self.proposal(view, parent, |_| {});
         self.tell(Input::Proposal(proposal.clone()));

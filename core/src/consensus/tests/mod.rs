@@ -1,4 +1,4 @@
-//! The round under test: a network in memory with virtual time, and the rules one by one.
+//! Tests of the round: over a network in memory with virtual time, and rule by rule.
 
 mod agreement;
 mod epochs;
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Small, seeded, good enough to shuffle a network (xorshift64*).
+/// A small seeded generator, good enough to shuffle a network (xorshift64*).
 pub struct Random(u64);
 
 impl Random {
@@ -81,7 +81,7 @@ pub fn transaction(genesis: &Genesis, number: u64) -> Arc<SignedTransaction> {
     Arc::new(SignedTransaction::sign(transaction, &SecretKey::from_seed([99; 32]), &genesis.network_id()))
 }
 
-/// The seeds that a test runs with; `MESHWORK_SEEDS=50` makes them fifty times as many.
+/// The seeds that a test runs with. `MESHWORK_SEEDS=50` makes them fifty times as many.
 pub fn seeds(count: u64) -> std::ops::Range<u64> {
     let times = std::env::var("MESHWORK_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     0..count * times

@@ -1,4 +1,4 @@
-//! A network in memory: virtual time, and a seed that decides every delay, loss and crash.
+//! A network in memory, with virtual time. A seed decides every delay, loss and crash.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::types::{BlockTime, Certificate, Genesis, Proposal, SignedTransaction, Statement, Vote};
 
-/// What travels, or wakes a node.
+/// A message on its way, or a restart.
 #[derive(Clone)]
 pub enum Packet {
     Proposal(Arc<Proposal>),
@@ -33,7 +33,7 @@ pub struct Network {
     pub nodes: Vec<Node>,
     queue: BTreeMap<(u64, u64), (usize, Packet)>,
     sent: u64,
-    /// Shortest and longest delay of a message.
+    /// The shortest and the longest delay of a message.
     pub delay_us: (u64, u64),
     /// Of a thousand messages, this many are lost.
     pub loss_permille: u64,
@@ -41,9 +41,9 @@ pub struct Network {
     pub crash_permille: u64,
     /// Nodes in different groups do not hear each other.
     pub group: Vec<usize>,
-    /// What is final anywhere, by height.
+    /// The final blocks of all nodes, by height.
     pub chain: Vec<Digest>,
-    /// What honest authorities have ever said.
+    /// All statements that honest authorities ever made.
     said: BTreeMap<AuthorityIndex, BTreeSet<Statement>>,
     /// Every certificate that was ever persisted, for tests that look back.
     pub nullified: BTreeSet<View>,
@@ -54,7 +54,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Authorities, and after them followers.
+    /// Makes a network of authorities, and after them followers.
     pub fn new(authorities: usize, followers: usize, seed: u64) -> Self {
         Self::with(genesis(authorities), followers, seed)
     }
@@ -85,7 +85,7 @@ impl Network {
         }
     }
 
-    /// Makes the last node a second self of an authority.
+    /// Makes the last node a twin of an authority.
     pub fn add_twin(&mut self, of: usize) {
         let mut twin = Node::new(&self.genesis, Some(key(of)));
         (twin.twin, twin.skew_us) = (true, 1_700);
@@ -101,7 +101,7 @@ impl Network {
 
     fn send(&mut self, from: usize, to: usize, packet: Packet) {
         self.messages += 1;
-        // Twins speak to different halves, mostly, and hear everyone.
+        // Twins mostly speak to different halves of the network, and hear everyone.
         let lies = self.random.permille(800)
             && self.nodes[from].twin
             && !self.nodes[to].twin
@@ -144,7 +144,7 @@ impl Network {
         self.run_until(until_us, |_| false);
     }
 
-    /// Lets time pass until a condition holds, and says whether it did in time.
+    /// Lets time pass until a condition holds. Returns whether it did in time.
     pub fn run_until(&mut self, until_us: u64, done: impl Fn(&Self) -> bool) -> bool {
         loop {
             if done(self) {
@@ -165,7 +165,7 @@ impl Network {
                 self.deliver(node, packet);
             } else if let Some((_, node)) = wake {
                 self.input(node, Input::Tick);
-                // A node that wants to be woken at once again and again would stop time.
+                // A node that asks again and again to be woken at once would stop time.
                 self.now_us += 1;
             }
         }
@@ -294,7 +294,7 @@ impl Network {
         }
     }
 
-    /// A vote goes out: it is durable, and breaks no promise ever made, over all crashes.
+    /// Checks a vote that goes out: it must be durable, and must break no promise ever made, over all crashes.
     fn hold_to(&mut self, node: usize, vote: &Vote) {
         if self.nodes[node].twin {
             return;

@@ -17,9 +17,9 @@ use crate::{
 pub struct App {
     pub pool: BTreeMap<TransactionId, Arc<SignedTransaction>>,
     pub done: BTreeSet<TransactionId>,
-    /// By height; the first is the genesis'.
+    /// By height; the first is that of the genesis.
     pub results: Vec<Digest>,
-    /// Since which height results hold an approved change, and whom it leaves as authorities.
+    /// The height from which on results hold an approved change, and the authorities that the change leaves.
     pub approved: Option<(Height, Arc<AuthoritySet>)>,
 }
 
@@ -79,7 +79,7 @@ impl Application for App {
     }
 }
 
-/// What a disk keeps.
+/// What the disk of a node keeps.
 #[derive(Default)]
 pub struct Disk {
     pub journal: Vec<Record>,
@@ -96,7 +96,7 @@ impl Disk {
         )
     }
 
-    /// Blocks from a height on, up to one whose finalization is here.
+    /// The blocks from a height on, up to one whose finalization is stored.
     pub fn range(&self, from: Height) -> Option<(Vec<Arc<Block>>, Certificate)> {
         let (height, certificate) = self.finalizations.range(from..).take(8).last()?;
         let blocks = self.blocks[from.0 as usize - 1..height.0 as usize].to_vec();
@@ -109,10 +109,10 @@ pub struct Node {
     pub round: Option<Consensus>,
     pub app: App,
     pub disk: Disk,
-    /// Microseconds that its clock is ahead of the true time, and below 0 behind it.
+    /// How many microseconds the node's clock is ahead of the true time; negative if it is behind.
     pub skew_us: i64,
     pub evidence: Vec<Evidence>,
-    /// A liar that runs twice: nothing makes it stop.
+    /// Whether this node is a liar that runs twice. Nothing stops it.
     pub twin: bool,
 }
 
@@ -131,7 +131,7 @@ impl Node {
         node
     }
 
-    /// Starts from the disk; the pool's transactions that are not final yet stay.
+    /// Starts from the disk. The pool keeps its transactions that are not final yet.
     pub fn start(&mut self, genesis: &Arc<Genesis>, standing: Standing) {
         let pool = std::mem::take(&mut self.app.pool);
         self.app = App { pool, ..App::default() };

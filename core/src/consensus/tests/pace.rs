@@ -1,4 +1,4 @@
-//! Timers, quiet and silence.
+//! Tests of timers, quiet and silence.
 
 use super::{
     super::{rules::Rules, *},
@@ -27,7 +27,7 @@ fn a_follower_that_is_far_behind_asks_for_blocks_though_others_become_final_fast
     let tip = FinalTip::genesis(&genesis);
     let round = Consensus::new(config(&genesis, None), tip, None, Vec::new(), Vec::new(), Standing::Follower);
     let mut lone = Lone::of(genesis, round, App::default(), Vec::new());
-    // What is missing is another block each time: none of them for as long as one waits before one asks.
+    // Another block is missing each time, and none of them for as long as a node waits before it asks.
     let asked = (100..116u64).filter(|view| {
         lone.now_us += quarter_us;
         let newest = Statement::Finalize(View(*view), Digest::of(&view.to_le_bytes()));
@@ -44,10 +44,10 @@ fn a_view_nullified_here_or_by_a_quorum_makes_the_next_timer_longer_and_only_a_f
     lone.hurry();
     assert_eq!(lone.round.pace.timeout_us, 300_000);
     lone.tick_after_ms(300);
-    // Nullified here, notarized all the same.
+    // This node nullified the view, and the others notarized it.
     let block = lone.notarized(1, None);
     assert_eq!((lone.round.view(), lone.round.pace.timeout_us), (View(2), 450_000));
-    // Nullified by the others.
+    // The others nullify the view.
     lone.votes(&[1, 2, 3], Statement::Nullify(View(2)));
     assert_eq!((lone.round.view(), lone.round.pace.timeout_us), (View(3), 675_000));
     lone.notarized(3, Some(&block));
@@ -99,7 +99,7 @@ fn something_to_order_is_ordered_at_once_and_its_result_is_covered_soon() {
         let covered = |network: &Network| network.nodes[0].headers().any(|header| header.result_height >= height);
         assert!(!covered(&network));
         assert!(network.run_until(began_us + 250_000, covered), "{count}: its result is not covered");
-        // That is what the empty blocks were for, and then it is quiet again.
+        // The empty blocks served to cover results. Then the network is quiet again.
         assert!(network.chain.len() - blocks <= 4, "{count}: {} blocks", network.chain.len() - blocks);
         let quiet = network.chain.len();
         network.run_ms(700);

@@ -1,4 +1,4 @@
-//! The rules of votes and proposals, one by one.
+//! Tests of the rules of votes and proposals, one by one.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn a_notarization_is_answered_with_finalize_and_the_next_view() {
     let mut lone = Lone::new();
     let block = lone.proposal(1, None, |_| {});
     lone.tell(Input::Proposal(block.clone()));
-    // The proposal is its leader's vote, and this authority has its own.
+    // The proposal is its leader's vote, and this authority has voted itself.
     lone.votes(&[2], notarize(&block));
     assert_eq!(lone.said(), [finalize(&block)]);
     assert_eq!(lone.round.view(), View(2));
@@ -53,7 +53,7 @@ fn a_view_that_was_nullified_is_never_finalized_but_may_be_notarized() {
 fn a_view_that_was_finalized_is_never_nullified() {
     let lone = Lone::new();
     let block = lone.proposal(1, None, |_| {});
-    // As after a crash that left the vote and lost the notarization: the view goes on.
+    // A crash may keep the vote and lose the notarization. Then the view goes on.
     let journal = vec![Record::Voted(lone.vote(0, finalize(&block)))];
     let mut again = Lone::restored(journal, Standing::Voting);
     assert_eq!(again.round.view(), View(1));
@@ -125,7 +125,7 @@ fn a_leader_without_the_parents_block_waits_for_it() {
 
 type Edit = fn(&mut Block);
 
-/// Whether a second block is voted for, held or refused.
+/// Judges a second block. Returns the judgement, and whether the block was voted for.
 fn second(edit: impl FnOnce(&mut Block)) -> (Judgement, bool) {
     let mut lone = Lone::new();
     let parent = lone.notarized(1, None);
@@ -265,7 +265,7 @@ fn an_f_above_the_parents_is_believed_only_when_shown() {
         !matches!(lone.tell(Input::Proposal(third.clone())), Judgement::Accept),
         "a copy that shows something else"
     );
-    // The copy that shows it is as good as if the others had never come.
+    // The version that shows it is as good as if the others had never come.
     third.finalization = Some(lone.certificate(&[1, 2, 3], finalize(&first)));
     lone.tell(Input::Proposal(third.clone()));
     assert!(lone.said().contains(&notarize(&third)));

@@ -1,4 +1,4 @@
-//! What strangers and liars put into messages, and that it costs nobody else.
+//! Tests that what strangers and liars put into messages costs nobody else.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// A peer that only follows, and its clock.
+/// A peer that only follows, with its clock.
 struct Follower {
     round: Consensus,
     now_us: u64,
@@ -39,7 +39,8 @@ impl Follower {
     }
 }
 
-/// Nobody signed which finalization a proposal carries: a stranger can put anything there.
+/// A finalization without meaning. Nobody signs which finalization a proposal carries, so a stranger can put
+/// anything there.
 fn junk(epoch: Epoch, view: View, signatures: usize) -> Certificate {
     let statement = Statement::Finalize(view, Digest::ZERO);
     Certificate { epoch, statement, signers: Signers::default(), signatures: vec![Signature([7; 64]); signatures] }
@@ -81,7 +82,7 @@ fn a_proposal_with_what_can_be_no_finalization_is_kept_by_nobody() {
 fn a_follower_that_is_behind_keeps_few_proposals() {
     let lone = Lone::new();
     let mut follower = Follower::new(&genesis(4));
-    // It never gets the block of view 1.
+    // The authority never gets the block of view 1.
     let mut parent = lone.proposal(1, None, |_| {});
     for view in 2..600 {
         let proposal = lone.proposal(view, Some(&parent), |_| {});
@@ -93,7 +94,7 @@ fn a_follower_that_is_behind_keeps_few_proposals() {
     assert!(kept <= 64, "{kept} blocks are kept");
 }
 
-/// A block that is nearly as large as one may be.
+/// Fills a block to nearly the largest size.
 fn fill(block: &mut Block, nonce: u64, genesis: &Genesis) {
     let spec = TaskSpec {
         arguments: vec!["x".repeat(767 << 10)],

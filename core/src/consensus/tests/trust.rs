@@ -1,4 +1,4 @@
-//! What strangers, liars and one's own past may do.
+//! Tests of what strangers, liars and a node's own past may do.
 
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ fn whoever_votes_twice_or_nullifies_and_finalizes_has_signed_the_proof() {
     lone.votes(&[3], nullify(1));
     lone.votes(&[3], finalize(&one));
     assert_eq!(proven(&lone).map(|evidence| evidence.culprit()), Some(AuthorityIndex(3)));
-    // One proof a liar is enough.
+    // One proof is enough for each liar.
     lone.votes(&[3], nullify(5));
     lone.votes(&[3], finalize(&lone.proposal(5, None, |_| {})));
     assert_eq!((proven(&lone), lone.round.evidence().count()), (None, 2));
@@ -150,7 +150,7 @@ fn a_restart_keeps_every_promise_its_view_and_what_it_has_to_show() {
     assert_eq!(again.said(), [], "it has voted in view 2");
     again.tick_after_ms(3_000);
     assert_eq!(again.said(), [nullify(2)], "it has not said finalize there yet");
-    // Its own vote counts again, and the block that it voted for is still here.
+    // The node's own vote counts again, and it still has the block that it voted for.
     again.votes(&[2, 3], notarize(&second));
     assert_eq!((again.round.view(), again.said()), (View(3), vec![]));
     again.votes(&[1, 2, 3], finalize(&second));
@@ -287,7 +287,7 @@ fn a_leader_fills_no_more_than_its_share_of_memory() {
     let far = lone.proposal(18, None, |_| {});
     assert!(matches!(lone.tell(Input::Proposal(far)), Judgement::Ignore(_)));
     assert_eq!((lone.round.index.len(), lone.round.rounds.len()), (2, 1));
-    // What a quorum stands behind finds its place all the same.
+    // A block that a quorum votes for finds its place all the same.
     let block = lone.proposal(2, None, |block| block.header.time.0 += 77);
     lone.votes(&[1, 3], notarize(&block));
     let notarization = lone.certificate(&[1, 2, 3], notarize(&block));
