@@ -62,10 +62,9 @@ pub struct ReadyKey {
     pub rank: Rank,
     /// The job.
     pub job: JobNumber,
-    /// Whether the task was never leased. All tasks of a run are fresh; the run's key is that of its first
-    /// task.
+    /// Whether the task was never leased. All tasks of a run are fresh; the run stands for the first of them.
     pub is_fresh: bool,
-    /// The task's index; for a run, the index of its first task.
+    /// The task's index; for a run, the index at which its tasks began.
     pub index: u32,
 }
 
@@ -93,10 +92,9 @@ pub struct Entry {
     pub rank: Rank,
     /// The job.
     pub job: JobNumber,
-    /// Whether the task was never leased. All tasks of a run are fresh; the run's key is that of its first
-    /// task.
+    /// Whether the task was never leased. All tasks of a run are fresh; the run stands for the first of them.
     pub is_fresh: bool,
-    /// The task's index; for a run, the index of its first task.
+    /// The task's index; for a run, the index at which its tasks began.
     pub index: u32,
 }
 
