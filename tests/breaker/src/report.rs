@@ -165,10 +165,10 @@ impl Row {
 
 /// What the table's columns mean, and how it was come by.
 const ABOUT: &str = "\
-A job runs while each of these happens; it goes on until the network is whole again, and then to its end. Then every peer is asked \
-about every task and every height. *Ended meanwhile* are tasks that ended while something was broken; the *longest standstill* is \
-the longest time without one, from the fault to the recovery; *recovered after* counts from the mending until tasks end again and \
-every peer is up to date, and is the longest of all rounds.";
+A job runs while each fault happens, goes on until the network is whole again, and then to its end. Then the breaker asks every peer \
+about every task and every height. *Ended meanwhile* counts the tasks that ended while something was broken. The *longest standstill* is \
+the longest time without such a task, from the fault to the recovery. *Recovered after* is the time from the repair until tasks end \
+again and every peer is up to date, for the slowest round.";
 
 const COLUMNS: [&str; 11] = [
     "fault",
