@@ -1,4 +1,4 @@
-//! A slow attempt, on a mesh of real processes one of which is killed.
+//! A speculative attempt beside a slow one, on a mesh of real processes one of which is killed.
 
 use std::{
     fs,
