@@ -338,7 +338,7 @@ fn governing(scenario: &Scenario) -> BTreeSet<usize> {
     works.filter(|(_, (_, work))| work.is_settled()).map(|(index, _)| index).collect()
 }
 
-/// Peers whose second instance must not be started twice, so they never stop.
+/// Peers that never stop, because their second instance must not be started twice.
 fn twins(scenario: &Scenario) -> BTreeSet<usize> {
     scenario.liars.iter().filter(|(_, lie)| *lie == Lie::Twin).map(|(liar, _)| *liar).collect()
 }

@@ -312,6 +312,6 @@ fn submission(wish: &Wish) -> Submit {
         spawns: tasks == 5,
         ..TaskSpec::of(BlobRef { digest: Digest::ZERO, bytes: 1 })
     };
-    // Fewer than the spawning tasks may ask for, so that some are refused.
+    // Fewer than all these tasks try to spawn, so that some are refused.
     Submit { spawns_max: 4, ..Submit::new("job", spec, Tasks::Repeat(tasks)) }
 }
