@@ -29,7 +29,7 @@ type Places = BTreeMap<u32, (u64, u32)>;
 pub struct Outcomes {
     /// Tasks without an outcome on some peer.
     pub lost: u64,
-    /// Tasks whose outcome stands at different places on different peers.
+    /// Tasks whose outcome is at different places on different peers.
     pub differing: u64,
     /// Tasks that failed, by how.
     pub failed: BTreeMap<String, u64>,
@@ -39,7 +39,7 @@ pub struct Outcomes {
     pub peers: usize,
 }
 
-/// Checks a job of so many tasks on every peer that knows it. Verifies all proofs of one peer that keeps
+/// Checks a job with `tasks` tasks on every peer that knows it. Verifies all proofs of one peer that keeps
 /// everything; the peers take turns.
 ///
 /// # Errors

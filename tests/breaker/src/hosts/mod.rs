@@ -35,10 +35,10 @@ pub enum Role {
     Gateway,
 }
 
-/// A peer as it is now.
+/// A peer in its present state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Member {
-    /// What it is called: `authority-1`, `worker-2`.
+    /// Its name: `authority-1`, `worker-2`.
     pub name: String,
     /// Its role.
     pub role: Role,

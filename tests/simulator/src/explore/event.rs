@@ -79,7 +79,7 @@ fn named(setting: &Setting, authority: u16) -> String {
     if liar { format!("liar {authority}") } else { authority.to_string() }
 }
 
-/// What can be heard: everything that honest authorities ever said, and whatever liars may add.
+/// Everything that can be heard: all that honest authorities ever said, and all that liars may add.
 pub(super) struct Air {
     /// What each honest authority has said, in the setting's order.
     pub said: Vec<Set>,
