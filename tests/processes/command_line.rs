@@ -1,4 +1,4 @@
-//! What the command line says to bad input, and what it does without a node.
+//! What the command line answers to bad input, and what it does without a node.
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -10,7 +10,7 @@ fn init(home: &Path) -> String {
     run(home, &["init"], SOON).good().to_owned()
 }
 
-/// A home with a key and the genesis of a network of which it is the only authority.
+/// A home with a key and the genesis of a network whose only authority has that key.
 fn home_of_an_authority() -> tempfile::TempDir {
     let home = tempfile::tempdir().expect("a directory");
     let key = init(home.path());

@@ -1,4 +1,4 @@
-//! What a submitter does to its tasks on a real mesh: they are held, let go, amended and cancelled, by array, index and state.
+//! A submitter holds, releases, amends and cancels tasks on a real mesh, by array, index and state.
 
 use serde_json::Value;
 

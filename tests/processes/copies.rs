@@ -1,4 +1,4 @@
-//! A slow attempt, on a mesh of real processes one of which is killed.
+//! A speculative attempt beside a slow one, on a mesh of real processes one of which is killed.
 
 use std::{
     fs,
@@ -19,7 +19,8 @@ async fn a_slow_attempt_has_a_copy_at_an_idle_worker_which_does_it_when_the_firs
     let client = mesh.peers()[0].client().expect("running");
     let module = client.put_bytes(fs::read(program("steps.wasm")).expect("a program")).await.expect("taken");
     let key = keys::generate();
-    // As many steps of a tenth of a second each. Short ones tell how long the program takes: three of those that the ledger saw begin.
+    // This many steps of a tenth of a second each. Short attempts tell the ledger how long the program takes: it
+    // needs three that it saw begin.
     let mut job = None;
     for (steps, tasks) in [(1, 10), (150, 1)] {
         let arguments = vec![steps.to_string(), "100".into()];

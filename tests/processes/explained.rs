@@ -1,4 +1,5 @@
-//! What a person is told of a task that waits and of a job that is done, on a real mesh of two peers.
+//! The answers of `explain` and `timeline` about a waiting task and a finished job, on a real mesh of two
+//! peers.
 
 use std::{
     fs,
@@ -11,7 +12,7 @@ use crate::{mesh::path, running::program, workflows::Network};
 
 const LONG: Duration = Duration::from_secs(300);
 
-/// What is said of a task, once it is said to be in this state.
+/// The explanation of a task, once the task is in this state.
 fn explained(network: &Network, task: &str, state: &str) -> Value {
     let until = Instant::now() + LONG;
     loop {

@@ -1,4 +1,4 @@
-//! What the machine can do to a peer: no file descriptors left, no room on the disk, a clock that is wrong.
+//! Faults of a peer's machine: no file descriptors left, no space on the disk, a wrong clock.
 
 use std::{
     fs,
@@ -27,7 +27,8 @@ fn until(what: &str, mut look: impl FnMut() -> bool) {
     }
 }
 
-/// A network of one peer, which votes and works, with its home, its genesis and a shell's command line before its own.
+/// A network of one peer, which votes and works, with its home, its genesis and the shell commands before its
+/// own.
 struct Alone {
     directory: tempfile::TempDir,
     home: PathBuf,
@@ -36,7 +37,7 @@ struct Alone {
 }
 
 impl Alone {
-    /// `before` is put before the program and its arguments in a shell, as in `ulimit -n 64; exec`.
+    /// `before` is put before the program and its arguments in a shell, such as `ulimit -n 64; exec`.
     fn start(before: &str, home: Option<PathBuf>, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let home = home.unwrap_or_else(|| directory.path().join("peer"));
@@ -85,14 +86,14 @@ fn a_peer_without_file_descriptors_goes_on_when_there_are_some_again() {
     let connections: Vec<TcpStream> =
         (0..120).filter_map(|_| TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()).collect();
     assert!(connections.len() > 60, "there are too few to use up what it has: {}", connections.len());
-    // It executes blocks meanwhile: it asks nobody for a descriptor to do so.
+    // The peer executes blocks meanwhile, because that takes no new descriptor.
     std::thread::sleep(Duration::from_secs(2));
     drop(connections);
     until("it answers again", || peer.user(&["health", "--stuck-after", "10s"]).status == Some(0));
     peer.submits().good();
 }
 
-/// A job of 20 tasks ends well.
+/// A job of 20 tasks succeeds.
 async fn works(mesh: &LocalMesh, what: &str) {
     let client: Client = mesh.peers()[0].client().expect("running");
     let module = client.put_bytes(fs::read(program("noop.wasm")).expect("a program")).await.expect("taken");
@@ -123,7 +124,7 @@ async fn a_worker_whose_clock_is_wrong_or_steps_works_like_any_other_and_says_so
     while seen.len() < 4 {
         assert!(Instant::now() < until, "not every step was seen: {seen:?}");
         works(&mesh, "whatever its clock says").await;
-        // In minutes: what it says is to the second.
+        // In minutes, because the message is exact to the second.
         let off_ms = client.status().await.expect("it answers").clock_off_ms;
         seen.insert(off_ms.map_or(0, |ms| (ms + 30_000 * ms.signum()) / 60_000));
     }
@@ -138,7 +139,7 @@ async fn an_authority_whose_clock_is_wrong_holds_nobody_up() {
         mesh.restart_killed_with(&[("MESHWORK_CLOCK_OFFSET", offset)]).await.expect("it starts");
         works(&mesh, offset).await;
         let client: Client = mesh.peers()[0].client().expect("running");
-        // It follows, whatever it thinks of the time.
+        // The peer follows, whatever its clock says.
         let height = client.status().await.expect("it answers").height;
         let skewed = mesh.peers()[3].client().expect("running");
         let until = Instant::now() + LONG;
@@ -146,7 +147,7 @@ async fn an_authority_whose_clock_is_wrong_holds_nobody_up() {
             assert!(Instant::now() < until, "{offset}: it is left behind");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        // The last one is behind in the end, like the second, and steps there while the network works.
+        // The last clock ends up behind, like the second, and steps there while the network works.
         let is_behind = async || skewed.status().await.expect("it lives").clock_off_ms.is_some_and(|ms| ms < -500_000);
         while offset != "+10s" && !is_behind().await {
             works(&mesh, offset).await;
@@ -155,7 +156,7 @@ async fn an_authority_whose_clock_is_wrong_holds_nobody_up() {
     }
 }
 
-/// A file system of so many bytes in memory, unmounted at the end; nothing where that is not allowed.
+/// A file system of this many bytes in memory, unmounted at the end. Nothing where mounting is not allowed.
 struct Small(PathBuf);
 
 impl Small {
@@ -186,17 +187,17 @@ fn a_full_disk_stops_a_peer_from_taking_more_and_it_goes_on_when_there_is_room()
     let ballast = home.join("ballast");
     let free = || rustix::fs::statvfs(&home).map_or(0, |disk| disk.f_bavail * disk.f_frsize);
     let fill = |leave: u64| fs::write(&ballast, vec![0u8; free().saturating_sub(leave) as usize]).is_ok();
-    // Nearly full: it says so, and takes neither tasks nor blobs.
+    // Nearly full: the peer says so, and takes neither tasks nor blobs.
     assert!(fill(4 << 20));
     until("it says so", || peer.user(&["status"]).stdout.contains("nearly full"));
     until("it offers nothing", || peer.user(&["workers", "--json"]).stdout.contains("\"slots\": 0"));
     let refused = peer.user(&["submit", path(&program("wordcount.wasm")), "--each", path(&program("README.md"))]);
     assert!(refused.status != Some(0) && refused.stderr.contains("Make room"), "{refused:?}");
-    // Full: it stops, and says so.
+    // Full: the peer stops, and says so.
     fs::remove_file(&ballast).expect("removed");
     let mut more = 0;
     until("it stops", || {
-        // Others write what is left, until nothing is: the peer's own file grows by pieces.
+        // Other programs write until nothing is left; the peer's own file grows in steps.
         more += 1;
         let _ = fs::write(home.join(format!("ballast-{more}")), vec![0u8; free() as usize]);
         peer.log().contains("is full, and a peer cannot go on")

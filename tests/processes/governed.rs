@@ -1,4 +1,5 @@
-//! What authorities change on a real mesh by command: who works and submits, how much of it, the policies, and who they are.
+//! Authorities change the network's rules by command on a real mesh: who works and submits, the quotas, the
+//! policies, and the authorities themselves.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).expect("JSON")
 }
 
-/// The only authority there is proposes, and so approves.
+/// The only authority proposes, which also approves.
 fn change(network: &Network, flags: &[&str]) -> Value {
     json(network.run_as("peer", &[&["govern", "propose", "--json"], flags].concat()).good())
 }

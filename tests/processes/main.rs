@@ -1,4 +1,5 @@
-//! Tests through real processes of the program, as a person would run them. Bounded in time; nothing is left running.
+//! Tests that run the program in real processes, as a person would. Each is bounded in time and leaves nothing
+//! running.
 
 mod checkpoints;
 mod command_line;

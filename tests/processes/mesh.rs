@@ -1,4 +1,4 @@
-//! Real processes on loopback: the demo, restarts from disk, and the path that a person takes by hand.
+//! Real processes on loopback: the demo, restarts from disk, and a person's first steps.
 
 use std::{
     collections::BTreeSet,
@@ -24,7 +24,7 @@ pub fn path(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
-/// Command lines of processes that have a path below this one among their arguments.
+/// The command lines of processes that have a path below this one among their arguments.
 fn processes_with(path: &Path) -> Vec<String> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let lines = processes.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
@@ -40,7 +40,7 @@ fn the_demo_does_at_small_size_what_it_does_at_full_size() {
     let image = home.path().join("image.png");
     let size = ["--workers", "2", "--size", "192x128", "--tile", "16", "--samples", "32"];
     let arguments = [&["demo", "--json", "--output", path(&image)][..], &size].concat();
-    // Where the mesh's directory is made, so that what is left of it can be seen.
+    // The mesh makes its directory here, so that leftovers can be seen.
     let demo = run_program(command(home.path(), &arguments).env("TMPDIR", &temporary), LONG);
     let summary: Value = serde_json::from_str(demo.good()).expect("one object and nothing else");
     let number = |name: &str| summary[name].as_f64().unwrap_or_else(|| panic!("{name} in {summary}"));
@@ -80,7 +80,7 @@ fn terminate(running: &Running) {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("sent");
 }
 
-/// A job of tiles that take a while each, on the client's node.
+/// A job of slow tiles, on the client's node.
 async fn submit_tiles(client: &Client, mesh: &LocalMesh, tasks: u32) -> (JobId, SignedTransaction) {
     let module = fs::read(program("render.wasm")).expect("a program");
     let program = client.put_bytes(module).await.expect("taken");
@@ -205,7 +205,7 @@ fn by_hand_from_a_new_network_to_a_verified_result() {
     assert!(ends_well(&mut up), "{}", fs::read_to_string(directory.path().join("log")).expect("a log"));
 }
 
-/// Waits until a peer says where its API is, and that it is well.
+/// Waits until a peer says where its API is, and that it is healthy.
 pub fn api_of(home: &Path, directory: &Path) -> String {
     let until = Instant::now() + SOON;
     loop {

@@ -1,4 +1,4 @@
-//! The README's path by hand, as it is written there: its own shell blocks, with ports that are free here.
+//! Runs the README's section "By hand" as it is written, with ports that are free here.
 
 use std::{
     fs,
@@ -54,7 +54,7 @@ fn the_path_by_hand_works_as_it_is_written() {
     for block in blocks {
         if block.trim_end().ends_with(" up") {
             let log = fs::File::create(directory.path().join(format!("{}.log", peers.len()))).expect("created");
-            // The shell becomes the peer, so that the peer is what is stopped in the end.
+            // The shell becomes the peer, so that the peer itself is stopped in the end.
             let mut peer = shell(directory.path(), &format!("exec {block}"));
             let peer = peer.stdout(Stdio::null()).stderr(log).process_group(0).spawn().expect("started");
             peers.push(Running(peer));

@@ -20,7 +20,7 @@ pub async fn local_mesh(name: &str, authorities: usize, workers: usize) -> Local
     LocalMesh::start(Plan { executable: MESHWORK.into(), ..plan }).await.expect("started")
 }
 
-/// Such a mesh that takes a snapshot every so many blocks.
+/// The same, with this many blocks between two snapshots.
 pub async fn mesh_with_snapshots(name: &str, authorities: usize, workers: usize, interval: u64) -> LocalMesh {
     let plan = Plan::new(name, authorities, workers, 1).expect("a plan");
     let plan = Plan { executable: MESHWORK.into(), snapshot_interval: interval, ..plan };
@@ -46,14 +46,14 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// It must have ended well. Returns its standard output without the last line's end.
+    /// The command must have succeeded. Returns its standard output without the last line's end.
     #[track_caller]
     pub fn good(&self) -> &str {
         assert_eq!(self.status, Some(0), "{self:#?}");
         self.stdout.trim_end()
     }
 
-    /// It must have ended with this status and a sentence that has these words, and no backtrace.
+    /// The command must have ended with this status and a sentence with these words, without a backtrace.
     #[track_caller]
     pub fn bad(&self, status: i32, words: &[&str]) {
         assert_eq!(self.status, Some(status), "{self:#?}");
@@ -76,7 +76,7 @@ pub fn run(home: &Path, arguments: &[&str], within: Duration) -> Ended {
     run_program(&mut command(home, arguments), within)
 }
 
-/// Runs any command to its end, likewise.
+/// Runs any command to its end, in the same way.
 #[track_caller]
 pub fn run_program(command: &mut Command, within: Duration) -> Ended {
     let mut child = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started"));
@@ -107,7 +107,7 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String>
     })
 }
 
-/// A command of the program with this home and nothing of the environment that would change it.
+/// A command of the program with this home, without environment variables that would change it.
 pub fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(MESHWORK);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MESHWORK_") || name == "RUST_LOG") {
@@ -117,7 +117,7 @@ pub fn command(home: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// A process that is killed when the test is done with it.
+/// A process that is killed when the test ends.
 pub struct Running(pub Child);
 
 impl Drop for Running {

@@ -1,4 +1,4 @@
-//! Peers that are far behind: they come late, or what they had is damaged.
+//! Peers that are far behind: they join late, or their data is damaged.
 
 use std::{
     fs::{self, OpenOptions},
@@ -43,7 +43,7 @@ async fn submit(client: &Client, mesh: &LocalMesh, tasks: u32) -> JobId {
     submission::job_of(&signed)
 }
 
-/// Every peer of these proves all of a job's results.
+/// Every one of these peers proves all results of a job.
 async fn all_prove(clients: &[Client], job: JobId, tasks: usize, mesh: &LocalMesh) {
     for client in clients {
         until("the job is known", async || client.job(job).await.ok()).await;
@@ -69,7 +69,7 @@ async fn who_comes_late_begins_with_a_snapshot_that_the_authorities_vouched_for(
     assert!(log.contains("fetching a certified snapshot") && log.contains("is taken up"), "{log}");
     let job = submit(&client, &mesh, 40).await;
     all_prove(&[client.clone(), first.clone()], job, 40, &mesh).await;
-    // Both executed the same from there: digests of the state at a height that both have come to.
+    // Both executed the same from there: compare state digests at a height that both have reached.
     let height = (client.status().await.expect("it answers").height.0 / INTERVAL + 1) * INTERVAL;
     until_height(&client, height).await;
     until_height(&first, height).await;
@@ -105,7 +105,7 @@ async fn an_archive_that_nobody_can_give_the_next_block_says_so_and_takes_no_wor
     .await;
     assert!(claims().await.is_none(), "it would be given what it cannot hear of");
     drop(archive);
-    // It is only for what it keeps: the same peer that keeps less catches up, and works.
+    // Only because of what it keeps: the same peer catches up and works if it keeps less.
     let _full = up("full");
     until("its claim", claims).await;
 }

@@ -1,4 +1,4 @@
-//! What a small job comes to in the accounts, in every form in which they are shown.
+//! The accounts of a small job, in every form in which they are shown.
 
 use std::collections::BTreeMap;
 

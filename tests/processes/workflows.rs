@@ -1,4 +1,5 @@
-//! Job files on a real mesh of two peers: what the documentation shows, a graph in which something fails, and an open job.
+//! Job files on a real mesh of two peers: the examples of the documentation, a graph with a failure, and an
+//! open job.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +19,8 @@ use crate::{
 
 const LONG: Duration = Duration::from_secs(300);
 
-/// A peer that votes, one that works, and somebody who submits. (What others take is delivered once a second peer holds it.)
+/// A peer that votes, one that works, and a submitter. (An output that others take is delivered once a second
+/// peer holds it.)
 pub struct Network {
     directory: tempfile::TempDir,
     api: String,
@@ -30,7 +32,7 @@ impl Network {
         Self::start_with(|genesis| genesis)
     }
 
-    /// A network whose genesis is changed before anybody has seen it.
+    /// A network whose genesis is changed before any peer has read it.
     fn start_with(change: impl FnOnce(String) -> String) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let home = |name: &str| directory.path().join(name);
@@ -58,7 +60,7 @@ impl Network {
         Self { directory, api, _peers: peers }
     }
 
-    /// Runs a command as the one who submits.
+    /// Runs a command as the submitter.
     pub fn run(&self, arguments: &[&str]) -> Ended {
         self.run_as("user", arguments)
     }
@@ -87,7 +89,7 @@ impl Network {
         file
     }
 
-    /// How many tasks of each array ended how.
+    /// How many tasks of each array ended in which way.
     fn arrays(&self, job: &str) -> BTreeMap<String, Value> {
         let status: Value = serde_json::from_str(self.run(&["status", job, "--json"]).good()).expect("JSON");
         let arrays = status["arrays"].as_array().expect("arrays").iter();
@@ -139,7 +141,7 @@ fn shown() -> Vec<(String, String)> {
     named.collect()
 }
 
-/// How a recurring job stands, once the ledger has it.
+/// The view of a recurring job, once the ledger has it.
 fn recurring(network: &Network, id: &str) -> Value {
     let until = Instant::now() + LONG;
     loop {
@@ -152,7 +154,7 @@ fn recurring(network: &Network, id: &str) -> Value {
     }
 }
 
-/// A job file that recurs is submitted, and its job paused, resumed and deleted.
+/// Submits a job file that recurs, and pauses, resumes and deletes its job.
 fn recurs(network: &Network, file: &str) {
     network.run(&["submit", file, "--wait"]).bad(2, &["no end"]);
     let id = network.run(&["submit", file]).good().to_owned();

@@ -1,4 +1,4 @@
-/* Copies standard input to standard output. With arguments, prints them instead, one a line; `--env` stands for the environment. */
+/* Copies standard input to standard output. With arguments, prints them instead, one a line; `--env` prints the environment. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-;; Says why on standard error and ends with status 3.
+;; Writes a complaint to standard error and ends with status 3.
 (module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))

@@ -1,4 +1,4 @@
-;; Takes memory, a mebibyte at a time, until there is none, and then gives up.
+;; Allocates memory, a mebibyte at a time, until none is left, and then gives up.
 (module
   (memory (export "memory") 1)
   (func (export "_start")

@@ -1,5 +1,5 @@
-/* Does what programs do with files, and what they must not be able to do, and checks every answer. Prints each check that
-   fails, with its line; ends with status 0 only if none did. Expects the input `/in/sub/given` with the text "given\n". */
+/* Does with files what programs do, tries what they must not be able to do, and checks every answer. Prints each failed
+   check with its line. Ends with status 0 only if none failed. Expects the input `/in/sub/given` with the text "given\n". */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -139,7 +139,7 @@ static void directories(void) {
     FAILS(rmdir("/out/d"), ENOTEMPTY);
     FAILS(unlink("/out/d"), EISDIR);
 
-    /* Taking entries away while walking must not skip any. */
+    /* Removing entries while walking must not skip any. */
     DIR *directory = opendir("/out/d");
     for (struct dirent *entry; (entry = readdir(directory));)
         if (entry->d_name[0] == 'f') CHECK(unlinkat(dirfd(directory), entry->d_name, 0) == 0);
@@ -167,7 +167,7 @@ static void directories(void) {
     CHECK(unlink("/out/open") == 0);
     CHECK(read(file, path, 10) == 10 && memcmp(path, "still here", 10) == 0);
     close(file);
-    /* A directory that is open does too, but takes nothing in. */
+    /* An open directory does too, but takes no new entries. */
     CHECK(mkdir("/out/gone", 0755) == 0);
     int gone = open("/out/gone", O_RDONLY | O_DIRECTORY);
     CHECK(rmdir("/out/gone") == 0);

@@ -1,5 +1,5 @@
-/* Prints what differs from run to run elsewhere: the time, randomness, a file's number and times, a directory's order, an
-   address. A task that is run again prints the same. */
+/* Prints values that elsewhere differ from run to run: the time, randomness, a file's number and times, a directory's
+   order, an address. Every attempt of a task must print the same. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>

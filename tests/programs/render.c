@@ -4,13 +4,13 @@
    Reads /in/tile, words in any layout:
 
        image WIDTH HEIGHT    size of the whole picture, in pixels           (must be there)
-       tile X Y WIDTH HEIGHT what of it to render                           (must be there)
+       tile X Y WIDTH HEIGHT the part to render                             (must be there)
        samples COUNT         rays for each pixel, more is smoother          (16)
        scene NUMBER          another arrangement and other colours          (1)
-       turn DEGREES          by how much the mesh is turned                 (0)
+       turn DEGREES          the angle by which the mesh is turned          (0)
 
    Writes /out/tile.rgb: WIDTH * HEIGHT pixels of the tile, row by row, three bytes each. Tiles of one picture fit
-   together without seams: each pixel depends on its place in the picture and on nothing else. */
+   together without seams, because each pixel depends only on its place in the picture. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -34,7 +34,7 @@ static Vec unit(Vec a) { return scale(a, 1 / sqrt(dot(a, a))); }
 static Vec mix(Vec a, Vec b, double share) { return add(scale(a, 1 - share), scale(b, share)); }
 static double clamp(double value, double low, double high) { return value < low ? low : value > high ? high : value; }
 
-/* ---- Randomness that depends on where it is used and on nothing else ---- */
+/* ---- Randomness that depends only on where it is used ---- */
 
 static uint64_t scramble(uint64_t value) {
     value += 0x9e3779b97f4a7c15u;
@@ -80,7 +80,7 @@ static const Vec LIGHT = {-7, 9.5, -6.5};
 static const double LIGHT_RADIUS = 1.3;
 static const Vec LIGHT_COLOUR = {1.50, 1.20, 0.86};
 
-/* A colour of a wheel, by where on it: soft, never grey. */
+/* A colour by its place on a wheel: soft, never grey. */
 static Vec palette(double where) {
     const double turn = 6.283185307179586;
     return vec(0.52 + 0.42 * cos(turn * (where + 0.02)), 0.44 + 0.36 * cos(turn * (where + 0.36)),
@@ -216,7 +216,7 @@ static int in_shadow(Vec from, Vec way, double until) {
     return 0;
 }
 
-/* How open the sky is from here: what balls nearby and the floor leave of it. */
+/* How open the sky is from here, between nearby balls and the floor. */
 static double openness(Vec place, Vec normal) {
     double open = 1;
     for (int i = NODES; i < BALLS; i++) {

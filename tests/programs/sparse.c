@@ -1,5 +1,5 @@
-/* Makes a file of a tebibyte under /out without writing a byte into it: `size` by setting its size, `allocate` by asking
-   for room, `seek` by writing one byte at its end. */
+/* Makes a file of a tebibyte under /out without writing a byte into it: `size` by setting its size, `allocate` by reserving
+   its space, `seek` by writing one byte at its end. */
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-/* Takes so many steps of so many milliseconds, and saves after each how many it has taken: `steps COUNT MS`. It goes on from
-   what was saved, and prints each step that it took itself. */
+/* Takes COUNT steps of MS milliseconds, and saves their number after each: `steps COUNT MS`. It goes on from the last
+   checkpoint, and prints each step that it took itself. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

@@ -1,2 +1,2 @@
-;; Does what must not be done.
+;; Executes `unreachable`.
 (module (func (export "_start") unreachable))

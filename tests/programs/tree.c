@@ -1,5 +1,5 @@
-/* Grows a tree: `tree DEPTH` says what its parent left, leaves its own depth, and asks for two more tasks one level below, each of
-   which finds that. */
+/* Grows a tree: `tree DEPTH` prints its parent's depth, leaves its own depth as output, and spawns two more tasks one level below,
+   which get that output. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* Counts lines, words and bytes of every file under /in, however deep, and writes them to /out/counts: a line a file, in
-   the order of the files' names, and a total. Says on standard output how many files there were. */
+   the order of the files' names, and a total. Prints the number of files. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>

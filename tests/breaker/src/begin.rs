@@ -1,4 +1,4 @@
-//! From options to a network that runs: which hosts, with which program.
+//! Starts a network from the options: chooses the hosts and the program.
 
 use std::{
     path::PathBuf,
@@ -27,10 +27,10 @@ const THERE_WITHIN: Duration = Duration::from_secs(120);
 /// How many lines of each log are kept where something did not hold.
 const LOG_LINES: usize = 20_000;
 
-/// On what.
+/// On which hosts, with which program.
 #[derive(Args, Debug)]
 pub struct Begin {
-    /// What the hosts are. Without it: containers if an engine with the image answers, else namespaces
+    /// The kind of hosts. Without it: containers if an engine with the image answers, else namespaces
     #[arg(long, value_enum)]
     hosts: Option<Kind>,
     /// The program that runs in namespaces. Without it: `meshwork` beside this program
@@ -47,14 +47,14 @@ pub struct Begin {
     log: String,
 }
 
-/// What is not for people to choose.
+/// Settings that are not options.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
     /// How long faults last.
     pub pace: Pace,
     /// How long an ended job stays on the ledger.
     pub retention: Duration,
-    /// Whom no fault may end.
+    /// The peers that no fault may end.
     pub spared: &'static [&'static str],
 }
 
@@ -67,7 +67,7 @@ enum Kind {
     Namespaces,
 }
 
-/// What came of beginning.
+/// What beginning led to.
 pub enum Begun {
     /// A network runs.
     Network {
@@ -76,7 +76,7 @@ pub enum Begun {
         /// What takes it down.
         guard: Guard,
     },
-    /// There is nothing to run it on.
+    /// There is nothing to run a network on.
     Nothing,
 }
 
@@ -94,7 +94,7 @@ impl Drop for Guard {
 }
 
 impl Guard {
-    /// Copies everyone's log to a place that stays, and says where.
+    /// Copies every peer's log to a place that stays, and says where.
     pub fn keep_logs(&self) {
         let network = &self.network;
         let kept = std::env::temp_dir().join(format!("{}-logs", prefix()));
@@ -109,7 +109,7 @@ impl Guard {
     }
 }
 
-/// What the name of everything that is made begins with. It has to fit an interface's name.
+/// How every name that is made begins. It has to fit an interface's name.
 fn prefix() -> String {
     format!("mwb{}", std::process::id())
 }
@@ -117,7 +117,7 @@ fn prefix() -> String {
 /// Starts a network, or says why there is none.
 ///
 /// # Errors
-/// There is something to run it on, and it does not start.
+/// The network does not start though there is something to run it on.
 pub fn begin(options: &Begin, terms: Terms) -> Done<Begun> {
     let Some(kind) = possible(options) else {
         say(
@@ -127,7 +127,7 @@ pub fn begin(options: &Begin, terms: Terms) -> Done<Begun> {
     };
     let scratch = tempfile::Builder::new().prefix(&prefix()).tempdir();
     let scratch = scratch.map_err(|error| Failure::failed(format!("No folder could be made: {error}; set TMPDIR.")))?;
-    // Whoever runs in a container reads its files there.
+    // The user in the container reads its files there.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(scratch.path(), open).map_err(|error| Failure::file("open", scratch.path(), &error))?;
     let plan = Plan {
@@ -138,7 +138,8 @@ pub fn begin(options: &Begin, terms: Terms) -> Done<Begun> {
         log: options.log.clone(),
         small_disk_bytes: options.small_disk.as_u64(),
         retention_ms: u64::try_from(terms.retention.as_millis()).unwrap_or(u64::MAX),
-        // As short as the rules allow, about, so that nobody waits a minute for the leases of who is gone.
+        // About as short as the rules allow, so that nobody waits a minute for the leases of workers that are
+        // gone.
         claim_stands_ms: (terms.pace == Pace::Quick).then_some(15_000),
     };
     let hosts: Box<dyn Hosts> = match kind {
@@ -149,7 +150,7 @@ pub fn begin(options: &Begin, terms: Terms) -> Done<Begun> {
     Ok(Begun::Network { guard: Guard { network: network.clone(), _scratch: scratch }, network })
 }
 
-/// Which hosts there can be.
+/// The kinds of hosts that are possible here.
 fn possible(options: &Begin) -> Option<Kind> {
     let engine = || engine::answers() && engine::has_image(&options.image);
     let namespaces = || {
@@ -174,7 +175,7 @@ fn program(options: &Begin) -> Done<PathBuf> {
     Ok(itself.with_file_name("meshwork"))
 }
 
-/// Who there is, in words.
+/// Who is in the network, in words.
 #[must_use]
 pub fn in_words() -> String {
     format!("{AUTHORITIES} authorities, {} workers of {SLOTS} slots, a gateway", WORKERS + 1)
@@ -183,7 +184,7 @@ pub fn in_words() -> String {
 /// Waits until every peer answers and knows all workers.
 ///
 /// # Errors
-/// They do not in time.
+/// Some do not in time.
 pub async fn everyone_is_there(network: &Network) -> Done {
     let until = Instant::now() + THERE_WITHIN;
     let workers = WORKERS as usize + 1;

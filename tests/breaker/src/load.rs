@@ -1,5 +1,5 @@
-//! A job that goes on: an open one, to which tasks are added as fast as they end, submitted with a key of its own to whichever peer
-//! answers, as a patient person would.
+//! A job that goes on: an open job, to which tasks are added as fast as they end. A patient submitter with a
+//! key of its own sends it to whichever peer answers.
 
 use std::{
     sync::{
@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use crate::network::Network;
 
-/// What the tasks do: they sleep for a fifth of a second. Its source stands beside it.
+/// The program of the tasks: it sleeps for a fifth of a second. Its source is beside it.
 pub const NAP: &[u8] = include_bytes!("../../programs/nap.wasm");
 
 /// How often the job is looked at.
@@ -35,22 +35,22 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long one peer may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long a transaction is looked for at one peer until it is given to the next.
+/// How long to look for a transaction at one peer before giving it to the next.
 const EXECUTED_WITHIN: Duration = Duration::from_secs(4);
 
-/// How long a transaction may take with everyone's help: longer than any fault lasts.
+/// How long a transaction may take when it is given to all peers: longer than any fault lasts.
 const SETTLED_WITHIN: Duration = Duration::from_secs(280);
 
 /// How many tasks there are.
 #[derive(Clone, Copy, Debug)]
 pub struct Amount {
-    /// To begin with.
+    /// The number to begin with.
     pub first: u32,
-    /// Added whenever there are fewer than so many left.
+    /// Tasks are added when fewer than this many are left.
     pub more: u32,
 }
 
-/// Who submits, and to whom.
+/// A submitter, and the peers that it submits to.
 #[derive(Clone)]
 pub struct Submitter {
     network: Network,
@@ -59,17 +59,17 @@ pub struct Submitter {
 }
 
 impl Submitter {
-    /// Someone new.
+    /// A submitter with a new key.
     #[must_use]
     pub fn new(network: Network) -> Self {
         let id = network.genesis().network_id();
         Self { network, key: Arc::new(keys::generate()), id }
     }
 
-    /// Gives content to the first peer that takes it.
+    /// Uploads content to the first peer that takes it.
     ///
     /// # Errors
-    /// None does.
+    /// No peer takes it.
     pub async fn upload(&self, content: &[u8]) -> Done<BlobRef> {
         let mut why = "nobody runs".to_owned();
         for (name, client) in self.network.clients() {
@@ -82,10 +82,10 @@ impl Submitter {
         Err(Failure::failed(format!("No peer takes a blob ({why}).")))
     }
 
-    /// Has what is wished executed, whoever of the peers has to be asked for it. Returns the transaction.
+    /// Gets an action executed, by asking one peer after another. Returns the transaction.
     ///
     /// # Errors
-    /// It is void, or nobody executes it.
+    /// The transaction is void, or no peer executes it.
     pub async fn wish(&self, action: Action) -> Done<SignedTransaction> {
         let signed = submission::sign(action, submission::EXPIRY_DEFAULT, &self.key, &self.id);
         let began = Instant::now();
@@ -105,7 +105,8 @@ impl Submitter {
         )))
     }
 
-    /// Gives it to one peer, and waits a little until that has executed it. Returns why it has not.
+    /// Gives a transaction to one peer, and waits a little until the peer has executed it. Otherwise returns
+    /// why it has not.
     async fn try_at(&self, client: &Client, signed: &SignedTransaction) -> Done<Option<String>> {
         match tokio::time::timeout(ANSWER_WITHIN, client.admit(std::slice::from_ref(signed))).await {
             Ok(Ok(_)) => {}
@@ -127,7 +128,7 @@ impl Submitter {
         Ok(Some("it has not executed it".into()))
     }
 
-    /// A job as whichever peer that answers sees it furthest ahead.
+    /// A job as seen by the peer that has it furthest ahead, among those that answer.
     pub async fn job(&self, job: JobId) -> Option<JobView> {
         for (_, client) in self.network.clients() {
             if let Ok(Ok(view)) = tokio::time::timeout(ANSWER_WITHIN, client.job(job)).await {
@@ -137,7 +138,8 @@ impl Submitter {
         None
     }
 
-    /// What has not ended, as the first peer that answers sees it: a task of each job, where it stands and why.
+    /// Which jobs have not ended, according to the first peer that answers: one task of each, its state and
+    /// why.
     pub async fn what_waits(&self) -> Vec<String> {
         let mut said = Vec::new();
         let Some((name, client)) = self.network.clients().into_iter().next() else { return said };
@@ -156,10 +158,10 @@ impl Submitter {
         said
     }
 
-    /// Waits until a job has ended on some peer. Returns how many tasks it has.
+    /// Waits until a job has ended on some peer. Returns the number of its tasks.
     ///
     /// # Errors
-    /// It does not end in time; the sentence says how far it came.
+    /// The job does not end in time; the sentence says how far it came.
     pub async fn ended(&self, job: JobId, within: Duration) -> Done<JobView> {
         let until = Instant::now() + within;
         loop {
@@ -180,7 +182,7 @@ impl Submitter {
     }
 }
 
-/// A short task of that program, of which no failure is forgiven.
+/// A short task of this program. No failure is forgiven.
 #[must_use]
 pub fn small_task(program: BlobRef) -> TaskSpec {
     TaskSpec {
@@ -204,7 +206,7 @@ impl Load {
     /// Submits the job, and keeps adding to it.
     ///
     /// # Errors
-    /// Nobody takes it.
+    /// No peer takes it.
     pub async fn begin(submitter: &Submitter, program: BlobRef, amount: Amount) -> Done<Self> {
         const OPEN_FOR_MS: u64 = 3_600_000;
         let submit = Submit {
@@ -218,7 +220,7 @@ impl Load {
         Ok(Self { submitter: submitter.clone(), job, enough, feeder })
     }
 
-    /// Which job.
+    /// The job's id.
     #[must_use]
     pub const fn job(&self) -> JobId {
         self.job
@@ -242,7 +244,7 @@ impl Drop for Load {
     }
 }
 
-/// Adds tasks while there are few, and closes the job in the end.
+/// Adds tasks while few are left, and closes the job in the end.
 async fn feed(submitter: Submitter, job: JobId, program: BlobRef, amount: Amount, enough: Arc<AtomicBool>) -> Done {
     let array = || Array::new(small_task(program), Tasks::Repeat(amount.more));
     while !enough.load(Ordering::Relaxed) {

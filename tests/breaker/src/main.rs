@@ -1,12 +1,14 @@
-//! The breaker: a running network is broken on purpose, in every way that operators meet, and must have lost nothing.
+//! The breaker: breaks a running network on purpose, in every way that operators meet, and checks that nothing
+//! was lost.
 //!
-//! Start at [`trial`], the story of one fault: a job runs, something breaks and is mended, the job ends, and every peer is asked for
-//! what must hold. [`faults`] are what is broken, [`hosts`] what they are broken on (containers, or network namespaces), [`wires`] how
-//! cables are cut and slowed, [`load`] the job, [`sight`] what is seen from outside, [`checks`] what must hold. [`soak`] has faults come
-//! at random for a long time, and looks whether anything grows that should not.
+//! Start at [`trial`], the story of one fault: a job runs, something breaks and is mended, the job ends, and
+//! the checks ask every peer. [`faults`] has what breaks, [`hosts`] the hosts (containers or network
+//! namespaces), [`wires`] how cables are cut and slowed, [`load`] the job, [`sight`] the view from outside, and
+//! [`checks`] what must hold. [`soak`] plays random faults for a long time, and checks that nothing grows that
+//! should not.
 //!
-//! Everything that is made carries the prefix `mwb` and this process' id, and is taken away at the end, on an error, a panic or an
-//! interruption.
+//! All names that are made begin with `mwb` and this process' id. Everything is removed at the end, after an
+//! error, a panic or an interruption too.
 #![forbid(unsafe_code)]
 #![cfg(target_os = "linux")]
 
@@ -40,10 +42,10 @@ use self::{
     trial::Stage,
 };
 
-/// How long an ended job stays on the ledger, as a genesis has it if nobody says.
+/// How long an ended job stays on the ledger, by the genesis' default.
 const RETENTION: Duration = Duration::from_secs(3600);
 
-/// Breaks a running network on purpose, and checks that nothing was lost.
+/// Breaks a running network on purpose, and checks that nothing was lost
 #[derive(Parser, Debug)]
 #[command(name = "breaker")]
 struct Arguments {
@@ -57,15 +59,15 @@ enum Command {
     Faults(Faults),
     /// Run mixed load and random faults for a long time, and look at what grows
     Soak(soak::Options),
-    /// Hold up packets: started by this program itself inside a host's network
+    /// Delay packets: this program starts it inside a host's network
     #[command(hide = true)]
     Relay(wires::relay::Options),
-    /// Measure a cable: started by this program itself inside a host's network
+    /// Measure a cable: this program starts it inside a host's network
     #[command(hide = true)]
     Probe(wires::probe::Options),
 }
 
-/// Which faults, and on what.
+/// Which faults, on which hosts.
 #[derive(clap::Args, Debug)]
 struct Faults {
     #[command(flatten)]
@@ -108,7 +110,7 @@ fn on_a_runtime(work: impl Future<Output = Done>) -> Done {
     let runtime =
         runtime.map_err(|error| Failure::failed(format!("The system gave no threads to run on: {error}.")))?;
     let done = runtime.block_on(unless_interrupted(work));
-    // What still waits for an answer of a peer that is gone must not keep this alive.
+    // A request to a peer that is gone must not keep this process alive.
     runtime.shutdown_background();
     done
 }

@@ -1,4 +1,5 @@
-//! The network under test as everything else here sees it: its hosts behind a lock, and who they are now for whoever asks their APIs.
+//! The network under test as the rest of the breaker sees it: its hosts behind a lock, and a list of the
+//! present peers for all who ask their APIs.
 
 use std::{
     net::Ipv4Addr,
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::hosts::{Hosts, Member, Role};
 
-/// How often the hosts are looked at while one waits.
+/// How often to look at the hosts while waiting.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a peer may take to say how it is.
@@ -24,21 +25,21 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// A network that can be broken and asked.
 #[derive(Clone)]
 pub struct Network {
-    /// None once they were taken down.
+    /// Nothing once the hosts were taken down.
     hosts: Arc<Mutex<Option<Box<dyn Hosts>>>>,
     roster: Arc<watch::Sender<Vec<Member>>>,
-    /// Whom no fault may end.
+    /// The peers that no fault may end.
     spared: Arc<[&'static str]>,
     genesis: Arc<Genesis>,
     kind: &'static str,
 }
 
 impl Network {
-    /// Looks at the hosts for the first time. Those of some names are to live through everything, so that it can be seen how their
-    /// processes age.
+    /// Looks at the hosts for the first time. The peers of these names are to live through everything, so that
+    /// it can be seen how their processes age.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system does not answer.
     pub fn new(mut hosts: Box<dyn Hosts>, spared: &[&'static str]) -> Done<Self> {
         let genesis = Arc::new(hosts.founding().genesis.clone());
         let kind = hosts.kind();
@@ -46,10 +47,10 @@ impl Network {
         Ok(Self { hosts: Arc::new(Mutex::new(Some(hosts))), roster, spared: spared.into(), genesis, kind })
     }
 
-    /// The hosts, to be broken. Nobody else has them meanwhile, and who is there is looked at afterwards.
+    /// Lends the hosts, to be broken. Nobody else has them meanwhile. Afterwards, looks which peers are there.
     ///
     /// # Errors
-    /// Those of what is done.
+    /// The errors of what is done.
     pub fn with<T>(&self, work: impl FnOnce(&mut dyn Hosts) -> Done<T>) -> Done<T> {
         let mut hosts = self.lock();
         let hosts = hosts.as_mut().ok_or_else(|| Failure::failed("The network was taken down."))?;
@@ -58,20 +59,20 @@ impl Network {
         Ok(done)
     }
 
-    /// The hosts, to be looked at only; nothing once they were taken down.
+    /// Lends the hosts, only to be looked at. Nothing once they were taken down.
     pub fn peek<T>(&self, look: impl FnOnce(&dyn Hosts) -> T) -> Option<T> {
         self.lock().as_ref().map(|hosts| look(&**hosts))
     }
 
-    /// Takes everything down, whoever else still has this network in hand.
+    /// Takes all hosts down, whoever else still uses this network.
     pub fn take_down(&self) {
         drop(self.lock().take());
     }
 
-    /// Looks who is there now.
+    /// Looks which peers are there now.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system does not answer.
     pub fn look(&self) -> Done {
         self.with(|_| Ok(()))
     }
@@ -92,13 +93,13 @@ impl Network {
         }
     }
 
-    /// Everyone, as of the last look.
+    /// All peers, as of the last look.
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
         self.roster.borrow().clone()
     }
 
-    /// The names of those that faults may end.
+    /// The names of the peers that faults may end.
     #[must_use]
     pub fn mortals(&self) -> Vec<String> {
         let names = self.members().into_iter().map(|member| member.name);
@@ -112,10 +113,10 @@ impl Network {
         self.mortals().into_iter().filter(is_worker).collect()
     }
 
-    /// One of them, by name.
+    /// A peer by its name.
     ///
     /// # Errors
-    /// There is none of that name.
+    /// There is no peer of that name.
     pub fn member(&self, name: &str) -> Done<Member> {
         let found = self.members().into_iter().find(|member| member.name == name);
         found.ok_or_else(|| Failure::failed(format!("There is no peer {name} any more.")))
@@ -128,19 +129,19 @@ impl Network {
         others.filter_map(|member| member.address).collect()
     }
 
-    /// What the network is founded on.
+    /// The genesis and keys of the network.
     #[must_use]
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
     }
 
-    /// What its hosts are, in words.
+    /// The kind of its hosts, in words.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         self.kind
     }
 
-    /// Clients of those that live, the gateway first: where a submitter would ask.
+    /// Clients of the living peers, the gateway first: the order in which a submitter would ask.
     #[must_use]
     pub fn clients(&self) -> Vec<(String, Client)> {
         let mut members: Vec<Member> = self.members().into_iter().filter(|member| member.pid.is_some()).collect();
@@ -149,10 +150,11 @@ impl Network {
         members.into_iter().filter_map(client).collect()
     }
 
-    /// How everyone is, a line each, and the end of the log of whoever is behind: for when something has gone wrong.
+    /// The state of every peer, a line each, and the end of the log of peers that are behind: for when
+    /// something has gone wrong.
     pub async fn in_words(&self) -> Vec<String> {
         const LOG_LINES: usize = 12;
-        /// Who is so many heights below the highest is behind.
+        /// A peer that is this many heights below the highest is behind.
         const BEHIND: u64 = 20;
         let mut seen = Vec::new();
         for (name, client) in self.clients() {

@@ -1,4 +1,4 @@
-//! What was found, as a table for people, as JSON, and as the table of the README.
+//! The results as a table for people, as JSON, and as the table of the README.
 
 use std::{collections::BTreeMap, fs, path::Path, time::SystemTime};
 
@@ -10,19 +10,20 @@ use meshwork_core::types::JobId;
 
 use crate::checks::{chain::Compared, outcomes::Outcomes};
 
-/// What encloses the table in the README.
+/// The marks around the table in the README.
 const MARKS: [&str; 2] = ["<!-- what the breaker measured -->", "<!-- end of what the breaker measured -->"];
 
-/// What was found of a job and of all peers after a fault.
+/// What the checks found of a job and of all peers after a fault.
 #[derive(Clone, Debug, Serialize)]
 pub struct Found {
     /// Tasks of the job.
     pub tasks: u32,
     /// Tasks without an outcome.
     pub lost: u64,
-    /// Tasks whose outcome was accepted, as the receipts of all heights say; nothing if no peer tells these.
+    /// Tasks whose outcome was accepted, according to the receipts of all heights. Nothing if no peer tells
+    /// these.
     pub accepted: Option<u64>,
-    /// Tasks of which two were.
+    /// Tasks for which two outcomes were accepted.
     pub accepted_twice: Option<u64>,
     /// Tasks that failed, by how.
     pub failed: BTreeMap<String, u64>,
@@ -41,7 +42,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// Puts together what the checks found.
+    /// Combines what the checks found.
     #[must_use]
     pub fn new(job: JobId, tasks: u32, outcomes: Outcomes, compared: Compared) -> Self {
         let (accepted, accepted_twice) = compared.accepted(Some(job)).unzip();
@@ -87,14 +88,14 @@ impl Found {
     }
 }
 
-/// What came of one fault.
+/// The result of one fault.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// What selects the fault.
+    /// The fault's name on the command line.
     pub name: &'static str,
-    /// The fault.
+    /// The fault's name in the table.
     pub title: String,
-    /// What was found after it; nothing if it did not come to that.
+    /// What the checks found after it. Nothing if it was not played to the end.
     pub found: Option<Found>,
     /// Tasks that ended while it lasted.
     pub meanwhile_tasks: u64,
@@ -102,11 +103,11 @@ pub struct Row {
     pub meanwhile_heights: u64,
     /// The longest time without a task that ended, from the fault until the network had recovered.
     pub standstill_ms: Option<u64>,
-    /// From when it was mended until tasks ended again and every peer was up to date; the longest of its rounds.
+    /// The time from the repair until tasks ended again and every peer was up to date, for the slowest round.
     pub recovered_ms: Option<u64>,
-    /// How long all of it took, checks included.
+    /// How long it took in all, checks included.
     pub took_s: u64,
-    /// What was seen besides.
+    /// What else was seen.
     pub notes: Vec<String>,
     /// What does not hold.
     pub wrong: Vec<String>,
@@ -137,7 +138,7 @@ impl Row {
         self.wrong.iter().cloned().chain(found).collect()
     }
 
-    /// What the table will say, as soon as it is known: a run that is interrupted prints no table.
+    /// The row of the table, printed as soon as it is known, because an interrupted run prints no table.
     #[must_use]
     pub fn in_a_line(&self) -> String {
         let named = COLUMNS.iter().zip(self.cells()).skip(1).map(|(column, cell)| format!("{column} {cell}"));
@@ -163,12 +164,12 @@ impl Row {
     }
 }
 
-/// What the table's columns mean, and how it was come by.
+/// What the table's columns mean, and how it was measured.
 const ABOUT: &str = "\
-A job runs while each of these happens; it goes on until the network is whole again, and then to its end. Then every peer is asked \
-about every task and every height. *Ended meanwhile* are tasks that ended while something was broken; the *longest standstill* is \
-the longest time without one, from the fault to the recovery; *recovered after* counts from the mending until tasks end again and \
-every peer is up to date, and is the longest of all rounds.";
+A job runs while each fault happens, goes on until the network is whole again, and then to its end. Then the breaker asks every peer \
+about every task and every height. *Ended meanwhile* counts the tasks that ended while something was broken. The *longest standstill* is \
+the longest time without such a task, from the fault to the recovery. *Recovered after* is the time from the repair until tasks end \
+again and every peer is up to date, for the slowest round.";
 
 const COLUMNS: [&str; 11] = [
     "fault",
@@ -184,32 +185,32 @@ const COLUMNS: [&str; 11] = [
     "recovered after",
 ];
 
-/// Everything of one run.
+/// All results of one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What the hosts were.
+    /// The kind of hosts.
     pub hosts: &'static str,
     /// On which machine.
     pub machine: String,
     /// When, as seconds since the Unix epoch.
     pub time_s: u64,
-    /// By which command.
+    /// With which command.
     pub command: String,
-    /// Who there was.
+    /// Which peers there were.
     pub network: String,
-    /// What came of each fault.
+    /// The result of each fault.
     pub rows: Vec<Row>,
 }
 
 impl Report {
-    /// Nothing found yet.
+    /// No results yet.
     #[must_use]
     pub fn new(hosts: &'static str, network: String) -> Self {
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self { hosts, machine: machine(), time_s: time.as_secs(), command: command(), network, rows: Vec::new() }
     }
 
-    /// The table for a terminal, with what was seen and what is wrong below it.
+    /// The table for a terminal, with observations and failures below it.
     #[must_use]
     pub fn for_people(&self) -> String {
         let mut table = Table::new();
@@ -265,10 +266,10 @@ impl Report {
         fs::write(path, page).map_err(|error| Failure::file("write", path, &error))
     }
 
-    /// Whether everything held.
+    /// Whether all checks held.
     ///
     /// # Errors
-    /// Something did not; the sentence counts it.
+    /// Some check did not; the sentence says how many.
     pub fn check(&self) -> Done {
         let wrong = self.rows.iter().filter(|row| !row.all_wrong().is_empty()).count();
         match wrong {
@@ -296,7 +297,7 @@ fn thousands(value: u64) -> String {
     text
 }
 
-/// Tells whoever runs this something as it happens.
+/// Prints progress for the person who runs this.
 pub fn say(sentence: &str) {
     eprintln!("breaker: {sentence}");
 }
@@ -312,7 +313,7 @@ pub fn machine() -> String {
     format!("{cores} cores of {}, Linux {}", model.unwrap_or("an unknown kind"), kernel.trim())
 }
 
-/// How this program is called, wherever it stands.
+/// How this program is called, wherever it is installed.
 #[must_use]
 pub fn command() -> String {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,4 +1,5 @@
-//! What is seen of the network from outside, several times a second: every peer's height and role, and how many tasks have ended.
+//! Watches the network from outside, several times a second: every peer's height and role, and how many tasks
+//! have ended.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -22,16 +23,16 @@ use crate::{
 /// How often each peer is asked.
 pub const INTERVAL: Duration = Duration::from_millis(200);
 
-/// A peer that has not answered by then is not asked again before.
+/// How long a peer may take to answer. It is not asked again before.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// What is still missing is said each time this has passed.
+/// How often to say what is still missing.
 const LONG: Duration = Duration::from_secs(15);
 
-/// A peer is up to date that has reached what was the newest height so long ago.
+/// How long ago the newest height may have been reached that a peer must have, to be up to date.
 const LAG: Duration = Duration::from_millis(1000);
 
-/// For how long it is remembered when heights and tasks were reached.
+/// How long to remember when heights and tasks were reached.
 const REMEMBERED: Duration = Duration::from_secs(1800);
 
 /// One answer.
@@ -41,7 +42,7 @@ pub struct Reading {
     pub at: Instant,
     /// The newest height that the peer has executed.
     pub height: u64,
-    /// Whether it is to the round what it should be.
+    /// Whether the peer has the role that it should have.
     pub in_its_role: bool,
 }
 
@@ -50,20 +51,20 @@ pub struct Reading {
 struct Seen {
     latest: BTreeMap<String, Reading>,
     asked: BTreeSet<String>,
-    /// When the newest height of all, and the number of tasks that have ended, rose; oldest first.
+    /// When the newest height of all, and the number of ended tasks, rose; oldest first.
     heights: VecDeque<(Instant, u64)>,
     ended: VecDeque<(Instant, u64)>,
     clients: BTreeMap<String, (String, Client)>,
 }
 
-/// An observer. It stops looking when it is dropped.
+/// An observer. It stops when it is dropped.
 pub struct Sight {
     seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
 }
 
 impl Sight {
-    /// Looks from now on.
+    /// Starts to watch.
     #[must_use]
     pub fn open(network: Network) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -93,7 +94,7 @@ impl Sight {
         self.lock().latest.iter().map(|(name, reading)| (name.clone(), reading.height)).collect()
     }
 
-    /// The longest time without a task that ended, between two moments.
+    /// The longest time in which no task ended, within a span.
     #[must_use]
     pub fn standstill(&self, from: Instant, to: Instant) -> Duration {
         let seen = self.lock();
@@ -102,11 +103,11 @@ impl Sight {
         longest.max(to.saturating_duration_since(last))
     }
 
-    /// Waits until tasks end again and every peer is up to date and what it should be, after a moment. Returns how long after it
-    /// that was.
+    /// Waits until tasks end again and every peer is up to date and has its role. Returns how long after
+    /// `since` that was.
     ///
     /// # Errors
-    /// It does not come to that in time; the sentence says what is missing.
+    /// That does not happen in time; the sentence says what is missing.
     pub async fn recovered(&self, network: &Network, since: Instant, within: Duration) -> Done<Duration> {
         let mut saying = LONG;
         loop {
@@ -135,7 +136,7 @@ impl Drop for Sight {
 }
 
 fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    // Each answer changes what was seen in one step, so it is good after any panic.
+    // Each answer changes the state in one step, so the state is good after any panic.
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -158,7 +159,7 @@ impl Seen {
         }
     }
 
-    /// What keeps the network from having recovered since a moment, in words.
+    /// What the network still lacks to have recovered, in words.
     fn missing(&self, members: &[Member], since: Instant) -> Option<String> {
         if self.ended.back().is_none_or(|(at, _)| *at <= since) {
             return Some("no task has ended since".into());
@@ -200,7 +201,7 @@ async fn look(network: Network, seen: Arc<Mutex<Seen>>) {
     }
 }
 
-/// A client to ask a peer with, unless it is being asked.
+/// A client for a peer, unless a request to it is under way.
 fn begin(seen: &mut Seen, member: &Member) -> Option<Client> {
     let api = member.api()?;
     if !seen.asked.insert(member.name.clone()) {

@@ -1,4 +1,4 @@
-//! Programs of the system, run with a bound on their time.
+//! Runs programs of the system, with a bound on their time.
 
 use std::{
     io::{Read, Write},
@@ -9,19 +9,19 @@ use std::{
 
 use meshwork::failure::{Done, Failure};
 
-/// How long a program of the system may take if nobody says: an engine that is busy takes seconds.
+/// The default bound on a program's time: a busy container engine takes seconds.
 pub const SOON: Duration = Duration::from_secs(60);
 
-/// How often one looks whether it has ended.
+/// How often to look whether the program has ended.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The most of what a program complains about that is passed on.
+/// How much of a program's error output is passed on, at most.
 const COMPLAINT_CHARS_MAX: usize = 600;
 
 /// Runs a program and returns what it wrote to its standard output.
 ///
 /// # Errors
-/// It is not there, ends badly, or does not end in [`SOON`].
+/// The program is not there, fails, or does not end in [`SOON`].
 pub fn run(program: &str, arguments: &[&str]) -> Done<String> {
     run_within(SOON, program, arguments, "")
 }
@@ -29,7 +29,7 @@ pub fn run(program: &str, arguments: &[&str]) -> Done<String> {
 /// Runs a program that reads `input`.
 ///
 /// # Errors
-/// It is not there, ends badly, or does not end in time.
+/// The program is not there, fails, or does not end in time.
 pub fn run_within(limit: Duration, program: &str, arguments: &[&str], input: &str) -> Done<String> {
     let said = || format!("{program} {}", arguments.join(" "));
     let cannot = |error: std::io::Error| Failure::failed(format!("Could not run {}: {error}.", said()));
@@ -37,7 +37,7 @@ pub fn run_within(limit: Duration, program: &str, arguments: &[&str], input: &st
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(cannot)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that does not read ends by itself, and says why.
+        // A program that does not read its input ends by itself, and says why.
         let _ = stdin.write_all(input.as_bytes());
     }
     let (out, complaint) = (collect(child.stdout.take()), collect(child.stderr.take()));
@@ -60,7 +60,7 @@ pub fn run_within(limit: Duration, program: &str, arguments: &[&str], input: &st
     Err(Failure::failed(format!("{} failed ({status}): {}", said(), complaint.trim())))
 }
 
-/// Whether a program of the system does what it should.
+/// Whether a program of the system succeeds.
 #[must_use]
 pub fn works(program: &str, arguments: &[&str]) -> bool {
     run(program, arguments).is_ok()

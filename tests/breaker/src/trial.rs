@@ -1,4 +1,5 @@
-//! One fault's story: a job runs, something breaks and is mended, the job ends, and all that must hold is looked at.
+//! The story of one fault: a job runs, something breaks and is mended, the job ends, and everything that must
+//! hold is checked.
 
 use std::time::{Duration, Instant};
 
@@ -17,36 +18,36 @@ use crate::{
 /// How long a network may take until it is whole again.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(120);
 
-/// How long the job's last tasks may take: the claims of workers that are gone have to run out first.
+/// How long the job's last tasks may take: the claims of vanished workers have to run out first.
 const ENDED_WITHIN: Duration = Duration::from_secs(240);
 
-/// What was under way when a network was split may still become final in this time.
+/// How long blocks that were under way at a split may still become final.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
-/// How long the network works before something breaks.
+/// How long the network works before the fault.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// Everything that a story needs.
+/// Everything that a trial needs.
 pub struct Stage {
     /// The network.
     pub network: Network,
-    /// What is seen of it.
+    /// The observer.
     pub sight: Sight,
-    /// Who submits.
+    /// The submitter.
     pub submitter: Submitter,
-    /// What the tasks run.
+    /// The program of the tasks.
     pub program: BlobRef,
     /// How long faults last.
     pub pace: Pace,
     /// How many tasks there are.
     pub amount: Amount,
-    /// Heights up to here have been compared.
+    /// Heights up to this one have been compared.
     pub compared: u64,
-    /// How many stories there were: each has another peer's proofs verified.
+    /// How many trials there were: each verifies the proofs of another peer.
     pub turn: usize,
 }
 
-/// What happened between the fault and the end of it.
+/// What happened between the fault and its end.
 #[derive(Default)]
 struct Broken {
     recovered: Duration,
@@ -57,7 +58,7 @@ struct Broken {
 }
 
 impl Stage {
-    /// Plays it. What does not hold stands in the row.
+    /// Plays the fault. The row says what does not hold.
     pub async fn play(&mut self, fault: &mut dyn Fault) -> Row {
         let began = Instant::now();
         let mut row = Row::new(fault.name(), fault.title());
@@ -65,7 +66,7 @@ impl Stage {
             row.wrong.push(failure.sentence);
             row.notes.extend(self.network.in_words().await);
             row.notes.extend(self.submitter.what_waits().await);
-            // Whatever is still broken must not break what comes next.
+            // What is still broken must not break the next trial.
             for round in 0..fault.rounds(&self.network) {
                 let _ = fault.heal(&self.network, round);
             }
@@ -136,7 +137,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Everything that must hold of a job that has ended.
+    /// Checks everything that must hold of a job that has ended.
     async fn examine(&mut self, job: JobId, tasks: u32) -> Done<Found> {
         let outcomes = outcomes::examine(&self.network, job, tasks, self.turn).await?;
         let compared = chain::compare(&self.network, self.compared).await?;
@@ -145,7 +146,7 @@ impl Stage {
     }
 }
 
-/// By how much the heights of those grew that grew most.
+/// The largest growth of any peer's height.
 fn grown(before: &std::collections::BTreeMap<String, u64>, after: &std::collections::BTreeMap<String, u64>) -> u64 {
     let growth = after.iter().map(|(name, height)| height.saturating_sub(before.get(name).copied().unwrap_or(*height)));
     growth.max().unwrap_or(0)

@@ -1,5 +1,5 @@
-//! Writes the seeds that fuzzing starts from: `seeds FOLDER`, a file for each, in a folder for each target. Says each
-//! target's name, and the most bytes of its inputs.
+//! Writes the seeds that fuzzing starts from: `seeds FOLDER` makes a folder for each target and a file for each
+//! seed. Prints each target's name and the most bytes of its inputs.
 
 use std::{env, fs, io, path::PathBuf};
 

@@ -1,14 +1,14 @@
-//! Leaves of a target's corpus what is to be kept: `shrink TARGET FOLDER`. What decodes comes first, since most of what a
-//! target checks comes after decoding; among equals the names decide, which are digests, so large and small are left out
-//! alike.
+//! Shrinks a target's corpus: `shrink TARGET FOLDER` keeps some inputs and removes the rest. Inputs that decode
+//! come first, because most of a target's checks come after decoding. Among equals the names decide; these are
+//! digests, so small and large inputs have equal chances.
 
 use std::{env, fs, io, path::Path};
 
 use meshwork_decoders::Target;
 
-/// The most inputs that are kept of one target, and the most that do not decode.
+/// The most inputs that are kept of one target, and the most of these that do not decode.
 const FILES_MAX: (usize, usize) = (100, 40);
-/// The most bytes of them.
+/// The most bytes of the kept inputs.
 const BYTES_MAX: usize = 48 << 10;
 
 fn main() -> io::Result<()> {

@@ -5,17 +5,18 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// What any decoding may take, in bytes: a text's parser makes room for a few of everything.
+/// What any decoding may take, in bytes: a text parser reserves space for a few of everything.
 const FREE_BYTES: usize = 64 << 10;
-/// What it may take for each byte that it is given. An element of an array has at least one byte on the wire and some
-/// hundreds in memory, and room for all that an array announces (and the input could hold) may be made at once.
+/// What decoding may take for each byte of input. An element of an array has at least one byte on the wire and
+/// some hundreds in memory. The decoder may allocate at once for as many elements as an array announces and the
+/// input could hold.
 const FACTOR: usize = 512;
 
-/// What `decode` makes of `bytes`.
+/// Decodes `bytes` with `decode`, and checks the memory that this takes.
 ///
 /// # Panics
-/// If it took memory out of proportion to the bytes at any time. What other threads take counts too, so nothing may run
-/// beside it.
+/// If it took memory out of proportion to the bytes at any time. The memory of other threads counts too, so
+/// nothing may run beside it.
 pub fn bounded<T>(bytes: &[u8], decode: impl FnOnce() -> T) -> T {
     let before = ALLOCATOR.current_usage();
     ALLOCATOR.reset_peak_usage();

@@ -1,5 +1,6 @@
-//! A whole network in miniature, run once from fixed keys and a fixed clock: four authorities, a worker and a submitter. What
-//! is said and stored in it are the seeds; what one of its authorities has stored half-way is what every input is tried on.
+//! A whole network in miniature, run once from fixed keys and a fixed clock: four authorities, a worker and a
+//! submitter. Its messages and stored values are the seeds. The state that one authority has stored half-way is
+//! the state on which every input is tried.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -29,22 +30,23 @@ pub const AUTHORITIES: usize = 4;
 const FOUNDED: BlockTime = BlockTime(1_700_000_000_000_000);
 /// How much time goes by from step to step, in microseconds.
 const STEP_US: u64 = 20_000;
-/// The steps in which the last authority hears and says nothing, so that views of its own are given up and it has to catch up.
+/// The steps in which the last authority hears and says nothing. So the others give up its views, and it has to
+/// catch up.
 const CUT_OFF: std::ops::Range<u64> = 60..180;
-/// What the first authority has stored after this step is what inputs are tried on.
+/// The step after which the first authority's stored state is taken, to try inputs on.
 const TRIED_AFTER: u64 = 220;
 /// How many steps the run takes.
 const STEPS: u64 = 280;
 
 static NETWORK: LazyLock<Network> = LazyLock::new(Network::run);
 
-/// The network, run when it is asked for first.
+/// The network, which runs on first use.
 #[must_use]
 pub fn network() -> &'static Network {
     &NETWORK
 }
 
-/// What one authority has stored.
+/// The stored state of one authority.
 #[derive(Clone, Debug, Default)]
 struct Store {
     blocks: BTreeMap<Height, Arc<Block>>,
@@ -57,30 +59,30 @@ struct Store {
     history: BTreeMap<Position, Digest>,
 }
 
-/// The network's keys, and what came of its run.
+/// The network's keys, and the results of its run.
 #[derive(Debug)]
 pub struct Network {
-    /// What it is founded on.
+    /// Its genesis.
     pub genesis: Arc<Genesis>,
-    /// Its name in signatures.
+    /// Its id, which signatures contain.
     pub id: NetworkId,
     /// The authorities' keys, in their order.
     pub authorities: Vec<SecretKey>,
-    /// A worker's key, whose claim stands and who holds attempts.
+    /// A worker's key. The worker has a standing claim and holds attempts.
     pub worker: SecretKey,
     /// A submitter's key, with jobs in every state.
     pub submitter: SecretKey,
     /// Every transaction, in the order in which they were signed.
     pub transactions: Vec<Arc<SignedTransaction>>,
-    /// All that was said to everyone, in order.
+    /// All gossip, in order.
     pub gossip: Vec<Gossip>,
-    /// All that was said directly, in order.
+    /// All direct messages, in order.
     pub messages: Vec<Message>,
     /// Every journal record of the first authority.
     pub records: Vec<Record>,
     /// The ledger that transactions are tried on.
     pub ledger: Ledger,
-    /// When inputs are tried.
+    /// The time at which inputs are tried.
     now: Now,
     tried: Store,
     end: Store,
@@ -103,13 +105,13 @@ fn genesis(authorities: &[SecretKey]) -> Genesis {
     }
 }
 
-/// The moment of a step.
+/// The time of a step.
 fn moment(step: u64) -> Now {
     let us = (step + 1) * STEP_US;
     Now { monotonic: Monotonic(us), clock: BlockTime(FOUNDED.0 + us) }
 }
 
-/// What is on its way to someone.
+/// A message that is on its way to someone.
 enum Said {
     All(Gossip),
     One(Message),
@@ -171,7 +173,7 @@ impl Run {
         }
     }
 
-    /// Lets a moment come for everyone, and all be heard that is said in it.
+    /// Plays one step: time passes for everyone, and every message of the step is delivered.
     fn pass(&mut self) {
         let now = moment(self.step);
         for at in 0..AUTHORITIES {
@@ -273,7 +275,7 @@ impl Network {
             let ledger = run.replicas[0].ledger();
             for Work { signer, action } in work(run.step, ledger, &id, &mut reported) {
                 let nonce = transactions.len() as u64;
-                // Soon, so that what was executed is soon forgotten and snapshots are small.
+                // Short spans, so that jobs are forgotten soon and snapshots stay small.
                 let expires = moment(run.step).clock.plus_ms(2_000);
                 let signed = SignedTransaction::sign(Transaction { nonce, expires, action }, &signer, &id);
                 transactions.push(Arc::new(signed));
@@ -306,7 +308,7 @@ impl Network {
         }
     }
 
-    /// The first authority, back from what it had stored half-way, at the moment of its first tick.
+    /// The first authority, restored from its stored state half-way, at the time of its first tick.
     #[must_use]
     pub fn replica(&self) -> (Replica, Now) {
         self.replica_with(self.tried.journal.clone())
@@ -315,7 +317,7 @@ impl Network {
     /// The same with another journal.
     ///
     /// # Panics
-    /// If a replica that comes back with such a journal panics.
+    /// If a replica panics that is restored from this journal.
     #[must_use]
     pub fn replica_with(&self, journal: Vec<Record>) -> (Replica, Now) {
         let config = Config { genesis: Arc::clone(&self.genesis), key: self.authorities[0].clone() };
@@ -327,7 +329,7 @@ impl Network {
         (replica, self.now)
     }
 
-    /// A block for [`Network::ledger`], or for what came of it.
+    /// A block for [`Network::ledger`], or for a ledger that follows from it.
     #[must_use]
     pub fn block(ledger: &Ledger, later_ms: u64, transactions: Vec<Arc<SignedTransaction>>) -> Block {
         let header = Header {
@@ -362,7 +364,8 @@ impl Network {
         self.end.digests.get(&height).copied()
     }
 
-    /// What the first authority could offer to who is far behind: each snapshot that a final header vouches for.
+    /// What the first authority could offer to a peer that is far behind: each snapshot that a final header
+    /// vouches for.
     #[must_use]
     pub fn offers(&self) -> Vec<Offer> {
         let offer = |(height, bytes): (&Height, &Vec<u8>)| {
@@ -420,7 +423,7 @@ impl Network {
         proofs
     }
 
-    /// How epoch 0 would end, were the first authority to leave.
+    /// How epoch 0 would end if the first authority left.
     #[must_use]
     pub fn handover(&self) -> Option<Handover> {
         let authorities = self.genesis.authority_set().without(&self.authorities.first()?.public());

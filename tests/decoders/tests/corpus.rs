@@ -1,4 +1,5 @@
-//! The corpus, replayed: what fuzzing found worth keeping, the seeds, and mutations of both that are always the same ones.
+//! Replays the corpus: the useful inputs that fuzzing found, the seeds, and mutations of both that are always
+//! the same.
 
 use std::{
     collections::BTreeMap,
@@ -48,13 +49,13 @@ fn corpus() -> BTreeMap<String, Vec<(PathBuf, Vec<u8>)>> {
         .collect()
 }
 
-/// Runs a target, and says which input it was if something does not hold.
+/// Runs a target, and names the input if a check fails.
 fn run(target: &Target, bytes: &[u8], input: &dyn std::fmt::Display) -> bool {
     let ran = panic::catch_unwind(AssertUnwindSafe(|| target.run(bytes)));
     ran.unwrap_or_else(|_| panic!("{}: {input}: {}", target.name, shown(bytes)))
 }
 
-/// An input as people can hand it on.
+/// An input in a form that people can pass on.
 fn shown(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -84,7 +85,7 @@ fn what_fuzzing_kept_holds_and_much_of_it_decodes() {
             decoded += usize::from(run(target, bytes, &path.display()));
         }
     }
-    // Otherwise formats have changed, and the corpus of today's is still to be found: `tests/fuzz/run --keep`.
+    // Otherwise formats have changed, and a new corpus has to be found: `tests/fuzz/run --keep`.
     assert!(8 * decoded > kept, "of {kept} kept inputs only {decoded} decode any more");
     println!("{decoded} of {kept} decode");
 }
@@ -126,7 +127,7 @@ fn what_is_cut_short_changed_or_spliced_holds_too() {
     }
 }
 
-/// One of the ways in which an input can be wrong.
+/// One of the ways in which an input can be damaged.
 fn mutate(bytes: &[u8], other: &[u8], random: &mut Pcg64) -> Vec<u8> {
     let mut mutant = bytes.to_vec();
     let mut place = |length: usize| if length == 0 { 0 } else { random.random_range(0..length) };
@@ -151,7 +152,7 @@ fn memory_out_of_proportion_is_noticed() {
     meshwork_decoders::memory::bounded(&[0; 8], || vec![0u8; 1 << 20]);
 }
 
-/// With every signature good, the strict rule takes what the batch rule does not.
+/// With this fault every signature passes the strict rule, which then takes what the batch rule refuses.
 #[cfg(debug_assertions)]
 #[test]
 fn a_rule_that_is_broken_in_core_is_noticed() {

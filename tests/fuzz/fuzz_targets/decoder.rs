@@ -1,4 +1,4 @@
-//! One decoder under libFuzzer: the one that the environment variable `DECODER` names.
+//! Runs one decoder under libFuzzer. The environment variable `DECODER` names it.
 #![no_main]
 
 use std::{env, sync::OnceLock};
@@ -11,7 +11,7 @@ static TARGET: OnceLock<&Target> = OnceLock::new();
 fn init() {
     let name = env::var("DECODER").expect("DECODER is the name of a target");
     let target = Target::named(&name).unwrap_or_else(|| panic!("{name:?} is no target"));
-    // Running the network in miniature is no input's time.
+    // The network in miniature runs first, so that no input pays for it.
     let _ = network();
     TARGET.set(target).expect("this is done once");
 }

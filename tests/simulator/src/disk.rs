@@ -1,7 +1,7 @@
-//! What a peer has stored, and what of it would survive a crash now.
+//! A peer's stored data, and the part of it that would survive a crash now.
 //!
-//! The rules are those of the node's store: everything that one step wants stored is one transaction; a step that holds a
-//! journal record is synced before anything is sent; a step without one may be lost until the next synced one.
+//! The rules are those of the node's store. All that one step stores is one transaction. A step that holds a
+//! journal record is synced before anything is sent. A step without one may be lost until the next synced one.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -24,11 +24,11 @@ struct Stored {
     block: Arc<Block>,
     finalization: Option<Certificate>,
     root: Digest,
-    /// What closed its epoch, if it is the last.
+    /// The closing block of its epoch, if it is the last.
     closing: Option<Closing>,
 }
 
-/// What one transaction may hold.
+/// The parts of a transaction.
 #[derive(Clone, Default)]
 struct State {
     blocks: BTreeMap<Height, Stored>,
@@ -65,7 +65,7 @@ impl Write {
     }
 }
 
-/// What one step wants stored.
+/// Everything that one step stores.
 #[derive(Clone, Default)]
 pub struct Transaction {
     writes: Vec<Write>,
@@ -74,7 +74,7 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// What these actions want stored.
+    /// Everything that these actions store.
     #[must_use]
     pub fn of(actions: &[Action]) -> Self {
         let mut transaction = Self::default();
@@ -106,16 +106,16 @@ impl Transaction {
 /// A peer's disk.
 #[derive(Default)]
 pub struct Disk {
-    /// What a crash leaves.
+    /// What survives a crash.
     durable: State,
-    /// What was written since, in order.
+    /// Transactions written since, in order.
     unsynced: Vec<Write>,
-    /// As it looks to the running process.
+    /// The state as the running process sees it.
     seen: State,
 }
 
 impl Disk {
-    /// Writes a transaction. It survives a crash from now on if it is synced, and all before it with it.
+    /// Writes a transaction. If it is synced, it survives a crash from now on, and so do all before it.
     pub fn write(&mut self, transaction: Transaction, sync: bool) {
         for write in &transaction.writes {
             self.seen.apply(write);
@@ -126,39 +126,39 @@ impl Disk {
         }
     }
 
-    /// Makes everything written survive.
+    /// Makes everything written so far survive a crash.
     pub fn sync(&mut self) {
         for write in std::mem::take(&mut self.unsynced) {
             self.durable.apply(&write);
         }
     }
 
-    /// The process, or the machine, stops: what was not synced is gone.
+    /// The process, or the machine, stops. What was not synced is lost.
     pub fn crash(&mut self) {
         self.unsynced.clear();
         self.seen = self.durable.clone();
     }
 
-    /// Everything is lost, the journal with it.
+    /// Everything is lost, including the journal.
     pub fn lose(&mut self) {
         *self = Self::default();
     }
 
-    /// The journal loses the record that its key is not to vote again.
+    /// The journal loses the record that forbids its key to vote again.
     pub fn forget_stop(&mut self) {
         for state in [&mut self.durable, &mut self.seen] {
             state.journal.retain(|_, record| *record != Record::Stopped);
         }
     }
 
-    /// The newest height of which anything is stored.
+    /// The newest stored height.
     #[must_use]
     pub fn height(&self) -> Height {
         let block = self.seen.blocks.last_key_value().map(|(height, _)| *height);
         block.max(self.seen.snapshots.last_key_value().map(|(height, _)| *height)).unwrap_or(Height(0))
     }
 
-    /// How epochs ended, by the one that began.
+    /// The ends of epochs, by the epoch that began.
     pub fn handovers(&self) -> impl Iterator<Item = (&Epoch, &Handover)> {
         self.seen.handovers.iter()
     }
@@ -169,7 +169,7 @@ impl Disk {
         self.seen.journal.len()
     }
 
-    /// What a replica starts from.
+    /// The state that a replica starts from.
     #[must_use]
     pub fn recover(&self, standing: Standing) -> Recovered {
         let state = &self.seen;
@@ -189,8 +189,8 @@ impl Disk {
         }
     }
 
-    /// The newest snapshot that stored headers vouch for, its bytes, and the blocks up to what vouches for it: all that a peer
-    /// which is far behind fetches.
+    /// Everything that a peer which is far behind fetches: the newest snapshot that stored headers vouch for,
+    /// its bytes, and the blocks up to the header that vouches for it.
     #[must_use]
     pub fn offer(&self) -> Option<(Offer, Vec<u8>, Vec<Arc<Block>>)> {
         let state = &self.seen;
@@ -222,7 +222,8 @@ impl Disk {
         })
     }
 
-    /// Stores what was made of another's snapshot, synced, in place of all blocks and snapshots; the journal stays.
+    /// Stores the records made from another peer's snapshot, synced, in place of all blocks and snapshots. The
+    /// journal stays.
     pub fn install(&mut self, installation: &Installation) {
         self.sync();
         let height = installation.header.height;
@@ -238,7 +239,7 @@ impl Disk {
         }
     }
 
-    /// Blocks from a height on for a peer that asked, as the node's store gives them.
+    /// Blocks from a height on, as the node's store gives them to a peer that asks.
     #[must_use]
     pub fn blocks_from(&self, epoch: Epoch, from: Height, bytes_max: usize) -> Option<Message> {
         let below = self.seen.blocks.get(&from.previous());

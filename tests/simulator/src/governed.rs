@@ -1,5 +1,5 @@
-//! Networks whose authorities change: one joins, one leaves, one takes another's place, twice in a row, while there is work, and
-//! while the present authorities, those who leave and those who join crash, stand still, fall apart and lie.
+//! Networks whose authorities change while there is work. One joins, one leaves, one replaces another, twice in
+//! a row. Meanwhile present, leaving and joining authorities crash, pause, are partitioned and lie.
 
 use meshwork_core::types::{OrderPolicy, PlacementPolicy};
 use rand::{RngExt, SeedableRng};
@@ -29,7 +29,7 @@ const CHANGES: &[&[Change]] = &[
     &[(3, &[6, 7], &[2, 3]), (8, &[8], &[]), (13, &[2], &[6])],
 ];
 
-/// The authorities change in one of these ways, and something goes wrong meanwhile.
+/// A scenario in which authorities change in one of these ways while something goes wrong.
 #[must_use]
 pub fn governed(seed: u64) -> Scenario {
     let mut random = Pcg64Mcg::seed_from_u64(seed);
@@ -48,12 +48,12 @@ pub fn governed(seed: u64) -> Scenario {
         scenario.work.push((at * SECOND_US, job(random.random_range(0..9), 3, 20)));
     }
     scenario.work.sort_by_key(|(at, _)| *at);
-    // No authority yet, if ever.
+    // Not an authority yet, if ever.
     scenario.work.insert(0, (SECOND_US, Work::Mutiny { peer: 6 }));
     match random.random_range(0..8) {
         0 => {}
         1 => lie(&mut scenario, &mut random, 3),
-        // Whoever joins first: four of the five or more that there are then are honest.
+        // Authorities join first, so that four of then five or more are honest.
         2 if !changes.iter().any(|(_, _, remove)| !remove.is_empty()) => lie(&mut scenario, &mut random, 6),
         3 => away(&mut scenario, &mut random),
         _ => mishaps(&mut scenario, &mut random),
@@ -62,8 +62,8 @@ pub fn governed(seed: u64) -> Scenario {
     scenario
 }
 
-/// The policies, what submitters may have and who may work change again and again, with more work than there are workers, and peers
-/// that are killed and come back.
+/// The policies, the quotas and the permitted workers change again and again. There is more work than the
+/// workers can do, and peers are killed and come back.
 #[must_use]
 pub fn ruled(seed: u64) -> Scenario {
     use OrderPolicy::{Deadline, Fair, Fifo, Priority, Shortest};
@@ -107,7 +107,7 @@ pub fn ruled(seed: u64) -> Scenario {
     scenario
 }
 
-/// Authorities come and go as fast as they may, and one of them lies about it whenever it leads.
+/// Authorities come and go as fast as they may, and one of them lies about it in every view that it leads.
 #[must_use]
 pub fn usurped(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
@@ -126,7 +126,8 @@ pub fn usurped(seed: u64) -> Scenario {
     scenario
 }
 
-/// All authorities leave but one, whose disk is slow and which crashes again and again: what it stores, nobody else has.
+/// All authorities leave but one. Its disk is slow and it crashes again and again, and nobody else has what it
+/// stores.
 #[must_use]
 pub fn alone(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest]);
@@ -144,8 +145,8 @@ pub fn alone(seed: u64) -> Scenario {
     scenario
 }
 
-/// Two of seven authorities lie and an honest one is away, when it is settled that a liar leaves and an honest one after it:
-/// were the honest one gone first, the rest could neither bear the liars nor send them away.
+/// Two of seven authorities lie and an honest one is away. A liar is to leave first and an honest authority
+/// after it. If the honest one left first, the rest could neither tolerate the liars nor remove them.
 #[must_use]
 pub fn in_turn(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest]);
@@ -159,7 +160,7 @@ pub fn in_turn(seed: u64) -> Scenario {
     scenario
 }
 
-/// One who breaks the rules.
+/// A liar.
 fn lie(scenario: &mut Scenario, random: &mut Pcg64Mcg, peer: usize) {
     let lies = [Lie::Twin, Lie::Withholds, Lie::Selective, Lie::Forges(Forgery::ALL.to_vec())];
     scenario.liars = vec![(peer, lies[random.random_range(0..lies.len())].clone())];
@@ -168,7 +169,7 @@ fn lie(scenario: &mut Scenario, random: &mut Pcg64Mcg, peer: usize) {
     scenario.work.sort_by_key(|(at, _)| *at);
 }
 
-/// One of those who stay, or who come, is away until all is changed.
+/// One of those who stay or join is away until all changes are done.
 fn away(scenario: &mut Scenario, random: &mut Pcg64Mcg) {
     let peer = [1, 1, 4, 6, 7][random.random_range(0..5)];
     scenario.faults.push((random.random_range(1..3 * SECOND_US), Fault::Crash(peer)));

@@ -1,5 +1,5 @@
-//! Authorities that break the rules. A liar runs an ordinary replica and follows what happens with it; what it says besides is
-//! made here, signed with its real key.
+//! Authorities that break the rules. A liar runs an ordinary replica and follows the network with it. Its other
+//! messages are made here, and signed with its real key.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,13 +23,13 @@ const KEPT: usize = 256;
 /// How an authority lies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Lie {
-    /// Its key votes in two places: a second instance runs as one peer more, with a disk of its own.
+    /// Its key votes in two places: a second instance runs as one more peer, with a disk of its own.
     Twin,
-    /// It keeps most of what it should say to itself.
+    /// It withholds most of what it should say.
     Withholds,
-    /// Only every other peer hears anything of it.
+    /// Only every other peer hears it.
     Selective,
-    /// It says what nobody honest would, of these kinds.
+    /// It says things of these kinds, which no honest authority would say.
     Forges(Vec<Forgery>),
 }
 
@@ -46,18 +46,18 @@ impl Lie {
     }
 }
 
-/// What a forger says.
+/// The lies of a forger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Forgery {
     /// A block on its grandparent, though the view between was not nullified.
     OldParent,
-    /// A block that knows its own parent to be final, and shows nothing for it.
+    /// A block that claims that its own parent is final, without a finalization.
     HighF,
-    /// A block with another result than that of execution.
+    /// A block with another result than that of its execution.
     FalseResult,
     /// A block with a state digest that nobody has.
     FalseSnapshot,
-    /// A block at the very end of what a voter takes for a time.
+    /// A block with the latest time that a voter accepts.
     TimeAtBound,
     /// A block from the far future.
     TimeBeyond,
@@ -65,11 +65,11 @@ pub enum Forgery {
     NotLater,
     /// A block with a transaction that was executed before.
     Repeats,
-    /// A block that is its epoch's last and should not be, or the other way round.
+    /// A block that is its epoch's last but should not be, or the other way round.
     WrongRole,
-    /// A closing block that names whom nobody approved.
+    /// A closing block that names authorities that nobody approved.
     FalseNext,
-    /// One block to these, another to those.
+    /// One block to some peers, another to the others.
     TwoBlocks,
     /// Votes of every kind for one view, and for a block that does not exist.
     Conflicting,
@@ -77,9 +77,10 @@ pub enum Forgery {
     FarVotes,
     /// Votes for views that are long over.
     OldVotes,
-    /// A finalization of too few, of one signer twice, or of something else than was signed.
+    /// A finalization with too few signers, with one signer twice, or over something other than what was
+    /// signed.
     BadCertificate,
-    /// Asks for too much, and too often; tells of nothing.
+    /// It asks for too much, and too often, and answers nothing.
     Chatter,
 }
 
@@ -104,13 +105,13 @@ impl Forgery {
         Self::Chatter,
     ];
 
-    /// Whether it is a way to propose.
+    /// Whether it is a lie about proposals.
     const fn is_of_block(self) -> bool {
         !matches!(self, Self::Conflicting | Self::FarVotes | Self::OldVotes | Self::BadCertificate | Self::Chatter)
     }
 }
 
-/// Who is to hear something.
+/// The peers that are to hear a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Everyone.
@@ -120,7 +121,7 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// Whether a peer belongs to it.
+    /// Whether a peer is one of them.
     #[must_use]
     pub const fn has(self, peer: usize) -> bool {
         match self {
@@ -130,19 +131,19 @@ impl Audience {
     }
 }
 
-/// Something forged.
+/// A forged message.
 pub enum Forged {
-    /// Over gossip.
+    /// By gossip.
     Gossip(Gossip, Audience),
     /// Directly, to authorities.
     Message(Message, Audience),
 }
 
-/// What a forger knows, and what it makes of it.
+/// What a forger knows and builds on.
 pub struct Forger {
     kinds: Vec<Forgery>,
     key: SecretKey,
-    /// Its epoch, and its place there: those of the last one in which it was an authority.
+    /// Its epoch, and its place in it; after it has left, those of the last epoch in which it was an authority.
     epoch: Epoch,
     me: AuthorityIndex,
     network: NetworkId,
@@ -177,14 +178,15 @@ impl Forger {
         }
     }
 
-    /// Its replica has come to an epoch. Once it is no authority any more it goes on as if nothing had happened.
+    /// Its replica has reached an epoch. A liar that is no authority any more goes on as if nothing had
+    /// happened.
     pub fn on_epoch(&mut self, epoch: Epoch, authorities: &AuthoritySet) {
         if let Some(me) = authorities.index_of(&self.key.public()) {
             (self.epoch, self.me, self.authorities) = (epoch, me, authorities.count() as u64);
         }
     }
 
-    /// Listens to what its replica executes.
+    /// Takes in what its replica executes.
     pub fn on_executed(&mut self, executed: &Executed) {
         self.roots.insert(executed.block.header.height, executed.root);
         while self.roots.len() > KEPT {
@@ -214,14 +216,15 @@ impl Forger {
         (!kinds.is_empty()).then(|| kinds[random.random_range(0..kinds.len())])
     }
 
-    /// Its replica proposes: what it says instead.
+    /// Its replica proposes: returns the lies that are told instead.
     pub fn instead_of(&mut self, proposal: &Proposal, clock: BlockTime, random: &mut Pcg64Mcg) -> Option<Vec<Forged>> {
         self.keep(&proposal.block.header);
         let kind = self.draw(true, random)?;
         self.forge_block(&proposal.block, kind, clock, random)
     }
 
-    /// Another proposes: what it says to that. If its own replica does `not_vote` any more, it makes its blocks from nothing.
+    /// Another authority proposes: returns the lies in answer. If its own replica does `not_vote` any more, the
+    /// forger invents its blocks.
     pub fn on_proposal(
         &mut self,
         proposal: &Proposal,

@@ -1,19 +1,21 @@
 //! Whole networks in one thread, in virtual time, from one seed.
 //!
-//! The simulator drives the very [`meshwork_core::replica::Replica`] that a node runs. What a node does with threads,
-//! sockets and redb is done here by a queue of events: who carries messages, keeps time and stores bytes is all that differs.
-//! Nothing reads a clock or the system's randomness, so one seed gives one run, always.
+//! The simulator drives the same [`meshwork_core::replica::Replica`] as a node. A queue of events replaces the
+//! node's threads, sockets and redb: it carries messages, keeps time and stores bytes. Nothing reads a clock or
+//! the system's randomness, so one seed always gives the same run.
 //!
-//! * [`scenario`]: what a seed draws: the network, its faults, its work. Plain data, so that a failure can be shrunk.
-//! * [`directed`]: scenarios made for something that seeds come to seldom; [`governed`]: those whose authorities change.
+//! * [`scenario`]: what a seed draws: the network, its faults, its work. Plain data, so that a failing scenario
+//!   can be shrunk.
+//! * [`directed`]: scenarios made for one situation that seeds rarely reach; [`governed`]: those whose
+//!   authorities change.
 //! * [`world`]: the queue of events, and what each does.
 //! * [`peer`], [`disk`], [`links`], [`rumours`], [`worker`], [`liar`]: the parts of a network.
-//! * [`checks`]: what must hold after every step, and at the end.
-//! * [`shrink`]: the least of a scenario that still fails.
+//! * [`checks`]: the rules that must hold after every step, and at the end.
+//! * [`shrink`]: finds the smallest scenario that still fails.
 //!
-//! And apart from these:
+//! Two further tools are separate:
 //!
-//! * [`explore`]: of the round alone, not some runs of a small network but all.
+//! * [`explore`]: all runs of a small network, instead of some, for the round alone.
 //! * [`scale`]: how a network without faults grows, up to ten thousand peers.
 #![forbid(unsafe_code)]
 

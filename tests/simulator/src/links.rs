@@ -1,4 +1,4 @@
-//! The network between peers: how long a message takes, whether it comes at all, and how often.
+//! The network between peers: how long a message takes, and whether and how often it arrives.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,52 +11,52 @@ use serde::Serialize;
 pub enum Distance {
     /// A room: a tenth of a millisecond to two.
     Lan,
-    /// Continents: 20 to 300 milliseconds, each pair at its own.
+    /// Continents: 20 to 300 milliseconds, fixed for each pair.
     Wan,
     /// Everyone behind a satellite: 500 to 700 milliseconds.
     Satellite,
-    /// Every message takes just so many milliseconds.
+    /// Every message takes this many milliseconds.
     Even(u64),
 }
 
-/// What the links of a network do to messages, in thousandths where it is a share.
+/// What the links of a network do to messages. Shares are in thousandths.
 #[derive(Clone, Debug, Serialize)]
 pub struct Weather {
     /// How far apart peers are.
     pub distance: Distance,
-    /// Messages that never come.
+    /// Messages that are lost.
     pub loss_permille: u32,
-    /// Messages that come twice.
+    /// Messages that arrive twice.
     pub twice_permille: u32,
-    /// Messages of which a bit is flipped on the way.
+    /// Messages with a flipped bit.
     pub corrupt_permille: u32,
-    /// Messages that take up to ten times as long, and are overtaken.
+    /// Messages that take up to ten times as long, so that later ones overtake them.
     pub late_permille: u32,
 }
 
 impl Weather {
-    /// As good as it gets.
+    /// Fair links: nothing is lost, doubled, damaged or delayed.
     #[must_use]
     pub const fn fair() -> Self {
         Self { distance: Distance::Lan, loss_permille: 0, twice_permille: 0, corrupt_permille: 0, late_permille: 0 }
     }
 }
 
-/// What is cut at a moment.
+/// The cuts at a moment.
 #[derive(Clone, Debug, Default)]
 pub struct Cuts {
-    /// Which side of a partition each peer is on. Those on different sides do not hear each other.
+    /// The side of a partition on which each peer is. Peers on different sides do not hear each other.
     pub side: Vec<u8>,
-    /// Those who are not heard by others, though they hear them.
+    /// Peers that others do not hear, though they hear the others.
     pub mute: BTreeSet<usize>,
-    /// Those whose messages, both ways, take so many times as long.
+    /// Peers whose messages, in both directions, take this many times as long.
     pub slow: BTreeMap<usize, u32>,
-    /// Those who are cut off and back in turn, each for so many microseconds.
+    /// Peers that are cut off and back in turn, for this many microseconds each.
     pub flapping: BTreeMap<usize, u64>,
 }
 
 impl Cuts {
-    /// Whether what `from` says at this moment reaches `to`.
+    /// Whether a message that `from` sends at this moment reaches `to`.
     #[must_use]
     pub fn carries(&self, from: usize, to: usize, now_us: u64) -> bool {
         let side = |peer: usize| self.side.get(peer).copied().unwrap_or(0);
@@ -72,13 +72,13 @@ impl Cuts {
     }
 }
 
-/// What becomes of one message.
+/// The fate of one message.
 pub enum Fate {
     /// It is lost.
     Lost,
-    /// It comes after so many microseconds each, whole or not.
+    /// It arrives after these many microseconds, whole or not.
     Comes {
-        /// One for each copy.
+        /// One delay for each copy.
         after_us: Vec<u64>,
         /// Whether a bit is flipped in the first copy.
         corrupt: bool,
@@ -99,7 +99,7 @@ pub fn fate(weather: &Weather, from: usize, to: usize, random: &mut Pcg64Mcg) ->
 }
 
 fn delay_us(weather: &Weather, from: usize, to: usize, random: &mut Pcg64Mcg) -> u64 {
-    // The same for both directions of a pair, and for as long as the network lives.
+    // The same for both directions of a pair, throughout the run.
     let pair = (from.min(to) as u64) << 32 | from.max(to) as u64;
     let spread = pair.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     let base = match weather.distance {

@@ -1,4 +1,4 @@
-//! Runs many networks, each from its seed, or one of them again with everything that happens in it.
+//! Runs many networks, each from its seed, or one of them again with a trace.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -15,32 +15,32 @@ use meshwork_simulator::{
     run, shrink,
 };
 
-/// Whole networks in virtual time, each from one seed, with everything going wrong that may.
+/// Runs whole networks in virtual time, each from one seed, with every fault that may happen
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Run so many networks
+    /// How many networks to run
     #[arg(long, value_name = "N", default_value_t = 1000)]
     seeds: u64,
-    /// Begin with this seed
+    /// The first seed
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     from: u64,
-    /// Run this one alone
+    /// Run only this seed
     #[arg(long, value_name = "SEED")]
     seed: Option<u64>,
-    /// Show everything that happens in it
+    /// Print everything that happens in it
     #[arg(long, requires = "seed")]
     trace: bool,
-    /// Run scenarios of this family, made for one thing, instead of what seeds draw
+    /// Run scenarios of this family, made for one situation, instead of drawn ones
     #[arg(long, value_name = "FAMILY", value_parser = parse_family)]
     scenario: Option<Family>,
-    /// So many at a time; without it, as many as there are cores
+    /// How many at a time; without it, as many as there are cores
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Plant this fault in the core, and see whether it is noticed; only in debug builds
+    /// Plant this fault in the core, to see whether it is noticed; only in debug builds
     #[cfg(debug_assertions)]
     #[arg(long, value_name = "FAULT")]
     plant: Option<String>,

@@ -1,5 +1,5 @@
-//! What went over gossip, and whom it has reached: the same bytes reach a process once, and are not published twice, as long as
-//! gossip remembers them.
+//! The memory of gossip: which peers each message has reached. The same bytes reach a process once and are not
+//! published twice, as long as gossip remembers them.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,7 +15,7 @@ pub type RumourId = u64;
 struct Reached(Vec<u64>);
 
 impl Reached {
-    /// Whether the peer was not among them.
+    /// Whether the peer had not heard the message before.
     fn insert(&mut self, peer: usize) -> bool {
         let (word, bit) = (peer / 64, 1 << (peer % 64));
         if self.0.len() <= word {
@@ -47,7 +47,7 @@ pub struct Rumours {
 }
 
 impl Rumours {
-    /// A peer publishes a message. Nothing if it has published or heard it before, which gossip remembers.
+    /// A peer publishes a message. Nothing if it has published or heard it before, while gossip remembers that.
     pub fn publish(&mut self, from: usize, message: Digest, now_us: u64) -> Option<RumourId> {
         while let Some((born, id, digest)) = self.born.front().copied()
             && born + REMEMBERED_US < now_us
@@ -64,7 +64,7 @@ impl Rumours {
         self.reached.entry(id).or_default().insert(from).then_some(id)
     }
 
-    /// A message comes to a peer. Whether it is the first time.
+    /// A message arrives at a peer. Whether it is the first time.
     pub fn reach(&mut self, id: RumourId, to: usize) -> bool {
         self.reached.get_mut(&id).is_some_and(|reached| reached.insert(to))
     }
@@ -75,7 +75,7 @@ impl Rumours {
         self.reached.get(&id).is_some_and(|reached| reached.has(peer))
     }
 
-    /// A peer's process has ended, and with it all that it remembers.
+    /// A peer's process has ended, and has lost its memory.
     pub fn forget(&mut self, peer: usize) {
         for reached in self.reached.values_mut() {
             reached.remove(peer);

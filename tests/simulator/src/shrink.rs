@@ -1,8 +1,9 @@
-//! The least of a scenario that still breaks a rule: what can be left out is, a half at a time and then one by one.
+//! Shrinks a failing scenario: leaves out whatever the failure does not need, first by halves and then one by
+//! one.
 
 use crate::{Outcome, Scenario, run};
 
-/// The least that still fails, and how. Nothing if the scenario does not fail.
+/// The smallest scenario that still fails, and how. Nothing if the scenario does not fail.
 #[must_use]
 pub fn shrink(scenario: &Scenario) -> Option<(Scenario, Outcome)> {
     let outcome = run(scenario, None);
@@ -18,7 +19,7 @@ pub fn shrink(scenario: &Scenario) -> Option<(Scenario, Outcome)> {
     Some(least)
 }
 
-/// Leaves out as much of one list as the failure does not need. Whether that was anything.
+/// Leaves out as much of one list as the failure does not need. Returns whether anything was left out.
 fn drop_some<T: Clone>(least: &mut (Scenario, Outcome), list: fn(&mut Scenario) -> &mut Vec<T>) -> bool {
     let mut smaller = false;
     let mut size = list(&mut least.0).len();
@@ -39,7 +40,7 @@ fn drop_some<T: Clone>(least: &mut (Scenario, Outcome), list: fn(&mut Scenario) 
     smaller
 }
 
-/// Makes the links fairer, as far as the failure does not need them foul.
+/// Makes the links fairer, as far as the failure still happens.
 fn calm(least: &mut (Scenario, Outcome)) -> bool {
     let mut smaller = false;
     let chances: [fn(&mut Scenario) -> &mut u32; 4] = [
@@ -57,7 +58,7 @@ fn calm(least: &mut (Scenario, Outcome)) -> bool {
     smaller
 }
 
-/// Whether a smaller one still fails. What the protocol need not bear proves nothing.
+/// Whether a smaller scenario still fails. One with more faults than the protocol tolerates proves nothing.
 fn still_fails(least: &mut (Scenario, Outcome), candidate: Scenario) -> bool {
     if least.0.is_bearable() && !candidate.is_bearable() {
         return false;

@@ -1,4 +1,4 @@
-//! What many runs came to, as one object or a few lines.
+//! The totals of many runs, as one object or a few lines.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,16 +6,16 @@ use serde::Serialize;
 
 use crate::{Outcome, Violation};
 
-/// The sum of many runs.
+/// The totals of many runs.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
     /// How many networks were run.
     pub seeds: u64,
-    /// How many of them broke a rule.
+    /// How many of them violated a rule.
     pub violations: u64,
     /// Hours of virtual time.
     pub simulated_hours: f64,
-    /// Hours of virtual time, times the authorities that lived through them.
+    /// Hours of virtual time, times the authorities that ran in them.
     pub authority_hours: f64,
     /// Final blocks.
     pub blocks: u64,
@@ -23,22 +23,22 @@ pub struct Summary {
     pub tasks: u64,
     /// Outcomes accepted.
     pub outcomes: u64,
-    /// Copies of slow attempts given.
+    /// Speculative attempts given.
     pub copies: u64,
     /// Faults injected, by kind.
     pub faults: BTreeMap<String, u64>,
     /// How long it all took, in seconds.
     pub real_s: f64,
-    /// The seeds that broke a rule, each with which.
+    /// The seeds that violated a rule, each with the violation.
     pub failures: Vec<Failure>,
 }
 
-/// A seed that broke a rule.
+/// A seed that violated a rule.
 #[derive(Clone, Debug, Serialize)]
 pub struct Failure {
     /// The seed.
     pub seed: u64,
-    /// What it broke.
+    /// The violation.
     pub violation: Violation,
 }
 
@@ -62,7 +62,7 @@ impl Summary {
         }
     }
 
-    /// Adds what another thread has run.
+    /// Adds the totals of another thread.
     pub fn join(&mut self, other: Self) {
         self.seeds += other.seeds;
         self.violations += other.violations;

@@ -1,5 +1,5 @@
-//! All runs of a small bound are explored whenever the tests run, with core's own assertions; the program explores larger
-//! ones. And exploring can fail: it finds planted faults, and what too many liars can do.
+//! Explores all runs within a small bound on every test run, with core's own assertions; the program explores
+//! larger bounds. Exploring can fail: it finds planted faults, and what too many liars can do.
 
 #[cfg(debug_assertions)]
 use std::panic;

@@ -1,5 +1,5 @@
-//! The checks can fail: each fault that can be planted in core is caught, by a seed or by a scenario made for it. Whatever a
-//! debug assertion of core's own says first counts too.
+//! The checks can fail: a seed, or a scenario made for it, catches each fault that can be planted in core. A
+//! debug assertion of core that fails first counts too.
 #![cfg(debug_assertions)]
 
 use std::{
@@ -15,10 +15,10 @@ use meshwork_simulator::{
     governed, run,
 };
 
-/// Whatever is not caught by then is missed.
+/// How many seeds to try before a fault counts as missed.
 const SEEDS_MAX: u64 = 120;
 
-/// Whether a rule is broken, or an assertion, in this scenario with this fault.
+/// Whether this scenario with this fault violates a rule or an assertion.
 fn catches(fault: Planted, scenario: &Scenario) -> Option<String> {
     fault::plant(Some(fault));
     let ran = panic::catch_unwind(AssertUnwindSafe(|| run(scenario, None)));
@@ -32,7 +32,7 @@ fn catches(fault: Planted, scenario: &Scenario) -> Option<String> {
     }
 }
 
-/// Where a fault is looked for: wherever the seeds lead, or in the family that was made for it.
+/// Where to look for a fault: in drawn seeds, or in the family that was made for it.
 fn sought(fault: Planted) -> Family {
     match fault {
         Planted::ViewsSkipped => directed::old_parent,
@@ -105,7 +105,7 @@ fn print_table(caught: &[(Planted, u64, String)]) {
     }
 }
 
-/// What was noticed, without the digests and keys that no reader knows.
+/// What was noticed, without the digests and keys that tell a reader nothing.
 fn without_names(what: &str) -> String {
     let is_name = |word: &str| word.len() >= 64 && word.bytes().take(64).all(|byte| byte.is_ascii_hexdigit());
     let words = what.split(' ').map(|word| if is_name(word) { "…" } else { word });

@@ -1,4 +1,4 @@
-//! The measuring of growth, on networks so small that it takes a moment.
+//! Measures growth on networks so small that it takes a moment.
 
 use meshwork_simulator::scale::{Figures, Setup, run};
 
@@ -11,11 +11,11 @@ fn is_plausible(run: &Figures, setup: &Setup) {
     assert_eq!((run.workers, run.jobs_not_final, run.caught_up), (volunteers, 0, 0), "{run:?}");
     assert!(run.void_per_s == 0.0 && run.backlog_tasks < 60, "{run:?}");
     assert!(run.blocks_per_s > 2.0 && run.tasks_per_s > 10.0 && run.claims_per_s > 0.0, "{run:?}");
-    // Three message delays and a way back lie between the tenth of a second and the second.
+    // Three message delays and a way back take between a tenth of a second and a second.
     assert!((100..1000).contains(&run.job_final.p50_ms) && run.job_final.p99_ms < 3000, "{run:?}");
     assert!(run.block_final.p50_ms <= run.job_final.p50_ms && run.job_known.p50_ms <= run.job_final.p50_ms, "{run:?}");
     assert!(run.sooner_ms_max < 200.0 && run.later_ms_max < 10.0, "{run:?}");
-    // Everyone hears everything at least once, and at most once from each neighbour and from who published it.
+    // Everyone hears everything at least once, and at most once from each neighbour and from the publisher.
     assert!((1.0..=9.0).contains(&run.copies), "{run:?}");
     let kinds = run.kinds.transactions + run.kinds.blocks + run.kinds.finalizations + run.kinds.control;
     assert!((kinds / run.ordinary.bytes_in - 1.0).abs() < 0.1, "{run:?}");

@@ -1,4 +1,4 @@
-//! A bounded share of the simulator's networks, on every run of the tests; the program runs as many as one likes.
+//! Runs a bounded number of the simulator's networks on every test run; the program runs as many as you like.
 
 use meshwork_simulator::{Scenario, Summary, directed, governed, run, shrink};
 

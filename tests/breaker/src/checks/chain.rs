@@ -1,4 +1,5 @@
-//! All peers have the same blocks, and came to the same result at every height; and no task's outcome was accepted at two places.
+//! Checks that all peers have the same blocks and computed the same result at every height, and that no task's
+//! outcome was accepted twice.
 
 use std::collections::BTreeMap;
 
@@ -20,11 +21,11 @@ const ASKED_AT_ONCE: usize = 3;
 pub struct AtHeight {
     height: u64,
     digest: Digest,
-    /// The root over all receipts up to it, as this peer executed it; older nodes do not tell.
+    /// The root over all receipts up to the height, as this peer executed it. Older nodes do not tell.
     root: Option<Digest>,
-    /// The digest of the ledger's state after it, as this peer executed it, at snapshot heights.
+    /// The digest of the ledger's state after the height, as this peer executed it, at snapshot heights.
     state: Option<Digest>,
-    /// What was accepted there.
+    /// The outcomes that were accepted there.
     outcomes: Option<Vec<Accepted>>,
 }
 
@@ -35,7 +36,7 @@ struct Accepted {
     index: u32,
 }
 
-/// What came of comparing all peers.
+/// The result of comparing all peers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compared {
     /// Heights that at least two peers have.
@@ -46,16 +47,17 @@ pub struct Compared {
     pub states: u64,
     /// Peers.
     pub peers: usize,
-    /// The newest height that was looked at.
+    /// The newest height that was compared.
     pub to: u64,
     /// Where they differ, in words.
     pub differences: Vec<String>,
-    /// Tasks, each with how many outcomes were accepted for it; nothing if no peer tells.
+    /// How many outcomes were accepted for each task; nothing if no peer tells.
     pub accepted: Option<BTreeMap<(JobId, u32), u32>>,
 }
 
 impl Compared {
-    /// For how many tasks an outcome was accepted, and for how many more than one, of one job or of all; nothing if no peer tells.
+    /// For how many tasks an outcome was accepted, and for how many more than one, of one job or of all.
+    /// Nothing if no peer tells.
     #[must_use]
     pub fn accepted(&self, only: Option<JobId>) -> Option<(u64, u64)> {
         let accepted = self.accepted.as_ref()?;
@@ -77,7 +79,7 @@ impl Compared {
     }
 }
 
-/// Compares everything above a height that peers have in common, and counts what was accepted there.
+/// Compares all heights above one that peers have in common, and counts the outcomes accepted there.
 ///
 /// # Errors
 /// A peer that runs does not answer.
@@ -130,7 +132,8 @@ fn of(chains: &[(String, Vec<AtHeight>)], to: u64) -> Compared {
         compared.roots += found.1;
         compared.states += found.2;
     }
-    // A height's receipts are the same everywhere if its root is, so one peer that tells of a height is enough.
+    // If the root of a height is the same everywhere, so are its receipts. So one peer that tells of a height
+    // is enough.
     for all in heights.values() {
         let Some(outcomes) = all.iter().find_map(|(_, at)| at.outcomes.as_ref()) else { continue };
         let accepted = compared.accepted.get_or_insert_default();

@@ -1,4 +1,4 @@
-//! What must hold after every fault, asked of every peer.
+//! The checks after every fault, which ask every peer.
 
 pub mod chain;
 pub mod outcomes;

@@ -1,4 +1,5 @@
-//! Every task of a job has one outcome, every peer says that it stands at the same place, and its proof holds.
+//! Checks that every task of a job has one outcome, that every peer has it at the same place, and that its
+//! proof holds.
 
 use std::{
     collections::BTreeMap,
@@ -20,15 +21,15 @@ const PAGE: u32 = 1000;
 /// How long a peer may take until it has executed what others have.
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(60);
 
-/// Where each task's receipt stands: height and place, by the task's index.
+/// Where the receipt of each task is: height and place, by the task's index.
 type Places = BTreeMap<u32, (u64, u32)>;
 
-/// What was found of a job.
+/// What the check found of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
     /// Tasks without an outcome on some peer.
     pub lost: u64,
-    /// Tasks whose outcome stands at different places on different peers.
+    /// Tasks whose outcome is at different places on different peers.
     pub differing: u64,
     /// Tasks that failed, by how.
     pub failed: BTreeMap<String, u64>,
@@ -38,8 +39,8 @@ pub struct Outcomes {
     pub peers: usize,
 }
 
-/// Looks at a job of so many tasks on every peer that knows it, and verifies all proofs that one of those gives that keep
-/// everything: whose turn it is.
+/// Checks a job with `tasks` tasks on every peer that knows it. Verifies all proofs of one peer that keeps
+/// everything; the peers take turns.
 ///
 /// # Errors
 /// A peer does not answer, or a proof does not hold.
@@ -80,8 +81,9 @@ pub async fn examine(network: &Network, job: JobId, tasks: u32, turn: usize) -> 
     Ok(found)
 }
 
-/// Where the receipts of a job's tasks stand, as one peer says once it has executed the end of the job. Nothing of one that has
-/// executed this height and knows no such job: it began with a snapshot in which the job was forgotten already.
+/// Where the receipts of a job's tasks are, according to one peer, once it has executed the job's end. Nothing
+/// if the peer has executed this height and does not know the job: it began with a snapshot that had forgotten
+/// the job.
 async fn places(name: &str, client: &Client, job: JobId, forgotten_from: Option<u64>) -> Done<Option<Places>> {
     let until = Instant::now() + CAUGHT_UP_WITHIN;
     loop {

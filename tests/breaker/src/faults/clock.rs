@@ -1,4 +1,5 @@
-//! One clock is wrong: an authority's, fast and then slow or both while it runs, and then a worker's.
+//! One clock is wrong: first an authority's, then a worker's. It is fast and then slow, or steps both ways
+//! while the peer runs.
 
 use std::time::Duration;
 
@@ -20,11 +21,11 @@ pub struct Clock {
     notes: Vec<String>,
 }
 
-/// How many lines of the victim's log are looked through for what it says of its clock.
+/// How many lines of the victim's log are searched for its words about its clock.
 const LOG_LINES: usize = 200;
 
 impl Clock {
-    /// Wrong by so much, ahead and behind; quickly, ahead at one and behind at the other.
+    /// Wrong by this much, ahead and behind. A quick run has one clock ahead and the other behind.
     #[must_use]
     pub fn by(name: &'static str, by: &'static str, offsets: [&'static str; 2], pace: Pace) -> Self {
         let [ahead, behind] = offsets;

@@ -10,7 +10,7 @@ use crate::{
     wires::cut::{Way, cut, mend},
 };
 
-/// Who is cut off.
+/// The authority that is cut off.
 const VICTIM: &str = "authority-3";
 
 /// The fault.
@@ -38,7 +38,7 @@ impl Fault for CutOff {
     }
 }
 
-/// The process by which a peer's network is found.
+/// The process that leads to a peer's network.
 pub(super) fn pid_of(network: &Network, name: &str) -> Done<u32> {
     let pid = network.member(name)?.pid;
     pid.ok_or_else(|| Failure::failed(format!("{name} does not run, so its network cannot be found.")))

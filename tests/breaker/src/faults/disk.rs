@@ -17,7 +17,7 @@ use crate::{
 /// Whose disks, in turn.
 const VICTIMS: [&str; 2] = [SMALL_WORKER, SMALL_AUTHORITY];
 
-/// How many lines of the victim's log are looked through for what it says of its disk.
+/// How many lines of the victim's log are searched for its words about its disk.
 const LOG_LINES: usize = 200;
 
 /// The fault.
@@ -65,7 +65,7 @@ impl Fault for Disk {
 }
 
 impl Disk {
-    /// Notes what the victim did about it.
+    /// Notes how the victim reacted.
     fn observe(&mut self, network: &Network, name: &str) -> Done {
         let now = network.member(name)?;
         let Some(before) = self.before.take() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Half of the workers leave, and give back what they hold; later they come again.
+//! Half of the workers leave and give back their tasks; later they come again.
 
 use std::time::Duration;
 

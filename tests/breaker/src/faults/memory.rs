@@ -1,4 +1,4 @@
-//! Memory that is not enough: whoever may have so little is killed by the kernel, again and again, until it may have more.
+//! Too little memory: the kernel kills the victim again and again, until it may have more.
 
 use std::{
     thread,
@@ -13,13 +13,13 @@ use crate::{hosts::plan::SMALL_WORKER, network::Network};
 /// Whose memory, in turn.
 const VICTIMS: [&str; 2] = [SMALL_WORKER, "authority-2"];
 
-/// Enough to begin, and for nothing more.
+/// Enough to start, and not more.
 const TOO_LITTLE: &str = "12m";
 
-/// How long the slowest machine may take until a peer that begins needs more than that.
+/// How long a starting peer may take, on the slowest machine, until it needs more than that.
 const KILLED_WITHIN: Duration = Duration::from_secs(120);
 
-/// How often one looks whether it was killed.
+/// How often to look whether it was killed.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// The fault.

@@ -1,4 +1,4 @@
-//! What is done to the network, one module for each fault, in the order in which they come.
+//! The faults, one module for each, in the order in which they are played.
 
 mod clock;
 mod cut_off;
@@ -20,23 +20,23 @@ use meshwork::failure::{Done, Exit, Failure};
 
 use crate::network::Network;
 
-/// What is to be expected while a fault lasts.
+/// What the network does while a fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meanwhile {
     /// Tasks end.
     GoesOn,
     /// No height grows anywhere.
     Stands,
-    /// Nothing in particular.
+    /// Neither is certain.
     Anything,
 }
 
 /// How long faults last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// As long as they should.
+    /// The full time.
     Full,
-    /// As short as still shows something.
+    /// The shortest time that still shows something.
     Quick,
 }
 
@@ -53,13 +53,13 @@ impl Pace {
 
 /// Something that breaks a network, in rounds, and mends it again.
 pub trait Fault: Send {
-    /// What selects it on the command line.
+    /// Its name on the command line.
     fn name(&self) -> &'static str;
 
-    /// What it is, as a row of the table says it.
+    /// Its name in the table.
     fn title(&self) -> String;
 
-    /// What is to be expected while it lasts.
+    /// What the network does while it lasts.
     fn meanwhile(&self) -> Meanwhile {
         Meanwhile::GoesOn
     }
@@ -84,7 +84,7 @@ pub trait Fault: Send {
     /// It cannot be mended.
     fn heal(&mut self, network: &Network, round: usize) -> Done;
 
-    /// What it saw itself, in words.
+    /// What the fault itself observed, in words.
     fn notes(&mut self) -> Vec<String> {
         Vec::new()
     }
@@ -112,7 +112,8 @@ pub fn all(pace: Pace) -> Vec<Box<dyn Fault>> {
     ]
 }
 
-/// What can come at any time in a long run: all but what ends every process, or cannot come twice.
+/// The faults that can come at any time in a long run: all but those that end every process or cannot come
+/// twice.
 #[must_use]
 pub fn at_random() -> Vec<Box<dyn Fault>> {
     let mut faults = all(Pace::Quick);
@@ -120,10 +121,10 @@ pub fn at_random() -> Vec<Box<dyn Fault>> {
     faults
 }
 
-/// Those of some names, or all if none is named.
+/// The faults of these names, or all if there are no names.
 ///
 /// # Errors
-/// There is none of a name.
+/// No fault has one of the names.
 pub fn named(all: Vec<Box<dyn Fault>>, names: &[String]) -> Done<Vec<Box<dyn Fault>>> {
     let known: Vec<&str> = all.iter().map(|fault| fault.name()).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {

@@ -1,4 +1,4 @@
-//! One host stands still for a minute: an authority, then a worker, whose claim runs out meanwhile.
+//! One host is paused for a minute: an authority, then a worker, whose claim runs out meanwhile.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use meshwork::failure::Done;
 use super::{Fault, Pace};
 use crate::network::Network;
 
-/// Who stands still, in turn.
+/// Who is paused, in turn.
 const VICTIMS: [&str; 2] = ["authority-2", "worker-small"];
 
 /// The fault.

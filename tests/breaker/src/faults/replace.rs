@@ -1,4 +1,4 @@
-//! Every worker is taken away without a word, and a new one with a new key put in its place, one after the other.
+//! Every worker in turn is removed without notice, and a new one with a new key put in its place.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ use crate::{
 const SLOWNESS: Slowness =
     Slowness { delay: Duration::from_millis(100), jitter: Duration::from_millis(50), loss_percent: 5 };
 
-/// Between whom it is measured.
+/// The hosts between which the delay is measured.
 const ENDS: [&str; 2] = ["authority-1", "authority-2"];
 
 /// The fault.

@@ -1,4 +1,5 @@
-//! Everyone is on one of two sides that do not hear each other, with two authorities each: no block can become final.
+//! The network is split into two sides that do not hear each other, with two authorities each. No block can
+//! become final.
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ impl Fault for Split {
     }
 
     fn inject(&mut self, network: &Network, _: usize) -> Done {
-        // Every other one of each kind, which leaves two authorities and half of the workers on each side.
+        // Every second host of each kind, which leaves two authorities and half of the workers on each side.
         self.side = network.members().into_iter().map(|member| member.name).step_by(2).collect();
         let names: Vec<&str> = self.side.iter().map(String::as_str).collect();
         let others = network.addresses_but(&names);

@@ -38,7 +38,7 @@ impl Fault for Upgrade {
         network.with(|hosts| hosts.upgrade(&self.hosts[round].0))
     }
 
-    /// There is nothing to mend; but in the end nobody may run what was there before.
+    /// There is nothing to mend. But in the end no host may run the old version.
     fn heal(&mut self, network: &Network, round: usize) -> Done {
         if round + 1 < self.hosts.len() {
             return Ok(());

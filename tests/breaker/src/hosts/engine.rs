@@ -1,5 +1,6 @@
-//! Hosts as containers of `docker/compose.yaml`, by whatever container engine answers. A second compose file, written here, adds what a
-//! test needs and an operator does not: every API on the containers' network, two small disks, clocks that are wrong.
+//! Hosts as containers of `docker/compose.yaml`, on any container engine that answers. A second compose file,
+//! written here, adds what only a test needs: every API on the containers' network, two small disks, and wrong
+//! clocks.
 
 mod compose;
 
@@ -24,26 +25,26 @@ use super::{
 };
 use crate::system::{run, run_within};
 
-/// Who runs in the image.
+/// The user that runs in the image.
 const IMAGE_USER: u32 = 65532;
 
-/// How long the compose tool may take: it waits until the authorities are healthy.
+/// How long the compose tool may take. It waits until the authorities are healthy.
 const COMPOSE_WITHIN: Duration = Duration::from_secs(240);
 
 /// The tag of the other version of the image.
 const NEXT: &str = "next";
 
-/// Which version of the image one runs stands in this label.
+/// The label that tells the version of an image.
 const VERSION_LABEL: &str = "org.opencontainers.image.version";
 
-/// A network of containers. All of it is gone when this is dropped.
+/// A network of containers. Dropping it removes all of them.
 pub struct Engine {
     plan: Plan,
     founding: Founding,
     additions: Additions,
     containers: BTreeMap<String, Container>,
     disks: BTreeMap<&'static str, SmallDisk>,
-    /// Whose death was asked for.
+    /// The containers that were told to die.
     downed: BTreeSet<String>,
 }
 
@@ -120,10 +121,10 @@ impl Engine {
         run_within(COMPOSE_WITHIN, "docker", &["build", "--tag", &next, "-"], &recipe).map(|_| ())
     }
 
-    /// Has a new worker in the place of one whose container was removed.
+    /// Replaces a worker whose container was removed by a new one.
     fn fill_up_workers(&mut self, service: &str) -> Done {
         let scale = format!("worker={}", plan::WORKERS);
-        // What stands stays as it is, whatever the files say of it by now.
+        // Running containers stay as they are, even if the files differ by now.
         self.compose(&["up", "-d", "--no-deps", "--no-recreate", "--scale", &scale, service]).map(|_| ())
     }
 }
@@ -210,7 +211,8 @@ impl Hosts for Engine {
         let container = self.container(name)?.clone();
         self.additions.set_image(&container.service, &self.next_image());
         if container.role == Role::Worker {
-            // A worker keeps nothing that its network needs: a new one takes its place when it has given back what it holds.
+            // A worker keeps nothing that its network needs, so a new one takes its place once it has given
+            // back its tasks.
             run("docker", &["stop", &container.id])?;
             run("docker", &["rm", "--volumes", &container.id])?;
             self.fill_up_workers(&container.service)?;
@@ -235,7 +237,7 @@ impl Hosts for Engine {
 
     fn log(&self, name: &str, lines: usize) -> String {
         let Ok(id) = self.id(name) else { return String::new() };
-        // What it logs is on its standard error, which the engine passes on as its own.
+        // A peer logs to standard error, which the engine passes to its own.
         let command = format!("docker logs --tail {lines} {id} 2>&1");
         run("sh", &["-c", &command]).unwrap_or_default().trim_end().to_owned()
     }
@@ -248,7 +250,7 @@ impl Hosts for Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         for name in self.containers.keys().filter(|name| !self.downed.contains(*name)) {
-            // A container that stands still cannot be stopped.
+            // A paused container cannot be stopped.
             if let Ok(id) = self.id(name) {
                 let _ = run("docker", &["unpause", &id]);
             }
@@ -262,7 +264,7 @@ impl Drop for Engine {
     }
 }
 
-/// The keys are read by whoever runs in the image, and by nobody else.
+/// Makes the keys readable for the image's user alone.
 fn give_to_image_user(folder: &Path) -> Done {
     let cannot = |error: std::io::Error| Failure::file("hand over", folder, &error);
     for entry in fs::read_dir(folder).map_err(cannot)? {
@@ -272,7 +274,7 @@ fn give_to_image_user(folder: &Path) -> Done {
     std::os::unix::fs::chown(folder, Some(IMAGE_USER), Some(IMAGE_USER)).map_err(cannot)
 }
 
-/// What `docker inspect` says, as far as it matters here.
+/// The parts of `docker inspect` that matter here.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Inspected {
@@ -320,7 +322,7 @@ struct Mount {
 }
 
 impl Inspected {
-    /// The container as a peer, by its name; nothing if it is none.
+    /// The container as a peer, by its name. Nothing if it is no peer.
     fn peer(self) -> Option<(String, Container)> {
         let label = |name: &str| self.config.labels.get(name).cloned();
         let service = label("com.docker.compose.service")?;

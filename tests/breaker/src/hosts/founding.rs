@@ -1,4 +1,5 @@
-//! The network's beginning: a key for each authority, and the genesis, as `meshwork genesis test` lays them out.
+//! The founding of the network: a key for each authority, and the genesis, as `meshwork genesis test` makes
+//! them.
 
 use std::{
     fs,
@@ -17,20 +18,20 @@ use meshwork_core::{
 
 use super::plan::{AUTHORITIES, Plan};
 
-/// A state digest is taken at so many heights, so that many of them can be compared in a short time.
+/// Heights between two state digests: few, so that many digests can be compared in a short time.
 const SNAPSHOT_INTERVAL: u64 = 128;
 
 /// A genesis and keys in a folder.
 #[derive(Clone, Debug)]
 pub struct Founding {
-    /// What everyone agrees on.
+    /// What all peers agree on.
     pub genesis: Genesis,
     /// The folder with `genesis.toml` and `NAME.key`.
     pub folder: PathBuf,
 }
 
 impl Founding {
-    /// Makes keys and a genesis whose authorities are reached at the addresses that `address` gives for their names.
+    /// Makes keys and a genesis. `address` gives the address of each authority by its name.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -50,13 +51,13 @@ impl Founding {
         Ok(Self { genesis, folder })
     }
 
-    /// Where the genesis stands.
+    /// The path of the genesis.
     #[must_use]
     pub fn genesis_path(&self) -> PathBuf {
         self.folder.join("genesis.toml")
     }
 
-    /// Where a peer's key stands, if it was given one.
+    /// The path of a peer's key, if it was given one.
     #[must_use]
     pub fn key_path(&self, name: &str) -> Option<PathBuf> {
         Some(self.folder.join(format!("{name}.key"))).filter(|path| Path::exists(path))
@@ -67,7 +68,7 @@ fn authority(name: &str, key: &SecretKey, address: String) -> Authority {
     Authority { name: name.to_owned(), key: key.public(), addresses: vec![address] }
 }
 
-/// The rules that every new network has, but for how often states are digested and how long things are kept.
+/// The rules of a new network, except for how often states are digested and how long things are kept.
 fn genesis(plan: &Plan, authorities: Vec<Authority>) -> Done<Genesis> {
     let consensus = ConsensusParameters { snapshot_interval: SNAPSHOT_INTERVAL, ..ConsensusParameters::default() };
     let mut ledger = LedgerLimits { retention_ms: plan.retention_ms, ..LedgerLimits::default() };

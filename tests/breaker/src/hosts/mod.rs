@@ -1,5 +1,6 @@
-//! A network of hosts on this machine, each with an address of its own, that can be broken: containers, or network
-//! namespaces. What is done inside one's network is alike for both, and stands in [`crate::wires`].
+//! A network of hosts on this machine that can be broken. Each host has an address of its own and is a
+//! container or a network namespace. What is done inside a host's network is alike for both, see
+//! [`crate::wires`].
 
 pub mod engine;
 pub mod founding;
@@ -16,13 +17,13 @@ use serde::Serialize;
 /// Where every peer's API listens, on its own address.
 pub const API_PORT: u16 = 4180;
 
-/// The environment variable by which a node's one clock is set wrong.
+/// The environment variable that sets a node's clock wrong.
 pub const CLOCK_OFFSET: &str = "MESHWORK_CLOCK_OFFSET";
 
 /// The environment variable that says how much of the past a peer keeps.
 pub const KEEP: &str = "MESHWORK_KEEP";
 
-/// What a peer is there for.
+/// The role of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -30,28 +31,29 @@ pub enum Role {
     Authority,
     /// It works.
     Worker,
-    /// It follows, and is where the load comes in.
+    /// It follows, and takes the load's submissions.
     Gateway,
 }
 
-/// A peer as it is now.
+/// A peer in its present state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Member {
-    /// What it is called: `authority-1`, `worker-2`.
+    /// Its name: `authority-1`, `worker-2`.
     pub name: String,
-    /// What it is there for.
+    /// Its role.
     pub role: Role,
     /// Its address, while it has one.
     pub address: Option<Ipv4Addr>,
     /// Its process on this machine, while it lives.
     pub pid: Option<u32>,
-    /// How often it was started again though nobody asked for it.
+    /// How often it was restarted without an order from the breaker.
     pub restarts: u32,
 }
 
 impl Role {
-    /// How much of the past such a peer keeps, as `meshwork up --keep` has it: all of it where every height is compared with
-    /// others' afterwards. Workers keep what every peer keeps, so that a new one finds its way with what peers have.
+    /// How much of the past such a peer keeps, as for `meshwork up --keep`. It keeps everything if every one of
+    /// its heights is compared with others' afterwards. Workers keep the default, so that a new worker must
+    /// find its way with what peers have.
     #[must_use]
     pub const fn keeps(self) -> &'static str {
         match self {
@@ -62,61 +64,62 @@ impl Role {
 }
 
 impl Member {
-    /// Where its API is, while it has an address.
+    /// The address of its API, while it has one.
     #[must_use]
     pub fn api(&self) -> Option<String> {
         self.address.map(|address| format!("{address}:{API_PORT}"))
     }
 }
 
-/// A network of hosts. Names are those of [`Member`]s.
+/// A network of hosts. Hosts are named as in [`Member`].
 pub trait Hosts: Send {
-    /// What the hosts are, in words.
+    /// The kind of hosts, in words.
     fn kind(&self) -> &'static str;
 
-    /// Looks at every peer anew, and starts again what ended by itself, where nobody else does.
+    /// Looks at every peer anew, and restarts those that ended by themselves, unless the hosts do that already.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system does not answer.
     fn look(&mut self) -> Done<Vec<Member>>;
 
-    /// Starts one that was killed or stopped, with what it has on its disk.
+    /// Starts a peer that was killed or stopped, with the data on its disk.
     ///
     /// # Errors
     /// The system refuses.
     fn start(&mut self, name: &str) -> Done;
 
-    /// Kills it (SIGKILL), and leaves it dead.
+    /// Kills a peer (SIGKILL), and leaves it dead.
     ///
     /// # Errors
     /// There is no such peer, or it does not die.
     fn kill(&mut self, name: &str) -> Done;
 
-    /// Has it stand still (SIGSTOP, or the engine's freezer).
+    /// Pauses a peer (SIGSTOP, or the engine's freezer).
     ///
     /// # Errors
     /// There is no such peer.
     fn pause(&mut self, name: &str) -> Done;
 
-    /// Lets it go on.
+    /// Resumes a paused peer.
     ///
     /// # Errors
     /// There is no such peer.
     fn resume(&mut self, name: &str) -> Done;
 
-    /// Asks it to end (SIGTERM), and waits until it has: a worker gives back what it holds first.
+    /// Asks a peer to end (SIGTERM), and waits until it has. A worker first gives back its tasks.
     ///
     /// # Errors
     /// It does not end in time.
     fn stop(&mut self, name: &str) -> Done;
 
-    /// Takes a worker and all that it has away, without a word to it, and puts a new one with a new key in its place.
+    /// Removes a worker and all its data without notice, and puts a new one with a new key in its place.
     ///
     /// # Errors
     /// The system refuses.
     fn replace(&mut self, name: &str) -> Done;
 
-    /// Starts it again with its clock so far off, or right again: `+10s`, `-10m`, `+10m@3s,-10m@6s` to step while it runs.
+    /// Restarts a peer with its clock this far off, or right again: `+10s`, `-10m`, `+10m@3s,-10m@6s` to step
+    /// while it runs.
     ///
     /// # Errors
     /// The system refuses.
@@ -127,7 +130,7 @@ pub trait Hosts: Send {
         false
     }
 
-    /// Starts it again with so much memory at most, or with as much as everyone: `16m`.
+    /// Restarts a peer with at most this much memory (`16m`), or with as much as the others.
     ///
     /// # Errors
     /// The system refuses.
@@ -141,26 +144,26 @@ pub trait Hosts: Send {
     /// The system refuses.
     fn upgrade(&mut self, name: &str) -> Done;
 
-    /// Which version of the program it runs, as the hosts know it.
+    /// The version of the program that a peer runs, as the hosts know it.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system does not answer.
     fn version(&self, name: &str) -> Done<String>;
 
-    /// Its disk as a folder of this machine, if it is small enough to be filled.
+    /// The peer's disk as a folder of this machine, if it is small enough to be filled.
     fn small_disk(&self, name: &str) -> Option<&Path>;
 
-    /// What its data takes on disk, in bytes.
+    /// The bytes that the peer's data takes on disk.
     fn disk_bytes(&self, name: &str) -> u64;
 
-    /// The last lines of its log.
+    /// The last lines of the peer's log.
     fn log(&self, name: &str, lines: usize) -> String;
 
     /// The network's genesis and keys.
     fn founding(&self) -> &founding::Founding;
 }
 
-/// The complaint about a name that nobody has.
+/// The error for an unknown name.
 fn nobody(name: &str) -> Failure {
     Failure::failed(format!("There is no peer {name} here."))
 }

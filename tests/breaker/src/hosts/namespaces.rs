@@ -1,6 +1,7 @@
-//! Hosts as network namespaces: each peer is a process with a network of its own, an address, a home and a log. Their cables end in
-//! one more namespace with a bridge, which a last cable joins to this machine, so that no rule of this machine's own network, such
-//! as a container engine's, is in the way, and none of theirs gets out.
+//! Hosts as network namespaces. Each peer is a process with a network of its own, an address, a home and a log.
+//! The cables of all peers end in one more namespace with a bridge, and a last cable joins it to this machine.
+//! So no rule of this machine's own network, such as a container engine's, gets in the way, and no rule of
+//! theirs gets out.
 
 mod cables;
 
@@ -27,18 +28,18 @@ use super::{
     volume::{SmallDisk, bytes_below, empty},
 };
 
-/// One that ended by itself is started again after so long, as a service manager would.
+/// A peer that ended by itself is restarted after this time, as a service manager would do it.
 const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// Where authorities listen.
+/// The port on which authorities listen.
 const MESH_PORT: u16 = 4001;
 
-/// A network of namespaces. All of it is gone when this is dropped.
+/// A network of namespaces. Dropping it removes all of them.
 pub struct Namespaces {
     plan: Plan,
     founding: Founding,
     peers: BTreeMap<String, Peer>,
-    /// After the peers, whose processes hold them.
+    /// Declared after the peers, whose processes hold the namespaces.
     cables: Cables,
 }
 
@@ -50,7 +51,7 @@ struct Peer {
     program: PathBuf,
     clock: Option<String>,
     child: Option<Child>,
-    /// Whether it ought to run.
+    /// Whether the peer ought to run.
     wanted: bool,
     ended: Option<Instant>,
     restarts: u32,
@@ -106,7 +107,7 @@ impl Namespaces {
         self.peers.get_mut(name).ok_or_else(|| nobody(name))
     }
 
-    /// Everything that a peer's process is started with.
+    /// The options and environment of a peer's process.
     fn command(&self, name: &str) -> Done<Command> {
         let peer = self.peers.get(name).ok_or_else(|| nobody(name))?;
         let mut command = Command::new("nsenter");
@@ -173,8 +174,9 @@ impl Hosts for Namespaces {
         let peer = self.peer(name)?;
         let log = fs::OpenOptions::new().create(true).append(true).open(&peer.log);
         let log = log.map_err(|error| Failure::file("write", &peer.log, &error))?;
-        // In a group of its own, so that an interruption from the keyboard reaches only this program, which then ends it. If
-        // this program is itself killed, its end of the pipe goes, and the peer with it.
+        // The process has a group of its own, so that an interruption from the keyboard reaches only this
+        // program, which then ends the process. If this program is itself killed, its end of the pipe closes,
+        // and the peer ends.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.arg("--until-stdin-closes").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         let child =
@@ -282,7 +284,7 @@ fn pid(peer: &Peer, name: &str) -> Done<u32> {
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
-        // All first, so that none has time to notice that others are gone.
+        // All are killed first, so that none has time to notice that others are gone.
         for child in self.peers.values_mut().filter_map(|peer| peer.child.as_mut()) {
             let _ = child.kill();
         }

@@ -1,13 +1,13 @@
-//! Who there is: alike for every kind of hosts.
+//! The peers of the network, the same for every kind of hosts.
 
 use std::{net::Ipv4Addr, path::PathBuf};
 
 use super::Role;
 
-/// How many peers vote: as many as the compose file has.
+/// How many peers vote: as many as in the compose file.
 pub const AUTHORITIES: u32 = 4;
 
-/// How many of the workers have a disk like everyone's. One more has a small one.
+/// How many workers have an ordinary disk. One more has a small one.
 pub const WORKERS: u32 = 3;
 
 /// The worker with a disk that can be filled.
@@ -16,18 +16,18 @@ pub const SMALL_WORKER: &str = "worker-small";
 /// The authority with a disk that can be filled.
 pub const SMALL_AUTHORITY: &str = "authority-4";
 
-/// Tasks that a worker runs at once. They sleep, so that it is the network that is busy.
+/// Tasks that a worker runs at once. They sleep, so that only the network is busy.
 pub const SLOTS: u32 = 4;
 
 /// Memory that a worker offers, in mebibytes.
 pub const MEMORY_MIB: u64 = 256;
 
-/// What a network is to be like.
+/// The settings of a network.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The beginning of the name of everything that is made.
+    /// How every name that is made begins.
     pub prefix: String,
-    /// Files that are made stand below this folder.
+    /// The folder for all files that are made.
     pub scratch: PathBuf,
     /// The program that runs in namespaces.
     pub program: PathBuf,
@@ -39,11 +39,11 @@ pub struct Plan {
     pub small_disk_bytes: u64,
     /// How long an ended job stays on the ledger, in milliseconds.
     pub retention_ms: u64,
-    /// How long claims stand, in milliseconds; the genesis' own default if nobody says.
+    /// How long claims stand, in milliseconds; without it, the genesis' own default.
     pub claim_stands_ms: Option<u64>,
 }
 
-/// The names and roles of all peers, where they stand side by side.
+/// The names and roles of all peers in their order.
 pub fn peers() -> impl Iterator<Item = (String, Role)> {
     let authorities = (1..=AUTHORITIES).map(|number| (format!("authority-{number}"), Role::Authority));
     let workers = (1..=WORKERS).map(|number| (format!("worker-{number}"), Role::Worker));
@@ -51,7 +51,7 @@ pub fn peers() -> impl Iterator<Item = (String, Role)> {
     authorities.chain(workers).chain(small)
 }
 
-/// The address of the peer with this place in [`peers`], in a network of 24 bits.
+/// The address of the peer at this position in [`peers`], in a /24 network.
 #[must_use]
 pub fn address_in(network: [u8; 3], place: usize) -> Ipv4Addr {
     let [a, b, c] = network;

@@ -1,4 +1,4 @@
-//! Processes of this machine by their id: signals, and what the system tells of them.
+//! Processes of this machine by their id: signals, and what the system reports of them.
 
 use std::{fs, time::Duration};
 
@@ -6,16 +6,16 @@ use meshwork::failure::{Done, Failure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Serialize;
 
-/// What the system tells of a process.
+/// What the system reports of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Used {
     /// Memory that it holds, in bytes.
     pub memory_bytes: u64,
-    /// Files, sockets and the like that it has open.
+    /// Its open files, sockets and the like.
     pub descriptors: u64,
     /// Its threads.
     pub threads: u64,
-    /// When it began, in ticks since the machine did: another process with the same id has another.
+    /// When it began, in ticks since the machine did. A later process with the same id has another value.
     pub began: u64,
 }
 
@@ -29,7 +29,7 @@ pub fn signal(pid: u32, signal: Signal) -> Done {
     sent.map_err(|error| Failure::failed(format!("Process {pid} could not be sent {signal:?}: {error}.")))
 }
 
-/// Looks at a process; nothing if it is gone.
+/// Looks at a process. Nothing if it is gone.
 #[must_use]
 pub fn look(pid: u32) -> Option<Used> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
@@ -38,13 +38,13 @@ pub fn look(pid: u32) -> Option<Used> {
         line.split_whitespace().next()?.parse::<u64>().ok()
     };
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may hold anything, so fields are counted from its end; the 22nd is when it began.
+    // The name may hold any character, so fields are counted after it; the 22nd field is the start time.
     let began = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64;
     Some(Used { memory_bytes: field("VmRSS:")? * 1024, descriptors, threads: field("Threads:")?, began })
 }
 
-/// How long a worker may take to give back what it holds, once it was asked to end.
+/// How long a worker may take to give back its tasks, once it was asked to end.
 pub const STOP_WITHIN: Duration = Duration::from_secs(40);
 
 #[cfg(test)]

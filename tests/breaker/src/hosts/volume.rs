@@ -9,17 +9,17 @@ use meshwork::failure::{Done, Failure};
 
 use crate::system::run;
 
-/// What fills a disk has this name.
+/// The name of the file that fills a disk.
 const FILLING: &str = "filling";
 
-/// A small file system. It is unmounted when this is dropped.
+/// A small file system. Dropping it unmounts it.
 #[derive(Debug)]
 pub struct SmallDisk {
     folder: PathBuf,
 }
 
 impl SmallDisk {
-    /// Mounts a new one at a folder that is made for it, for a user.
+    /// Mounts a new file system at a folder, which it makes for a user.
     ///
     /// # Errors
     /// The system refuses.
@@ -30,7 +30,7 @@ impl SmallDisk {
         Ok(Self { folder })
     }
 
-    /// Where it is.
+    /// The folder of the mount.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -39,15 +39,15 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // What still runs there is on its way out; the folder goes when the last of it has.
+        // Processes that still run there are ending; the folder goes with the last of them.
         let _ = run("umount", &["--lazy", &self.folder.display().to_string()]);
     }
 }
 
-/// Fills the disk that holds a folder, to its last byte. Returns how much it took.
+/// Fills the disk that holds a folder, to its last byte. Returns how many bytes that took.
 ///
 /// # Errors
-/// The system refuses for another reason than that the disk is full.
+/// The system refuses for another reason than a full disk.
 pub fn fill(folder: &Path) -> Done<u64> {
     use std::io::Write;
     const PIECE: usize = 1 << 16;
@@ -66,7 +66,7 @@ pub fn fill(folder: &Path) -> Done<u64> {
     }
 }
 
-/// Makes room again.
+/// Frees the space that was filled.
 ///
 /// # Errors
 /// The system refuses.
@@ -78,7 +78,7 @@ pub fn make_room(folder: &Path) -> Done {
     }
 }
 
-/// Removes all that is in a folder, and leaves the folder.
+/// Removes everything in a folder, and leaves the folder.
 ///
 /// # Errors
 /// Something cannot be removed.
@@ -92,7 +92,7 @@ pub fn empty(folder: &Path) -> Done {
     Ok(())
 }
 
-/// Blocks that the files below a folder take, in bytes. What vanishes meanwhile takes none.
+/// The bytes of all blocks of the files below a folder. Files that vanish meanwhile count as none.
 #[must_use]
 pub fn bytes_below(folder: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! Mixed load: jobs of all kinds, one after the other, as long as not too much is left to do.
+//! Mixed load: jobs of all kinds, one after the other, as long as not too many are unfinished.
 
 use std::{
     sync::{
@@ -25,24 +25,24 @@ const RENDER: &[u8] = include_bytes!("../../../programs/render.wasm");
 const STEPS: &[u8] = include_bytes!("../../../programs/steps.wasm");
 const TREE: &[u8] = include_bytes!("../../../programs/tree.wasm");
 
-/// How many jobs are under way at once.
+/// How many jobs are unfinished at most.
 const UNDER_WAY_MAX: usize = 4;
 
-/// How long one waits before looking whether there is room for another.
+/// How long to wait before trying to submit another job.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long a job may take, whatever breaks.
+/// How long a job may take, whatever fault is played.
 const JOB_WITHIN: Duration = Duration::from_secs(600);
 
-/// How deep a tree of tasks that ask for tasks grows: 2 ^ (depth + 1) - 1 tasks.
+/// The depth of a tree of tasks that spawn tasks: 2 ^ (depth + 1) - 1 tasks.
 const TREE_DEPTH: u32 = 4;
 
 /// A job that has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct EndedJob {
-    /// Which.
+    /// Its id.
     pub id: JobId,
-    /// How many tasks it had in the end.
+    /// The number of its tasks at its end.
     pub tasks: u32,
 }
 
@@ -54,7 +54,7 @@ pub struct Mix {
     lanes: Vec<JoinHandle<Done>>,
 }
 
-/// What the jobs' programs are called on the network.
+/// The digests of the jobs' programs on the network.
 #[derive(Clone, Copy)]
 struct Programs {
     nap: BlobRef,
@@ -69,7 +69,7 @@ impl Mix {
     /// Uploads the programs, and submits job after job.
     ///
     /// # Errors
-    /// Nobody takes a program.
+    /// No peer takes a program.
     pub async fn begin(submitter: Submitter, seed: u64) -> Done<Self> {
         let programs = Programs {
             nap: submitter.upload(NAP).await?,
@@ -88,10 +88,10 @@ impl Mix {
         Ok(Self { submitter, enough, ended, lanes })
     }
 
-    /// Looks whether all of it still goes on.
+    /// Checks that all parts of the load still run.
     ///
     /// # Errors
-    /// A part of it has ended, as it should not before it is told to.
+    /// A part has ended before it was told to.
     pub fn check(&self) -> Done {
         if self.lanes.iter().any(JoinHandle::is_finished) {
             return Err(Failure::failed(
@@ -101,15 +101,15 @@ impl Mix {
         Ok(())
     }
 
-    /// What has not ended, and why it waits.
+    /// Which jobs have not ended, and why they wait.
     pub async fn what_waits(&self) -> Vec<String> {
         self.submitter.what_waits().await
     }
 
-    /// Submits nothing more, and waits until every job has ended.
+    /// Submits no more jobs, and waits until every job has ended.
     ///
     /// # Errors
-    /// One does not in time.
+    /// A job does not end in time.
     pub async fn finish(&mut self, within: Duration) -> Done<Vec<EndedJob>> {
         self.enough.store(true, Ordering::Relaxed);
         for lane in &mut self.lanes {
@@ -146,7 +146,7 @@ async fn submit_on(
     Ok(())
 }
 
-/// A job of a kind that is drawn.
+/// A job of a random kind.
 async fn draw(submitter: &Submitter, programs: &Programs, random: &mut Pcg64Mcg) -> Done<Submit> {
     Ok(match random.random_range(0..6) {
         0 => Submit::new("naps", patient(programs.nap), Tasks::Repeat(random.random_range(20..300))),
@@ -179,7 +179,7 @@ async fn words(submitter: &Submitter, programs: &Programs, random: &mut Pcg64Mcg
     Ok(Submit::new("words", patient(programs.wordcount), Tasks::Each(parts)))
 }
 
-/// Tiles of a picture, whose output is too large to stand on the ledger.
+/// Tiles of a picture, whose output is too large for the ledger.
 async fn tiles(submitter: &Submitter, programs: &Programs, random: &mut Pcg64Mcg) -> Done<Submit> {
     let scene: u32 = random.random_range(1..1000);
     let mut parts = Vec::new();
@@ -191,7 +191,7 @@ async fn tiles(submitter: &Submitter, programs: &Programs, random: &mut Pcg64Mcg
     Ok(Submit::new("tiles", patient(programs.render), Tasks::Each(parts)))
 }
 
-/// A task that waits for its program and inputs if the only peer that has them is away.
+/// A task that waits for its program and inputs while the only peer that has them is away.
 fn patient(program: BlobRef) -> TaskSpec {
     TaskSpec { recovery: [(Setback::InputUnavailable, Retry::of(20, 1000))].into(), ..small_task(program) }
 }

@@ -1,5 +1,6 @@
-//! A long run: mixed load, faults at random from one seed, and a look at every process every few seconds. Whoever lives through all of it
-//! must hold no more memory, descriptors or threads in the end than when it had settled.
+//! A long run: mixed load, random faults from one seed, and a look at every process every few seconds. A
+//! process that lives through the whole run must hold no more memory, descriptors or threads at the end than
+//! when it had settled.
 
 mod mix;
 mod picture;
@@ -34,13 +35,14 @@ use crate::{
     sight::Sight,
 };
 
-/// Who lives through all of it: one of each role.
+/// The peers that live through the whole run: one of each role.
 const SPARED: [&str; 3] = ["authority-1", "worker-1", "gateway"];
 
-/// How long an ended job stays on the ledger: much shorter than the run, so that what is forgotten is seen to be.
+/// How long an ended job stays on the ledger: much shorter than the run, so that the run shows whether it is
+/// forgotten.
 const RETENTION: Duration = Duration::from_secs(120);
 
-/// How long nothing breaks between two faults, in seconds.
+/// How long the network is left alone between two faults, in seconds.
 const QUIET_S: std::ops::Range<u64> = 10..40;
 
 /// How long a network may take until it is whole again.
@@ -49,7 +51,7 @@ const RECOVERED_WITHIN: Duration = Duration::from_secs(120);
 /// How long the last jobs may take.
 const ENDED_WITHIN: Duration = Duration::from_secs(300);
 
-/// How long, and what comes of it.
+/// The options of a run.
 #[derive(Args, Debug)]
 pub struct Options {
     #[command(flatten)]
@@ -57,10 +59,10 @@ pub struct Options {
     /// How long the network is under load
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=1440))]
     minutes: u64,
-    /// What the faults are drawn from; a new one if nobody says
+    /// The seed of the faults; without it, a new one
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Only these faults. Repeat it for each; without it, all that can come at any time
+    /// Only these faults. Repeat it for each; without it, all faults that can come at any time
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Draw memory, descriptors, threads and disk over time
@@ -71,7 +73,7 @@ pub struct Options {
     json: bool,
 }
 
-/// What came of it.
+/// The results of a run.
 #[derive(Debug, Serialize)]
 struct Outcome {
     hosts: &'static str,
@@ -95,7 +97,7 @@ struct Outcome {
 /// Runs it.
 ///
 /// # Errors
-/// The network does not start, or something does not hold.
+/// The network does not start, or a check fails.
 pub async fn run(options: Options) -> Done {
     faults::named(faults::at_random(), &options.only)?;
     let terms = Terms { pace: Pace::Quick, retention: RETENTION, spared: &SPARED };
@@ -137,7 +139,7 @@ struct Soak {
 }
 
 impl Soak {
-    /// Faults at random until the time is over.
+    /// Plays random faults until the time is over.
     async fn endure(&mut self, time: Duration, only: &[String]) -> Done {
         let until = Instant::now() + time;
         loop {
@@ -187,7 +189,7 @@ impl Soak {
         Ok(())
     }
 
-    /// Waits for the last jobs, looks at all of them, and says what came of it.
+    /// Waits for the last jobs, checks all of them, and returns the results.
     async fn end(mut self, options: &Options, seed: u64) -> Done<Outcome> {
         say("waiting for the last jobs, and looking at all of them …");
         let samples = self.samples.close();

@@ -1,5 +1,5 @@
-//! What processes used over time, as a picture: a small panel for each quantity, a line for each peer, and a band where something was
-//! broken. Those who lived through all of it are drawn darker.
+//! Draws what processes used over time: a small panel for each quantity, a line for each peer, and a band for
+//! each fault. The lines of peers that lived through the whole run are darker.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use crate::hosts::Role;
 
 const PANEL_WIDTH: f64 = 470.0;
 const PANEL_HEIGHT: f64 = 260.0;
-/// Room around a panel's axes: left, top, right, bottom.
+/// Margins of a panel: left, top, right, bottom.
 const ROOM: [f64; 4] = [58.0, 40.0, 18.0, 36.0];
 const COLUMNS: usize = 2;
 const HEAD: f64 = 74.0;
-/// A line is interrupted where nothing was seen for so long.
+/// A gap in the samples this long interrupts a line.
 const GAP_S: f64 = 20.0;
 const MEBIBYTE: f64 = 1_048_576.0;
 
@@ -30,7 +30,7 @@ const PANELS: [(&str, Value); 4] = [
     ("Disk, MiB", |sample| sample.disk_bytes as f64 / MEBIBYTE),
 ];
 
-/// Colours that colour-blind people tell apart (Okabe and Ito).
+/// Colours that colour-blind people can tell apart (Okabe and Ito).
 const fn colour(role: Role) -> &'static str {
     match role {
         Role::Authority => "#0072b2",
@@ -39,7 +39,7 @@ const fn colour(role: Role) -> &'static str {
     }
 }
 
-/// Draws it. `spared` lived through all of it.
+/// Draws the picture. `spared` are the peers that lived through the whole run.
 #[must_use]
 pub fn draw(taken: &Taken, spared: &[&str], subtitle: &str) -> String {
     let width = PANEL_WIDTH * COLUMNS as f64 + 16.0;
@@ -116,7 +116,7 @@ impl Panel {
         }
         let mut lives: BTreeMap<(bool, &str, u64), Vec<&Sample>> = BTreeMap::new();
         for sample in &taken.samples {
-            // Those who lived through everything are drawn last, above the others.
+            // The peers that lived through the whole run are drawn last, above the others.
             let is_spared = spared.contains(&sample.peer.as_str());
             lives.entry((is_spared, &sample.peer, sample.used.began)).or_default().push(sample);
         }
@@ -157,7 +157,7 @@ fn rounded(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// The least of 1, 2 or 4 times a power of ten, or of five times one, that is not below a value: a quarter of it is short to write.
+/// Rounds a value up to 1, 2, 4, 6, 8 or 10 times a power of ten: a quarter of that is short to write.
 fn nice(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
     [1.0, 2.0, 4.0, 6.0, 8.0, 10.0].map(|step| step * power).into_iter().find(|step| *step >= value).unwrap_or(value)

@@ -1,4 +1,4 @@
-//! A look at every process every few seconds.
+//! Samples of every process every few seconds.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -16,37 +16,37 @@ use crate::{
     network::Network,
 };
 
-/// How often.
+/// The time between two samples.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// A process at a moment.
+/// A sample of one process.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sample {
-    /// When, from the beginning of the run, in seconds.
+    /// When it was taken, from the beginning of the run, in seconds.
     pub at_s: f64,
-    /// Whose.
+    /// The peer's name.
     pub peer: String,
-    /// What that is there for.
+    /// The peer's role.
     pub role: Role,
-    /// What the process uses.
+    /// The resources that the process uses.
     pub used: Used,
-    /// What its data takes on disk, in bytes.
+    /// The bytes that the peer's data takes on disk.
     pub disk_bytes: u64,
 }
 
-/// When something was broken.
+/// A time during which a fault was played.
 #[derive(Clone, Debug)]
 pub struct Struck {
-    /// What was.
+    /// The fault.
     pub name: &'static str,
-    /// From when.
+    /// Its beginning.
     pub from: Instant,
-    /// Until when.
+    /// Its end.
     pub to: Instant,
 }
 
 impl Struck {
-    /// Something that breaks now.
+    /// The fault that is played now.
     #[must_use]
     pub fn now(name: &'static str) -> Self {
         let now = Instant::now();
@@ -54,18 +54,18 @@ impl Struck {
     }
 }
 
-/// All that was seen.
+/// All samples of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Taken {
-    /// Processes, in the order in which they were looked at.
+    /// Samples in the order in which they were taken.
     pub samples: Vec<Sample>,
-    /// When something was broken, from the beginning of the run, in seconds: what, from, to.
+    /// The faults, from the beginning of the run, in seconds: which, from, to.
     pub struck: Vec<(&'static str, f64, f64)>,
-    /// How long it was, in seconds.
+    /// The length of the run, in seconds.
     pub length_s: f64,
 }
 
-/// Someone who looks, until it is dropped.
+/// A sampler, which works until it is dropped.
 pub struct Samples {
     began: Instant,
     samples: Arc<Mutex<Vec<Sample>>>,
@@ -74,7 +74,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Looks from now on.
+    /// Starts to take samples.
     #[must_use]
     pub fn open(network: Network) -> Self {
         let began = Instant::now();
@@ -83,12 +83,12 @@ impl Samples {
         Self { began, samples, struck: Vec::new(), task }
     }
 
-    /// Something was broken until now.
+    /// Notes that a fault has ended.
     pub fn struck(&mut self, struck: Struck) {
         self.struck.push(Struck { to: Instant::now(), ..struck });
     }
 
-    /// Looks no more. Returns what was seen.
+    /// Stops, and returns the samples.
     #[must_use]
     pub fn close(&self) -> Taken {
         self.task.abort();

@@ -1,47 +1,49 @@
-//! Whether something grows: a straight line through what a process used, once it had settled.
+//! Tells whether a quantity grows: fits a straight line through what a process used once it had settled.
 
 use serde::Serialize;
 
 use super::samples::{Sample, Taken};
 
-/// A process has settled after this share of the run: what it keeps for a while is then as much as it will be.
+/// A process has settled after this share of the run, when it holds as much as it ever will of what it keeps
+/// for a while.
 const SETTLED_AFTER: f64 = 0.4;
 
-/// What grows by less than this share of itself is flat.
+/// A growth below this share of the quantity counts as flat.
 const SHARE_MAX: f64 = 0.15;
 
-/// A quantity: what it is called, how it is read, how much it may grow however small it is, and whether it should be flat.
+/// A quantity: its name, how to read it, how much it may grow however small it is, and whether it should be
+/// flat.
 type Quantity = (&'static str, fn(&Sample) -> f64, f64, bool);
 
 const QUANTITIES: [Quantity; 4] = [
     ("memory, bytes", |sample| sample.used.memory_bytes as f64, 16_777_216.0, true),
     ("descriptors", |sample| sample.used.descriptors as f64, 12.0, true),
     ("threads", |sample| sample.used.threads as f64, 4.0, true),
-    // What was stored is kept, so this grows with what the network did.
+    // What was stored is kept, so the disk grows with the work of the network.
     ("disk, bytes", |sample| sample.disk_bytes as f64, 0.0, false),
 ];
 
-/// How one quantity of one peer went.
+/// The trend of one quantity of one peer.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trend {
-    /// What.
+    /// The quantity.
     pub quantity: &'static str,
-    /// Whose.
+    /// The peer's name.
     pub peer: String,
-    /// Its mean once the process had settled.
+    /// The mean once the process had settled.
     pub mean: u64,
-    /// By how much the line through it rose since then.
+    /// How much the line rises from then on.
     pub growth: i64,
-    /// In how many minutes that was.
+    /// Over how many minutes.
     pub minutes: u64,
-    /// By how much it would in an hour.
+    /// How much it would rise in an hour.
     pub growth_an_hour: i64,
-    /// Whether that is flat, or need not be.
+    /// Whether the trend is flat, or need not be.
     pub is_flat: bool,
 }
 
 impl Trend {
-    /// For people.
+    /// A line for people.
     #[must_use]
     pub fn in_a_line(&self) -> String {
         let verdict = if self.is_flat { "" } else { "  GROWS" };
@@ -52,7 +54,7 @@ impl Trend {
     }
 }
 
-/// How everything went with those of some names.
+/// The trends of all quantities of the peers with these names.
 #[must_use]
 pub fn of(taken: &Taken, names: &[&str]) -> Vec<Trend> {
     let from_s = taken.length_s * SETTLED_AFTER;
@@ -78,7 +80,7 @@ pub fn of(taken: &Taken, names: &[&str]) -> Vec<Trend> {
     trends
 }
 
-/// The mean and the slope of the straight line through points that is nearest to them.
+/// The mean and the slope of the least-squares line through points.
 fn line(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     const POINTS_MIN: usize = 5;
     if points.len() < POINTS_MIN {

@@ -1,4 +1,4 @@
-//! Cut cables: packets between one host and some others are thrown away.
+//! Cut cables: rules drop packets between one host and some others.
 
 use std::net::Ipv4Addr;
 
@@ -6,7 +6,7 @@ use meshwork::failure::Done;
 
 use super::{TABLE, inside};
 
-/// Which way a cable is cut, seen from the host where it is.
+/// The direction in which a cable is cut, seen from its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Nothing comes in or goes out.
@@ -17,7 +17,7 @@ pub enum Way {
     Out,
 }
 
-/// Cuts the host of a process off others.
+/// Cuts the cable between the host of a process and others.
 ///
 /// # Errors
 /// The system refuses.
@@ -30,7 +30,7 @@ pub fn cut(pid: u32, others: &[Ipv4Addr], way: Way) -> Done {
 /// # Errors
 /// The system refuses.
 pub fn mend(pid: u32) -> Done {
-    // Declared first, since what is not there cannot be deleted.
+    // Declared first, because a table that is not there cannot be deleted.
     inside(pid, "nft", &["-f", "-"], &format!("table inet {TABLE} {{}}\ndelete table inet {TABLE}\n")).map(|_| ())
 }
 

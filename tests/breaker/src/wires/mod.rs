@@ -1,5 +1,5 @@
-//! What is done to a host's network from inside it, whatever kind of host it is: packets are thrown away or held up on their way to
-//! and from other peers. What this program itself asks of a peer's API is left alone.
+//! Breaks a host's network from inside it, alike for every kind of host: rules drop or delay packets to and
+//! from other peers. The breaker's own requests to a peer's API pass.
 
 pub mod cut;
 pub mod probe;
@@ -12,10 +12,10 @@ use meshwork::failure::Done;
 
 use crate::system::run_within;
 
-/// The table, in each host's own network, that holds what is thrown away.
+/// The table of rules in each host's own network.
 const TABLE: &str = "meshwork_breaker";
 
-/// The interface by which a host is reached, in containers and namespaces alike.
+/// A host's interface, in containers and namespaces alike.
 const INTERFACE: &str = "eth0";
 
 /// How long a change of a host's network may take.

@@ -1,4 +1,5 @@
-//! How long a cable takes: a process in a host's network opens connections to another host, each of which takes a round trip.
+//! Measures the delay of a cable: a process in a host's network opens connections to another host, each of
+//! which takes a round trip.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
@@ -11,13 +12,13 @@ use meshwork::failure::{Done, Failure};
 use super::inside;
 use crate::hosts::API_PORT;
 
-/// How often: the median of so few is no lost packet's.
+/// How many connections: a single lost packet does not change the median.
 const TRIES: usize = 7;
 
-/// A connection that takes longer counts as long as this.
+/// The most that one connection counts.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
-/// Whom to reach.
+/// The host to reach.
 #[derive(Args, Debug)]
 pub struct Options {
     /// The other host
@@ -30,7 +31,7 @@ pub fn run(options: &Options) {
     let mut took_ms: Vec<u128> = (0..TRIES)
         .map(|_| {
             let began = Instant::now();
-            // One that is refused took as long as one that is not.
+            // A refused connection takes as long as an accepted one.
             let _ = TcpStream::connect_timeout(&to, CONNECT_WITHIN);
             began.elapsed().as_millis()
         })
@@ -39,7 +40,7 @@ pub fn run(options: &Options) {
     println!("{}", took_ms[TRIES / 2]);
 }
 
-/// The median round trip from the host of a process to another, in milliseconds.
+/// The median round trip from the host of a process to another host, in milliseconds.
 ///
 /// # Errors
 /// It cannot be measured.

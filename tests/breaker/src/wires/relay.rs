@@ -1,5 +1,6 @@
-//! The relay: a process in a host's network that takes every packet for other peers by an interface of its own (TUN), keeps it for a
-//! random while, and sends it on as it is by the real one. It ends when whoever started it does, and its interface with it.
+//! The relay: a process in a host's network that delays packets. An interface of its own (TUN) gives it every
+//! packet for other peers. It keeps the packet for a random time and then sends it on, unchanged, by the real
+//! interface. The relay ends when its parent does, and its interface with it.
 
 use std::{
     cmp::Reverse,
@@ -18,22 +19,23 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::system::{SOON, run_within};
 
-/// What it says once packets go through it.
+/// What it prints once packets go through it.
 pub const READY: &str = "ready";
 
 /// The relay's interface.
 const TUN: &str = "slow0";
 
-/// What marks packets that it sends on, so that they do not come to it again, and the table of routes that these take.
+/// The mark of the packets that it sends on, which keeps them from coming back to it, and the routing table for
+/// these.
 const MARK: u32 = 0x4d57;
 
-/// The most packets that it holds; what comes beyond is lost, as in any queue.
+/// The most packets that it holds. Further ones are lost, as in any queue.
 const PACKETS_MAX: usize = 20_000;
 
-/// The most bytes of a packet.
+/// The size of the largest packet, in bytes.
 const PACKET_BYTES_MAX: usize = 1500;
 
-/// What to hold up.
+/// The options of a relay.
 #[derive(Args, Debug)]
 pub struct Options {
     /// The host's own address
@@ -42,7 +44,7 @@ pub struct Options {
     /// The host's real interface
     #[arg(long)]
     interface: String,
-    /// How long a packet is held up on average
+    /// How long a packet is delayed on average
     #[arg(long)]
     delay_ms: u64,
     /// By how much that varies, up or down
@@ -52,7 +54,7 @@ pub struct Options {
     others: Vec<Ipv4Addr>,
 }
 
-/// A packet and when it goes on; the order tells equal times apart.
+/// A packet and the time when it goes on. The number orders packets of equal times.
 type Held = Reverse<(Instant, u64, Vec<u8>)>;
 
 /// Runs the relay until its standard input ends.
@@ -69,7 +71,8 @@ pub fn run(options: &Options) -> Done {
     let mut interface = tun::create(&configuration)
         .map_err(|error| Failure::failed(format!("No interface could be made for the relay: {error}.")))?;
     let socket = raw_socket().map_err(|error| Failure::failed(format!("The relay may not send packets: {error}.")))?;
-    // With a strict check of the way back, what others send would be thrown away now; where this cannot be set, it need not be.
+    // A strict check of the return path would drop packets from others now. Where this cannot be set, it need
+    // not be.
     let _ = std::fs::write(format!("/proc/sys/net/ipv4/conf/{}/rp_filter", options.interface), "2");
     run_within(SOON, "ip", &["-batch", "-"], &routes(options))?;
     println!("{READY}");
@@ -78,7 +81,7 @@ pub fn run(options: &Options) -> Done {
     take(&mut interface, &held, options)
 }
 
-/// Sends everything for the others into the relay, and what the relay has marked past it.
+/// Routes everything for the others into the relay, and the relay's marked packets past it.
 fn routes(options: &Options) -> String {
     let Options { from, interface, others, .. } = options;
     let mut lines = format!("rule add fwmark {MARK} lookup {MARK}\n");
@@ -106,7 +109,7 @@ fn take(interface: &mut tun::Device, held: &SyncSender<Held>, options: &Options)
             .read(&mut packet)
             .map_err(|error| Failure::failed(format!("The relay's interface failed: {error}.")))?;
         let wait = Duration::from_micros(rand::rng().random_range(least_ms * 1000..=most_ms * 1000));
-        // A full queue loses what comes, as a real one does.
+        // A full queue loses further packets, as a real one does.
         let _ = held.try_send(Reverse((Instant::now() + wait, number, packet[..bytes].to_vec())));
     }
     Ok(())
@@ -121,7 +124,7 @@ fn send(socket: &Socket, packets: &Receiver<Held>) {
             if let Some(Reverse((.., packet))) = waiting.pop()
                 && let Some(to) = destination(&packet)
             {
-                // The rules that lose packets say so to whoever sends them.
+                // The rules that drop packets report an error to the sender.
                 let _ = socket.send_to(&packet, &SocketAddrV4::new(to, 0).into());
             }
         }
@@ -134,7 +137,7 @@ fn send(socket: &Socket, packets: &Receiver<Held>) {
     }
 }
 
-/// Where an IPv4 packet is to go.
+/// The destination of an IPv4 packet.
 fn destination(packet: &[u8]) -> Option<Ipv4Addr> {
     let is_ipv4 = packet.first()? >> 4 == 4;
     let address: [u8; 4] = packet.get(16..20)?.try_into().ok()?;

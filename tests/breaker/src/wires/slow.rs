@@ -1,5 +1,5 @@
-//! Slow and lossy cables: by the kernel's own netem where it has that, else by a [relay](super::relay) that holds packets up and rules
-//! that throw some away. Both work on what a host sends to other peers.
+//! Slow and lossy cables. The kernel's netem does it where it exists. Otherwise a [relay](super::relay) delays
+//! packets and rules drop some. Both work on what a host sends to other peers.
 
 use std::{
     io::{BufRead, BufReader},
@@ -15,22 +15,22 @@ use super::{INTERFACE, TABLE, inside};
 /// How a cable is slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slowness {
-    /// How long a packet is held up, on average.
+    /// How long a packet is delayed, on average.
     pub delay: Duration,
-    /// By how much that varies, up or down, each value alike.
+    /// By how much that varies, up or down, uniformly.
     pub jitter: Duration,
     /// How many of a hundred packets are lost.
     pub loss_percent: u32,
 }
 
-/// A host whose cable is slow until this is dropped or [mended](Slowed::mend).
+/// A host with a slow cable, until this is dropped or [mended](Slowed::mend).
 pub struct Slowed {
     pid: u32,
     relay: Option<Child>,
 }
 
 impl Slowed {
-    /// Makes the cable of the host of a process slow towards some others.
+    /// Slows the cable between the host of a process and some others.
     ///
     /// # Errors
     /// The system refuses.
@@ -44,13 +44,13 @@ impl Slowed {
         Ok(slowed)
     }
 
-    /// What does it, in words.
+    /// The means, in words.
     #[must_use]
     pub fn means(&self) -> &'static str {
         if self.relay.is_some() { "relay and nftables" } else { "netem" }
     }
 
-    /// Makes the cable as it was.
+    /// Restores the cable.
     ///
     /// # Errors
     /// The system refuses.
@@ -62,7 +62,7 @@ impl Slowed {
         let Some(mut relay) = self.relay.take() else {
             return inside(self.pid, "tc", &["qdisc", "delete", "dev", INTERFACE, "root"], "").map(|_| ());
         };
-        // With it goes its interface, and with that the routes that lead there.
+        // The relay's interface goes with it, and so do the routes to that.
         let _ = relay.kill();
         let _ = relay.wait();
         super::cut::mend(self.pid)
@@ -72,7 +72,7 @@ impl Slowed {
 impl Drop for Slowed {
     fn drop(&mut self) {
         if self.relay.is_some() {
-            // Whoever wants to know whether it worked mends it.
+            // A caller who wants to know whether it worked calls `mend`.
             let _ = self.end();
         }
     }
@@ -110,7 +110,7 @@ fn start_relay(pid: u32, own: Ipv4Addr, others: &[Ipv4Addr], slowness: Slowness)
     Err(Failure::failed("The relay that holds packets up did not come about; its complaint stands above."))
 }
 
-/// Throws away some of what leaves by the real interface: what goes into the relay leaves by another.
+/// Drops some of what leaves by the real interface; what goes into the relay leaves by another.
 fn loss_rules(others: &[Ipv4Addr], percent: u32) -> String {
     let set: Vec<String> = others.iter().map(ToString::to_string).collect();
     format!(

@@ -1,5 +1,5 @@
-//! The values that fuzzing starts from: what was said and stored in the network in miniature, and by hand what was not.
-//! They are made, not kept, so they are always of today's format.
+//! The values that fuzzing starts from: messages and stored values of the network in miniature, and handmade
+//! ones of other kinds. They are made anew for each run, so they always have the present format.
 
 pub(crate) mod work;
 
@@ -22,21 +22,21 @@ use serde::Serialize;
 
 use crate::network::{Network, network};
 
-/// Values of one kind that are taken of those that were said.
+/// How many values of one kind are taken from the network's messages.
 const EACH_MAX: usize = 6;
-/// Larger ones would only slow fuzzing down, unless there is nothing smaller.
+/// Larger values would only slow fuzzing down. One is taken only if nothing smaller exists.
 const BYTES_MAX: usize = 8 << 10;
 
 /// One value to start from.
 #[derive(Clone, Debug)]
 pub struct Seed {
-    /// Whose input it is.
+    /// The target's name.
     pub target: &'static str,
     /// The value.
     pub bytes: Vec<u8>,
 }
 
-/// All seeds: always the same ones, in the same order.
+/// All seeds: always the same, in the same order.
 #[must_use]
 pub fn seeds() -> Vec<Seed> {
     let network = network();
@@ -68,7 +68,7 @@ impl Seeds {
         self.bytes(target, codec::encode(value))
     }
 
-    /// A few of these, the smallest of those that are too large if all are.
+    /// A few of these, or the smallest if all are too large.
     fn some<T: Serialize>(&mut self, target: &'static str, values: impl IntoIterator<Item = T>) {
         let mut encoded: Vec<Vec<u8>> = values.into_iter().map(|value| codec::encode(&value)).collect();
         if encoded.iter().all(|bytes| bytes.len() > BYTES_MAX) {
@@ -77,7 +77,7 @@ impl Seeds {
         } else {
             encoded.retain(|bytes| bytes.len() <= BYTES_MAX);
         }
-        // From the first to the last, evenly.
+        // Spread evenly, from the first to the last.
         let every = encoded.len().div_ceil(EACH_MAX).max(1);
         for bytes in encoded.into_iter().step_by(every) {
             self.bytes(target, bytes);
@@ -107,7 +107,7 @@ fn transactions(network: &Network, seeds: &mut Seeds) {
         };
     }
     changes(network, seeds);
-    // Jobs that are there when inputs are tried.
+    // The jobs that exist when inputs are tried.
     for job in network.ledger.jobs() {
         seeds.value("control", &meshwork_core::types::Control::cancel(job.id));
     }
@@ -288,7 +288,7 @@ fn blobs(network: &Network, seeds: &mut Seeds) {
     for head in [Head::Found(1 << 20), Head::Missing, Head::Busy] {
         seeds.bytes("blob-head", head.encode().to_vec());
     }
-    // The first byte is how many bytes come at a time.
+    // The first byte says how many bytes come at a time.
     for (piece, sizes) in [(1, &[1, 300][..]), (40, &[7, 5, 90]), (255, &[])] {
         let mut stream = vec![piece];
         for size in sizes {

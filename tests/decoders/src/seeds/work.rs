@@ -1,5 +1,5 @@
-//! What the people and the workers of the network in miniature do, so that its ledger has jobs, tasks and workers in every
-//! state.
+//! The actions of the submitter and the worker in the network in miniature. They give its ledger jobs, tasks
+//! and workers in every state.
 
 use std::collections::BTreeSet;
 
@@ -16,16 +16,16 @@ use meshwork_core::{
     },
 };
 
-/// Reports go out every so many steps.
+/// Steps between two reports.
 const REPORT_STEPS: u64 = 24;
 
-/// What someone does.
+/// An action of someone.
 pub(crate) struct Work {
     pub(crate) signer: SecretKey,
     pub(crate) action: Action,
 }
 
-/// What is done after a step, seeing this ledger.
+/// The actions after a step, given this ledger.
 pub(crate) fn work(step: u64, ledger: &Ledger, id: &NetworkId, reported: &mut BTreeSet<AttemptId>) -> Vec<Work> {
     let (worker, other) = (SecretKey::from_seed([100; 32]), SecretKey::from_seed([101; 32]));
     let submitter = SecretKey::from_seed([200; 32]);
@@ -116,7 +116,8 @@ fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
     }
 }
 
-/// Of some tasks more tasks, of others one that takes what this one left, and may not if this feeds nobody.
+/// The tasks that a task spawns: for some two plain ones, for one a task that takes its output. That is refused
+/// if its array feeds none.
 fn asks(index: u32) -> Vec<Ask> {
     let plain = || Ask { arguments: vec!["3".into()], ..Ask::default() };
     match index {
@@ -158,7 +159,7 @@ fn repeat(count: u32) -> Array {
     Array::new(spec(), Tasks::Repeat(count))
 }
 
-/// Something of each kind of waiting.
+/// A dependency of each kind.
 fn graph(ledger: &Ledger) -> Submit {
     let output = |path: &str, of, file: Option<&str>| Input {
         path: path.into(),
@@ -187,7 +188,7 @@ fn graph(ledger: &Ledger) -> Submit {
     }
 }
 
-/// A recurring job with something in every field.
+/// A recurring job with a value in every field.
 fn recurring(ledger: &Ledger) -> Recurring {
     Recurring {
         cron: Cron {
@@ -208,7 +209,7 @@ fn recurring(ledger: &Ledger) -> Recurring {
     }
 }
 
-/// One that runs each minute: also while an input is tried.
+/// A job that recurs each minute, also while an input is tried.
 fn often() -> Recurring {
     let job = Submit::new("often", spec(), Tasks::Repeat(1));
     Recurring {
@@ -233,7 +234,7 @@ fn spec() -> TaskSpec {
     }
 }
 
-/// With something in every field.
+/// With a value in every field.
 fn whole_spec() -> TaskSpec {
     TaskSpec {
         arguments: vec!["--count".into(), "ä".into()],

@@ -1,4 +1,4 @@
-//! What peers say about blobs, and the frames in which this and direct messages travel.
+//! The messages between peers about blobs, and the frames that carry these and direct messages.
 
 use meshwork_core::{
     blobs::{Answer, FRAME_BYTES_MAX, Head, Offer, Request, decode_manifest, parts, wanted},
@@ -25,7 +25,7 @@ pub(super) fn manifest(bytes: &[u8]) -> bool {
     true
 }
 
-/// What a worker asks a holder to hold.
+/// A worker's request that a peer hold a blob.
 pub(super) fn offer(bytes: &[u8]) -> bool {
     let Some(offer) = canonical::<Offer>(bytes, FRAME_BYTES_MAX) else { return false };
     if let Ok(blobs) = offer.parts() {
@@ -34,7 +34,7 @@ pub(super) fn offer(bytes: &[u8]) -> bool {
     true
 }
 
-/// What a holder answers.
+/// The answer of a holder.
 pub(super) fn answer(bytes: &[u8]) -> bool {
     let Some(answer) = canonical::<Answer>(bytes, FRAME_BYTES_MAX) else { return false };
     if let Answer::Wanted(places) = answer {
@@ -53,7 +53,7 @@ pub(super) fn request(bytes: &[u8]) -> bool {
     true
 }
 
-/// How the answer to it begins.
+/// The head of the answer to it.
 pub(super) fn head(bytes: &[u8]) -> bool {
     let Ok(bytes) = bytes.try_into() else { return false };
     let Some(head) = Head::decode(&bytes) else { return false };
@@ -61,14 +61,15 @@ pub(super) fn head(bytes: &[u8]) -> bool {
     true
 }
 
-/// A stream of frames, of which so many bytes come at a time as the first byte says. Whether it is whole messages to its end.
+/// A stream of frames; the first byte says how many bytes arrive at a time. Whether it holds whole messages to
+/// its end.
 pub(super) fn frames(bytes: &[u8]) -> bool {
     let Some((piece, stream)) = bytes.split_first() else { return false };
     let mut cutter = Cutter::new(MESSAGE_BYTES_MAX);
     let mut again = Vec::new();
     let mut rest = stream;
     loop {
-        // What the cutter itself keeps was taken when it was made.
+        // The cutter's own memory was taken when it was made.
         match bounded(bytes, || cutter.next_message()) {
             Ok(Some(message)) => {
                 assert!((1..=MESSAGE_BYTES_MAX).contains(&message.len()));

@@ -1,4 +1,4 @@
-//! The genesis as a file that someone was given.
+//! The genesis, as a file from someone else.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use meshwork_core::{
 use super::{round::go_on, transactions::goes_on_alike};
 use crate::{memory::bounded, network::network};
 
-/// A genesis file: whatever is taken can be written and read again, and a network can be founded on it.
+/// A genesis file. If it is accepted, it can be written and read again, and a network can be founded on it.
 pub(super) fn genesis(bytes: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(bytes) else { return false };
     let Ok(genesis) = bounded(bytes, || Genesis::from_toml(text)) else { return false };

@@ -1,4 +1,4 @@
-//! The table of targets, one function each, and what they have in common.
+//! The table of targets, one function each, and their common parts.
 
 mod blobs;
 mod genesis;
@@ -16,9 +16,9 @@ use crate::memory::bounded;
 /// One decoder.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name, which its corpus' folder has too.
+    /// Its name, which is also the name of its folder in the corpus.
     pub name: &'static str,
-    /// The most bytes of an input that are of use in fuzzing: more only make it slower.
+    /// The largest input that is useful in fuzzing, in bytes: larger ones only make it slower.
     pub bytes_max: usize,
     decode: fn(&[u8]) -> bool,
 }
@@ -71,17 +71,17 @@ impl Target {
         TARGETS.iter().find(|target| target.name == name)
     }
 
-    /// Decodes these bytes and checks what must hold. Whether they decode.
+    /// Decodes these bytes and checks the rules. Returns whether they decode.
     ///
     /// # Panics
-    /// If something does not hold. One thread at a time, see [`crate::memory::bounded`].
+    /// If a rule does not hold. Only one thread may call this at a time, see [`crate::memory::bounded`].
     #[must_use]
     pub fn run(&self, bytes: &[u8]) -> bool {
         (self.decode)(bytes)
     }
 }
 
-/// The value of these bytes, if they are the encoding of one: the only one.
+/// The value of these bytes, if they are its one encoding.
 fn canonical<T: Serialize + DeserializeOwned + Debug>(bytes: &[u8], bytes_max: usize) -> Option<T> {
     let value: T = bounded(bytes, || codec::decode(bytes, bytes_max)).ok()?;
     assert!(bytes.len() <= bytes_max, "more bytes than are allowed");

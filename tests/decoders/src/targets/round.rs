@@ -1,5 +1,5 @@
-//! What replicas say to each other. Each is also told to a replica that has a network's history behind it; and since one
-//! authority of four may lie, what a liar could sign is signed and told too.
+//! The messages between replicas. Each is also given to a replica with a network's history. One authority of
+//! four may lie, so messages that a liar could sign are signed and given too.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use meshwork_core::{
 use super::canonical;
 use crate::network::{AUTHORITIES, network};
 
-/// Who lies, where one authority does.
+/// The liar among the authorities.
 const LIAR: usize = AUTHORITIES - 1;
 
-/// Anything that comes by gossip.
+/// Any gossip.
 pub(super) fn gossip(bytes: &[u8]) -> bool {
     let genesis = &network().genesis;
     let Some(gossip) = canonical::<Gossip>(bytes, gossip_bytes_max(genesis)) else { return false };
@@ -25,7 +25,7 @@ pub(super) fn gossip(bytes: &[u8]) -> bool {
     true
 }
 
-/// Anything that one peer says to another.
+/// Any direct message.
 pub(super) fn message(bytes: &[u8]) -> bool {
     let network = network();
     let Some(message) = canonical::<Message>(bytes, message_bytes_max(&network.genesis)) else { return false };
@@ -37,7 +37,7 @@ pub(super) fn message(bytes: &[u8]) -> bool {
     };
     let mut from = from.unwrap_or(&network.authorities[LIAR]).public();
     if matches!(message, Message::Blocks(..)) {
-        // They are looked at only if they were asked for.
+        // A replica looks at answers only if it asked for them.
         (from, now) = fall_behind(&mut replica, now);
     }
     replica.message(now, from, message, &mut Vec::new());
@@ -45,13 +45,13 @@ pub(super) fn message(bytes: &[u8]) -> bool {
     true
 }
 
-/// Lets a replica hear of a final block that it lacks; whom it asks for what is missing, and when.
+/// Tells a replica of a final block that it lacks. Returns whom it asks for the missing blocks, and when.
 fn fall_behind(replica: &mut Replica, now: Now) -> (PublicKey, Now) {
     let mut actions = Vec::new();
     if let Some(newest) = network().finalizations().last() {
         replica.gossip(now, Gossip::Finalization(newest.clone()), &mut actions);
     }
-    // Before it asks for blocks by range, it waits for those that authorities tell.
+    // Before the replica asks for blocks by range, it waits for those that authorities send.
     for seconds in 0..5 {
         let now = later(now, seconds);
         replica.tick(now, &mut actions);
@@ -66,14 +66,14 @@ fn fall_behind(replica: &mut Replica, now: Now) -> (PublicKey, Now) {
     panic!("a replica that is behind asks for blocks");
 }
 
-/// A leader's block.
+/// A leader's proposal.
 pub(super) fn proposal(bytes: &[u8]) -> bool {
     let network = network();
     let Some(proposal) = canonical::<Proposal>(bytes, gossip_bytes_max(&network.genesis)) else { return false };
     let block = &proposal.block;
     let _ = (block.is_whole(), block.transaction_bytes());
     tell_everyone(Gossip::Proposal(Box::new(proposal.clone())));
-    // The same from a leader who lies: it is in a view that the liar leads, is whole, and is signed.
+    // The same from a leader who lies: in one of the liar's own views, complete, and signed.
     let (mut header, transactions) = (block.header.clone(), block.transactions.clone());
     let view = header.view.0 - header.view.0 % AUTHORITIES as u64;
     header.view = View(view.saturating_add(LIAR as u64));
@@ -91,7 +91,7 @@ pub(super) fn vote(bytes: &[u8]) -> bool {
     true
 }
 
-/// An authority's own votes, and the same from one who lies.
+/// An authority's own votes, and the same from a liar.
 pub(super) fn votes(bytes: &[u8]) -> bool {
     let network = network();
     let Some(votes) = canonical::<Vec<Vote>>(bytes, bytes.len()) else { return false };
@@ -113,7 +113,7 @@ fn check_vote(vote: &Vote) -> bool {
     key.is_some_and(|key| vote.verify(&key.public(), &network().id))
 }
 
-/// A quorum's votes in one.
+/// A certificate: the votes of a quorum in one.
 pub(super) fn certificate(bytes: &[u8]) -> bool {
     let network = network();
     let Some(certificate) = canonical::<Certificate>(bytes, bytes.len()) else { return false };
@@ -127,7 +127,7 @@ pub(super) fn certificate(bytes: &[u8]) -> bool {
     true
 }
 
-/// Proof that an authority broke a promise, and the same votes from one who lies.
+/// Evidence that an authority broke a promise, and the same votes from a liar.
 pub(super) fn evidence(bytes: &[u8]) -> bool {
     let network = network();
     let Some(evidence) = canonical::<Evidence>(bytes, bytes.len()) else { return false };
@@ -156,7 +156,7 @@ fn later(now: Now, seconds: u64) -> Now {
     Now { monotonic: now.monotonic.plus_us(us), clock: BlockTime(now.clock.0 + us) }
 }
 
-/// Lets time go by, in which whatever was kept is used.
+/// Lets time pass, in which the replica uses what it kept.
 pub(super) fn go_on(mut replica: Replica, now: Now) {
     for seconds in [1, 5, 60] {
         let now = later(now, seconds);

@@ -1,4 +1,5 @@
-//! What is stored, and what proves to a stranger that something is: blocks, receipts, proofs, snapshots, the journal.
+//! Stored values, and values that prove something to a stranger: blocks, receipts, proofs, snapshots, the
+//! journal.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub(super) fn block(bytes: &[u8]) -> bool {
     true
 }
 
-/// What happened at one height.
+/// The events of one height.
 pub(super) fn receipts(bytes: &[u8]) -> bool {
     let Some(receipts) = canonical::<Vec<Receipt>>(bytes, bytes.len()) else { return false };
     for receipt in &receipts {
@@ -29,10 +30,10 @@ pub(super) fn receipts(bytes: &[u8]) -> bool {
     true
 }
 
-/// A receipt's proof: whatever it looks like, it holds only of what happened.
+/// A receipt's proof. Whatever it looks like, it holds only of what happened.
 pub(super) fn proof(bytes: &[u8]) -> bool {
     let Some(proof) = canonical::<Proof>(bytes, Proof::BYTES_MAX) else { return false };
-    // An older corpus may hold proofs of what the same keys did in an earlier form of the network in miniature.
+    // An older corpus may hold proofs from an earlier form of the network in miniature, with the same keys.
     let is_final = |header: &Header| network().blocks().any(|block| block.header == *header);
     if proof.verify(&network().genesis).is_ok() && proof.headers.last().is_some_and(is_final) {
         let receipts = network().receipts().get(&proof.height).map_or(&[][..], Vec::as_slice);
@@ -43,7 +44,7 @@ pub(super) fn proof(bytes: &[u8]) -> bool {
     true
 }
 
-/// How an epoch ended: it holds only if a quorum of its authorities says so.
+/// The handover at the end of an epoch. It holds only if a quorum of the epoch's authorities says so.
 pub(super) fn handover(bytes: &[u8]) -> bool {
     let Some(handover) = canonical::<Handover>(bytes, bytes.len()) else { return false };
     let holds = handover.verify(Epoch(0), &network().genesis.authority_set(), &network().id);
@@ -70,12 +71,12 @@ pub(super) fn snapshot(bytes: &[u8]) -> bool {
     true
 }
 
-/// What a peer that is far behind asks for.
+/// The request of a peer that is far behind.
 pub(super) fn ask(bytes: &[u8]) -> bool {
     canonical::<Ask>(bytes, ASK_BYTES_MAX).is_some()
 }
 
-/// What another has for it: only of a state that came to be is it believed.
+/// An offer of a snapshot. A peer believes it only of a state that existed.
 pub(super) fn offer(bytes: &[u8]) -> bool {
     let Some(offer) = canonical::<Offer>(bytes, OFFER_BYTES_MAX) else { return false };
     let certified = &offer.certified;
@@ -95,7 +96,7 @@ pub(super) fn offer(bytes: &[u8]) -> bool {
 /// A record of an authority's journal.
 pub(super) fn record(bytes: &[u8]) -> bool {
     let Some(record) = canonical::<Record>(bytes, bytes.len()) else { return false };
-    // An authority stores a proposal with its own vote for it, and nothing else.
+    // An authority stores a proposal together with its own vote for it, and nothing else.
     if let Record::Notarized(vote, proposal) = &record {
         let header = &proposal.block.header;
         if vote.statement != Statement::Notarize(header.view, header.digest()) {

@@ -1,4 +1,5 @@
-//! What people and workers sign: as it travels, and each kind by itself, signed by whom it suits and executed.
+//! Transactions of submitters and workers: as they travel, and each kind by itself, signed by a suitable key
+//! and executed.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -24,7 +25,7 @@ pub(super) fn envelope(bytes: &[u8]) -> bool {
     true
 }
 
-/// What a submitter's client posts, and a pool offers: many of them.
+/// What a submitter's client posts and a pool offers: many transactions.
 pub(super) fn transactions(bytes: &[u8]) -> bool {
     let Some(all) = canonical::<Vec<Arc<SignedTransaction>>>(bytes, bytes.len()) else { return false };
     let strictly = all.iter().all(|signed| signed.verify(&network().id));
@@ -33,7 +34,7 @@ pub(super) fn transactions(bytes: &[u8]) -> bool {
     true
 }
 
-/// A transaction as it is signed, whoever signs it.
+/// A transaction as it is signed, by whoever signs it.
 pub(super) fn transaction(bytes: &[u8]) -> bool {
     let Some(transaction) = canonical::<Transaction>(bytes, bytes.len()) else { return false };
     let signer = match transaction.action {
@@ -73,7 +74,7 @@ pub(super) fn drain(bytes: &[u8]) -> bool {
     kind::<Drain>(bytes, &network().worker, Action::Drain)
 }
 
-/// What one authority says, and all others approve.
+/// A proposal of one authority that all others approve.
 pub(super) fn govern(bytes: &[u8]) -> bool {
     let Some(govern) = canonical::<Govern>(bytes, bytes.len()) else { return false };
     let (network, mut ledger) = (network(), network().ledger.clone());
@@ -117,7 +118,7 @@ fn sign_and_execute(transaction: Transaction, signer: &SecretKey) {
     execute(Arc::new(read));
 }
 
-/// What a peer looks at before it executes. Whether the signature is good.
+/// A peer's checks before it executes a transaction. Returns whether the signature is good.
 fn travels(signed: &SignedTransaction) -> bool {
     let good = signed.verify(&network().id);
     let wire_bytes = codec::encode(signed).len();
@@ -125,7 +126,8 @@ fn travels(signed: &SignedTransaction) -> bool {
     good
 }
 
-/// Executes it in a block, and some time after: on the ledger, and on the one that is restored from its snapshot.
+/// Executes the transaction in a block, and some blocks after it, on the ledger and on a ledger restored from
+/// its snapshot.
 fn execute(signed: Arc<SignedTransaction>) {
     let mut ledger = network().ledger.clone();
     let checked = ledger.check(&signed, ledger.time().plus_ms(1));
@@ -137,12 +139,13 @@ fn execute(signed: Arc<SignedTransaction>) {
     goes_on_alike(ledger);
 }
 
-/// A ledger that comes back from its snapshot is the same, and goes on in the same way.
+/// A ledger restored from its snapshot is the same, and goes on in the same way.
 pub(super) fn goes_on_alike(mut ledger: Ledger) {
     let snapshot = ledger.snapshot();
     let mut restored = Ledger::restore(Arc::clone(ledger.genesis()), &snapshot).expect("its own snapshot restores");
     assert!(restored.snapshot() == snapshot, "a restored snapshot is the same snapshot");
-    // Nothing yet; then back-offs end, attempts and claims run out, and ended jobs are forgotten.
+    // First nothing has expired yet. Then back-offs end, attempts and claims run out, and ended jobs are
+    // forgotten.
     for later_ms in [1, 20_000, 70_000, 4_000_000] {
         let _ = (ledger.next_due(), ledger.totals());
         let block: Block = Network::block(&ledger, later_ms, Vec::new());

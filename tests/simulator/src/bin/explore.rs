@@ -1,4 +1,4 @@
-//! Explores every run of four authorities, one of which lies, over a few views, and says how many states that were.
+//! Explores every run of four authorities, one of which lies, over a few views, and counts the states.
 #![forbid(unsafe_code)]
 
 use std::{process::ExitCode, thread};
@@ -6,35 +6,36 @@ use std::{process::ExitCode, thread};
 use clap::Parser;
 use meshwork_simulator::explore::{Bound, Grain, Report, explore};
 
-/// Every run of a small network with a liar in it, over a few views: losses, delays, any order, crashes.
+/// Explores every run of a small network with a liar in it, over a few views: losses, delays, any order,
+/// crashes
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// So many views
+    /// How many views
     #[arg(long, value_name = "N", default_value_t = 3)]
     views: u64,
-    /// At most so many promises in a row; without it, to the end
+    /// The most promises in a row; without it, no bound
     #[arg(long, value_name = "N")]
     depth: Option<u32>,
-    /// At most so many states
+    /// The most states
     #[arg(long, value_name = "N")]
     states: Option<usize>,
-    /// Honest authorities crash so often, all together
+    /// How often honest authorities crash, all together
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..16))]
     crashes: u8,
-    /// Who lies, of 0 to 3; view v is led by v mod 4. Without it, one run for each. Twice, and two of them do
+    /// Who lies, of 0 to 3; view v is led by v mod 4. Without it, one run for each. Give two, and both lie
     #[arg(long, value_name = "AUTHORITY", value_parser = clap::value_parser!(u16).range(0..4))]
     byzantine: Vec<u16>,
-    /// Of so many states, try from one whether the network can go on; 0 for none
+    /// Try whether the network can go on from one of this many states; 0 for none
     #[arg(long, value_name = "N", default_value_t = 5000)]
     progress: usize,
-    /// The first block is its epoch's last: explore how the epoch is closed
+    /// Make the first block its epoch's last, and explore how the epoch is closed
     #[arg(long)]
     ends: bool,
-    /// Take every certificate and block that arrives for a step of its own
+    /// Make every certificate and block that arrives a step of its own
     #[arg(long)]
     fine: bool,
-    /// So many explorations at a time
+    /// How many explorations run at a time
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
     /// Print one JSON object for each exploration

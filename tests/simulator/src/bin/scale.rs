@@ -10,7 +10,7 @@ use meshwork_simulator::scale::{
     page, plot, table,
 };
 
-/// How a network grows: finality, messages, bytes and claims, from 10 to 10,000 peers, in virtual time.
+/// Measures how a network grows, in virtual time: finality, messages, bytes and claims, from 10 to 10,000 peers
 #[derive(Parser)]
 #[command(version)]
 struct Options {
@@ -35,10 +35,10 @@ struct Options {
     /// Publish to mesh neighbours only, not to everyone connected
     #[arg(long)]
     no_flood_publish: bool,
-    /// What everything is drawn from
+    /// The seed of everything random
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     seed: u64,
-    /// So many runs at a time
+    /// How many runs at a time
     #[arg(long, value_name = "N", default_value_t = 1)]
     threads: usize,
     /// Print JSON
@@ -47,13 +47,13 @@ struct Options {
     /// Print tables in Markdown, as without any option
     #[arg(long)]
     table: bool,
-    /// Run the whole study instead, and draw it here as SVG
+    /// Run the whole study instead, and draw it as SVG into this file
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Run the whole study instead, and write of it here in Markdown
+    /// Run the whole study instead, and write its page as Markdown into this file
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
-    /// Do not run the study: take it from the JSON that it printed
+    /// Do not run the study: read it from the JSON that it printed
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
 }

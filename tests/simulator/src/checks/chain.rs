@@ -1,4 +1,5 @@
-//! Agreement, and what headers say: times, results, state digests; and that nothing is ordered twice or out of its time.
+//! Checks agreement, and what headers say: times, results, state digests. Nothing is ordered twice or outside
+//! its time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use meshwork_core::{
 use super::{Checked, rule};
 use crate::scenario::{Fault, START_US, Scenario};
 
-/// What one height is, wherever it is executed.
+/// The one result of a height, on every peer that executes it.
 struct Final {
     block: Digest,
     root: Digest,
@@ -29,7 +30,7 @@ pub(super) struct Chain {
     transactions: BTreeSet<TransactionId>,
     interval: u64,
     lag: u64,
-    /// How far ahead of true time a block may be by what voters take, in microseconds.
+    /// How far ahead of true time a block may be if voters take it, in microseconds.
     ahead_us: u64,
 }
 
@@ -55,12 +56,12 @@ impl Chain {
         self.chain.last().map_or(BlockTime(START_US), |newest| newest.time)
     }
 
-    /// Everything that was ordered.
+    /// All transactions that were ordered.
     pub(super) fn transactions(&self) -> impl Iterator<Item = TransactionId> + '_ {
         self.transactions.iter().copied()
     }
 
-    /// How many blocks there are between these times, and from the first to the last how many microseconds.
+    /// The number of blocks between these times, and the microseconds from the first to the last of them.
     pub(super) fn between(&self, from: BlockTime, to: BlockTime) -> (usize, u64) {
         let times: Vec<BlockTime> =
             self.chain.iter().map(|block| block.time).filter(|at| (from..=to).contains(at)).collect();
@@ -68,7 +69,7 @@ impl Chain {
         (times.len(), us)
     }
 
-    /// A known height is executed by one peer more.
+    /// Another peer executes a known height.
     pub(super) fn again(&self, executed: &Executed, state: Option<Digest>) -> Checked {
         let Height(height) = executed.block.header.height;
         let Some(known) = self.chain.get(height as usize - 1) else { return Err("height 0 is executed".into()) };
@@ -84,7 +85,7 @@ impl Chain {
         }
     }
 
-    /// What a new block says, before it is executed.
+    /// Checks a new block before it is executed.
     pub(super) fn check_block(&mut self, block: &Block, now_us: u64) -> Checked {
         let header = &block.header;
         let Height(height) = header.height;
@@ -108,7 +109,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Each snapshot's digest stands in the first header whose R is the lag past it.
+    /// Each snapshot's digest is in the first header whose R is the lag past it.
     fn check_snapshots(&self, carried: &[SnapshotDigest], result: Height, height: u64) -> Checked {
         let from = self.result_height.0.saturating_sub(self.lag);
         let to = result.0.saturating_sub(self.lag);
@@ -131,7 +132,8 @@ impl Chain {
     }
 }
 
-/// A block is taken by a quorum, so by f + 1 authorities at least whose clocks are not worse than the f worst.
+/// How far ahead of true time a block may be. A quorum takes it, so at least f + 1 authorities whose clocks are
+/// not worse than the f worst.
 fn ahead_us(scenario: &Scenario) -> u64 {
     let mut ahead: Vec<i64> = scenario
         .authorities_ever()

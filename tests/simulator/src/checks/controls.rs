@@ -1,5 +1,6 @@
-//! What submitters have done to their tasks: nothing held is leased, nothing else is held, and tasks ask for what they were last
-//! amended to. Judged from the transactions alone, one after the other, for each task for itself.
+//! Checks what submitters did to their tasks: no held task is leased, no other task is held, and tasks have the
+//! terms that they were last amended to. Judged from the transactions alone, one after the other, for each task
+//! by itself.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +11,14 @@ use meshwork_core::{
 
 use super::{Checked, TASKS_LOOKED_AT, rule};
 
-/// What was done, in order, each with how many tasks the job had then.
+/// The controls of a job in order, each with the number of tasks that the job had then.
 type Done = Vec<(Selection, Directive, u32)>;
 
-/// What was done to all jobs.
+/// The controls of all jobs.
 #[derive(Default)]
 pub(super) struct Controls {
     jobs: BTreeMap<JobId, Done>,
-    /// To which something was done in the present block.
+    /// Jobs that the present block controlled.
     touched: Vec<JobId>,
 }
 
@@ -26,8 +27,8 @@ fn names(which: &Selection, index: u32) -> bool {
 }
 
 impl Controls {
-    /// A transaction was executed on this ledger, and was not void. Of filters only cancellations have any here: what these
-    /// meant shows in nothing else.
+    /// A transaction was executed on this ledger, and was not void. Here only cancellations have filters; what
+    /// those meant shows in nothing else.
     pub(super) fn hear(&mut self, transaction: &SignedTransaction, ledger: &Ledger) {
         let Action::Control(Control { job, which, directive }) = &transaction.transaction().action else { return };
         let count = ledger.job(*job).map_or(0, |job| job.count);
@@ -62,13 +63,13 @@ impl Controls {
         terms
     }
 
-    /// Whether it was cancelled, if it stood as it had to.
+    /// Whether the task may be cancelled, if it was in a state that a cancellation allows.
     fn may_be_cancelled(&self, task: TaskId) -> bool {
         let mut done = self.jobs.get(&task.job).into_iter().flatten();
         done.any(|(which, directive, _)| *directive == Directive::Cancel && names(which, task.index))
     }
 
-    /// What came of a block, and the ledger after it.
+    /// Checks the events of a block against the ledger after it.
     pub(super) fn check(&mut self, events: &[LedgerEvent], ledger: &Ledger) -> Checked {
         let mut leased: Vec<AttemptId> = Vec::new();
         for event in events {

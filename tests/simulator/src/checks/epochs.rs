@@ -1,4 +1,4 @@
-//! Epochs: where one ends, who comes next, and that everyone agrees on both.
+//! Checks where an epoch ends, who comes next, and that everyone agrees on both.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,13 +26,13 @@ pub(super) struct Epochs {
     sets: Vec<Arc<AuthoritySet>>,
     /// By epoch: its last height, its digest, and the root over all receipts up to it.
     ends: Vec<(Height, Digest, Digest)>,
-    /// The newest block's epoch and role.
+    /// The epoch and role of the newest block.
     newest: (Epoch, Role),
-    /// The height at which something was first approved in the newest block's epoch.
+    /// The height at which the newest block's epoch first approved a change.
     approved: Option<Height>,
-    /// What is open there: what is proposed, and by whom it is approved.
+    /// The open proposals of that epoch, and who approved each.
     open: BTreeMap<TransactionId, (Change, BTreeSet<PublicKey>)>,
-    /// Its authorities, and those of the next with what is approved so far, as they are counted here.
+    /// That epoch's authorities, and the next ones by all approvals so far, as counted here.
     set: AuthoritySet,
     next: AuthoritySet,
 }
@@ -57,12 +57,12 @@ impl Epochs {
         self.ends.len()
     }
 
-    /// The authorities of an epoch that somebody honest has come to.
+    /// The authorities of an epoch that an honest peer has reached.
     pub(super) fn authorities(&self, epoch: Epoch) -> Option<&AuthoritySet> {
         self.sets.get(epoch.0 as usize).map(Arc::as_ref)
     }
 
-    /// A height is about to be executed for the first time, on this ledger.
+    /// Checks a block before its height is executed for the first time, on this ledger.
     pub(super) fn check_block(&mut self, block: &Block, ledger: &Ledger) -> Checked {
         let header = &block.header;
         let (height, (epoch, role)) = (header.height, self.newest);
@@ -90,8 +90,8 @@ impl Epochs {
         Ok(())
     }
 
-    /// A height has been executed: what its transactions did, of those that were not void, must be what the ledger says. What they
-    /// approved of rules that change at once.
+    /// Checks that the valid transactions of an executed height did to the ledger what they should. Returns the
+    /// changes of rules that they approved with effect at once.
     pub(super) fn check_governed<'a>(
         &mut self,
         executed: impl Iterator<Item = &'a Arc<SignedTransaction>>,
@@ -144,7 +144,8 @@ impl Epochs {
         Ok(rules)
     }
 
-    /// An honest peer has come to an epoch by this handover; the ledger stands at the newest height that anyone has executed.
+    /// An honest peer has reached an epoch by this handover; the ledger is at the newest height that anyone has
+    /// executed.
     pub(super) fn begins(&mut self, epoch: Epoch, handover: &Handover, ledger: &Ledger) -> Checked {
         let Some(past) = epoch.0.checked_sub(1).map(Epoch) else { return Err("epoch 0 begins again".into()) };
         if self.ends.len() as u64 == past.0 {
@@ -168,7 +169,7 @@ impl Epochs {
         rule(handover.verify(past, before, &self.network), || format!("the handover to epoch {epoch} does not hold"))
     }
 
-    /// At the end: what a peer has stored of how epochs ended leads from the genesis to the newest.
+    /// At the end: the handovers that a peer has stored lead from the genesis to the newest epoch.
     pub(super) fn check_handovers<'a>(&self, stored: impl Iterator<Item = (&'a Epoch, &'a Handover)>) -> Checked {
         let mut past = 0;
         for (epoch, handover) in stored {
@@ -183,7 +184,7 @@ impl Epochs {
         })
     }
 
-    /// A vote that an honest key has signed goes out.
+    /// An honest key has signed a vote, which goes out.
     pub(super) fn check_vote(&self, vote: &Vote, key: &PublicKey) -> Checked {
         let Some(set) = self.authorities(vote.epoch) else {
             return Err(format!("{key} votes in epoch {}, which nobody has come to", vote.epoch));

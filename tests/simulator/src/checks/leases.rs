@@ -1,5 +1,5 @@
-//! Each lease's life, from the transactions and events alone: who holds what, since when, and why it may end. Lease time is
-//! reckoned here anew, from block times and the genesis.
+//! Checks each lease's life from the transactions and events alone: who holds what, since when, and why it may
+//! end. Computes lease time anew, from block times and the genesis.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use meshwork_core::{
 
 use super::{Checked, rule};
 
-/// What has run for no longer is never called slow, in milliseconds.
+/// An attempt that has run for no longer than this is never slow, in milliseconds.
 const SLOW_MS_MIN: u64 = 1000;
 
 /// A lease that lives.
@@ -31,9 +31,9 @@ struct Live {
 #[derive(Default)]
 struct Seen {
     given: BTreeMap<AttemptId, PublicKey>,
-    /// Oldest first: an attempt and perhaps its copy.
+    /// Oldest first: an attempt and perhaps a speculative one.
     live: Vec<Live>,
-    /// Whether what lives has, or had, a copy.
+    /// Whether the live attempt has, or had, a speculative attempt beside it.
     copied: bool,
     ended: Vec<(AttemptId, EndReason)>,
     failures: u32,
@@ -47,12 +47,12 @@ struct Standing {
     stands_us: u64,
 }
 
-/// What one block says.
+/// The relevant transactions of one block.
 #[derive(Default)]
 struct Said<'a> {
     claims: BTreeSet<(PublicKey, Incarnation)>,
     reports: Vec<(PublicKey, &'a Report)>,
-    /// Who may work no more since this block.
+    /// Workers that this block bars.
     barred: BTreeSet<PublicKey>,
 }
 
@@ -61,7 +61,7 @@ impl Said<'_> {
         self.claims.range((*worker, Incarnation(0))..).next().is_some_and(|(signer, _)| signer == worker)
     }
 
-    /// Whether a worker says that an attempt ended so.
+    /// Whether a worker reports that an attempt ended this way.
     fn ends(&self, worker: &PublicKey, attempt: &AttemptId, why: EndReason) -> bool {
         let items = self.reports.iter().filter(|(signer, _)| signer == worker).flat_map(|(_, report)| &report.items);
         items.filter(|item| item.attempt == *attempt).any(|item| {
@@ -88,17 +88,17 @@ pub(super) struct Leases {
     next: u64,
     tasks: BTreeMap<TaskId, Seen>,
     jobs: BTreeMap<JobId, u32>,
-    /// How many tasks each submitted job may come to have.
+    /// How many tasks each submitted job may get.
     tasks_max: BTreeMap<JobId, u32>,
     ended_jobs: BTreeSet<JobId>,
     standing: BTreeMap<PublicKey, Standing>,
-    /// What each worker holds, in the order of its leases, and whether it has resources.
+    /// The attempts that each worker holds, in the order of its leases, and whether each has resources.
     held: BTreeMap<PublicKey, BTreeMap<u64, (TaskId, bool)>>,
     outcomes: u64,
     copies: u64,
 }
 
-/// What idleness, clocks and f leaders passed over can explain of a gap between two blocks, in milliseconds.
+/// The longest gap between two blocks that idleness, clocks and f skipped leaders explain, in milliseconds.
 fn threshold_ms(genesis: &Genesis, authorities: usize) -> u64 {
     let round = &genesis.consensus;
     let faulty = authorities.saturating_sub(1) / 3;
@@ -144,7 +144,7 @@ impl Leases {
         self.jobs.contains_key(job) && !self.ended_jobs.contains(job)
     }
 
-    /// A block, what came of it, and the ledger after it. `before` is the time of the block below.
+    /// Checks a block and its events against the ledger after it. `before` is the time of the block below.
     pub(super) fn check(&mut self, block: &Block, applied: &Applied, before: BlockTime, ledger: &Ledger) -> Checked {
         self.threshold_us = threshold_ms(ledger.genesis(), ledger.authorities().count()) * 1000;
         self.now_us += block.header.time.micros_since(before).min(self.threshold_us);
@@ -164,7 +164,7 @@ impl Leases {
         check_nothing_overdue(ledger)
     }
 
-    /// What the block's good transactions say.
+    /// Collects the relevant good transactions of a block.
     fn hear<'a>(&mut self, block: &'a Block, applied: &Applied) -> Said<'a> {
         let good: BTreeSet<TransactionId> = applied
             .receipts
@@ -250,7 +250,8 @@ impl Leases {
         rule(holds == 0, || format!("{worker} holds {holds} attempts of a claim that is over"))
     }
 
-    /// A task has one attempt, at another worker, which runs for longer than any is called slow before, and is no copy itself.
+    /// The task has one attempt, at another worker. It has run for longer than the least time to be slow, and
+    /// it is not speculative itself.
     fn may_have_a_copy(&self, copy: AttemptId, worker: PublicKey, running: bool, ledger: &Ledger) -> Checked {
         let Some(seen) = self.tasks.get(&copy.task) else { return Err(format!("{copy} is a copy of nothing")) };
         let [live] = &seen.live[..] else { return Err(format!("{copy} is a copy of {}", seen.live.len())) };
@@ -315,7 +316,7 @@ impl Leases {
         let is_loss =
             matches!(why, EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut | EndReason::Drained);
         seen.losses += u32::from(is_loss && live.started_us.is_some());
-        // One that waited in its place for too long was never begun.
+        // An attempt that waited in its place for too long never began.
         let was_running = live.started_us.is_some() || why != EndReason::TimedOut;
         rule(!(is_loss && was_running && self.runs_once), || {
             format!("{attempt} is lost by a stall of the network: {why:?}")
@@ -360,7 +361,7 @@ impl Leases {
                 rule(seen.losses > self.losses_max, || format!("{task} is given up after {} losses", seen.losses))
             }
             Verdict::Failed(..) => {
-                // Its copy, or what it was a copy of, ends by it.
+                // The other attempt of the task, speculative or not, ends with it.
                 let mut last = seen.ended.iter().rev().skip_while(|(_, why)| *why == EndReason::Superseded);
                 let last = last.next().is_some_and(|(attempt, _)| *attempt == outcome.attempt);
                 rule(last, || format!("{task} ends by a failure that came late"))?;
@@ -370,11 +371,11 @@ impl Leases {
         }
     }
 
-    /// The attempts of which a success is reported by those who were given them before.
+    /// The attempts whose success is reported by the workers that they were assigned to.
     fn owed_successes(&self, said: &Said<'_>) -> Vec<AttemptId> {
         let items =
             said.reports.iter().flat_map(|(signer, report)| report.items.iter().map(move |item| (signer, item)));
-        // What asks for more tasks than there may be is refused.
+        // An outcome that spawns more tasks than there may be is refused.
         let successes =
             items.filter(|(_, item)| matches!(&item.verdict, Verdict::Succeeded(_, _, asks) if asks.is_empty()));
         let theirs = successes.filter(|(signer, item)| {
@@ -383,7 +384,7 @@ impl Leases {
         theirs.map(|(_, item)| item.attempt).collect()
     }
 
-    /// A success is taken while its task is owed, however late.
+    /// A success is accepted while its task is outstanding, however late.
     fn check_taken(&self, owed: &[AttemptId], ledger: &Ledger) -> Checked {
         for attempt in owed {
             let Some(seen) = self.tasks.get(&attempt.task) else { continue };
@@ -391,7 +392,7 @@ impl Leases {
                 ended == attempt && matches!(why, EndReason::Failed | EndReason::Returned | EndReason::Yielded)
             });
             let forgotten = seen.ended.len() > ATTEMPTS_KEPT;
-            // That it was cancelled, and by whom, is judged elsewhere.
+            // Other checks judge whether it was cancelled, and by whom.
             let is_gone = ledger.task(attempt.task).is_some_and(|task| matches!(task.state, TaskStateView::Gone(_)));
             if !said_otherwise && !forgotten && !is_gone && !self.ended_jobs.contains(&attempt.task.job) {
                 rule(seen.outcomes == 1, || format!("the success of {attempt} is not taken"))?;
@@ -401,7 +402,7 @@ impl Leases {
     }
 }
 
-/// Who is barred from working in this block.
+/// The workers that this block bars.
 fn barred(applied: &Applied) -> BTreeSet<PublicKey> {
     let barred = applied.events.iter().filter_map(|event| match event {
         LedgerEvent::ChangeApproved { change, .. } => match **change {
@@ -413,7 +414,7 @@ fn barred(applied: &Applied) -> BTreeSet<PublicKey> {
     barred.collect()
 }
 
-/// What has run out is gone.
+/// No claim stands that has run out.
 fn check_nothing_overdue(ledger: &Ledger) -> Checked {
     let now = ledger.lease_time();
     match ledger.workers().find(|worker| worker.until <= now) {

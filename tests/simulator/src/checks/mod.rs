@@ -1,19 +1,19 @@
-//! What must hold after every step of every peer, and what must have come to pass at the end.
+//! The rules that must hold after every step of every peer, and what must have happened at the end.
 //!
-//! Each height is looked at closely where it is executed first, with a ledger of its own; every other peer that executes it
-//! must find the same. What is looked at:
+//! The checks look closely at each height where it is first executed, with a ledger of their own. Every other
+//! peer that executes the height must reach the same result. The modules check:
 //!
 //! * `chain`: agreement, and what headers say;
-//! * `epochs`: where an epoch ends, who comes next, and that nobody votes where it is not his turn;
-//! * `leases`: each lease's life, from the events and transactions alone, with clocks of its own;
-//! * `policy`: who was given what, and who was passed over;
-//! * `shares`: whether submitters who wait for the same get their shares;
-//! * `placed`: where it went, by what is to be spread and by the network's policies;
-//! * `waits`: who waits for what;
-//! * `controls`: what submitters have done to their tasks;
-//! * `usage`: what was used, added up in different ways;
-//! * `moments`: what becomes of the moments of recurring jobs;
-//! * here: bounds, and the end.
+//! * `epochs`: where an epoch ends, who comes next, and that only the authorities of an epoch vote in it;
+//! * `leases`: each lease's life, from the events and transactions alone, with its own count of lease time;
+//! * `policy`: which task and claim a lease joins, and which others were passed over;
+//! * `shares`: whether submitters who wait for the same resources get their shares;
+//! * `placed`: which claim a task goes to, by spread and by the network's placement policies;
+//! * `waits`: which tasks wait for which;
+//! * `controls`: what submitters did to their tasks;
+//! * `usage`: accounts that add up, in every way;
+//! * `moments`: what becomes of the occurrences of recurring jobs;
+//! * this module: bounds, and the end.
 
 mod chain;
 mod controls;
@@ -51,11 +51,11 @@ use self::{
 };
 use crate::scenario::{START_US, Scenario};
 
-/// How many of a job's tasks are looked at.
+/// How many tasks of a job the checks look at.
 const TASKS_LOOKED_AT: u32 = 64;
-/// The most journal records that a peer may come to hold.
+/// The most journal records that a peer may hold.
 const JOURNAL_MAX: usize = 50_000;
-/// What a transaction needs to be ordered in a whole network: so many blocks, in microseconds.
+/// How long a whole network may take to order a transaction: this many blocks, and this many microseconds.
 const ORDERED_WITHIN: (usize, u64) = (20, 20_000_000);
 
 /// A rule that did not hold.
@@ -63,20 +63,20 @@ const ORDERED_WITHIN: (usize, u64) = (20, 20_000_000);
 pub struct Violation {
     /// When, in microseconds of the run.
     pub at_us: u64,
-    /// Which peer showed it.
+    /// The peer that showed it.
     pub peer: usize,
     /// What is wrong.
     pub what: String,
 }
 
-/// What a check comes to: nothing, or which rule does not hold.
+/// The result of a check: nothing, or the rule that does not hold.
 pub type Checked = Result<(), String>;
 
 fn rule(holds: bool, what: impl FnOnce() -> String) -> Checked {
     if holds { Ok(()) } else { Err(what()) }
 }
 
-/// A transaction that a peer took, and so has to see ordered.
+/// A transaction that a peer took, so that it must be ordered.
 struct Taken {
     id: TransactionId,
     expires: BlockTime,
@@ -93,7 +93,7 @@ fn void(receipts: &[Receipt]) -> BTreeSet<TransactionId> {
     void.collect()
 }
 
-/// Everything that is known to be final.
+/// Everything that is known to be final, and all checks.
 pub struct Checks {
     genesis: Arc<Genesis>,
     whole_at: BlockTime,
@@ -109,11 +109,11 @@ pub struct Checks {
     placed: Placed,
     moments: Moments,
     taken: Vec<Taken>,
-    /// The claims of workers in the order in which they were signed, and the newest of each worker that was executed.
+    /// The claims of workers by the order in which they were signed, and each worker's newest executed one.
     claims: BTreeMap<TransactionId, u64>,
     executed_claim: BTreeMap<PublicKey, u64>,
     signed: u64,
-    /// Those whose clock was set: they may come to sign lower numbers than before.
+    /// Workers whose clock was set: they may sign lower sequence numbers than before.
     set_clocks: BTreeSet<PublicKey>,
 }
 
@@ -162,7 +162,7 @@ impl Checks {
         self.leases.tasks()
     }
 
-    /// How many copies of slow attempts were given.
+    /// How many speculative attempts were leased.
     #[must_use]
     pub const fn copies(&self) -> u64 {
         self.leases.copies()
@@ -174,7 +174,7 @@ impl Checks {
         self.leases.outcomes()
     }
 
-    /// An honest peer has come to an epoch.
+    /// An honest peer has reached an epoch.
     ///
     /// # Errors
     /// A rule does not hold.
@@ -182,19 +182,19 @@ impl Checks {
         self.epochs.begins(epoch, handover, &self.ledger)
     }
 
-    /// The newest epoch that anyone honest has come to.
+    /// The newest epoch that any honest peer has reached.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epochs.ended() as u64
     }
 
-    /// The authorities of an epoch that somebody honest has come to.
+    /// The authorities of an epoch that an honest peer has reached.
     #[must_use]
     pub fn authorities(&self, epoch: Epoch) -> Option<&AuthoritySet> {
         self.epochs.authorities(epoch)
     }
 
-    /// The ledger, as of the newest height that anyone honest has executed.
+    /// The ledger at the newest height that any honest peer has executed.
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
@@ -208,10 +208,10 @@ impl Checks {
         self.epochs.check_vote(vote, key)
     }
 
-    /// At the end, what a peer has stored of how epochs ended.
+    /// At the end, checks the handovers that a peer has stored.
     ///
     /// # Errors
-    /// It does not lead from the genesis to the newest epoch.
+    /// They do not lead from the genesis to the newest epoch.
     pub fn handovers<'a>(&self, stored: impl Iterator<Item = (&'a Epoch, &'a Handover)>) -> Checked {
         self.epochs.check_handovers(stored)
     }
@@ -235,7 +235,7 @@ impl Checks {
         self.set_clocks.insert(key);
     }
 
-    /// An honest peer has taken a transaction of one of its own people.
+    /// An honest peer has taken a transaction of one of its own users.
     pub fn taken(&mut self, transaction: &SignedTransaction, through: usize, life: u64) {
         if matches!(transaction.transaction().action, Action::Submit(_)) {
             let expires = transaction.transaction().expires;
@@ -243,7 +243,7 @@ impl Checks {
         }
     }
 
-    /// An honest peer has executed a block, at this moment of the run.
+    /// An honest peer has executed a block, at this time of the run.
     ///
     /// # Errors
     /// A rule does not hold.
@@ -286,7 +286,7 @@ impl Checks {
         policy::check(&self.ledger, &self.placed, &applied.events, self.chain.height())
     }
 
-    /// A worker's claim is void for its sequence number only if a later one was executed before.
+    /// A worker's claim may be void for its sequence number only if a later claim was executed before.
     fn check_sequences(&mut self, transactions: &[Arc<SignedTransaction>], receipts: &[Receipt]) -> Checked {
         let results: BTreeMap<TransactionId, Result<(), VoidReason>> = receipts
             .iter()
@@ -312,7 +312,7 @@ impl Checks {
         Ok(())
     }
 
-    /// A peer's own bounds, whatever the others do.
+    /// A peer keeps its own bounds, whatever the others do.
     ///
     /// # Errors
     /// One does not hold.
@@ -335,11 +335,11 @@ impl Checks {
         })
     }
 
-    /// At the end, when the network has been whole for long enough: everyone stands at the same place, and nothing is owed.
-    /// `life` tells which of a peer's processes runs now.
+    /// At the end, when the network has been whole for long enough, every peer is at the same height and
+    /// nothing is outstanding. `life` tells which of a peer's processes runs now.
     ///
     /// # Errors
-    /// Somebody does not, or something is.
+    /// Some peer is not, or something is.
     pub fn whole(&self, replicas: &[(usize, &Replica)], life: impl Fn(usize) -> u64) -> Checked {
         let mut states: BTreeMap<Height, (usize, Digest)> = BTreeMap::new();
         for (peer, replica) in replicas {
@@ -357,7 +357,7 @@ impl Checks {
         rule(self.moments.is_empty(), || "a recurring job has not ended after its last moment".into())?;
         let ordered: BTreeSet<TransactionId> = self.chain.transactions().collect();
         for Taken { id, expires, through, life: process } in &self.taken {
-            // A process that has ended since has forgotten it.
+            // A process that has ended since has forgotten the transaction.
             if ordered.contains(id) || life(*through) != *process {
                 continue;
             }

@@ -1,5 +1,5 @@
-//! Recurring jobs: each of their moments is run or skipped with a reason, once and in order. Judged from what was submitted, by
-//! a look at every minute; of the expressions submitted here every minute is one.
+//! Checks recurring jobs: every occurrence is run, or skipped with a reason, once and in order. Judged from
+//! what was submitted, by a look at every minute; every expression that is submitted here recurs each minute.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::{Checked, rule};
 
 const MINUTE_US: u64 = 60_000_000;
 
-/// A recurring job, and the last moment that something became of.
+/// A recurring job, and the last occurrence that was run or skipped.
 struct Book {
     recurring: Recurring,
     last: BlockTime,
@@ -37,7 +37,7 @@ impl Moments {
         }
     }
 
-    /// What came of a block, and the ledger after it.
+    /// Checks the events of a block against the ledger after it.
     pub(super) fn check(&mut self, events: &[LedgerEvent], ledger: &Ledger) -> Checked {
         let now = ledger.time();
         for event in events {
@@ -74,7 +74,7 @@ impl Moments {
         rule(left.is_none(), || format!("nothing became of a moment of {:?} that has come", left.map(|(id, _)| id)))
     }
 
-    /// Whether one that has not ended could still run.
+    /// Whether a recurring job that has not ended could still run.
     pub(super) fn is_empty(&self) -> bool {
         self.books.is_empty()
     }

@@ -1,6 +1,6 @@
-//! Where tasks went: a block's leases are taken back one by one, from the last to the first, so that each is judged by how things
-//! stood when it was given. First what is to be spread is; then the network's policies decide, reckoned here anew from what
-//! claims say and who was given what.
+//! Checks which claims tasks went to. The leases of a block are taken back one by one, from the last to the
+//! first, so that each is judged in the state in which it was given. Spread comes first; then the network's
+//! policies decide, which are computed here anew from claims and leases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,31 +16,31 @@ use super::{
     rule,
 };
 
-/// A label of more values is not looked at when tasks are placed.
+/// Placement ignores a spread label with more values than this.
 const VALUES_MAX: usize = 64;
-/// Of a network's policies so many give claims numbers.
+/// How many of a network's policies score claims.
 const SCORED_MAX: usize = 2;
 
 /// How many leases an array has at each value of the label that it is spread over.
 type Counts = BTreeMap<(JobId, u16), BTreeMap<String, u32>>;
 
-/// What placement depends on and no view shows. What cannot be known from outside is not judged.
+/// State that placement depends on and no view shows. What is unknown from outside is not judged.
 #[derive(Default)]
 pub(super) struct Placed {
-    /// How many leases were given.
+    /// How many leases were given so far.
     given: u64,
-    /// When each worker was last given one, as far as is known.
+    /// The last lease of each worker, as far as is known.
     turns: BTreeMap<PublicKey, Option<u64>>,
-    /// How much ran at each when its claim was executed, as far as is known.
+    /// How much ran at each worker when its claim was executed, as far as is known.
     at_claim: BTreeMap<PublicKey, Option<u32>>,
-    /// Those whose claims have ended: they may be forgotten.
+    /// Workers whose claims have ended: the ledger may forget them.
     gone: BTreeSet<PublicKey>,
-    /// For each lease of this block, when its worker had been given one before.
+    /// For each lease of this block, the lease that its worker was given before.
     before: Vec<Option<u64>>,
 }
 
 impl Placed {
-    /// A block's good transactions and what came of it, and the ledger after it.
+    /// Takes in a block's good transactions and events, and the ledger after it.
     pub(super) fn see<'a>(
         &mut self,
         good: impl Iterator<Item = &'a SignedTransaction>,
@@ -78,7 +78,8 @@ impl Placed {
         }
     }
 
-    /// That block's leases in their order, and what is offered after it. `may_go` tells where a task may go.
+    /// Checks that block's leases in their order, with the offers after it. `may_go` tells which claims a task
+    /// may go to.
     pub(super) fn check(
         &self,
         ledger: &Ledger,
@@ -131,7 +132,7 @@ impl Placed {
         Ok(())
     }
 
-    /// A claim's numbers by all policies, smaller first, if they are known; nothing where chance decides.
+    /// A claim's scores by all policies, smaller first, if they are known. Nothing where chance decides.
     fn score(
         &self,
         policies: &[PlacementPolicy],

@@ -1,5 +1,5 @@
-//! Who was given what, and who was passed over: what the ledger shows after a block, judged task by task and claim by claim,
-//! without any of the queues by which the ledger finds its way.
+//! Checks which leases were given and who was passed over. Judges the ledger after a block, task by task and
+//! claim by claim, without the queues by which the ledger finds its way.
 
 use std::{
     cmp::Ordering,
@@ -17,14 +17,14 @@ use meshwork_core::{
 
 use super::{Checked, TASKS_LOOKED_AT, placed::Placed, rule, rules::leased_of};
 
-/// With more workers or jobs than this, it is looked at only now and then.
+/// A network with more workers or jobs than this is checked only now and then.
 const CLOSELY: usize = 20;
 const NOW_AND_THEN: u64 = 32;
 
-/// What decides when a task goes.
+/// What decides the order of a task.
 struct Waits {
     submitter: PublicKey,
-    /// The place of its job among those that are not forgotten.
+    /// The position of its job among the jobs that are not forgotten.
     job: usize,
     submitted: BlockTime,
     priority: i16,
@@ -49,8 +49,8 @@ impl Waits {
         })
     }
 
-    /// Whether this goes before another, as the policies are described. Whom a share favours is not reckoned here: between
-    /// submitters nothing is said once a share has come to decide.
+    /// Whether this task goes before another, as the policies are described. Shares are not computed here: once
+    /// a share has come to decide between two submitters, this says nothing.
     fn goes_before(&self, other: &Self, schedule: &ScheduleParameters) -> bool {
         let span_us = schedule.ageing_ms * 1000;
         let span = |task: &Self| (task.submitted.0 / span_us) as i64 - i64::from(task.priority);
@@ -76,7 +76,7 @@ impl Waits {
     }
 }
 
-/// A standing claim, and what is taken of it, reckoned from its leases.
+/// A standing claim and its used resources, computed from its leases.
 #[derive(Clone)]
 pub(super) struct Offer<'a> {
     pub(super) view: WorkerView<'a>,
@@ -99,7 +99,7 @@ impl Offer<'_> {
         }
     }
 
-    /// As if a lease had not been given.
+    /// Undoes a lease.
     pub(super) fn take_back(&mut self, lease: &Given, task: &TaskView<'_>) {
         if lease.running {
             let Resources { millicores, memory_bytes } = task.terms.resources;
@@ -111,7 +111,7 @@ impl Offer<'_> {
         }
     }
 
-    /// Whether the task could take resources here now.
+    /// Whether the task could take resources of this claim now.
     pub(super) fn has_room(&self, task: &TaskView<'_>) -> bool {
         self.view.waiting == 0
             && self.view.running < self.view.claim.slots
@@ -119,7 +119,7 @@ impl Offer<'_> {
             && self.could_ever_hold(task)
     }
 
-    /// Which of a task's preferences are met here, the most important first.
+    /// Which of a task's preferences this claim meets, the most important first.
     pub(super) fn meets(&self, task: &TaskView<'_>) -> Vec<bool> {
         let meets = |(label, value): &(String, String)| self.view.claim.labels.get(label) == Some(value);
         task.spec.prefers.iter().map(meets).collect()
@@ -134,7 +134,7 @@ const fn fits(needs: Resources, free: Resources) -> bool {
     needs.millicores <= free.millicores && needs.memory_bytes <= free.memory_bytes
 }
 
-/// The ledger after a block with these events, which were seen.
+/// Checks the ledger after a block with these events.
 pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], height: u64) -> Checked {
     let totals = ledger.totals();
     let closely = totals.workers as usize <= CLOSELY && totals.jobs as usize <= CLOSELY;
@@ -146,7 +146,7 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
     check_claims(&offers, events)?;
     let jobs: BTreeMap<JobId, usize> = ledger.jobs().enumerate().map(|(place, job)| (job.id, place)).collect();
     let ready = ready_tasks(ledger);
-    // What was approved in this block is the schedule of the next.
+    // A schedule that this block approves applies to the next block.
     let other_schedule = events.iter().any(|event| match event {
         LedgerEvent::ChangeApproved { change, .. } => matches!(**change, Change::SetSchedule(_)),
         _ => false,
@@ -160,7 +160,8 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
         }
     }
     let leased = leased(events);
-    // A copy goes nowhere that there is a reason not to, and not where the attempt is that it is a copy of.
+    // A speculative attempt goes only to a worker without any reason against it, and not to the worker of the
+    // slow attempt.
     let may_go = |lease: &Given, task: &TaskView<'_>, key: &PublicKey| match lease.copy {
         true => lost_by(task, key) == 0 && !holds(task, key, lease.attempt.number),
         false => permits(&offers, task, key),
@@ -206,7 +207,7 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
     Ok(())
 }
 
-/// What runs at a worker takes so much.
+/// The resources that a worker's running attempts take.
 fn used(ledger: &Ledger, worker: &PublicKey) -> Resources {
     let running = ledger.leases_of(worker).into_iter().filter(|lease| lease.running);
     running.map(|lease| lease.resources).fold(Resources { millicores: 0, memory_bytes: 0 }, |sum, needs| Resources {
@@ -231,7 +232,7 @@ fn leased(events: &[LedgerEvent]) -> Vec<Given> {
     leased.collect()
 }
 
-/// Whether a worker has another attempt of a task than this one.
+/// Whether a worker holds another attempt of this task.
 fn holds(task: &TaskView<'_>, worker: &PublicKey, but: AttemptNumber) -> bool {
     let oldest = match task.state {
         TaskStateView::Leased { attempt, worker, .. } => Some((attempt, worker)),
@@ -240,7 +241,7 @@ fn holds(task: &TaskView<'_>, worker: &PublicKey, but: AttemptNumber) -> bool {
     oldest.into_iter().chain(task.copy).any(|(attempt, holder)| attempt != but && holder == *worker)
 }
 
-/// No claim is given more than it offers, and what is free of it is what nothing takes.
+/// No claim gets more than it offers, and its free resources are those that no attempt takes.
 fn check_claims(offers: &BTreeMap<PublicKey, Offer<'_>>, events: &[LedgerEvent]) -> Checked {
     let began: BTreeSet<PublicKey> = events
         .iter()
@@ -254,14 +255,14 @@ fn check_claims(offers: &BTreeMap<PublicKey, Offer<'_>>, events: &[LedgerEvent])
         rule(offer.view.waiting <= claim.waiting, || format!("{key} holds more than its places"))?;
         let (free, shown) = (offer.free(), offer.view.resources_free);
         rule(free == shown, || format!("{key} has {free:?} free, and the ledger says {shown:?}"))?;
-        // A claim that came to offer less may hold more than that until it ends; it is given nothing.
+        // A claim that was lowered may hold more than it offers until that ends, but gets no more.
         rule(!began.contains(key) || offer.view.running <= claim.slots, || format!("{key} runs more than its slots"))?;
         rule(!began.contains(key) || fits(offer.used, claim.resources), || format!("{key} runs more than it offers"))?;
     }
     Ok(())
 }
 
-/// The ready tasks that the rules let go, or of large jobs the first and the last of them.
+/// The ready tasks that the rules let go; of large jobs only the first ones and the last.
 fn ready_tasks(ledger: &Ledger) -> Vec<TaskView<'_>> {
     let mut ready = Vec::new();
     for job in ledger.jobs().filter(|job| job.counts.ready > 0) {
@@ -278,7 +279,7 @@ fn ready_tasks(ledger: &Ledger) -> Vec<TaskView<'_>> {
     ready
 }
 
-/// Whether the rules let more of a submitter's tasks be placed.
+/// Whether the rules let more of a submitter's tasks be leased.
 pub(super) fn may_have_more(ledger: &Ledger, submitter: &PublicKey) -> bool {
     leased_of(ledger, submitter) < ledger.key_limit(submitter, KeyLimit::Running)
         && ledger.rules().admission(Permission::Submit).includes(submitter)
@@ -299,8 +300,8 @@ fn lost_by(task: &TaskView<'_>, worker: &PublicKey) -> usize {
     task.past.iter().filter(|past| past.worker == *worker && avoided(past.why)).count()
 }
 
-/// Whether a task may go to a worker: where it was not lost or returned, as long as such a claim could ever hold it, else where
-/// that was least often.
+/// Whether a task may go to a worker: one that never lost or returned it, if such a claim could ever hold it;
+/// otherwise one that did so least often.
 fn permits(offers: &BTreeMap<PublicKey, Offer<'_>>, task: &TaskView<'_>, worker: &PublicKey) -> bool {
     let capable = offers.values().filter(|offer| offer.could_ever_hold(task));
     let least = capable.map(|offer| lost_by(task, &offer.view.key)).min().unwrap_or(0);

@@ -1,5 +1,4 @@
-//! What a quorum has approved of rules that change at once is in force, and nothing else is: nobody is given what these rules do not
-//! give.
+//! Checks that the rules a quorum has approved are in force, and no others, and that no lease breaks them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +10,7 @@ use meshwork_core::{
 
 use super::{Checked, rule};
 
-/// The rules in force, as they are counted here.
+/// The rules in force, as counted here.
 pub(super) struct Rules {
     schedule: ScheduleParameters,
     barred: BTreeSet<PublicKey>,
@@ -43,7 +42,7 @@ impl Rules {
         }
     }
 
-    /// What came of a block in which this was approved, and the ledger after it.
+    /// Checks the events of a block that approved these changes against the ledger after it.
     pub(super) fn check(&mut self, approved: Vec<Change>, events: &[LedgerEvent], ledger: &Ledger) -> Checked {
         let are_new = !approved.is_empty();
         for change in approved {
@@ -72,7 +71,7 @@ impl Rules {
     }
 }
 
-/// How many leases of a submitter's tasks workers hold.
+/// How many leases workers hold for a submitter's tasks.
 pub(super) fn leased_of(ledger: &Ledger, submitter: &PublicKey) -> u64 {
     let own = ledger.jobs().filter(|job| job.submitter == *submitter);
     own.map(|job| job.counts.running + job.counts.waiting + job.copies).sum()

@@ -1,5 +1,5 @@
-//! Whether submitters get their shares, where shares come first: reckoned from what attempts were expected to take and took, and
-//! judged over the times in which two submitters waited for the same without a break.
+//! Checks that submitters get their shares, where shares come first. Computed from the expected and the actual
+//! durations of attempts, over the times in which two submitters waited for the same resources without a break.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,11 +11,11 @@ use meshwork_core::{
 
 use super::{Checked, TASKS_LOOKED_AT, policy::may_have_more, rule};
 
-/// By how many rounds of grants two who wait for the same may come to differ: those by which one may be behind, and the one under way
-/// of each.
+/// How many rounds of grants may lie between two submitters who wait for the same: the rounds by which one may
+/// be behind, and the present round of each.
 const ROUNDS: i128 = 6;
 
-/// An attempt that lives: whose it is, what it was charged and since when it has resources, by lease time in microseconds.
+/// A live attempt: its submitter, its charge, and since when it has resources, by lease time in microseconds.
 struct Charged {
     submitter: PublicKey,
     millicores: u32,
@@ -23,7 +23,7 @@ struct Charged {
     since_us: Option<u64>,
 }
 
-/// What a submitter's ready tasks all need.
+/// The needs that all ready tasks of a submitter have in common.
 type Need = (Resources, Labels);
 
 /// What submitters were charged so far, in milliseconds of one core, and since when they wait.
@@ -33,18 +33,19 @@ pub(super) struct Shares {
     live: BTreeMap<AttemptId, Charged>,
     /// The most that one attempt was charged.
     most: i128,
-    /// Who waits, for what, and what each had when the last of two began to.
+    /// Who waits, and for what. For each pair, what both had been charged when the second of them began to
+    /// wait.
     waiting: BTreeMap<PublicKey, Need>,
     since: BTreeMap<(PublicKey, PublicKey), (i128, i128)>,
 }
 
-/// What so many thousandths of a core come to in so long.
+/// The cost of this many thousandths of a core for this long.
 fn cost(millicores: u32, ms: u64) -> i128 {
     (i128::from(ms) * i128::from(millicores) / 1000).max(1)
 }
 
 impl Shares {
-    /// What came of a block, and the ledger after it.
+    /// Checks the events of a block against the ledger after it.
     pub(super) fn check(&mut self, events: &[LedgerEvent], ledger: &Ledger) -> Checked {
         let schedule = ledger.rules().schedule();
         let is_new = |event: &LedgerEvent| matches!(event, LedgerEvent::ChangeApproved { change, .. } if matches!(**change, Change::SetSchedule(_)));
@@ -61,7 +62,7 @@ impl Shares {
         };
         let had = |key: &PublicKey| self.had.get(key).copied().unwrap_or(0);
         for ((one, other), (one_had, other_had)) in &self.since {
-            // In grants, times both: no fraction is lost.
+            // In grants, multiplied by both, so that no fraction is lost.
             let of_one = (had(one) - one_had) * grant(other);
             let of_other = (had(other) - other_had) * grant(one);
             let bound = ROUNDS * grant(one) * grant(other) + 2 * self.most * (grant(one) + grant(other));
@@ -104,7 +105,7 @@ impl Shares {
         self.most = self.most.max(cost.abs());
     }
 
-    /// Two are compared from when both wait for the same until one of them does not.
+    /// Compares two submitters from when both wait for the same until one of them does not.
     fn follow_waiting(&mut self, ledger: &Ledger) {
         let waiting = waiting(ledger);
         self.since.retain(|(one, other), _| waiting.contains_key(one) && waiting.get(one) == waiting.get(other));
@@ -118,7 +119,7 @@ impl Shares {
                 }
             }
         }
-        // Whoever came to wait for something else begins anew.
+        // A submitter that comes to wait for something else begins anew.
         let changed = |key: &PublicKey| self.waiting.get(key) != waiting.get(key);
         for ((one, other), had) in &mut self.since {
             if changed(one) || changed(other) {
@@ -130,7 +131,8 @@ impl Shares {
     }
 }
 
-/// Who has ready tasks that the rules let go, all of which need the same and may go anywhere, and nothing that goes by slices.
+/// The submitters with ready tasks that the rules let go. All tasks of each need the same, may go anywhere and
+/// are not charged by slices.
 fn waiting(ledger: &Ledger) -> BTreeMap<PublicKey, Need> {
     let mut waiting: BTreeMap<PublicKey, BTreeSet<(u32, u64, Labels)>> = BTreeMap::new();
     let mut others: BTreeSet<PublicKey> = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Accounts: whichever way one adds them up, they come to the same.
+//! Checks accounts: all ways of adding them up give the same sum.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use super::{Checked, rule};
 
 const EVER: std::ops::RangeInclusive<Day> = Day(0)..=Day::MAX;
 
-/// What was last seen of each job's account, those that are forgotten since among them.
+/// The last known account of each job, including jobs that are forgotten since.
 #[derive(Default)]
 pub(super) struct Accounts {
     jobs: BTreeMap<JobId, (PublicKey, Account)>,
 }
 
 impl Accounts {
-    /// The ledger after a block.
+    /// Checks the ledger after a block.
     pub(super) fn check(&mut self, ledger: &Ledger) -> Checked {
         self.jobs.extend(ledger.jobs().map(|job| (job.id, (job.submitter, *job.usage))));
         let mut of_jobs: BTreeMap<PublicKey, Account> = BTreeMap::new();

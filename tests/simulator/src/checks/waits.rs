@@ -1,5 +1,5 @@
-//! What tasks wait for: nothing is leased before all that it waits for has come to be, and nothing waits on that need not. Judged
-//! from what was submitted and from the outcomes alone, by looking at everything that is waited for.
+//! Checks dependencies: no task is leased before all its dependencies are met, and no task waits without need.
+//! Judged from the submitted jobs and the outcomes alone, by looking at every dependency.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ impl Job {
         first..first + counts.clone().nth(usize::from(array)).unwrap_or(0)
     }
 
-    /// The array that a task is of, and its place there.
+    /// The array of a task, and the task's place in it.
     fn place(&self, index: u32) -> Option<(u16, u32)> {
         let arrays = 0..self.arrays.len() as u16;
         arrays
@@ -36,7 +36,7 @@ impl Job {
             .map(|(array, tasks)| (array, index - tasks.start))
     }
 
-    /// Everything that a task waits for within its job: of which tasks, and what has to become of them as a whole.
+    /// All dependencies of a task within its job: on which tasks, and how these have to end as a whole.
     fn waits(&self, index: u32) -> Vec<(std::ops::Range<u32>, When)> {
         let Some((array, place)) = self.place(index) else { return Vec::new() };
         let Array { after, tasks, .. } = &self.arrays[usize::from(array)];
@@ -52,14 +52,14 @@ impl Job {
     }
 }
 
-/// All that is waited for.
+/// All jobs and outcomes.
 #[derive(Default)]
 pub(super) struct Waits {
     jobs: BTreeMap<JobId, Job>,
-    /// The tasks that have outcomes, and whether these are good.
+    /// The tasks that have outcomes, and whether these are successes.
     outcomes: BTreeMap<TaskId, bool>,
     ended: BTreeSet<JobId>,
-    /// Recurring jobs, each with its last run.
+    /// Recurring jobs, each with the job of its last occurrence.
     recurring: BTreeMap<RecurringId, (Recurring, Option<JobId>)>,
 }
 
@@ -84,7 +84,7 @@ impl Waits {
         }
     }
 
-    /// A moment of a recurring job was run.
+    /// An occurrence of a recurring job was run.
     fn run(&mut self, recurring: RecurringId, job: JobId) {
         let Some((recurring, last)) = self.recurring.get_mut(&recurring) else { return };
         let before = last.replace(job).filter(|_| recurring.overlap == Overlap::Queue);
@@ -92,7 +92,7 @@ impl Waits {
         self.jobs.insert(job, Job { arrays: recurring.job.arrays.clone(), after, times: recurring.job.times });
     }
 
-    /// What came of a block, and the ledger after it.
+    /// Checks the events of a block against the ledger after it.
     pub(super) fn check(&mut self, events: &[LedgerEvent], ledger: &Ledger) -> Checked {
         let mut touched = Vec::new();
         for event in events {

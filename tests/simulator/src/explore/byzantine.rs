@@ -1,7 +1,8 @@
-//! What a liar can propose. Its votes need no list: it signs whatever somebody else has said, for whoever is to hear it.
+//! The blocks that a liar can propose. Its votes need no list: it signs whatever anyone has said, for any peer.
 //!
-//! In a view that it leads it has two blocks on every block that there is and on the genesis, and so, besides equivocating,
-//! extends any fork and skips any view. Both carry their parent's F, which no voter needs shown.
+//! In a view that it leads, a liar has two blocks on the genesis and two on every other block. So it can
+//! equivocate, extend any fork and skip any view. Both blocks carry their parent's F, which no voter needs to
+//! be shown.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,15 +22,14 @@ use super::{
 pub(super) struct Byzantine {
     made: HashMap<(View, Option<BlockId>), [BlockId; 2]>,
     twins: Vec<[BlockId; 2]>,
-    /// All blocks that there can be, by those that honest leaders have proposed.
+    /// All possible blocks, by the set that honest leaders have proposed.
     known: HashMap<Set, Set>,
 }
 
 impl Byzantine {
     /// The blocks that may be delivered, once honest leaders have proposed these and voted for those in `said`.
-    ///
-    /// Blocks of one view on one parent differ in nothing but their names, so which of them is voted for first is all the
-    /// same: the second waits until somebody has voted for the first.
+    /// Two blocks of one view on one parent differ only in their names, so the order in which they are voted
+    /// for makes no difference: the second waits until somebody has voted for the first.
     pub fn blocks(&mut self, setting: &Setting, names: &mut Names, proposed: &Set, said: &Set) -> Set {
         let mut blocks = self.all(setting, names, proposed);
         for [first, second] in &self.twins {
@@ -51,7 +51,8 @@ impl Byzantine {
             for parent in parents {
                 let make = || {
                     let twins = [0, 1].map(|spread| propose(setting, names, view, parent, spread));
-                    // A closing block that names somebody and one that names nobody differ in more than their names.
+                    // Two closing blocks differ in more than their names if only one of them names the next
+                    // authorities.
                     if !names.get(twins[0]).header().role.is_closing() {
                         self.twins.push(twins);
                     }
@@ -91,7 +92,7 @@ fn propose(setting: &Setting, names: &mut Names, view: View, parent: Option<Bloc
     names.block(&Arc::new(Proposal { block, signature: vote.signature, finalization: None }))
 }
 
-/// The header of a closing block on this one: it names nobody, or those who come next.
+/// The header of a closing block on this one. It names nobody, or the next authorities.
 fn close(setting: &Setting, view: View, below: &Header, spread: u64) -> Header {
     let names = spread > 0;
     let next = setting.next().filter(|_| names).map(|next| next.digest());

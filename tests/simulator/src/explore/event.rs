@@ -1,4 +1,4 @@
-//! What can happen to one honest authority.
+//! The events that can happen to one honest authority.
 
 use meshwork_core::consensus::{Effect, Input, Tell};
 
@@ -9,21 +9,22 @@ use super::{
     setting::{Grain, Setting},
 };
 
-/// Something that happens to an authority.
+/// An event at an authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Event {
-    /// It hears that these authorities say this: their votes, or a certificate that somebody made of them.
+    /// It hears that these authorities say this: by their votes, or by a certificate of these.
     Hear { statement: StatementId, voters: u8 },
     /// It hears one vote.
     Vote { statement: StatementId, voter: u16 },
-    /// A block reaches it, with those below it that it lacks, and the finalization that it carries, made of these votes.
+    /// A block reaches it, together with the missing blocks below it, and the finalization that the block
+    /// carries, made of these votes.
     Block { block: BlockId, voters: u8 },
     /// Its timer runs out.
     TimeOut,
 }
 
 impl Event {
-    /// The inputs by which it may come about: the first that makes a difference is it.
+    /// The inputs by which the event may happen; the first one that makes a difference counts.
     pub fn inputs(self, setting: &Setting, names: &mut Names, to: &Honest) -> Vec<Input> {
         match self {
             Self::TimeOut => vec![Input::Tick],
@@ -43,7 +44,7 @@ impl Event {
                 match &proposals[..] {
                     [] => Vec::new(),
                     [one] => vec![Input::Proposal((**one).clone())],
-                    // Each by itself is another event.
+                    // Each block by itself is another event.
                     _ if setting.bound.grain == Grain::Vote => Vec::new(),
                     _ => vec![Input::Tell(Tell { proposals, ..Tell::default() })],
                 }
@@ -51,14 +52,14 @@ impl Event {
         }
     }
 
-    /// Hands one of these inputs in, at its time.
+    /// Hands in one of these inputs, at its time.
     pub fn happen(self, setting: &Setting, honest: &mut Honest, input: Input) -> Vec<Effect> {
         // Longer than any view's timer, however it has grown.
         honest.now_us += if self == Self::TimeOut { setting.long_us() } else { 1 };
         honest.handle(input)
     }
 
-    /// In words, as it happens to an authority.
+    /// The event in words, with the authority as subject.
     pub fn words(self, setting: &Setting, names: &Names) -> String {
         let who = |voters: u8| {
             let who: Vec<String> = bits(voters).map(|voter| named(setting, voter)).collect();
@@ -78,20 +79,20 @@ fn named(setting: &Setting, authority: u16) -> String {
     if liar { format!("liar {authority}") } else { authority.to_string() }
 }
 
-/// What can be heard: everything that was ever said, and whatever liars may add.
+/// Everything that can be heard: all that honest authorities ever said, and all that liars may add.
 pub(super) struct Air {
     /// What each honest authority has said, in the setting's order.
     pub said: Vec<Set>,
-    /// What any of them has.
+    /// What all of them have said.
     pub all: Set,
-    /// The blocks that there are.
+    /// All blocks so far.
     pub blocks: Set,
-    /// What liars may say besides; only where single votes are looked at.
+    /// What liars may say besides; only with the grain of single votes.
     pub lies: Vec<StatementId>,
 }
 
 impl Air {
-    /// Everyone who says this, liars included.
+    /// All who say this, liars included.
     pub fn voters(&self, setting: &Setting, statement: StatementId) -> u8 {
         let said = self.said.iter().zip(&setting.honest).filter(|(said, _)| said.contains(statement));
         said.fold(setting.liars, |voters, (_, authority)| voters | 1 << authority)

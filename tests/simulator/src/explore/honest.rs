@@ -1,5 +1,5 @@
-//! One honest authority: the real round, with a disk that keeps what it was told to keep, and nothing to order but a reason
-//! for blocks.
+//! One honest authority: the real round, with a disk that keeps what it is told to keep. It orders empty
+//! blocks, and always has a reason for one.
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ use super::{
     setting::{CLOCK, Grain, Setting},
 };
 
-/// Blocks are empty, and there is always a reason for one.
+/// An application with empty blocks, which always has a reason for one.
 pub(super) struct Nothing {
-    /// Who comes next, if the first block is its epoch's last.
+    /// The next authorities, if the first block is its epoch's last.
     next: Option<Arc<AuthoritySet>>,
 }
 
@@ -45,7 +45,7 @@ impl Application for Nothing {
     }
 }
 
-/// What survives a crash.
+/// The state that survives a crash.
 #[derive(Clone, Default)]
 pub(super) struct Disk {
     journal: Vec<Record>,
@@ -53,7 +53,7 @@ pub(super) struct Disk {
     pub finalization: Option<Certificate>,
 }
 
-/// An honest authority, and what it has ever said.
+/// An honest authority, and everything that it has ever said.
 #[derive(Clone)]
 pub(super) struct Honest {
     pub authority: u16,
@@ -61,14 +61,14 @@ pub(super) struct Honest {
     next: Option<Arc<AuthoritySet>>,
     pub disk: Disk,
     pub now_us: u64,
-    /// What it has said of the views that are explored, over all crashes.
+    /// What it has said about the explored views, over all crashes.
     pub said: Set,
-    /// The blocks that it has proposed there.
+    /// The blocks that it has proposed in these views.
     pub proposed: Set,
 }
 
 impl Honest {
-    /// One that has just begun, and knows that there is a reason for a block.
+    /// An authority that has just begun, and knows that there is a reason for a block.
     pub fn new(setting: &Setting, names: &mut Names, authority: u16) -> Self {
         let disk = Disk::default();
         let mut honest = Self {
@@ -84,14 +84,14 @@ impl Honest {
         honest
     }
 
-    /// Hands an input in, a moment after the last, and carries out what follows.
+    /// Hands in an input, a moment after the last one, and carries out its effects.
     pub fn input(&mut self, setting: &Setting, names: &mut Names, input: Input) {
         self.now_us += 1;
         let effects = self.handle(input);
         self.carry_out(setting, names, &effects);
     }
 
-    /// What follows from an input, not carried out yet.
+    /// The effects of an input, not carried out yet.
     pub fn handle(&mut self, input: Input) -> Vec<Effect> {
         let now = Now { monotonic: Monotonic(self.now_us), clock: CLOCK };
         let mut effects = Vec::new();
@@ -99,15 +99,16 @@ impl Honest {
             let mut app = Nothing { next: self.next.clone() };
             self.round.handle(now, input, &mut app, &mut effects);
         }
-        // What is said in the next epoch is not looked at: whoever is there says nothing any more in this one.
+        // Effects in the next epoch are ignored: an authority that has reached it says nothing more in this
+        // one.
         if let Some(over) = effects.iter().position(|effect| matches!(effect, Effect::Epoch { .. })) {
             effects.truncate(over);
         }
         effects
     }
 
-    /// Stores, executes, and notes what is said. What is sent needs no carrying: whatever was said can be heard from now on.
-    /// Gives what followed from executing.
+    /// Stores, executes, and notes what the authority says. Messages need no delivery, because whatever was
+    /// said can be heard from now on. Returns the effects of executing.
     pub fn carry_out(&mut self, setting: &Setting, names: &mut Names, effects: &[Effect]) -> Vec<Effect> {
         let height = self.disk.chain.len();
         self.store(setting, names, effects);
@@ -120,7 +121,7 @@ impl Honest {
         more
     }
 
-    /// Carries out what comes before a crash.
+    /// Carries out the effects before a crash.
     pub fn store(&mut self, setting: &Setting, names: &mut Names, effects: &[Effect]) {
         effects.iter().for_each(|effect| self.carry_out_one(setting, names, effect));
     }
@@ -155,7 +156,7 @@ impl Honest {
         }
     }
 
-    /// A vote that is durable is as good as said: should it not go out now, it will when somebody asks.
+    /// A durable vote counts as said: if it does not go out now, it will when somebody asks.
     fn persist(&mut self, setting: &Setting, names: &mut Names, record: &Record) {
         match record {
             Record::Voted(_) | Record::Notarized(..) if !setting.bound.votes_durable => return,
@@ -186,13 +187,13 @@ impl Honest {
         }
     }
 
-    /// Dies, and starts from its disk.
+    /// Crashes, and starts from the disk.
     pub fn crash(&mut self, setting: &Setting, names: &mut Names) {
         self.round = start(setting, self.authority, &self.disk);
         self.input(setting, names, Input::Reason(true));
     }
 
-    /// All that decides what it does next, and what it has said.
+    /// A digest of all that decides what the authority does next, and of what it has said.
     pub fn identity(&self, setting: &Setting) -> Digest {
         let detail = if setting.bound.grain == Grain::Vote { Detail::Votes } else { Detail::Blocks };
         let said: Vec<u16> = self.said.iter().collect();
@@ -200,13 +201,13 @@ impl Honest {
         let memory = self.round.memory(setting.views(), detail);
         let journal = if setting.bound.crashes > 0 { self.journal(setting) } else { Vec::new() };
         let length = said.len() as u64;
-        // The round remembers no closing blocks once their epoch is over.
+        // The round forgets closing blocks once their epoch is over.
         let newest = self.disk.chain.last().map_or(Digest::ZERO, |newest| newest.header.digest());
         let parts = [&[self.authority as u8][..], &memory.0, &newest.0, &length.to_le_bytes(), &said, &journal];
         Digest::of_parts("meshwork explorer authority", &parts)
     }
 
-    /// What the journal would bring back.
+    /// What the journal would restore.
     fn journal(&self, setting: &Setting) -> Vec<u8> {
         let open = |view: View| view <= setting.views() && view > self.round.tip().view;
         let records = self.disk.journal.iter().filter(|record| record.place().is_none_or(|(_, view)| open(view)));
@@ -216,7 +217,7 @@ impl Honest {
         names.concat()
     }
 
-    /// Whether anything is different that could ever make a difference.
+    /// Whether two states differ in anything that could ever make a difference.
     pub fn differs(&self, setting: &Setting, other: &Self) -> bool {
         let memory = |honest: &Self| honest.round.memory(setting.views(), Detail::Effective);
         self.said != other.said || memory(self) != memory(other)

@@ -1,8 +1,8 @@
-//! What can become of one honest authority, each step of which is taken by the real round once.
+//! All states that one honest authority can reach. The real round takes each step once.
 //!
-//! Authorities share nothing but what is said. So a state of the network is one state for each of them, and what an event
-//! does to one of them hangs on that one alone: the round is asked once for each of its states and each event, however
-//! many states of the network that comes up in.
+//! Authorities share only what they say. So a state of the network is one state for each of them, and the
+//! effect of an event on one authority depends on that one alone. The round handles each event once in each of
+//! an authority's states, in however many states of the network that pair appears.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -31,20 +31,20 @@ pub(super) type LocalId = u32;
 /// A final chain.
 pub(super) type ChainId = u32;
 
-/// One state of one honest authority, and what searching needs of it.
+/// One state of one honest authority, and what the search needs to know of it.
 pub(super) struct Local {
     pub honest: Honest,
     pub view: View,
-    /// What it need not hear of any more: the certificates that it has.
+    /// The certificates that it has, which it need not hear any more.
     certified: Set,
     /// The blocks that it has.
     blocks: Set,
     pub chain: ChainId,
-    /// All that it has ever said, as a number.
+    /// The number of the set of all that it has ever said.
     pub said: u32,
 }
 
-/// All states of honest authorities that were found, and where events lead.
+/// All known states of honest authorities, and where events lead.
 pub(super) struct Locals {
     all: Vec<Local>,
     by_identity: HashMap<Digest, LocalId>,
@@ -53,9 +53,9 @@ pub(super) struct Locals {
     chains: Vec<Vec<BlockId>>,
     by_chain: HashMap<Vec<BlockId>, ChainId>,
     by_said: HashMap<Set, u32>,
-    /// How many votes make a certificate, as the round itself has it.
+    /// How many votes make a certificate, according to the round itself.
     pub quorum: usize,
-    /// How often the round was asked.
+    /// How many inputs the round has handled.
     pub inputs: u64,
 }
 
@@ -86,7 +86,7 @@ impl Locals {
         &self.chains[chain as usize]
     }
 
-    /// The number of this state, which is looked at if it is new.
+    /// The number of this state. A new state is checked.
     pub fn intern(&mut self, setting: &Setting, names: &Names, honest: Honest) -> Result<LocalId, String> {
         let place = match self.by_identity.entry(honest.identity(setting)) {
             Entry::Occupied(known) => return Ok(*known.get()),
@@ -124,7 +124,7 @@ impl Locals {
         Ok(local)
     }
 
-    /// What may happen to it now.
+    /// The events that may happen to it now.
     pub fn events(&self, setting: &Setting, names: &Names, air: &Air, local: LocalId, events: &mut Vec<Event>) {
         let Local { honest, view, certified, blocks, .. } = self.get(local);
         events.clear();
@@ -141,8 +141,8 @@ impl Locals {
             let liars = bits(setting.liars);
             events.extend(liars.map(|voter| Event::Vote { statement: *statement, voter }));
         }
-        // A block of another view can only wait there, and is as well delivered once its view has come, or a quorum
-        // stands behind it here.
+        // A block of another view could only wait. It may as well be delivered once its view has come, or once
+        // this authority knows a quorum behind it.
         let matters = |block: &BlockId| {
             names.get(*block).header().view == *view
                 || names.is_notarized(*block, certified)
@@ -157,7 +157,8 @@ impl Locals {
         }
     }
 
-    /// Where an event leads. To the same state, if it makes no difference, or none that could not be made later as well.
+    /// Where an event leads. An event that makes no difference, or none that could not be made later, leads to
+    /// the same state.
     pub fn after(
         &mut self,
         setting: &Setting,
@@ -185,7 +186,7 @@ impl Locals {
         Ok(next)
     }
 
-    /// Where a crash leads: at rest, or on the way through an event, after each thing that was stored.
+    /// Where a crash leads: at rest, or during an event, after each stored record.
     pub fn crashed(
         &mut self,
         setting: &Setting,
@@ -228,7 +229,7 @@ impl Locals {
     }
 }
 
-/// An assertion of core's own that fails is a rule that is broken.
+/// A failed assertion of core counts as a broken rule.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

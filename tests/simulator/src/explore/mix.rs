@@ -1,4 +1,4 @@
-//! A quick hash for numbers that nobody chooses to do harm with.
+//! A fast hash for numbers that no attacker chooses.
 
 use std::hash::{BuildHasherDefault, Hasher};
 

@@ -1,45 +1,54 @@
-//! Every run of a small network, not some: the real [`meshwork_core::consensus::Consensus`] of three honest authorities and
-//! a fourth that lies, over a few views.
+//! Explores every run of a small network: the real [`meshwork_core::consensus::Consensus`] of three honest
+//! authorities and a fourth authority that lies, over a few views.
 //!
 //! ```sh
 //! cargo run --release -p meshwork-simulator --bin explore -- --views 3
 //! ```
 //!
-//! The adversary has the network, the clocks and the fourth key. What was ever said can be heard at any later moment by
-//! anyone, in any order, again, or never (so nothing needs a queue: what can be heard is what was ever said); any honest
-//! timer may run out at any moment; honest authorities may crash, at rest or between any two things that they store, and
-//! start from their journals. The liar (`byzantine.rs`) votes for whatever suits it, to one authority this and to another
-//! that, and proposes two blocks on every block there is. What is said of views above the bound is lost.
+//! The adversary has the network, the clocks and the fourth key. Anyone can hear anything that was ever said,
+//! at any later moment, in any order, again, or never. (So the explorer needs no queue of messages: what can be
+//! heard is what was ever said.) Any honest timer may run out at any moment. Honest authorities may crash, at
+//! rest or between any two records that they store, and start from their journals. The liar (`byzantine.rs`)
+//! votes for anything, and differently to different authorities, and proposes two blocks on every block.
+//! Messages about views above the bound are lost.
 //!
-//! Where the first block is its epoch's last ([`Bound::ends`]), closing blocks stand on it, of the liar's too: one on each
-//! block that names nobody and one that names the next authorities. Whoever has come to the next epoch says nothing more.
+//! If the first block is its epoch's last ([`Bound::ends`]), closing blocks follow it. The liar, too, proposes
+//! them: on each block, one that names nobody and one that names the next authorities. An authority that has
+//! reached the next epoch says nothing more.
 //!
-//! In every state must hold what `properties.rs` says; core's own assertions count too, in builds that have them. And from
-//! states on the way it is tried whether the network can go on once it is well (`progress.rs`).
+//! Every state must satisfy `properties.rs`. Core's own assertions count too, in builds that have them. From
+//! some states the explorer tries whether the network can go on once nothing more goes wrong (`progress.rs`).
 //!
-//! # What is not tried, and why nothing is lost by it
+//! # What is not tried, and why nothing is lost by that
 //!
-//! Authorities share nothing but what is said. So a state of the network is a state of each honest authority, and each step
-//! of one is taken by the real round once, however often it comes up (`locals.rs`). States are told apart by what decides
-//! the future ([`meshwork_core::consensus::Consensus::memory`]) and by all that was ever said. Besides:
+//! Authorities share only what they say. So a state of the network is a state of each honest authority, and the
+//! real round takes each step of one authority once, however often that step comes up (`locals.rs`). Two states
+//! are the same if they agree in what decides the future ([`meshwork_core::consensus::Consensus::memory`]) and
+//! in all that was ever said. Besides:
 //!
-//! * **Nothing is delivered before it makes a difference.** A vote that completes no quorum changes nothing but the count, and
-//!   can as well come together with those that do; a block that is neither voted for nor notarized here can as well come
-//!   later. Liars add their votes to whatever anyone says, so a quorum is there for whoever is to see it as soon as enough
-//!   honest ones have said it. Whose votes it was makes no difference to what follows, nor whether they came one by one or
-//!   as a certificate; evidence, to which it does, is looked at where runs are done again.
-//! * **An authority listens just before it speaks.** What it hears changes only itself until it says something, and can be
-//!   heard later as well, since what was said stays. So all that it hears (and its crashes) is put off until just before it
-//!   says something next, and that is one step. What it could hear in a state is looked at there nevertheless.
-//! * **It hears no more than it needs to.** Of two steps after which it has said the same, one of which leaves it where the
-//!   other could get it by listening alone, only the other is taken.
-//! * **Of a liar's two blocks on one parent the second is voted for only after the first.** They differ in name alone.
+//! * **Nothing is delivered before it makes a difference.** A vote that completes no quorum changes only a
+//!   count, and may as well come together with the votes that complete it. A block that this authority neither
+//!   votes for nor knows to be notarized may as well come later. Liars add their votes to whatever anyone says,
+//!   so a quorum is available to any authority as soon as enough honest ones have said so. It makes no
+//!   difference to what follows whose votes they were, or whether they came one by one or as a certificate. It
+//!   does to evidence, which is checked when runs are replayed.
+//! * **An authority listens just before it speaks.** What it hears changes only itself until it says something,
+//!   and it can hear the same later, because everything said stays available. So all that it hears (and its
+//!   crashes) happens just before it next says something, and that is one step. The properties are still
+//!   checked in every state that it could reach by listening.
+//! * **An authority hears no more than it needs to.** Two steps may say the same, and one may leave the
+//!   authority in a state that it could reach from the other by listening alone. Then only the other step is
+//!   taken.
+//! * **Of a liar's two blocks on one parent, the second is voted for only after the first.** They differ only
+//!   in name.
 //!
-//! [`Grain`] takes the second and third of these back, and the first as well; tests compare what can come to be said with
-//! each. Doing runs again from the beginning with real authorities shows that they come out as the search says.
+//! [`Grain`] turns off the second and third of these reductions, or the first as well. Tests compare what
+//! authorities can say with each grain. Replays of runs from the beginning, with real authorities, show that
+//! runs end where the search says.
 //!
-//! A model checker off the shelf would store and hash whole networks and take each interleaving for itself: where this takes
-//! minutes, single deliveries in one view that a liar leads are more than fourteen million states.
+//! An off-the-shelf model checker would store and hash whole networks, and take each interleaving separately.
+//! Where this explorer takes minutes, delivering votes singly in one view that a liar leads has more than
+//! fourteen million states.
 
 mod byzantine;
 mod event;
@@ -66,7 +75,8 @@ pub use self::{
 };
 use self::{search::Search, setting::Setting};
 
-/// Explores all states within a bound, or up to the first that breaks a rule. `tell` hears of each depth that is done.
+/// Explores all states within a bound, or up to the first that breaks a rule. `tell` is called after each
+/// depth.
 pub fn explore(bound: &Bound, tell: &mut dyn FnMut(&Report)) -> Report {
     let mut report = Report::new(bound);
     match Search::new(Setting::new(bound)) {
@@ -76,8 +86,8 @@ pub fn explore(bound: &Bound, tell: &mut dyn FnMut(&Report)) -> Report {
     report
 }
 
-/// Everything that honest authorities can come to have said together, each as a digest: what explorations of different
-/// grain must agree on. `None` if the bound was not exhausted.
+/// Everything that honest authorities can have said together, each set as a digest: explorations of different
+/// grain must agree on this. `None` if the bound was not exhausted.
 #[must_use]
 pub fn promises(bound: &Bound) -> Option<BTreeSet<Digest>> {
     let mut search = Search::new(Setting::new(bound)).ok()?;

@@ -1,4 +1,4 @@
-//! Everything that is ever said or proposed in an exploration, numbered, and how to speak of it.
+//! Numbers for everything that is ever said or proposed in an exploration, and names for people.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,11 +14,11 @@ pub(super) type BlockId = u16;
 /// A statement's number.
 pub(super) type StatementId = u16;
 
-/// A block that somebody proposed, or that a liar could.
+/// A block that an honest leader proposed, or that a liar could propose.
 pub(super) struct Named {
-    /// Without the finalization that it carried: whose votes made that differs from run to run.
+    /// The proposal without its finalization, because the voters of that differ from run to run.
     bare: Arc<Proposal>,
-    /// What that finalization says.
+    /// The statement that the finalization certifies.
     pub shows: Option<StatementId>,
     pub digest: Digest,
     /// `None`: the genesis.
@@ -32,22 +32,22 @@ impl Named {
     }
 }
 
-/// The numbers.
+/// All numbers.
 #[derive(Default)]
 pub(super) struct Names {
     blocks: Vec<Named>,
     by_digest: HashMap<Digest, BlockId>,
     statements: Vec<Statement>,
     by_statement: HashMap<Statement, StatementId>,
-    /// For each statement, those that no quorum may stand behind if one stands behind this.
+    /// For each statement, those that no quorum may support if one supports this.
     rivals: Vec<Set>,
-    /// The same, of final blocks on different chains alone.
+    /// The same, but only of final blocks on different chains.
     forks: Vec<Set>,
     votes: HashMap<(u16, StatementId), Vote>,
 }
 
 impl Names {
-    /// A block's number. Its parent has been numbered before.
+    /// A block's number. Its parent must have one already.
     pub fn block(&mut self, proposal: &Arc<Proposal>) -> BlockId {
         let header = &proposal.block.header;
         let digest = header.digest();
@@ -77,7 +77,7 @@ impl Names {
         0..self.blocks.len() as BlockId
     }
 
-    /// A leader's proposal, with the finalization that it carries made of these votes.
+    /// A leader's proposal. The finalization that it carries is made of these votes.
     pub fn proposal(&mut self, setting: &Setting, block: BlockId, voters: u8) -> Arc<Proposal> {
         let Named { bare, shows, .. } = self.get(block);
         match *shows {
@@ -94,13 +94,13 @@ impl Names {
         self.by_digest.get(digest).copied()
     }
 
-    /// Whether to notarize this block is among these statements.
+    /// Whether these statements include one to notarize this block.
     pub fn is_notarized(&self, block: BlockId, among: &Set) -> bool {
         let named = self.get(block);
         self.is_among(&Statement::Notarize(named.header().view, named.digest), among)
     }
 
-    /// Whether to finalize it is.
+    /// Whether they include one to finalize it.
     pub fn is_finalized(&self, block: BlockId, among: &Set) -> bool {
         let named = self.get(block);
         self.is_among(&Statement::Finalize(named.header().view, named.digest), among)
@@ -110,7 +110,7 @@ impl Names {
         self.by_statement.get(statement).is_some_and(|number| among.contains(*number))
     }
 
-    /// The block and those below it, newest first.
+    /// The block and all blocks below it, newest first.
     pub fn lineage(&self, block: BlockId) -> impl Iterator<Item = BlockId> + '_ {
         std::iter::successors(Some(block), |block| self.get(*block).parent)
     }
@@ -119,7 +119,7 @@ impl Names {
         &self.get(block).name
     }
 
-    /// A statement's number. The block that it is about has been numbered before.
+    /// A statement's number. The block that it is about must have one already.
     pub fn statement(&mut self, statement: Statement) -> StatementId {
         if let Some(known) = self.by_statement.get(&statement) {
             return *known;
@@ -144,7 +144,7 @@ impl Names {
         number
     }
 
-    /// Whether both being final would mean two chains.
+    /// Whether there would be two chains if both were final.
     fn fork(&self, one: Statement, other: Statement) -> bool {
         let (Statement::Finalize(_, one), Statement::Finalize(_, other)) = (one, other) else { return false };
         let (Some(one), Some(other)) = (self.block_of(&one), self.block_of(&other)) else { return false };
@@ -177,7 +177,7 @@ impl Names {
         self.votes.entry((voter, statement)).or_insert_with(sign).clone()
     }
 
-    /// What these authorities' votes make.
+    /// The certificate of these authorities' votes.
     pub fn certificate(&mut self, setting: &Setting, voters: u8, statement: StatementId) -> Certificate {
         let votes: Vec<Vote> = bits(voters).map(|voter| self.vote(setting, voter, statement)).collect();
         Certificate {
@@ -202,7 +202,8 @@ impl Names {
     }
 }
 
-/// Whether no two quorums may stand behind these: two blocks of one view, or a final block of a view that was given up.
+/// Whether no two quorums may support these: two blocks of one view, or a final block and the nullification of
+/// its view.
 fn are_rivals(one: &Statement, other: &Statement) -> bool {
     let finalized = |statement: &Statement| matches!(statement, Statement::Finalize(..));
     one.view() == other.view()

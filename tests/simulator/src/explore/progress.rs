@@ -1,8 +1,8 @@
-//! Whether the network can go on from a state: what happened is done again with real authorities, from the beginning, and
-//! then everything arrives and clocks go evenly, while the liars keep silent.
+//! Tests whether the network can go on from a state. Replays the run with real authorities from the beginning.
+//! Then every message arrives, clocks run evenly, and the liars keep silent.
 //!
-//! Doing it again shows besides that the search did not deceive itself: at every point the authorities must be what it took
-//! them for.
+//! The replay also checks the search: at every point the authorities must be in the states that the search
+//! expects.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -23,7 +23,7 @@ const DELAY_US: u64 = 10_000;
 const PATIENCE_US: u64 = 120_000_000;
 
 impl Search {
-    /// The honest authorities in the last of these states, made anew.
+    /// Replays these states with new authorities. Returns the honest authorities in the last one.
     pub fn again(&mut self, path: &[State]) -> Result<Vec<Honest>, String> {
         let authorities = self.setting.honest.clone();
         let mut honest: Vec<Honest> =
@@ -71,8 +71,8 @@ impl Search {
         None
     }
 
-    /// Whether a new block becomes final for all, once all is well: from this state, and from those in which one of them
-    /// has heard all there is to hear before.
+    /// Checks that a new block becomes final for all once nothing more goes wrong: from this state, and from
+    /// those in which one authority has first heard everything there is to hear.
     pub fn goes_on(&mut self, path: &[State]) -> Result<(), String> {
         let honest = self.again(path)?;
         for place in self.places() {
@@ -90,20 +90,20 @@ impl Search {
     }
 }
 
-/// What is on its way.
+/// A packet on its way.
 #[derive(Clone)]
 enum Packet {
     Input(Box<Input>),
     Wake,
 }
 
-/// Honest authorities on a network that is well.
+/// Honest authorities on a network without faults.
 struct Network {
     setting: Setting,
-    /// What is said here is not looked at.
+    /// What is said here is not explored.
     names: Names,
     nodes: Vec<Honest>,
-    /// What each node's clock was when the network became well.
+    /// Each node's clock when the network became whole.
     began_us: Vec<u64>,
     now_us: u64,
     sent: u64,

@@ -1,4 +1,4 @@
-//! What must hold, whatever happens.
+//! The properties that must always hold.
 
 use meshwork_core::{consensus::Standing, types::Statement};
 
@@ -9,7 +9,7 @@ use super::{
     setting::{Grain, Setting},
 };
 
-/// What must hold of one honest authority.
+/// The properties of one honest authority.
 pub(super) fn of_one(setting: &Setting, names: &Names, honest: &Honest) -> Result<(), String> {
     if setting.bound.agreement_only {
         return Ok(());
@@ -22,7 +22,8 @@ pub(super) fn of_one(setting: &Setting, names: &Names, honest: &Honest) -> Resul
             return Err(format!("{authority} has said: {}; and: {}", names.words(*other), names.words(*one)));
         }
     }
-    // Elsewhere, whose votes made a certificate is not told apart, and may be another's than in this very run.
+    // With a coarser grain, the voters of a certificate are not distinguished, and may differ from those in
+    // this very run.
     if setting.bound.grain == Grain::Vote {
         of_evidence(setting, honest)?;
     }
@@ -32,7 +33,7 @@ pub(super) fn of_one(setting: &Setting, names: &Names, honest: &Honest) -> Resul
     }
 }
 
-/// Nobody holds proof against an honest authority.
+/// No peer holds evidence against an honest authority.
 pub(super) fn of_evidence(setting: &Setting, honest: &Honest) -> Result<(), String> {
     let culprits = honest.round.evidence().map(|evidence| evidence.culprit());
     match culprits.into_iter().find(|culprit| !setting.lies(*culprit)) {
@@ -41,7 +42,8 @@ pub(super) fn of_evidence(setting: &Setting, honest: &Honest) -> Result<(), Stri
     }
 }
 
-/// Whether an honest authority that says one never says the other: two blocks of a view, or a view nullified and finalized.
+/// Whether an honest authority that says one must never say the other: two blocks of a view, or a view
+/// nullified and finalized.
 fn breaks(one: &Statement, other: &Statement) -> bool {
     use Statement::{Finalize, Notarize, Nullify};
     one.view() == other.view()
@@ -52,8 +54,8 @@ fn breaks(one: &Statement, other: &Statement) -> bool {
         }
 }
 
-/// What must hold of all that a quorum stands behind, liars taking every side: no two blocks in a view, no final block in a
-/// view that was given up, no two final blocks on different chains.
+/// The properties of all statements that a quorum may support, while liars support everything: no two blocks in
+/// a view, no final block in a nullified view, no two final blocks on different chains.
 pub(super) fn of_certificates(setting: &Setting, names: &Names, quorum: usize, said: &[Set]) -> Result<(), String> {
     let honest_needed = quorum.saturating_sub(setting.bound.byzantine.len()).max(1);
     let certain = Set::in_at_least(honest_needed, said);
@@ -70,7 +72,7 @@ pub(super) fn of_certificates(setting: &Setting, names: &Names, quorum: usize, s
     Ok(())
 }
 
-/// Of two final chains one must be the other's beginning.
+/// Of two final chains, one must be a prefix of the other.
 pub(super) fn of_chains(names: &Names, one: &[BlockId], other: &[BlockId]) -> Result<(), String> {
     match one.iter().zip(other).find(|(one, other)| one != other) {
         None => Ok(()),

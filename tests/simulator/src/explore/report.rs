@@ -1,4 +1,4 @@
-//! What an exploration found.
+//! The results of an exploration.
 
 use std::{fmt, time::Instant};
 
@@ -6,23 +6,23 @@ use serde::Serialize;
 
 use super::{Bound, search::Search};
 
-/// A rule that does not hold.
+/// A broken rule.
 #[derive(Clone, Debug, Serialize)]
 pub struct Violation {
     /// What is wrong.
     pub what: String,
-    /// What happened, with as few promises as it takes.
+    /// What happened before, in as few promises as possible.
     pub story: Vec<String>,
 }
 
-/// What was found.
+/// The results.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// How many authorities there are.
     pub authorities: u16,
     /// Which of them lie.
     pub byzantine: Vec<u16>,
-    /// The views that were explored.
+    /// The explored views.
     pub views: u64,
     /// How often honest authorities may crash.
     pub crashes: u8,
@@ -30,11 +30,11 @@ pub struct Report {
     pub states: usize,
     /// Steps between them.
     pub transitions: u64,
-    /// The most steps from the beginning, so far.
+    /// The most steps from the beginning so far.
     pub depth: u32,
-    /// Different states of single authorities, those among them that last no longer than a step.
+    /// Different states of single authorities, including those that last only within a step.
     pub locals: usize,
-    /// How often the real round handled an input or was started again.
+    /// How often the real round handled an input or was restarted.
     pub inputs: u64,
     /// Whether every state within the bound was seen.
     pub exhausted: bool,

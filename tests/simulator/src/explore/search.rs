@@ -1,4 +1,4 @@
-//! Breadth first through all states of the network.
+//! A breadth-first search through all states of the network.
 
 use std::{collections::HashSet, rc::Rc};
 
@@ -21,26 +21,26 @@ use meshwork_core::{
     types::{Statement, View},
 };
 
-/// What happens to an authority on the way from one state to the next.
+/// What happens to an authority between two states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Happening {
     /// An event.
     Event(Event),
-    /// It crashes at rest, and is back.
+    /// It crashes at rest, and restarts.
     Crash,
-    /// It crashes while it handles an event, and is back.
+    /// It crashes while it handles an event, and restarts.
     CrashDuring(Event),
 }
 
-/// One authority's part of a step: where it gets to, and how.
+/// One authority's part of a step: the state that it reaches, and how.
 #[derive(Clone, Copy)]
 struct Reached {
     local: LocalId,
     crashes: u8,
-    /// From which of those reached before.
+    /// The index of the reached state before it.
     from: usize,
     by: Option<Happening>,
-    /// It has said something new, which ends a step.
+    /// It has said something new, which ends the step.
     spoke: bool,
 }
 
@@ -52,25 +52,25 @@ pub(super) struct Pace {
     pub to: LocalId,
 }
 
-/// What one authority does in one step.
+/// The parts of one authority's step.
 pub(super) struct Walk {
     pub place: usize,
     pub paces: Vec<Pace>,
 }
 
-/// Where an authority can get to: without a word, itself first, and by saying something.
+/// The states that an authority can reach: silently, itself first, and by saying something.
 struct Ways {
     silent: Vec<(LocalId, u8)>,
     spoken: Vec<(LocalId, u8)>,
 }
 
-/// The steps that an authority can take, and the chains that may be final for it meanwhile.
+/// The steps that an authority can take, and the chains that may become final for it on the way.
 struct Turns {
     next: Vec<(LocalId, u8)>,
     chains: Vec<ChainId>,
 }
 
-/// How many of these are remembered; then all are forgotten.
+/// How many of these are remembered before all are dropped.
 const WAYS_MAX: usize = 3 << 20;
 
 pub(super) struct Search {
@@ -85,8 +85,8 @@ pub(super) struct Search {
     ways: Map<(State, usize), Rc<Ways>>,
     turns: Map<(State, usize), Rc<Turns>>,
     agreed: HashSet<(ChainId, ChainId)>,
-    /// In which state and whose step it was, from which of what it had reached, and what happened, when a rule was found
-    /// to be broken.
+    /// Where a rule was found to be broken: the state, whose step it was, which state it had reached in it, and
+    /// what happened then.
     fatal: Option<(State, usize, usize, Happening)>,
 }
 
@@ -116,7 +116,7 @@ impl Search {
         })
     }
 
-    /// All that honest authorities have said in a state, by its meaning.
+    /// All that honest authorities have said in a state, independent of numbering.
     pub fn promised(&self, state: State) -> Digest {
         let mut bytes = Vec::new();
         for place in self.places() {
@@ -128,7 +128,8 @@ impl Search {
         Digest::of(&bytes)
     }
 
-    /// What an authority did last, if that broke a rule: from which state, how it got there, and what happened then.
+    /// The last action of the authority that broke a rule: from which state, how it got there, and what
+    /// happened then.
     pub fn last_straw(&self) -> Option<(State, Walk, Happening)> {
         self.fatal.map(|(state, place, index, by)| (state, Walk { place, paces: self.paces_to(index) }, by))
     }
@@ -158,7 +159,7 @@ impl Search {
         Air { said, all, blocks, lies }
     }
 
-    /// Finds all that follows a state in one step. `Err`: what is broken, and where.
+    /// Finds all states that follow a state in one step. `Err`: which rule is broken, and where.
     pub fn expand(&mut self, at: usize) -> Result<(), String> {
         let state = self.table.get(at);
         let said: Vec<Set> = self.places().map(|place| self.locals.get(state.local(place)).honest.said).collect();
@@ -175,13 +176,13 @@ impl Search {
         self.check_chains(&chains)
     }
 
-    /// What an authority hears is all that its way hangs on, besides its own state.
+    /// The steps of an authority depend on its own state and on what it can hear; this keeps only that.
     fn key(&self, state: State, place: usize) -> State {
         let said = |other| self.locals.get(state.local(other)).said;
         self.places().filter(|other| *other != place).fold(state, |key, other| key.with(other, said(other)))
     }
 
-    /// Where one authority can get to before it says something, and what it can say then.
+    /// The states that one authority can reach before it says something, and by saying something.
     fn ways(&mut self, state: State, place: usize) -> Result<Rc<Ways>, String> {
         let key = (self.key(state, place), place);
         if let Some(known) = self.ways.get(&key) {
@@ -201,8 +202,8 @@ impl Search {
         Ok(ways)
     }
 
-    /// The steps that one authority can take, without those after which it only knows more than after another by which it
-    /// says the same: it can learn the rest then.
+    /// The steps that one authority can take. Leaves out a step after which the authority only knows more than
+    /// after another step with the same words, because it can learn the rest then.
     fn turns(&mut self, state: State, place: usize) -> Result<Rc<Turns>, String> {
         let key = (self.key(state, place), place);
         if let Some(known) = self.turns.get(&key) {
@@ -246,8 +247,8 @@ impl Search {
         Ok(())
     }
 
-    /// Where one authority can get to before it says something, and what it can say then. With a finer grain than
-    /// promises, where a single event leads.
+    /// Finds the states that one authority can reach before it says something, and by saying something. With a
+    /// finer grain than promises, finds those that a single event leads to.
     fn reach(&mut self, air: &Air, state: State, place: usize) -> Result<(), String> {
         let first = Reached { local: state.local(place), crashes: state.crashes(), from: 0, by: None, spoke: false };
         self.reached.clear();
@@ -296,7 +297,7 @@ impl Search {
         }
     }
 
-    /// How one state of the network leads to the next.
+    /// The way from one state of the network to the next.
     pub fn walk(&mut self, from: State, to: State) -> Option<Walk> {
         let place = self.places().find(|place| from.local(*place) != to.local(*place))?;
         let air = self.air(from);
@@ -306,7 +307,7 @@ impl Search {
         Some(Walk { place, paces: self.paces_to(index) })
     }
 
-    /// How an authority comes to know the most that it can before it says anything.
+    /// The way to the silent state in which an authority knows the most.
     pub fn listen(&mut self, state: State, place: usize) -> Result<Vec<Pace>, String> {
         let air = self.air(state);
         self.reach(&air, state, place)?;
@@ -314,7 +315,7 @@ impl Search {
         Ok(most.map_or(Vec::new(), |most| self.paces_to(most)))
     }
 
-    /// How what was reached last was reached.
+    /// The way to a reached state.
     fn paces_to(&self, mut index: usize) -> Vec<Pace> {
         let mut paces = Vec::new();
         while let Some(by) = self.reached[index].by {
@@ -327,7 +328,7 @@ impl Search {
     }
 }
 
-/// How many votes make a certificate: asked of the round, not of the genesis.
+/// How many votes make a certificate, according to the round and not to the genesis.
 fn quorum(setting: &Setting, names: &mut Names, honest: &Honest) -> usize {
     let nullify = names.statement(Statement::Nullify(View(1)));
     let enough = |count: &u16| {

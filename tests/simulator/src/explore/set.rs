@@ -46,7 +46,7 @@ impl Set {
         })
     }
 
-    /// The numbers that are in at least so many of these.
+    /// The numbers that are in at least this many of the sets.
     pub fn in_at_least(count: usize, sets: &[Self]) -> Self {
         // reached[k] are those in more than k of the sets so far.
         let mut reached = [Self::default(); 8];

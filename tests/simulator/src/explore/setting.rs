@@ -1,4 +1,4 @@
-//! What is explored, and within which bound.
+//! What is explored, and within which bounds.
 
 use std::sync::Arc;
 
@@ -11,29 +11,30 @@ use meshwork_core::{
     },
 };
 
-/// The wall clock of every authority, which stands still: block times then hang on heights alone.
+/// The wall clock of every authority. It stands still, so that block times depend only on heights.
 pub const CLOCK: BlockTime = BlockTime(100_000_000);
 
-/// How large the steps are in which authorities take turns. A coarser grain leaves out only orders that make no difference
-/// to what is promised; see [`super`].
+/// The size of the steps in which authorities take turns. A coarser grain leaves out only orders that make no
+/// difference to what is promised; see [`super`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grain {
-    /// Every vote and every block is delivered by itself, and is a step.
+    /// Every vote and every block is delivered separately, each as a step.
     Vote,
-    /// A vote comes with the others that make its certificate, a block once it makes a difference; each is a step.
+    /// A vote comes together with the others of its certificate, and a block once it makes a difference; each
+    /// is a step.
     Certificate,
-    /// What an authority hears, it hears just before it next promises something; each promise is a step.
+    /// An authority hears things just before it next promises something; each promise is a step.
     Promise,
 }
 
-/// What is explored.
+/// An exploration.
 #[derive(Clone, Debug)]
 pub struct Bound {
     /// How many authorities there are.
     pub authorities: u16,
     /// Which of them lie.
     pub byzantine: Vec<u16>,
-    /// What is said of views above this is lost.
+    /// The last view that is explored. Messages about later views are lost.
     pub views: u64,
     /// How often honest authorities crash, all together.
     pub crashes: u8,
@@ -43,18 +44,18 @@ pub struct Bound {
     pub states_max: usize,
     /// How large a step is.
     pub grain: Grain,
-    /// Of so many states, one is asked whether the network could go on from it. 0: none.
+    /// Try whether the network can go on from one of this many states. 0: from none.
     pub progress_every: usize,
-    /// Look for nothing but two final chains, whatever else is broken.
+    /// Look only for two final chains, and ignore other broken rules.
     pub agreement_only: bool,
-    /// The first block is its epoch's last, and closing blocks stand on it.
+    /// Whether the first block is its epoch's last, so that closing blocks follow it.
     pub ends: bool,
-    /// Off, a crash forgets one's own votes: a fault of the disk, to show that it would be noticed.
+    /// If false, a crash forgets the authority's own votes: a fault of the disk, which must be noticed.
     pub votes_durable: bool,
 }
 
 impl Bound {
-    /// Four authorities of which one lies, over so many views.
+    /// Four authorities of which one lies, over this many views.
     #[must_use]
     pub fn new(byzantine: u16, views: u64) -> Self {
         Self {
@@ -73,13 +74,13 @@ impl Bound {
     }
 }
 
-/// What all authorities have in common, and the keys of all.
+/// The common settings of all authorities, and all keys.
 pub(super) struct Setting {
     pub bound: Bound,
     pub genesis: Arc<Genesis>,
     pub network: NetworkId,
     pub keys: Vec<SecretKey>,
-    /// The honest ones, in order.
+    /// The honest authorities, in order.
     pub honest: Vec<u16>,
     /// A bit for each liar.
     pub liars: u8,
@@ -99,7 +100,7 @@ impl Setting {
             time: BlockTime(1_000_000),
             authorities: authorities.collect(),
             access: Access::default(),
-            // Nobody counts as silent: giving up a view early is the explorer's choice at any time.
+            // No leader counts as silent: the explorer may time out of a view early at any time.
             consensus: ConsensusParameters {
                 silent_views: u32::MAX,
                 gate_interval: if bound.ends { 1 } else { 1000 },
@@ -118,7 +119,7 @@ impl Setting {
         }
     }
 
-    /// Who comes next, if the epoch ends: the same, which makes no difference to how it does.
+    /// The next authorities, if the epoch ends: the same ones, which makes no difference to how it ends.
     pub fn next(&self) -> Option<Arc<AuthoritySet>> {
         self.bound.ends.then(|| Arc::new(self.genesis.authority_set()))
     }

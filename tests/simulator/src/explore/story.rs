@@ -1,4 +1,4 @@
-//! How a state came about, in words.
+//! Tells how a state came about, in words.
 
 use super::{
     locals::LocalId,
@@ -7,11 +7,12 @@ use super::{
 };
 
 impl Search {
-    /// What happens on the way through these states, and then breaks a rule, if that is how the last was left.
+    /// What happens on the way through these states, and the event that then breaks a rule, if the last state
+    /// was left by one.
     pub fn story(&mut self, path: &[State]) -> Vec<String> {
         let straw = self.last_straw();
         let mut path = path.to_vec();
-        // A step that is only looked at ahead of its time is not in the path yet.
+        // A step that the search only looked at in advance is not in the path yet.
         if let Some((state, ..)) = straw.as_ref().filter(|(state, ..)| path.last() != Some(state)) {
             path.push(*state);
         }
@@ -50,7 +51,7 @@ impl Search {
         }
     }
 
-    /// What one state of an authority has said that another has not.
+    /// What an authority has said between two of its states.
     fn news(&self, from: LocalId, to: LocalId) -> String {
         let said = |local| self.locals.get(local).honest.said;
         let news = said(to).without(&said(from));

@@ -1,15 +1,16 @@
-//! The states of the network that were found, in the order in which they were, each once and small.
+//! The table of all known states of the network, in the order in which they were found, each once and
+//! compactly.
 
-/// A state of the network: a number for each honest authority, and how often one has crashed.
+/// A state of the network: a number for each honest authority, and the number of crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State(u64);
 
-/// How many honest authorities a state has room for.
+/// The most honest authorities in a state.
 pub(super) const PLACES: usize = 3;
 const BITS: u32 = 20;
 
 impl State {
-    /// How many states of single authorities can be told apart.
+    /// The most different states of single authorities.
     pub const LOCALS_MAX: usize = 1 << BITS;
 
     pub fn new(locals: impl IntoIterator<Item = u32>) -> Self {
@@ -37,7 +38,7 @@ impl State {
     }
 }
 
-/// Where each state was found from, and which are known.
+/// All known states, and the state from which each was found.
 pub(super) struct Table {
     states: Vec<State>,
     parents: Vec<u32>,
@@ -60,7 +61,7 @@ impl Table {
         self.states[place]
     }
 
-    /// Adds a state that was found from another. Whether it is new.
+    /// Adds a state that was found from another. Returns whether it is new.
     pub fn insert(&mut self, state: State, parent: usize) -> bool {
         if self.states.len() * 4 >= self.slots.len() * 3 {
             self.grow();

@@ -1,4 +1,4 @@
-//! The peers that are not run in full: volunteers, who submit too, and what becomes of their transactions.
+//! The peers that are not run in full: volunteers, who submit too, and the ways of their transactions.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,11 +21,12 @@ use crate::scenario::START_US;
 
 /// How long transactions live, in milliseconds: `TRANSACTION_LIFE_MS` of `node/src/worker`.
 const LIFE_MS: u64 = 60_000;
-/// How often a peer offers its own transactions that it has seen in no block to the next leaders: `OFFER_US` of the replica.
+/// How often a peer offers its own transactions to the next leaders while it has seen them in no block:
+/// `OFFER_US` of the replica.
 const OFFER_US: u64 = 500_000;
-/// To how many of them.
+/// How many leaders get the offer.
 const OFFER_LEADERS: u64 = 2;
-/// Bytes that describe one task: its arguments.
+/// Bytes of one task's arguments.
 const TASK_BYTES: usize = 1024;
 
 /// A transaction that is on its way.
@@ -37,11 +38,11 @@ pub(super) struct Pending {
     seen_us: u64,
 }
 
-/// What the peers hear of a final block, once it is final with them.
+/// What peers learn from a final block, once it is final with them.
 pub(super) struct Heard {
     height: u64,
     news: BTreeMap<usize, News>,
-    /// Jobs that were submitted in it: by whom, when, and when the first authority knew that it is final.
+    /// The jobs submitted in it: by whom, when, and when the first authority knew that the block is final.
     jobs: Vec<(usize, u64, u64)>,
 }
 
@@ -57,7 +58,7 @@ impl Network<'_> {
         }
     }
 
-    /// A volunteer says what it has to say.
+    /// A volunteer signs and sends what is due.
     pub(super) fn look(&mut self, volunteer: usize) {
         let says = self.volunteers[volunteer].says(self.now_us);
         let peer = self.peer_of(volunteer);
@@ -95,19 +96,20 @@ impl Network<'_> {
         Arc::new(SignedTransaction::sign(transaction, &self.keys[peer], &self.id))
     }
 
-    /// A peer's own transactions go out as one message, as they would from its driver.
+    /// Publishes a peer's own transactions as one message, as its driver would.
     fn hand_in(&mut self, peer: usize, transactions: Vec<Arc<SignedTransaction>>) {
         for signed in &transactions {
             let pending = Pending { peer, at_us: self.now_us, signed: Arc::clone(signed), seen_us: u64::MAX };
             self.pending.insert(signed.id(), pending);
-            // A replica under load offers all the time, so the first offer comes at any moment of its interval.
+            // A replica under load offers all the time, so the first offer comes at a random point of its
+            // interval.
             let first_us = self.now_us + self.random.random_range(0..OFFER_US);
             self.post(first_us, Event::Offer(signed.id()));
         }
         self.publish(peer, Gossip::Transactions(transactions));
     }
 
-    /// What its signer has not seen in a block yet it offers to the next leaders.
+    /// A signer offers what it has not seen in a block yet to the next leaders.
     pub(super) fn offer(&mut self, id: TransactionId) {
         let Some(pending) = self.pending.get(&id).filter(|pending| pending.seen_us > self.now_us) else { return };
         let (peer, signed) = (pending.peer, Arc::clone(&pending.signed));
@@ -120,7 +122,7 @@ impl Network<'_> {
         self.post(self.now_us + OFFER_US, Event::Offer(id));
     }
 
-    /// A block is on its way that holds these.
+    /// A block with these transactions is on its way.
     pub(super) fn see_in_block(&mut self, block: &Block, comes_us: &[u64]) {
         for transaction in &block.transactions {
             if let Some(pending) = self.pending.get_mut(&transaction.id()) {
@@ -149,7 +151,7 @@ impl Network<'_> {
         self.hand_in(peer, vec![signed]);
     }
 
-    /// Sorts what happened in a block by whom it concerns.
+    /// Sorts the events of a block by the peers that they concern.
     pub(super) fn gather(&mut self, executed: &Executed) -> Heard {
         let mut heard = Heard { height: executed.block.header.height.0, news: BTreeMap::new(), jobs: Vec::new() };
         let by_key = &self.by_key;
@@ -185,7 +187,7 @@ impl Network<'_> {
         heard
     }
 
-    /// Tells everyone of the blocks of which it is now known when they are final where.
+    /// Tells all peers about the blocks whose finality times are now known.
     pub(super) fn settle(&mut self) {
         while let Some(Settled { then: Heard { height, news, jobs }, proposed_us }) = self.finality.settle() {
             let final_us = &self.finality.final_us;

@@ -1,4 +1,4 @@
-//! What a run came to, in numbers.
+//! The results of a run, in numbers.
 
 use meshwork_core::types::Genesis;
 use serde::{Deserialize, Serialize};
@@ -11,12 +11,12 @@ use super::{
     wire::{IDONTWANT_BYTES, Sum, Way, ihave_per_s},
 };
 
-/// The time within which half of the cases are, and that within which 99 of a hundred are, in milliseconds.
+/// The median and the 99th percentile, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Percentiles {
-    /// Half.
+    /// The median.
     pub p50_ms: u64,
-    /// 99 of a hundred.
+    /// The 99th percentile.
     pub p99_ms: u64,
 }
 
@@ -26,11 +26,11 @@ impl Percentiles {
     }
 }
 
-/// What a peer has to carry each second. Bytes are those on the wire: framing and headers are counted, and gossip's control
-/// messages too.
+/// The load of a peer each second. Bytes are those on the wire, with framing, headers and gossip's control
+/// messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Traffic {
-    /// Messages received, duplicates among them, without control messages.
+    /// Messages received, including duplicates, without control messages.
     pub messages_in: f64,
     /// Messages sent, likewise.
     pub messages_out: f64,
@@ -40,7 +40,7 @@ pub struct Traffic {
     pub bytes_out: f64,
 }
 
-/// Bytes that come to an ordinary peer each second, by what they are. Medians.
+/// The bytes that an ordinary peer receives each second, by kind. Medians.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Kinds {
     /// Transactions.
@@ -53,24 +53,24 @@ pub struct Kinds {
     pub control: f64,
 }
 
-/// What was measured.
+/// The measurements.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// How many peers there are.
     pub peers: usize,
     /// How many of them are authorities.
     pub authorities: usize,
-    /// How many connections a peer has, in the mean.
+    /// How many connections a peer has on average.
     pub connections: f64,
-    /// How many neighbours in the mesh of a topic, in the mean.
+    /// How many neighbours a peer has in the mesh of a topic, on average.
     pub neighbours: f64,
     /// How long claims stand, in seconds.
     pub claim_stands_s: f64,
-    /// From submitting a job to its being final at its submitter.
+    /// The time from submitting a job until it is final at its submitter.
     pub job_final: Percentiles,
-    /// The same, to its being final at the first authority.
+    /// The same, until it is final at the first authority.
     pub job_known: Percentiles,
-    /// From proposing a block to its being final, over all peers.
+    /// The time from proposing a block until it is final, over all peers.
     pub block_final: Percentiles,
     /// Final blocks a second.
     pub blocks_per_s: f64,
@@ -80,7 +80,7 @@ pub struct Figures {
     pub claims_per_s: f64,
     /// Reports among these.
     pub reports_per_s: f64,
-    /// Outcomes that they brought.
+    /// Outcomes in these reports.
     pub tasks_per_s: f64,
     /// Transactions that were void.
     pub void_per_s: f64,
@@ -88,21 +88,21 @@ pub struct Figures {
     pub backlog_tasks: u64,
     /// Jobs that were submitted while measuring and did not become final.
     pub jobs_not_final: u64,
-    /// Workers whose claims stand at the end.
+    /// Workers with a standing claim at the end.
     pub workers: u64,
-    /// Bytes of a proposal, in the mean.
+    /// Bytes of a proposal, on average.
     pub proposal_bytes: f64,
     /// Bytes of the largest one.
     pub proposal_bytes_max: u64,
     /// The most transactions in one block.
     pub block_transactions_max: u64,
-    /// The share of what the genesis lets blocks hold that is used: of transactions or of bytes, whichever is more.
+    /// The largest share that is used of what the genesis lets a block hold, of transactions or of bytes.
     pub block_share: f64,
-    /// Bytes of a finalization, in the mean.
+    /// Bytes of a finalization, on average.
     pub certificate_bytes: f64,
-    /// Gossip messages that are published each second in all.
+    /// Gossip messages published each second in all.
     pub published_per_s: f64,
-    /// How often an ordinary peer receives one message, in the mean.
+    /// How often an ordinary peer receives one message, on average.
     pub copies: f64,
     /// Ordinary peers, the median of each figure.
     pub ordinary: Traffic,
@@ -110,14 +110,14 @@ pub struct Figures {
     pub ordinary_max: Traffic,
     /// Authorities, the largest of each figure.
     pub authority_max: Traffic,
-    /// What comes to an ordinary peer.
+    /// What an ordinary peer receives.
     pub kinds: Kinds,
-    /// How often blocks had to be fetched because gossip came in a wrong order.
+    /// How often blocks had to be fetched because gossip arrived out of order.
     pub caught_up: u64,
-    /// By how much sooner than it is taken to be a block is final, at most, at the peer that is run in full and watched, in
+    /// How much sooner than computed a block was final, at most, at the watched peer, which is run in full; in
     /// milliseconds.
     pub sooner_ms_max: f64,
-    /// By how much later, at most.
+    /// How much later, at most.
     pub later_ms_max: f64,
 }
 
@@ -191,7 +191,7 @@ fn mean(sum: u64, count: u64) -> f64 {
 }
 
 impl Figures {
-    /// Adds up what was noted.
+    /// Computes the figures from the record.
     #[must_use]
     pub fn of(setup: &Setup, genesis: &Genesis, mesh: &Mesh, record: &Record, fulls: &[Full]) -> Self {
         let seconds = setup.seconds as f64;

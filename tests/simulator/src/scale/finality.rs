@@ -1,7 +1,8 @@
-//! When each block is final at each peer: once it, all before it and a finalization have come there.
+//! Computes when each block is final at each peer: once the block, all blocks before it, and a finalization
+//! have arrived there.
 //!
-//! A block is known to be final as soon as any authority has executed it; where else it is final, and when, follows from how
-//! the block and the first finalization of it or of a descendant spread.
+//! A block is known to be final as soon as any authority has executed it. When it is final elsewhere follows
+//! from how the block spreads, and the first finalization of it or of a descendant.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -10,19 +11,19 @@ use std::{
 
 use meshwork_core::{digest::Digest, types::View};
 
-/// A final block, executed somewhere.
+/// A final block that some authority has executed.
 pub struct Passed<T> {
     /// Its view.
     pub view: View,
-    /// Its name.
+    /// Its digest.
     pub digest: Digest,
-    /// What is to be done once it is known when it is final where.
+    /// What to do once its finality times are known.
     pub then: T,
 }
 
-/// A block of which it is known when it is final where.
+/// A block whose finality times are known.
 pub struct Settled<T> {
-    /// What is to be done.
+    /// What to do.
     pub then: T,
     /// When it was proposed, in microseconds of the run, if that was seen.
     pub proposed_us: Option<u64>,
@@ -38,12 +39,12 @@ pub struct Finality<T> {
     proposals: BTreeMap<View, Vec<Spread>>,
     finalizations: VecDeque<(View, Arc<[u64]>)>,
     passed: VecDeque<Passed<T>>,
-    /// When the newest block that is settled was, or will be, final at each peer.
+    /// When the newest settled block is final at each peer.
     pub final_us: Vec<u64>,
 }
 
 impl<T> Finality<T> {
-    /// None yet.
+    /// Nothing on its way yet.
     #[must_use]
     pub fn of(peers: usize) -> Self {
         Self {
@@ -54,22 +55,22 @@ impl<T> Finality<T> {
         }
     }
 
-    /// A proposal goes out, and comes to each peer then.
+    /// A proposal goes out. It arrives at each peer at these times.
     pub fn proposed(&mut self, view: View, digest: Digest, comes_us: Arc<[u64]>) {
         self.proposals.entry(view).or_default().push(Spread { digest, comes_us });
     }
 
-    /// A finalization goes out, by itself or in a proposal. It is of this view.
+    /// A finalization of this view goes out, by itself or in a proposal.
     pub fn finalized(&mut self, view: View, comes_us: Arc<[u64]>) {
         self.finalizations.push_back((view, comes_us));
     }
 
-    /// A block was executed for the first time.
+    /// The first authority has executed a block.
     pub fn passed(&mut self, passed: Passed<T>) {
         self.passed.push_back(passed);
     }
 
-    /// The next block of which it is known when it is final where, which `final_us` then says.
+    /// The next block with known finality times, which `final_us` then holds.
     pub fn settle(&mut self) -> Option<Settled<T>> {
         let view = self.passed.front()?.view;
         let place = self.finalizations.iter().position(|(of, _)| *of >= view)?;
@@ -83,7 +84,7 @@ impl<T> Finality<T> {
             let block_us = block.map_or(0, |spread| spread.comes_us[peer]);
             *at = (*at).max(finalization[peer]).max(block_us);
         }
-        // A finalization of a descendant says nothing before that is there too, with all between.
+        // A finalization of a descendant counts only once that block has arrived, with all blocks between.
         let later = self.proposals.range(view..=*of).filter(|(later, _)| **later > view);
         for spread in later.flat_map(|(_, all)| all) {
             for (at, comes_us) in self.final_us.iter_mut().zip(&*spread.comes_us) {

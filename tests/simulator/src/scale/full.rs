@@ -1,4 +1,4 @@
-//! A peer that is run in full: the replica, what waits for it, and its disk as a delay.
+//! A peer that is run in full: the replica, its waiting inputs, and a delay for its disk.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::scenario::{START_US, Scenario};
 /// How long a sync of the disk takes, in microseconds.
 pub const SYNC_US: u64 = 3_000;
 
-/// What comes to it.
+/// An input of the peer.
 pub enum Parcel {
     /// By gossip.
     Gossip(Arc<Gossip>),
@@ -26,11 +26,11 @@ pub enum Parcel {
     Wake,
 }
 
-/// What follows from a step.
+/// The result of a step.
 pub enum Follows {
-    /// These are to be carried out now.
+    /// Carry out these actions now.
     Now(Vec<Action>),
-    /// The disk has to be synced first.
+    /// Wait for the disk to sync first.
     Sync,
 }
 
@@ -38,14 +38,14 @@ pub enum Follows {
 pub struct Full {
     /// Its key.
     pub public: PublicKey,
-    /// The machine itself.
+    /// The replica.
     pub replica: Replica,
     inbox: VecDeque<Parcel>,
     syncing: Option<Vec<Action>>,
     wakes_at_us: Option<u64>,
 }
 
-/// What everyone's clocks show at a moment of the run: all are right here.
+/// The time on everyone's clocks at a moment of the run. All clocks are right here.
 #[must_use]
 pub const fn clocks(now_us: u64) -> Now {
     Now { monotonic: Monotonic(now_us), clock: BlockTime(START_US + now_us) }
@@ -62,7 +62,7 @@ impl Full {
         Self { public, replica, inbox: VecDeque::new(), syncing: None, wakes_at_us: None }
     }
 
-    /// Something has come.
+    /// An input arrives.
     pub fn put(&mut self, parcel: Parcel, now_us: u64) {
         if matches!(parcel, Parcel::Wake) && self.wakes_at_us.is_some_and(|at| at <= now_us) {
             self.wakes_at_us = None;
@@ -70,7 +70,7 @@ impl Full {
         self.inbox.push_back(parcel);
     }
 
-    /// Handles the next thing that waits; nothing if the disk is busy or nothing waits.
+    /// Handles the next waiting input. Nothing if the disk is busy or nothing waits.
     pub fn step(&mut self, now_us: u64) -> Option<Follows> {
         if self.syncing.is_some() {
             return None;
@@ -98,12 +98,12 @@ impl Full {
         Some(Follows::Now(actions))
     }
 
-    /// The disk has what it was given: what is to be carried out.
+    /// The disk has synced. Returns the actions to carry out.
     pub fn synced(&mut self) -> Vec<Action> {
         self.syncing.take().unwrap_or_default()
     }
 
-    /// When to wake it, if that is not arranged already.
+    /// When to wake the peer, if that is not scheduled already.
     pub fn wake_at(&mut self, now_us: u64) -> Option<u64> {
         if self.syncing.is_some() {
             return None;

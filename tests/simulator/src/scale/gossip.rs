@@ -1,7 +1,7 @@
-//! Gossip: how one message spreads through the mesh, when it comes to whom, and what that costs each peer.
+//! Gossip: how one message spreads through the mesh, when it arrives where, and what that costs each peer.
 //!
-//! A message's whole way is followed as it is published. Messages do not hold each other up here: a peer's line is shared
-//! by the copies of one message, and how full it is in all is told by the bytes that are counted.
+//! A message's whole way is computed when it is published. Messages do not delay each other here: only the
+//! copies of one message share a peer's line. The counted bytes tell how full the lines are in all.
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -13,35 +13,37 @@ use super::{
     wire::{Sum, Way},
 };
 
-/// From the first copy of a message to passing it on, in microseconds: two threads, decoding and a signature.
+/// The time from the first copy of a message to passing it on, in microseconds: two threads, decoding and a
+/// signature.
 const JUDGE_US: u64 = 1_000;
-/// Messages above this many bytes are answered by IDONTWANT: gossipsub's `idontwant_message_size_threshold`.
+/// Peers answer messages above this many bytes with IDONTWANT: gossipsub's `idontwant_message_size_threshold`.
 const IDONTWANT_ABOVE_BYTES: usize = 1_000;
-/// What an authority's line carries, in bytes a second: 1 Gbit/s.
+/// The capacity of an authority's line, in bytes a second: 1 Gbit/s.
 pub const AUTHORITY_LINE: u64 = 125_000_000;
-/// What an ordinary peer's line carries upwards, in bytes a second: 50 Mbit/s.
+/// The upward capacity of an ordinary peer's line, in bytes a second: 50 Mbit/s.
 pub const PEER_LINE: u64 = 6_250_000;
 
-/// Peers to which a message comes within so many microseconds of each other are looked at in any order: no way is shorter.
+/// Peers to which a message arrives within this many microseconds of each other are handled in any order,
+/// because no way is shorter.
 const MOMENT_US: u64 = 1_024;
 
-/// A message at one peer.
+/// The state of a message at one peer.
 #[derive(Clone, Copy)]
 struct Copies {
-    /// When the first copy comes.
+    /// When the first copy arrives.
     comes_us: u64,
     /// From whom.
     from: u32,
     received: u16,
     sent: u16,
-    /// It was passed on.
+    /// The peer has passed it on.
     done: bool,
 }
 
-/// It has not come.
+/// It has not arrived.
 const NONE: Copies = Copies { comes_us: u64::MAX, from: u32::MAX, received: 0, sent: 0, done: false };
 
-/// The peers, the links between them, and what went over these.
+/// The peers, the links between them, and the traffic on these.
 pub struct Mesh {
     places: Places,
     connections: Graph,
@@ -49,19 +51,20 @@ pub struct Mesh {
     authorities: usize,
     flood_publish: bool,
     random: Pcg64Mcg,
-    /// When the message being followed was published.
+    /// When the present message was published.
     began_us: u64,
-    /// What has become of it at each peer.
+    /// The state of the present message at each peer.
     copies: Vec<Copies>,
-    /// Who is to pass it on, by how many moments after its publication it may come there.
+    /// The peers that are still to pass it on, by their arrival time, in units of `MOMENT_US` after its
+    /// publication.
     moments: Vec<Vec<u32>>,
-    /// When it came to each peer.
+    /// When it arrived at each peer.
     comes_us: Vec<u64>,
-    /// What each peer sent and received while counting.
+    /// What each peer sent and received while counting was on.
     pub sums: Vec<Sum>,
-    /// Gossip messages published while counting, by topic.
+    /// Gossip messages published while counting was on, by topic.
     pub published: [u64; Way::TOPICS],
-    /// Whether what goes by is counted.
+    /// Whether traffic is counted.
     pub counting: bool,
 }
 
@@ -90,26 +93,26 @@ impl Mesh {
         }
     }
 
-    /// How many connections a peer has, and how many neighbours in a mesh, in the mean.
+    /// How many connections a peer has, and how many neighbours in a mesh, on average.
     #[must_use]
     pub fn degrees(&self) -> (f64, f64) {
         (self.connections.degree(), self.topics.iter().map(Graph::degree).sum::<f64>() / Way::TOPICS as f64)
     }
 
-    /// How many connections and mesh neighbours (in the mean of the topics) one peer has.
+    /// How many connections and how many mesh neighbours (on average over topics) one peer has.
     #[must_use]
     pub fn degrees_of(&self, peer: usize) -> (f64, f64) {
         let mesh: usize = self.topics.iter().map(|topic| topic.of(peer).len()).sum();
         (self.connections.of(peer).len() as f64, mesh as f64 / Way::TOPICS as f64)
     }
 
-    /// How long so many bytes take to leave a peer, in microseconds.
+    /// How long this many bytes take to leave a peer, in microseconds.
     const fn leaving_us(&self, peer: usize, wire_bytes: usize) -> u64 {
         let line = if peer < self.authorities { AUTHORITY_LINE } else { PEER_LINE };
         wire_bytes as u64 * 1_000_000 / line
     }
 
-    /// Sends a direct message; when it comes.
+    /// Sends a direct message. Returns when it arrives.
     pub fn send(&mut self, from: usize, to: usize, bytes: usize, now_us: u64) -> u64 {
         let wire_bytes = Way::Direct.wire_bytes(bytes);
         if self.counting {
@@ -119,7 +122,7 @@ impl Mesh {
         now_us + self.leaving_us(from, wire_bytes) + self.places.delay_us(from, to, &mut self.random)
     }
 
-    /// Publishes a message of so many encoded bytes; when it comes to each peer.
+    /// Publishes a message of this many encoded bytes. Returns when it arrives at each peer.
     pub fn publish(&mut self, way: Way, origin: usize, bytes: usize, now_us: u64) -> &[u64] {
         let wire_bytes = way.wire_bytes(bytes);
         let is_large = bytes > IDONTWANT_ABOVE_BYTES;
@@ -138,7 +141,7 @@ impl Mesh {
                     self.spread(way, peer, wire_bytes, is_large, false);
                 }
             }
-            // Its room is kept for the next message.
+            // Its space is kept for the next message.
             self.moments[moment] = peers;
             moment += 1;
         }
@@ -157,7 +160,8 @@ impl Mesh {
             sum.send(way, wire_bytes, u64::from(copies.sent));
         }
         if is_large {
-            // Whoever did not publish it says so to its neighbours, but for the one that it came from.
+            // A peer that did not publish the message says IDONTWANT to its neighbours, except for the one that
+            // it came from.
             for peer in (0..self.copies.len()).filter(|peer| self.copies[*peer].from != u32::MAX) {
                 let from = self.copies[peer].from;
                 for other in self.topics[way as usize].of(peer).iter().filter(|other| **other != from) {
@@ -168,7 +172,7 @@ impl Mesh {
         }
     }
 
-    /// One peer hands a message on, or publishes it.
+    /// One peer passes a message on, or publishes it.
     fn spread(&mut self, way: Way, peer: usize, wire_bytes: usize, is_large: bool, is_origin: bool) {
         let links = if is_origin && self.flood_publish { &self.connections } else { &self.topics[way as usize] };
         let links = links.of(peer);
@@ -176,7 +180,7 @@ impl Mesh {
         let Copies { comes_us: at_us, from, .. } = self.copies[peer];
         let mut leaves_us = if is_origin { at_us } else { at_us + JUDGE_US };
         let said_after_us = if is_large { 0 } else { JUDGE_US };
-        // Whom a publisher serves first is chance.
+        // A publisher serves its neighbours in random order.
         let first = if is_origin { self.random.random_range(0..links.len().max(1)) } else { 0 };
         let (behind, ahead) = links.split_at(first);
         let mut sent = 0;
@@ -185,7 +189,7 @@ impl Mesh {
                 continue;
             }
             let copies = &mut self.copies[other as usize];
-            // It has said that it wants no copy, or sent one itself, before this one leaves.
+            // The neighbour has said that it wants no copy, or has itself sent one, before this copy leaves.
             if !is_origin && copies.comes_us < leaves_us {
                 let back_us = self.places.delay_us(other as usize, peer, &mut self.random);
                 if copies.comes_us + said_after_us + back_us <= leaves_us {

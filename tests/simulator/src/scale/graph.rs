@@ -1,16 +1,16 @@
-//! Who is connected to whom, and who is whose neighbour in a topic's mesh.
+//! The random graph of connections, and of mesh neighbours in each topic.
 
 use rand::{RngExt, seq::SliceRandom};
 use rand_pcg::Pcg64Mcg;
 
-/// How many neighbours a peer looks for in each topic's mesh: `mesh_n` of `node/src/mesh/gossip.rs`.
+/// How many neighbours a peer seeks in each topic's mesh: `mesh_n` of `node/src/mesh/gossip.rs`.
 const MESH: usize = 5;
-/// How many it takes when others ask: `mesh_n_high`.
+/// How many neighbours it accepts when others ask: `mesh_n_high`.
 const MESH_MAX: usize = 8;
-/// How often it asks in vain before it is content with fewer.
+/// How many refusals a peer takes before it is content with fewer neighbours.
 const ASKS_MAX: usize = 100;
 
-/// Undirected links, each at both of its ends.
+/// Undirected links, each stored at both of its ends.
 pub struct Graph {
     starts: Vec<u32>,
     links: Vec<u32>,
@@ -27,9 +27,9 @@ impl Graph {
         Self { starts, links }
     }
 
-    /// The connections of so many peers, of which each has about `most` at random: connections are kept for an hour and
-    /// Kademlia makes new ones every minute, so a peer that has been up for long stands at its bound. The authorities, who
-    /// come first, are all connected to each other.
+    /// Random connections of this many peers, about `most` for each. Connections are kept for an hour and
+    /// Kademlia makes new ones every minute, so a peer that has been up for long is at its bound. The
+    /// authorities, who come first, are all connected to each other.
     pub fn connections(authorities: usize, peers: usize, most: usize, random: &mut Pcg64Mcg) -> Self {
         let mut lists: Vec<Vec<u32>> = vec![Vec::new(); peers];
         if peers <= most + 1 {
@@ -60,8 +60,8 @@ impl Graph {
         Self::of_lists(&lists)
     }
 
-    /// A topic's mesh among connected peers: each, in an order that is drawn, asks others until it has `MESH`
-    /// neighbours, and whoever has `MESH_MAX` refuses.
+    /// A topic's mesh among connected peers. Each peer, in random order, asks others until it has `MESH`
+    /// neighbours; a peer with `MESH_MAX` refuses.
     pub fn mesh(connections: &Self, random: &mut Pcg64Mcg) -> Self {
         let peers = connections.peers();
         let mut lists: Vec<Vec<u32>> = vec![Vec::new(); peers];
@@ -88,12 +88,12 @@ impl Graph {
         self.starts.len() - 1
     }
 
-    /// Whom a peer is linked to.
+    /// The peers that a peer is linked to.
     pub fn of(&self, peer: usize) -> &[u32] {
         &self.links[self.starts[peer] as usize..self.starts[peer + 1] as usize]
     }
 
-    /// How many links a peer has, in the mean.
+    /// How many links a peer has on average.
     pub fn degree(&self) -> f64 {
         self.links.len() as f64 / self.peers() as f64
     }

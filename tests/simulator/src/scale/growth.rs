@@ -1,4 +1,4 @@
-//! Several runs, and how figures grow from one to the next.
+//! Series of runs, and how figures grow from one run to the next.
 
 use std::{
     sync::{
@@ -12,26 +12,26 @@ use serde::{Deserialize, Serialize};
 
 use super::{Figures, Setup, run};
 
-/// How long claims stand where only the number of authorities is to differ, in milliseconds.
+/// How long claims stand when only the number of authorities differs, in milliseconds.
 const ALIKE_MS: u64 = 330_000;
 
 /// Runs that differ in one thing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Series {
-    /// What differs, in a few words.
+    /// The difference, in a few words.
     pub name: String,
-    /// One for each run, from small to large.
+    /// The figures of each run, from small to large.
     pub figures: Vec<Figures>,
 }
 
-/// The power with which `y` grows with `x` between two points: 0 if it stays, 1 if it grows in proportion. Not a number
-/// where a point is 0.
+/// The power with which `y` grows with `x` between two points: 0 if it stays the same, 1 if it grows in
+/// proportion. NaN where a point is 0.
 #[must_use]
 pub fn exponent(from: (f64, f64), to: (f64, f64)) -> f64 {
     (to.1 / from.1).ln() / (to.0 / from.0).ln()
 }
 
-/// Runs all, so many at a time, the largest first. The figures come in the order of the setups.
+/// Performs all runs, this many at a time, the largest first. The figures come in the order of the setups.
 #[must_use]
 pub fn run_all(setups: &[Setup], threads: usize, tell: impl Fn(&Figures) + Sync) -> Vec<Figures> {
     let mut order: Vec<usize> = (0..setups.len()).collect();
@@ -51,21 +51,21 @@ pub fn run_all(setups: &[Setup], threads: usize, tell: impl Fn(&Figures) + Sync)
     done.into_inner().expect("no run has failed").into_iter().flatten().collect()
 }
 
-/// All that is worth running, and what it came to.
+/// All series of the study, and their figures.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Study {
     /// Peers and authorities grow together.
     pub both: Series,
-    /// Peers grow, and four authorities stay.
+    /// Peers grow, with four authorities.
     pub peers: Series,
-    /// A thousand peers stay, and authorities grow.
+    /// Authorities grow, with a thousand peers.
     pub authorities: Series,
-    /// The largest network of four authorities with what would mend it.
+    /// The largest network of four authorities with each improvement.
     pub mends: Vec<Series>,
 }
 
 impl Study {
-    /// Runs it, from what `base` says of everything that does not differ.
+    /// Performs the study. `base` gives all settings that do not differ.
     #[must_use]
     pub fn run(base: &Setup, threads: usize, tell: impl Fn(&Figures) + Sync) -> Self {
         let of = |(peers, authorities): (usize, usize)| Setup { peers, authorities, ..base.clone() };
@@ -80,7 +80,7 @@ impl Study {
             (1_000, 4),
             (10_000, 4),
         ];
-        // As long as the largest number of authorities wants claims to stand, so that nothing else differs.
+        // Claims stand as long as the largest number of authorities requires, so that nothing else differs.
         let alike = |authorities| Setup { claim_stands_ms: ALIKE_MS, ..of((1_000, authorities)) };
         let most = of((10_000, 4));
         let few_connections = Setup { connections: 32, ..most.clone() };

@@ -1,22 +1,25 @@
-//! How a network grows: 10 to 10,000 peers in virtual time, on wide-area delays, with the core that nodes run.
+//! Measures how a network grows: 10 to 10,000 peers in virtual time, on wide-area delays, with the core that
+//! nodes run.
 //!
-//! Executing the same blocks ten thousand times shows nothing, so only the authorities and one ordinary peer are
-//! [`full`]: real replicas, with a disk that is a delay. The others are what differs from peer to peer:
+//! Executing the same blocks ten thousand times shows nothing. So only the authorities and one ordinary peer
+//! are [`full`]: real replicas, with a delay for the disk. For the other peers, only what differs from peer to
+//! peer is simulated:
 //!
-//! * a **line and a place** ([`places`]): drawn, with one-way delays between continents;
-//! * a part in **gossip** ([`gossip`], [`graph`]): drawn connections and, for each topic, a drawn mesh among them, of the
-//!   degrees that `node/src/mesh/gossip.rs` sets. A message is followed from peer to peer: what a peer publishes goes to
-//!   everyone it is connected to, what comes to it first goes on to its neighbours, and every copy is counted where it is
-//!   sent and where it comes, with its frames and headers ([`wire`]). IDONTWANT is counted, IHAVE calculated;
-//! * a **volunteer** ([`volunteer`]), who claims, runs and reports by the rules of `node/src/worker`, and submits, with real
-//!   signed transactions (`crowd`).
+//! * a **line and a place** ([`places`]): a random place, with one-way delays between continents;
+//! * a part in **gossip** ([`gossip`], [`graph`]): random connections and, for each topic, a random mesh among
+//!   them, with the degrees of `node/src/mesh/gossip.rs`. Each message is followed from peer to peer: a
+//!   publisher sends it to all its connections, a peer that receives it first passes it to its neighbours, and
+//!   every copy is counted where it is sent and where it arrives, with its frames and headers ([`wire`]).
+//!   IDONTWANT is counted, IHAVE is calculated;
+//! * a **volunteer** ([`volunteer`]): it claims, runs and reports by the rules of `node/src/worker`, and
+//!   submits, with real signed transactions (`crowd`).
 //!
-//! When a block is final at a peer that is not run in full follows from how it and its finalization spread ([`finality`]);
-//! the one that is watched shows whether that is right.
+//! When a block is final at such a peer is computed from how the block and its finalization spread
+//! ([`finality`]). The watched peer, which is run in full, shows whether that is right.
 //!
-//! Left out: acknowledgements and handshakes, pings, Kademlia, blobs, loss, queues between messages (a line is shared by
-//! the copies of one message only; how full it is in all is told by the bytes), processors (a relay takes a millisecond for
-//! a message), and the bound on how many connections an authority takes from others, for direct messages.
+//! Left out: acknowledgements and handshakes, pings, Kademlia, blobs, loss, queues between messages (only the
+//! copies of one message share a line; the counted bytes tell how full it is in all), processors (a relay takes
+//! a millisecond for a message), and, for direct messages, the bound on an authority's connections from others.
 
 mod crowd;
 pub mod figures;

@@ -1,4 +1,4 @@
-//! A run: a queue of events in virtual time, the peers that are run in full, and what goes between them.
+//! A run: a queue of events in virtual time, the peers that are run in full, and the messages between them.
 
 use std::{
     cmp::Ordering,
@@ -28,20 +28,21 @@ use super::{
 };
 use crate::scenario::Scenario;
 
-/// How long what was submitted while measuring may take to become final, in microseconds, before it counts as not final.
+/// How long a job submitted while measuring may take to become final, in microseconds, before it counts as not
+/// final.
 const PATIENCE_US: u64 = 30_000_000;
 
 pub(super) enum Event {
-    /// Something comes to a peer that is run in full.
+    /// An input arrives at a peer that is run in full.
     Parcel(usize, Parcel),
     Synced(usize),
-    /// Somebody submits a job.
+    /// A peer submits a job.
     Submit,
-    /// A volunteer looks around.
+    /// A volunteer checks what is due.
     Look(usize),
     Ran(usize, AttemptId, u64),
     Heard(usize, Box<News>),
-    /// A peer looks whether its transaction is in a block by now.
+    /// A peer checks whether its transaction is in a block by now.
     Offer(TransactionId),
 }
 
@@ -80,9 +81,9 @@ pub(super) struct Network<'a> {
     pub(super) mesh: Mesh,
     /// The authorities, and the one ordinary peer that is watched.
     pub(super) fulls: Vec<Full>,
-    /// One for each peer that is not run in full, from the first of them on.
+    /// The volunteers: all peers that are not run in full, in their order.
     pub(super) volunteers: Vec<Volunteer>,
-    /// When each of them looks around next.
+    /// When each of them checks next what is due.
     pub(super) looks_us: Vec<u64>,
     events: BinaryHeap<Posted>,
     posted: u64,
@@ -91,12 +92,12 @@ pub(super) struct Network<'a> {
     /// Transactions that are not executed yet.
     pub(super) pending: BTreeMap<TransactionId, Pending>,
     pub(super) finality: Finality<Heard>,
-    /// Final blocks, from height 1, for whoever asks.
+    /// Final blocks from height 1 on, for peers that ask.
     chain: Vec<(Arc<Block>, Option<Certificate>)>,
     pub(super) record: Record,
 }
 
-/// Runs a network, and says what was measured.
+/// Runs a network, and returns the measurements.
 ///
 /// # Panics
 /// The setup is not sound: see [`Setup::is_sound`].
@@ -196,7 +197,7 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// Handles what waits at a peer, until it waits for its disk or nothing is left.
+    /// Handles the waiting inputs of a peer, until it waits for its disk or none is left.
     fn go_on(&mut self, full: usize) {
         while let Some(follows) = self.fulls[full].step(self.now_us) {
             match follows {

@@ -1,11 +1,12 @@
-//! The page that says how a network grows: measured tables between words that were written once.
+//! Writes the page about growth: puts measured tables and figures into fixed words.
 
 use super::{Figures, Setup, growth::Study, table};
 
-/// The words. What stands in double braces is put in.
+/// The words. What is in double braces is replaced.
 const WORDS: &str = include_str!("page.md");
 
-/// How many connections an authority takes from others than authorities: three quarters of `connections_max`.
+/// The most connections that an authority takes from peers other than authorities: three quarters of
+/// `connections_max`.
 const INCOMING_MAX: f64 = 288.0;
 /// The longest time between two dials of an authority, in seconds: `WAIT_MAX` of the dialer.
 const REDIAL_S: f64 = 15.0;
@@ -31,7 +32,8 @@ pub fn markdown(study: &Study, base: &Setup) -> String {
     parts.into_iter().fold(WORDS.to_owned(), |page, (place, text)| page.replace(place, text.trim_end()))
 }
 
-/// Single figures between the words: of the largest network of four authorities, where nothing else is said.
+/// Single figures in the words. They are those of the largest network of four authorities, unless the page says
+/// otherwise.
 fn facts(study: &Study) -> Vec<(&'static str, String)> {
     let (Some(small), Some(large)) = (study.peers.figures.first(), study.peers.figures.last()) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Where peers are, and how long light and routers take between them.
+//! The places of peers, and the delays between them.
 
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
@@ -15,15 +15,16 @@ const ONE_WAY_MS: [[u64; PLACES]; PLACES] = [
     [115, 80, 150, 130, 150, 150, 25],
 ];
 
-/// How many of a hundred peers are in North America, Europe, East Asia, South Asia, South America, Oceania and Africa.
+/// How many peers of a hundred are in North America, Europe, East Asia, South Asia, South America, Oceania and
+/// Africa.
 const SHARES: [u64; PLACES] = [30, 30, 15, 8, 7, 5, 5];
 const PLACES: usize = 7;
 
-/// What an ordinary peer's own line adds to each way, in microseconds.
+/// The delay that an ordinary peer's own line adds to each way, in microseconds.
 const LAST_MILE_US: std::ops::RangeInclusive<u16> = 2_000..=10_000;
-/// The same for an authority, which stands in a data centre.
+/// The same for an authority, which is in a data centre.
 const DATA_CENTRE_US: u16 = 500;
-/// A message takes up to an eighth longer than the last one: the logarithm of that.
+/// The jitter: a message takes up to an eighth longer. This is the binary logarithm of that.
 const JITTER_BITS: u32 = 3;
 
 #[derive(Clone, Copy)]
@@ -32,7 +33,7 @@ struct Spot {
     line_us: u16,
 }
 
-/// Where every peer is.
+/// The place of every peer.
 pub struct Places(Vec<Spot>);
 
 impl Places {

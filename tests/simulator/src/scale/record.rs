@@ -1,4 +1,4 @@
-//! What is noted while a network runs.
+//! Everything that is noted while a network runs.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,15 @@ use meshwork_core::{
     types::{Action, Block, Receipt},
 };
 
-/// The longest time that is told from longer ones, in milliseconds.
+/// Longer times than this are counted as this, in milliseconds.
 const MS_MAX: usize = 120_000;
 
-/// How often each number of milliseconds was seen.
+/// A histogram of milliseconds.
 #[derive(Clone, Debug, Default)]
 pub struct Times(Vec<u64>);
 
 impl Times {
-    /// One more, in microseconds.
+    /// Adds a time, in microseconds.
     pub fn note(&mut self, us: u64) {
         let ms = ((us + 500) / 1000).min(MS_MAX as u64) as usize;
         if self.0.len() <= ms {
@@ -25,13 +25,13 @@ impl Times {
         self.0[ms] += 1;
     }
 
-    /// How many there are.
+    /// How many times it holds.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// The least number of milliseconds within which so many of a hundred are; 0 if there are none.
+    /// The number of milliseconds within which this percentage of times is; 0 if there are none.
     #[must_use]
     pub fn percentile_ms(&self, percent: u64) -> u64 {
         let wanted = (self.count() * percent).div_ceil(100).max(1);
@@ -44,22 +44,22 @@ impl Times {
     }
 }
 
-/// What is noted.
+/// The record of a run.
 #[derive(Default)]
 pub struct Record {
-    /// Jobs that were submitted while measuring and are not known to be final.
+    /// Jobs submitted while measuring that are not known to be final.
     pub owed: u64,
-    /// From submitting a job to its block's being final with its submitter.
+    /// The time from submitting a job until its block is final at its submitter.
     pub job_final: Times,
-    /// The same, with the first authority.
+    /// The same, at the first authority.
     pub job_known: Times,
-    /// From proposing a block to its being final, at every peer.
+    /// The time from proposing a block until it is final, at every peer.
     pub block_final: Times,
     /// Blocks that became final.
     pub blocks: u64,
     /// Transactions in them.
     pub transactions: u64,
-    /// Claims among these that were executed.
+    /// Executed claims among these.
     pub claims: u64,
     /// Reports, likewise.
     pub reports: u64,
@@ -73,23 +73,24 @@ pub struct Record {
     pub block_transactions_max: u64,
     /// Bytes of all proposals, encoded.
     pub proposal_bytes: u64,
-    /// Of the largest.
+    /// Bytes of the largest proposal, encoded.
     pub proposal_bytes_max: u64,
     /// How many proposals there were.
     pub proposals: u64,
     /// Bytes of all finalizations that were stored, encoded.
     pub certificate_bytes: u64,
-    /// How many.
+    /// How many finalizations were stored.
     pub certificates: u64,
     /// How often blocks had to be fetched.
     pub caught_up: u64,
-    /// When the peer that is watched executed each height that is not settled.
+    /// When the watched peer executed each height that is not settled.
     watched_us: BTreeMap<u64, u64>,
-    /// When it was to be final there, as far as that was known first.
+    /// When each height was computed to be final there, as far as that was known first.
     settled_us: BTreeMap<u64, u64>,
-    /// By how much it was sooner at most, in microseconds: another finalization came before the one that went out first.
+    /// How much sooner it was, at most, in microseconds: another finalization arrived before the one that went
+    /// out first.
     pub sooner_us_max: u64,
-    /// By how much it was later at most.
+    /// How much later it was, at most.
     pub later_us_max: u64,
 }
 
@@ -102,7 +103,7 @@ impl Record {
         self.block_transactions_max = self.block_transactions_max.max(block.transactions.len() as u64);
     }
 
-    /// A block is executed somewhere for the first time.
+    /// An authority is the first to execute a block.
     pub fn executed(&mut self, executed: &Executed) {
         self.blocks += 1;
         self.transactions += executed.block.transactions.len() as u64;
@@ -126,7 +127,7 @@ impl Record {
         }
     }
 
-    /// A block that was proposed while measuring is final with every peer at these moments.
+    /// A block proposed while measuring is final at every peer at these times.
     pub fn block_final(&mut self, proposed_us: u64, final_us: &[u64]) {
         for at_us in final_us {
             self.block_final.note(at_us - proposed_us);
@@ -140,13 +141,13 @@ impl Record {
         self.job_final.note(final_us);
     }
 
-    /// The peer that is watched has executed a height.
+    /// The watched peer has executed a height.
     pub fn watched(&mut self, height: u64, at_us: u64) {
         self.watched_us.insert(height, at_us);
         self.compare(height);
     }
 
-    /// A height is to be final with the peer that is watched at that moment.
+    /// A height is computed to be final at the watched peer at this time.
     pub fn settled(&mut self, height: u64, at_us: u64) {
         self.settled_us.insert(height, at_us);
         self.compare(height);

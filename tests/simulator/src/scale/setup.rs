@@ -1,4 +1,4 @@
-//! What a run is of: how many peers, on what network, with what load.
+//! The settings of a run: how many peers, on what network, under what load.
 
 use std::sync::Arc;
 
@@ -9,34 +9,35 @@ use serde::Serialize;
 
 use crate::scenario::{START_US, Scenario};
 
-/// Δ, in milliseconds: the longest one-way delay, its jitter, two lines and a disk, with a third to spare.
+/// Δ, in milliseconds: the longest one-way delay with its jitter, two lines and a disk, and a third to spare.
 const DELTA_MS: u64 = 300;
 
-/// A run before it begins. Peers are numbered: authorities, then one that is watched, then volunteers, who submit too.
+/// The settings of a run. Peers are numbered: authorities, then the watched peer, then volunteers, who submit
+/// too.
 #[derive(Clone, Debug, Serialize)]
 pub struct Setup {
     /// How many peers there are in all.
     pub peers: usize,
     /// How many of them are authorities.
     pub authorities: usize,
-    /// How long is measured, in seconds of virtual time.
+    /// How long to measure, in seconds of virtual time.
     pub seconds: u64,
-    /// How long passes before that, in seconds: everyone claims in the first two thirds of it.
+    /// How long to wait before that, in seconds. Everyone claims in the first two thirds of it.
     pub warm_up_s: u64,
-    /// Jobs of one task that are submitted each second, in all.
+    /// Jobs of one task submitted each second, in all.
     pub tasks_per_s: u64,
     /// How many connections each peer keeps, if there are as many others.
     pub connections: usize,
-    /// How long claims stand, in milliseconds, unless three stall thresholds are longer.
+    /// How long claims stand, in milliseconds, or three stall thresholds if that is longer.
     pub claim_stands_ms: u64,
-    /// Whether what a peer publishes goes to everyone that it is connected to.
+    /// Whether a peer publishes to all its connections.
     pub flood_publish: bool,
-    /// What everything is drawn from.
+    /// The seed of everything random.
     pub seed: u64,
 }
 
 impl Setup {
-    /// A network as the code and the genesis' defaults have it.
+    /// A network with the defaults of the code and the genesis.
     #[must_use]
     pub fn of(peers: usize, authorities: usize) -> Self {
         Self {
@@ -52,7 +53,7 @@ impl Setup {
         }
     }
 
-    /// Whether there is at least one authority, the peer that is watched, and a volunteer.
+    /// Whether there is at least one authority, the watched peer and a volunteer.
     #[must_use]
     pub const fn is_sound(&self) -> bool {
         self.authorities >= 1

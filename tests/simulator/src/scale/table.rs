@@ -1,4 +1,4 @@
-//! Figures as tables in Markdown.
+//! Renders figures as tables in Markdown.
 
 use super::{
     Figures,
@@ -18,7 +18,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// A number with its thousands apart.
+/// A number with separators between its thousands.
 #[must_use]
 pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
@@ -54,7 +54,7 @@ const NOTICED: &[Column] = &[
     ("of what it may hold", |run| format!("{:.1} %", 100.0 * run.block_share)),
 ];
 
-/// What it costs a peer each second.
+/// The load of a peer each second.
 const COSTS: &[Column] = &[
     ("peers", |run| grouped(run.peers as u64)),
     ("authorities", |run| run.authorities.to_string()),
@@ -68,7 +68,7 @@ const COSTS: &[Column] = &[
     ("kB in / out", |run| two(run.authority_max.bytes_in, run.authority_max.bytes_out, kilobytes)),
 ];
 
-/// What comes to an ordinary peer.
+/// What an ordinary peer receives.
 const KINDS: &[Column] = &[
     ("peers", |run| grouped(run.peers as u64)),
     ("authorities", |run| run.authorities.to_string()),
@@ -104,13 +104,13 @@ pub fn noticed(figures: &[Figures]) -> String {
     table(NOTICED, figures)
 }
 
-/// What it costs.
+/// The load of peers.
 #[must_use]
 pub fn costs(figures: &[Figures]) -> String {
     table(COSTS, figures)
 }
 
-/// What comes to an ordinary peer, by what it is.
+/// What an ordinary peer receives, by kind.
 #[must_use]
 pub fn kinds(figures: &[Figures]) -> String {
     table(KINDS, figures)
@@ -167,7 +167,7 @@ pub fn growth_with_authorities(series: &Series) -> String {
     growth(series, |run| run.authorities, "authorities", WITH_AUTHORITIES)
 }
 
-/// What would mend it.
+/// The effects of the improvements.
 #[must_use]
 pub fn mends(study: &Study) -> String {
     let head = "| | claims / s | kB in, ordinary peer | … transactions | … blocks | … IHAVE, IDONTWANT | kB out, busiest \

@@ -1,7 +1,8 @@
-//! A volunteer without its machine: when it claims, what it runs and what it reports, by the rules of `node/src/worker`.
+//! A volunteer without its machine: it claims, runs and reports by the rules of `node/src/worker`.
 //!
-//! It keeps what those rules look at and nothing else, so that ten thousand of them fit, and looks around when something
-//! happens or is due instead of four times a second. Fetching programs and giving back what waits too long are left out.
+//! It keeps only the state that those rules use, so that ten thousand volunteers fit. It acts when something
+//! happens or is due, instead of four times a second. It leaves out fetching programs and returning tasks that
+//! wait too long.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -17,12 +18,13 @@ use rand_pcg::Pcg64Mcg;
 
 /// How many tasks a volunteer runs at once.
 const SLOTS: u32 = 4;
-/// How long a task takes, in microseconds: half a second in the mean, so that the smallest network keeps up with the load.
+/// How long a task takes, in microseconds: half a second on average, so that the smallest network keeps up with
+/// the load.
 const TASK_US: std::ops::RangeInclusive<u64> = 100_000..=900_000;
 /// Bytes that a task writes.
 const OUTPUT_BYTES: usize = 64;
 
-/// A change of the load score that is worth a claim: `LOAD_STEP` of `offer.rs`.
+/// A change of the load score that triggers a claim: `LOAD_STEP` of `offer.rs`.
 const LOAD_STEP: u16 = 100;
 /// How often the load is measured, in microseconds: `MEASURE_EVERY`.
 const MEASURE_US: u64 = 1_000_000;
@@ -30,28 +32,29 @@ const MEASURE_US: u64 = 1_000_000;
 const SMOOTHING_US: f64 = 5_000_000.0;
 /// The least time between two claims that are not urgent, in microseconds: `CLAIM_EVERY`.
 const CLAIM_US: u64 = 500_000;
-/// The same if far more is wanted than was claimed: `GROW_EVERY`.
+/// The same, if far more waiting places are wanted than claimed: `GROW_EVERY`.
 const GROW_US: u64 = 50_000;
-/// A claim that is not executed after so long is followed by another: `LOST_AFTER`.
+/// If a claim is not executed after this time, another follows: `LOST_AFTER`.
 const LOST_US: u64 = 3_000_000;
-/// How many reports may be on their way at once: `ON_THEIR_WAY_MAX` of `outbox.rs`.
+/// How many reports may be unexecuted at once: `ON_THEIR_WAY_MAX` of `outbox.rs`.
 const REPORTS_MAX: usize = 2;
-/// The weight of a new measurement of the pace is one in so many: `MEMORY` of `pace.rs`.
+/// The weight of a new measurement of the throughput is one in this many: `MEMORY` of `pace.rs`.
 const MEMORY: u64 = 8;
-/// Waiting places for how many rounds of tasks, and at most: `ROUNDS` and `WAITING_MAX`.
+/// How many rounds of tasks the waiting places are for, and the most waiting places: `ROUNDS` and
+/// `WAITING_MAX`.
 const ROUNDS: u64 = 2;
 const WAITING_MAX: u64 = 1024;
-/// From a report to its execution before any was measured, in microseconds.
+/// The assumed time from a report to its execution, before one was measured, in microseconds.
 const ROUND_FIRST_US: u64 = 1_000_000;
 
-/// What a volunteer hears of itself in one final block.
+/// What one final block says about this volunteer.
 #[derive(Debug, Default)]
 pub struct News {
-    /// Attempts that it was given.
+    /// Attempts that it was assigned.
     pub given: Vec<AttemptId>,
-    /// Attempts of its that have ended or need no further word.
+    /// Its attempts that have ended or need no further report.
     pub ended: Vec<AttemptId>,
-    /// Transactions of its that were executed, and whether they were not void.
+    /// Its transactions that were executed, and whether each was valid.
     pub executed: Vec<(TransactionId, bool)>,
     /// Its claim ran out.
     pub lapsed: bool,
@@ -68,7 +71,7 @@ struct Sent {
 /// A volunteer's process.
 pub struct Volunteer {
     stands_us: u64,
-    /// When its first claim is renewed, so that not all are at once.
+    /// When its first claim is renewed: random, so that not all renew at once.
     renews_first_us: Option<u64>,
     sequence: u64,
     waiting: VecDeque<AttemptId>,
@@ -83,7 +86,7 @@ pub struct Volunteer {
 }
 
 impl Volunteer {
-    /// A process that has claimed nothing yet. Its claims stand for `stands_us`.
+    /// A process without a claim yet. Its claims will stand for `stands_us`.
     pub fn new(stands_us: u64, random: &mut Pcg64Mcg) -> Self {
         Self {
             stands_us,
@@ -101,7 +104,7 @@ impl Volunteer {
         }
     }
 
-    /// A final block has come. What begins to run, and for how many microseconds.
+    /// A final block has arrived. Returns the tasks that begin to run, and for how many microseconds.
     pub fn hear(&mut self, news: News, now_us: u64, random: &mut Pcg64Mcg) -> Vec<(AttemptId, u64)> {
         self.measure(now_us);
         for attempt in &news.ended {
@@ -127,7 +130,7 @@ impl Volunteer {
         self.begin(random)
     }
 
-    /// A run has ended. What begins to run instead.
+    /// A task has ended. Returns the task that begins instead.
     pub fn ran(&mut self, attempt: AttemptId, us: u64, now_us: u64, random: &mut Pcg64Mcg) -> Vec<(AttemptId, u64)> {
         self.measure(now_us);
         if self.running.remove(&attempt) {
@@ -148,7 +151,7 @@ impl Volunteer {
         begun
     }
 
-    /// The load while so many slots were taken, up to now.
+    /// Updates the load score: the present slots have been taken since the last call.
     fn measure(&mut self, now_us: u64) {
         let present = self.load_now();
         let kept = (-((now_us - self.load_at_us) as f64) / SMOOTHING_US).exp();
@@ -181,7 +184,7 @@ impl Volunteer {
         overdue || sent.executed && (differs(sent.waiting, wanted) || moved)
     }
 
-    /// What it signs now: a report of all that has run, a claim that is due.
+    /// What is due now: a report of all tasks that have run, and a claim.
     pub fn says(&mut self, now_us: u64) -> Vec<Action> {
         self.measure(now_us);
         let mut says = Vec::new();
@@ -210,7 +213,7 @@ impl Volunteer {
         }
     }
 
-    /// What it signed is on its way.
+    /// A transaction that it signed is on its way.
     pub fn sent(&mut self, action: &Action, id: TransactionId, now_us: u64) {
         match action {
             Action::Claim(claim) => {
@@ -224,7 +227,7 @@ impl Volunteer {
         }
     }
 
-    /// When it is to look around next, if nothing happens before.
+    /// When to act next, if nothing happens before.
     pub fn next_look(&self, now_us: u64) -> u64 {
         let Some(sent) = &self.sent else { return now_us };
         if !sent.executed {
@@ -245,7 +248,7 @@ const fn average(before_us: u64, now_us: u64) -> u64 {
     (before_us * (MEMORY - 1) + now_us) / MEMORY
 }
 
-/// Whether another number of waiting places is worth a claim: `Pace::differs`.
+/// Whether a changed number of waiting places triggers a claim: `Pace::differs`.
 const fn differs(claimed: u32, wanted: u32) -> bool {
     let (small, large) = if claimed < wanted { (claimed, wanted) } else { (wanted, claimed) };
     large > small + small / 2 + 1

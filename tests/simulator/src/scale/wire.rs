@@ -1,6 +1,6 @@
-//! What messages take on the wire, and who sent and received how much of it.
+//! The size of messages on the wire, and the traffic that each peer sent and received.
 
-/// What a TCP segment carries, in bytes.
+/// The payload of a TCP segment, in bytes.
 const SEGMENT_BYTES: usize = 1448;
 /// The headers of IPv4 and of TCP with timestamps, for each segment. Acknowledgements are left out.
 const SEGMENT_HEADER_BYTES: usize = 52;
@@ -14,16 +14,16 @@ const LENGTH_BYTES: usize = 4;
 const ID_BYTES: usize = 22;
 /// Seconds between two heartbeats of gossipsub, as `node/src/mesh/gossip.rs` sets it.
 const HEARTBEAT_S: f64 = 0.7;
-/// Of so many heartbeats messages are named in IHAVE: gossipsub's `history_gossip`.
+/// IHAVE names the messages of this many heartbeats: gossipsub's `history_gossip`.
 const HEARTBEATS_NAMED: f64 = 3.0;
-/// To so many peers at least: `gossip_lazy`.
+/// The least number of peers that get IHAVE: `gossip_lazy`.
 const NAMED_TO_MIN: f64 = 6.0;
-/// To this share of those who are connected and no neighbours, if that is more: `gossip_factor`.
+/// The share of connected peers outside the mesh that get IHAVE, if that is more: `gossip_factor`.
 const NAMED_TO_SHARE: f64 = 0.25;
 /// The most ids in one IHAVE: `max_control_messages_sent`.
 const IDS_MAX: f64 = 5000.0;
 
-/// How a message travels.
+/// The way on which a message travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Gossip of transactions.
@@ -39,10 +39,10 @@ pub enum Way {
 impl Way {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Transactions, Self::Blocks, Self::Finalizations, Self::Direct];
-    /// How many topics there are among them; they come first.
+    /// How many of these are topics; they come first.
     pub const TOPICS: usize = 3;
 
-    /// In words.
+    /// The way in words.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ impl Way {
         10 + 64 + 1 + self.name().len() + 2
     }
 
-    /// What an encoded message of so many bytes takes on the wire.
+    /// The bytes of an encoded message of this size on the wire.
     #[must_use]
     pub const fn wire_bytes(self, bytes: usize) -> usize {
         match self {
@@ -73,23 +73,23 @@ const fn framed(bytes: usize) -> usize {
     bytes + bytes.div_ceil(SEGMENT_BYTES) * SEGMENT_HEADER_BYTES
 }
 
-/// What an IDONTWANT takes on the wire.
+/// The bytes of an IDONTWANT on the wire.
 pub const IDONTWANT_BYTES: usize = framed(ENVELOPE_BYTES + ID_BYTES);
 
-/// What a peer says in IHAVE each second, if so many messages a second go by in a topic: bytes and messages. It hears as
-/// much.
+/// The IHAVE that a peer sends each second, if this many messages a second pass in a topic: bytes and messages.
+/// It receives as much.
 #[must_use]
 pub fn ihave_per_s(way: Way, messages_per_s: f64, connections: f64, mesh: f64) -> (f64, f64) {
     let others = (connections - mesh).max(0.0);
     let named_to = (others * NAMED_TO_SHARE).max(NAMED_TO_MIN).min(others);
     let ids = (messages_per_s * HEARTBEATS_NAMED * HEARTBEAT_S).min(IDS_MAX);
     let each = framed(ENVELOPE_BYTES + way.topic_bytes() + (ids * ID_BYTES as f64) as usize);
-    // With nothing to name nothing is said.
+    // A peer with nothing to name sends no IHAVE.
     let said = named_to / HEARTBEAT_S * ids.min(1.0);
     (each as f64 * said, said)
 }
 
-/// What one peer has sent and received.
+/// The traffic of one peer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
     /// Messages received, duplicates included.
@@ -107,13 +107,13 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// Counts so many messages of so many bytes on the wire that are received.
+    /// Counts received messages, each with this many bytes on the wire.
     pub const fn receive(&mut self, way: Way, wire_bytes: usize, count: u64) {
         self.messages_in += count;
         self.bytes_in[way as usize] += wire_bytes as u64 * count;
     }
 
-    /// Counts those that are sent.
+    /// Counts sent messages.
     pub const fn send(&mut self, way: Way, wire_bytes: usize, count: u64) {
         self.messages_out += count;
         self.bytes_out[way as usize] += wire_bytes as u64 * count;

@@ -1,4 +1,5 @@
-//! What a seed draws. Small networks come often and large ones seldom, since they cost the most to simulate.
+//! Draws a scenario from a seed. Small networks come often and large ones seldom, because they cost the most to
+//! simulate.
 
 use meshwork_core::types::{CatchUp, OrderPolicy, Overlap, PlacementPolicy};
 use rand::{RngExt, SeedableRng};
@@ -11,7 +12,7 @@ use crate::{
 };
 
 const SECOND_US: u64 = 1_000_000;
-/// How long a whole network has to do what is owed: longer than any lease, back-off and grown timer.
+/// How long a whole network has for its outstanding work: longer than any lease, back-off and grown timer.
 const PATIENCE_US: u64 = 40 * 60 * SECOND_US;
 
 struct Draw(Pcg64Mcg);
@@ -49,7 +50,7 @@ impl Scenario {
         };
         let mut workers: Vec<Manner> = (0..workers).map(|_| draw_manner(&mut draw)).collect();
         if let Some(first) = workers.first_mut() {
-            // Somebody has to do what is owed.
+            // Some worker has to do the outstanding work.
             *first = Manner::Honest;
         }
         let followers = draw.below(2);
@@ -96,8 +97,8 @@ impl Scenario {
         scenario
     }
 
-    /// Authorities join, and the last of the founders leave, who alone may be faulty. Whoever joins is honest, and keeps its
-    /// disk and its clock.
+    /// Authorities join, and the last of the founders leave. Only founders may be faulty; an authority that
+    /// joins is honest, and keeps its disk and its clock.
     fn draw_governance(&mut self, draw: &mut Draw) {
         self.founding.gate_interval = draw.one(&[1, 2, 5, 16]);
         let mut joiners: Vec<usize> = (self.authorities..self.peers()).collect();
@@ -124,7 +125,8 @@ impl Scenario {
         }
     }
 
-    /// Twins, forgers, withholders, lost journals and clocks beyond the bound all come out of what the protocol bears.
+    /// Twins, forgers, withholders, lost journals and clocks beyond the bound all count towards the f that the
+    /// protocol tolerates.
     fn draw_lies(&mut self, draw: &mut Draw) {
         for liar in 0..self.faulty_max() {
             let which = self.authorities - 1 - liar;
@@ -145,7 +147,7 @@ impl Scenario {
         }
     }
 
-    /// Nothing goes wrong but that every authority is alone for a while, time and again.
+    /// Nothing goes wrong, except that every authority is alone for a while, again and again.
     fn draw_stalls(&mut self, draw: &mut Draw) {
         self.workers.fill(Manner::Honest);
         self.weather = Weather { distance: self.weather.distance, ..Weather::fair() };
@@ -174,7 +176,7 @@ impl Scenario {
                 then(later, Fault::Start(peer));
             }
             2 => {
-                // Everyone at once: a building without power.
+                // Everyone at once: a power cut.
                 for peer in 0..self.clocks.len() {
                     then(at, Fault::Crash(peer));
                     then(later + peer as u64 * 1000, Fault::Start(peer));
@@ -208,12 +210,13 @@ impl Scenario {
                 then(later, Fault::Heal);
             }
             11 => {
-                // It is back only when the others are far ahead.
+                // It comes back only when the others are far ahead.
                 then(SECOND_US, Fault::Crash(peer));
                 then(self.whole_at_us, Fault::Start(peer));
             }
             _ => {
-                // Half of them go down one after the other and stay so for a while: no quorum, and disks of many ages.
+                // Half of them go down one after the other and stay down for a while: no quorum, and disks of
+                // many ages.
                 for peer in (0..self.clocks.len()).step_by(2) {
                     then(at + peer as u64 * 70_000, Fault::Crash(peer));
                     then(later + peer as u64 * 90_000, Fault::Start(peer));
@@ -262,7 +265,7 @@ impl Scenario {
     }
 }
 
-/// Nobody is barred: there may be no other worker.
+/// No worker is barred, because there may be no other.
 fn draw_rule(draw: &mut Draw, peers: usize) -> Rule {
     use OrderPolicy::{Deadline, Fair, Fifo, Priority, Shortest};
     use PlacementPolicy::{LeastLoaded, Pack, Random, RoundRobin};
@@ -282,7 +285,7 @@ fn draw_founding(draw: &mut Draw, distance: Distance) -> Founding {
         Distance::Wan => draw.between(300, 600),
         Distance::Satellite | Distance::Even(_) => draw.between(700, 1200),
     };
-    // Sometimes the founders were too hopeful.
+    // Sometimes the founders were too optimistic.
     let delta_ms = if draw.percent(15) { well.div_ceil(3) } else { well };
     Founding {
         delta_ms,

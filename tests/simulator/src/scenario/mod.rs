@@ -1,5 +1,5 @@
-//! What a run is made of: a network, what happens to it, and what it is to do. Plain data: a failing scenario can be cut down,
-//! and what is left says what the failure needs.
+//! A scenario: a network, its faults and its work. It is plain data, so a failing scenario can be shrunk, and
+//! the rest shows what the failure needs.
 
 mod draw;
 
@@ -19,10 +19,10 @@ use crate::{liar::Lie, links::Weather};
 /// The wall clock's time at the start of every run, in microseconds since the Unix epoch.
 pub const START_US: u64 = 1_700_000_000_000_000;
 
-/// A whole run before it begins. Peers are numbered: authorities, then workers, then those who only follow.
+/// A whole run before it begins. Peers are numbered: authorities, then workers, then followers.
 #[derive(Clone, Debug, Serialize)]
 pub struct Scenario {
-    /// What it was drawn from, and what the links' chances are drawn from.
+    /// The seed that it was drawn from, and that the links draw from.
     pub seed: u64,
     /// How many authorities there are.
     pub authorities: usize,
@@ -30,40 +30,41 @@ pub struct Scenario {
     pub workers: Vec<Manner>,
     /// How many peers only follow.
     pub followers: usize,
-    /// What the founders settled.
+    /// The founders' settings in the genesis.
     pub founding: Founding,
-    /// What the links do until the end.
+    /// What the links do to messages until the end.
     pub weather: Weather,
     /// Each peer's clock.
     pub clocks: Vec<Clock>,
-    /// Authorities that break the rules, and how. They go on to the end.
+    /// Authorities that break the rules, and how. They do so to the end.
     pub liars: Vec<(usize, Lie)>,
-    /// When what goes wrong.
+    /// The faults, each with its time.
     pub faults: Vec<(u64, Fault)>,
-    /// When what is submitted.
+    /// The submissions, each with its time.
     pub work: Vec<(u64, Work)>,
-    /// Whether nothing that a worker holds may be taken from it: whatever goes wrong leaves no quorum anywhere.
+    /// Whether nothing that a worker holds may be taken from it, because whatever goes wrong leaves no quorum
+    /// anywhere.
     pub runs_once: bool,
-    /// Whether a block is executed once for all peers that stand on the same state, and not by each.
+    /// Whether peers in the same state share the execution of a block.
     pub shares_execution: bool,
-    /// When all faults end: everyone is up, the links are fair, and what is owed must be done.
+    /// When all faults end: everyone is up, the links are fair, and outstanding work must get done.
     pub whole_at_us: u64,
-    /// How long it then has to do what is owed, in microseconds.
+    /// How long the outstanding work may then take, in microseconds.
     pub patience_us: u64,
 }
 
-/// The genesis, as far as scenarios differ in it.
+/// The settings of the genesis that differ between scenarios.
 #[derive(Clone, Debug, Serialize)]
 pub struct Founding {
     /// Δ, in milliseconds.
     pub delta_ms: u64,
     /// The heartbeat, in milliseconds.
     pub heartbeat_ms: u64,
-    /// How many heights apart the state is digested.
+    /// Heights between two state digests.
     pub snapshot_interval: u64,
     /// How many heights after a snapshot its digest is due.
     pub snapshot_lag: u64,
-    /// How many heights apart an epoch may end.
+    /// Heights between two gates, at which an epoch may end.
     pub gate_interval: u64,
     /// How many losses of one task are forgiven.
     pub losses_max: u32,
@@ -78,61 +79,61 @@ pub struct Founding {
 pub struct Clock {
     /// How far ahead it is, in microseconds.
     pub ahead_us: i64,
-    /// How much too fast it goes, in millionths.
+    /// How much too fast it goes, in parts per million.
     pub drift_ppm: i64,
 }
 
 /// How a worker behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Manner {
-    /// As it should.
+    /// Correctly.
     Honest,
-    /// Takes tasks and never reports, but renews its claim for ever.
+    /// Takes tasks and never reports, but always renews its claim.
     Silent,
-    /// Reports everything twice, and what it never held, be it another's.
+    /// Reports everything twice, and also attempts that it never held.
     Twice,
-    /// Gives everything back.
+    /// Returns every task.
     Returns,
-    /// Says of everything that the program failed.
+    /// Reports that every program failed.
     Fails,
-    /// Lets its claims run out, and says of what was taken from it that the program failed.
+    /// Lets its claims run out, and then reports that the programs of the lost attempts failed.
     Late,
-    /// Lets its claims run out, and reports the success of what was taken from it all the same.
+    /// Lets its claims run out, and still reports the success of the lost attempts.
     Overdue,
-    /// Claims far more than it has, and waiting places without end.
+    /// Claims far more than it has, and endless waiting places.
     Greedy,
     /// Offers less and more from claim to claim.
     Wavers,
-    /// Renews its claim at the very last moment.
+    /// Renews its claim at the last moment.
     LastMinute,
 }
 
-/// What goes wrong.
+/// A fault.
 #[derive(Clone, Debug, Serialize)]
 pub enum Fault {
     /// A process is killed; what was not synced is lost.
     Crash(usize),
     /// A killed process is started from its disk.
     Start(usize),
-    /// A killed process has lost its disk, and its journal with it.
+    /// A killed process has lost its disk, including its journal.
     LoseDisk(usize),
-    /// A peer's disk is full: its process ends at the next write, until it is started again.
+    /// A peer's disk is full: its process ends at the next write, and stays down until it is started again.
     FullDisk(usize),
-    /// A process stands still for so long, in microseconds.
+    /// A process pauses for this long, in microseconds.
     Pause(usize, u64),
-    /// The network falls apart: which side each peer is on.
+    /// The network splits: the side of each peer.
     Split(Vec<u8>),
-    /// Nobody hears a peer any more, though it hears them.
+    /// No peer hears this one any more, though it hears them.
     Mute(usize),
-    /// All that a peer says and hears takes so many times as long.
+    /// All messages to and from a peer take this many times as long.
     SlowLink(usize, u32),
-    /// A peer is cut off and back, time and again, each for so long, in microseconds.
+    /// A peer is cut off and back, again and again, for this long each time, in microseconds.
     Flap(usize, u64),
     /// All cuts are mended.
     Heal,
-    /// Each sync of a peer's disk takes so long from now on, in microseconds.
+    /// Each sync of a peer's disk takes this long from now on, in microseconds.
     SlowDisk(usize, u64),
-    /// A peer's clock jumps by so much, in microseconds.
+    /// A peer's clock jumps by this much, in microseconds.
     ClockJump(usize, i64),
 }
 
@@ -157,7 +158,7 @@ impl Fault {
     }
 }
 
-/// What is submitted, by whom.
+/// A submission, and the peer that it goes through.
 #[derive(Clone, Debug, Serialize)]
 pub enum Work {
     /// A job through a peer.
@@ -170,87 +171,89 @@ pub enum Work {
         task_ms: u64,
         /// Its priority.
         priority: i16,
-        /// Whether its program fails, always.
+        /// Whether its program always fails.
         fails: bool,
     },
-    /// A job of arrays and tasks that wait for each other, and for the job before it; drawn by a number.
+    /// A job of arrays and tasks that depend on each other and on the job before it, drawn from a number.
     Graph {
         /// Through which peer.
         through: usize,
-        /// What it is drawn by.
+        /// The number to draw from.
         drawn: u64,
     },
-    /// A job that runs each minute until the network is whole.
+    /// A job that recurs each minute until the network is whole.
     Recurring {
         /// Through which peer.
         through: usize,
-        /// How many tasks a run has.
+        /// How many tasks an occurrence has.
         tasks: u32,
         /// How long each takes, in milliseconds.
         task_ms: u64,
-        /// What becomes of moments that were missed.
+        /// What becomes of missed occurrences.
         catch_up: CatchUp,
-        /// What becomes of a moment while an earlier run goes on.
+        /// What becomes of an occurrence while an earlier one still runs.
         overlap: Overlap,
     },
-    /// The job that was submitted so many jobs before is cancelled.
+    /// Cancels the job that was submitted this many jobs before.
     Cancel {
         /// Through which peer.
         through: usize,
         /// How many jobs ago.
         ago: usize,
     },
-    /// Something is done to some tasks of the job that was submitted so many jobs before; drawn by a number. What is held is let
-    /// go later.
+    /// Controls some tasks of the job that was submitted this many jobs before, drawn from a number. Held tasks
+    /// are released later.
     Control {
         /// Through which peer.
         through: usize,
         /// How many jobs ago.
         ago: usize,
-        /// What it is drawn by.
+        /// The number to draw from.
         drawn: u64,
     },
-    /// A transaction that was submitted before comes once more, through another peer.
+    /// Submits an earlier transaction once more, through another peer.
     Replay {
         /// Through which peer.
         through: usize,
     },
-    /// So many jobs at once.
+    /// This many jobs at once.
     Burst {
         /// Through which peer.
         through: usize,
         /// How many.
         jobs: u32,
     },
-    /// Transactions that are void or exceed a bound: expired, for too long, too many tasks, an unknown job, another's.
+    /// Transactions that are void or exceed a bound: expired, too long-lived, with too many tasks, for an
+    /// unknown job, for another submitter's job.
     Spam {
         /// Through which peer.
         through: usize,
         /// How many of each kind.
         each: u32,
     },
-    /// An array of so many tasks, cancelled some seconds later.
+    /// An array of this many tasks, cancelled some seconds later.
     LargeArray {
         /// Through which peer.
         through: usize,
         /// How many tasks.
         tasks: u32,
     },
-    /// The operators of authorities see to it that these peers are authorities, and those are not.
+    /// The operators of authorities make these peers authorities, and remove those.
     Govern {
-        /// Who is to be one.
+        /// The peers to add.
         add: Vec<usize>,
-        /// Who is not.
+        /// The peers to remove.
         remove: Vec<usize>,
     },
-    /// The operators of authorities change a rule that is in force at once.
+    /// The operators of authorities change a rule with effect at once.
     Rule(Rule),
-    /// A liar's operator proposes and approves what nobody else wants.
+    /// A liar's operator proposes and approves changes that nobody else wants.
     Mutiny {
-        /// Whose.
+        /// The liar.
         peer: usize,
     },
-    /// Workers with keys of their own claim once, take what they are given, and are gone; every other one drains first.
+    /// Workers with keys of their own claim once, take what they are assigned, and vanish. Every second one
+    /// drains first.
     Churn {
         /// Through which peer.
         through: usize,
@@ -269,24 +272,24 @@ pub enum Rule {
         /// Which claim it goes to.
         placement: Vec<PlacementPolicy>,
     },
-    /// How many tasks of each submitter workers may hold.
+    /// The most tasks of each submitter that workers may hold.
     Running(u64),
-    /// The same of one, by its peer; as many as of each if there is no number.
+    /// The same for one submitter, by its peer; without a number, the limit of all.
     Quota(usize, Option<u64>),
     /// This peer may not work.
     Bar(usize),
-    /// It may again.
+    /// This peer may work again.
     Permit(usize),
 }
 
 impl Work {
-    /// Whether it is authorities' to settle.
+    /// Whether it needs the approval of authorities.
     #[must_use]
     pub const fn is_settled(&self) -> bool {
         matches!(self, Self::Govern { .. } | Self::Rule(_))
     }
 
-    /// Its kind, in a word, where it is meant to hurt.
+    /// Its kind, in a word, if it is meant to do harm.
     #[must_use]
     pub const fn harm(&self) -> Option<&'static str> {
         match self {
@@ -326,7 +329,7 @@ impl Scenario {
         self.founding.delta_ms * 2
     }
 
-    /// A peer as an authority.
+    /// A peer's entry as an authority.
     #[must_use]
     pub fn authority(peer: usize) -> Authority {
         Authority { name: format!("authority-{peer}"), key: Self::key(peer).public(), addresses: Vec::new() }
@@ -342,7 +345,7 @@ impl Scenario {
         (0..self.authorities).chain(added.copied()).collect()
     }
 
-    /// How many of them could lie, were they all at once.
+    /// How many of them could lie if they all were authorities at once.
     fn faulty_max_ever(&self) -> usize {
         (self.authorities_ever().len() - 1) / 3
     }
@@ -360,8 +363,8 @@ impl Scenario {
         liars.chain(lost).chain(wrong).collect()
     }
 
-    /// Whether at no time more of the authorities are faulty than the protocol bears. Changes are settled one after the
-    /// other, and of each those who come before those who go.
+    /// Whether the number of faulty authorities never exceeds what the protocol tolerates. Changes are settled
+    /// one after the other; in each, authorities join before others leave.
     #[must_use]
     pub fn is_bearable(&self) -> bool {
         let faulty = self.faulty();

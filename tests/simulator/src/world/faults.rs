@@ -1,4 +1,4 @@
-//! What goes wrong, and how it ends.
+//! Faults, and how they end.
 
 use super::{World, twins};
 use crate::{
@@ -47,7 +47,7 @@ impl World<'_> {
         }
     }
 
-    /// From here on everyone is up, well connected and awake. Liars go on lying.
+    /// From here on everyone is up, connected and awake. Liars go on lying.
     pub(super) fn make_whole(&mut self) {
         self.note(|| "the network is whole".into());
         self.is_whole = true;

@@ -1,4 +1,4 @@
-//! Graphs of tasks as people might submit them, drawn.
+//! Random graphs of tasks, such as people might submit.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use meshwork_core::types::{After, Array, Edges, Part, TaskSpec, Tasks, When};
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 
-/// What may have to become of what is waited for: mostly that it ends well.
+/// The ending that a dependency requires: mostly success.
 pub(super) const WHENS: [When; 4] = [When::Ok, When::Ok, When::Any, When::Fail];
 
-/// Some arrays, each waiting for some of those before it or for single tasks; `spec` makes what its tasks have in common, for tasks
-/// that fail or do not.
+/// Some arrays, each depending on some of those before it or on single tasks. `spec` makes the common part of
+/// their tasks, for tasks that fail or do not.
 pub(super) fn draw(random: &mut Pcg64Mcg, spec: impl Fn(bool) -> Arc<TaskSpec>) -> Vec<Array> {
     let mut arrays: Vec<Array> = Vec::new();
     let mut tasks = 0;

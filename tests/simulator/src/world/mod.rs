@@ -1,7 +1,7 @@
-//! A run: a queue of events in virtual time, and what each does.
+//! A run: a queue of events in virtual time, and the effect of each.
 //!
-//! Here is the queue, the beginning and the end. What a process does with what comes to it is in `process`, how messages
-//! travel in `network`, what goes wrong in `faults`, what people submit in `submitters`, and what authorities settle in `operators`.
+//! This module has the queue, the beginning and the end. `process` handles a process' inputs, `network` carries
+//! messages, `faults` plays faults, `submitters` submits work, and `operators` settles what authorities decide.
 
 mod faults;
 mod graph;
@@ -33,15 +33,15 @@ use crate::{
     scenario::{START_US, Scenario},
 };
 
-/// How long it is watched once nothing is owed, so that everyone catches up, in microseconds.
+/// How long the run goes on once nothing is outstanding, so that everyone catches up, in microseconds.
 const AFTER_US: u64 = 2_000_000;
 /// How long transactions live, in milliseconds.
 const LIFE_MS: u64 = 60_000;
 
-/// What becomes of a run.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The rule that did not hold, if any: the run ends there.
+    /// The violation, if any. It ends the run.
     pub violation: Option<Violation>,
     /// How long it was, in microseconds of virtual time.
     pub simulated_us: u64,
@@ -51,11 +51,11 @@ pub struct Outcome {
     pub tasks: u64,
     /// Outcomes accepted.
     pub outcomes: u64,
-    /// Copies of slow attempts given.
+    /// Speculative attempts given.
     pub copies: u64,
-    /// What went wrong, by kind.
+    /// The faults, by kind.
     pub faults: BTreeMap<&'static str, u64>,
-    /// A digest of everything that happened, in order: the same for the same scenario, always.
+    /// A digest of everything that happened, in order: always the same for the same scenario.
     pub trace: Digest,
 }
 
@@ -84,11 +84,11 @@ struct World<'a> {
     rumours: Rumours,
     checks: Checks,
     faults: BTreeMap<&'static str, u64>,
-    /// Everything that was submitted.
+    /// All submitted transactions.
     submitted: Vec<Arc<SignedTransaction>>,
-    /// Each with whose it is.
+    /// The submitted jobs, each with its submitter.
     jobs: Vec<(JobId, usize)>,
-    /// What authorities are to settle and have not.
+    /// Changes that authorities still have to settle.
     governing: BTreeSet<usize>,
     churned: u64,
     trace: blake3::Hasher,
@@ -97,7 +97,7 @@ struct World<'a> {
     violation: Option<Violation>,
 }
 
-/// Runs a scenario to its end, or to the first rule that does not hold. `tell` hears what happens, line by line.
+/// Runs a scenario to its end, or to the first violation. `tell` gets each event as a line.
 pub fn run<'a>(scenario: &'a Scenario, tell: Option<&'a mut dyn FnMut(u64, String)>) -> Outcome {
     share_execution(scenario.shares_execution);
     let mut world = World::new(scenario, tell);
@@ -220,7 +220,7 @@ impl<'a> World<'a> {
                 break;
             }
             self.handle(event);
-            // By then everything that was submitted is ordered, or has expired.
+            // By then every submitted transaction is ordered or has expired.
             let is_late = at > self.scenario.whole_at_us + (LIFE_MS + 1000) * 1000;
             if done_at.is_none() && self.is_whole && is_late && self.is_done() {
                 done_at = Some(self.now);
@@ -235,7 +235,8 @@ impl<'a> World<'a> {
         self.peers.iter().enumerate().filter(|(_, peer)| !peer.is_liar())
     }
 
-    /// Whether blocks still become final, everyone honest stands where the first does or close below, and nothing is owed.
+    /// Whether blocks still become final, every honest peer is at or close below the highest, and nothing is
+    /// outstanding.
     fn is_done(&self) -> bool {
         self.is_alive() && self.is_governed() && self.honest().all(|(_, peer)| self.is_level(peer))
     }
@@ -245,7 +246,7 @@ impl<'a> World<'a> {
         self.checks.newest() > BlockTime(START_US + self.scenario.whole_at_us).plus_ms(LIFE_MS)
     }
 
-    /// Whether a peer is where the first is, or close below, and owes nothing.
+    /// Whether a peer is at or close below the highest, and has nothing outstanding.
     fn is_level(&self, peer: &Peer) -> bool {
         peer.replica.as_ref().is_some_and(|replica| {
             let ledger = replica.ledger();
@@ -255,7 +256,7 @@ impl<'a> World<'a> {
         })
     }
 
-    /// What keeps it from being done.
+    /// Why the run is not done yet.
     fn left(&self) -> String {
         if !self.is_alive() {
             return "no block has become final since it was whole".to_owned();
@@ -331,13 +332,13 @@ impl<'a> World<'a> {
     }
 }
 
-/// Which works are authorities' to settle.
+/// Which submissions need the approval of authorities.
 fn governing(scenario: &Scenario) -> BTreeSet<usize> {
     let works = scenario.work.iter().enumerate();
     works.filter(|(_, (_, work))| work.is_settled()).map(|(index, _)| index).collect()
 }
 
-/// The peers whose second instance must not be started twice: they never stop.
+/// Peers that never stop, because their second instance must not be started twice.
 fn twins(scenario: &Scenario) -> BTreeSet<usize> {
     scenario.liars.iter().filter(|(_, lie)| *lie == Lie::Twin).map(|(liar, _)| *liar).collect()
 }

@@ -1,4 +1,4 @@
-//! How messages travel: gossip to everyone, once; direct messages to one; both through links that may do what they will.
+//! Carries messages: gossip to everyone, once; direct messages to one peer. Both go over links that may fail.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -20,7 +20,7 @@ use crate::{
     rumours::RumourId,
 };
 
-/// How many of a hundred messages a withholding authority keeps to itself.
+/// How many of a hundred messages a withholding authority withholds.
 const WITHHELD_PERCENT: u32 = 70;
 
 impl World<'_> {
@@ -30,7 +30,7 @@ impl World<'_> {
         }
     }
 
-    /// A peer publishes something; a forger says something else instead.
+    /// A peer publishes a message; a forger publishes something else instead.
     pub(super) fn gossip(&mut self, from: usize, gossip: Gossip) {
         let clock = self.peers[from].now(self.now).clock;
         if let (Some(forger), Gossip::Proposal(proposal)) = (&mut self.peers[from].forger, &gossip)
@@ -53,7 +53,7 @@ impl World<'_> {
         }
     }
 
-    /// What a liar told a few, the honest among them pass on.
+    /// Honest peers that a liar told something pass it on.
     pub(super) fn forward(&mut self, by: usize, from: usize, rumour: RumourId, gossip: &Arc<Gossip>) {
         if !self.peers[from].is_liar() || self.peers[by].is_liar() {
             return;
@@ -66,7 +66,7 @@ impl World<'_> {
         }
     }
 
-    /// What a forger says to what it heard.
+    /// A forger's answers to a message.
     pub(super) fn forge_on(&mut self, index: usize, gossip: &Gossip) {
         let peer = &mut self.peers[index];
         let clock = peer.now(self.now).clock;
@@ -93,7 +93,7 @@ impl World<'_> {
         }
     }
 
-    /// The authorities of the epoch in which a liar is, and of the newest.
+    /// The authorities of a liar's epoch, and of the newest.
     fn heard_by(&self, from: usize) -> Vec<usize> {
         let of_liar = self.peers[from].replica.as_ref().map(|replica| replica.consensus().authorities().as_ref());
         let keys =
@@ -113,7 +113,7 @@ impl World<'_> {
         }
     }
 
-    /// The first instance of a twin lives among the honest peers of even number, and the second among the others.
+    /// The first instance of a twin is among the honest peers of even number, the second among the others.
     fn are_apart(&self, twin: usize, other: usize) -> bool {
         let is_second = twin >= self.scenario.peers();
         let of_twin = self.peers[twin].lie == Some(Lie::Twin);
@@ -135,7 +135,7 @@ impl World<'_> {
         }
     }
 
-    /// A liar does not listen to what convicts it: it would stop, and lie no more.
+    /// A liar ignores evidence against itself: it would stop, and lie no more.
     fn is_spared(&self, to: usize, parcel: &Parcel) -> bool {
         let Parcel::Gossip { gossip, .. } = parcel else { return false };
         matches!(&**gossip, Gossip::Evidence(evidence)
@@ -143,7 +143,7 @@ impl World<'_> {
             && self.peers[to].is_liar()
     }
 
-    /// A message with a flipped bit; nothing if it cannot be read any more.
+    /// A message with a flipped bit. Nothing if it no longer decodes.
     fn corrupt(&mut self, parcel: &Parcel) -> Option<Parcel> {
         self.count("corrupt message");
         let mut flip = |bytes: &mut Vec<u8>| {

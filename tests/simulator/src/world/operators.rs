@@ -1,4 +1,5 @@
-//! What the operators of authorities do: propose and approve who is to be one, each through the own peer, until it is settled.
+//! The operators of authorities: they propose and approve changes, each through its own peer, until these are
+//! settled.
 
 use std::sync::Arc;
 
@@ -14,14 +15,14 @@ use rand::RngExt;
 use super::{Event, World};
 use crate::scenario::{Rule, Scenario, Work};
 
-/// How soon an operator looks again whether something is settled, in microseconds.
+/// How soon an operator looks again whether a change is settled, in microseconds.
 const AGAIN_US: u64 = 1_500_000;
 
-/// What is to be settled.
+/// A change to settle.
 enum Wanted {
-    /// Who is to be an authority, and who is not.
+    /// Peers to add and to remove as authorities.
     Authorities { add: Vec<usize>, remove: Vec<usize> },
-    /// What is to be in force.
+    /// A rule to put in force.
     Rule(Change),
 }
 
@@ -51,8 +52,8 @@ impl World<'_> {
         }
     }
 
-    /// The changes that are left to be approved. Nobody is sent away before those are approved who come instead: the fewer
-    /// there are, the fewer may lie.
+    /// The changes that are still to be approved. Additions come before removals, because fewer authorities
+    /// tolerate fewer liars.
     fn changes_left(&self, wanted: &Wanted) -> Vec<Change> {
         let Wanted::Authorities { add, remove } = wanted else {
             let Wanted::Rule(change) = wanted else { return Vec::new() };
@@ -69,13 +70,13 @@ impl World<'_> {
         add
     }
 
-    /// Whether everything that was to be settled is in force.
+    /// Whether every change to settle is in force.
     pub(super) fn is_governed(&self) -> bool {
         self.governing.is_empty() && !self.checks.ledger().change_waits()
     }
 
-    /// The operators look at what is to be settled, and again later if it is not. One thing comes after the other: whoever
-    /// is faulty is gone before those go who are not.
+    /// The operators look at the changes to settle, and look again later if some are left. One comes after the
+    /// other: faulty authorities leave before honest ones do.
     pub(super) fn govern(&mut self, index: usize) {
         let Some(wanted) = self.wanted(index) else { return };
         if self.governing.first() != Some(&index) {
@@ -121,7 +122,7 @@ impl World<'_> {
         all.filter(|peer| !self.peers[*peer].is_liar()).collect()
     }
 
-    /// A liar's operator proposes what nobody wants, and approves what is not there.
+    /// A liar's operator proposes what nobody wants, and approves proposals that do not exist.
     pub(super) fn mutiny(&mut self, peer: usize) {
         let nobody = TransactionId(meshwork_core::digest::Digest::of(&codec::encode(&self.now)));
         for stranger in 900..910 {

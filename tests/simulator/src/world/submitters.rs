@@ -1,4 +1,4 @@
-//! What people submit, good and bad, through which peer.
+//! The submissions, good and bad, each through some peer.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use crate::{
     worker::SLOTS,
 };
 
-/// How long after its submission a large array is cancelled, and again until that is done, in microseconds.
+/// How long after its submission a large array is cancelled, and again until that succeeds, in microseconds.
 const LARGE_LASTS_US: u64 = 5_000_000;
 
-/// What a job asks for.
+/// The settings of a job.
 struct Wish {
     tasks: u32,
     task_ms: u64,
@@ -31,7 +31,7 @@ struct Wish {
     fails: bool,
 }
 
-/// What is done to a whole job, again and again until it has ended.
+/// A control of a whole job, repeated until the job has ended.
 #[derive(Clone, Debug)]
 pub(super) struct Insisted {
     owner: usize,
@@ -95,7 +95,7 @@ impl World<'_> {
 
     pub(super) fn sign(&mut self, index: usize, action: Action) -> Arc<SignedTransaction> {
         let key = self.peers[index].key.clone();
-        // By the moment of the run, not by a clock that may be wrong by more than a transaction lives.
+        // By the time of the run, not by a clock that may be wrong by more than a transaction lives.
         self.sign_with(&key, BlockTime(START_US + self.now).plus_ms(LIFE_MS), action)
     }
 
@@ -109,7 +109,7 @@ impl World<'_> {
         self.submit(through, signed);
     }
 
-    /// Has something done to a whole job, through one peer after the other until it has ended.
+    /// Repeats a control of a whole job, through one peer after the other, until the job has ended.
     pub(super) fn insist(&mut self, insisted: Insisted) {
         let Insisted { owner, through, job, ref directive } = insisted;
         let held = self.checks.ledger().job(job).is_some_and(|job| job.counts.held > 0);
@@ -119,7 +119,7 @@ impl World<'_> {
             let signed = self.sign(owner, Action::Control(Control { job, which, directive: directive.clone() }));
             self.submit(through, signed);
         }
-        // The job may be admitted late, as long as it has not expired, and so may what holds it.
+        // The job may be admitted late, as long as it has not expired, and so may its hold.
         let may_come = self.now < self.scenario.whole_at_us + LIFE_MS * 1000;
         if unfinished || may_come {
             let through = (through + 1) % self.scenario.peers();
@@ -127,7 +127,7 @@ impl World<'_> {
         }
     }
 
-    /// Some tasks of a job are held, let go, amended or cancelled.
+    /// Holds, releases, amends or cancels some tasks of a job.
     fn control_some(&mut self, through: usize, ago: usize, drawn: u64) {
         let Some((job, owner)) = self.jobs.iter().rev().nth(ago).copied() else { return };
         let mut random = Pcg64Mcg::seed_from_u64(drawn);
@@ -161,7 +161,7 @@ impl World<'_> {
 
     fn submit_job(&mut self, through: usize, wish: &Wish) -> JobId {
         let soon = BlockTime(START_US + self.now).plus_ms(LIFE_MS + wish.task_ms);
-        // Few want anything of the order; the rest come after them where deadlines count.
+        // Few care about their order; the others come after those where deadlines count.
         let deadline = (wish.tasks % 3 == 1).then_some(soon);
         let signed = self.sign(
             through,
@@ -182,7 +182,7 @@ impl World<'_> {
         self.submit(through, signed);
     }
 
-    /// Arrays and tasks that wait for each other; some of it may come later.
+    /// Arrays and tasks that depend on each other; some of them may be added later.
     fn submit_graph(&mut self, through: usize, drawn: u64) {
         let mut random = Pcg64Mcg::seed_from_u64(drawn);
         let arrays = graph::draw(&mut random, |fails| Arc::clone(&submission(&Wish { fails, ..PLAIN }).arrays[0].spec));
@@ -217,7 +217,7 @@ impl World<'_> {
         }
     }
 
-    /// One of each that can do no good.
+    /// One of each kind of bad transaction.
     fn spam(&mut self, through: usize) {
         let key = self.peers[through].key.clone();
         let now = BlockTime(START_US + self.now);
@@ -241,7 +241,7 @@ impl World<'_> {
         }
     }
 
-    /// A worker that claims, perhaps drains, and is gone.
+    /// A worker that claims, perhaps drains, and vanishes.
     fn churn(&mut self, through: usize) {
         self.churned += 1;
         let mut seed = [11; 32];
@@ -269,7 +269,7 @@ impl World<'_> {
     pub(super) fn submit(&mut self, through: usize, signed: Arc<SignedTransaction>) {
         self.submitted.push(Arc::clone(&signed));
         let peer = &mut self.peers[through];
-        // Whoever submits to a peer that is down or busy hears nothing, and would come again.
+        // A submitter that gets no answer from a peer that is down or busy would try again.
         if peer.syncing.is_some() || peer.paused_until > self.now {
             return;
         }
@@ -277,7 +277,7 @@ impl World<'_> {
         let Some(replica) = &mut peer.replica else { return };
         let mut actions = Vec::new();
         let answers = replica.submit(now, vec![Arc::clone(&signed)], &mut actions);
-        // A peer whose clock is ahead takes what no block may hold yet, and gives it up.
+        // A peer whose clock is ahead accepts what no block may hold yet, and gives it up.
         let lasts_ms = self.genesis.ledger.transaction_life_ms_max;
         let timely = signed.transaction().expires <= BlockTime(START_US + self.now).plus_ms(lasts_ms);
         if timely && answers.first().is_some_and(Result::is_ok) && !peer.is_liar() {
@@ -288,7 +288,7 @@ impl World<'_> {
     }
 }
 
-/// Short ones take so little that only the slots bound how many run; long ones take all that a worker has.
+/// Short tasks take so little that only slots bound how many run; long ones take everything that a worker has.
 const fn millicores(task_ms: u64) -> u32 {
     match task_ms {
         0..=100 => 10,
@@ -312,6 +312,6 @@ fn submission(wish: &Wish) -> Submit {
         spawns: tasks == 5,
         ..TaskSpec::of(BlobRef { digest: Digest::ZERO, bytes: 1 })
     };
-    // Fewer than all that ask may have: some are refused.
+    // Fewer than all these tasks try to spawn, so that some are refused.
     Submit { spawns_max: 4, ..Submit::new("job", spec, Tasks::Repeat(tasks)) }
 }

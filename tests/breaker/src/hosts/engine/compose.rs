@@ -1,4 +1,4 @@
-//! The compose tool, and the file that is added to the project's own.
+//! The compose tool, and the compose file that is added to the project's own.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ fn compose_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docker/compose.yaml")
 }
 
-/// Whether there is a compose tool, of either kind.
+/// Whether a compose tool of either kind is installed.
 pub fn is_there() -> bool {
     works("docker-compose", &["version"]) || works("docker", &["compose", "version"])
 }
@@ -31,7 +31,7 @@ pub fn is_there() -> bool {
 /// Runs the compose tool on the project's file and the additions.
 pub fn run(additions: &Additions, within: Duration, arguments: &[&str]) -> Done<String> {
     let (own, added) = (compose_file().display().to_string(), additions.path.display().to_string());
-    // Whatever port is free: an operator's own network may have the usual one.
+    // Any free port: the usual one may belong to an operator's own network.
     let mut all = vec!["MESHWORK_PORT=0"];
     if works("docker-compose", &["version"]) {
         all.push("docker-compose");
@@ -43,7 +43,7 @@ pub fn run(additions: &Additions, within: Duration, arguments: &[&str]) -> Done<
     run_within(within, "env", &all, "")
 }
 
-/// What is added to the project's compose file. It is written as JSON, which YAML is a superset of.
+/// The additions to the project's compose file. They are written as JSON, which is also YAML.
 #[derive(Clone, Debug)]
 pub struct Additions {
     project: String,
@@ -59,7 +59,7 @@ pub struct Additions {
 }
 
 impl Additions {
-    /// Nothing wrong with any clock, and one image for all.
+    /// No wrong clock, and one image for all.
     pub fn new(plan: &Plan, network: &Path, small_authority: &Path, small_worker: &Path) -> Self {
         Self {
             project: plan.prefix.clone(),
@@ -80,12 +80,12 @@ impl Additions {
         set(&mut self.clocks, service, offset);
     }
 
-    /// Sets how much memory a service may have, or as much as the project's file has it.
+    /// Limits how much memory a service may have, or restores the limit of the project's file.
     pub fn set_memory(&mut self, service: &str, limit: Option<&str>) {
         set(&mut self.memories, service, limit);
     }
 
-    /// Has a service run another image.
+    /// Makes a service run another image.
     pub fn set_image(&mut self, service: &str, image: &str) {
         self.images.insert(service.to_owned(), image.to_owned());
     }
@@ -136,7 +136,7 @@ impl Additions {
         service
     }
 
-    /// A worker as the project's file has it, but on a disk that can be filled.
+    /// A worker as in the project's file, but on a disk that can be filled.
     fn small_worker(&self) -> Value {
         let mut worker = self.service(SMALL_WORKER, Role::Worker);
         let healthy: Map<String, Value> = (1..=AUTHORITIES)

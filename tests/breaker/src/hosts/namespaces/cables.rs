@@ -12,10 +12,10 @@ use crate::{
 /// The last part of this machine's own address among the hosts.
 const OWN: u8 = 254;
 
-/// How many networks are tried before there is said to be none that is free.
+/// How many networks are tried before the search for a free one is given up.
 const NETWORKS_TRIED: u8 = 50;
 
-/// Namespaces, joined by a bridge. They are removed when this is dropped.
+/// Namespaces, joined by a bridge. Dropping this removes them.
 #[derive(Debug)]
 pub struct Cables {
     prefix: String,
@@ -29,7 +29,7 @@ impl Cables {
     /// # Errors
     /// The system refuses.
     pub fn lay(prefix: &str, names: &[String]) -> Done<Self> {
-        // Made first, so that whatever was laid is taken away where the rest fails.
+        // Made first, so that a failure removes the cables laid so far.
         let cables = Self { prefix: prefix.to_owned(), names: names.to_vec(), network: free_network()? };
         let switch = cables.namespace("switch");
         let mut lines = format!(
@@ -61,7 +61,7 @@ impl Cables {
         Ok(cables)
     }
 
-    /// The address of the host in this place among the names.
+    /// The address of the host at this position among the names.
     #[must_use]
     pub fn address(&self, place: usize) -> Ipv4Addr {
         address_in(self.network, place)
@@ -80,14 +80,14 @@ impl Cables {
 
 impl Drop for Cables {
     fn drop(&mut self) {
-        // A cable goes with either of its ends.
+        // A cable vanishes with either of its ends.
         for name in self.names.iter().map(String::as_str).chain(["switch"]) {
             let _ = run("ip", &["netns", "delete", &self.namespace(name)]);
         }
     }
 }
 
-/// A network of 24 bits of which this machine has no part.
+/// A /24 network that does not overlap this machine's networks.
 fn free_network() -> Done<[u8; 3]> {
     let routes = run("ip", &["-4", "route", "show", "table", "all"])?;
     let [low, high, ..] = std::process::id().to_le_bytes();
