@@ -7,7 +7,7 @@
 use thiserror::Error;
 
 /// Bytes of a message's length.
-pub const LENGTH_BYTES: usize = 4;
+const LENGTH_BYTES: usize = 4;
 /// What a cutter takes in at once beside a message that has begun; small messages come many to a read.
 const BUFFER_BYTES: usize = 32 << 10;
 /// The most that a message's memory grows ahead of what has come: an announced length is only a claim.
@@ -29,11 +29,8 @@ pub enum FrameError {
     Empty,
 }
 
-/// The length of the message that follows these bytes.
-///
-/// # Errors
-/// It is 0, or more than `bytes_max`.
-pub fn length(header: [u8; LENGTH_BYTES], bytes_max: usize) -> Result<usize, FrameError> {
+/// The length of the message that follows these bytes: an error if it is 0, or more than `bytes_max`.
+fn length(header: [u8; LENGTH_BYTES], bytes_max: usize) -> Result<usize, FrameError> {
     match u32::from_le_bytes(header) as usize {
         0 => Err(FrameError::Empty),
         bytes if bytes > bytes_max => Err(FrameError::TooLarge { bytes, bytes_max }),
@@ -76,7 +73,17 @@ impl Cutter {
     /// The cutter for a stream from its start, whose messages have at most `bytes_max` bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, buffer: vec![0; BUFFER_BYTES].into(), start: 0, end: 0, partial: None }
+        Self::with_buffer(bytes_max, BUFFER_BYTES)
+    }
+
+    /// The same for a stream on which something else follows a message: nothing beyond the message is taken in.
+    #[must_use]
+    pub fn exact(bytes_max: usize) -> Self {
+        Self::with_buffer(bytes_max, LENGTH_BYTES)
+    }
+
+    fn with_buffer(bytes_max: usize, buffer_bytes: usize) -> Self {
+        Self { bytes_max, buffer: vec![0; buffer_bytes].into(), start: 0, end: 0, partial: None }
     }
 
     /// The next message, if all of it has come.
@@ -192,6 +199,25 @@ mod tests {
         cutter.filled(1);
         assert_eq!(cutter.next_message(), Ok(None));
         assert_eq!(cutter.room().len(), GROW_BYTES - 1);
+    }
+
+    #[test]
+    fn an_exact_cutter_takes_in_nothing_beyond_a_message() {
+        let message = vec![7; 3 * GROW_BYTES + 1];
+        let mut stream = framed(std::slice::from_ref(&message));
+        stream.extend([9; 100]);
+        let (mut cutter, mut taken) = (Cutter::exact(1 << 20), 0);
+        let whole = loop {
+            if let Some(whole) = cutter.next_message().expect("a message") {
+                break whole;
+            }
+            let room = cutter.room();
+            let bytes = room.len().min(stream.len() - taken);
+            room[..bytes].copy_from_slice(&stream[taken..taken + bytes]);
+            cutter.filled(bytes);
+            taken += bytes;
+        };
+        assert_eq!((whole, taken), (message, stream.len() - 100));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod driver;
 pub mod execute;
+mod frames;
 pub mod load;
 pub mod mesh;
 pub mod metrics;
