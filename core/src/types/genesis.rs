@@ -11,7 +11,6 @@ use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey},
-    schedule::placement::Policies,
 };
 
 /// Everything that a network is founded on.
@@ -221,6 +220,8 @@ pub struct ScheduleParameters {
 impl ScheduleParameters {
     /// The most policies in one sequence.
     pub const ORDER_MAX: usize = 4;
+    /// The most placement policies that give each claim a number.
+    pub const SCORED_MAX: usize = 2;
     /// The most submitters with a weight of their own.
     pub const WEIGHTS_MAX: usize = 65_536;
     /// The largest weight.
@@ -233,7 +234,7 @@ impl ScheduleParameters {
         let distinct = self.placement.iter().enumerate().all(|(at, policy)| !self.placement[..at].contains(policy));
         let scored = self.placement.iter().filter(|policy| **policy != PlacementPolicy::Locality).count();
         rule(
-            distinct && (1..=Policies::SCORED_MAX).contains(&scored),
+            distinct && (1..=Self::SCORED_MAX).contains(&scored),
             "schedule.placement names one or two policies besides locality, each once",
         )?;
         rule(

@@ -19,7 +19,7 @@ pub use round_robin::RoundRobin;
 
 use crate::{
     fault::{Fault, is_planted},
-    types::PlacementPolicy,
+    types::{PlacementPolicy, ScheduleParameters},
 };
 
 /// What a policy sees of a claim.
@@ -71,7 +71,7 @@ pub struct Policies {
 
 impl Policies {
     /// The most policies of one sequence that give claims numbers.
-    pub const SCORED_MAX: usize = 2;
+    pub const SCORED_MAX: usize = ScheduleParameters::SCORED_MAX;
 
     /// What the schedule names.
     #[must_use]
