@@ -4,11 +4,10 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        amend, bench, demo, explain, genesis, govern, health, jobs, logs, quota, recurring, result, status, submit,
-        timeline, up, usage, verify,
+        amend, bench, demo, explain, genesis, govern, health, jobs, logs, quota, recurring, result, selection, status,
+        submit, timeline, up, usage, verify,
     },
     failure::Exit,
-    selection,
     settings::GlobalOptions,
 };
 

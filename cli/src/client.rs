@@ -6,28 +6,23 @@ mod usage;
 
 use std::time::Duration;
 
+use meshwork_api::{
+    AdmissionView, ArrayView, BlockRange, BlockView, ErrorView, ExplanationView, GovernanceView, JobView, KeyView,
+    PROOFS_MAX, Page, PeerView, RecurringView, StatusView, TaskState, TaskView, TimelineView, TransactionView,
+    WorkerView,
+};
 use meshwork_core::{
     codec,
     identity::PublicKey,
     proof::Proof,
     types::{JobId, RecurringId, SignedTransaction, TaskId, TransactionId},
 };
-use meshwork_node::api::views::{
-    AdmissionView, ArrayView, BlockView, ErrorView, ExplanationView, GovernanceView, JobView, KeyView, PeerView,
-    RecurringView, StatusView, TaskState, TaskView, TimelineView, TransactionView, WorkerView,
-};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
-pub use self::{events::Events, usage::UsageQuery};
+pub use self::events::Events;
 use crate::failure::{Done, Exit, Failure};
-
-/// The most proofs that the node gives at once.
-pub const PROOFS_PAGE: u32 = 256;
-
-/// The most tasks of a timeline that the node gives at once.
-pub const TIMELINE_PAGE: u32 = 1000;
 
 /// The most bytes of an answer that is held in memory.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
@@ -195,12 +190,7 @@ impl Client {
         limit: u32,
         state: Option<TaskState>,
     ) -> Result<Vec<TaskView>, ClientError> {
-        let mut path = format!("/v1/jobs/{job}/tasks?from={from}&limit={limit}");
-        if let Some(state) = state {
-            let name = serde_json::to_value(state).unwrap_or_default();
-            path.push_str(&format!("&state={}", name.as_str().unwrap_or_default()));
-        }
-        self.get(&path).await
+        self.find(&format!("/v1/jobs/{job}/tasks"), &Page { state, ..page(from, limit) }).await
     }
 
     /// One task.
@@ -213,23 +203,24 @@ impl Client {
         self.get(&format!("/v1/tasks/{task}/explanation")).await
     }
 
-    /// When some tasks of a job waited and ran, by index; at most [`TIMELINE_PAGE`].
+    /// When some tasks of a job waited and ran, by index; at most [`LIST_MAX`].
     pub async fn timeline(&self, job: JobId, from: u32, limit: u32) -> Result<TimelineView, ClientError> {
-        self.get(&format!("/v1/jobs/{job}/timeline?from={from}&limit={limit}")).await
+        self.find(&format!("/v1/jobs/{job}/timeline"), &page(from, limit)).await
     }
 
     /// The proof of a task's outcome; nothing while there is none.
     pub async fn proof(&self, task: TaskId) -> Result<Option<Proof>, ClientError> {
-        let bytes = match self.bytes(&format!("/v1/tasks/{task}/proof")).await {
+        let bytes = match self.bytes(self.request(Method::GET, &format!("/v1/tasks/{task}/proof"))).await {
             Err(error) if error.is_absent() => return Ok(None),
             answer => answer?,
         };
         Proof::decode(&bytes).map(Some).map_err(|error| self.nonsense(&error))
     }
 
-    /// Proofs of a job's tasks that have one, by index, from an index on: at most [`PROOFS_PAGE`].
+    /// Proofs of a job's tasks that have one, by index, from an index on: at most [`PROOFS_MAX`].
     pub async fn proofs(&self, job: JobId, from: u32) -> Result<Vec<Proof>, ClientError> {
-        let bytes = self.bytes(&format!("/v1/jobs/{job}/proofs?from={from}&limit={PROOFS_PAGE}")).await?;
+        let request = self.request(Method::GET, &format!("/v1/jobs/{job}/proofs")).query(&page(from, PROOFS_MAX));
+        let bytes = self.bytes(request).await?;
         codec::decode(&bytes, ANSWER_BYTES_MAX).map_err(|error| self.nonsense(&error))
     }
 
@@ -254,12 +245,12 @@ impl Client {
     }
 
     /// Some blocks, by height.
-    #[allow(dead_code)]
     pub async fn blocks(&self, from: u64, limit: u32) -> Result<Vec<BlockView>, ClientError> {
-        self.get(&format!("/v1/blocks?from={from}&limit={limit}")).await
+        self.find("/v1/blocks", &BlockRange { from: Some(from), limit: Some(limit.into()) }).await
     }
 
-    /// What the node answers at a path of its API, read as one likes: for those who look at other versions than their own.
+    /// What the node answers at a path of its API, read as one likes: for those who look at other versions than their
+    /// own.
     ///
     /// # Errors
     /// It does not answer, refuses, or answers something else.
@@ -286,8 +277,13 @@ impl Client {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        let answer = self.send(self.request(Method::GET, path).timeout(ANSWER_TIMEOUT)).await?;
-        self.json(answer).await
+        self.find(path, &()).await
+    }
+
+    /// What there is at a path, as far as it is wanted.
+    async fn find<T: DeserializeOwned>(&self, path: &str, wanted: &impl Serialize) -> Result<T, ClientError> {
+        let request = self.request(Method::GET, path).query(wanted).timeout(ANSWER_TIMEOUT);
+        self.json(self.send(request).await?).await
     }
 
     async fn json<T: DeserializeOwned>(&self, answer: Response) -> Result<T, ClientError> {
@@ -296,11 +292,11 @@ impl Client {
     }
 
     async fn text(&self, path: &str) -> Result<String, ClientError> {
-        String::from_utf8(self.bytes(path).await?).map_err(|error| self.nonsense(&error))
+        String::from_utf8(self.bytes(self.request(Method::GET, path)).await?).map_err(|error| self.nonsense(&error))
     }
 
-    async fn bytes(&self, path: &str) -> Result<Vec<u8>, ClientError> {
-        let answer = self.send(self.request(Method::GET, path).timeout(ANSWER_TIMEOUT)).await?;
+    async fn bytes(&self, request: RequestBuilder) -> Result<Vec<u8>, ClientError> {
+        let answer = self.send(request.timeout(ANSWER_TIMEOUT)).await?;
         self.collect(answer).await
     }
 
@@ -329,6 +325,10 @@ impl Client {
     fn nonsense(&self, why: &dyn std::fmt::Display) -> ClientError {
         ClientError::Nonsense { base: self.base.clone(), why: why.to_string() }
     }
+}
+
+fn page(from: u32, limit: u32) -> Page {
+    Page { from: Some(from), limit: Some(limit as usize), state: None }
 }
 
 #[cfg(test)]

@@ -1,26 +1,32 @@
 //! The `meshwork` command line: what people type, see and script.
 //!
-//! Start at [`arguments`], which is the whole grammar of the command line; each command is one file in [`commands`], and
-//! returns what is to be shown to [`output`] or a [`failure::Failure`], which is one sentence and an exit status. Nothing
-//! here has a rule of the ledger or of the round: commands talk to a node by [`client`], and `up` is one.
+//! Start at [`arguments`], which is the whole grammar of the command line; each command is one file in [`commands`],
+//! and returns what is to be shown to [`output`] or a [`failure::Failure`], which is one sentence and an exit status.
+//! Nothing here has a rule of the ledger or of the round: commands talk to a node by [`client`], in the words of
+//! `meshwork-api`. Of the node itself, only `up` and the look at a [program](programs) before it is submitted use
+//! anything.
 #![forbid(unsafe_code)]
 
 pub mod addresses;
 pub mod arguments;
 pub mod client;
 pub mod commands;
+pub mod context;
 pub mod failure;
 pub mod figures;
+pub mod interrupt;
 pub mod job_file;
 pub mod keys;
 pub mod local_mesh;
 pub mod outcomes;
 pub mod output;
+pub mod parse;
 pub mod programs;
 pub mod recurrence;
-pub mod selection;
+pub mod run;
 pub mod settings;
 pub mod submission;
+pub mod time;
 pub mod watch;
 
 use std::process::ExitCode;
@@ -38,7 +44,7 @@ pub fn main() -> ExitCode {
             return failure::Exit::Failed.into();
         }
     };
-    let done = runtime.block_on(commands::run(arguments));
+    let done = runtime.block_on(run::run(arguments));
     // What still reads from the terminal or a socket must not keep a finished command alive.
     runtime.shutdown_background();
     match done {

@@ -7,7 +7,6 @@ mod peer;
 use std::{
     collections::BTreeSet,
     fs,
-    future::Future,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     time::Duration,
@@ -23,7 +22,7 @@ pub use self::peer::Peer;
 use crate::{
     failure::{Done, Failure},
     keys,
-    output::words::now_us,
+    time::now_us,
 };
 
 /// How long a peer may take to start.
@@ -280,22 +279,6 @@ impl Drop for LocalMesh {
         for peer in &mut self.peers {
             peer.kill();
         }
-    }
-}
-
-/// Runs `work` unless the person or the system stops this process first. What `work` holds is dropped then, a mesh with
-/// all its processes among it.
-///
-/// # Errors
-/// Those of `work`, or that it was interrupted.
-pub async fn unless_interrupted<T>(work: impl Future<Output = Done<T>>) -> Done<T> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("No signal can be heard: {error}.")));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    tokio::select! {
-        done = work => done,
-        _ = interrupt.recv() => Err(Failure::interrupted()),
-        _ = terminate.recv() => Err(Failure::interrupted()),
     }
 }
 

@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use meshwork_api::TaskState;
 use meshwork_core::{
     codec::{self, ByteString},
     identity::PublicKey,
     proof::Proof,
     types::{BlobRef, Genesis, JobId, Manifest, OutcomeReceipt, Output, Receipt, TaskId, Verdict},
 };
-use meshwork_node::api::views::TaskState;
 
 use crate::{
     client::Client,

@@ -1,11 +1,9 @@
 //! When and how a job recurs, as people write it: cron expressions, and the names of policies.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use croner::parser::{CronParser, Seconds, Year};
 use meshwork_core::types::{BlockTime, CatchUp, Cron, Overlap, Recurring, Submit};
 
-use crate::output::words::now_us;
+use crate::time::now_us;
 
 /// What to write for a cron expression.
 pub const CRON_HINT: &str = "write minute, hour, day of the month, month and day of the week, in UTC, such as \"0 3 * * *\" or \
@@ -93,26 +91,6 @@ pub fn parse_cron(text: &str) -> Result<Cron, String> {
     }
 }
 
-/// The one of these words.
-///
-/// # Errors
-/// It is none of them; the text says which there are.
-pub fn named<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
-    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-    let all = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
-    found.ok_or_else(|| format!("write one of {}", all()))
-}
-
-/// The word for one of these.
-pub fn word<T: PartialEq>(value: &T, words: &[(&'static str, T)]) -> &'static str {
-    words.iter().find(|(_, other)| other == value).map_or("?", |(word, _)| word)
-}
-
-/// A moment in UTC, to the second.
-pub fn moment(time_us: u64) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_micros(time_us)).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,13 +123,5 @@ mod tests {
             assert!(parse_cron(text).is_err(), "{text}");
         }
         assert_eq!(parse_cron("0 0 30 2 *"), Err("that never comes".into()));
-    }
-
-    #[test]
-    fn policies_have_names() {
-        assert_eq!(named("once", &CATCH_UP), Ok(CatchUp::Once));
-        assert_eq!(named("never", &OVERLAP), Err("write one of skip, queue, alongside, cancel".into()));
-        assert_eq!(word(&Overlap::Queue, &OVERLAP), "queue");
-        assert_eq!(moment(1_795_305_600_000_000), "2026-11-22T00:00:00Z");
     }
 }

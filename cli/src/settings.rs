@@ -12,17 +12,16 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use clap::Args;
+use clap::{Args, ValueEnum};
+use meshwork_api::NodeFile;
 use meshwork_core::{
     identity::{NetworkId, SecretKey},
     types::Genesis,
 };
-use meshwork_node::config::NodeFile;
 use serde::Deserialize;
 
 use crate::{
     client::Client,
-    commands::up::Keep,
     failure::{Done, Failure},
     keys,
 };
@@ -33,7 +32,8 @@ pub struct GlobalOptions {
     /// Keep everything of this peer (key, configuration, store) below DIR
     #[arg(long, value_name = "DIR", env = "MESHWORK_HOME", global = true, help_heading = "Global options")]
     pub home: Option<PathBuf>,
-    /// Where the node's HTTP API is: `up` listens there, the others talk to it. Found by itself for a node with the same home
+    /// Where the node's HTTP API is: `up` listens there, the others talk to it. Found by itself for a node with the
+    /// same home
     #[arg(long, value_name = "ADDRESS", env = "MESHWORK_API", global = true, help_heading = "Global options")]
     pub api: Option<String>,
     /// The key file
@@ -92,6 +92,28 @@ pub struct UpConfig {
     pub keep: Option<Keep>,
     /// What tasks may require of this machine.
     pub labels: BTreeMap<String, String>,
+}
+
+/// How much of the past a peer keeps.
+#[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// Every block since the first
+    Archive,
+    /// Every receipt, so that any result can be proven, and newer blocks
+    Full,
+    /// What it takes to take part, and to prove results of jobs that the ledger still knows
+    Pruned,
+}
+
+impl From<Keep> for meshwork_api::Keep {
+    fn from(keep: Keep) -> Self {
+        match keep {
+            Keep::Archive => Self::Archive,
+            Keep::Full => Self::Full,
+            Keep::Pruned => Self::Pruned,
+        }
+    }
 }
 
 /// What the options, the environment and the file say together.
@@ -261,17 +283,6 @@ pub fn parse_api(text: &str) -> Done<SocketAddr> {
     })
 }
 
-/// Splits `KEY=VALUE`.
-///
-/// # Errors
-/// There is no `=`, or nothing before it.
-pub fn parse_pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
-        _ => Err("write KEY=VALUE".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -339,7 +350,5 @@ mod tests {
             assert_eq!(parse_api(text).expect(text).to_string(), "127.0.0.1:80");
         }
         assert!(parse_api("somewhere").is_err());
-        assert_eq!(parse_pair("a=b=c"), Ok(("a".into(), "b=c".into())));
-        assert!(parse_pair("=b").is_err() && parse_pair("ab").is_err());
     }
 }

@@ -7,32 +7,35 @@ use meshwork_core::{
     types::{Action, Array, BlockTime, JobId, SignedTransaction, Submit, TaskSpec, Tasks, Transaction, VoidReason},
 };
 
-use meshwork_node::api::views::TransactionView;
+use meshwork_api::TransactionView;
 
 use crate::{
     client::Client,
     failure::{Done, Failure},
-    output::{
-        complain,
-        governance::amount,
-        words::{duration, now_us},
-    },
+    output::{complain, governance::amount, words::duration},
+    time::{CLOCKS_DIFFER_US, milliseconds, now_us, until_ms},
 };
 
 /// How long an admitted wish may wait to be ordered if nobody says: half of what a genesis allows by default, so that
 /// clocks that differ do not matter.
 pub const EXPIRY_DEFAULT: Duration = Duration::from_secs(5 * 60);
 
-/// How far the clocks of this machine and of the network may be apart, in microseconds.
-const CLOCKS_DIFFER_US: u64 = 2_000_000;
 /// How often a node is asked whether a transaction is executed.
 const ASK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Signs what a person wishes.
 pub fn sign(action: Action, expires_after: Duration, key: &SecretKey, network: &NetworkId) -> SignedTransaction {
-    let life_ms = u64::try_from(expires_after.as_millis()).unwrap_or(u64::MAX);
-    let expires = BlockTime(now_us()).plus_ms(life_ms);
+    let expires = BlockTime(now_us()).plus_ms(milliseconds(expires_after));
     SignedTransaction::sign(Transaction { nonce: rand::random(), expires, action }, key, network)
+}
+
+/// Signs what a person wishes of the network that a node is of, to be ordered within [`EXPIRY_DEFAULT`].
+///
+/// # Errors
+/// The node does not answer.
+pub async fn sign_for(client: &Client, action: Action, key: &SecretKey) -> Done<SignedTransaction> {
+    let network = client.status().await?.network;
+    Ok(sign(action, EXPIRY_DEFAULT, key, &network))
 }
 
 /// Signs a job.
@@ -65,7 +68,7 @@ pub async fn post(client: &Client, transaction: &SignedTransaction) -> Done {
         own.map_or((Some("it did not say why"), None), |admission| (admission.refused.as_deref(), admission.reason));
     let (Some(why), reason) = refused else {
         if let Some(end) = own.and_then(|admission| admission.misses_deadline_us) {
-            let within = duration(end.saturating_sub(now_us()) / 1000);
+            let within = duration(until_ms(end));
             complain(&format!(
                 "the deadline cannot be met: with the workers that stand, the job takes {within} at least, even if nothing else runs"
             ));
@@ -84,7 +87,7 @@ async fn taken(client: &Client, key: PublicKey, reason: Option<VoidReason>) -> S
     let Some(own) = view.limits.iter().find(|own| own.limit == limit) else { return String::new() };
     let frees = match view.first_end_us {
         Some(end) => {
-            let within = duration(end.saturating_sub(now_us()) / 1000);
+            let within = duration(until_ms(end));
             format!("; the first attempt of this key has to end in {within}")
         }
         None => String::new(),
@@ -98,7 +101,7 @@ async fn taken(client: &Client, key: PublicKey, reason: Option<VoidReason>) -> S
 /// The node does not answer, or refuses it; the ledger finds it void, or does not order it before it expires.
 pub async fn settle(client: &Client, transaction: &SignedTransaction) -> Done {
     post(client, transaction).await?;
-    let expires_us = transaction.transaction().expires.0.saturating_add(CLOCKS_DIFFER_US);
+    let expires_us = transaction.transaction().expires.0;
     loop {
         match client.transaction(transaction.id()).await {
             Ok(TransactionView { void: None, .. }) => return Ok(()),
@@ -110,31 +113,20 @@ pub async fn settle(client: &Client, transaction: &SignedTransaction) -> Done {
             Err(error) if error.is_absent() => {}
             Err(error) => return Err(error.into()),
         }
-        if now_us() > expires_us {
-            return Err(Failure::failed(
-                "The network did not execute it before its expiry; see `meshwork status` for the network's health.",
-            ));
-        }
+        unless_expired(expires_us)?;
         tokio::time::sleep(ASK_INTERVAL).await;
     }
 }
 
-/// A moment from now on, or one of the calendar.
+/// Nothing while a transaction may still be executed whose expiry, in microseconds since the Unix epoch, this is.
 ///
 /// # Errors
-/// It is neither; the text says what to write.
-pub fn parse_moment(text: &str) -> Result<BlockTime, String> {
-    if let Ok(from_now) = humantime::parse_duration(text) {
-        return Ok(BlockTime(now_us()).plus_ms(milliseconds(from_now)));
+/// It has expired, by whatever clock.
+pub fn unless_expired(expires_us: u64) -> Done {
+    if now_us() <= expires_us.saturating_add(CLOCKS_DIFFER_US) {
+        return Ok(());
     }
-    let moment = humantime::parse_rfc3339_weak(text).map_err(|_| {
-        "write so long from now, such as 90m, or a moment in UTC, such as 2030-01-31T18:00:00Z".to_owned()
-    })?;
-    let since = moment.duration_since(std::time::UNIX_EPOCH).map_err(|_| "that was before 1970".to_owned())?;
-    Ok(BlockTime(u64::try_from(since.as_micros()).unwrap_or(u64::MAX)))
-}
-
-/// Whole milliseconds.
-pub fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+    Err(Failure::failed(
+        "The network did not execute it before its expiry; see `meshwork status` for the network's health.",
+    ))
 }

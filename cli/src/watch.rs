@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use meshwork_api::{EventView, JobView, TaskCounts};
 use meshwork_core::types::JobId;
-use meshwork_node::api::views::{EventView, JobView, TaskCounts};
 use tokio::time::Instant;
 
 use crate::{
     client::{Client, Events},
     failure::{Done, Failure},
-    output::words::now_us,
+    time::{CLOCKS_DIFFER_US, now_us},
 };
 
 /// How often the job is asked for while nothing is heard of it.
@@ -43,7 +43,7 @@ pub async fn until_ended(
             // Not on the ledger yet.
             Err(error) if error.is_absent() => match expires_us {
                 None => return Err(error.into()),
-                Some(expires_us) if now_us() > expires_us.saturating_add(2_000_000) => {
+                Some(expires_us) if now_us() > expires_us.saturating_add(CLOCKS_DIFFER_US) => {
                     return Err(Failure::failed(format!(
                         "Job {job} was not admitted before its expiry; see `meshwork status` for the network's health, and submit it again."
                     )));

@@ -7,7 +7,7 @@
 use thiserror::Error;
 
 /// The number of bytes of a message's length.
-pub const LENGTH_BYTES: usize = 4;
+const LENGTH_BYTES: usize = 4;
 /// How many bytes a cutter reads at once, unless a message has begun. Many small messages come in one read.
 const BUFFER_BYTES: usize = 32 << 10;
 /// The most that a message's memory grows ahead of the bytes that have come: an announced length is only a
@@ -34,7 +34,7 @@ pub enum FrameError {
 ///
 /// # Errors
 /// The length is 0, or more than `bytes_max`.
-pub fn length(header: [u8; LENGTH_BYTES], bytes_max: usize) -> Result<usize, FrameError> {
+fn length(header: [u8; LENGTH_BYTES], bytes_max: usize) -> Result<usize, FrameError> {
     match u32::from_le_bytes(header) as usize {
         0 => Err(FrameError::Empty),
         bytes if bytes > bytes_max => Err(FrameError::TooLarge { bytes, bytes_max }),
@@ -79,7 +79,17 @@ impl Cutter {
     /// A cutter for a stream from its start, whose messages have at most `bytes_max` bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, buffer: vec![0; BUFFER_BYTES].into(), start: 0, end: 0, partial: None }
+        Self::with_buffer(bytes_max, BUFFER_BYTES)
+    }
+
+    /// The same for a stream on which something else follows a message: nothing beyond the message is taken in.
+    #[must_use]
+    pub fn exact(bytes_max: usize) -> Self {
+        Self::with_buffer(bytes_max, LENGTH_BYTES)
+    }
+
+    fn with_buffer(bytes_max: usize, buffer_bytes: usize) -> Self {
+        Self { bytes_max, buffer: vec![0; buffer_bytes].into(), start: 0, end: 0, partial: None }
     }
 
     /// The next message, if all of it has come.
@@ -196,6 +206,25 @@ mod tests {
         cutter.filled(1);
         assert_eq!(cutter.next_message(), Ok(None));
         assert_eq!(cutter.room().len(), GROW_BYTES - 1);
+    }
+
+    #[test]
+    fn an_exact_cutter_takes_in_nothing_beyond_a_message() {
+        let message = vec![7; 3 * GROW_BYTES + 1];
+        let mut stream = framed(std::slice::from_ref(&message));
+        stream.extend([9; 100]);
+        let (mut cutter, mut taken) = (Cutter::exact(1 << 20), 0);
+        let whole = loop {
+            if let Some(whole) = cutter.next_message().expect("a message") {
+                break whole;
+            }
+            let room = cutter.room();
+            let bytes = room.len().min(stream.len() - taken);
+            room[..bytes].copy_from_slice(&stream[taken..taken + bytes]);
+            cutter.filled(bytes);
+            taken += bytes;
+        };
+        assert_eq!((whole, taken), (message, stream.len() - 100));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Instant};
 
+use meshwork_api::Keep;
 use meshwork_core::{
     consensus::{Monotonic, Now, Standing},
     identity::{NetworkId, SecretKey},
@@ -16,7 +17,7 @@ use meshwork_core::{
         SignedTransaction, Submit, TaskSpec, Tasks, Transaction, Usage, Verdict,
     },
 };
-use meshwork_node::store::{Keep, Store};
+use meshwork_node::store::Store;
 use redb::{ReadableDatabase, ReadableTableMetadata, TableHandle, TableStats};
 
 /// How many jobs the tasks are in.

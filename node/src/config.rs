@@ -2,13 +2,13 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use meshwork_api::Keep;
 use meshwork_core::{
     identity::SecretKey,
     types::{Genesis, Labels},
 };
-use serde::{Deserialize, Serialize};
 
-use crate::{clock::ClockStep, store::Keep};
+use crate::clock::ClockStep;
 
 /// Everything that a node is told at its start.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct NodeConfig {
     pub genesis: Genesis,
     /// Who this peer is: its libp2p identity, its worker key and, if the genesis lists it, its authority key.
     pub key: SecretKey,
-    /// Where its store, blobs, caches and [`NodeFile`] are kept.
+    /// Where its store, blobs, caches and [`meshwork_api::NodeFile`] are kept.
     pub data_dir: PathBuf,
     /// Where the journal's identity is kept: beside the key, not beside the store, so that a lost store is noticed.
     pub journal_id_file: PathBuf,
@@ -52,20 +52,4 @@ pub struct WorkerConfig {
     pub memory_bytes: u64,
     /// What tasks may require of this machine.
     pub labels: Labels,
-}
-
-/// What a running node writes to `node.json` in its data directory, so that commands on the same machine find it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct NodeFile {
-    /// Its process id.
-    pub pid: u32,
-    /// Where its API really listens, such as `127.0.0.1:41234`.
-    pub api: SocketAddr,
-    /// The multiaddresses that it really listens on, with its peer id.
-    pub listen: Vec<String>,
-}
-
-impl NodeFile {
-    /// Its name in the data directory.
-    pub const NAME: &'static str = "node.json";
 }

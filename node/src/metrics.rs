@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use meshwork_api::Progress;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
@@ -19,7 +20,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{mesh::MeshMetrics, sync::Progress};
+use crate::mesh::MeshMetrics;
 
 /// Why something was refused.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

@@ -16,6 +16,7 @@ use std::{
 };
 
 use holder::Willing;
+use meshwork_api::{Keep, NodeFile};
 use meshwork_core::{
     consensus::Standing,
     replica::{self, RecoverError, Replica},
@@ -31,20 +32,20 @@ use crate::{
     api::Api,
     blobs::{self, BlobStore, Blobs},
     clock::Clock,
-    config::{NodeConfig, NodeFile},
+    config::NodeConfig,
+    disk_space::DiskSpace,
     driver::{Driver, Handle},
     execute::{ExecuteError, Executor, ExecutorConfig},
     mesh::{self, MeshConfig, MeshError, MeshHandle, Multiaddr},
     metrics::Metrics,
-    room::Room,
-    store::{Keep, StoreError},
+    store::StoreError,
     sync::Sync,
     worker::{TaskContext, Worker},
 };
 
 /// By how much tasks of strangers run below this machine's own work.
 const TASK_NICENESS: i32 = 10;
-/// How long a node that found the disk full waits before it looks for room.
+/// How long a node that found the disk full waits before it looks for space.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a node did not start, or stopped by itself.
@@ -85,7 +86,7 @@ pub enum NodeError {
     /// The mesh did not start.
     #[error(transparent)]
     Mesh(#[from] MeshError),
-    /// There is no room left for the store.
+    /// There is no space left for the store.
     #[error(
         "the disk that holds {0} is full, and a peer cannot go on without storing; make room, and it goes on: nothing that \
          was final is lost"
@@ -119,7 +120,7 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> NodeError {
 }
 
 /// Runs a node until `shutdown` ends. A worker then gives back what it holds first. If the disk is full it stops, and starts
-/// again when there is room.
+/// again when there is space.
 ///
 /// # Errors
 /// Why the node did not start, or stopped by itself.
@@ -127,16 +128,16 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     raise_file_limit();
     fs::create_dir_all(&config.data_dir).map_err(at(&config.data_dir))?;
     let mut shutdown = pin!(shutdown);
-    let room = Room::of(&config.data_dir);
+    let disk_space = DiskSpace::of(&config.data_dir);
     loop {
-        match run_once(&config, &room, shutdown.as_mut()).await {
+        match run_once(&config, &disk_space, shutdown.as_mut()).await {
             Err(full @ NodeError::DiskFull(_)) => error!("{full}"),
             ended => return ended,
         }
         // What the last life held is let go of meanwhile, the lock on the store's file with it.
         sleep(PAUSE).await;
         tokio::select! {
-            () = room.until_enough() => {}
+            () = disk_space.until_enough() => {}
             () = &mut shutdown => return Ok(()),
         }
     }
@@ -154,7 +155,11 @@ fn raise_file_limit() {
     }
 }
 
-async fn run_once(config: &NodeConfig, room: &Room, shutdown: impl Future<Output = ()>) -> Result<(), NodeError> {
+async fn run_once(
+    config: &NodeConfig,
+    disk_space: &DiskSpace,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
     let genesis = Arc::new(config.genesis.clone());
     let data = &config.data_dir;
     let (store, replica) = open::open(config, &genesis)?;
@@ -170,7 +175,7 @@ async fn run_once(config: &NodeConfig, room: &Room, shutdown: impl Future<Output
     let (mesh, events) = mesh::start(mesh_config(config, &genesis)?).await?;
     mesh.set_authorities(replica.consensus().authorities());
     let metrics = Metrics::new();
-    let blob_store = BlobStore::open(&config.data_dir, store.database(), config.blobs_bytes_max, room.clone())?;
+    let blob_store = BlobStore::open(&config.data_dir, store.database(), config.blobs_bytes_max, disk_space.clone())?;
     let clock = Clock::start(config.clock_steps.clone());
     let replica_config = replica::Config { genesis: Arc::clone(&genesis), key: config.key.clone() };
     let (driver, handle) =
@@ -187,8 +192,13 @@ async fn run_once(config: &NodeConfig, room: &Room, shutdown: impl Future<Output
     };
     sync.start();
     let stop = CancellationToken::new();
-    let watch = tokio::spawn(room.clone().watch(Arc::clone(&metrics)));
-    let parts = Parts { genesis, mesh, handle, blobs, metrics, clock, keep: config.keep, room: room.clone() };
+    let free_bytes = metrics.disk_free_bytes.clone();
+    let tell = move |bytes| {
+        free_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    };
+    let watch = tokio::spawn(disk_space.clone().watch(tell));
+    let parts =
+        Parts { genesis, mesh, handle, blobs, metrics, clock, keep: config.keep, disk_space: disk_space.clone() };
     let node_file = write_node_file(config, &parts.mesh, &listener)?;
     let api = tokio::spawn(parts.api().serve(listener, stop.clone()));
     let metrics_api = metrics_listener.map(|listener| tokio::spawn(parts.api().serve_metrics(listener, stop.clone())));
@@ -199,7 +209,7 @@ async fn run_once(config: &NodeConfig, room: &Room, shutdown: impl Future<Output
         ended = driver_ended => ended.unwrap_or(Err(NodeError::Driver)),
     };
     info!("stopping");
-    // One that is to go on when there is room is not on its way out.
+    // One that is to go on when there is space is not on its way out.
     if ended.is_ok() {
         tell_supervisor(NotifyState::Stopping);
     }
@@ -300,7 +310,7 @@ struct Parts {
     metrics: Arc<Metrics>,
     clock: Clock,
     keep: Keep,
-    room: Room,
+    disk_space: DiskSpace,
 }
 
 impl Parts {
@@ -314,7 +324,7 @@ impl Parts {
             metrics: Arc::clone(&self.metrics),
             clock: self.clock.clone(),
             keep: self.keep,
-            room: self.room.clone(),
+            disk_space: self.disk_space.clone(),
             started: Instant::now(),
         }
     }
@@ -338,7 +348,7 @@ impl Parts {
             worker.clone(),
             self.handle.clone(),
             self.clock.clone(),
-            self.room.clone(),
+            self.disk_space.clone(),
             Arc::new(context),
         );
         let stop = stop.clone();

@@ -4,9 +4,14 @@
 use std::{io, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use meshwork_core::{codec, frames};
+use meshwork_core::{
+    codec,
+    frames::{self, Cutter},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
+
+use crate::frames::{Frames, Patience};
 
 /// How long a transfer may make no progress.
 pub(crate) const STALL_MAX: Duration = Duration::from_secs(10);
@@ -59,25 +64,15 @@ pub(crate) async fn write_value(stream: &mut (impl AsyncWrite + Unpin), value: &
     flush(stream).await
 }
 
-/// Reads a value; the buffer grows with what comes, not with what is announced.
+/// Reads a value, which the other side may take `wait` to begin: it may have work to do. What follows the value stays
+/// on the stream.
 pub(crate) async fn read_value<T: Serialize + DeserializeOwned>(
     stream: &mut (impl AsyncRead + Unpin),
     bytes_max: usize,
     wait: Duration,
 ) -> io::Result<T> {
-    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-    let mut length = [0; frames::LENGTH_BYTES];
-    // Before the first byte more patience may be due: the other side has work to do.
-    match timeout(wait, stream.read(&mut length[..1])).await.map_err(stalled)?? {
-        0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => read_all(stream, &mut length[1..]).await?,
-    }
-    let length = frames::length(length, bytes_max).map_err(|error| invalid(error.to_string()))?;
-    let mut bytes = Vec::new();
-    while bytes.len() < length {
-        let have = bytes.len();
-        bytes.resize(length.min(have + CHUNK_BYTES), 0);
-        read_all(stream, &mut bytes[have..]).await?;
-    }
-    codec::decode(&bytes, bytes_max).map_err(|error| invalid(error.to_string()))
+    let patience = Patience { begin: Some(wait), stall: STALL_MAX };
+    let bytes = Frames::new(stream, Cutter::exact(bytes_max), patience).next().await?;
+    let bytes = bytes.ok_or(io::ErrorKind::UnexpectedEof)?;
+    codec::decode(&bytes, bytes_max).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
 }

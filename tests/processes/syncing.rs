@@ -9,8 +9,8 @@ use std::{
 };
 
 use meshwork::{client::Client, keys, local_mesh::LocalMesh, outcomes, submission, watch};
+use meshwork_api::{Role, StatusView};
 use meshwork_core::types::{JobId, TaskSpec, Tasks};
-use meshwork_node::api::views::{Role, StatusView};
 
 use crate::running::{Running, command, mesh_with_snapshots, program};
 

@@ -2,8 +2,8 @@
 
 use std::{io::Write, path::Path};
 
+use meshwork_api::BlobView;
 use meshwork_core::{digest::Digest, identity::PublicKey, types::BlobRef};
-use meshwork_node::api::views::BlobView;
 use reqwest::Method;
 
 use super::{Client, ClientError};

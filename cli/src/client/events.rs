@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use meshwork_api::{EventFilter, EventView};
 use meshwork_core::types::JobId;
-use meshwork_node::api::views::EventView;
 use reqwest::{Method, Response};
 
 use super::{Client, ClientError};
@@ -25,7 +25,7 @@ impl Client {
     /// # Errors
     /// The node does not answer.
     pub async fn events(&self, job: Option<JobId>) -> Result<Events, ClientError> {
-        self.listen(&job.map_or_else(|| "/v1/events".to_owned(), |job| format!("/v1/events?job={job}"))).await
+        self.listen(&EventFilter { job, tasks: None }).await
     }
 
     /// Listens to blocks and jobs, without what happens to single tasks. (A node that does not know how to leave these
@@ -34,11 +34,11 @@ impl Client {
     /// # Errors
     /// The node does not answer.
     pub async fn events_without_tasks(&self) -> Result<Events, ClientError> {
-        self.listen("/v1/events?tasks=false").await
+        self.listen(&EventFilter { job: None, tasks: Some(false) }).await
     }
 
-    async fn listen(&self, path: &str) -> Result<Events, ClientError> {
-        let answer = self.send(self.request(Method::GET, path)).await?;
+    async fn listen(&self, filter: &EventFilter) -> Result<Events, ClientError> {
+        let answer = self.send(self.request(Method::GET, "/v1/events").query(filter)).await?;
         Ok(Events { client: self.clone(), answer, lines: Lines::default(), ready: VecDeque::new() })
     }
 }
@@ -63,8 +63,8 @@ impl Events {
     }
 }
 
-/// Bytes that come in any pieces, as the data of whole server-sent events. The node writes each event's data on one line,
-/// so that a `data:` line is an event; comments and other fields are passed over.
+/// Bytes that come in any pieces, as the data of whole server-sent events. The node writes each event's data on one
+/// line, so that a `data:` line is an event; comments and other fields are passed over.
 #[derive(Default)]
 struct Lines {
     partial: Vec<u8>,

@@ -4,11 +4,11 @@ use bytesize::ByteSize;
 use clap::Args;
 use meshwork_core::types::{Amendment, Deadline, Directive};
 
-use super::Context;
+use super::selection;
 use crate::{
+    context::Context,
     failure::{Done, Failure},
-    selection,
-    submission::parse_moment,
+    time::parse_moment,
 };
 
 /// Which tasks, and what is asked for them from now on.

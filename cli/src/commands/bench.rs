@@ -10,10 +10,11 @@ use std::time::Duration;
 use clap::Args;
 
 use self::phases::Bench;
-use super::Context;
 use crate::{
+    context::Context,
     failure::{Done, Failure},
-    local_mesh::{LocalMesh, Plan, unless_interrupted},
+    interrupt::unless_interrupted,
+    local_mesh::{LocalMesh, Plan},
 };
 
 /// What to measure.

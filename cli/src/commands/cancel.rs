@@ -2,10 +2,10 @@
 
 use meshwork_core::types::Directive;
 
-use super::Context;
+use super::selection::{self, Controlled, ORDERED_WITHIN, Options};
 use crate::{
+    context::Context,
     failure::{Done, Failure},
-    selection::{self, Controlled, ORDERED_WITHIN, Options},
     watch,
 };
 

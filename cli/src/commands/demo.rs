@@ -12,10 +12,11 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use clap::Args;
 
 use self::{scene::Scene, story::Story};
-use super::Context;
 use crate::{
+    context::Context,
     failure::{Done, Failure},
-    local_mesh::{LocalMesh, Plan, unless_interrupted},
+    interrupt::unless_interrupted,
+    local_mesh::{LocalMesh, Plan},
     output::words::short,
 };
 

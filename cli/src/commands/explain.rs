@@ -3,8 +3,11 @@
 use clap::Args;
 use meshwork_core::types::TaskId;
 
-use super::{Context, find_job, result::parse_index};
-use crate::failure::{Done, Failure};
+use super::result::parse_index;
+use crate::{
+    context::{Context, find_job},
+    failure::{Done, Failure},
+};
 
 /// Which task to explain.
 #[derive(Args, Debug)]

@@ -16,12 +16,12 @@ use meshwork_core::{
     },
 };
 
-use super::Context;
 use crate::{
     addresses::Address,
+    context::Context,
     failure::{Done, Failure},
     keys,
-    output::words::now_us,
+    time::now_us,
 };
 
 /// What to do with a genesis.

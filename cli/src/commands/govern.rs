@@ -3,13 +3,13 @@
 mod change;
 
 use clap::{Args, Subcommand};
+use meshwork_api::GovernanceView;
 use meshwork_core::types::{Action, Govern, TransactionId};
-use meshwork_node::api::views::GovernanceView;
 
 use self::change::Propose;
-use super::Context;
 use crate::{
     client::Client,
+    context::Context,
     failure::{Done, Failure},
     submission,
 };
@@ -86,12 +86,11 @@ fn find(governance: &GovernanceView, digits: &str) -> Done<TransactionId> {
 /// Signs it with the own key, hands it to the node, and waits until it is executed.
 async fn say(context: &Context, client: &Client, govern: Govern) -> Done {
     let key = context.settings.key()?;
-    let network = client.status().await?.network;
     let approved = match &govern {
         Govern::Approve(id) => Some(*id),
         Govern::Propose(_) => None,
     };
-    let transaction = submission::sign(Action::Govern(govern), submission::EXPIRY_DEFAULT, &key, &network);
+    let transaction = submission::sign_for(client, Action::Govern(govern), &key).await?;
     let id = approved.unwrap_or_else(|| transaction.id());
     submission::settle(client, &transaction).await?;
     let governance = client.governance().await?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Context;
 use crate::{
+    context::Context,
     failure::{Done, Failure},
     output::words::duration,
 };

@@ -2,11 +2,8 @@
 
 use meshwork_core::types::Directive;
 
-use super::Context;
-use crate::{
-    failure::Done,
-    selection::{self, Options},
-};
+use super::selection::{self, Options};
+use crate::{context::Context, failure::Done};
 
 /// Holds tasks: what no worker has yet is not leased until it is let go.
 ///

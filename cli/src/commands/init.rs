@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use super::Context;
-use crate::{failure::Done, keys, output::Record};
+use crate::{context::Context, failure::Done, keys, output::Record};
 
 #[derive(Serialize)]
 struct NewKey {

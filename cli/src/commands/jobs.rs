@@ -2,8 +2,7 @@
 
 use clap::Args;
 
-use super::Context;
-use crate::failure::Done;
+use crate::{context::Context, failure::Done};
 
 /// Which jobs to list.
 #[derive(Args, Debug)]

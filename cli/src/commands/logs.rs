@@ -4,9 +4,10 @@ use clap::Args;
 use meshwork_core::types::TaskId;
 use serde::Serialize;
 
-use super::{Context, find_job, verify::describe};
+use super::verify::describe;
 use crate::{
     client::Client,
+    context::{Context, find_job},
     failure::Done,
     outcomes::{self, Leavings, Proved},
     output::{Listing, words::short},

@@ -1,7 +1,6 @@
 //! `meshwork peers`: who the node is connected to.
 
-use super::Context;
-use crate::failure::Done;
+use crate::{context::Context, failure::Done};
 
 /// Lists the peers that the node is connected to.
 ///

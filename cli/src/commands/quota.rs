@@ -3,8 +3,7 @@
 use clap::Args;
 use meshwork_core::identity::PublicKey;
 
-use super::Context;
-use crate::failure::Done;
+use crate::{context::Context, failure::Done};
 
 /// Whose.
 #[derive(Args, Debug)]

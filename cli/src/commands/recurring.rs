@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use meshwork_api::{RecurringState, RecurringView};
 use meshwork_core::types::{Action, Recur, RecurringId};
-use meshwork_node::api::views::{RecurringState, RecurringView};
 
-use super::Context;
 use crate::{
     client::Client,
+    context::{Context, Named, find},
     failure::{Done, Failure},
     submission,
 };
@@ -63,7 +63,7 @@ pub async fn run(context: &Context, command: RecurringCommand) -> Done {
             }
             context.output.listing(&all)
         }
-        RecurringCommand::Show(Which { recurring }) => show(context, &find(&client, &recurring).await?),
+        RecurringCommand::Show(Which { recurring }) => show(context, &find_recurring(&client, &recurring).await?),
         RecurringCommand::Pause(Which { recurring }) => {
             change(context, &client, &recurring, Recur::Pause, RecurringState::Paused).await
         }
@@ -85,28 +85,17 @@ fn show(context: &Context, recurring: &RecurringView) -> Done {
     context.output.listing(&recurring.past)
 }
 
+const RECURRING: Named = Named {
+    one: "recurring job",
+    of_one: "recurring job's id",
+    of_several: "recurring jobs' ids",
+    listed: "`meshwork recurring list` lists them",
+};
+
 /// The recurring job whose id starts with these digits.
-async fn find(client: &Client, digits: &str) -> Done<RecurringView> {
-    const DIGITS_MIN: usize = 4;
-    if let Ok(id) = digits.parse::<RecurringId>() {
-        return Ok(client.recurring_job(id).await?);
-    }
-    if digits.len() < DIGITS_MIN || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(Failure::usage(format!(
-            "{digits:?} is not a recurring job: write its id, or at least the first {DIGITS_MIN} digits of it; \
-             `meshwork recurring list` lists them."
-        )));
-    }
-    let digits = digits.to_ascii_lowercase();
-    let mut found = client.recurring().await?;
-    found.retain(|recurring| recurring.id.to_string().starts_with(&digits));
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => Err(Failure::usage(format!(
-            "No recurring job's id starts with {digits}; `meshwork recurring list` lists them."
-        ))),
-        count => Err(Failure::usage(format!("{count} recurring jobs' ids start with {digits}; write more digits."))),
-    }
+async fn find_recurring(client: &Client, digits: &str) -> Done<RecurringView> {
+    let all = async { Ok(client.recurring().await?.iter().map(|recurring| recurring.id).collect()) };
+    Ok(client.recurring_job(find(&RECURRING, digits, all).await?).await?)
 }
 
 /// Signs it with the own key, hands it to the node, and waits until it shows.
@@ -118,7 +107,7 @@ async fn change(
     wanted: RecurringState,
 ) -> Done {
     let key = context.settings.key()?;
-    let before = find(client, digits).await?;
+    let before = find_recurring(client, digits).await?;
     let id = before.id;
     if before.submitter != key.public() {
         return Err(Failure::usage(format!(
@@ -129,8 +118,7 @@ async fn change(
     if before.ended_us.is_some() {
         return Err(Failure::usage(format!("Recurring job {id} has ended; submit another.")));
     }
-    let network = client.status().await?.network;
-    let transaction = submission::sign(Action::Recur(how(id)), submission::EXPIRY_DEFAULT, &key, &network);
+    let transaction = submission::sign_for(client, Action::Recur(how(id)), &key).await?;
     submission::post(client, &transaction).await?;
     let settled = async {
         loop {

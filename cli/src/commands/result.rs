@@ -9,9 +9,10 @@ use meshwork_core::{
 };
 use serde::Serialize;
 
-use super::{Context, find_job, verify::describe};
+use super::verify::describe;
 use crate::{
     client::Client,
+    context::{Context, find_job},
     failure::{Done, Failure},
     outcomes::{self, Leavings, Proved},
     output::{

@@ -2,8 +2,10 @@
 
 use clap::Args;
 
-use super::{Context, find_job};
-use crate::failure::Done;
+use crate::{
+    context::{Context, find_job},
+    failure::Done,
+};
 
 /// What to show.
 #[derive(Args, Debug)]

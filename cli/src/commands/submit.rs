@@ -11,21 +11,21 @@ use std::{
 
 use bytesize::ByteSize;
 use clap::Args;
+use meshwork_api::WorkerView;
 use meshwork_core::types::{
     Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Recur, Resources, Retry, Submit, TaskSpec, Tasks,
     Times,
 };
-use meshwork_node::api::views::WorkerView;
 
-use super::Context;
 use crate::{
     client::Client,
+    context::Context,
     failure::{Done, Failure},
     outcomes,
-    output::{progress, words::now_us},
-    programs,
-    settings::parse_pair,
-    submission::{self, milliseconds, parse_moment},
+    output::progress,
+    parse::parse_pair,
+    programs, submission,
+    time::{milliseconds, now_us, parse_moment},
     watch,
 };
 
@@ -272,7 +272,7 @@ async fn tell_if_nobody_could_run<'a>(
 
 async fn wait(client: &Client, job: JobId, count: usize, expires_us: u64) -> Done {
     let bar = progress::tasks(count as u64);
-    let seen = |view: &meshwork_node::api::views::JobView| {
+    let seen = |view: &meshwork_api::JobView| {
         bar.set_position(watch::ended(&view.counts));
         bar.set_message(format!("{} running, {} failed", view.counts.running, view.counts.failed));
     };

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use meshwork_api::{LIST_MAX, TimelineView};
 use meshwork_core::types::JobId;
-use meshwork_node::api::views::TimelineView;
 
-use super::{Context, find_job};
 use crate::{
-    client::{Client, TIMELINE_PAGE},
+    client::Client,
+    context::{Context, find_job},
     failure::{Done, Failure},
     output::gantt::{self, Lanes},
 };
@@ -75,14 +75,14 @@ pub async fn run(context: &Context, options: Options) -> Done {
 
 /// As many tasks as are wanted, in as many answers as it takes.
 async fn fetch(client: &Client, job: JobId, from: u32, tasks: u32) -> Done<TimelineView> {
-    let mut timeline = client.timeline(job, from, tasks.min(TIMELINE_PAGE)).await?;
+    let mut timeline = client.timeline(job, from, tasks.min(LIST_MAX)).await?;
     loop {
         let got = u32::try_from(timeline.tasks.len()).unwrap_or(u32::MAX);
         let next = from.saturating_add(got);
         if got >= tasks || next >= timeline.count {
             return Ok(timeline);
         }
-        let more = client.timeline(job, next, (tasks - got).min(TIMELINE_PAGE)).await?;
+        let more = client.timeline(job, next, (tasks - got).min(LIST_MAX)).await?;
         if more.tasks.is_empty() {
             return Ok(timeline);
         }

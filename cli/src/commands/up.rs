@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use meshwork_core::{
     identity::PublicKey,
     types::{Genesis, Labels},
@@ -16,16 +16,17 @@ use meshwork_core::{
 use meshwork_node::{
     clock::ClockStep,
     config::{NodeConfig, WorkerConfig},
-    store,
+    disk_space::DiskSpace,
 };
-use serde::Deserialize;
 
-use super::Context;
 use crate::{
     addresses::Address,
+    context::Context,
     failure::{Done, Exit, Failure},
+    interrupt::Interrupts,
     keys,
-    settings::{UpConfig, parse_api, parse_pair},
+    parse::parse_pair,
+    settings::{Keep, UpConfig, parse_api},
 };
 
 /// Where the API listens if nobody says: a free port, which `node.json` in the data directory names.
@@ -151,7 +152,7 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
     let mdns = !options.no_mdns && from_file.mdns.unwrap_or(true);
     let is_authority = genesis.authority_set().contains(&key.public());
     let disk = options.disk.or(from_file.disk);
-    let keep = options.keep.or(from_file.keep).map_or_else(store::Keep::default, Into::into);
+    let keep = options.keep.or(from_file.keep).map_or_else(meshwork_api::Keep::default, Into::into);
     let metrics = options.metrics.or(from_file.metrics);
     let clock_steps = options.clock_offset.clone();
     for ClockStep { after, offset_ms } in &clock_steps {
@@ -206,28 +207,6 @@ fn checked(texts: &[String]) -> Done<Vec<String>> {
     texts.iter().map(check).collect()
 }
 
-/// How much of the past a peer keeps.
-#[derive(Clone, Copy, Debug, Deserialize, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Keep {
-    /// Every block since the first
-    Archive,
-    /// Every receipt, so that any result can be proven, and newer blocks
-    Full,
-    /// What it takes to take part, and to prove results of jobs that the ledger still knows
-    Pruned,
-}
-
-impl From<Keep> for store::Keep {
-    fn from(keep: Keep) -> Self {
-        match keep {
-            Keep::Archive => Self::Archive,
-            Keep::Full => Self::Full,
-            Keep::Pruned => Self::Pruned,
-        }
-    }
-}
-
 /// A span of time with a sign, and how long after the start the clock is off by it: at once if that is not said.
 fn parse_step(text: &str) -> Result<ClockStep, String> {
     let parse = |span: &str| humantime::parse_duration(span).map_err(|error| error.to_string());
@@ -272,28 +251,20 @@ fn half_of_memory() -> u64 {
 
 /// Half of what is free where the store is, at most [`DISK_BYTES_MAX`].
 fn half_of_disk(data_dir: &Path) -> u64 {
-    let free = rustix::fs::statvfs(data_dir).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    free.map_or(DISK_BYTES_MAX, |free| (free / 2).min(DISK_BYTES_MAX))
+    (DiskSpace::of(data_dir).free_bytes() / 2).min(DISK_BYTES_MAX)
 }
 
 /// Ends when the person or the system asks the process to stop. A second request does not wait for the drain.
 fn stop_requested(until_stdin_closes: bool) -> Done<impl Future<Output = ()> + Send + 'static> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("No signal can be heard: {error}.")));
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupts = Interrupts::listen()?;
     Ok(async move {
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+            () = interrupts.next() => {}
             () = stdin_closed(), if until_stdin_closes => {}
         }
         tracing::info!("stopping: what this worker holds goes back first; interrupt again to leave at once");
         tokio::spawn(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            interrupts.next().await;
             std::process::exit(130);
         });
     })

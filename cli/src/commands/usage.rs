@@ -1,22 +1,21 @@
 //! `meshwork usage`: what keys and jobs submitted, used and had lost.
 
 use clap::{Args, ValueEnum};
-use meshwork_core::{identity::PublicKey, ledger::Day, types::JobId};
-use meshwork_node::api::views::{AccountView, UsageBy, UsageSide, UsageView};
+use meshwork_api::{AccountView, UsageBy, UsageQuery, UsageSide, UsageView};
+use meshwork_core::{
+    identity::PublicKey,
+    ledger::{Account, Day},
+    types::JobId,
+};
 use serde::Serialize;
 
-use super::Context;
 use crate::{
-    client::{Client, UsageQuery},
+    client::Client,
+    context::{Context, Named, find},
     failure::{Done, Failure},
-    output::{
-        usage::{COLUMNS, cells, figures},
-        words::{date, parse_date, short},
-    },
+    output::{usage::COLUMNS, words::short},
+    time::{date, parse_date},
 };
-
-/// The fewest digits by which a key is named.
-const DIGITS_MIN: usize = 4;
 
 /// Which accounts to show, and how.
 #[derive(Args, Debug)]
@@ -124,44 +123,45 @@ pub async fn run(context: &Context, options: Options) -> Done {
             As::Submitter => UsageSide::Submitter,
             As::Worker => UsageSide::Worker,
         },
-        key: None,
-        from: options.from,
-        to: options.to,
+        from: options.from.map(|day| day.0),
+        to: options.to.map(|day| day.0),
+        ..UsageQuery::default()
     };
-    query.key = match options.of {
+    let key = match options.of {
         Some(digits) => Some(find_key(&client, &query, &digits).await?),
         None if options.mine => Some(context.settings.key()?.public()),
         None => None,
     };
-    let (height, views) = client.usage(&query).await?;
+    query.key = key.map(|key| key.to_string());
+    let by = query.by;
+    let (height, views) = client.usage(query).await?;
     let rows: Vec<Row> = views.into_iter().map(Row::of).collect();
     let total = total(&rows);
     if output.is_json() {
-        return output.object(&Report { by: query.by, height: height.0, rows: &rows, total });
+        return output.object(&Report { by, height: height.0, rows: &rows, total });
     }
     if options.csv {
-        let columns = ["day", "key", "job", "name"].into_iter().chain(figures(&total).map(|(name, _)| name));
+        let columns = ["day", "key", "job", "name"].into_iter().chain(Account::NAMES);
         return output.csv(columns, rows.iter().map(csv_row));
     }
-    let name = match query.by {
+    let name = match by {
         UsageBy::Submitter => "submitter",
         UsageBy::Worker => "worker",
         UsageBy::Job => "job",
         UsageBy::Day => "day",
     };
-    let columns: Vec<&str> = [name].into_iter().chain(COLUMNS).collect();
-    let line = |first: String, account: &AccountView| [first].into_iter().chain(cells(account)).collect();
-    let mut lines: Vec<Vec<String>> = rows.iter().map(|row| line(first(query.by, row), &row.account)).collect();
+    let columns: Vec<&str> = [name].into_iter().chain(COLUMNS.map(|(name, _)| name)).collect();
+    let line = |first: String, account: &AccountView| {
+        [first].into_iter().chain(COLUMNS.map(|(_, cell)| cell(account))).collect()
+    };
+    let mut lines: Vec<Vec<String>> = rows.iter().map(|row| line(first(by, row), &row.account)).collect();
     lines.push(line(format!("total of {}", rows.len()), &total));
     output.figures(&columns, lines)
 }
 
 fn total(rows: &[Row]) -> AccountView {
-    let mut total = meshwork_core::ledger::Account::default();
-    for row in rows {
-        total.add(&row.account.into());
-    }
-    total.into()
+    let accounts: Vec<Account> = rows.iter().map(|row| row.account.into()).collect();
+    Account::sum(&accounts).into()
 }
 
 /// What a row is of, for people.
@@ -183,29 +183,20 @@ fn csv_row(row: &Row) -> Vec<String> {
         text(job.map(|job| job.to_string())),
         text(name.clone()),
     ];
-    cells.extend(figures(account).map(|(_, figure)| figure.to_string()));
+    cells.extend(Account::from(*account).figures().map(|figure| figure.to_string()));
     cells
 }
 
+const KEY: Named =
+    Named { one: "key", of_one: "key that has an account", of_several: "keys", listed: "`meshwork usage` lists them" };
+
 /// The key that has an account and starts with these digits.
 async fn find_key(client: &Client, query: &UsageQuery, digits: &str) -> Done<PublicKey> {
-    if let Ok(key) = digits.parse() {
-        return Ok(key);
-    }
-    if digits.len() < DIGITS_MIN || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(Failure::usage(format!(
-            "{digits:?} is not a key: write it, or at least its first {DIGITS_MIN} digits."
-        )));
-    }
     let by_worker = query.by == UsageBy::Worker || query.by == UsageBy::Day && query.side == UsageSide::Worker;
     let by = if by_worker { UsageBy::Worker } else { UsageBy::Submitter };
-    let (_, rows) = client.usage(&UsageQuery { by, key: None, from: None, to: None, ..*query }).await?;
-    let digits = digits.to_ascii_lowercase();
-    let keys = rows.into_iter().filter_map(|row| row.key);
-    let found: Vec<PublicKey> = keys.filter(|key| key.to_string().starts_with(&digits)).collect();
-    match found[..] {
-        [key] => Ok(key),
-        [] => Err(Failure::usage(format!("No key that has an account starts with {digits}; see `meshwork usage`."))),
-        _ => Err(Failure::usage(format!("{} keys start with {digits}; write more digits.", found.len()))),
-    }
+    let all = async {
+        let (_, rows) = client.usage(UsageQuery { by, side: query.side, ..UsageQuery::default() }).await?;
+        Ok(rows.into_iter().filter_map(|row| row.key).collect())
+    };
+    find(&KEY, digits, all).await
 }

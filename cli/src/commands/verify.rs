@@ -12,8 +12,8 @@ use meshwork_core::{
 };
 use serde::Serialize;
 
-use super::Context;
 use crate::{
+    context::Context,
     failure::{Done, Failure},
     output::{Listing, words::short},
 };

@@ -1,7 +1,6 @@
 //! `meshwork workers`: whose claims stand.
 
-use super::Context;
-use crate::failure::Done;
+use crate::{context::Context, failure::Done};
 
 /// Lists the workers whose claims stand.
 ///

@@ -21,10 +21,9 @@ use super::{
     values::{At, List, Named, Scalar, Text},
 };
 use crate::{
-    output::words::now_us,
-    recurrence::{CATCH_UP, CRON_HINT, OVERLAP, Recurrence, named, parse_cron},
-    settings::parse_pair,
-    submission::{milliseconds, parse_moment},
+    parse::{named, parse_pair},
+    recurrence::{CATCH_UP, CRON_HINT, OVERLAP, Recurrence, parse_cron},
+    time::{milliseconds, now_us, parse_moment},
 };
 
 /// Content that stands on this machine.

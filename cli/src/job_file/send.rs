@@ -26,9 +26,10 @@ use super::{
 use crate::{
     client::Client,
     failure::{Done, Failure},
-    local_mesh::unless_interrupted,
-    output::{progress, words::now_us},
+    interrupt::unless_interrupted,
+    output::progress,
     submission,
+    time::{milliseconds, now_us},
 };
 
 /// For how long a job that takes several transactions is open while these are sent, unless it says itself.
@@ -208,7 +209,7 @@ impl Sender<'_> {
         let mut tasks = first.iter().map(|array| array.tasks.count()).sum();
         let more = batches.len();
         let own = plan.job.open_until;
-        let while_sent = || BlockTime(now_us()).plus_ms(submission::milliseconds(OPEN_WHILE_SENT));
+        let while_sent = || BlockTime(now_us()).plus_ms(milliseconds(OPEN_WHILE_SENT));
         let open_until = if more > 0 { own.or_else(|| Some(while_sent())) } else { own };
         let JobDraft { name, times, spawns_max, .. } = &plan.job;
         let (name, times, spawns_max) = (name.clone(), *times, *spawns_max);
@@ -296,7 +297,6 @@ impl Sender<'_> {
 
     /// Until a job has so many tasks. What is void shows by nothing but that it never does.
     async fn wait_for(&self, sent: Sent, tasks: usize) -> Done {
-        const CLOCKS_DIFFER_US: u64 = 2_000_000;
         loop {
             match self.client.job(sent.job).await {
                 Ok(view) if view.tasks as usize >= tasks => return Ok(()),
@@ -307,11 +307,7 @@ impl Sender<'_> {
                 Err(error) if error.is_absent() => {}
                 Err(error) => return Err(error.into()),
             }
-            if now_us() > sent.expires_us.saturating_add(CLOCKS_DIFFER_US) {
-                return Err(Failure::failed(
-                    "The network did not execute it before its expiry; see `meshwork status` for the network's health.",
-                ));
-            }
+            submission::unless_expired(sent.expires_us)?;
             tokio::time::sleep(ASK_INTERVAL).await;
         }
     }

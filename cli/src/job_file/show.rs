@@ -13,7 +13,11 @@ use super::{
     draft::Content,
     planned::{PlannedArray, PlannedInput, PlannedPart, PlannedSource, PlannedTasks},
 };
-use crate::recurrence::{CATCH_UP, OVERLAP, moment, word};
+use crate::{
+    parse::word,
+    recurrence::{CATCH_UP, OVERLAP},
+    time::moment,
+};
 
 /// How many tasks of an array people are shown.
 const TASKS_SHOWN: u32 = 3;

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
+use meshwork_api::NodeFile;
 use meshwork_core::identity::PublicKey;
-use meshwork_node::config::NodeFile;
 use tokio::time::Instant;
 
 use crate::{

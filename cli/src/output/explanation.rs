@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use meshwork_api::{ExplanationView, ended_in_words};
 use meshwork_core::{
     ledger::{
         Gone,
@@ -13,12 +14,12 @@ use meshwork_core::{
     },
     types::{BlockTime, OrderPolicy, PlacementPolicy, Setback, When},
 };
-use meshwork_node::api::{ended_in_words, views::ExplanationView};
 
 use super::{
     Record,
-    words::{ago, bytes, duration, now_us, short},
+    words::{ago, bytes, duration, short},
 };
+use crate::time::now_us;
 
 /// What is said of one thing after the other, each under its name.
 type Facts = Vec<(&'static str, String)>;

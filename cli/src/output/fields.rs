@@ -1,17 +1,18 @@
 //! What the API says of one thing, as named facts.
 
 use bytesize::ByteSize;
-use meshwork_node::{
-    api::views::{JobView, RecurringState, RecurringView, Role, StatusView},
-    store::Keep,
-    sync::Progress,
-};
+use meshwork_api::{JobView, Keep, Progress, RecurringState, RecurringView, Role, StatusView};
 
 use super::{
     Record,
-    words::{ago, counts, duration, now_us, recurring_state, short},
+    words::{ago, counts, duration, recurring_state, short},
 };
-use crate::recurrence::{CATCH_UP, OVERLAP, moment, word};
+use crate::time::{now_us, until_ms};
+use crate::{
+    parse::word,
+    recurrence::{CATCH_UP, OVERLAP},
+    time::moment,
+};
 
 impl Record for StatusView {
     fn facts(&self) -> Vec<(&'static str, String)> {
@@ -96,7 +97,7 @@ impl Record for JobView {
             ("tasks", format!("{}: {}", self.tasks, counts(&self.counts))),
         ];
         if let Some(until) = self.open_until_us {
-            let left = duration(until.saturating_sub(now_us()) / 1000);
+            let left = duration(until_ms(until));
             facts.push(("open", format!("for {left}; `meshwork submit --to` adds to it")));
         }
         if let Some(run) = self.run_of {

@@ -4,6 +4,7 @@ mod scale;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use meshwork_api::TimelineView;
 use meshwork_core::{
     identity::PublicKey,
     ledger::{
@@ -11,7 +12,6 @@ use meshwork_core::{
         timeline::{Span, TaskTimeline, What},
     },
 };
-use meshwork_node::api::views::TimelineView;
 use svg::{
     Document, Node,
     node::element::{Group, Line, Rectangle, Text, Title},

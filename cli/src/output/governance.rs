@@ -1,16 +1,17 @@
 //! Who governs a network, what they change, and what that gives to a key.
 
+use meshwork_api::{AuthorityView, ChangeView, KeyView, LimitView, ProposalView, RulesView};
 use meshwork_core::{
     ledger::Admission,
     types::{KeyLimit, Limit, NetworkLimit, Permission, Quota, ScheduleParameters},
 };
-use meshwork_node::api::views::{AuthorityView, ChangeView, KeyView, LimitView, ProposalView, RulesView};
 use serde::Serialize;
 
 use super::{
     Listing, Record,
-    words::{bytes, duration, now_us, short},
+    words::{bytes, duration, short},
 };
+use crate::time::until_ms;
 
 impl Listing for AuthorityView {
     const COLUMNS: &'static [&'static str] = &["authority", "key", "addresses"];
@@ -131,7 +132,7 @@ impl Record for KeyView {
         let mut facts =
             vec![("key", self.key.to_string()), ("may submit", may(self.may_submit)), ("may work", may(self.may_work))];
         if let Some(first_end) = self.first_end_us {
-            let within = duration(first_end.saturating_sub(now_us()) / 1000);
+            let within = duration(until_ms(first_end));
             facts.push((
                 "first end",
                 format!("in {within} at the latest one of its attempts has ended, if nothing stalls"),

@@ -1,12 +1,12 @@
 //! What the API lists, as rows of tables.
 
-use meshwork_node::api::views::{ArrayView, JobView, MomentsView, PeerView, RecurringView, TaskView, WorkerView};
+use meshwork_api::{ArrayView, JobView, MomentsView, PeerView, RecurringView, TaskView, WorkerView};
 
 use super::{
     Listing,
-    words::{ago, bytes, counts, duration, now_us, recurring_state, short, state},
+    words::{ago, bytes, counts, duration, recurring_state, short, state},
 };
-use crate::recurrence::moment;
+use crate::time::{moment, now_us};
 
 impl Listing for JobView {
     const COLUMNS: &'static [&'static str] = &["job", "name", "submitter", "tasks", "state", "submitted"];

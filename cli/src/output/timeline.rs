@@ -1,15 +1,16 @@
 //! A job's timeline as text: a line for each task, with what it went through.
 
+use meshwork_api::{TimelineView, ended_in_words};
 use meshwork_core::{
     ledger::timeline::{Span, TaskEnd, TaskTimeline, What},
     types::BlockTime,
 };
-use meshwork_node::api::{ended_in_words, views::TimelineView};
 
 use super::{
     Listing, Record,
-    words::{ago, duration, now_us, short},
+    words::{ago, duration, short},
 };
+use crate::time::now_us;
 
 impl Record for TimelineView {
     fn facts(&self) -> Vec<(&'static str, String)> {

@@ -1,82 +1,28 @@
 //! How accounts are written.
 
-use meshwork_node::api::views::AccountView;
+use meshwork_api::AccountView;
 
 use super::words::{bytes, duration};
 
+/// A column of an account: its name, and what stands in it.
+type Column = (&'static str, fn(&AccountView) -> String);
+
 /// The columns of an account, for people.
-pub const COLUMNS: [&str; 13] = [
-    "tasks",
-    "attempts",
-    "ok",
-    "failed",
-    "lost",
-    "returned",
-    "cancelled",
-    "cpu",
-    "held",
-    "cores",
-    "memory",
-    "wasted",
-    "output",
+pub const COLUMNS: [Column; 13] = [
+    ("tasks", |account| account.tasks_submitted.to_string()),
+    ("attempts", |account| account.attempts_leased.to_string()),
+    ("ok", |account| account.attempts_succeeded.to_string()),
+    ("failed", |account| account.attempts_failed.to_string()),
+    ("lost", |account| account.attempts_lost.to_string()),
+    ("returned", |account| account.attempts_returned.saturating_add(account.attempts_yielded).to_string()),
+    ("cancelled", |account| account.attempts_cancelled.to_string()),
+    ("cpu", |account| duration(account.cpu_us / 1000)),
+    ("held", |account| duration(account.slot_ms)),
+    ("cores", |account| duration(account.reserved_core_us / 1000)),
+    ("memory", |account| memory_time(account.reserved_mib_ms)),
+    ("wasted", |account| duration(account.lost_core_us / 1000)),
+    ("output", |account| bytes(account.output_bytes)),
 ];
-
-/// An account for people, by [`COLUMNS`].
-pub fn cells(account: &AccountView) -> [String; 13] {
-    [
-        account.tasks_submitted.to_string(),
-        account.attempts_leased.to_string(),
-        account.attempts_succeeded.to_string(),
-        account.attempts_failed.to_string(),
-        account.attempts_lost.to_string(),
-        account.attempts_returned.saturating_add(account.attempts_yielded).to_string(),
-        account.attempts_cancelled.to_string(),
-        duration(account.cpu_us / 1000),
-        duration(account.slot_ms),
-        duration(account.reserved_core_us / 1000),
-        memory_time(account.reserved_mib_ms),
-        duration(account.lost_core_us / 1000),
-        bytes(account.output_bytes),
-    ]
-}
-
-/// All figures of an account with the names that scripts know them by, units last.
-pub const fn figures(account: &AccountView) -> [(&'static str, u64); 15] {
-    let AccountView {
-        tasks_submitted,
-        attempts_leased,
-        attempts_succeeded,
-        attempts_failed,
-        attempts_lost,
-        attempts_returned,
-        attempts_yielded,
-        attempts_cancelled,
-        late_successes,
-        cpu_us,
-        slot_ms,
-        reserved_core_us,
-        reserved_mib_ms,
-        lost_core_us,
-        output_bytes,
-    } = *account;
-    [
-        ("tasks_submitted", tasks_submitted),
-        ("attempts_leased", attempts_leased),
-        ("attempts_succeeded", attempts_succeeded),
-        ("attempts_failed", attempts_failed),
-        ("attempts_lost", attempts_lost),
-        ("attempts_returned", attempts_returned),
-        ("attempts_yielded", attempts_yielded),
-        ("attempts_cancelled", attempts_cancelled),
-        ("late_successes", late_successes),
-        ("cpu_us", cpu_us),
-        ("slot_ms", slot_ms),
-        ("reserved_core_us", reserved_core_us),
-        ("reserved_mib_ms", reserved_mib_ms),
-        ("lost_core_us", lost_core_us),
-        ("output_bytes", output_bytes),
-    ]
-}
 
 /// Memory times time, in the unit that suits it.
 fn memory_time(mib_ms: u64) -> String {
@@ -87,6 +33,8 @@ fn memory_time(mib_ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use meshwork_core::ledger::Account;
+
     use super::*;
 
     #[test]
@@ -97,10 +45,10 @@ mod tests {
 
     #[test]
     fn the_names_of_figures_are_those_of_the_api() {
-        let account = AccountView { cpu_us: 7, output_bytes: 9, ..AccountView::default() };
-        let json = serde_json::to_value(account).expect("JSON");
-        let names = figures(&account);
-        assert_eq!(json.as_object().map(serde_json::Map::len), Some(names.len()));
-        assert!(names.iter().all(|(name, figure)| json[*name].as_u64() == Some(*figure)), "{json}");
+        let account = Account { cpu_us: 7, output_bytes: 9, ..Account::default() };
+        let json = serde_json::to_value(AccountView::from(account)).expect("JSON");
+        assert_eq!(json.as_object().map(serde_json::Map::len), Some(Account::NAMES.len()));
+        let mut named = Account::NAMES.iter().zip(account.figures());
+        assert!(named.all(|(name, figure)| json[*name].as_u64() == Some(figure)), "{json}");
     }
 }

@@ -76,7 +76,7 @@ pub use recurring::{PAST_KEPT, PastMoments, RecurringState, RecurringView};
 pub use rules::{Admission, Allowance, Rules};
 pub use snapshot::RestoreError;
 pub use timeline::Timeline;
-pub use usage::{ACCOUNTS_MAX, Account, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side};
+pub use usage::{ACCOUNTS_MAX, Account, AccountView, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side};
 pub use workers::STANDINGS_KEPT;
 
 use crate::{

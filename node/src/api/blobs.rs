@@ -8,10 +8,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::TryStreamExt;
+use meshwork_api::BlobView;
 use meshwork_core::{digest::Digest, identity::PublicKey, types::BlobRef};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use super::{Api, error::ApiError, views::BlobView};
+use super::{Api, error::ApiError};
 use crate::blobs::{BLOB_BYTES_MAX, FetchError, StoreError};
 
 /// The most peers that a request may name as having a blob.

@@ -4,24 +4,11 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
+use meshwork_api::{AcceptedView, BLOCKS_DEFAULT, BLOCKS_MAX, BlockRange, BlockView};
 use meshwork_core::types::{AttemptId, Height, Receipt};
-use serde::Deserialize;
 
-use super::{
-    Api,
-    error::ApiError,
-    views::{AcceptedView, BlockView},
-};
+use super::{Api, error::ApiError};
 use crate::store::StoredBlock;
-
-/// The most blocks in one answer.
-const BLOCKS_MAX: u64 = 256;
-
-#[derive(Deserialize)]
-pub(super) struct Range {
-    from: Option<u64>,
-    limit: Option<u64>,
-}
 
 fn view(api: &Api, stored: &StoredBlock) -> Result<BlockView, ApiError> {
     let header = &stored.block.header;
@@ -51,8 +38,11 @@ fn accepted(attempt: AttemptId) -> AcceptedView {
 }
 
 /// The newest blocks, or those from a height on.
-pub(super) async fn list(State(api): State<Api>, Query(range): Query<Range>) -> Result<Json<Vec<BlockView>>, ApiError> {
-    let limit = range.limit.unwrap_or(20).min(BLOCKS_MAX);
+pub(super) async fn list(
+    State(api): State<Api>,
+    Query(range): Query<BlockRange>,
+) -> Result<Json<Vec<BlockView>>, ApiError> {
+    let limit = range.limit.unwrap_or(BLOCKS_DEFAULT).min(BLOCKS_MAX);
     let height = api.driver.query(|replica| replica.ledger().height()).await?;
     let from = range.from.unwrap_or_else(|| (height.0 + 1).saturating_sub(limit)).max(1);
     let mut views = Vec::new();

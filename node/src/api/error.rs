@@ -5,8 +5,8 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use meshwork_api::ErrorView;
 
-use super::views::ErrorView;
 use crate::{driver::Stopped, store::StoreError};
 
 /// A refusal: a status and a sentence.

@@ -7,31 +7,19 @@ use axum::{
     response::sse::{Event, KeepAlive, Sse},
 };
 use futures::{Stream, StreamExt};
+use meshwork_api::{EventFilter, EventView, TaskState, ended_in_words};
 use meshwork_core::{
     ledger::{EndReason, LedgerEvent, PastMoments},
     types::{AttemptId, JobId, TaskId},
 };
-use serde::Deserialize;
 use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 
-use super::{
-    Api,
-    error::ApiError,
-    jobs, recurring,
-    views::{EventView, TaskState},
-};
+use super::{Api, error::ApiError, jobs, recurring};
 use crate::driver::{Final, News};
-
-#[derive(Deserialize)]
-pub(super) struct Filter {
-    job: Option<JobId>,
-    /// Whether to tell of single tasks; told unless switched off.
-    tasks: Option<bool>,
-}
 
 pub(super) async fn stream(
     State(api): State<Api>,
-    Query(filter): Query<Filter>,
+    Query(filter): Query<EventFilter>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     let finals = BroadcastStream::new(api.driver.finals());
     let events = finals.flat_map(move |block| {
@@ -46,7 +34,7 @@ pub(super) async fn stream(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(10))))
 }
 
-fn views(block: &Arc<Final>, filter: &Filter) -> Vec<EventView> {
+fn views(block: &Arc<Final>, filter: &EventFilter) -> Vec<EventView> {
     let executed = &block.executed;
     let wanted = |job: &JobId| filter.job.is_none_or(|only| only == *job);
     let mut views = Vec::new();
@@ -121,7 +109,7 @@ fn task_view(event: &LedgerEvent, done: &BTreeSet<TaskId>) -> Option<(JobId, Eve
                 EndReason::Failed => TaskState::BackingOff,
                 _ => TaskState::Ready,
             };
-            view(attempt, *worker, state, Some(jobs::ended_in_words(*why)))
+            view(attempt, *worker, state, Some(ended_in_words(*why)))
         }
         _ => None,
     }

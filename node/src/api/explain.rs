@@ -4,6 +4,7 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
+use meshwork_api::{ExplanationView, LIST_MAX, Page, TimelineView};
 use meshwork_core::{
     ledger::explain::reasons::{Done, Explanation, NoOutcome, Why},
     replica::EndedTask,
@@ -13,8 +14,7 @@ use meshwork_core::{
 use super::{
     Api,
     error::ApiError,
-    jobs::{LIST_MAX, Page, no_such_job, parse_job},
-    views::{ExplanationView, TimelineView},
+    jobs::{no_such_job, parse_job},
 };
 
 pub(super) async fn explanation(
@@ -73,7 +73,7 @@ pub(super) async fn timeline(
     Query(page): Query<Page>,
 ) -> Result<Json<TimelineView>, ApiError> {
     let id = parse_job(&job)?;
-    let (from, limit) = (page.from.unwrap_or(0), page.limit.unwrap_or(LIST_MAX).min(LIST_MAX));
+    let (from, limit) = (page.from.unwrap_or(0), page.limit(LIST_MAX));
     let timeline = api.driver.query(move |replica| replica.ledger().timeline(id, from, limit)).await?;
     if let Some(timeline) = timeline {
         return Ok(Json(timeline));

@@ -4,17 +4,13 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use meshwork_api::{AuthorityView, GovernanceView, KeyView, LimitView, ProposalView, RulesView};
 use meshwork_core::{
     ledger::{Allowance, Ledger, ProposalView as Open},
     types::{KeyLimit, Limit, NetworkLimit, Permission},
 };
 
-use super::{
-    Api,
-    error::ApiError,
-    usage::parse_key,
-    views::{AuthorityView, GovernanceView, KeyView, LimitView, ProposalView, RulesView},
-};
+use super::{Api, error::ApiError, usage::parse_key};
 
 /// `GET /v1/governance`.
 pub(super) async fn governance(State(api): State<Api>) -> Result<Json<GovernanceView>, ApiError> {

@@ -8,33 +8,20 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
+use meshwork_api::{
+    ArrayView, AttemptView, CheckpointView, JobView, LIST_MAX, PROOFS_MAX, Page, ReceiptPlace, RunView, TaskCounts,
+    TaskState, TaskView, ended_in_words,
+};
 use meshwork_core::{
     codec,
     identity::PublicKey,
-    ledger::{self, EndReason, Gone, TaskStateView},
+    ledger::{self, Gone, TaskStateView},
     proof::Proof,
     replica::{EndedJob, EndedTask},
     types::{Height, JobId, Receipt, TaskId},
 };
-use serde::Deserialize;
 
-use super::{
-    Api,
-    error::ApiError,
-    views::{ArrayView, AttemptView, CheckpointView, JobView, ReceiptPlace, RunView, TaskCounts, TaskState, TaskView},
-};
-
-/// The most jobs or tasks in one answer.
-pub(super) const LIST_MAX: usize = 1000;
-/// The most proofs in one answer.
-const PROOFS_MAX: usize = 256;
-
-#[derive(Deserialize)]
-pub(super) struct Page {
-    pub(super) from: Option<u32>,
-    pub(super) limit: Option<usize>,
-    state: Option<TaskState>,
-}
+use super::{Api, error::ApiError};
 
 pub(super) fn parse_job(text: &str) -> Result<JobId, ApiError> {
     text.parse()
@@ -90,7 +77,7 @@ pub(super) fn ended_counts(job: &EndedJob) -> TaskCounts {
 }
 
 pub(super) async fn list(State(api): State<Api>, Query(page): Query<Page>) -> Result<Json<Vec<JobView>>, ApiError> {
-    let limit = page.limit.unwrap_or(LIST_MAX).min(LIST_MAX);
+    let limit = page.limit(LIST_MAX);
     let views = api.driver.query(move |replica| {
         let newest_first = replica.ledger().jobs().rev();
         newest_first.take(limit).map(|job| live_view(&job)).collect()
@@ -128,24 +115,6 @@ pub(super) async fn arrays(State(api): State<Api>, Path(job): Path<String>) -> R
     // What is kept of a forgotten job is how its tasks ended, not how they were arranged.
     api.driver.reader().ended_job(id)?.ok_or_else(|| no_such_job(&id))?;
     Ok(Json(Vec::new()))
-}
-
-/// How an attempt ended in words, as people see it.
-#[must_use]
-pub const fn ended_in_words(why: EndReason) -> &'static str {
-    match why {
-        EndReason::Succeeded => "succeeded",
-        EndReason::Failed => "its program failed",
-        EndReason::Returned => "given back before it began",
-        EndReason::Yielded => "made room for others, at its last checkpoint",
-        EndReason::ClaimEnded => "lost: its worker's claim ran out",
-        EndReason::NewIncarnation => "lost: its worker was started anew",
-        EndReason::TimedOut => "lost: nothing was heard of it in time",
-        EndReason::Drained => "given back: its worker left",
-        EndReason::TakenBack => "taken back: its worker offers less",
-        EndReason::Superseded => "superseded by another attempt",
-        EndReason::Cancelled => "cancelled",
-    }
 }
 
 const fn state_of(gone: Gone) -> TaskState {
@@ -233,9 +202,8 @@ pub(super) async fn tasks(
     Query(page): Query<Page>,
 ) -> Result<Json<Vec<TaskView>>, ApiError> {
     let id = parse_job(&job)?;
-    let Page { from, limit, state } = page;
-    let (from, limit) = (from.unwrap_or(0), limit.unwrap_or(LIST_MAX).min(LIST_MAX));
-    let wanted = move |view: &TaskView| state.is_none_or(|state| view.state == state);
+    let (from, limit) = (page.from.unwrap_or(0), page.limit(LIST_MAX));
+    let wanted = move |view: &TaskView| page.state.is_none_or(|state| view.state == state);
     let live = api.driver.query(move |replica| {
         let ledger = replica.ledger();
         let count = ledger.job(id)?.count;
@@ -328,8 +296,7 @@ pub(super) async fn proofs(
     Query(page): Query<Page>,
 ) -> Result<impl IntoResponse, ApiError> {
     let id = parse_job(&job)?;
-    let limit = page.limit.unwrap_or(PROOFS_MAX).min(PROOFS_MAX);
-    let places = places(&api, id, page.from.unwrap_or(0), limit).await?;
+    let places = places(&api, id, page.from.unwrap_or(0), page.limit(PROOFS_MAX)).await?;
     let proofs: Vec<Proof> = api.driver.reader().proofs(&places)?.into_iter().flatten().collect();
     Ok(cbor(codec::encode(&proofs)))
 }

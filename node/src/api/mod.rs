@@ -17,7 +17,6 @@ mod recurring;
 mod serve;
 mod transactions;
 mod usage;
-pub mod views;
 
 use std::{sync::Arc, time::Instant};
 
@@ -27,13 +26,12 @@ use axum::{
     middleware,
     routing::{get, post, put},
 };
+use meshwork_api::Keep;
 use meshwork_core::types::Genesis;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use jobs::ended_in_words;
-
-use crate::{blobs::Blobs, clock::Clock, driver::Handle, mesh::MeshHandle, metrics::Metrics, room::Room, store::Keep};
+use crate::{blobs::Blobs, clock::Clock, disk_space::DiskSpace, driver::Handle, mesh::MeshHandle, metrics::Metrics};
 
 /// The most bytes of transactions in one request.
 const TRANSACTIONS_BYTES_MAX: usize = 16 << 20;
@@ -57,8 +55,8 @@ pub struct Api {
     pub clock: Clock,
     /// How much of the past this node keeps.
     pub keep: Keep,
-    /// The room on its disk.
-    pub room: Room,
+    /// The space on its disk.
+    pub disk_space: DiskSpace,
     /// When the node started.
     pub started: Instant,
 }

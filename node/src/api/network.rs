@@ -11,37 +11,16 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
+use meshwork_api::{PeerView, Role, StatusView, WorkerView};
 use meshwork_core::{
     consensus::{Evidence, Standing},
     ledger,
 };
 
-use super::{
-    Api,
-    error::ApiError,
-    views::{PeerView, Role, StatusView, TaskCounts, WorkerView},
-};
+use super::{Api, error::ApiError};
 
 /// How many heartbeats a healthy node may be without a final block, besides the time of passed-over leaders.
 const HEALTHY_HEARTBEATS: u64 = 10;
-
-impl From<ledger::TaskCounts> for TaskCounts {
-    fn from(counts: ledger::TaskCounts) -> Self {
-        let ledger::TaskCounts {
-            blocked,
-            held,
-            ready,
-            backing_off,
-            running,
-            waiting,
-            succeeded,
-            failed,
-            cancelled,
-            skipped,
-        } = counts;
-        Self { blocked, held, ready: ready + backing_off, running, waiting, succeeded, failed, cancelled, skipped }
-    }
-}
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -54,7 +33,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
     let (genesis, key, started) = (api.genesis, api.mesh.key(), api.started);
     let (keep, blocks_from, syncing) = (api.keep, api.driver.reader().lowest_block()?, api.metrics.syncing());
     let apart = api.mesh.apart();
-    let (disk_free_bytes, takes_more) = (api.room.free_bytes(), api.room.is_enough());
+    let (disk_free_bytes, takes_more) = (api.disk_space.free_bytes(), api.disk_space.is_enough());
     let (network, now) = (api.mesh.network(), api.clock.now());
     let view = api.driver.query(move |replica| {
         let (ledger, round) = (replica.ledger(), replica.consensus());

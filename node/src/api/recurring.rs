@@ -4,27 +4,16 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
+use meshwork_api::{LIST_MAX, MomentsView, Page, RecurringState, RecurringView};
 use meshwork_core::{
     ledger::{self, PastMoments},
     types::{BlockTime, RecurringId, SkipReason},
 };
-use serde::Deserialize;
 
-use super::{
-    Api,
-    error::ApiError,
-    views::{MomentsView, RecurringState, RecurringView},
-};
+use super::{Api, error::ApiError};
 
-/// The most recurring jobs in one answer.
-const LIST_MAX: usize = 1000;
 /// The most moments to come that are told of each.
 const UPCOMING: usize = 5;
-
-#[derive(Deserialize)]
-pub(super) struct Page {
-    limit: Option<usize>,
-}
 
 fn in_words(why: SkipReason) -> String {
     match why {
@@ -80,7 +69,7 @@ pub(super) async fn list(
     State(api): State<Api>,
     Query(page): Query<Page>,
 ) -> Result<Json<Vec<RecurringView>>, ApiError> {
-    let limit = page.limit.unwrap_or(LIST_MAX).min(LIST_MAX);
+    let limit = page.limit(LIST_MAX);
     let views = api.driver.query(move |replica| {
         let ledger = replica.ledger();
         ledger.recurring().rev().take(limit).map(|recurring| view(&recurring, ledger.time())).collect()

@@ -8,17 +8,14 @@ use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
 };
+use meshwork_api::{AdmissionView, TransactionView};
 use meshwork_core::{
     codec,
     pool::Refusal,
     types::{Action, BlockTime, SignedTransaction, TransactionId},
 };
 
-use super::{
-    Api, TRANSACTIONS_BYTES_MAX,
-    error::ApiError,
-    views::{AdmissionView, TransactionView},
-};
+use super::{Api, TRANSACTIONS_BYTES_MAX, error::ApiError};
 
 /// The most transactions in one request.
 const TRANSACTIONS_MAX: usize = 1024;

@@ -6,33 +6,13 @@ use axum::{
     Json,
     extract::{Query, State},
 };
+use meshwork_api::{USAGE_ROWS_MAX, UsageBy, UsagePageView, UsageQuery, UsageSide, UsageView};
 use meshwork_core::{
     identity::PublicKey,
     ledger::{Account, Day, Ledger, Side},
 };
-use serde::Deserialize;
 
-use super::{
-    Api,
-    error::ApiError,
-    views::{UsageBy, UsagePageView, UsageSide, UsageView},
-};
-
-/// The most rows in one answer.
-const ROWS_MAX: usize = 1000;
-
-#[derive(Deserialize)]
-pub(super) struct Asked {
-    #[serde(default)]
-    by: UsageBy,
-    #[serde(default, rename = "as")]
-    side: UsageSide,
-    key: Option<String>,
-    from: Option<u32>,
-    to: Option<u32>,
-    after: Option<String>,
-    limit: Option<usize>,
-}
+use super::{Api, error::ApiError};
 
 /// Which rows are wanted.
 struct Wanted {
@@ -111,8 +91,11 @@ fn by_day(ledger: &Ledger, side: Side, wanted: &Wanted) -> Rows {
     cut(rows.collect(), wanted.limit)
 }
 
-pub(super) async fn usage(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json<UsagePageView>, ApiError> {
-    let Asked { by, side, key, from, to, after, limit } = asked;
+pub(super) async fn usage(
+    State(api): State<Api>,
+    Query(query): Query<UsageQuery>,
+) -> Result<Json<UsagePageView>, ApiError> {
+    let UsageQuery { by, side, key, from, to, after, limit } = query;
     let mut days = Day(from.unwrap_or(0))..=to.map_or(Day::MAX, Day);
     let after_key = match (by, &after) {
         (UsageBy::Submitter | UsageBy::Worker, Some(after)) => Some(parse_key(after)?),
@@ -126,7 +109,7 @@ pub(super) async fn usage(State(api): State<Api>, Query(asked): Query<Asked>) ->
         let after = Day(parse_number::<u32>(after)?.saturating_add(1));
         days = after.max(*days.start())..=*days.end();
     }
-    let limit = limit.unwrap_or(ROWS_MAX).clamp(1, ROWS_MAX);
+    let limit = limit.unwrap_or(USAGE_ROWS_MAX).clamp(1, USAGE_ROWS_MAX);
     let wanted = Wanted { key: key.as_deref().map(parse_key).transpose()?, days, limit };
     let side = match side {
         UsageSide::Submitter => Side::Submitter,

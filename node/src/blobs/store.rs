@@ -24,7 +24,7 @@ use super::{
     error::StoreError,
     index::{Entry, Index},
 };
-use crate::room::Room;
+use crate::disk_space::DiskSpace;
 
 /// The most blobs that are kept.
 const BLOBS_MAX: usize = 1 << 20;
@@ -53,7 +53,7 @@ struct Inner {
     dir: PathBuf,
     new: PathBuf,
     quota: u64,
-    room: Room,
+    disk_space: DiskSpace,
     state: Mutex<State>,
     index: Index,
     next_name: AtomicU64,
@@ -68,7 +68,7 @@ impl BlobStore {
     ///
     /// # Errors
     /// If the directory or the index cannot be read or made.
-    pub fn open(dir: &Path, database: Arc<Database>, quota: u64, room: Room) -> Result<Self, StoreError> {
+    pub fn open(dir: &Path, database: Arc<Database>, quota: u64, disk_space: DiskSpace) -> Result<Self, StoreError> {
         let dir = dir.join("blobs");
         let new = dir.join("new");
         if new.exists() {
@@ -79,7 +79,7 @@ impl BlobStore {
         let entries = reconcile(&dir, &known, &index)?;
         let bytes = entries.values().map(|entry| entry.bytes).sum();
         let state = Mutex::new(State { entries, bytes, reserved: 0 });
-        Ok(Self(Arc::new(Inner { dir, new, quota, room, state, index, next_name: AtomicU64::new(0) })))
+        Ok(Self(Arc::new(Inner { dir, new, quota, disk_space, state, index, next_name: AtomicU64::new(0) })))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -307,9 +307,9 @@ pub(super) struct Reservation {
 
 impl Reservation {
     pub(super) fn grow(&mut self, bytes: u64) -> Result<(), StoreError> {
-        let Inner { quota, room, .. } = &*self.store.0;
-        if !room.is_enough() {
-            return Err(StoreError::NoRoom { free: room.free_bytes() });
+        let Inner { quota, disk_space, .. } = &*self.store.0;
+        if !disk_space.is_enough() {
+            return Err(StoreError::NoRoom { free: disk_space.free_bytes() });
         }
         let mut state = self.store.lock();
         let used = state.bytes + state.reserved;

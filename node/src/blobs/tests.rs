@@ -18,15 +18,15 @@ use tempfile::TempDir;
 
 use super::{BLOB_BYTES_MAX, BlobStore, Blobs, DeliverError, FetchError, Holder, Refusal, StoreError};
 use crate::{
+    disk_space::DiskSpace,
     mesh::testing::{NETWORK, TestMesh, all_connected, config, mesh, meshes, until, within},
-    room::Room,
 };
 
 const QUOTA: u64 = 64 << 20;
 
 fn open(dir: &Path) -> BlobStore {
     let database = Arc::new(Database::create(dir.join("db")).unwrap());
-    BlobStore::open(dir, database, QUOTA, Room::of(dir)).unwrap()
+    BlobStore::open(dir, database, QUOTA, DiskSpace::of(dir)).unwrap()
 }
 
 fn store() -> (BlobStore, TempDir) {
@@ -119,7 +119,7 @@ fn a_file_that_changed_is_not_given_out() {
 async fn what_is_too_large_or_does_not_fit_is_refused_and_leaves_nothing() {
     let dir = TempDir::new().unwrap();
     let database = Arc::new(Database::create(dir.path().join("db")).unwrap());
-    let store = BlobStore::open(dir.path(), database, 5 << 20, Room::of(dir.path())).unwrap();
+    let store = BlobStore::open(dir.path(), database, 5 << 20, DiskSpace::of(dir.path())).unwrap();
     let put = |length: usize, bytes_max| {
         let store = store.clone();
         async move { super::writer::put_stream(&store, &bytes(length, 1)[..], bytes_max).await }

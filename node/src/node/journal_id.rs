@@ -48,10 +48,10 @@ fn remember(file: &Path, id: &[u8]) -> Result<Standing, NodeError> {
 
 #[cfg(test)]
 mod tests {
+    use meshwork_api::Keep;
     use meshwork_core::identity::NetworkId;
 
     use super::*;
-    use crate::store::Keep;
 
     #[test]
     fn a_key_votes_with_its_own_journal_only() {

@@ -21,6 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use meshwork_api::Keep;
 use meshwork_core::{
     codec::{self, DecodeError},
     digest::Digest,
@@ -29,7 +30,6 @@ use meshwork_core::{
     replica::{Action, Executed},
     types::Height,
 };
-pub use prune::Keep;
 pub use read::{FinalBlocks, Reader, StoredBlock};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable};
 use thiserror::Error;
@@ -304,7 +304,7 @@ fn store_executed(write: &redb::WriteTransaction, executed: &Executed, keep: Kee
     if let Some(finalization) = &executed.finalization {
         write.open_table(tables::FINALIZATIONS)?.insert(height, codec::encode(finalization).as_slice())?;
     }
-    if keep.remembers_jobs() {
+    if prune::remembers_jobs(keep) {
         let mut ended = write.open_table(tables::ENDED_JOBS)?;
         for job in &executed.ended {
             ended.insert(job.id.0.0.as_slice(), codec::encode(job).as_slice())?;

@@ -2,30 +2,15 @@
 
 use std::{fs, path::Path};
 
+use meshwork_api::Keep;
 use redb::{Database, WriteTransaction};
-use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{StoreError, long, tables};
 
-/// How much of the past a peer keeps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Keep {
-    /// Every block since the first: whoever wants to execute the whole history can have it from here.
-    Archive,
-    /// Every receipt, so that any result can be proven; blocks only from the older of the kept snapshots on.
-    #[default]
-    Full,
-    /// What is needed to take part, and to prove what became of jobs that the ledger still knows.
-    Pruned,
-}
-
-impl Keep {
-    /// Whether ended jobs are remembered after the ledger has forgotten them.
-    pub(super) const fn remembers_jobs(self) -> bool {
-        !matches!(self, Self::Pruned)
-    }
+/// Whether ended jobs are remembered after the ledger has forgotten them.
+pub(super) const fn remembers_jobs(keep: Keep) -> bool {
+    !matches!(keep, Keep::Pruned)
 }
 
 /// The highest level of the history tree that could ever be reached.

@@ -272,6 +272,7 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
+    use meshwork_api::Keep;
     use meshwork_core::{
         consensus::Standing,
         identity::NetworkId,
@@ -281,7 +282,6 @@ mod tests {
     };
 
     use super::*;
-    use crate::store::Keep;
 
     fn block(epoch: u64, height: u64, role: Role, parent: Digest) -> Arc<Block> {
         let header = Header {

@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use meshwork_api::Keep;
 use meshwork_core::{
     consensus::{Monotonic, Now, Standing},
     identity::{PublicKey, SecretKey},
@@ -11,7 +12,7 @@ use meshwork_core::{
 use redb::{ReadableDatabase, ReadableTable};
 use tempfile::TempDir;
 
-use super::{Keep, Store, StoreError, long, tables};
+use super::{Store, StoreError, long, tables};
 
 const INTERVAL: u64 = 4;
 

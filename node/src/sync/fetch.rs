@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures::future::join_all;
+use meshwork_api::Progress;
 use meshwork_core::{
     codec::ByteString,
     identity::PublicKey,
@@ -19,7 +20,7 @@ use rand::seq::IteratorRandom;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::task::spawn_blocking;
 
-use super::{KIND, Progress, Sync};
+use super::{KIND, Sync};
 use crate::{
     mesh::Stream,
     wire::{read_value, write_value},

@@ -11,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use meshwork_api::Keep;
 use meshwork_core::types::{Genesis, Height};
-use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -20,7 +20,6 @@ use crate::{
     driver::{Handle, Stopped},
     mesh::MeshHandle,
     metrics::Metrics,
-    store::Keep,
 };
 
 /// The word for this in protocol names.
@@ -32,17 +31,6 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// How long an archive may stand before it says so.
 const ARCHIVE_PATIENCE: Duration = Duration::from_secs(15);
-
-/// How far the fetching of a snapshot has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// The snapshot's height.
-    pub height: u64,
-    /// Chunks that have come.
-    pub fetched: u32,
-    /// Chunks in all.
-    pub chunks: u32,
-}
 
 /// Says so when an archive that lacks blocks has stood at one height for long. `stood` is where it has, and since when.
 fn watch_archive(executed: Height, stood: &mut Option<(Height, Instant)>) {

@@ -40,8 +40,8 @@ use tracing::{debug, info, warn};
 use crate::{
     clock::Clock,
     config::WorkerConfig,
+    disk_space::DiskSpace,
     driver::{Final, Handle, News, Stopped},
-    room::Room,
 };
 
 /// How long a worker's transactions may wait to be executed, in milliseconds.
@@ -126,7 +126,7 @@ impl Worker {
         config: WorkerConfig,
         driver: Handle,
         clock: Clock,
-        room: Room,
+        room: DiskSpace,
         context: Arc<TaskContext>,
     ) -> (Self, mpsc::UnboundedReceiver<Progress>) {
         // Bounded by what the worker claims to hold: each attempt says three things at most.

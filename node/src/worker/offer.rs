@@ -11,7 +11,7 @@ use meshwork_core::{
 };
 
 use super::pace::Pace;
-use crate::{blobs::BlobStore, config::WorkerConfig, load::LoadSampler, room::Room};
+use crate::{blobs::BlobStore, config::WorkerConfig, disk_space::DiskSpace, load::LoadSampler};
 
 /// A change of the load score that is worth a claim.
 const LOAD_STEP: u16 = 100;
@@ -47,13 +47,13 @@ pub struct Offer {
     score: u16,
     holds: BTreeSet<Digest>,
     held: Option<Instant>,
-    room: Room,
+    room: DiskSpace,
     sent: Option<Sent>,
     has_stood: bool,
 }
 
 impl Offer {
-    pub fn new(genesis: &Genesis, config: &WorkerConfig, room: Room) -> Self {
+    pub fn new(genesis: &Genesis, config: &WorkerConfig, room: DiskSpace) -> Self {
         Self {
             room,
             config: config.clone(),

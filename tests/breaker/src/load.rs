@@ -14,6 +14,7 @@ use meshwork::{
     failure::{Done, Failure},
     keys, submission,
 };
+use meshwork_api::{JobView, TaskState};
 use meshwork_core::{
     identity::{NetworkId, SecretKey},
     types::{
@@ -21,7 +22,6 @@ use meshwork_core::{
         TaskSpec, Tasks,
     },
 };
-use meshwork_node::api::views::{JobView, TaskState};
 use tokio::task::JoinHandle;
 
 use crate::network::Network;
@@ -210,7 +210,7 @@ impl Load {
     pub async fn begin(submitter: &Submitter, program: BlobRef, amount: Amount) -> Done<Self> {
         const OPEN_FOR_MS: u64 = 3_600_000;
         let submit = Submit {
-            open_until: Some(BlockTime(meshwork::output::words::now_us()).plus_ms(OPEN_FOR_MS)),
+            open_until: Some(BlockTime(meshwork::time::now_us()).plus_ms(OPEN_FOR_MS)),
             ..Submit::new("load", small_task(program), Tasks::Repeat(amount.first))
         };
         let signed = submitter.wish(Action::Submit(submit)).await?;

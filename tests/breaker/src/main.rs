@@ -30,7 +30,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand};
 use meshwork::{
     failure::{Done, Failure},
-    local_mesh::unless_interrupted,
+    interrupt::unless_interrupted,
 };
 
 use self::{

@@ -11,7 +11,7 @@ use meshwork::{
     client::Client,
     failure::{Done, Failure},
 };
-use meshwork_node::api::views::{Role as RoundRole, StatusView};
+use meshwork_api::{Role as RoundRole, StatusView};
 use tokio::task::JoinHandle;
 
 use crate::{

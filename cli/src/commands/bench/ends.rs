@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use meshwork_api::{EventView, TaskCounts};
 use meshwork_core::types::JobId;
-use meshwork_node::api::views::{EventView, TaskCounts};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{

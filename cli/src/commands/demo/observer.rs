@@ -5,8 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use meshwork_api::{EventView, TaskView};
 use meshwork_core::types::JobId;
-use meshwork_node::api::views::{EventView, TaskView};
 use tokio::task::JoinHandle;
 
 use super::tally::Tally;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use meshwork_api::{EventView, TaskState, TaskView};
 use meshwork_core::{identity::PublicKey, types::JobId};
-use meshwork_node::api::views::{EventView, TaskState, TaskView};
 
 /// The counts.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use meshwork_core::{
 use super::super::genesis::{NewAuthority, Order, Placement};
 use crate::{
     failure::{Done, Failure},
-    submission::milliseconds,
+    time::milliseconds,
 };
 
 /// What is to change: one thing, or of the schedule several together.

@@ -4,8 +4,9 @@ use clap::Args;
 use meshwork_core::types::{BlockTime, CatchUp, Cron, Overlap};
 
 use crate::{
+    parse::named,
     recurrence::{self, CATCH_UP, CRON_HINT, OVERLAP, Recurrence},
-    submission::parse_moment,
+    time::parse_moment,
 };
 
 fn cron(text: &str) -> Result<Cron, String> {
@@ -13,11 +14,11 @@ fn cron(text: &str) -> Result<Cron, String> {
 }
 
 fn catch_up(text: &str) -> Result<CatchUp, String> {
-    recurrence::named(text, &CATCH_UP)
+    named(text, &CATCH_UP)
 }
 
 fn overlap(text: &str) -> Result<Overlap, String> {
-    recurrence::named(text, &OVERLAP)
+    named(text, &OVERLAP)
 }
 
 /// When and how a program recurs.

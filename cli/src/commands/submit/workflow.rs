@@ -6,13 +6,13 @@ use std::{
 };
 
 use clap::Args;
+use meshwork_api::JobView;
 use meshwork_core::types::{AfterJob, JobId, LedgerLimits};
-use meshwork_node::api::views::JobView;
 
 use super::{Options as SubmitOptions, genesis_of, tell_if_nobody_could_run, wait};
 use crate::{
     client::Client,
-    commands::{Context, find_job},
+    context::{Context, find_job},
     failure::{Done, Failure},
     job_file::{
         self, Plan,
@@ -20,7 +20,7 @@ use crate::{
         model,
         send::{self, Sender},
     },
-    settings::parse_pair,
+    parse::parse_pair,
 };
 
 /// What is about job files.

@@ -1,6 +1,6 @@
 //! The time axis of a picture.
 
-use meshwork_node::api::views::TimelineView;
+use meshwork_api::TimelineView;
 
 /// Fewer ticks than this are on an axis.
 const TICKS_MAX: u64 = 10;

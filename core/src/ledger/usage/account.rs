@@ -1,5 +1,6 @@
 //! One account.
 
+use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::{ledger::event::EndReason, types::Resources};
@@ -10,41 +11,88 @@ const MIB: u128 = 1 << 20;
 /// No honest figure comes near it, and none that is below overflows when it is added to.
 const FIGURE_MAX: u64 = 1 << 62;
 
-/// What was submitted, used and lost. Every figure only grows, and stays at the largest number if it should ever come there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
-pub struct Account {
+/// Declares the figures of an account, each once: all else that has to name them is made here.
+macro_rules! figures {
+    ($count:literal: $($(#[doc = $doc:literal])* $figure:ident,)*) => {
+        /// What was submitted, used and lost. Every figure only grows, and stays at the largest number if it should
+        /// ever come there.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+        pub struct Account {
+            $($(#[doc = $doc])* pub $figure: u64,)*
+        }
+
+        /// An [`Account`] that is written with its figures' names, as people and scripts read it.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct AccountView {
+            $($(#[doc = $doc])* pub $figure: u64,)*
+        }
+
+        impl From<Account> for AccountView {
+            fn from(Account { $($figure),* }: Account) -> Self {
+                Self { $($figure),* }
+            }
+        }
+
+        impl From<AccountView> for Account {
+            fn from(AccountView { $($figure),* }: AccountView) -> Self {
+                Self { $($figure),* }
+            }
+        }
+
+        impl Account {
+            /// The figures' names, in the order of their declaration, units last.
+            pub const NAMES: [&'static str; $count] = [$(stringify!($figure)),*];
+
+            /// The figures, in the same order.
+            #[must_use]
+            pub const fn figures(&self) -> [u64; $count] {
+                [$(self.$figure),*]
+            }
+
+            const fn figures_mut(&mut self) -> [&mut u64; $count] {
+                [$(&mut self.$figure),*]
+            }
+        }
+    };
+}
+
+figures! {
+    15:
     /// Tasks submitted. Always 0 of a worker.
-    pub tasks_submitted: u64,
+    tasks_submitted,
     /// Attempts leased, those that still live among them.
-    pub attempts_leased: u64,
+    attempts_leased,
     /// Attempts that ended well, and in time.
-    pub attempts_succeeded: u64,
+    attempts_succeeded,
     /// Attempts that ended by their program's failure.
-    pub attempts_failed: u64,
-    /// Attempts that were lost by their worker (its claim ended, its process was started anew, the ledger's time for them ran out)
-    /// or drained, begun or not.
-    pub attempts_lost: u64,
-    /// Attempts that were given back by their worker before they began, or taken back since there was no place for them any more.
-    pub attempts_returned: u64,
+    attempts_failed,
+    /// Attempts that were lost by their worker (its claim ended, its process was started anew, the ledger's time for
+    /// them ran out) or drained, begun or not.
+    attempts_lost,
+    /// Attempts that were given back by their worker before they began, or taken back since there was no place for them
+    /// any more.
+    attempts_returned,
     /// Attempts that made room for others at a checkpoint.
-    pub attempts_yielded: u64,
+    attempts_yielded,
     /// Attempts that ended with their job, or by the outcome of another attempt of their task.
-    pub attempts_cancelled: u64,
+    attempts_cancelled,
     /// Successes that were taken of attempts that are booked as lost or otherwise ended.
-    pub late_successes: u64,
+    late_successes,
     /// Processor time as reported with accepted outcomes, at most what the same attempt had reserved, in microseconds.
-    pub cpu_us: u64,
+    cpu_us,
     /// Time for which attempts held resources, in milliseconds of lease time.
-    pub slot_ms: u64,
+    slot_ms,
     /// Core time that was reserved meanwhile, in microseconds of one core: millicores × milliseconds.
-    pub reserved_core_us: u64,
-    /// Memory that was reserved meanwhile, in mebibyte-milliseconds. It is rounded down once for each attempt, here and nowhere
-    /// else, so that all sums of it agree.
-    pub reserved_mib_ms: u64,
-    /// What of the reserved core time was held by attempts that failed, were lost or were drained, in microseconds of one core.
-    pub lost_core_us: u64,
-    /// Bytes of output in accepted successes: the output streams and files of a small one, and of a stored one its manifest too.
-    pub output_bytes: u64,
+    reserved_core_us,
+    /// Memory that was reserved meanwhile, in mebibyte-milliseconds. It is rounded down once for each attempt, here and
+    /// nowhere else, so that all sums of it agree.
+    reserved_mib_ms,
+    /// What of the reserved core time was held by attempts that failed, were lost or were drained, in microseconds of
+    /// one core.
+    lost_core_us,
+    /// Bytes of output in accepted successes: the output streams and files of a small one, and of a stored one its
+    /// manifest too.
+    output_bytes,
 }
 
 /// Something that happened, as accounts take it in.
@@ -125,49 +173,10 @@ impl Account {
         }
     }
 
-    /// The same figures in one row, in the order of their declaration.
-    const fn figures_mut(&mut self) -> [&mut u64; 15] {
-        let Self {
-            tasks_submitted,
-            attempts_leased,
-            attempts_succeeded,
-            attempts_failed,
-            attempts_lost,
-            attempts_returned,
-            attempts_yielded,
-            attempts_cancelled,
-            late_successes,
-            cpu_us,
-            slot_ms,
-            reserved_core_us,
-            reserved_mib_ms,
-            lost_core_us,
-            output_bytes,
-        } = self;
-        [
-            tasks_submitted,
-            attempts_leased,
-            attempts_succeeded,
-            attempts_failed,
-            attempts_lost,
-            attempts_returned,
-            attempts_yielded,
-            attempts_cancelled,
-            late_successes,
-            cpu_us,
-            slot_ms,
-            reserved_core_us,
-            reserved_mib_ms,
-            lost_core_us,
-            output_bytes,
-        ]
-    }
-
     /// Adds another account's figures.
     pub fn add(&mut self, other: &Self) {
-        let mut other = *other;
-        for (own, more) in self.figures_mut().into_iter().zip(other.figures_mut()) {
-            *own = own.saturating_add(*more);
+        for (own, more) in self.figures_mut().into_iter().zip(other.figures()) {
+            raise(own, more);
         }
     }
 
@@ -204,9 +213,9 @@ impl Account {
     }
 
     /// Whether bookings can have come to this.
-    pub(in crate::ledger) fn is_sound(mut self) -> bool {
+    pub(in crate::ledger) fn is_sound(self) -> bool {
         self.cpu_us <= self.reserved_core_us
             && self.lost_core_us <= self.reserved_core_us
-            && self.figures_mut().into_iter().all(|figure| *figure < FIGURE_MAX)
+            && self.figures().into_iter().all(|figure| figure < FIGURE_MAX)
     }
 }

@@ -36,9 +36,9 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use account::Account;
 use account::AttemptEnd;
 pub(super) use account::Entry;
+pub use account::{Account, AccountView};
 pub use days::{ACCOUNTS_MAX, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side};
 pub(super) use days::{DayBook, Days};
 

@@ -2,7 +2,6 @@
 //!
 //! On the stream are the frames of [`meshwork_core::frames`].
 
-mod frames;
 mod outbox;
 mod reader;
 mod writer;

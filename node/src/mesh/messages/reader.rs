@@ -1,25 +1,30 @@
 //! The tasks that read what peers send, one for each peer.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use libp2p::swarm::Stream;
-use meshwork_core::identity::PublicKey;
+use meshwork_core::{frames::Cutter, identity::PublicKey};
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::frames::Frames;
-use crate::mesh::{
-    events::MessageSink,
-    handle::Verdict,
-    metrics::{Counters, add, one},
-    streams::Incoming,
+use crate::{
+    frames::{Frames, Patience},
+    mesh::{
+        events::MessageSink,
+        handle::Verdict,
+        metrics::{Counters, add, one},
+        streams::Incoming,
+    },
 };
 
 /// Points against a peer whose stream of messages is none.
 const MALFORMED_POINTS: u32 = 100;
+
+/// Between messages a stream may rest for as long as it likes; the rest of one that has begun must come.
+const PATIENCE: Patience = Patience { begin: None, stall: Duration::from_secs(60) };
 
 /// What every reader needs.
 #[derive(Clone)]
@@ -52,7 +57,7 @@ pub(in crate::mesh) async fn take_incoming(mut incoming: Incoming, reader: Reade
 
 impl Reader {
     async fn run(self, from: PublicKey, stream: Stream) {
-        let mut frames = Frames::new(stream, self.message_bytes_max);
+        let mut frames = Frames::new(stream, Cutter::new(self.message_bytes_max), PATIENCE);
         loop {
             match frames.next().await {
                 Ok(Some(bytes)) => {

@@ -9,7 +9,7 @@ use std::{
 use meshwork::{
     failure::{Done, Failure},
     keys,
-    output::words::now_us,
+    time::now_us,
 };
 use meshwork_core::{
     identity::SecretKey,

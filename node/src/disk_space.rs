@@ -1,8 +1,9 @@
-//! Room on the disk that holds what this peer stores: how much is left, and whether that is enough to take on more.
+//! The space on the disk that holds what this peer stores: how much is free, and whether that is enough to take on
+//! more.
 //!
-//! A peer that cannot store cannot go on, so it stops taking on more while a reserve is left: its worker offers nothing, and
-//! no blob is taken. What it has it keeps, and blocks are stored in the reserve. Only when that is gone too does the node
-//! stop; it starts again when there is room.
+//! A peer that cannot store cannot go on, so it stops taking on more while a reserve is left: its worker offers
+//! nothing, and no blob is taken. What it has it keeps, and blocks are stored in the reserve. Only when that is gone
+//! too does the node stop; it starts again when there is space.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,8 +16,6 @@ use std::{
 
 use tokio::time::sleep;
 use tracing::{info, warn};
-
-use crate::metrics::Metrics;
 
 /// How often the disk is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -46,7 +45,8 @@ impl Disk {
         RESERVE_BYTES.min(self.bytes / RESERVE_PART)
     }
 
-    /// Whether more may be taken on. Once it may not, half a reserve more is asked for, so that it does not go to and fro.
+    /// Whether more may be taken on. Once it may not, half a reserve more is asked for, so that it does not go to and
+    /// fro.
     fn is_enough(self, was_enough: bool) -> bool {
         let reserve = self.reserve_bytes();
         self.free_bytes >= if was_enough { reserve } else { reserve + reserve / 2 }
@@ -59,11 +59,11 @@ struct Inner {
     is_enough: AtomicBool,
 }
 
-/// The room that is left. Cheap to clone.
+/// The space that is left. Cheap to clone.
 #[derive(Clone)]
-pub struct Room(Arc<Inner>);
+pub struct DiskSpace(Arc<Inner>);
 
-impl Room {
+impl DiskSpace {
     /// Looks at the disk that holds a folder.
     #[must_use]
     pub fn of(folder: &Path) -> Self {
@@ -98,19 +98,19 @@ impl Room {
         match (was_enough, is_enough) {
             (true, false) => warn!(
                 %folder, free_bytes = free,
-                "the disk is nearly full: no more tasks and no more blobs are taken until there is room"
+                "the disk is nearly full: no more tasks and no more blobs are taken until there is space"
             ),
-            (false, true) => info!(%folder, free_bytes = free, "there is room on the disk again"),
+            (false, true) => info!(%folder, free_bytes = free, "there is space on the disk again"),
             _ => {}
         }
         is_enough
     }
 
-    /// Goes on looking, and tells the metrics.
-    pub(crate) async fn watch(self, metrics: Arc<Metrics>) {
+    /// Goes on looking, and tells each time how many bytes are free.
+    pub(crate) async fn watch(self, tell: impl Fn(u64)) {
         loop {
             self.look();
-            metrics.disk_free_bytes.set(i64::try_from(self.free_bytes()).unwrap_or(i64::MAX));
+            tell(self.free_bytes());
             sleep(LOOK_EVERY).await;
         }
     }
@@ -135,7 +135,7 @@ mod tests {
         assert!(!large(RESERVE_BYTES).is_enough(false) && large(RESERVE_BYTES * 3 / 2).is_enough(false));
         let small = |free_bytes| Disk { bytes: 80 << 20, free_bytes };
         assert!(small(10 << 20).is_enough(true) && !small((10 << 20) - 1).is_enough(true));
-        let room = Room::of(Path::new("/nowhere/at/all"));
-        assert!(room.is_enough(), "where the system does not say, writing will");
+        let space = DiskSpace::of(Path::new("/nowhere/at/all"));
+        assert!(space.is_enough(), "where the system does not say, writing will");
     }
 }

@@ -21,8 +21,8 @@ impl From<RunOf> for RunView {
     }
 }
 
-/// `GET /v1/recurring` (an array, newest first) and `GET /v1/recurring/{recurring}`. Times are in microseconds since the
-/// Unix epoch.
+/// `GET /v1/recurring` (an array, newest first) and `GET /v1/recurring/{recurring}`. Times are in microseconds since
+/// the Unix epoch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RecurringView {
     /// Its id.

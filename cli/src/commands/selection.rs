@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use meshwork_api::JobView;
 use meshwork_core::types::{Action, Control, Directive, Filter, JobId, Selection};
-use meshwork_node::api::views::JobView;
 
 use crate::{
     client::Client,
-    commands::{Context, find_job},
+    context::{Context, find_job},
     failure::{Done, Failure},
     output::words::counts,
     submission,
@@ -134,9 +134,8 @@ pub async fn control(context: &Context, options: &Options, directive: Directive,
         context.output.note(&format!("Job {id} had ended before."));
         return Ok(Controlled { id, is_all, job });
     }
-    let network = client.status().await?.network;
     let action = Action::Control(Control { job: id, which, directive });
-    let transaction = submission::sign(action, submission::EXPIRY_DEFAULT, &key, &network);
+    let transaction = submission::sign_for(&client, action, &key).await?;
     submission::settle(&client, &transaction).await?;
     Ok(Controlled { id, is_all, job: client.job(id).await? })
 }

@@ -1,4 +1,4 @@
-//! Reading a stream's messages; [`meshwork_core::frames`] cuts them.
+//! Reading a stream's messages, of those who send at will and of those who answer; [`meshwork_core::frames`] cuts them.
 
 use std::{io, time::Duration};
 
@@ -7,17 +7,23 @@ use meshwork_core::frames::{Cutter, FrameError};
 use thiserror::Error;
 use tokio::time::timeout;
 
-/// How long the rest of a message that has begun may take to make any progress.
-const STALL_MAX: Duration = Duration::from_secs(60);
+/// How long a message is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// How long until it begins; for ever if nothing is said, as between messages that come at will.
+    pub(crate) begin: Option<Duration>,
+    /// How long it may make no progress once it has begun.
+    pub(crate) stall: Duration,
+}
 
 /// Why a stream of messages ended before its time.
 #[derive(Debug, Error)]
-pub(super) enum StreamError {
+pub(crate) enum StreamError {
     #[error(transparent)]
     Frame(#[from] FrameError),
     #[error("the stream ends within a message")]
     Truncated,
-    #[error("a message has begun and does not go on")]
+    #[error("nothing came for too long")]
     Stalled,
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -25,34 +31,49 @@ pub(super) enum StreamError {
 
 impl StreamError {
     /// Whether the sender is to blame, rather than the line.
-    pub(super) fn is_malice(&self) -> bool {
+    pub(crate) fn is_malice(&self) -> bool {
         matches!(self, Self::Frame(_))
     }
 }
 
+impl From<StreamError> for io::Error {
+    fn from(error: StreamError) -> Self {
+        let kind = match error {
+            StreamError::Frame(_) => io::ErrorKind::InvalidData,
+            StreamError::Truncated => io::ErrorKind::UnexpectedEof,
+            StreamError::Stalled => io::ErrorKind::TimedOut,
+            StreamError::Io(error) => return error,
+        };
+        Self::new(kind, error)
+    }
+}
+
 /// The messages of one stream.
-pub(super) struct Frames<R> {
+pub(crate) struct Frames<R> {
     stream: R,
     cutter: Cutter,
+    patience: Patience,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
-    pub(super) fn new(stream: R, bytes_max: usize) -> Self {
-        Self { stream, cutter: Cutter::new(bytes_max) }
+    pub(crate) const fn new(stream: R, cutter: Cutter, patience: Patience) -> Self {
+        Self { stream, cutter, patience }
     }
 
     /// The next message; none at the stream's proper end.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, StreamError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, StreamError> {
         loop {
             if let Some(message) = self.cutter.next_message()? {
                 return Ok(Some(message));
             }
             let begun = self.cutter.has_begun();
+            let wait = if begun { Some(self.patience.stall) } else { self.patience.begin };
             let read = self.stream.read(self.cutter.room());
-            // Between messages a stream may rest for as long as it likes.
-            let bytes =
-                if begun { timeout(STALL_MAX, read).await.map_err(|_| StreamError::Stalled)? } else { read.await }?;
-            match bytes {
+            let bytes = match wait {
+                Some(wait) => timeout(wait, read).await.map_err(|_| StreamError::Stalled)?,
+                None => read.await,
+            };
+            match bytes? {
                 0 if begun => return Err(StreamError::Truncated),
                 0 => return Ok(None),
                 bytes => self.cutter.filled(bytes),
@@ -69,7 +90,8 @@ mod tests {
     use super::*;
 
     async fn all(bytes: &[u8], bytes_max: usize) -> Result<Vec<Vec<u8>>, StreamError> {
-        let mut frames = Frames::new(Cursor::new(bytes), bytes_max);
+        let patience = Patience { begin: None, stall: Duration::from_secs(1) };
+        let mut frames = Frames::new(Cursor::new(bytes), Cutter::new(bytes_max), patience);
         let mut messages = Vec::new();
         while let Some(message) = frames.next().await? {
             messages.push(message);

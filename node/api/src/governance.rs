@@ -56,8 +56,8 @@ pub struct KeyView {
     pub may_work: bool,
     /// What it has taken of each of its limits.
     pub limits: Vec<LimitView>,
-    /// When the first of its attempts has to end, by which at the latest something is free again; nothing if workers hold none of its
-    /// tasks. In microseconds since the Unix epoch.
+    /// When the first of its attempts has to end, by which at the latest something is free again; nothing if workers
+    /// hold none of its tasks. In microseconds since the Unix epoch.
     pub first_end_us: Option<u64>,
 }
 

@@ -1,0 +1,48 @@
+//! Reading what people write in more than one place: pairs, and words of which there are a few.
+
+/// Splits `KEY=VALUE`.
+///
+/// # Errors
+/// There is no `=`, or nothing before it.
+pub fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err("write KEY=VALUE".into()),
+    }
+}
+
+/// The one of these words.
+///
+/// # Errors
+/// It is none of them; the text says which there are.
+pub fn named<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+    let all = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| format!("write one of {}", all()))
+}
+
+/// The word for one of these.
+pub fn word<T: PartialEq>(value: &T, words: &[(&'static str, T)]) -> &'static str {
+    words.iter().find(|(_, other)| other == value).map_or("?", |(word, _)| word)
+}
+
+#[cfg(test)]
+mod tests {
+    use meshwork_core::types::{CatchUp, Overlap};
+
+    use super::*;
+    use crate::recurrence::{CATCH_UP, OVERLAP};
+
+    #[test]
+    fn a_pair_has_a_key_and_any_value() {
+        assert_eq!(parse_pair("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert!(parse_pair("=b").is_err() && parse_pair("ab").is_err());
+    }
+
+    #[test]
+    fn policies_have_names() {
+        assert_eq!(named("once", &CATCH_UP), Ok(CatchUp::Once));
+        assert_eq!(named("never", &OVERLAP), Err("write one of skip, queue, alongside, cancel".into()));
+        assert_eq!(word(&Overlap::Queue, &OVERLAP), "queue");
+    }
+}
