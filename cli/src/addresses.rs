@@ -1,5 +1,7 @@
-//! The multiaddresses that people give: `/ip4/192.0.2.7/tcp/4170`, `/dns4/a.example/udp/4170/quic-v1` and the like, with or
-//! without a peer's id at the end. Checked here so that a slip is heard where it was made, not when peers fail to meet.
+//! Multiaddresses that people give, such as `/ip4/192.0.2.7/tcp/4170` or `/dns4/a.example/udp/4170/quic-v1`, with or
+//! without a peer's id at the end.
+//!
+//! They are checked here, so that a typing error is reported at once and not when peers fail to connect.
 
 use std::{
     fmt,
@@ -24,7 +26,7 @@ enum Host {
     Name { only_ip6: bool },
 }
 
-/// A text is not such an address.
+/// The text is not such an address.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
     "{0:?} is not an address of a peer: write /ip4/192.0.2.7/tcp/4170, /dns4/a.example/udp/4170/quic-v1 or the like"
@@ -32,8 +34,10 @@ enum Host {
 pub struct AddressError(String);
 
 impl Address {
-    /// Where a peer that others reach at this address listens by itself: on the same port and transport, at the same host
-    /// if that is loopback, and otherwise on every interface, since a public address need not be the machine's own.
+    /// The address on which a peer listens if others reach it at this one.
+    ///
+    /// Port and transport stay the same. So does a loopback host. Any other host becomes every interface, because a
+    /// public address may not belong to the machine itself.
     #[must_use]
     pub fn to_listen(&self) -> String {
         let host = match self.host {

@@ -11,72 +11,76 @@ use crate::{
     settings::GlobalOptions,
 };
 
-/// Schedule work on a peer-to-peer mesh: submit signed tasks, run them sandboxed on volunteers' machines, get results
-/// with proofs.
+/// Schedule work on a peer-to-peer network: submit signed tasks, run them in sandboxes on volunteers' machines, and
+/// get results with proofs.
 #[derive(Parser, Debug)]
 #[command(name = "meshwork", version, propagate_version = true, after_help = Exit::HELP)]
 pub struct Arguments {
-    /// What every command takes.
+    /// Options that every command takes.
     #[command(flatten)]
     pub global: GlobalOptions,
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Make a key for this peer or person, and print its public half
+    /// Create a key and print its public half
     Init,
-    /// Found a network
+    /// Create the genesis of a network, or show the one in use
     #[command(subcommand)]
     Genesis(genesis::GenesisCommand),
-    /// Show who the authorities are and the rules in force, and, as one of them, propose and approve changes
+    /// Show the authorities and the rules in force; propose and approve changes to them
     #[command(subcommand)]
     Govern(govern::GovernCommand),
-    /// Run a peer in the foreground: follow the network, vote if this key is an authority's, and work
+    /// Run a peer in the foreground.
+    ///
+    /// The peer follows the network. It votes if its key is an authority's, and it runs tasks unless told not to.
     Up(up::Options),
-    /// Submit a job: one task or an array of them
+    /// Submit a job: a single task, an array of tasks, or a workflow from a job file
     Submit(Box<submit::Options>),
     /// List jobs, newest first
     Jobs(jobs::Options),
     /// Show the node and the mesh, or one job
     Status(status::Options),
-    /// Say whether the node answers and goes on with the network; the exit status tells
+    /// Check that the node answers and keeps up with the network; the exit status tells
     Health(health::Options),
-    /// Say why a task waits, or why it went where it did
+    /// Explain why a task waits, or why it was placed where it is
     Explain(explain::Options),
-    /// Show when a job's tasks waited, where they ran and how that ended; as a picture, too
+    /// Show when a job's tasks waited, where they ran and how they ended, as text and as a picture
     Timeline(timeline::Options),
-    /// Fetch a job's results, check their proofs and their content, and write them to files
+    /// Fetch a job's results, check their proofs and content, and write them to files
     Result(result::Options),
     /// Show what tasks wrote to standard output and standard error
     Logs(logs::Options),
-    /// Keep a job of one's own, or tasks of it, from being leased. What a worker runs goes on
+    /// Hold your job, or some of its tasks.
+    ///
+    /// No worker is given a held task. Attempts that workers already have go on.
     Hold(selection::Options),
-    /// Let go what is held
+    /// Release held tasks of your job
     Release(selection::Options),
-    /// Ask something else for a job of one's own, or tasks of it: priority, deadline, resources
+    /// Change the priority, deadline or resources of your job, or of some of its tasks
     Amend(amend::Options),
-    /// Stop a job of one's own, or tasks of it
+    /// Cancel your job, or some of its tasks
     Cancel(selection::Options),
-    /// List jobs that run again and again, and pause, resume or end those of one's own
+    /// List recurring jobs; pause, resume or delete your own
     #[command(subcommand)]
     Recurring(recurring::RecurringCommand),
     /// List the workers whose claims stand
     Workers,
     /// List the peers that the node is connected to
     Peers,
-    /// Show what a key may do, and how much of its limits is taken
+    /// Show what a key may do and how much of its quota is used
     Quota(quota::Options),
-    /// Show what keys and jobs submitted, used and had lost, by submitter, worker, job or day
+    /// Show what was submitted, used and lost, by submitter, worker, job or day
     Usage(usage::Options),
-    /// Check saved proofs offline, with nothing but the genesis
+    /// Verify saved proofs offline, with only the genesis
     Verify(verify::Options),
-    /// Show all of it: a mesh of processes on this machine renders an image while some of them are killed
+    /// Run the demo: render an image on a mesh of local processes while some of them are killed
     Demo(demo::Options),
-    /// Measure a mesh of processes on this machine
+    /// Measure a mesh of local processes
     Bench(bench::Options),
 }
 

@@ -24,50 +24,50 @@ use thiserror::Error;
 pub use self::events::Events;
 use crate::failure::{Done, Exit, Failure};
 
-/// The most bytes of an answer that is held in memory.
+/// The most bytes of an answer that the client holds in memory.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// How long a connection may take to come about. The node is on this machine or near it.
+/// How long connecting may take. The node is on this machine or near it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long an answer that is no blob or stream may take.
+/// How long an answer may take, unless it is a blob or a stream.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why a node did not give what was asked.
+/// Why a request to the node failed.
 #[derive(Clone, Debug, Error)]
 pub enum ClientError {
-    /// It does not answer.
+    /// The node does not answer.
     #[error(
         "The node at {base} does not answer ({why}); see that `meshwork up` runs there, or name another with --api."
     )]
     Unreachable {
-        /// Where it should be.
+        /// The node's URL.
         base: String,
-        /// What the system said.
+        /// The system's message.
         why: String,
     },
-    /// It answered that it will not.
+    /// The node refused the request.
     #[error("{sentence}")]
     Refused {
         /// The HTTP status.
         status: StatusCode,
-        /// Its own sentence.
+        /// The node's own sentence.
         sentence: String,
     },
-    /// It answered something else than it should.
+    /// The node's answer is not what it should be.
     #[error(
         "The node at {base} gave an answer that makes no sense ({why}); see that it is the same version as this program."
     )]
     Nonsense {
-        /// Where it is.
+        /// The node's URL.
         base: String,
         /// What is wrong with the answer.
         why: String,
     },
-    /// A blob is not what its name says.
+    /// The content does not have the requested digest.
     #[error("The node gave content for {0} that does not have that digest; it was thrown away. Ask another node.")]
     Content(String),
-    /// Content could not be written here.
+    /// The content could not be written here.
     #[error("Could not write what the node gave: {0}; make room or choose another place.")]
     Write(String),
 }
@@ -84,7 +84,7 @@ impl From<ClientError> for Failure {
 }
 
 impl ClientError {
-    /// Whether the node said that there is no such thing, or not yet.
+    /// Whether the node said that it has no such thing, or not yet.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Refused { status: StatusCode::NOT_FOUND | StatusCode::CONFLICT, .. })
     }
@@ -101,7 +101,7 @@ impl Client {
     /// A client for the API at an address and port, with or without `http://`.
     ///
     /// # Errors
-    /// The text is not a place that can be asked.
+    /// The text is not the address of an HTTP API.
     pub fn new(api: &str) -> Done<Self> {
         let base = if api.contains("://") { api.to_owned() } else { format!("http://{api}") };
         let base = base.trim_end_matches('/').to_owned();
@@ -111,28 +111,28 @@ impl Client {
                 "{api:?} is not where an API can be; write an address and a port: 127.0.0.1:7420."
             )));
         }
-        // A proxy of the environment is for the world outside, not for a node on this machine.
+        // The environment's proxy is for the outside world, not for a node on this machine.
         let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
         let http = http.build().map_err(|error| Failure::failed(format!("No HTTP client could be made: {error}.")))?;
         Ok(Self { http, base })
     }
 
-    /// Where it asks.
+    /// The node's URL.
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// This node and what it sees.
+    /// The node's status.
     pub async fn status(&self) -> Result<StatusView, ClientError> {
         self.get("/v1/status").await
     }
 
-    /// Who the authorities are, and what they are about to change.
+    /// The authorities, and the changes that they are about to make.
     pub async fn governance(&self) -> Result<GovernanceView, ClientError> {
         self.get("/v1/governance").await
     }
 
-    /// What a key may do, and how much of it is taken.
+    /// What a key may do, and how much of its quota is used.
     pub async fn key(&self, key: PublicKey) -> Result<KeyView, ClientError> {
         self.get(&format!("/v1/keys/{key}")).await
     }
@@ -142,12 +142,12 @@ impl Client {
         self.text("/v1/genesis").await
     }
 
-    /// The counters, in Prometheus' text format.
+    /// The node's metrics, in Prometheus' text format.
     pub async fn metrics(&self) -> Result<String, ClientError> {
         self.text("/metrics").await
     }
 
-    /// Whether the node says that it is well.
+    /// Whether the node reports itself as healthy.
     pub async fn is_healthy(&self) -> bool {
         self.send(self.request(Method::GET, "/health").timeout(CONNECT_TIMEOUT)).await.is_ok()
     }
@@ -162,7 +162,7 @@ impl Client {
         self.json(answer).await
     }
 
-    /// What came of a transaction.
+    /// The result of a transaction.
     pub async fn transaction(&self, id: TransactionId) -> Result<TransactionView, ClientError> {
         self.get(&format!("/v1/transactions/{id}")).await
     }
@@ -177,12 +177,12 @@ impl Client {
         self.get(&format!("/v1/jobs/{job}")).await
     }
 
-    /// A job's arrays, in their order; none of a job that the ledger has forgotten.
+    /// A job's arrays, in the job's order. The list is empty for a job that the ledger has forgotten.
     pub async fn arrays(&self, job: JobId) -> Result<Vec<ArrayView>, ClientError> {
         self.get(&format!("/v1/jobs/{job}/arrays")).await
     }
 
-    /// Some tasks of a job, by index.
+    /// Tasks of a job, by index.
     pub async fn tasks(
         &self,
         job: JobId,
@@ -198,7 +198,7 @@ impl Client {
         self.get(&format!("/v1/tasks/{task}")).await
     }
 
-    /// Why a task waits, or why it went where it did.
+    /// The explanation of why a task waits, or why it was placed where it is.
     pub async fn explanation(&self, task: TaskId) -> Result<ExplanationView, ClientError> {
         self.get(&format!("/v1/tasks/{task}/explanation")).await
     }
@@ -208,7 +208,7 @@ impl Client {
         self.find(&format!("/v1/jobs/{job}/timeline"), &page(from, limit)).await
     }
 
-    /// The proof of a task's outcome; nothing while there is none.
+    /// The proof of a task's outcome; `None` while there is no outcome.
     pub async fn proof(&self, task: TaskId) -> Result<Option<Proof>, ClientError> {
         let bytes = match self.bytes(self.request(Method::GET, &format!("/v1/tasks/{task}/proof"))).await {
             Err(error) if error.is_absent() => return Ok(None),
@@ -244,7 +244,7 @@ impl Client {
         self.get("/v1/peers").await
     }
 
-    /// Some blocks, by height.
+    /// Blocks, by height.
     pub async fn blocks(&self, from: u64, limit: u32) -> Result<Vec<BlockView>, ClientError> {
         self.find("/v1/blocks", &BlockRange { from: Some(from), limit: Some(limit.into()) }).await
     }
@@ -262,7 +262,7 @@ impl Client {
         self.http.request(method, format!("{}{path}", self.base))
     }
 
-    /// Sends, and turns a refusal into the node's own sentence.
+    /// Sends a request, and turns a refusal into the node's own sentence.
     async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
@@ -300,7 +300,7 @@ impl Client {
         self.collect(answer).await
     }
 
-    /// The whole of an answer, if it is not too large to hold.
+    /// The whole answer, unless it is too large to hold.
     async fn collect(&self, mut answer: Response) -> Result<Vec<u8>, ClientError> {
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| self.unreachable(&error))? {
@@ -313,7 +313,7 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ClientError {
-        // The innermost cause is what a person can act on ("connection refused"); the rest is layers of the library.
+        // A person can act on the innermost cause ("connection refused"). The rest are layers of the library.
         let mut cause: &dyn std::error::Error = error;
         while let Some(inner) = cause.source() {
             cause = inner;

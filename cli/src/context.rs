@@ -13,9 +13,9 @@ use crate::{
 
 /// What every command works with.
 pub struct Context {
-    /// Where things are.
+    /// The settings: where files and the node are.
     pub settings: Settings,
-    /// Where and how to show things.
+    /// Where and how to print.
     pub output: Output,
 }
 
@@ -67,7 +67,7 @@ pub async fn find<T: FromStr + ToString>(
 /// The job whose id starts with these digits.
 ///
 /// # Errors
-/// No job's does, or more than one.
+/// No job's id starts with them, or more than one does.
 pub async fn find_job(client: &Client, digits: &str) -> Done<JobId> {
     let all = async { Ok(client.jobs().await?.iter().map(|job| job.id).collect()) };
     find(&JOB, digits, all).await

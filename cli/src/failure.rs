@@ -1,33 +1,33 @@
-//! How a command ends badly: one sentence for a person and one status for a script.
+//! How a command fails: one sentence for a person, and one exit status for scripts.
 
 use std::{fmt, io, path::Path, process::ExitCode};
 
-/// Exit statuses other than 0. `meshwork --help` and the README list them.
+/// The exit statuses other than 0. `meshwork --help` and the README list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Something did not work: a disk, a peer, a process.
+    /// A disk, a peer or a process failed.
     Failed,
-    /// What was given cannot be used: arguments, configuration, key, genesis, program.
+    /// An argument, the configuration, a key, a genesis or a program cannot be used.
     Usage,
-    /// The job or one of its tasks failed or was cancelled.
+    /// The job, or one of its tasks, failed or was cancelled.
     Job,
-    /// The node could not be reached.
+    /// The node cannot be reached.
     Unreachable,
-    /// A proof or a blob is not what it should be.
+    /// A proof does not hold, or content does not match its digest.
     Proof,
-    /// Stopped from the keyboard or by a signal.
+    /// The user or a signal stopped the command.
     Interrupted,
 }
 
 impl Exit {
-    /// What `--help` says of them.
+    /// The list in `meshwork --help`.
     pub const HELP: &'static str = "Exit status:
-  0    all went well
-  1    something did not work: a disk, a peer, a process
-  2    what was given cannot be used: arguments, configuration, key, genesis, program
+  0    success
+  1    a disk, a peer or a process failed
+  2    an argument, the configuration, a key, a genesis or a program cannot be used
   3    the job, or one of its tasks, failed or was cancelled
-  4    the node could not be reached
-  5    a proof does not hold, or content is not what its digest says
+  4    the node cannot be reached
+  5    a proof does not hold, or content does not match its digest
   130  interrupted";
 }
 
@@ -44,45 +44,45 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do what was asked: what happened, to what, and what to do next.
+/// A failed command: what happened, to what, and what to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The status to leave with.
+    /// The exit status.
     pub exit: Exit,
-    /// The sentence to show; nothing is shown if it is empty.
+    /// The sentence to show. An empty one is not shown.
     pub sentence: String,
 }
 
-/// What a command returns.
+/// The result of a command.
 pub type Done<T = ()> = Result<T, Failure>;
 
 impl Failure {
-    /// Something did not work.
+    /// A failure with [`Exit::Failed`].
     pub fn failed(sentence: impl Into<String>) -> Self {
         Self { exit: Exit::Failed, sentence: sentence.into() }
     }
 
-    /// What was given cannot be used.
+    /// A failure with [`Exit::Usage`].
     pub fn usage(sentence: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, sentence: sentence.into() }
     }
 
-    /// A job or task ended badly.
+    /// A failure with [`Exit::Job`].
     pub fn job(sentence: impl Into<String>) -> Self {
         Self { exit: Exit::Job, sentence: sentence.into() }
     }
 
-    /// A proof or content is not what it should be.
+    /// A failure with [`Exit::Proof`].
     pub fn proof(sentence: impl Into<String>) -> Self {
         Self { exit: Exit::Proof, sentence: sentence.into() }
     }
 
-    /// Stopped by the person or a signal.
+    /// A failure with [`Exit::Interrupted`].
     pub fn interrupted() -> Self {
         Self { exit: Exit::Interrupted, sentence: "Interrupted.".into() }
     }
 
-    /// A file could not be used: `doing` is the verb, such as "read".
+    /// A file could not be used. `doing` is the verb, such as "read".
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
         Self::failed(Self::of_file(doing, path, error))
     }

@@ -1,6 +1,6 @@
-//! Figures of measurements.
+//! Arithmetic on measurements.
 
-/// The value that `percent` of all values do not exceed (nearest rank); nothing of no values.
+/// The value that `percent` of all values do not exceed, by nearest rank; `None` if there are no values.
 pub fn percentile(values: &[f64], percent: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -8,12 +8,12 @@ pub fn percentile(values: &[f64], percent: f64) -> Option<f64> {
     sorted.get(rank.max(1) - 1).copied()
 }
 
-/// A figure with as many places as anyone reads.
+/// Rounds a figure to as many places as anyone reads.
 pub fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-/// The sum of a Prometheus counter over its labels, in the text that a node gives. Names may end in `_total` or not.
+/// Sums a Prometheus counter over its labels, in the text that a node serves. The name may end in `_total` or not.
 pub fn counter(metrics: &str, name: &str) -> Option<f64> {
     let mut sum = None;
     for line in metrics.lines().filter(|line| !line.starts_with('#')) {

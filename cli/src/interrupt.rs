@@ -31,11 +31,11 @@ impl Interrupts {
     }
 }
 
-/// Runs `work` unless the person or the system stops this process first. What `work` holds is dropped then, a mesh with
-/// all its processes among it.
+/// Runs `work` unless the user or the system stops this process first. Everything that `work` holds is then dropped,
+/// including a mesh with all its processes.
 ///
 /// # Errors
-/// Those of `work`, or that it was interrupted.
+/// Those of `work`, or the interruption.
 pub async fn unless_interrupted<T>(work: impl Future<Output = Done<T>>) -> Done<T> {
     let mut interrupts = Interrupts::listen()?;
     tokio::select! {

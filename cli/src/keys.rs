@@ -11,13 +11,13 @@ use thiserror::Error;
 
 use crate::failure::Failure;
 
-/// The most bytes of a key file that are looked at: more than a key has, so that a longer file is noticed.
+/// The most bytes of a key file that are read: more than a key has, so that a longer file is noticed.
 const FILE_BYTES_MAX: u64 = 1024;
 
-/// Why there is no key to use.
+/// Why there is no usable key.
 #[derive(Debug, Error)]
 pub enum KeyError {
-    /// There is no file.
+    /// The file does not exist.
     #[error("There is no key at {0}; make one with `meshwork init`, or name another with --key.")]
     Missing(PathBuf),
     /// A key is there already, and is never overwritten.
@@ -25,7 +25,7 @@ pub enum KeyError {
         "There is a key at {0} already, and it is not overwritten; name another place with --key, or move it away."
     )]
     Exists(PathBuf),
-    /// Others than its owner may read or change it.
+    /// Others than the owner may read or change the file.
     #[error(
         "The key file {path} is open to others (mode {mode:03o}), so it is not used; close it with `chmod 600 {path}`.",
         path = .path.display()
@@ -36,7 +36,7 @@ pub enum KeyError {
         /// Its permission bits.
         mode: u32,
     },
-    /// It does not hold a key.
+    /// The file does not hold a key.
     #[error("{0} is not a key file: one holds 64 hexadecimal digits; make one with `meshwork init`.")]
     Malformed(PathBuf),
     /// The system refused.
@@ -57,7 +57,7 @@ impl From<KeyError> for Failure {
     }
 }
 
-/// A new key from the system's randomness.
+/// Creates a key from the system's randomness.
 pub fn generate() -> SecretKey {
     SecretKey::from_seed(rand::random())
 }
@@ -81,7 +81,7 @@ pub fn create(path: &Path, key: &SecretKey) -> Result<(), KeyError> {
     };
     let written = writeln!(file, "{}", hex::encode(key.to_seed())).and_then(|()| file.sync_all());
     if written.is_err() {
-        // Half a key would only be in the way of the next try.
+        // Half a key would get in the way of the next try.
         let _ = fs::remove_file(path);
     }
     written.map_err(io("written"))
@@ -90,7 +90,7 @@ pub fn create(path: &Path, key: &SecretKey) -> Result<(), KeyError> {
 /// Reads a key, if only its owner may.
 ///
 /// # Errors
-/// The file is missing, open to others, unreadable, or holds something else.
+/// The file is missing, open to others, unreadable, or does not hold a key.
 pub fn read(path: &Path) -> Result<SecretKey, KeyError> {
     let io = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => KeyError::Missing(path.to_owned()),

@@ -33,7 +33,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Runs the program with this process' arguments and environment.
+/// Runs the program with this process's arguments and environment.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = arguments::Arguments::parse();
@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
         }
     };
     let done = runtime.block_on(run::run(arguments));
-    // What still reads from the terminal or a socket must not keep a finished command alive.
+    // A thread that still reads from the terminal or a socket must not keep a finished command alive.
     runtime.shutdown_background();
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,8 @@
-//! A mesh of separate processes on this machine, for the demo, the bench and tests: each peer with its own key, store and
-//! ports, all below one directory. However it is dropped, on an error, a panic or an interruption, its processes are
-//! killed; and if the process that started it is itself killed, they see their standard input end, and stop.
+//! A mesh of separate processes on this machine, for the demo, the benchmark and tests.
+//!
+//! Each peer has its own key, store and ports, all below one directory. However the mesh is dropped (an error, a
+//! panic, an interruption), its processes are killed. If the process that started it is killed, the peers see their
+//! standard input end, and stop.
 
 mod peer;
 
@@ -28,35 +30,35 @@ use crate::{
 /// How long a peer may take to start.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long workers may take to be known to everyone.
+/// How long it may take until all peers see all workers.
 const MEET_WITHIN: Duration = Duration::from_secs(60);
 
-/// Memory that a worker offers for each slot, in bytes.
+/// Memory that a worker offers per slot, in bytes.
 const SLOT_MEMORY_BYTES: u64 = 256 << 20;
 
-/// What a mesh is to be like.
+/// The layout of a mesh.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The program to run with `up`.
     pub executable: PathBuf,
-    /// What people call the network.
+    /// The network's name.
     pub name: String,
-    /// How many peers vote.
+    /// The number of authorities.
     pub authorities: usize,
-    /// How many peers work.
+    /// The number of workers.
     pub workers: usize,
-    /// How many tasks each of these runs at once.
+    /// Tasks that each worker runs at once.
     pub slots: u32,
     /// Blocks between two snapshots of the ledger.
     pub snapshot_interval: u64,
-    /// What the peers log.
+    /// The log filter of the peers.
     pub log: String,
     /// Whether the peers may live on without the process that started them.
     pub may_outlive: bool,
 }
 
 impl Plan {
-    /// Checks that the numbers make a mesh, and finds the program that this is.
+    /// A plan with this executable, after a check that the numbers make a mesh.
     ///
     /// # Errors
     /// There are no authorities, no workers or no slots, or far too many.
@@ -86,7 +88,7 @@ impl Plan {
 /// A mesh of processes on this machine.
 pub struct LocalMesh {
     plan: Plan,
-    /// Its directory, removed at the end unless it is to be kept.
+    /// The directory. It is removed at the end unless it is to be kept.
     directory: Option<tempfile::TempDir>,
     root: PathBuf,
     genesis: Genesis,
@@ -96,10 +98,10 @@ pub struct LocalMesh {
 }
 
 impl LocalMesh {
-    /// Starts a mesh and waits until every peer answers and every worker's claim stands.
+    /// Starts a mesh. Waits until every peer answers and every worker's claim stands.
     ///
     /// # Errors
-    /// A peer does not start, or the workers are not known in time.
+    /// A peer does not start, or the workers are not seen in time.
     pub async fn start(plan: Plan) -> Done<Self> {
         let directory = tempfile::Builder::new().prefix("meshwork-").tempdir().map_err(|error| {
             Failure::failed(format!("No directory for the mesh could be made: {error}; see to the disk or set TMPDIR."))
@@ -155,10 +157,10 @@ impl LocalMesh {
         arguments
     }
 
-    /// One worker more, which waits until it is known to everyone; returns its place among the peers.
+    /// Starts one more worker, waits until all peers see it, and returns its index among the peers.
     ///
     /// # Errors
-    /// It does not start, or is not known in time.
+    /// The worker does not start, or is not seen in time.
     pub async fn join(&mut self) -> Done<usize> {
         let place = self.peers.len();
         self.add(format!("worker-{}", place + 1 - self.plan.authorities), &keys::generate(), true)?;
@@ -167,19 +169,18 @@ impl LocalMesh {
         Ok(place)
     }
 
-    /// Starts the peers that were killed again, from what they have on disk, and waits until all answer and the workers'
-    /// claims stand.
+    /// Restarts the killed peers from their data on disk. Waits until all answer and the workers' claims stand.
     ///
     /// # Errors
-    /// One does not start, or the workers are not known in time.
+    /// A peer does not start, or the workers are not seen in time.
     pub async fn restart_killed(&mut self) -> Done {
         self.restart_killed_with(&[]).await
     }
 
-    /// The same, with more in the environment of those that are started.
+    /// Restarts the killed peers with additional environment variables.
     ///
     /// # Errors
-    /// As above.
+    /// As [`LocalMesh::restart_killed`].
     pub async fn restart_killed_with(&mut self, environment: &[(&str, &str)]) -> Done {
         let arguments = [self.arguments(false), self.arguments(true)];
         let killed = |peer: &&mut Peer| !peer.lives();
@@ -223,44 +224,44 @@ impl LocalMesh {
         Ok(())
     }
 
-    /// Its peers: the authorities, then the workers.
+    /// The peers: authorities first, then workers.
     pub fn peers(&self) -> &[Peer] {
         &self.peers
     }
 
-    /// One of its peers, to be killed.
+    /// One of the peers, to be killed.
     pub fn peer_mut(&mut self, index: usize) -> &mut Peer {
         &mut self.peers[index]
     }
 
-    /// What it is founded on.
+    /// The network's genesis.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
     }
 
-    /// Where that is written.
+    /// The path of the genesis file.
     pub fn genesis_path(&self) -> &Path {
         &self.genesis_path
     }
 
-    /// Its network's id.
+    /// The network's id.
     pub fn network(&self) -> NetworkId {
         self.genesis.network_id()
     }
 
-    /// Its directory.
+    /// The mesh's directory.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Keeps its directory, with stores and logs, after the end.
+    /// Keeps the directory, with stores and logs, after the end.
     pub fn keep_directory(&mut self) {
         if let Some(directory) = self.directory.take() {
             let _ = directory.keep();
         }
     }
 
-    /// Leaves its processes running and its directory in place.
+    /// Leaves the processes running and the directory in place.
     pub fn leave_running(&mut self) {
         self.leave_running = true;
         self.keep_directory();
@@ -272,7 +273,7 @@ impl Drop for LocalMesh {
         if self.leave_running {
             return;
         }
-        // All first, so that none has time to notice that others are gone.
+        // All are killed before any is waited for, so that none has time to notice that others are gone.
         for peer in &mut self.peers {
             peer.send_kill();
         }
@@ -282,7 +283,7 @@ impl Drop for LocalMesh {
     }
 }
 
-/// A genesis for peers on one machine: short times, and leases that are given up as soon as the rules allow.
+/// A genesis for peers on one machine: short times, and leases that end as soon as the rules allow.
 fn found(name: &str, keys: &[SecretKey], snapshot_interval: u64) -> Done<Genesis> {
     let ports = free_ports(keys.len())?;
     let authority = |(index, (key, port)): (usize, (&SecretKey, u16))| Authority {
@@ -314,8 +315,8 @@ fn found(name: &str, keys: &[SecretKey], snapshot_interval: u64) -> Done<Genesis
     Ok(genesis)
 }
 
-/// Ports that nobody listens on, below those that systems hand out to outgoing connections, so that none is taken between
-/// now and the peers' start.
+/// Ports on which nobody listens. They are below the range that systems use for outgoing connections, so that none is
+/// taken before the peers start.
 fn free_ports(count: usize) -> Done<Vec<u16>> {
     const TRIES: usize = 10_000;
     let mut held = Vec::new();

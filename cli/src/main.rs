@@ -1,4 +1,4 @@
-//! The `meshwork` binary. Everything it does stands in the library beside it.
+//! The `meshwork` binary. Everything it does is in the library beside it.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

@@ -1,4 +1,5 @@
-//! Accepted outcomes: proofs fetched and checked, and what programs left, fetched and checked against what was proved.
+//! Accepted outcomes: fetches and checks their proofs, and fetches programs' outputs and checks them against the
+//! proofs.
 
 use std::{
     fs,
@@ -20,7 +21,7 @@ use crate::{
     failure::{Done, Failure},
 };
 
-/// An outcome that was proved to stand on the ledger.
+/// An outcome with its proof.
 #[derive(Clone, Debug)]
 pub struct Proved {
     /// The proof.
@@ -32,7 +33,7 @@ pub struct Proved {
 /// Checks a proof and takes the outcome of `job` out of it.
 ///
 /// # Errors
-/// The proof does not hold, or is of something else.
+/// The proof does not hold, or is about something else.
 pub fn check(proof: Proof, job: JobId, genesis: &Genesis) -> Done<Proved> {
     proof.verify(genesis).map_err(|error| {
         Failure::proof(format!("A proof that the node gave for job {job} does not hold: {error}; ask another node."))
@@ -45,16 +46,16 @@ pub fn check(proof: Proof, job: JobId, genesis: &Genesis) -> Done<Proved> {
     }
 }
 
-/// How long a proof is waited for once there is an outcome: a receipt is proved a few blocks after its own.
+/// How long to wait for a proof once there is an outcome. A receipt can be proved a few blocks after its own.
 const PROVED_WITHIN: Duration = Duration::from_secs(30);
 
-/// How often one looks for it.
+/// How often to look for the proof.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The proved outcome of one task.
 ///
 /// # Errors
-/// It has none yet, or the proof does not hold.
+/// The task has no outcome yet, or the proof does not hold.
 pub async fn of_task(client: &Client, task: TaskId, genesis: &Genesis) -> Done<Proved> {
     let until = Instant::now() + PROVED_WITHIN;
     let proof = loop {
@@ -82,7 +83,7 @@ const fn has_outcome(state: TaskState) -> bool {
     matches!(state, TaskState::Succeeded | TaskState::Failed)
 }
 
-/// The proved outcomes of a job by index: of one that has ended all of them, of another those that there are so far.
+/// The proved outcomes of a job, by index: all of them if the job has ended, otherwise those that exist so far.
 ///
 /// # Errors
 /// The node does not answer, or a proof does not hold.
@@ -113,7 +114,7 @@ async fn so_far(client: &Client, job: JobId, genesis: &Genesis) -> Done<Vec<Prov
         let next = attempt.task.index.saturating_add(1);
         for proof in page {
             let proved = check(proof, job, genesis)?;
-            // In rising order, so that no task counts twice and the pages come to an end.
+            // Indices must rise, so that no task counts twice and the pages come to an end.
             let index = proved.outcome.attempt.task.index;
             let after = outcomes.last().is_none_or(|last| last.outcome.attempt.task.index < index);
             if !after || index < from {
@@ -127,17 +128,17 @@ async fn so_far(client: &Client, job: JobId, genesis: &Genesis) -> Done<Vec<Prov
     }
 }
 
-/// Something that a program wrote.
+/// Content that a program wrote.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// It stands in the receipt.
+    /// It is in the receipt.
     Inline(ByteString),
     /// It is a blob.
     Stored(BlobRef),
 }
 
 impl Content {
-    /// How long it is.
+    /// Its length.
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Inline(bytes) => bytes.len() as u64,
@@ -151,18 +152,18 @@ impl Content {
 pub struct Leavings {
     /// What it wrote to standard output.
     pub stdout: Content,
-    /// What it wrote to standard error; of a failed program only the end.
+    /// Standard error; only its end if the program failed.
     pub stderr: Content,
-    /// What it left under `/out`, by path.
+    /// The files under `/out`, by path.
     pub files: Vec<(String, Content)>,
     holders: Vec<PublicKey>,
 }
 
 impl Leavings {
-    /// What the program of a proved outcome left. A failed one left only the end of its standard error.
+    /// What the program of a proved outcome left. A failed program leaves only the end of its standard error.
     ///
     /// # Errors
-    /// The list of what it left cannot be had.
+    /// The manifest of the output cannot be fetched.
     pub async fn of(client: &Client, outcome: &OutcomeReceipt) -> Done<Self> {
         let inline = |bytes: &ByteString| Content::Inline(bytes.clone());
         let nothing = || Content::Inline(ByteString::default());
@@ -193,10 +194,10 @@ impl Leavings {
         }
     }
 
-    /// One of its contents, in memory.
+    /// Reads one content into memory.
     ///
     /// # Errors
-    /// Nobody has it.
+    /// No peer has it.
     pub async fn read(&self, client: &Client, content: &Content) -> Done<Vec<u8>> {
         let mut bytes = Vec::new();
         self.copy(client, content, &mut bytes).await?;
@@ -208,17 +209,17 @@ impl Leavings {
             Content::Inline(bytes) => {
                 sink.write_all(bytes).map_err(|error| Failure::failed(format!("Could not write a result: {error}.")))
             }
-            // The empty blob is nobody's to have.
+            // No peer needs to have the empty blob.
             Content::Stored(blob) if blob.bytes == 0 => Ok(()),
             Content::Stored(blob) => Ok(client.get_blob(blob, &self.holders, sink).await?),
         }
     }
 
-    /// Writes everything below `directory`: `stdout`, `stderr`, and the files under `out`. A file appears under its name
-    /// only once it is whole.
+    /// Writes everything below `directory`: `stdout`, `stderr`, and the files under `out`. A file appears under its
+    /// name only once it is complete.
     ///
     /// # Errors
-    /// Something cannot be fetched or written, or a file's name leads elsewhere.
+    /// Content cannot be fetched or written, or a file's name leads out of the directory.
     pub async fn write(&self, client: &Client, directory: &Path) -> Done {
         self.write_one(client, &self.stdout, &directory.join("stdout")).await?;
         self.write_one(client, &self.stderr, &directory.join("stderr")).await?;
@@ -241,7 +242,7 @@ impl Leavings {
     }
 }
 
-/// Temporary files are their owner's alone; results are like any other file that a person makes.
+/// Temporary files are readable by their owner only. Results are like any other file that a person creates.
 fn make_readable(file: &fs::File) -> std::io::Result<()> {
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
@@ -249,7 +250,7 @@ fn make_readable(file: &fs::File) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A path that a worker named, if it stays below where it is put.
+/// A path that a worker named, if it stays below the directory.
 ///
 /// # Errors
 /// It does not.

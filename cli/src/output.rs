@@ -1,5 +1,7 @@
-//! Everything that a person or a script sees. Commands hand values over; whether they become a table or JSON is decided
-//! here. What was asked for goes to standard output, everything else to standard error.
+//! Everything that a person or a script sees.
+//!
+//! Commands hand over values, and this module decides whether they become a table or JSON. What was asked for goes to
+//! standard output, everything else to standard error.
 
 mod explanation;
 mod fields;
@@ -18,21 +20,21 @@ use serde::Serialize;
 
 use crate::failure::{Done, Failure};
 
-/// What stands in a table, one value a row.
+/// A row of a table.
 pub trait Listing: Serialize {
-    /// The columns' names.
+    /// The names of the columns.
     const COLUMNS: &'static [&'static str];
-    /// The row.
+    /// The row's cells.
     fn row(&self) -> Vec<String>;
 }
 
-/// What is shown as a list of named facts.
+/// A value that is shown as a list of named facts.
 pub trait Record: Serialize {
-    /// The facts, in the order in which they are read.
+    /// The facts, in reading order.
     fn facts(&self) -> Vec<(&'static str, String)>;
 }
 
-/// Where and how to show things.
+/// Where and how to print.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     json: bool,
@@ -44,15 +46,15 @@ impl Output {
         Self { json }
     }
 
-    /// Whether scripts read it.
+    /// Whether the output is JSON.
     pub const fn is_json(self) -> bool {
         self.json
     }
 
-    /// Shows a listing: a table, or an array.
+    /// Prints a listing: a table, or a JSON array.
     ///
     /// # Errors
-    /// Standard output does not take it.
+    /// Standard output cannot be written.
     pub fn listing<T: Listing>(self, items: &[T]) -> Done {
         if self.json {
             return write_json(&items);
@@ -64,10 +66,10 @@ impl Output {
         self.lines(&table.trim_fmt())
     }
 
-    /// Shows a table of figures, each row of which is of what its first column says.
+    /// Prints a table of figures. The first column names each row.
     ///
     /// # Errors
-    /// Standard output does not take it.
+    /// Standard output cannot be written.
     pub fn figures(self, columns: &[&str], rows: Vec<Vec<String>>) -> Done {
         let mut table = table_of(columns);
         for row in rows {
@@ -79,10 +81,10 @@ impl Output {
         self.lines(&table.trim_fmt())
     }
 
-    /// Shows comma-separated values, the columns' names first.
+    /// Prints comma-separated values, with the columns' names first.
     ///
     /// # Errors
-    /// Standard output does not take it.
+    /// Standard output cannot be written.
     pub fn csv<'a>(self, columns: impl Iterator<Item = &'a str>, rows: impl Iterator<Item = Vec<String>>) -> Done {
         let write = || {
             let mut csv = csv::Writer::from_writer(Vec::new());
@@ -96,10 +98,10 @@ impl Output {
         self.bytes(&text)
     }
 
-    /// Shows one thing: its facts, or an object.
+    /// Prints one thing: its facts, or a JSON object.
     ///
     /// # Errors
-    /// Standard output does not take it.
+    /// Standard output cannot be written.
     pub fn record<T: Record>(self, record: &T) -> Done {
         if self.json {
             return write_json(record);
@@ -110,11 +112,10 @@ impl Output {
         self.lines(&lines.join("\n"))
     }
 
-    /// Shows one thing with what belongs to it: its facts and a table for each kind of which there is any, or one object that
-    /// holds all.
+    /// Prints one thing with its parts: its facts and a table for each non-empty kind of part, or one JSON object.
     ///
     /// # Errors
-    /// Standard output does not take it.
+    /// Standard output cannot be written.
     pub fn record_with<T: Record, U: Listing, V: Listing>(
         self,
         record: &T,
@@ -140,10 +141,10 @@ impl Output {
         write_json(&object)
     }
 
-    /// Shows the one value that a command is for: bare, or as the object's only field.
+    /// Prints the one value that a command is for: bare, or as the only field of a JSON object.
     ///
     /// # Errors
-    /// Standard output does not take it.
+    /// Standard output cannot be written.
     pub fn value(self, name: &str, value: &str) -> Done {
         if self.json {
             return write_json(&serde_json::json!({ name: value }));
@@ -151,37 +152,37 @@ impl Output {
         self.lines(value)
     }
 
-    /// Shows one thing as an object, for scripts.
+    /// Prints one thing as a JSON object.
     ///
     /// # Errors
-    /// Standard output does not take it.
+    /// Standard output cannot be written.
     pub fn object<T: Serialize>(self, value: &T) -> Done {
         write_json(value)
     }
 
-    /// Shows text as it is.
+    /// Prints text as it is.
     ///
     /// # Errors
-    /// Standard output does not take it.
+    /// Standard output cannot be written.
     pub fn lines(self, text: &str) -> Done {
         self.bytes(format!("{text}\n").as_bytes())
     }
 
-    /// Passes bytes through as they are.
+    /// Writes bytes as they are.
     ///
     /// # Errors
-    /// Standard output does not take it.
+    /// Standard output cannot be written.
     pub fn bytes(self, bytes: &[u8]) -> Done {
         let mut out = io::stdout().lock();
         match out.write_all(bytes).and_then(|()| out.flush()) {
-            // Whoever reads has had enough, as `head` has: that is no failure.
+            // The reader has had enough, as `head` has. That is not a failure.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Err(error) => Err(Failure::failed(format!("Standard output took no more: {error}."))),
             Ok(()) => Ok(()),
         }
     }
 
-    /// Tells a person something that scripts need not know.
+    /// Tells a person something that scripts need not know, on standard error.
     pub fn note(self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }

@@ -11,17 +11,17 @@ pub fn parse_pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// The one of these words.
+/// The value with this name.
 ///
 /// # Errors
-/// It is none of them; the text says which there are.
+/// No value has it; the message lists the names.
 pub fn named<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
     let all = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
     found.ok_or_else(|| format!("write one of {}", all()))
 }
 
-/// The word for one of these.
+/// The name of a value.
 pub fn word<T: PartialEq>(value: &T, words: &[(&'static str, T)]) -> &'static str {
     words.iter().find(|(_, other)| other == value).map_or("?", |(word, _)| word)
 }

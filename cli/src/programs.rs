@@ -1,4 +1,4 @@
-//! Programs: a look at a module before anyone is asked to run it, and the ones that come with the binary.
+//! Programs: checks a module before any worker is asked to run it, and holds the ones that come with the binary.
 
 use std::path::Path;
 
@@ -6,19 +6,19 @@ use meshwork_node::execute::check;
 
 use crate::failure::{Done, Failure};
 
-/// The most bytes of a program, as of any blob.
+/// The most bytes of a program: those of any blob.
 const PROGRAM_BYTES_MAX: u64 = 256 << 20;
 
-/// What the demo runs: one tile of an image. Its source stands beside it.
+/// The demo's program: renders one tile of an image. Its source is beside it.
 pub const RENDER: &[u8] = include_bytes!("../../tests/programs/render.wasm");
 
-/// What the bench runs: nothing. Its source stands beside it.
+/// The benchmark's program: does nothing. Its source is beside it.
 pub const NOOP: &[u8] = include_bytes!("../../tests/programs/noop.wasm");
 
 /// Reads a program and checks that a worker could run it.
 ///
 /// # Errors
-/// It cannot be read, or is no WebAssembly module with the imports that a task may have.
+/// The file cannot be read, or is not a WebAssembly module with the imports that a task may have.
 pub fn read(path: &Path) -> Done<Vec<u8>> {
     let io = |error: std::io::Error| Failure::given_file(path, &error);
     let bytes = std::fs::metadata(path).map_err(io)?.len();

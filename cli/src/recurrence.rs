@@ -1,21 +1,21 @@
-//! When and how a job recurs, as people write it: cron expressions, and the names of policies.
+//! When and how a job recurs, as people write it: cron expressions and policy names.
 
 use croner::parser::{CronParser, Seconds, Year};
 use meshwork_core::types::{BlockTime, CatchUp, Cron, Overlap, Recurring, Submit};
 
 use crate::time::now_us;
 
-/// What to write for a cron expression.
+/// A hint on how to write a cron expression.
 pub const CRON_HINT: &str = "write minute, hour, day of the month, month and day of the week, in UTC, such as \"0 3 * * *\" or \
                              \"*/15 9-17 * * MON-FRI\", or @daily";
 
-/// How many moments to come are shown before anything is sent.
+/// How many coming occurrences are shown before anything is sent.
 pub const MOMENTS_SHOWN: usize = 5;
 
-/// What becomes of missed moments, by the words for it.
+/// The catch-up policies, by name.
 pub const CATCH_UP: [(&str, CatchUp); 3] = [("skip", CatchUp::Skip), ("once", CatchUp::Once), ("all", CatchUp::All)];
 
-/// What becomes of moments while an earlier run goes on, by the words for it.
+/// The overlap policies, by name.
 pub const OVERLAP: [(&str, Overlap); 4] = [
     ("skip", Overlap::Skip),
     ("queue", Overlap::Queue),
@@ -26,30 +26,30 @@ pub const OVERLAP: [(&str, Overlap); 4] = [
 /// When and how a job recurs.
 #[derive(Clone, Debug)]
 pub struct Recurrence {
-    /// Its moments.
+    /// The occurrences.
     pub cron: Cron,
-    /// What becomes of missed ones.
+    /// What happens to missed occurrences.
     pub catch_up: CatchUp,
-    /// What becomes of those that come while an earlier run goes on.
+    /// What happens to an occurrence while the job of an earlier one still runs.
     pub overlap: Overlap,
-    /// There is none before.
+    /// No occurrence is before this.
     pub from: Option<BlockTime>,
-    /// There is none after.
+    /// No occurrence is after this.
     pub until: Option<BlockTime>,
-    /// How often it runs at most.
+    /// The most occurrences that run.
     pub runs_max: Option<u64>,
-    /// How long after its moment a run should have ended, in milliseconds.
+    /// How long after its occurrence a job should have ended, in milliseconds.
     pub deadline_ms: Option<u64>,
 }
 
 impl Recurrence {
-    /// A job that recurs so.
+    /// A recurring job with these rules.
     pub fn of(&self, job: Submit) -> Recurring {
         let Self { cron, catch_up, overlap, from, until, runs_max, deadline_ms } = *self;
         Recurring { job, cron, catch_up, overlap, from, until, runs_max, deadline_ms }
     }
 
-    /// Its next moments, a few.
+    /// The next few occurrences.
     pub fn moments(&self) -> Vec<BlockTime> {
         let most =
             self.runs_max.map_or(MOMENTS_SHOWN, |runs| MOMENTS_SHOWN.min(usize::try_from(runs).unwrap_or(usize::MAX)));
@@ -57,14 +57,14 @@ impl Recurrence {
     }
 }
 
-/// Reads a cron expression.
+/// Parses a cron expression.
 ///
 /// # Errors
-/// It is none, it says what the ledger has no form for, or it never comes; the text says which.
+/// The text is not a cron expression, the ledger has no form for it, or it never occurs; the message says which.
 pub fn parse_cron(text: &str) -> Result<Cron, String> {
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
     let pattern = parser.parse(text).map_err(|error| error.to_string().trim_end_matches('.').to_owned())?.pattern;
-    // Of what depends on the month, a month's last day is all that the ledger knows.
+    // Of everything that depends on the month, the ledger knows only a month's last day.
     let days_text = pattern.as_str().split_whitespace().nth(2).unwrap_or_default();
     let is_last = pattern.days.has_modifiers();
     let unknown = days_text.contains('W') || days_text.split(',').any(|item| item.contains('L') && item != "L");

@@ -19,7 +19,7 @@ use crate::{
 /// Runs one command.
 ///
 /// # Errors
-/// What went wrong, as a sentence and an exit status.
+/// The command failed: a sentence and an exit status.
 pub async fn run(arguments: Arguments) -> Done {
     let Arguments { global, command } = arguments;
     let output = Output::new(global.json);
@@ -54,7 +54,7 @@ pub async fn run(arguments: Arguments) -> Done {
     }
 }
 
-/// Logs to standard error: what a node does, or of other commands only what is worth a warning.
+/// Starts the log on standard error. A node logs what it does, other commands only warnings.
 fn start_log(settings: &Settings, is_node: bool) -> Done {
     let filter = settings.log().unwrap_or_else(|| if is_node { "info" } else { "warn" }.to_owned());
     let filter = EnvFilter::try_new(&filter).map_err(|error| {

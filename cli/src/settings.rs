@@ -1,8 +1,8 @@
-//! Where things are: flags over environment over the configuration file, in the platform's own directories.
+//! Settings: where files and the node are. Flags override the environment, which overrides the configuration file.
 //!
-//! Without `--home` the configuration and the key are in the platform's directory for configuration, the store in its
-//! directory for data. With `--home DIR` everything is below that one directory, so that several peers can live on one
-//! machine.
+//! Without `--home`, the configuration and the key are in the platform's directory for configuration, and the store
+//! in its directory for data. With `--home DIR`, everything is below that one directory, so that several peers can
+//! live on one machine.
 
 use std::{
     collections::BTreeMap,
@@ -29,23 +29,23 @@ use crate::{
 /// Options that every command takes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct GlobalOptions {
-    /// Keep everything of this peer (key, configuration, store) below DIR
+    /// Directory for everything of this peer: key, configuration and store
     #[arg(long, value_name = "DIR", env = "MESHWORK_HOME", global = true, help_heading = "Global options")]
     pub home: Option<PathBuf>,
     /// Where the node's HTTP API is: `up` listens there, the others talk to it. Found by itself for a node with the
     /// same home
     #[arg(long, value_name = "ADDRESS", env = "MESHWORK_API", global = true, help_heading = "Global options")]
     pub api: Option<String>,
-    /// The key file
+    /// Key file
     #[arg(long, value_name = "FILE", env = "MESHWORK_KEY", global = true, help_heading = "Global options")]
     pub key: Option<PathBuf>,
-    /// The network's genesis file
+    /// Genesis file of the network
     #[arg(long, value_name = "FILE", env = "MESHWORK_GENESIS", global = true, help_heading = "Global options")]
     pub genesis: Option<PathBuf>,
     /// Print JSON, for scripts
     #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
-    /// What to log on standard error, as in `info,meshwork_node=debug`; RUST_LOG does the same
+    /// What to log on standard error, such as `info,meshwork_node=debug`. RUST_LOG does the same
     #[arg(long, value_name = "FILTER", env = "MESHWORK_LOG", global = true, help_heading = "Global options")]
     pub log: Option<String>,
     /// Log as JSON lines
@@ -62,35 +62,35 @@ pub struct ConfigFile {
     genesis: Option<PathBuf>,
     network: Option<NetworkId>,
     log: Option<String>,
-    /// What `up` takes from here.
+    /// Settings of `up`.
     pub up: UpConfig,
 }
 
-/// The `[up]` table: what `meshwork up` takes where a flag does not say otherwise.
+/// The `[up]` table: settings of `meshwork up` that no flag overrides.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UpConfig {
     /// Multiaddresses to listen on.
     pub listen: Vec<String>,
-    /// Multiaddresses of peers to start from.
+    /// Multiaddresses of peers to connect to first.
     pub peers: Vec<String>,
     /// Whether to look for peers on the local network.
     pub mdns: Option<bool>,
-    /// Whether to work.
+    /// Whether to run tasks.
     pub work: Option<bool>,
     /// How many tasks may run at once.
     pub slots: Option<u32>,
-    /// Thousandths of a core for all of them together.
+    /// Thousandths of a core that all tasks together may use.
     pub millicores: Option<u32>,
-    /// Memory for all of them together.
+    /// Memory that all tasks together may use.
     pub memory: Option<ByteSize>,
-    /// Disk for programs, inputs and outputs.
+    /// Disk space for programs, inputs and outputs.
     pub disk: Option<ByteSize>,
-    /// Where to serve the figures besides.
+    /// Address that serves only the metrics.
     pub metrics: Option<SocketAddr>,
     /// How much of the past to keep.
     pub keep: Option<Keep>,
-    /// What tasks may require of this machine.
+    /// Labels that tasks may require.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -100,9 +100,9 @@ pub struct UpConfig {
 pub enum Keep {
     /// Every block since the first
     Archive,
-    /// Every receipt, so that any result can be proven, and newer blocks
+    /// Every receipt, so that any result can be proven, and recent blocks
     Full,
-    /// What it takes to take part, and to prove results of jobs that the ledger still knows
+    /// Only what the peer needs to take part, and to prove results of jobs that the ledger still knows
     Pruned,
 }
 
@@ -116,16 +116,16 @@ impl From<Keep> for meshwork_api::Keep {
     }
 }
 
-/// What the options, the environment and the file say together.
+/// The options, the environment and the configuration file together.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What was typed or stood in the environment.
+    /// The command line's options and the environment's.
     pub options: GlobalOptions,
-    /// What the file says.
+    /// The configuration file's content.
     pub file: ConfigFile,
-    /// Where the configuration, the key and the genesis are.
+    /// The directory of the configuration, the key and the genesis.
     pub config_dir: PathBuf,
-    /// Where the store is.
+    /// The directory of the store.
     pub data_dir: PathBuf,
 }
 
@@ -133,7 +133,7 @@ impl Settings {
     /// Reads the configuration file, if there is one.
     ///
     /// # Errors
-    /// The file is not as it should be, or the platform has no such directories.
+    /// The file is invalid, or the platform has no such directories.
     pub fn load(options: GlobalOptions) -> Done<Self> {
         let (config_dir, data_dir) = match &options.home {
             Some(home) => (home.clone(), home.join("data")),
@@ -157,12 +157,12 @@ impl Settings {
         Ok(Self { options, file, config_dir, data_dir })
     }
 
-    /// What to log, if anyone said.
+    /// The log filter, if one is set.
     pub fn log(&self) -> Option<String> {
         self.options.log.clone().or_else(|| std::env::var("RUST_LOG").ok()).or_else(|| self.file.log.clone())
     }
 
-    /// Where the key is.
+    /// The path of the key file.
     pub fn key_path(&self) -> PathBuf {
         let from_file = || self.file.key.as_ref().map(|path| self.config_dir.join(path));
         self.options.key.clone().or_else(from_file).unwrap_or_else(|| self.config_dir.join("key"))
@@ -176,15 +176,15 @@ impl Settings {
         Ok(keys::read(&self.key_path())?)
     }
 
-    /// Where the API is said to be, if anyone said.
+    /// The API's address, if one is set.
     pub fn api(&self) -> Option<&str> {
         self.options.api.as_deref().or(self.file.api.as_deref())
     }
 
-    /// A client for the node: where it is said to be, or where a node of the same home wrote that it is.
+    /// A client for the node: at the address that is set, or that a node with the same home wrote down.
     ///
     /// # Errors
-    /// Nobody says where a node is.
+    /// No address is known.
     pub fn client(&self) -> Done<Client> {
         if let Some(api) = self.api() {
             return Client::new(api);
@@ -203,17 +203,17 @@ impl Settings {
         Client::new(&node.api.to_string())
     }
 
-    /// Where the genesis is, if it is anywhere.
+    /// The path of the genesis file, if there is one.
     pub fn genesis_path(&self) -> Option<PathBuf> {
         let from_file = || self.file.genesis.as_ref().map(|path| self.config_dir.join(path));
         let beside_config = || Some(self.config_dir.join("genesis.toml")).filter(|path| path.exists());
         self.options.genesis.clone().or_else(from_file).or_else(beside_config)
     }
 
-    /// The genesis on this machine, if there is one. If the configuration names a network, it must be that one.
+    /// The genesis on this machine, if there is one. If the configuration names a network, it must be that one's.
     ///
     /// # Errors
-    /// The file is missing, wrong, or of another network.
+    /// The file is missing, invalid, or of another network.
     pub fn genesis(&self) -> Done<Option<Genesis>> {
         let Some(path) = self.genesis_path() else { return Ok(None) };
         let genesis = read_genesis(&path)?;
@@ -228,11 +228,11 @@ impl Settings {
         }
     }
 
-    /// The genesis that proofs are checked against, from this machine or, failing that, from the node; and whether the
-    /// node alone vouches for it.
+    /// The genesis that proofs are checked against, and who vouches for it. It comes from this machine or, failing
+    /// that, from the node.
     ///
     /// # Errors
-    /// There is none, or it is of another network than the configuration names.
+    /// There is no genesis, or it is not of the network that the configuration names.
     pub async fn genesis_or_ask(&self, client: &Client) -> Done<(Genesis, Trust)> {
         if let Some(genesis) = self.genesis()? {
             return Ok((genesis, Trust::Own));
@@ -254,7 +254,7 @@ impl Settings {
 /// Who vouches for a genesis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// A file or the network's id on this machine.
+    /// A file on this machine, or the network's id in its configuration.
     Own,
     /// Only the node that was asked.
     Node,
@@ -263,7 +263,7 @@ pub enum Trust {
 /// Reads a genesis file.
 ///
 /// # Errors
-/// It is missing or wrong; the sentence names the line.
+/// The file is missing or invalid; the sentence names the line.
 pub fn read_genesis(path: &Path) -> Done<Genesis> {
     let text = fs::read_to_string(path).map_err(|error| Failure::given_file(path, &error))?;
     Genesis::from_toml(&text).map_err(|error| {
@@ -272,7 +272,7 @@ pub fn read_genesis(path: &Path) -> Done<Genesis> {
     })
 }
 
-/// An address and port that the API can listen on.
+/// Parses the address and port on which the API listens.
 ///
 /// # Errors
 /// The text is not one.

@@ -1,4 +1,4 @@
-//! A job from its parts to the ledger: signed here, with a key that never leaves this process.
+//! Signs transactions and hands them to a node. The key never leaves this process.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,14 +16,14 @@ use crate::{
     time::{CLOCKS_DIFFER_US, milliseconds, now_us, until_ms},
 };
 
-/// How long an admitted wish may wait to be ordered if nobody says: half of what a genesis allows by default, so that
-/// clocks that differ do not matter.
+/// How long a transaction may wait to be ordered by default: half of what a default genesis allows, so that clock
+/// differences do not matter.
 pub const EXPIRY_DEFAULT: Duration = Duration::from_secs(5 * 60);
 
-/// How often a node is asked whether a transaction is executed.
+/// How often the node is asked whether a transaction is executed.
 const ASK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Signs what a person wishes.
+/// Signs an action.
 pub fn sign(action: Action, expires_after: Duration, key: &SecretKey, network: &NetworkId) -> SignedTransaction {
     let expires = BlockTime(now_us()).plus_ms(milliseconds(expires_after));
     SignedTransaction::sign(Transaction { nonce: rand::random(), expires, action }, key, network)
@@ -52,7 +52,7 @@ pub fn sign_job(
     sign(Action::Submit(submit), expires_after, key, network)
 }
 
-/// The job that a signed submit makes.
+/// The job that a signed submit creates.
 pub fn job_of(transaction: &SignedTransaction) -> JobId {
     JobId(transaction.id().0)
 }
@@ -80,7 +80,7 @@ pub async fn post(client: &Client, transaction: &SignedTransaction) -> Done {
     Err(Failure::failed(format!("The node at {base} refused the transaction: {why}{taken}.")))
 }
 
-/// What a key has taken of the limit for which its transaction is void, and when something of it is free again.
+/// How much of the limit that makes its transaction void a key has used, and when some of it becomes free.
 async fn taken(client: &Client, key: PublicKey, reason: Option<VoidReason>) -> String {
     let Some(limit) = reason.and_then(VoidReason::key_limit) else { return String::new() };
     let Ok(view) = client.key(key).await else { return String::new() };
@@ -98,7 +98,7 @@ async fn taken(client: &Client, key: PublicKey, reason: Option<VoidReason>) -> S
 /// Hands a signed transaction to a node, and waits until it is executed.
 ///
 /// # Errors
-/// The node does not answer, or refuses it; the ledger finds it void, or does not order it before it expires.
+/// The node does not answer or refuses it, the ledger finds it void, or it expires before it is ordered.
 pub async fn settle(client: &Client, transaction: &SignedTransaction) -> Done {
     post(client, transaction).await?;
     let expires_us = transaction.transaction().expires.0;

@@ -34,10 +34,10 @@ pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A moment from now on, or one of the calendar.
+/// Parses a time: from now on, or a date and time in UTC.
 ///
 /// # Errors
-/// It is neither; the text says what to write.
+/// The text is neither; the message says what to write.
 pub fn parse_moment(text: &str) -> Result<BlockTime, String> {
     if let Ok(from_now) = humantime::parse_duration(text) {
         return Ok(BlockTime(now_us()).plus_ms(milliseconds(from_now)));
@@ -53,7 +53,7 @@ pub fn moment(time_us: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_micros(time_us)).to_string()
 }
 
-/// A day of UTC as YYYY-MM-DD; one that no calendar has as its number.
+/// A day in UTC as YYYY-MM-DD, or its number if no calendar has it.
 pub fn date(day: u32) -> String {
     let moment = UNIX_EPOCH.checked_add(Duration::from_secs(u64::from(day) * DAY_S));
     let mut text = String::new();
@@ -63,10 +63,10 @@ pub fn date(day: u32) -> String {
     }
 }
 
-/// The day that a person means.
+/// Parses a date.
 ///
 /// # Errors
-/// It is none; the text says what to write.
+/// The text is not a date; the message says what to write.
 pub fn parse_date(text: &str) -> Result<Day, String> {
     let moment = humantime::parse_rfc3339(&format!("{text}T00:00:00Z"))
         .map_err(|_| "write a day in UTC as YYYY-MM-DD, such as 2030-01-31".to_owned())?;

@@ -1,4 +1,4 @@
-//! Waiting for a job: told by the node's events where they come, and asking now and then all the same.
+//! Waits for a job. The node's events tell when it changes; the job is also asked for at intervals.
 
 use std::time::Duration;
 
@@ -12,17 +12,18 @@ use crate::{
     time::{CLOCKS_DIFFER_US, now_us},
 };
 
-/// How often the job is asked for while nothing is heard of it.
+/// How often the job is asked for while no event arrives.
 const ASK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How many answers in a row may be missing before the node counts as gone.
+/// How many answers in a row may fail before the node counts as gone.
 const SILENCE_MAX: u32 = 20;
 
-/// Waits until a job has ended; `seen` is shown it each time that it is asked for. `expires_us` is when a job that is not
-/// on the ledger yet can no longer come onto it, if that is known.
+/// Waits until a job has ended. `seen` gets the job each time that it is asked for.
+///
+/// `expires_us` is when a job that is not on the ledger yet can no longer be admitted, if that is known.
 ///
 /// # Errors
-/// The node is gone, the job was refused by the ledger, or never admitted.
+/// The node is gone, the ledger refused the job, or the job was never admitted.
 pub async fn until_ended(
     client: &Client,
     job: JobId,
@@ -60,7 +61,7 @@ pub async fn until_ended(
     }
 }
 
-/// Until the job ends or is admitted by what events say, or for a moment.
+/// Waits until an event says that the job was admitted or ended, or for a moment.
 async fn pause(events: &mut Option<Events>) {
     let until = Instant::now() + ASK_INTERVAL;
     while let Some(stream) = events {
@@ -68,24 +69,24 @@ async fn pause(events: &mut Option<Events>) {
             Ok(Ok(Some(EventView::JobEnded { .. } | EventView::JobAdmitted { .. } | EventView::Missed { .. })))
             | Err(_) => return,
             Ok(Ok(Some(_))) => {}
-            // Without events the job is asked for at intervals, which is enough.
+            // Without events, the job is asked for at intervals, which is enough.
             Ok(Ok(None) | Err(_)) => *events = None,
         }
     }
     tokio::time::sleep_until(until).await;
 }
 
-/// How many tasks have ended, in whatever way.
+/// The number of tasks that have ended, in whatever way.
 pub const fn ended(counts: &TaskCounts) -> u64 {
     counts.succeeded + counts.failed + counts.cancelled + counts.skipped
 }
 
-/// Nothing if an ended job went well.
+/// Checks that an ended job went well.
 ///
 /// # Errors
-/// Some failed or were cancelled.
+/// Tasks failed or were cancelled.
 pub fn all_succeeded(job: &JobView) -> Done {
-    // What was skipped was not wanted, unless something failed.
+    // A skipped task was not wanted, unless something failed.
     if job.counts.failed == 0 && job.counts.cancelled == 0 && (job.counts.succeeded > 0 || job.counts.skipped == 0) {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! The node's one clock: every time that enters the core comes from here.
+//! The node's one clock. Every time that enters the core comes from here.
 
 use std::{
     sync::Arc,
@@ -10,12 +10,12 @@ use meshwork_core::{
     types::BlockTime,
 };
 
-/// The wall clock is set wrong on purpose, in a test.
+/// A step of the wall clock away from the right time, for tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockStep {
-    /// How long after the node's start.
+    /// When the step happens, counted from the node's start.
     pub after: Duration,
-    /// By how many milliseconds the clock is off from then on, until the next step.
+    /// How many milliseconds the clock is ahead from then on, until the next step.
     pub offset_ms: i64,
 }
 
@@ -27,19 +27,19 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock whose monotonic time starts now, and whose wall clock is wrong from each step on: none but in tests. Of steps
-    /// that come at the same time the last counts.
+    /// A clock whose monotonic time starts now. Its wall clock follows `steps`, which only tests use. Of steps at the
+    /// same time the last counts.
     #[must_use]
     pub fn start(mut steps: Vec<ClockStep>) -> Self {
         steps.sort_by_key(|step| step.after);
         Self { start: Instant::now(), steps: steps.into() }
     }
 
-    /// Now.
+    /// The present time.
     #[must_use]
     pub fn now(&self) -> Now {
         let micros = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        // A wall clock before 1970 is as wrong as one can be; the epoch itself serves as well.
+        // A wall clock before 1970 is badly wrong. The epoch itself serves as well.
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let elapsed = self.start.elapsed();
         let clock = micros(clock).saturating_add_signed(self.offset_ms(elapsed).saturating_mul(1000));
@@ -50,10 +50,10 @@ impl Clock {
         self.steps.iter().rev().find(|step| step.after <= elapsed).map_or(0, |step| step.offset_ms)
     }
 
-    /// When a monotonic time comes.
+    /// The instant of a monotonic time.
     #[must_use]
     pub fn instant(&self, at: Monotonic) -> Instant {
-        // A time too far for the platform to name is as good as a day from now: whoever waits looks again.
+        // If the platform cannot represent a time that far away, a day from now serves: the waiter looks again then.
         self.start
             .checked_add(Duration::from_micros(at.0))
             .unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400))

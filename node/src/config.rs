@@ -1,4 +1,4 @@
-//! What a node is told at its start.
+//! The configuration of a node.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -13,43 +13,44 @@ use crate::clock::ClockStep;
 /// Everything that a node is told at its start.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
-    /// The network.
+    /// The network's genesis.
     pub genesis: Genesis,
-    /// Who this peer is: its libp2p identity, its worker key and, if the genesis lists it, its authority key.
+    /// This peer's key: its libp2p identity, its worker key and, if the genesis lists it, its authority key.
     pub key: SecretKey,
     /// Where its store, blobs, caches and [`meshwork_api::NodeFile`] are kept.
     pub data_dir: PathBuf,
-    /// Where the journal's identity is kept: beside the key, not beside the store, so that a lost store is noticed.
+    /// The file of the journal's identity. It lies beside the key and not beside the store, so that a lost store is
+    /// noticed.
     pub journal_id_file: PathBuf,
     /// Multiaddresses to listen on. Port 0 lets the system choose.
     pub listen: Vec<String>,
-    /// Multiaddresses of peers to start from, besides the genesis' authorities.
+    /// Multiaddresses of peers to connect to first, besides the genesis' authorities.
     pub peers: Vec<String>,
     /// Whether to look for peers on the local network by mDNS.
     pub mdns: bool,
     /// Where the HTTP API listens. Port 0 lets the system choose.
     pub api: SocketAddr,
-    /// Where the figures are served besides, for others to collect; nowhere if none is given.
+    /// An additional address that serves only the metrics, if any.
     pub metrics: Option<SocketAddr>,
     /// How much of the past this peer keeps.
     pub keep: Keep,
-    /// When this node's clock is to be off, and by how much, for tests of networks whose clocks differ.
+    /// When this node's clock is wrong, and by how much, for tests of networks whose clocks differ.
     pub clock_steps: Vec<ClockStep>,
     /// The most bytes of blobs that this peer keeps.
     pub blobs_bytes_max: u64,
-    /// What this peer offers to tasks; nothing if it is not to work.
+    /// What this peer offers to tasks; `None` if it does not work.
     pub worker: Option<WorkerConfig>,
 }
 
-/// What a volunteer offers.
+/// What a worker offers.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
     /// How many tasks may run at once.
     pub slots: u32,
-    /// Thousandths of a core for all of them together.
+    /// Thousandths of a core that all tasks together may use.
     pub millicores: u32,
-    /// Bytes of memory for all of them together.
+    /// Bytes of memory that all tasks together may use.
     pub memory_bytes: u64,
-    /// What tasks may require of this machine.
+    /// The labels that tasks may require.
     pub labels: Labels,
 }

@@ -17,14 +17,14 @@ use std::{
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-/// How often the disk is looked at.
+/// How often the disk is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The reserve on a disk that is large, in bytes.
+/// The reserve on a large disk, in bytes.
 const RESERVE_BYTES: u64 = 256 << 20;
-/// The reserve on a smaller one, as a part of it.
+/// The reserve on a smaller disk: one part in this many.
 const RESERVE_PART: u64 = 8;
 
-/// What a disk has.
+/// The size and free space of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Disk {
     bytes: u64,
@@ -32,7 +32,7 @@ struct Disk {
 }
 
 impl Disk {
-    /// The disk that holds a folder; one without bounds where the system does not say.
+    /// The disk that holds a directory. It counts as boundless if the system does not say.
     fn of(folder: &Path) -> Self {
         let unknown = Self { bytes: u64::MAX, free_bytes: u64::MAX };
         rustix::fs::statvfs(folder).map_or(unknown, |disk| Self {
@@ -64,7 +64,7 @@ struct Inner {
 pub struct DiskSpace(Arc<Inner>);
 
 impl DiskSpace {
-    /// Looks at the disk that holds a folder.
+    /// Checks the disk that holds a directory.
     #[must_use]
     pub fn of(folder: &Path) -> Self {
         let disk = Disk::of(folder);
@@ -75,19 +75,19 @@ impl DiskSpace {
         }))
     }
 
-    /// Whether more may be taken on, as of the last look.
+    /// Whether more may be taken on, as of the last check.
     #[must_use]
     pub fn is_enough(&self) -> bool {
         self.0.is_enough.load(Relaxed)
     }
 
-    /// Bytes that are free, as of the last look.
+    /// Free bytes, as of the last check.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {
         self.0.free_bytes.load(Relaxed)
     }
 
-    /// Looks again; returns whether there is enough.
+    /// Checks again, and returns whether there is enough.
     fn look(&self) -> bool {
         let disk = Disk::of(&self.0.folder);
         let was_enough = self.is_enough();
@@ -115,7 +115,7 @@ impl DiskSpace {
         }
     }
 
-    /// Ends once there is enough.
+    /// Waits until there is enough.
     pub(crate) async fn until_enough(&self) {
         self.0.is_enough.store(false, Relaxed);
         while !self.look() {

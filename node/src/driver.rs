@@ -1,8 +1,8 @@
-//! The replica's driver: one thread that hands it what happens, stores what it wants stored and sends what it wants sent,
+//! The replica's driver: one thread that hands it inputs, stores what it wants stored and sends what it wants sent,
 //! in that order.
 //!
-//! Whatever is waiting is handled as one step: its actions share one transaction of the store and one sync, and gossiped
-//! transactions leave in one message. So the busier a node is, the larger its batches.
+//! The driver handles all waiting inputs as one step. Their actions share one transaction of the store and one sync,
+//! and gossiped transactions leave in one message. So the busier a node is, the larger its batches.
 
 use std::sync::Arc;
 
@@ -25,46 +25,46 @@ use crate::{
     store::{FinalBlocks, Reader, Store, StoreError},
 };
 
-/// How many commands may wait before those who give them do.
+/// How many commands may wait before their senders must.
 const COMMANDS_MAX: usize = 1024;
-/// How many commands, and how many messages, are handled in one step.
+/// The most commands, and the most messages, in one step.
 const STEP_MAX: usize = 256;
-/// How many executed blocks a slow listener may be behind.
+/// How many executed blocks a slow listener may lag behind.
 const LISTENER_BLOCKS_MAX: usize = 256;
-/// How many blocks in a row must show that this machine's clock is wrong before it is said: one that became final late, as when a
-/// split network has come together, says nothing of clocks.
+/// How many blocks in a row must show that this machine's clock is wrong before the node reports it. A single block
+/// that became final late says nothing about clocks: a split network may just have come together.
 const BLOCKS_OFF: u32 = 5;
-/// What is held against a peer for a message that no honest peer sends.
+/// Points against a peer for a message that no honest peer sends.
 const MALICE: u32 = 100;
-/// What is held against a peer for bytes that cannot be read: it may be of another version.
+/// Points against a peer for bytes that cannot be read. It may be of another version.
 const UNREADABLE: u32 = 10;
 
 type Query = Box<dyn FnOnce(&Replica) + Send>;
 
 type Answers = Vec<Result<TransactionId, Refusal>>;
 
-/// What this peer's own parts ask of the driver.
+/// Requests of this peer's own parts to the driver.
 enum Command {
     Submit(Vec<Arc<SignedTransaction>>, oneshot::Sender<Answers>),
     Query(Query),
     Install(Box<Installation>, oneshot::Sender<()>),
 }
 
-/// A block that was executed and stored, for those who listen.
+/// A block that was executed and stored, for listeners.
 #[derive(Debug)]
 pub struct Final {
-    /// The block and what came of it.
+    /// The block, and what its execution produced.
     pub executed: Executed,
-    /// From the block's own time to its being final here, in microseconds.
+    /// Time from the block's own time until it was final here, in microseconds.
     pub finality_us: u64,
 }
 
-/// What those who listen are told.
+/// What listeners are told.
 #[derive(Clone, Debug)]
 pub enum News {
     /// A block was executed.
     Final(Arc<Final>),
-    /// The ledger was taken from a snapshot so many blocks ahead; what happened in between is not told.
+    /// The ledger was replaced by a snapshot this many blocks ahead. Listeners are not told what happened in between.
     Jumped(u64),
 }
 
@@ -73,7 +73,7 @@ pub enum News {
 #[error("this node is stopping")]
 pub struct Stopped;
 
-/// How others reach the replica.
+/// The handle to the replica.
 #[derive(Clone)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
@@ -82,7 +82,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Hands in transactions of this peer's own people or worker.
+    /// Submits transactions of this peer's own users or worker.
     ///
     /// # Errors
     /// The driver has stopped.
@@ -92,7 +92,7 @@ impl Handle {
         answered.await.map_err(|_| Stopped)
     }
 
-    /// Looks at the replica between two steps. The look should be short: the round waits for it.
+    /// Looks at the replica between two steps. The look should be short: consensus waits for it.
     ///
     /// # Errors
     /// The driver has stopped.
@@ -106,7 +106,7 @@ impl Handle {
         answered.await.map_err(|_| Stopped)
     }
 
-    /// Stores what was made of another's snapshot and goes on from there; nothing happens if blocks were faster.
+    /// Installs another peer's snapshot and continues from it. Nothing happens if executing blocks was faster.
     ///
     /// # Errors
     /// The driver has stopped.
@@ -116,20 +116,20 @@ impl Handle {
         answered.await.map_err(|_| Stopped)
     }
 
-    /// Every block that is executed from now on.
+    /// A receiver of every block that is executed from now on.
     #[must_use]
     pub fn finals(&self) -> broadcast::Receiver<News> {
         self.finals.subscribe()
     }
 
-    /// What is stored.
+    /// A reader of the store.
     #[must_use]
     pub const fn reader(&self) -> &Reader {
         &self.reader
     }
 }
 
-/// What one step gathers: what is to be done, and who is answered once it is.
+/// What one step gathers: actions to take, and callers to answer afterwards.
 #[derive(Default)]
 struct Step {
     actions: Vec<Action>,
@@ -137,7 +137,7 @@ struct Step {
     install: Option<(Box<Installation>, oneshot::Sender<()>)>,
 }
 
-/// The replica with all that it needs to act.
+/// The replica, with all that it needs to act.
 pub struct Driver {
     config: replica::Config,
     run_bytes_max: usize,
@@ -154,7 +154,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A driver, and the handle to it.
+    /// Creates a driver and its handle.
     #[must_use]
     pub fn new(
         config: replica::Config,
@@ -186,10 +186,10 @@ impl Driver {
         (driver, handle)
     }
 
-    /// Goes on until every handle is gone, the mesh has stopped, or the store fails.
+    /// Runs until every handle is dropped, the mesh has stopped, or the store fails.
     ///
     /// # Errors
-    /// The store failed: nothing can be promised any more.
+    /// The store failed: the replica can keep no promise any more.
     pub async fn run(mut self) -> Result<(), StoreError> {
         loop {
             let wake = self.replica.next_wake(self.clock.now()).map(|at| self.clock.instant(at));
@@ -214,12 +214,12 @@ impl Driver {
             self.act(step.actions)?;
             if let Some((installation, done)) = step.install {
                 self.install(&installation)?;
-                // Whoever asked may have gone.
+                // The caller may have gone.
                 let _ = done.send(());
             }
             self.store.sync(false)?;
             for (answers, to) in step.answers {
-                // Whoever asked may have gone.
+                // The caller may have gone.
                 let _ = to.send(answers);
             }
         }
@@ -278,7 +278,7 @@ impl Driver {
         }
     }
 
-    /// What gossip is to do with a message, and what its sender has to bear for it.
+    /// What gossip does with a message. The sender may get points for it.
     fn acceptance(&self, judgement: Judgement, from: PublicKey) -> Acceptance {
         match judgement {
             Judgement::Accept | Judgement::Held(_) => Acceptance::Accept,
@@ -298,7 +298,8 @@ impl Driver {
         self.mesh.penalize(from, points);
     }
 
-    /// Starts the replica anew from a snapshot that others had, with its own journal and what its people still wait for.
+    /// Restarts the replica from another peer's snapshot, with its own journal and the transactions that its users
+    /// still wait for.
     fn install(&mut self, installation: &Installation) -> Result<(), StoreError> {
         let before = self.replica.ledger().height();
         if installation.header.height <= before {
@@ -315,9 +316,9 @@ impl Driver {
         for peer in self.mesh.connected() {
             self.replica.connected(now, peer, &mut actions);
         }
-        // What was executed meanwhile is refused.
+        // Transactions that were executed meanwhile are refused.
         self.replica.submit(now, waiting, &mut actions);
-        // Nobody may be listening.
+        // There may be no listeners.
         let _ = self.finals.send(News::Jumped(self.replica.ledger().height().0 - before.0));
         self.act(actions)
     }
@@ -362,7 +363,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Other authorities order transactions from now on: this peer is to be connected to them.
+    /// Enters an epoch: connects to its authorities.
     fn enter(&self, epoch: Epoch, authorities: &AuthoritySet) {
         info!(%epoch, authorities = authorities.count(), "an epoch begins");
         explain(self.replica.consensus().standing());
@@ -403,11 +404,11 @@ impl Driver {
         if count > 0 {
             self.metrics.finality(finality_us);
         }
-        // Nobody may be listening.
+        // There may be no listeners.
         let _ = self.finals.send(News::Final(Arc::new(Final { executed, finality_us })));
     }
 
-    /// Says so when this machine's clock comes to be wrong, and when it is right again.
+    /// Logs when this machine's clock becomes wrong, and when it is right again.
     fn compare_clocks(&mut self) {
         let Some(off_ms) = self.replica.network_time().clock_off_ms(self.clock.now()) else {
             if std::mem::take(&mut self.blocks_off) >= BLOCKS_OFF {
@@ -429,7 +430,7 @@ async fn sleep_until(until: Option<std::time::Instant>) {
     }
 }
 
-/// Says in words what a standing means.
+/// Logs in words what a standing means.
 pub(crate) fn explain(standing: Standing) {
     match standing {
         Standing::Voting => info!("this authority votes"),

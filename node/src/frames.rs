@@ -16,7 +16,7 @@ pub(crate) struct Patience {
     pub(crate) stall: Duration,
 }
 
-/// Why a stream of messages ended before its time.
+/// Why a stream of messages ended early.
 #[derive(Debug, Error)]
 pub(crate) enum StreamError {
     #[error(transparent)]
@@ -30,7 +30,7 @@ pub(crate) enum StreamError {
 }
 
 impl StreamError {
-    /// Whether the sender is to blame, rather than the line.
+    /// Whether the sender is to blame, rather than the connection.
     pub(crate) fn is_malice(&self) -> bool {
         matches!(self, Self::Frame(_))
     }
@@ -48,7 +48,7 @@ impl From<StreamError> for io::Error {
     }
 }
 
-/// The messages of one stream.
+/// The messages of a stream.
 pub(crate) struct Frames<R> {
     stream: R,
     cutter: Cutter,
@@ -60,7 +60,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         Self { stream, cutter, patience }
     }
 
-    /// The next message; none at the stream's proper end.
+    /// The next message; `None` at the proper end of the stream.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<u8>>, StreamError> {
         loop {
             if let Some(message) = self.cutter.next_message()? {

@@ -1,7 +1,9 @@
-//! The I/O around Meshwork's core: the mesh (libp2p), the store (redb), blobs, the sandbox that runs tasks, the worker and
-//! the local HTTP API. No rule of the ledger or of the round lives here; those are `meshwork-core`'s.
+//! The I/O around Meshwork's core: the mesh (libp2p), the store (redb), blobs, the sandbox for tasks, the worker and
+//! the local HTTP API.
 //!
-//! Start at [`node::run`], which takes a [`config::NodeConfig`] and goes on until it is told to stop.
+//! No rule of the ledger or of consensus is here; those are in `meshwork-core`.
+//!
+//! Start at [`node::run`], which takes a [`config::NodeConfig`] and runs a node until it is told to stop.
 #![deny(unsafe_code)]
 
 pub mod api;

@@ -1,42 +1,42 @@
-//! How busy this machine is, as one number that workers' claims carry: 0 idle to 1000 full.
+//! The load score of this machine, which workers' claims carry: from 0, idle, to 1000, full.
 //!
-//! The score is the larger of two parts, since either alone makes a machine a bad place for one more task:
+//! The score is the larger of two parts, because either alone makes a machine a bad place for one more task:
 //!
-//! * **work**: 1000 · the larger of the machine's processor use and the share of slots taken. A slot that was just taken
-//!   counts before its program shows in the processor's use; other programs of the volunteer's count though they take no slot.
-//! * **memory**: 0 while at most half of the machine's memory is used, from there in proportion, 1000 when none is left.
-//!   Memory that is used does no harm until it runs out.
+//! * **Work**: 1000 times the larger of the machine's processor use and the share of slots in use. A slot counts
+//!   before its program shows in the processor use. The volunteer's other programs count although they use no slot.
+//! * **Memory**: 0 up to half of the machine's memory, then in proportion, 1000 when none is left. Memory in use does
+//!   no harm until it runs out.
 //!
-//! A score is smoothed exponentially over the time between samples (with a time constant of [`SMOOTHING`]), so that a
-//! burst shorter than that hardly moves claims, while a lasting change is told after about twice as long.
+//! The score is smoothed exponentially over the time between samples, with a time constant of [`SMOOTHING`]. A
+//! shorter burst hardly moves claims; a lasting change shows after about twice that time.
 
 use std::time::{Duration, Instant};
 
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
-/// The score of a machine that is full.
+/// The score of a full machine.
 pub const SCORE_MAX: u16 = 1000;
-/// After this time a lasting change has moved the smoothed score by 63 of 100 of its way.
+/// The time after which a lasting change has moved the smoothed score by 63 % of its way.
 pub const SMOOTHING: Duration = Duration::from_secs(5);
-/// Processor use is not measured again before this time has passed: shorter spans say nothing.
+/// The least time between two measurements of processor use. Shorter spans say nothing.
 pub const SAMPLE_INTERVAL_MIN: Duration = Duration::from_millis(250);
 
-/// What the machine is doing at one moment.
+/// A measurement of the machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    /// The share of all processors' time that is used, 0 to 1.
+    /// The share of all processors' time in use, 0 to 1.
     pub cpu_share: f64,
-    /// Bytes of memory that the machine has.
+    /// The machine's memory, in bytes.
     pub memory_total_bytes: u64,
-    /// Bytes of memory that could be given to a new program.
+    /// The memory that a new program could get, in bytes.
     pub memory_free_bytes: u64,
-    /// Tasks that run.
+    /// The number of running tasks.
     pub running: u32,
-    /// Tasks that may run at a time.
+    /// The number of slots.
     pub slots: u32,
 }
 
-/// The score of one moment, from 0 to [`SCORE_MAX`]. Measurements that make no sense count as a full machine.
+/// The score of one sample, from 0 to [`SCORE_MAX`]. Measurements that make no sense count as a full machine.
 #[must_use]
 pub fn score(sample: &Sample) -> u16 {
     let slots_share = f64::from(sample.running) / f64::from(sample.slots);
@@ -50,16 +50,16 @@ pub fn score(sample: &Sample) -> u16 {
     (fullest * f64::from(SCORE_MAX)).round() as u16
 }
 
-/// Moves `before` towards `now` as far as a time of `passed` between them carries it.
+/// Moves `before` towards `now`, as far as the time `passed` between them carries it.
 #[must_use]
 pub fn smooth(before: f64, now: f64, passed: Duration) -> f64 {
     let kept = (-passed.as_secs_f64() / SMOOTHING.as_secs_f64()).exp();
     now + (before - now) * kept
 }
 
-/// Measures this machine, now and again.
+/// Samples this machine's load.
 pub struct LoadSampler {
-    /// Absent where this kind of machine cannot be measured: then only slots count.
+    /// Absent if this kind of machine cannot be measured. Then only slots count.
     system: Option<System>,
     slots: u32,
     cpu_share: f64,
@@ -68,7 +68,7 @@ pub struct LoadSampler {
 }
 
 impl LoadSampler {
-    /// A sampler for a worker of so many slots. Its first score knows nothing of the processors yet.
+    /// A sampler for a worker with this many slots. Its first score does not know the processor use yet.
     #[must_use]
     pub fn new(slots: u32) -> Self {
         let kinds = RefreshKind::nothing()
@@ -80,8 +80,8 @@ impl LoadSampler {
         Self { system, slots: slots.max(1), cpu_share: 0.0, measured_at: Instant::now(), smoothed: None }
     }
 
-    /// Measures, and answers the smoothed score, with `running` tasks running. Takes well under a millisecond; asking
-    /// more often than every [`SAMPLE_INTERVAL_MIN`] gives the processor use of the last time.
+    /// Samples the machine with `running` tasks, and returns the smoothed score. Takes well under a millisecond.
+    /// Within [`SAMPLE_INTERVAL_MIN`] of the last measurement, the processor use of that time counts.
     pub fn score(&mut self, running: u32) -> u16 {
         let now = Instant::now();
         let sample = self.sample(running, now);
@@ -112,7 +112,7 @@ impl LoadSampler {
         }
         system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         let (total, free) = (system.total_memory(), system.available_memory());
-        // A container may have less than the machine.
+        // A container may have less memory than the machine.
         let (total, free) = match system.cgroup_limits() {
             Some(limits) if limits.total_memory < total => (limits.total_memory, free.min(limits.free_memory)),
             _ => (total, free),

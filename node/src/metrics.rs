@@ -1,4 +1,4 @@
-//! What this node counts, in Prometheus' text format at `/metrics`.
+//! The node's metrics, in Prometheus' text format at `/metrics`.
 
 use std::{
     collections::VecDeque,
@@ -22,14 +22,14 @@ use prometheus_client::{
 
 use crate::mesh::MeshMetrics;
 
-/// Why something was refused.
+/// The label for the reason of a refusal.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct Reason {
-    /// In words.
+    /// The reason in words.
     pub reason: String,
 }
 
-/// The mesh's own counters, as they stand at one moment.
+/// A snapshot of the mesh's own counters.
 #[derive(Debug)]
 struct MeshCounters(MeshMetrics);
 
@@ -43,10 +43,10 @@ impl Collector for MeshCounters {
     }
 }
 
-/// How many finality times the medians are taken of.
+/// How many finality times the median and the percentile are taken from.
 const FINALITY_SAMPLES: usize = 1024;
 
-/// Every figure of this node.
+/// All metrics of this node.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Mutex<Registry>,
@@ -56,11 +56,11 @@ pub struct Metrics {
     pub blocks: Counter,
     /// Transactions executed in them.
     pub transactions: Counter,
-    /// From a block's own time to its being final here, in seconds.
+    /// Time from a block's own time until it is final here, in seconds.
     pub finality_seconds: Histogram,
     /// The newest final height.
     pub height: Gauge,
-    /// The view that the round is in.
+    /// The view of consensus.
     pub view: Gauge,
     /// Transactions that wait to be ordered.
     pub pool: Gauge,
@@ -72,7 +72,7 @@ pub struct Metrics {
     pub evidence: Counter,
     recent_finality_us: Mutex<VecDeque<u64>>,
     last_block: Mutex<Option<Instant>>,
-    /// Bytes free on the disk that holds the store.
+    /// Free bytes on the disk that holds the store.
     pub disk_free_bytes: Gauge,
     sync_chunks: Gauge,
     sync_chunks_fetched: Gauge,
@@ -80,7 +80,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Metrics that are all zero.
     #[must_use]
     pub fn new() -> Arc<Self> {
         let metrics = Self {
@@ -129,33 +129,33 @@ impl Metrics {
         self.refused.get_or_create(&Reason { reason: reason.into() }).inc();
     }
 
-    /// Notes that a final block was executed, with so many transactions.
+    /// Counts an executed block with this many transactions.
     pub fn executed(&self, transactions: usize) {
         self.blocks.inc();
         self.transactions.inc_by(transactions as u64);
         *self.last_block.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// How long ago the last one was, if there was one since this process began.
+    /// The time since the last executed block; `None` if this process has executed none.
     #[must_use]
     pub fn since_last_block(&self) -> Option<Duration> {
         self.last_block.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
 
-    /// Notes how far the fetching of a snapshot has come; nothing if none is being fetched.
+    /// Sets the progress of fetching a snapshot; `None` if none is being fetched.
     pub fn sync(&self, progress: Option<Progress>) {
         self.sync_chunks.set(progress.map_or(0, |progress| progress.chunks.into()));
         self.sync_chunks_fetched.set(progress.map_or(0, |progress| progress.fetched.into()));
         *self.sync.lock().unwrap_or_else(PoisonError::into_inner) = progress;
     }
 
-    /// How far the fetching of a snapshot has come, if one is being fetched.
+    /// The progress of fetching a snapshot; `None` if none is being fetched.
     #[must_use]
     pub fn syncing(&self) -> Option<Progress> {
         *self.sync.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes how long a block with transactions took to become final, in microseconds.
+    /// Records how long a block with transactions took to become final, in microseconds.
     pub fn finality(&self, micros: u64) {
         self.finality_seconds.observe(micros as f64 / 1e6);
         let mut recent = self.recent_finality_us.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,7 +175,7 @@ impl Metrics {
         Some((at(500)?, at(990)?))
     }
 
-    /// The text that Prometheus reads, the mesh's own counters included.
+    /// The text for Prometheus, including the mesh's own counters.
     #[must_use]
     pub fn text(&self, mesh: &MeshMetrics, peers: usize) -> String {
         self.peers.set(i64::try_from(peers).unwrap_or(i64::MAX));

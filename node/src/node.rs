@@ -1,4 +1,5 @@
-//! A node's life: everything is opened and started in order, runs until it is told to stop, and is stopped in order.
+//! The life of a node: opens and starts everything in order, runs until it is told to stop, and stops everything in
+//! order.
 
 mod holder;
 mod journal_id;
@@ -43,7 +44,7 @@ use crate::{
     worker::{TaskContext, Worker},
 };
 
-/// By how much tasks of strangers run below this machine's own work.
+/// How far strangers' tasks are below this machine's own work in priority.
 const TASK_NICENESS: i32 = 10;
 /// How long a node that found the disk full waits before it looks for space.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -51,28 +52,28 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Why a node did not start, or stopped by itself.
 #[derive(Debug, Error)]
 pub enum NodeError {
-    /// A file or folder of the node's own cannot be used.
+    /// One of the node's own files or directories cannot be used.
     #[error("cannot use {path}: {source}")]
     File {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The API's address cannot be listened on.
+    /// The API cannot listen on its address.
     #[error("the API cannot listen on {address}: {source}; stop what listens there, or give another --api")]
     Api {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The figures' address cannot be listened on.
+    /// The metrics cannot be served on their address.
     #[error("metrics cannot be served on {address}: {source}; stop what listens there, or give another --metrics")]
     Metrics {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// An address is not a multiaddress.
@@ -95,16 +96,16 @@ pub enum NodeError {
     /// The store failed.
     #[error(transparent)]
     Store(StoreError),
-    /// What is stored does not fit together.
+    /// The stored data is inconsistent.
     #[error(transparent)]
     Recover(#[from] RecoverError),
     /// The blobs cannot be opened.
     #[error(transparent)]
     Blobs(#[from] blobs::StoreError),
-    /// Programs cannot be run here.
+    /// Programs cannot run here.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
-    /// The replica's thread ended in a way that it never should.
+    /// The replica's thread ended, which should never happen.
     #[error("the replica stopped unexpectedly; the log says why")]
     Driver,
 }
@@ -134,7 +135,7 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
             Err(full @ NodeError::DiskFull(_)) => error!("{full}"),
             ended => return ended,
         }
-        // What the last life held is let go of meanwhile, the lock on the store's file with it.
+        // The last run releases what it held meanwhile, including the lock on the store's file.
         sleep(PAUSE).await;
         tokio::select! {
             () = disk_space.until_enough() => {}
@@ -143,7 +144,8 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     }
 }
 
-/// A peer has many connections, and a file for each blob that it serves: it takes as many as the system lets it have.
+/// Raises the limit on open files as far as the system allows. A peer has many connections, and a file for each blob
+/// that it serves.
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -216,21 +218,21 @@ async fn run_once(
     watch.abort();
     stop.cancel();
     if let Some(worker) = worker {
-        // Whether it was cancelled or has failed, it has ended.
+        // Whether it was cancelled or failed, it has ended.
         let _ = worker.await;
     }
-    // It ends with the stop, whatever is still asked.
+    // It ends with the stop, whatever requests are still open.
     let _ = api.await;
     if let Some(metrics_api) = metrics_api {
         let _ = metrics_api.await;
     }
     parts.mesh.stop().await;
-    // Another node may have taken the folder over meanwhile; then this is not this node's to remove.
+    // Another node may have taken over the directory meanwhile. The file is then not this node's to remove.
     let _ = fs::remove_file(node_file);
     ended
 }
 
-/// Tells a service manager, if one asked. A node goes on whether or not anyone hears it.
+/// Notifies a service manager, if there is one. A node continues whether or not it is heard.
 fn tell_supervisor(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         warn!(%error, "the service manager does not hear how this node is");
@@ -246,7 +248,7 @@ fn tell_role(replica: &Replica) {
     }
 }
 
-/// The replica has a thread of its own, so that no task of anyone else's holds up the round.
+/// Runs the replica on a thread of its own, so that no other task holds up consensus.
 fn on_its_own_thread(
     driver: Driver,
     failed: impl FnOnce(StoreError) -> NodeError + Send + 'static,
@@ -256,7 +258,7 @@ fn on_its_own_thread(
     let runtime = runtime.map_err(at(Path::new("a timer")))?;
     let spawned = thread::Builder::new().name("replica".into()).spawn(move || {
         let result = runtime.block_on(driver.run()).map_err(failed);
-        // A node that has stopped waiting needs to know nothing.
+        // A node that no longer waits needs no result.
         let _ = ended.send(result);
     });
     spawned.map_err(at(Path::new("a thread")))?;
@@ -286,7 +288,7 @@ fn mesh_config(config: &NodeConfig, genesis: &Genesis) -> Result<MeshConfig, Nod
     Ok(mesh)
 }
 
-/// Tells commands on this machine where the node is. The file appears whole or not at all.
+/// Writes the file that tells commands on this machine where the node is. The file appears whole or not at all.
 fn write_node_file(config: &NodeConfig, mesh: &MeshHandle, listener: &TcpListener) -> Result<PathBuf, NodeError> {
     let path = config.data_dir.join(NodeFile::NAME);
     let file = NodeFile {
@@ -301,7 +303,7 @@ fn write_node_file(config: &NodeConfig, mesh: &MeshHandle, listener: &TcpListene
     Ok(path)
 }
 
-/// What the node's parts share.
+/// The parts that the node's services share.
 struct Parts {
     genesis: Arc<Genesis>,
     mesh: MeshHandle,

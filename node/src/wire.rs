@@ -1,5 +1,5 @@
-//! Reading and writing what travels over streams that are asked and answered; [`meshwork_core::blobs`] and
-//! [`meshwork_core::snapshot`] say what that is.
+//! Reads and writes values on streams of requests and answers. [`meshwork_core::blobs`] and
+//! [`meshwork_core::snapshot`] define the values.
 
 use std::{io, time::Duration};
 
@@ -15,9 +15,9 @@ use crate::frames::{Frames, Patience};
 
 /// How long a transfer may make no progress.
 pub(crate) const STALL_MAX: Duration = Duration::from_secs(10);
-/// How long a peer that serves keeps a stream on which nothing is asked.
+/// How long a serving peer keeps a stream without requests.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(60);
-/// Read and written at once.
+/// How many bytes are read and written at once.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 
 fn stalled(_: tokio::time::error::Elapsed) -> io::Error {
@@ -51,7 +51,7 @@ pub(crate) async fn write_all(stream: &mut (impl AsyncWrite + Unpin), mut bytes:
     Ok(())
 }
 
-/// Sends on its way what was written.
+/// Flushes what was written.
 pub(crate) async fn flush(stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     timeout(STALL_MAX, stream.flush()).await.map_err(stalled)?
 }

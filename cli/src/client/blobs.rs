@@ -1,4 +1,4 @@
-//! Blobs up and down: streamed, and checked against their digest as they pass.
+//! Uploads and downloads of blobs. They are streamed, and checked against their digest on the way.
 
 use std::{io::Write, path::Path};
 
@@ -10,10 +10,10 @@ use super::{Client, ClientError};
 use crate::failure::{Done, Failure};
 
 impl Client {
-    /// Gives the node a file to hold.
+    /// Uploads a file to the node.
     ///
     /// # Errors
-    /// The file cannot be read, changes meanwhile, or the node refuses it.
+    /// The file cannot be read, it changes during the upload, or the node refuses it.
     pub async fn put_file(&self, path: &Path) -> Done<BlobRef> {
         let io = |error: std::io::Error| Failure::file("read", path, &error);
         let mut hasher = blake3::Hasher::new();
@@ -30,7 +30,7 @@ impl Client {
         }
     }
 
-    /// Gives the node content to hold.
+    /// Uploads content to the node.
     ///
     /// # Errors
     /// The node refuses it.
@@ -41,11 +41,13 @@ impl Client {
         if held.digest == blob.digest { Ok(blob) } else { Err(ClientError::Content(blob.digest.to_string())) }
     }
 
-    /// Fetches content by its name into `sink`, from the node or by it from `holders` or whoever else has it. At most
-    /// `blob.bytes` are taken, and the digest decides whether they are good: on an error what `sink` got is worthless.
+    /// Downloads a blob into `sink`.
+    ///
+    /// The node gives it from its own store, or fetches it from `holders` or any other peer. At most `blob.bytes` are
+    /// taken. The digest decides whether they are right: after an error, what `sink` got is worthless.
     ///
     /// # Errors
-    /// Nobody has it, it is not what its name says, or `sink` cannot take it.
+    /// No peer has the blob, the content does not have the digest, or `sink` cannot take it.
     pub async fn get_blob(
         &self,
         blob: &BlobRef,

@@ -1,4 +1,4 @@
-//! The node's stream of events: server-sent events whose data is the JSON of an [`EventView`].
+//! The node's event stream: server-sent events whose data is the JSON of an [`EventView`].
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use super::{Client, ClientError};
 /// The most bytes of an unfinished line that are kept.
 const LINE_BYTES_MAX: usize = 1 << 20;
 
-/// Events as they happen.
+/// A stream of events.
 pub struct Events {
     client: Client,
     answer: Response,
@@ -20,7 +20,7 @@ pub struct Events {
 }
 
 impl Client {
-    /// Listens to what happens, on the whole ledger or to one job.
+    /// Listens to events of the whole ledger, or of one job.
     ///
     /// # Errors
     /// The node does not answer.
@@ -28,8 +28,9 @@ impl Client {
         self.listen(&EventFilter { job, tasks: None }).await
     }
 
-    /// Listens to blocks and jobs, without what happens to single tasks. (A node that does not know how to leave these
-    /// out sends them too.)
+    /// Listens to events of blocks and jobs, without those of single tasks.
+    ///
+    /// A node that cannot leave task events out sends them too.
     ///
     /// # Errors
     /// The node does not answer.
@@ -44,10 +45,10 @@ impl Client {
 }
 
 impl Events {
-    /// The next event; nothing when the node ends the stream. Dropping the future loses nothing.
+    /// The next event, or `None` when the node ends the stream. Dropping the future loses no event.
     ///
     /// # Errors
-    /// The connection broke, or what came is no event.
+    /// The connection broke, or what came is not an event.
     pub async fn next(&mut self) -> Result<Option<EventView>, ClientError> {
         loop {
             if let Some(event) = self.ready.pop_front() {

@@ -1,11 +1,12 @@
-//! Accounts, page by page.
+//! Usage accounts, fetched page by page.
 
 use meshwork_api::{UsagePageView, UsageQuery, UsageView};
 use meshwork_core::types::Height;
 
 use super::{Client, ClientError};
 
-/// More than any ledger has: of keys what is kept, of jobs what could be admitted before they are forgotten.
+/// More rows than any ledger has: more than the keys it keeps, and more than the jobs it could admit before it
+/// forgets them.
 const ROWS_MAX: usize = 1 << 22;
 
 impl Client {

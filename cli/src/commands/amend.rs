@@ -1,4 +1,4 @@
-//! `meshwork amend`: ask something else for tasks of one's own.
+//! `meshwork amend`: changes the priority, deadline or resources of tasks.
 
 use bytesize::ByteSize;
 use clap::Args;
@@ -11,21 +11,21 @@ use crate::{
     time::parse_moment,
 };
 
-/// Which tasks, and what is asked for them from now on.
+/// Which tasks to change, and how.
 #[derive(Args, Debug)]
 pub struct Options {
     #[command(flatten)]
     which: selection::Options,
-    /// Larger goes first
+    /// New priority; tasks with a larger one go first
     #[arg(long, allow_negative_numbers = true)]
     priority: Option<i16>,
-    /// When they should be done: so long from now, a moment in UTC such as 2030-01-31T18:00:00Z, or never
+    /// New deadline: a time from now such as 90m, a time in UTC such as 2030-01-31T18:00:00Z, or never
     #[arg(long, value_name = "TIME", value_parser = parse_deadline)]
     deadline: Option<Deadline>,
-    /// How much memory a task may have
+    /// Memory that a task may use
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
-    /// How many thousandths of a core a task takes of its worker
+    /// Thousandths of a core that a task reserves on its worker
     #[arg(long, value_name = "N")]
     millicores: Option<u32>,
 }
@@ -34,10 +34,10 @@ fn parse_deadline(text: &str) -> Result<Deadline, String> {
     if text == "never" { Ok(Deadline::Never) } else { parse_moment(text).map(Deadline::At) }
 }
 
-/// Changes what is asked for tasks.
+/// Changes tasks.
 ///
 /// # Errors
-/// The job is not one's own, none of the named tasks is unfinished, or nothing is to change.
+/// The job belongs to another key, none of the selected tasks is unfinished, or no change was given.
 pub async fn run(context: &Context, options: Options) -> Done {
     let amendment = Amendment {
         priority: options.priority,

@@ -1,4 +1,4 @@
-//! `meshwork bench`: what a mesh of processes on this machine does, in figures that can be compared.
+//! `meshwork bench`: measures a mesh of processes on this machine, in figures that can be compared.
 
 mod conditions;
 mod ends;
@@ -20,40 +20,40 @@ use crate::{
 /// What to measure.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// How many peers vote
+    /// Number of authorities
     #[arg(long, value_name = "N", default_value_t = 4)]
     authorities: usize,
-    /// How many peers work
+    /// Number of workers
     #[arg(long, value_name = "N", default_value_t = 2)]
     workers: usize,
-    /// How many tasks each worker runs at once
+    /// Tasks that each worker runs at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     slots: u32,
-    /// How many tasks, in one array and then again one by one
+    /// Number of tasks: submitted first as one array, then one by one
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     tasks: u32,
-    /// How many jobs are under way at once where each task is a job
+    /// Jobs in flight at once while tasks are submitted one by one
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
     in_flight: u32,
-    /// How many jobs are submitted one after the other, each once the one before has its result
+    /// Jobs submitted one after the other, each once the one before has its result
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     submits: u32,
-    /// Give up after so long
+    /// Give up after this time
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }
 
-/// Measures.
+/// Runs the benchmark.
 ///
 /// # Errors
-/// Something did not work.
+/// The mesh does not start, or a measurement fails.
 pub async fn run(context: &Context, options: Options) -> Done {
     unless_interrupted(measure(context, options)).await
 }
 
 async fn measure(context: &Context, options: Options) -> Done {
     let mut plan = Plan::new("bench", options.authorities, options.workers, options.slots)?;
-    // Writing a log is no part of what is measured.
+    // Writing a log must not be part of what is measured.
     plan.log = context.settings.options.log.clone().unwrap_or_else(|| "warn".to_owned());
     context.output.note(&format!(
         "Starting {} authorities and {} workers with {} slots each …",

@@ -1,4 +1,4 @@
-//! `meshwork cancel`: stop a job of one's own, or tasks of it.
+//! `meshwork cancel`: stops a job, or some of its tasks.
 
 use meshwork_core::types::Directive;
 
@@ -9,10 +9,10 @@ use crate::{
     watch,
 };
 
-/// Stops tasks: those without an outcome will have none. Of a whole job, waits until it has ended.
+/// Stops tasks that have no outcome yet. If the whole job is cancelled, waits until it has ended.
 ///
 /// # Errors
-/// It is not one's own, or the network does not take the cancellation.
+/// The job belongs to another key, or the network does not accept the cancellation.
 pub async fn run(context: &Context, options: Options) -> Done {
     let mut controlled = selection::control(context, &options, Directive::Cancel, "cancel").await?;
     let Controlled { id, is_all, ref job } = controlled;

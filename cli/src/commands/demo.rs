@@ -1,5 +1,7 @@
-//! `meshwork demo`: all of it in one command. A mesh of processes on this machine renders an image in tiles; halfway one
-//! volunteer and one authority are killed; every receipt is verified offline; the image is there all the same.
+//! `meshwork demo`: the whole network in one command.
+//!
+//! A mesh of processes on this machine renders an image in tiles. Halfway, one volunteer and one authority are
+//! killed. Every receipt is verified offline, and the image is complete all the same.
 
 mod observer;
 mod scene;
@@ -23,31 +25,31 @@ use crate::{
 /// What to show.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// How many peers vote; one of them is killed halfway if there are at least 4
+    /// Number of authorities; one is killed halfway if there are at least 4
     #[arg(long, value_name = "N", default_value_t = 4)]
     authorities: usize,
-    /// How many peers work; one of them is killed halfway if there are at least 2
+    /// Number of workers; one is killed halfway if there are at least 2
     #[arg(long, value_name = "N", default_value_t = 3)]
     workers: usize,
-    /// How many tasks each worker runs at once
+    /// Tasks that each worker runs at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     slots: u32,
-    /// The image's size
+    /// Size of the image
     #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "640x480")]
     size: Size,
-    /// The side of one tile, which is one task
+    /// Side of a tile; each tile is one task
     #[arg(long, value_name = "PIXELS", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
     tile: u32,
-    /// Rays for each pixel: more is smoother, and more work
+    /// Rays per pixel: more give a smoother image and take more work
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=4096))]
     samples: u32,
-    /// Where to write the image
+    /// File to write the image to
     #[arg(long, value_name = "FILE", default_value = "meshwork-demo.png")]
     output: PathBuf,
-    /// Leave the mesh running at the end, and say how to talk to it
+    /// Leave the mesh running at the end, and print how to talk to it
     #[arg(long)]
     keep: bool,
-    /// Give up after so long
+    /// Give up after this time
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     timeout: Duration,
 }
@@ -74,7 +76,7 @@ impl FromStr for Size {
 /// Runs the demo.
 ///
 /// # Errors
-/// Something did not work, or a figure of the summary is not right.
+/// A step failed, or a figure of the summary is wrong.
 pub async fn run(context: &Context, options: Options) -> Done {
     unless_interrupted(play(context, options)).await
 }
@@ -116,7 +118,7 @@ async fn tell(context: &Context, options: &Options, scene: &Scene, mesh: &mut Lo
     summary.check()
 }
 
-/// How to talk to a mesh that is left running.
+/// Prints how to talk to the mesh that is left running.
 fn explain(context: &Context, mesh: &LocalMesh, job: &str, api: &str) {
     let home = mesh.root().join("submitter");
     let pids: Vec<String> = mesh.peers().iter().filter_map(|peer| Some(peer.pid()?.to_string())).collect();

@@ -1,4 +1,4 @@
-//! `meshwork explain`: why a task waits, or why it went where it did.
+//! `meshwork explain`: explains why a task waits, or why it was placed where it is.
 
 use clap::Args;
 use meshwork_core::types::TaskId;
@@ -12,12 +12,12 @@ use crate::{
 /// Which task to explain.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// The task, JOB/INDEX; of the job's id, the first digits are enough
+    /// The task, as JOB/INDEX; the first digits of the job's id are enough
     #[arg(value_name = "JOB/INDEX")]
     task: String,
 }
 
-/// Shows why a task is where it is, as every peer that is at the same height would.
+/// Shows why a task is where it is. Every peer at the same height says the same.
 ///
 /// # Errors
 /// The node does not answer, or knows no such task.

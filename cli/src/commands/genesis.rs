@@ -1,4 +1,4 @@
-//! `meshwork genesis new`: what a network's peers must agree on before they meet.
+//! `meshwork genesis`: what a network's peers must agree on before they connect.
 
 use std::{
     collections::BTreeSet,
@@ -24,31 +24,38 @@ use crate::{
     time::now_us,
 };
 
-/// What to do with a genesis.
+/// The subcommands of `genesis`.
 #[derive(Subcommand, Debug)]
 pub enum GenesisCommand {
-    /// Write the genesis of a new network as TOML. Times and bounds can be edited in it before the first peer starts
+    /// Write the genesis of a new network as TOML.
+    ///
+    /// Times and bounds in it can be edited before the first peer starts.
     New(New),
-    /// Make what a test network begins with, unless it is there already: a key for each authority, and the genesis
+    /// Create a key for each authority of a test network, and its genesis.
+    ///
+    /// Keys and a genesis that exist already are kept.
     Test(Test),
-    /// Print the genesis of the network that the node follows. Proofs are checked against it: have its id from somebody you trust
+    /// Print the genesis of the network that the node follows.
+    ///
+    /// Proofs are checked against the genesis, so get its id from somebody you trust.
     Show,
 }
 
-/// A new network whose authorities' keys are made here, too.
+/// A new network whose authorities' keys are created here too.
 #[derive(Args, Debug)]
 pub struct Test {
-    /// What people call the network
+    /// Name of the network
     name: String,
-    /// Who orders transactions: a name, and the addresses at which others reach it. Repeat it for each
+    /// An authority: its name, and the addresses at which others reach it. Repeat for each authority
     #[arg(long = "authority", value_name = "NAME@MULTIADDR[,MULTIADDR]", required = true)]
     authorities: Vec<TestAuthority>,
-    /// Put the keys at DIR/NAME.key, and the genesis at DIR/genesis.toml. Whoever reads DIR can vote as any of them
+    /// Directory for the keys (DIR/NAME.key) and the genesis (DIR/genesis.toml). Whoever can read it can vote as any
+    /// of the authorities
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
 }
 
-/// An authority without a key as yet.
+/// An authority that has no key yet.
 #[derive(Clone, Debug)]
 struct TestAuthority {
     name: String,
@@ -68,41 +75,41 @@ impl FromStr for TestAuthority {
 /// A new network.
 #[derive(Args, Debug)]
 pub struct New {
-    /// What people call the network
+    /// Name of the network
     name: String,
-    /// Who orders transactions, in the order in which they lead: a name, the public key that `meshwork init` printed, and
-    /// the addresses at which others reach it. Repeat it for each
+    /// An authority: its name, the public key that `meshwork init` printed, and the addresses at which others reach
+    /// it. Repeat for each authority, in the order in which they lead
     #[arg(long = "authority", value_name = "NAME=KEY[@MULTIADDR[,MULTIADDR]]", required = true)]
     authorities: Vec<NewAuthority>,
-    /// Write to FILE, which must not exist, rather than to standard output
+    /// Write to FILE, which must not exist, instead of standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Which ready task goes next: each policy decides where those before it find two tasks equal
+    /// Policies that order ready tasks; each one breaks the ties that those before it leave
     #[arg(long, value_enum, value_delimiter = ',', default_value = "priority")]
     order: Vec<Order>,
-    /// Which worker it goes to, likewise
+    /// Policies that choose a task's worker; each one breaks the ties that those before it leave
     #[arg(long, value_enum, value_delimiter = ',', default_value = "locality,least-loaded")]
     placement: Vec<Placement>,
-    /// Let only these keys work. Repeat it for each; without it, everyone may
+    /// Allow only this key to work. Repeat for each key. Default: everyone may work
     #[arg(long = "permit-worker", value_name = "KEY")]
     workers: Vec<PublicKey>,
-    /// Let only these keys submit. Repeat it for each; without it, everyone may
+    /// Allow only this key to submit. Repeat for each key. Default: everyone may submit
     #[arg(long = "permit-submitter", value_name = "KEY")]
     submitters: Vec<PublicKey>,
 }
 
-/// Which task goes next.
+/// A policy that orders ready tasks.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Order {
-    /// In the order of admission
+    /// Order of admission
     Fifo,
-    /// The larger priority first; waiting counts too
+    /// Larger priority first; waiting raises it
     Priority,
-    /// The earliest deadline first
+    /// Earliest deadline first
     Deadline,
-    /// The shortest expected duration first
+    /// Shortest expected duration first
     Shortest,
-    /// Time slices across submitters
+    /// Time slices that share the workers among submitters
     Fair,
 }
 
@@ -118,18 +125,18 @@ impl From<Order> for OrderPolicy {
     }
 }
 
-/// Which worker it goes to.
+/// A policy that chooses a task's worker.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Placement {
-    /// The one with the smallest load
+    /// The worker with the smallest load
     LeastLoaded,
-    /// Each in turn
+    /// Each worker in turn
     RoundRobin,
-    /// One that is drawn
+    /// A random worker
     Random,
-    /// The one with the fewest free slots
+    /// The worker with the fewest free slots
     Pack,
-    /// One that holds the task's largest input
+    /// A worker that holds the task's largest input
     Locality,
 }
 
@@ -145,7 +152,7 @@ impl From<Placement> for PlacementPolicy {
     }
 }
 
-/// An authority as it is written on the command line.
+/// An authority, as written on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NewAuthority(pub(super) Authority);
 
@@ -209,7 +216,7 @@ pub async fn run(context: &Context, command: GenesisCommand) -> Done {
     }
 }
 
-/// Gives each authority the key that is there for it, or makes one.
+/// Gives each authority its existing key, or creates one.
 fn with_keys(authorities: Vec<TestAuthority>, dir: &Path) -> Done<Vec<NewAuthority>> {
     let with_key = |TestAuthority { name, addresses }| {
         let path = dir.join(format!("{name}.key"));
@@ -222,10 +229,10 @@ fn with_keys(authorities: Vec<TestAuthority>, dir: &Path) -> Done<Vec<NewAuthori
     authorities.into_iter().map(with_key).collect()
 }
 
-/// Writes a genesis that every peer will find to be one.
+/// Writes a genesis, after checking that every peer will accept it.
 fn write(context: &Context, genesis: &Genesis, out: Option<PathBuf>) -> Done {
     let text = genesis.to_toml();
-    // Reading it back finds duplicate and unusable keys, as every peer will.
+    // Reading it back finds duplicate and unusable keys, as every peer does.
     let checked = Genesis::from_toml(&text)
         .map_err(|error| Failure::usage(format!("This cannot be a network: {}.", error.to_string().trim_end())))?;
     let Some(path) = out else { return context.output.bytes(text.as_bytes()) };

@@ -1,4 +1,4 @@
-//! `meshwork govern`: who the authorities are, who they are to be, and the rules that they change.
+//! `meshwork govern`: shows the authorities and the rules in force, and changes them.
 
 mod change;
 
@@ -14,13 +14,15 @@ use crate::{
     submission,
 };
 
-/// What to do about the authorities and their rules.
+/// The subcommands of `govern`.
 #[derive(Subcommand, Debug)]
 pub enum GovernCommand {
-    /// Show the present authorities, those of the next epoch if a change is approved, the rules in force, and open proposals
+    /// Show the authorities now and in the next epoch, the rules in force, and open proposals
     Show,
-    /// Propose a change, and approve it oneself. Once a quorum of the present authorities has approved it, it takes effect: at once, or
-    /// with the next epoch if it is one of the authorities
+    /// Propose a change, and approve it yourself.
+    ///
+    /// The change takes effect once a quorum of the present authorities has approved it: with the next epoch if it
+    /// adds or removes an authority, otherwise at once.
     Propose(Box<Propose>),
     /// Approve another authority's proposal
     Approve(Approve),
@@ -36,7 +38,7 @@ pub struct Approve {
 /// Runs the command.
 ///
 /// # Errors
-/// One is no authority, or the network does not take what one says.
+/// This home's key is not an authority's, or the network does not accept the transaction.
 pub async fn run(context: &Context, command: GovernCommand) -> Done {
     let client = context.settings.client()?;
     match command {
@@ -83,7 +85,7 @@ fn find(governance: &GovernanceView, digits: &str) -> Done<TransactionId> {
     }
 }
 
-/// Signs it with the own key, hands it to the node, and waits until it is executed.
+/// Signs the transaction with this home's key, hands it to the node, and waits until it is executed.
 async fn say(context: &Context, client: &Client, govern: Govern) -> Done {
     let key = context.settings.key()?;
     let approved = match &govern {

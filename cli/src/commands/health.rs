@@ -1,4 +1,4 @@
-//! `meshwork health`: whether a node is as it should be, for whoever restarts those that are not.
+//! `meshwork health`: checks a node, for a supervisor that restarts unhealthy ones.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use crate::{
     output::words::duration,
 };
 
-/// What is still healthy.
+/// When a node counts as healthy.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// A node is stuck that has executed no block for so long. An idle network makes one every second, unless its genesis says
-    /// otherwise
+    /// Time without an executed block after which the node counts as stuck. An idle network makes a block every
+    /// second, unless its genesis says otherwise
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     stuck_after: Duration,
 }
 
-/// Says that the node answers and goes on with the network.
+/// Checks that the node answers and keeps executing blocks.
 ///
 /// # Errors
-/// It does not answer, or is stuck.
+/// The node does not answer, or is stuck.
 pub async fn run(context: &Context, options: Options) -> Done {
     let status = context.settings.client()?.status().await?;
-    // One that has just begun has as long to execute its first block.
+    // A node that has just started has as long for its first block.
     let idle_ms = status.executed_ms_ago.unwrap_or(status.uptime_ms);
     if u128::from(idle_ms) > options.stuck_after.as_millis() {
         return Err(Failure::failed(format!(

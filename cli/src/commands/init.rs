@@ -1,4 +1,4 @@
-//! `meshwork init`: a key of one's own.
+//! `meshwork init`: creates a key.
 
 use serde::Serialize;
 
@@ -16,10 +16,10 @@ impl Record for NewKey {
     }
 }
 
-/// Makes a key and prints its public half. A key that is there already is never overwritten.
+/// Creates a key and prints its public half. An existing key is never overwritten.
 ///
 /// # Errors
-/// There is one already, or it cannot be written.
+/// A key exists already, or the file cannot be written.
 pub fn run(context: &Context) -> Done {
     let path = context.settings.key_path();
     let key = keys::generate();

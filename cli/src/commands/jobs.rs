@@ -1,4 +1,4 @@
-//! `meshwork jobs`: what was submitted, newest first.
+//! `meshwork jobs`: lists jobs, newest first.
 
 use clap::Args;
 
@@ -7,7 +7,7 @@ use crate::{context::Context, failure::Done};
 /// Which jobs to list.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Only jobs of this home's key
+    /// List only jobs of this home's key
     #[arg(long)]
     mine: bool,
 }
@@ -15,7 +15,7 @@ pub struct Options {
 /// Lists jobs.
 ///
 /// # Errors
-/// The node does not answer, or there is no key where only its jobs are asked for.
+/// The node does not answer, or only this home's jobs are wanted and it has no key.
 pub async fn run(context: &Context, options: Options) -> Done {
     let mut jobs = context.settings.client()?.jobs().await?;
     if options.mine {

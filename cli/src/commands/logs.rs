@@ -1,4 +1,4 @@
-//! `meshwork logs`: what programs wrote to standard output and standard error.
+//! `meshwork logs`: shows what programs wrote to standard output and standard error.
 
 use clap::Args;
 use meshwork_core::types::TaskId;
@@ -16,13 +16,13 @@ use crate::{
 /// What to show.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// A job's id or a task's, JOB/INDEX; of the job's, the first digits are enough
+    /// A job's id or a task as JOB/INDEX; the first digits of the id are enough
     #[arg(value_name = "JOB[/INDEX]")]
     what: String,
-    /// Only standard output
+    /// Show only standard output
     #[arg(long, conflicts_with = "stderr")]
     stdout: bool,
-    /// Only standard error
+    /// Show only standard error
     #[arg(long)]
     stderr: bool,
 }
@@ -44,10 +44,10 @@ impl Listing for Log {
     }
 }
 
-/// Shows what one task, or all tasks of a job that have ended, wrote.
+/// Shows what one task wrote, or all tasks of a job that have ended.
 ///
 /// # Errors
-/// The task has no outcome yet, or what it wrote cannot be fetched.
+/// The task has no outcome yet, or its output cannot be fetched.
 pub async fn run(context: &Context, options: Options) -> Done {
     let client = context.settings.client()?;
     let (genesis, _) = context.settings.genesis_or_ask(&client).await?;

@@ -1,4 +1,4 @@
-//! `meshwork peers`: who the node is connected to.
+//! `meshwork peers`: lists the peers that the node is connected to.
 
 use crate::{context::Context, failure::Done};
 

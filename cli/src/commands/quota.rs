@@ -1,19 +1,19 @@
-//! `meshwork quota`: what a key may do, and how much of it is taken.
+//! `meshwork quota`: shows what a key may do, and how much of its quota is used.
 
 use clap::Args;
 use meshwork_core::identity::PublicKey;
 
 use crate::{context::Context, failure::Done};
 
-/// Whose.
+/// Which key.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// The key; this home's without any
+    /// The key. Default: this home's key
     #[arg(value_name = "KEY")]
     whose: Option<PublicKey>,
 }
 
-/// Shows it.
+/// Shows the quota.
 ///
 /// # Errors
 /// The node does not answer, or there is no key.

@@ -1,4 +1,4 @@
-//! `meshwork recurring`: jobs that run again and again.
+//! `meshwork recurring`: lists and controls recurring jobs.
 
 use std::time::Duration;
 
@@ -15,28 +15,34 @@ use crate::{
 
 /// How long the ledger may take to order a transaction.
 const ORDERED_WITHIN: Duration = Duration::from_secs(60);
-/// How often it is looked at meanwhile.
+/// How often the command looks whether it did.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// What to do about recurring jobs.
+/// The subcommands of `recurring`.
 #[derive(Subcommand, Debug)]
 pub enum RecurringCommand {
     /// List recurring jobs, newest first
     List(List),
-    /// Show one: its next moments, and what became of the last ones
+    /// Show a recurring job: its next occurrences, and what happened to the last ones
     Show(Which),
-    /// Have one of one's own run no more until it is resumed. What runs goes on
+    /// Pause your recurring job until it is resumed.
+    ///
+    /// Jobs that it has already started go on.
     Pause(Which),
-    /// Have it run again; what it missed meanwhile is caught up with as it says itself
+    /// Resume your recurring job.
+    ///
+    /// Its catch-up policy decides about the occurrences that it missed.
     Resume(Which),
-    /// End one of one's own. What runs goes on
+    /// Delete your recurring job.
+    ///
+    /// Jobs that it has already started go on.
     Delete(Which),
 }
 
-/// Which to list.
+/// Which recurring jobs to list.
 #[derive(Args, Debug)]
 pub struct List {
-    /// Only those of this home's key
+    /// List only recurring jobs of this home's key
     #[arg(long)]
     mine: bool,
 }
@@ -44,14 +50,14 @@ pub struct List {
 /// Which recurring job.
 #[derive(Args, Debug)]
 pub struct Which {
-    /// Its id, or its first digits
+    /// The recurring job's id, or its first digits
     recurring: String,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// It is not one's own, or the network does not take what one says.
+/// The recurring job belongs to another key, or the network does not accept the transaction.
 pub async fn run(context: &Context, command: RecurringCommand) -> Done {
     let client = context.settings.client()?;
     match command {
@@ -98,7 +104,7 @@ async fn find_recurring(client: &Client, digits: &str) -> Done<RecurringView> {
     Ok(client.recurring_job(find(&RECURRING, digits, all).await?).await?)
 }
 
-/// Signs it with the own key, hands it to the node, and waits until it shows.
+/// Signs the change with this home's key, hands it to the node, and waits until it shows.
 async fn change(
     context: &Context,
     client: &Client,
@@ -123,7 +129,7 @@ async fn change(
     let settled = async {
         loop {
             let now = client.recurring_job(id).await?;
-            // One that is resumed may end at once, by its last moment.
+            // A resumed job may end at once, with its last occurrence.
             if now.state == wanted || now.ended_us.is_some() {
                 return Ok::<_, Failure>(now);
             }

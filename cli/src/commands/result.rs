@@ -1,4 +1,4 @@
-//! `meshwork result`: proved, fetched, checked and written.
+//! `meshwork result`: fetches results with their proofs, checks both, and writes them to files.
 
 use std::path::{Path, PathBuf};
 
@@ -22,18 +22,18 @@ use crate::{
     settings::Trust,
 };
 
-/// What to fetch, and where to.
+/// What to fetch, and where to write it.
 #[derive(Args, Debug)]
 pub struct Options {
     /// The job's id, or its first digits
     job: String,
-    /// Only this task
+    /// Fetch only this task's result
     #[arg(long, value_name = "INDEX")]
     index: Option<u32>,
-    /// Write what each task left below DIR/INDEX: stdout, stderr and, below out, its files
+    /// Write each task's output below DIR/INDEX: stdout, stderr, and its files below out
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Save the task's proof, for `meshwork verify`
+    /// Save the task's proof to FILE, for `meshwork verify`
     #[arg(long, value_name = "FILE", requires = "index")]
     proof: Option<PathBuf>,
     /// Save every task's proof as DIR/INDEX.proof
@@ -82,19 +82,19 @@ impl Listing for ResultView {
     }
 }
 
-/// A task's place in its job, as it is written.
+/// Parses a task's index in its job.
 ///
 /// # Errors
-/// It is no number.
+/// The text is not a number.
 pub fn parse_index(text: &str) -> Done<u32> {
     text.parse()
         .map_err(|_| Failure::usage(format!("{text:?} is not a task's place in its job; write JOB/17 or the like.")))
 }
 
-/// Fetches results, checks each proof and each digest, and writes what the tasks left.
+/// Fetches results, checks each proof and each digest, and writes the tasks' output.
 ///
 /// # Errors
-/// The job has not ended, a proof does not hold, content cannot be had or written, or a task failed.
+/// The job has not ended, a proof does not hold, content cannot be fetched or written, or a task failed.
 pub async fn run(context: &Context, options: Options) -> Done {
     let client = context.settings.client()?;
     let (genesis, trust) = context.settings.genesis_or_ask(&client).await?;
@@ -125,7 +125,7 @@ pub async fn run(context: &Context, options: Options) -> Done {
     }
 }
 
-/// Shows, and writes if that is asked for. The output of one task alone goes to standard output as it is.
+/// Shows the results, and writes them if asked to. The output of a single task goes to standard output as it is.
 async fn fetch(context: &Context, client: &Client, options: &Options, proved: &[Proved]) -> Done<Vec<ResultView>> {
     let mut views = Vec::with_capacity(proved.len());
     for one in proved {
@@ -160,7 +160,7 @@ fn view(proved: &Proved, leavings: &Leavings) -> ResultView {
         attempt: outcome.attempt.number.0,
         worker: outcome.worker.to_string(),
         height: outcome.height.0,
-        // A proof that does not hold never comes this far.
+        // A proof that does not hold never gets this far.
         verified: true,
         stdout_bytes: leavings.stdout.bytes(),
         stderr_bytes: leavings.stderr.bytes(),

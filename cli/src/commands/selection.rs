@@ -1,4 +1,4 @@
-//! Which tasks of a job a person means, and what is to be done to them.
+//! Selects tasks of a job, and asks the ledger to do something to them.
 
 use std::time::Duration;
 
@@ -20,18 +20,18 @@ use crate::{
 pub struct Options {
     /// The job's id, or its first digits
     pub job: String,
-    /// Only these tasks, by their index: 3,10-20. Within --array, by their place there
+    /// Only these tasks, by their index: 3,10-20. With --array, by their place in the array
     #[arg(long, value_name = "INDICES", value_delimiter = ',', value_parser = parse_range)]
     tasks: Vec<(u32, u32)>,
     /// Only the tasks of this array
     #[arg(long, value_name = "NAME")]
     array: Option<String>,
-    /// Only tasks that stand like this. Repeat it, or write several: ready,held
+    /// Only tasks in this state. Repeat, or write several: ready,held
     #[arg(long, value_name = "STATE", value_enum, value_delimiter = ',')]
     only: Vec<State>,
 }
 
-/// How a task without an outcome stands.
+/// The state of a task without an outcome.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum State {
     Blocked,
@@ -62,7 +62,7 @@ fn parse_range(text: &str) -> Result<(u32, u32), String> {
     if first <= last { Ok((first, last)) } else { Err(format!("{first} is after {last}; write the lower one first")) }
 }
 
-/// In order, and joined where they touch or overlap.
+/// Sorts ranges, and joins those that touch or overlap.
 fn in_order(mut ranges: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
     ranges.sort_unstable();
     let mut joined: Vec<(u32, u32)> = Vec::with_capacity(ranges.len());
@@ -103,20 +103,20 @@ impl Options {
     }
 }
 
-/// A job of one's own, of which something was asked.
+/// A job after a directive was ordered for it.
 pub struct Controlled {
-    /// Which.
+    /// Its id.
     pub id: JobId,
-    /// Whether all of it was meant.
+    /// Whether the directive was for the whole job.
     pub is_all: bool,
-    /// As it stands now.
+    /// The job as it is now.
     pub job: JobView,
 }
 
-/// Has something done to tasks of a job of one's own, once it is ordered. `what` says what that is, for people.
+/// Gives a directive for tasks of a job, and waits until it is ordered. `what` describes it to people.
 ///
 /// # Errors
-/// It is not one's own, or the ledger found it void.
+/// The job belongs to another key, or the ledger finds the transaction void.
 pub async fn control(context: &Context, options: &Options, directive: Directive, what: &str) -> Done<Controlled> {
     let key = context.settings.key()?;
     let client = context.settings.client()?;
@@ -140,10 +140,10 @@ pub async fn control(context: &Context, options: &Options, directive: Directive,
     Ok(Controlled { id, is_all, job: client.job(id).await? })
 }
 
-/// Says how a job stands after something was done to it.
+/// Shows the job after the directive.
 ///
 /// # Errors
-/// Nothing can be written.
+/// Standard output cannot be written.
 pub fn show(context: &Context, controlled: &Controlled) -> Done {
     let Controlled { id, job, .. } = controlled;
     let has_ended = if job.ended_us.is_some() { "has ended" } else { "now stands" };
@@ -151,7 +151,7 @@ pub fn show(context: &Context, controlled: &Controlled) -> Done {
     if context.output.is_json() { context.output.record(job) } else { Ok(()) }
 }
 
-/// How long the ledger may take to order what a person waits for.
+/// How long the ledger may take to order a directive.
 pub const ORDERED_WITHIN: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `meshwork status`: the node and the mesh, or one job.
+//! `meshwork status`: shows the node and the mesh, or one job.
 
 use clap::Args;
 
@@ -10,12 +10,12 @@ use crate::{
 /// What to show.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// A job's id, or its first digits; without it, the node and the mesh are shown
+    /// A job's id, or its first digits. Default: show the node and the mesh
     job: Option<String>,
-    /// Show at most so many of the job's tasks
+    /// Show at most this many tasks of the job
     #[arg(long, value_name = "N", default_value_t = 50)]
     tasks: u32,
-    /// Show the job's tasks from this one on
+    /// Show the job's tasks from this index on
     #[arg(long, value_name = "INDEX", default_value_t = 0)]
     from: u32,
 }
@@ -33,7 +33,7 @@ pub async fn run(context: &Context, options: Options) -> Done {
     let job = client.job(id).await?;
     let tasks = client.tasks(id, options.from, options.tasks, None).await?;
     let arrays = client.arrays(id).await?;
-    // The line of the only array would say what the job's says.
+    // The line of an only array would repeat the job's.
     let shown = if arrays.len() > 1 || context.output.is_json() { &arrays[..] } else { &[] };
     context.output.record_with(&job, ("arrays", shown), ("task_list", &tasks))?;
     let shown = options.from.saturating_add(u32::try_from(tasks.len()).unwrap_or(u32::MAX));

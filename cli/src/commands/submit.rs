@@ -1,4 +1,4 @@
-//! `meshwork submit`: a job from a program, files and flags, or from a job file.
+//! `meshwork submit`: submits a job made from a program, files and flags, or from a job file.
 
 mod recurrence;
 mod workflow;
@@ -29,103 +29,105 @@ use crate::{
     watch,
 };
 
-/// What to run, on what, and how.
+/// What to run, with what inputs, and how.
 #[derive(Args, Debug)]
-#[command(after_help = "With --each, the tasks' files are told apart by their names: each task finds its own at \
-/in/NAME (or at the one place that --each-as says) and has that path as its last argument. With --count, each task \
-finds its number in MESHWORK_TASK_INDEX. Only the job's id goes to standard output.")]
+#[command(after_help = "With --each, a task finds its file at /in/NAME, where NAME is the file's own name or that of \
+--each-as, and gets that path as its last argument. With --count, a task finds its number in MESHWORK_TASK_INDEX. \
+Standard output gets the job's id and nothing else.")]
 pub struct Options {
-    /// The program: a WebAssembly module built for wasm32-wasip1. Or a job file, whose name ends in .toml
+    /// A WebAssembly module built for wasm32-wasip1, or a job file, whose name ends in .toml
     #[arg(value_name = "PROGRAM|JOB.toml", required_unless_present_any = ["schema", "close"])]
     program: Option<PathBuf>,
-    /// One task for each of these files
+    /// Make one task for each of these files
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "count")]
     pub each: Vec<PathBuf>,
-    /// Where each task finds its own file, below /in, rather than at the file's own name
+    /// Path below /in at which each task finds its own file. Default: the file's own name
     #[arg(long, value_name = "NAME", requires = "each")]
     each_as: Option<String>,
-    /// So many tasks that differ only in their number
+    /// Make this many tasks that differ only in their number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
-    /// A file that every task finds at /in/NAME (its own name if none is given). Repeat it for each
+    /// File that every task finds at /in/NAME (default: its own name). Repeat for each file
     #[arg(long = "input", value_name = "PATH[=NAME]")]
     inputs: Vec<String>,
-    /// What every task reads from standard input
+    /// File that every task reads from standard input
     #[arg(long, value_name = "FILE")]
     stdin: Option<PathBuf>,
-    /// A variable of the tasks' environment. Repeat it for each
+    /// Environment variable of the tasks. Repeat for each variable
     #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_pair)]
     environment: Vec<(String, String)>,
-    /// What to call the job; the program's name if nothing is said
+    /// Name of the job. Default: the program's name
     #[arg(long)]
     name: Option<String>,
-    /// Larger goes first
+    /// Priority; tasks with a larger one go first
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub priority: i16,
-    /// How long one attempt of a task may take
+    /// Time that one attempt of a task may take
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     timeout: Duration,
-    /// How much memory a task may have
+    /// Memory that a task may use
     #[arg(long, value_name = "SIZE", default_value = "128MiB")]
     memory: ByteSize,
-    /// How many thousandths of a core a task takes of its worker
+    /// Thousandths of a core that a task reserves on its worker
     #[arg(long, value_name = "N", default_value_t = 1000)]
     millicores: u32,
-    /// How much work a task may do, in units of about one WebAssembly instruction; without it, only time bounds it
+    /// Work that a task may do, in units of about one WebAssembly instruction. Default: only time bounds it
     #[arg(long, value_name = "N")]
     fuel: Option<u64>,
-    /// How much a task may write, to /out and its output streams together
+    /// Bytes that a task may write, to /out and its output streams together
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     output_limit: ByteSize,
-    /// How many failures of a task's program are forgiven
+    /// Failures of a task's program that are forgiven
     #[arg(long, value_name = "N", default_value_t = 0)]
     retries: u32,
-    /// How long a task waits after its first failure; each further failure doubles it
+    /// Wait after a task's first failure; each further failure doubles it
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
     retry_delay: Duration,
-    /// The program saves checkpoints, by renaming files into /checkpoint, and goes on from the last one
+    /// The program saves checkpoints by renaming files into /checkpoint, and continues from the last one
     #[arg(long)]
     checkpoints: bool,
-    /// The program may ask for more tasks like itself, in /out/spawn.jsonl, so many at most taken together
+    /// Tasks that the program may spawn through /out/spawn.jsonl, all together
     #[arg(long, value_name = "N")]
     spawn_max: Option<u32>,
-    /// Never run a copy of an attempt that takes far longer than most at another worker that has nothing else to do
+    /// Never start a speculative attempt: a second one, at an idle worker, of an attempt that takes far longer than
+    /// most
     #[arg(long)]
     no_copies: bool,
-    /// A fact that a worker must offer. Repeat it for each
+    /// Label that a worker must offer. Repeat for each label
     #[arg(long = "require", value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
-    /// A fact that a worker should offer, the most important first; at most four
+    /// Label that a worker should offer, the most important first; at most four
     #[arg(long = "prefer", value_name = "KEY=VALUE", value_parser = parse_pair)]
     prefers: Vec<(String, String)>,
-    /// A label over whose values the tasks are to be spread
+    /// Label over whose values the tasks are spread
     #[arg(long, value_name = "KEY")]
     spread: Option<String>,
-    /// How long an attempt is expected to take, for networks that look at it
+    /// Time that an attempt is expected to take, for networks whose policies look at it
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     expected: Option<Duration>,
-    /// When all should be done: so long from now, or a moment in UTC such as 2030-01-31T18:00:00Z
+    /// Deadline for the whole job: a time from now such as 90m, or a time in UTC such as 2030-01-31T18:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_moment, conflicts_with = "cron")]
     deadline: Option<BlockTime>,
-    /// Give up if the job is not on the ledger after so long
+    /// Give up if the job is not on the ledger after this time
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     expires: Duration,
     /// Wait until all tasks have ended; the exit status is 3 if one did not succeed
     #[arg(long, conflicts_with = "cron")]
     pub wait: bool,
-    /// What is about recurring jobs.
+    /// Flags for recurring jobs.
     #[command(flatten)]
     recurrence: recurrence::Options,
-    /// What is about job files: last, since its heading in the help holds for all that comes after it.
+    /// Flags for job files. They come last because their heading in the help covers everything after it.
     #[command(flatten)]
     workflow: workflow::Options,
-    /// The program's arguments, after --
+    /// Arguments of the program, after --
     #[arg(last = true, value_name = "ARGUMENT")]
     pub arguments: Vec<String>,
 }
 
 impl Options {
-    /// A flag that was given and is about a program alone. (One that was given as it is by default changes nothing.)
+    /// The first flag that was given and applies to programs only. A flag given with its default value does not
+    /// count.
     fn of_programs(&self) -> Option<&'static str> {
         let given = [
             ("--each", !self.each.is_empty()),
@@ -157,7 +159,7 @@ impl Options {
 /// Submits a job and prints its id.
 ///
 /// # Errors
-/// A file cannot be used, the node refuses, or, where that is waited for, a task does not succeed.
+/// A file cannot be used, the node refuses the job, or, with `--wait`, a task does not succeed.
 pub async fn run(context: &Context, options: Options) -> Done {
     if workflow::is_meant(&options) {
         return workflow::run(context, &options).await;
@@ -190,9 +192,9 @@ pub async fn run(context: &Context, options: Options) -> Done {
     if options.wait { wait(&client, job, count, transaction.transaction().expires.0).await } else { Ok(()) }
 }
 
-/// The network's genesis, which has to be that of the node.
+/// The network's genesis, which must be the node's.
 async fn genesis_of(context: &Context, client: &Client) -> Done<Genesis> {
-    // The wrong network would refuse the signature; better to hear it before anything is sent.
+    // The wrong network would refuse the signature. It is better to say so before sending anything.
     let (genesis, _) = context.settings.genesis_or_ask(client).await?;
     let network = genesis.network_id();
     let status = client.status().await?;
@@ -209,7 +211,7 @@ async fn genesis_of(context: &Context, client: &Client) -> Done<Genesis> {
     Ok(genesis)
 }
 
-/// Says which flag asks for more than the genesis allows, rather than have the ledger say that something does.
+/// Names the flag that exceeds a bound of the genesis. The ledger would not say which it is.
 fn check_bounds(options: &Options, genesis: &Genesis) -> Done {
     let limits = &genesis.ledger;
     let time = |ms: u64| humantime::format_duration(Duration::from_millis(ms));
@@ -247,7 +249,7 @@ fn check_bounds(options: &Options, genesis: &Genesis) -> Done {
     }
 }
 
-/// A job that no worker could run waits, which may be what is wanted, or not.
+/// Warns if no worker could run the job. It then waits, which may or may not be intended.
 async fn tell_if_nobody_could_run<'a>(
     context: &Context,
     client: &Client,
@@ -334,7 +336,7 @@ async fn tasks(client: &Client, options: &Options) -> Done<Tasks> {
     let common: Vec<String> = options.inputs.iter().map(|input| Ok(split_input(input)?.1)).collect::<Done<_>>()?;
     let bar = progress::tasks(options.each.len() as u64);
     bar.set_message("files sent");
-    // The same content goes up once, however many files have it.
+    // Equal content is uploaded once, however many files have it.
     let mut sent: BTreeMap<&Path, BlobRef> = BTreeMap::new();
     let mut parts = Vec::with_capacity(options.each.len());
     for path in &options.each {

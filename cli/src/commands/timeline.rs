@@ -1,4 +1,4 @@
-//! `meshwork timeline`: when a job's tasks waited, where they ran and how that ended.
+//! `meshwork timeline`: shows when a job's tasks waited, where they ran and how they ended.
 
 use std::path::PathBuf;
 
@@ -18,25 +18,25 @@ use crate::{
 pub struct Options {
     /// The job's id, or its first digits
     job: String,
-    /// Show at most so many of the job's tasks
+    /// Show at most this many tasks of the job
     #[arg(long, value_name = "N", default_value_t = 50)]
     tasks: u32,
-    /// Show the job's tasks from this one on
+    /// Show the job's tasks from this index on
     #[arg(long, value_name = "INDEX", default_value_t = 0)]
     from: u32,
-    /// Draw them as a picture, too
+    /// Also draw the timeline as an SVG picture
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// What the picture has a row for
+    /// What a row of the picture stands for
     #[arg(long, value_enum, default_value_t = By::Task, requires = "svg")]
     by: By,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum By {
-    /// Each task
+    /// One task
     Task,
-    /// Each worker: what it held at the same time is drawn side by side
+    /// One worker; tasks that it held at the same time are drawn side by side
     Worker,
 }
 
@@ -73,7 +73,7 @@ pub async fn run(context: &Context, options: Options) -> Done {
     Ok(())
 }
 
-/// As many tasks as are wanted, in as many answers as it takes.
+/// Fetches the tasks' times, in as many answers as it takes.
 async fn fetch(client: &Client, job: JobId, from: u32, tasks: u32) -> Done<TimelineView> {
     let mut timeline = client.timeline(job, from, tasks.min(LIST_MAX)).await?;
     loop {

@@ -1,4 +1,4 @@
-//! `meshwork up`: a peer in the foreground.
+//! `meshwork up`: runs a peer in the foreground.
 
 use std::{
     collections::BTreeMap,
@@ -29,57 +29,58 @@ use crate::{
     settings::{Keep, UpConfig, parse_api},
 };
 
-/// Where the API listens if nobody says: a free port, which `node.json` in the data directory names.
+/// Where the API listens by default: a free port, which `node.json` in the data directory names.
 const API_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
-/// The most bytes of blobs that a peer keeps if nobody says.
+/// The most bytes of blobs that a peer keeps by default.
 const DISK_BYTES_MAX: u64 = 64 << 30;
 
-/// Where a peer listens that the genesis gives no address.
+/// Where a peer listens if the genesis gives it no address.
 const LISTEN_DEFAULT: [&str; 2] = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
 
 /// How to run the peer.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Listen here. Repeat it for each. Without it: an authority on the ports that the genesis gives it, others on free ones
+    /// Address to listen on. Repeat for each address. Default: the genesis' ports for an authority, free ports for
+    /// others
     #[arg(long, value_name = "MULTIADDR")]
     listen: Vec<Address>,
-    /// Start from this peer. Repeat it for each. The genesis' authorities are tried in any case
+    /// Peer to connect to first. Repeat for each peer. The authorities of the genesis are tried in any case
     #[arg(long = "peer", value_name = "MULTIADDR")]
     peers: Vec<Address>,
     /// Do not look for peers on the local network
     #[arg(long)]
     no_mdns: bool,
-    /// Run so many tasks at once. Without it: as many as there are cores, and none on an authority
+    /// Tasks to run at once. Default: the number of cores, and none on an authority
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "no_work")]
     slots: Option<u32>,
-    /// Let all tasks together take so many thousandths of a core. Without it: 1000 a slot
+    /// Thousandths of a core that all tasks together may use. Default: 1000 per slot
     #[arg(long, value_name = "N", conflicts_with = "no_work")]
     millicores: Option<u32>,
-    /// Let all tasks together take so much memory, as in 2GiB. Without it: half of the machine's
+    /// Memory that all tasks together may use, such as 2GiB. Default: half of the machine's
     #[arg(long, value_name = "SIZE", conflicts_with = "no_work")]
     memory: Option<ByteSize>,
-    /// Keep at most so many bytes of programs, inputs and outputs. Without it: half of what is free on the disk, and at most
-    /// 64GiB
+    /// Disk space for programs, inputs and outputs. Default: half of what is free on the disk, and at most 64GiB
     #[arg(long, value_name = "SIZE")]
     disk: Option<ByteSize>,
-    /// Offer this fact, which tasks may require. Repeat it for each; `arch` and `os` are there by themselves
+    /// Label to offer, which tasks may require. Repeat for each label; `arch` and `os` are always offered
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_pair, conflicts_with = "no_work")]
     labels: Vec<(String, String)>,
-    /// Make a key if there is none yet
+    /// Create a key if there is none yet
     #[arg(long)]
     make_key: bool,
-    /// Take a copy of this key if there is none yet
+    /// Copy the key from FILE if there is none yet
     #[arg(long, value_name = "FILE", conflicts_with = "make_key")]
     take_key: Option<PathBuf>,
-    /// Serve the figures that Prometheus collects here too, and nothing else: as in 0.0.0.0:9180. The API has them in any case
+    /// Also serve Prometheus metrics, and nothing else, on this address, such as 0.0.0.0:9180. The API always serves
+    /// them
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
-    /// How much of the past to keep: every block, every receipt, or no more than it takes to take part. Without it: full
+    /// How much of the past to keep. Default: full
     #[arg(long, value_name = "HOW_MUCH", env = "MESHWORK_KEEP")]
     keep: Option<Keep>,
-    /// Let this peer's clock be off by so much, as in +10s or -10m: for tests. With @TIME it steps that long after the start, and
-    /// with commas more than once: +10m@5s,-10m@10s,0s@15s
+    /// Run with a wrong clock, for tests: +10s or -10m. With @TIME the clock steps that long after the start; commas
+    /// separate several steps, as in +10m@5s,-10m@10s,0s@15s
     #[arg(
         long,
         value_name = "OFFSET[@TIME]",
@@ -89,10 +90,10 @@ pub struct Options {
         allow_hyphen_values = true
     )]
     clock_offset: Vec<ClockStep>,
-    /// Do not work: follow, and vote if the genesis lists this key
+    /// Run no tasks: only follow, and vote if the genesis lists this key
     #[arg(long)]
     no_work: bool,
-    /// Shut down when standard input ends: so a mesh of child processes never outlives what started it
+    /// Shut down when standard input ends, so that a mesh of child processes never outlives its parent
     #[arg(long, hide = true)]
     until_stdin_closes: bool,
 }
@@ -198,7 +199,7 @@ fn listen_addresses(given: &[Address], file: &UpConfig, genesis: &Genesis, key: 
     Ok(if listen.is_empty() { LISTEN_DEFAULT.map(str::to_owned).to_vec() } else { listen })
 }
 
-/// Addresses of the configuration file, each found to be one.
+/// Checks the addresses of the configuration file.
 fn checked(texts: &[String]) -> Done<Vec<String>> {
     let check = |text: &String| match text.parse::<Address>() {
         Ok(address) => Ok(address.to_string()),
@@ -207,7 +208,7 @@ fn checked(texts: &[String]) -> Done<Vec<String>> {
     texts.iter().map(check).collect()
 }
 
-/// A span of time with a sign, and how long after the start the clock is off by it: at once if that is not said.
+/// Parses a clock step: a signed time, and optionally how long after the start it applies. The default is at once.
 fn parse_step(text: &str) -> Result<ClockStep, String> {
     let parse = |span: &str| humantime::parse_duration(span).map_err(|error| error.to_string());
     let (offset, after) = text.split_once('@').unwrap_or((text, "0s"));
@@ -217,7 +218,8 @@ fn parse_step(text: &str) -> Result<ClockStep, String> {
     Ok(ClockStep { after: parse(after)?, offset_ms: sign * ms })
 }
 
-/// What the peer offers to tasks. An authority offers nothing unless it is told how many slots: its vote comes first.
+/// What the peer offers to tasks. An authority offers nothing unless told how many slots, because its vote comes
+/// first.
 fn offer(options: Options, file: &UpConfig, is_authority: bool) -> Done<Option<WorkerConfig>> {
     let slots = options.slots.or(file.slots);
     let works = !options.no_work && (options.slots.is_some() || file.work.unwrap_or(!is_authority || slots.is_some()));
@@ -240,7 +242,7 @@ fn offer(options: Options, file: &UpConfig, is_authority: bool) -> Done<Option<W
     Ok(Some(WorkerConfig { slots, millicores, memory_bytes, labels }))
 }
 
-/// Half of the memory that the machine has and this process may use, or little where the system does not say how much that is.
+/// Half of the memory that this process may use, or little if the system does not say how much that is.
 fn half_of_memory() -> u64 {
     const UNKNOWN: u64 = 1 << 30;
     let memory = sysinfo::MemoryRefreshKind::nothing().with_ram();
@@ -249,12 +251,12 @@ fn half_of_memory() -> u64 {
     system.map_or(UNKNOWN, |system| system.total_memory().min(may_use(&system)) / 2)
 }
 
-/// Half of what is free where the store is, at most [`DISK_BYTES_MAX`].
+/// Half of what is free on the store's disk, at most [`DISK_BYTES_MAX`].
 fn half_of_disk(data_dir: &Path) -> u64 {
     (DiskSpace::of(data_dir).free_bytes() / 2).min(DISK_BYTES_MAX)
 }
 
-/// Ends when the person or the system asks the process to stop. A second request does not wait for the drain.
+/// Completes when the user or the system asks the process to stop. A second request does not wait for the drain.
 fn stop_requested(until_stdin_closes: bool) -> Done<impl Future<Output = ()> + Send + 'static> {
     let mut interrupts = Interrupts::listen()?;
     Ok(async move {
@@ -270,7 +272,7 @@ fn stop_requested(until_stdin_closes: bool) -> Done<impl Future<Output = ()> + S
     })
 }
 
-/// Ends when standard input does. It is read on a thread of its own, since a read of it cannot be given up.
+/// Completes when standard input ends. A thread of its own reads it, because a blocking read cannot be cancelled.
 async fn stdin_closed() {
     let (closed, end) = tokio::sync::oneshot::channel::<()>();
     std::thread::spawn(move || {

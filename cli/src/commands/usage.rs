@@ -1,4 +1,4 @@
-//! `meshwork usage`: what keys and jobs submitted, used and had lost.
+//! `meshwork usage`: shows what keys and jobs submitted, used and lost.
 
 use clap::{Args, ValueEnum};
 use meshwork_api::{AccountView, UsageBy, UsageQuery, UsageSide, UsageView};
@@ -20,58 +20,58 @@ use crate::{
 /// Which accounts to show, and how.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Times are of the ledger: HELD is how long attempts had slots, CORES what they had reserved meanwhile, as \
-time of one core, and MEMORY the same of memory. CPU is processor time as workers report it, of which no more counts than was \
-reserved. WASTED is core time of attempts that failed or were lost. What crosses midnight counts on the day on which it ends. Days \
-are kept for 400 days, jobs until the ledger forgets them."
+    after_help = "HELD, CORES and MEMORY are measured in ledger time: HELD is how long attempts had slots, CORES the core time and \
+MEMORY the memory time that they reserved meanwhile. CPU is the processor time that workers report, up to what was reserved. WASTED \
+is the core time of attempts that failed or were lost. An attempt that crosses midnight counts on the day on which it ends. The \
+ledger keeps days for 400 days, and jobs until it forgets them."
 )]
 pub struct Options {
-    /// What there is one line for each of
+    /// What each line stands for
     #[arg(long, value_enum, default_value_t = By::Submitter)]
     by: By,
-    /// With --by day: whether submitters' days are meant or workers'
+    /// With --by day: show submitters' days or workers' days
     #[arg(long = "as", value_enum, value_name = "SIDE", default_value_t = As::Submitter)]
     side: As,
-    /// Only of this key, or the one that starts with these digits
+    /// Show only this key's accounts; its first digits are enough
     #[arg(long, value_name = "KEY", conflicts_with = "mine")]
     of: Option<String>,
-    /// Only of this home's key
+    /// Show only the accounts of this home's key
     #[arg(long)]
     mine: bool,
-    /// From this day on (in UTC); of jobs, those submitted since
+    /// First day, in UTC; for jobs, the first day of submission
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date)]
     from: Option<Day>,
-    /// To the end of this day
+    /// Last day, in UTC
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date)]
     to: Option<Day>,
-    /// Write comma-separated values with all figures, for spreadsheets
+    /// Print all figures as comma-separated values, for spreadsheets
     #[arg(long)]
     csv: bool,
 }
 
-/// What there is one line for each of.
+/// What each line stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum By {
-    /// Each key that submitted anything
+    /// A key that submitted tasks
     Submitter,
-    /// Each key that was given anything
+    /// A key that was given tasks
     Worker,
-    /// Each job that the ledger has not forgotten
+    /// A job that the ledger has not forgotten
     Job,
-    /// Each day
+    /// A day
     Day,
 }
 
-/// Whose days are meant.
+/// Whose days to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum As {
-    /// What was submitted, and what became of that
+    /// What was submitted, and what became of it
     Submitter,
-    /// What was given to workers, and what they did with that
+    /// What workers were given, and what they did with it
     Worker,
 }
 
-/// A row as scripts read it.
+/// One row, as scripts read it.
 #[derive(Debug, Serialize)]
 struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,7 +93,7 @@ impl Row {
     }
 }
 
-/// All of it, for scripts.
+/// The whole answer, for scripts.
 #[derive(Serialize)]
 struct Report<'a> {
     by: UsageBy,
@@ -105,7 +105,7 @@ struct Report<'a> {
 /// Shows accounts.
 ///
 /// # Errors
-/// The node does not answer, no key or more than one starts with the digits, or both JSON and CSV are asked for.
+/// The node does not answer, no key or more than one starts with the digits, or both JSON and CSV are wanted.
 pub async fn run(context: &Context, options: Options) -> Done {
     let output = context.output;
     if options.csv && output.is_json() {
@@ -164,7 +164,7 @@ fn total(rows: &[Row]) -> AccountView {
     Account::sum(&accounts).into()
 }
 
-/// What a row is of, for people.
+/// A row's name, for people.
 fn first(by: UsageBy, row: &Row) -> String {
     match (by, &row.day, &row.key, &row.job) {
         (UsageBy::Day, Some(day), ..) => day.clone(),

@@ -1,4 +1,4 @@
-//! `meshwork verify`: proofs checked offline, with nothing but the genesis.
+//! `meshwork verify`: verifies proofs offline, with only the genesis.
 
 use std::{
     fs,
@@ -18,10 +18,10 @@ use crate::{
     output::{Listing, words::short},
 };
 
-/// What to check.
+/// Which proofs to check.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Proofs that `meshwork result --proof` saved
+    /// Proof files that `meshwork result` saved
     #[arg(value_name = "PROOF", required = true)]
     proofs: Vec<PathBuf>,
 }
@@ -58,7 +58,7 @@ impl Listing for Verified {
     }
 }
 
-/// Checks proofs and says what each proves.
+/// Checks proofs and says what each one proves.
 ///
 /// # Errors
 /// There is no genesis, or a proof does not hold.

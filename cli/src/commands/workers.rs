@@ -1,4 +1,4 @@
-//! `meshwork workers`: whose claims stand.
+//! `meshwork workers`: lists the workers whose claims stand.
 
 use crate::{context::Context, failure::Done};
 

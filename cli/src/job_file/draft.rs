@@ -1,5 +1,6 @@
-//! What the tasks of one array have in common, from its own keys and the file's defaults; and what a file says of the job as
-//! a whole.
+//! Drafts: what the tasks of one array have in common, and what a file says about the job as a whole.
+//!
+//! A draft combines an array's own keys with the file's defaults.
 
 use std::{
     collections::BTreeMap,
@@ -26,70 +27,72 @@ use crate::{
     time::{milliseconds, now_us, parse_moment},
 };
 
-/// Content that stands on this machine.
+/// Content that is on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Content {
     /// A file.
     File(PathBuf),
-    /// A text.
+    /// A text from the job file.
     Text(String),
 }
 
-/// What the tasks of an array have in common, besides arguments, inputs and what they wait for.
+/// What the tasks of an array have in common, apart from arguments, inputs and dependencies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     /// The program's file.
     pub program: PathBuf,
-    /// Variables of the environment.
+    /// Environment variables.
     pub environment: BTreeMap<String, String>,
     /// Standard input.
     pub stdin: Option<Content>,
-    /// What it takes of a worker.
+    /// Resources that a task reserves on its worker.
     pub resources: Resources,
-    /// What a worker must offer.
+    /// Labels that a worker must offer.
     pub labels: Labels,
-    /// What a worker should offer.
+    /// Labels that a worker should offer, the most important first.
     pub prefers: Vec<(String, String)>,
-    /// A label to spread over.
+    /// The label over whose values tasks are spread.
     pub spread: Option<String>,
-    /// What ends it.
+    /// The limits at which an attempt ends.
     pub limits: Limits,
-    /// Larger goes first.
+    /// The priority; tasks with a larger one go first.
     pub priority: i16,
     /// How long an attempt is expected to run, in milliseconds.
     pub expected_ms: u64,
-    /// What failures are forgiven.
+    /// How many failures are forgiven.
     pub retry: Retry,
-    /// What becomes of it otherwise, by what set it back.
+    /// Rules that replace `retry`, by kind of setback.
     pub recovery: BTreeMap<Setback, Retry>,
-    /// Whether its program saves checkpoints.
+    /// Whether the program saves checkpoints.
     pub checkpoints: bool,
-    /// Whether its program may ask for more tasks.
+    /// Whether the program may spawn tasks.
     pub spawns: bool,
-    /// Whether slow attempts may have copies.
+    /// Whether slow attempts may get speculative attempts.
     pub copies: bool,
-    /// Whether it was said that others may take what it leaves.
+    /// Whether the file says that other tasks may take the outputs.
     pub feeds: bool,
 }
 
-/// What a file says of the job as a whole.
+/// What a file says about the job as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct JobDraft {
     /// Its name.
     pub name: String,
-    /// Jobs that it waits for, by their ids or the first digits of them.
+    /// Jobs to wait for, by id or its first digits.
     pub after: Vec<(Text, When)>,
-    /// When it may begin, and when it has to be over.
+    /// When the job may begin, and when it must be over.
     pub times: Times,
-    /// Until when it is left open.
+    /// Until when the job stays open.
     pub open_until: Option<BlockTime>,
-    /// How many tasks its tasks may ask for.
+    /// The most tasks that its tasks may spawn.
     pub spawns_max: u32,
-    /// When and how it recurs, if it does.
+    /// How the job recurs, if it does.
     pub recurs: Option<Recurrence>,
 }
 
-/// How many tasks a file's tasks may ask for. That some may ask and that there is a bound go together.
+/// The most tasks that the file's tasks may spawn.
+///
+/// If some tasks may spawn, the file must set a bound, and the reverse.
 fn spawns_max(file: &JobFile) -> Checked<u32> {
     let asking = [&file.defaults].into_iter().chain(file.tasks.iter().map(|(_, task)| task));
     let may_ask = asking.filter_map(|task| task.spawns).any(|spawns| spawns);
@@ -113,26 +116,26 @@ pub struct Reading<'a> {
     pub directory: &'a Path,
     /// The network's bounds.
     pub limits: &'a LedgerLimits,
-    /// What names stand for.
+    /// The values of names.
     pub names: Names<'a>,
 }
 
-/// A task's own value, or else the default.
+/// A task's own value, or the default.
 pub fn either<'a, T>(own: &'a Option<T>, default: &'a Option<T>) -> Option<&'a T> {
     own.as_ref().or(default.as_ref())
 }
 
-/// A task's own entries, and those of the defaults that it does not have.
+/// A task's own entries, and the default entries that it does not override.
 pub fn merged<'a, T>(own: &'a Named<T>, default: &'a Named<T>) -> Vec<(&'a Text, &'a T)> {
     let is_own = |name: &Text| own.0.iter().any(|(other, _)| other == name);
     default.iter().filter(|(name, _)| !is_own(name)).chain(own.iter()).collect()
 }
 
 impl Reading<'_> {
-    /// A text that is alike for all tasks.
+    /// A text that is the same for all tasks.
     ///
     /// # Errors
-    /// It is not, or has an unknown name.
+    /// The text differs between tasks, or contains an unknown name.
     pub fn constant(&self, text: &Text) -> Checked<String> {
         Template::new(text, self.names)?.constant()
     }
@@ -141,10 +144,10 @@ impl Reading<'_> {
         self.constant(&Text { value: scalar.value.0.clone(), at: scalar.at.clone() })
     }
 
-    /// A time in milliseconds, within bounds.
+    /// A time in milliseconds.
     ///
     /// # Errors
-    /// It is none, or out of these.
+    /// The text is not a time, or is out of range.
     pub fn duration_ms(&self, text: Option<&Text>, default: u64, range: std::ops::RangeInclusive<u64>) -> Checked<u64> {
         let Some(text) = text else { return Ok(default) };
         let value = self.constant(text)?;
@@ -168,10 +171,10 @@ impl Reading<'_> {
         Ok(size.map_err(|what| Problem::new(&text.at, what, "write 64MiB or 1GiB"))?.as_u64())
     }
 
-    /// A local file, which must be there.
+    /// A local file.
     ///
     /// # Errors
-    /// It is not, or is no file.
+    /// The file does not exist, or is not a regular file.
     pub fn file(&self, path: &str, at: &Span) -> Checked<PathBuf> {
         let full = self.directory.join(path);
         let next = "paths are relative to the job file; check this one";
@@ -182,10 +185,10 @@ impl Reading<'_> {
         }
     }
 
-    /// What the tasks of an array have in common.
+    /// The draft of an array.
     ///
     /// # Errors
-    /// A value is not what it should be, or more than the network allows.
+    /// A value is invalid, or exceeds what the network allows.
     pub fn draft(&self, name: &Text, task: &Task, default: &Task) -> Checked<Draft> {
         let of =
             TaskSpec::of(meshwork_core::types::BlobRef { digest: meshwork_core::digest::Digest([0; 32]), bytes: 0 });
@@ -301,10 +304,10 @@ impl Reading<'_> {
         }
     }
 
-    /// What the file says of the job as a whole; `called` is its name if it says none.
+    /// The draft of the job. `called` is its name if the file gives none.
     ///
     /// # Errors
-    /// A value is not what it should be.
+    /// A value is invalid.
     pub fn job(&self, file: &JobFile, called: &str) -> Checked<JobDraft> {
         let name = match &file.name {
             Some(name) => self.constant(name)?,
@@ -344,7 +347,7 @@ impl Reading<'_> {
         text.map(|text| self.duration_ms(Some(text), 0, 1..=TIME_MS_MAX)).transpose()
     }
 
-    /// A job that recurs: what it says of time are spans from each of its moments.
+    /// The draft of a recurring job. Its times count from each occurrence.
     fn recurring_job(&self, name: String, file: &JobFile, recurs: &At<Recurs>) -> Checked<JobDraft> {
         let lists = [&file.after, &file.after_any, &file.after_fail].into_iter().flatten();
         let texts = [&file.not_before, &file.open].into_iter().flatten();

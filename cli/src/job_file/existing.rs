@@ -1,40 +1,40 @@
-//! What an open job has already, where a file is to add to it.
+//! What an open job already has, when a file adds to it.
 
-/// An array of a job, or several of one name that stand one after the other.
+/// An array of a job, or several consecutive ones of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExistingArray {
     /// Its name.
     pub name: String,
-    /// Its first task in the job.
+    /// The index of its first task in the job.
     pub first: u32,
     /// How many tasks it has.
     pub count: u32,
-    /// Each of the job's arrays that it is, with its first task and how many it has.
+    /// The ledger's arrays that it consists of: each one's index, first task and number of tasks.
     pub pieces: Vec<(u16, u32, u32)>,
-    /// Whether others may take what its tasks leave.
+    /// Whether other tasks may take its outputs.
     pub feeds: bool,
 }
 
-/// What a job has already.
+/// What a job already has.
 #[derive(Clone, Debug, Default)]
 pub struct Existing {
-    /// Whether there is a job that is added to.
+    /// Whether a job is being added to.
     pub is_there: bool,
-    /// Its arrays with a name, by which tasks can refer to them.
+    /// Its named arrays, which tasks can refer to.
     pub arrays: Vec<ExistingArray>,
-    /// How many arrays it has in all.
+    /// The number of all its arrays.
     arrays_in_all: usize,
-    /// How many tasks.
+    /// The number of its tasks.
     tasks: u32,
 }
 
 impl Existing {
-    /// Of a job that has nothing so far.
+    /// A job that has nothing yet.
     pub fn job() -> Self {
         Self { is_there: true, ..Self::default() }
     }
 
-    /// Takes note of the job's next array.
+    /// Adds the job's next array.
     pub fn add(&mut self, name: &str, count: u32, feeds: bool) {
         let place = u16::try_from(self.arrays_in_all).unwrap_or(u16::MAX);
         let first = self.tasks;
@@ -44,12 +44,12 @@ impl Existing {
             return;
         }
         match self.arrays.iter_mut().find(|array| array.name == name) {
-            // A large array was cut into pieces of one name.
+            // A large array was cut into pieces of the same name.
             Some(same) if same.first + same.count == first && same.feeds == feeds => {
                 same.count += count;
                 same.pieces.push((place, first, count));
             }
-            // Of two that are called alike the first is meant.
+            // If two arrays have the same name, the name means the first.
             Some(_) => {}
             None => {
                 let (name, pieces) = (name.to_owned(), vec![(place, first, count)]);
@@ -58,12 +58,12 @@ impl Existing {
         }
     }
 
-    /// How many tasks it has.
+    /// The number of its tasks.
     pub const fn count(&self) -> u32 {
         self.tasks
     }
 
-    /// How many arrays it has.
+    /// The number of its arrays.
     pub const fn arrays(&self) -> usize {
         self.arrays_in_all
     }

@@ -1,4 +1,4 @@
-//! A file's tasks as they come to be, each with its own arguments, inputs and whom it waits for.
+//! Expands a file's arrays into tasks, each with its own arguments, inputs and dependencies.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -18,31 +18,31 @@ use super::{
     values::{At, List, Text},
 };
 
-/// A task, or an array of tasks, with everything put in.
+/// A task or an array of tasks, with all names replaced.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Its name.
     pub name: Text,
     /// Whether it was written with `each`.
     pub is_array: bool,
-    /// How many tasks it is.
+    /// The number of tasks.
     pub count: u32,
-    /// What they have in common.
+    /// What the tasks have in common.
     pub draft: Draft,
-    /// What each of them has, besides.
+    /// Arguments, inputs and dependencies that all tasks share.
     pub common: Own,
-    /// What each has of its own, if they differ.
+    /// Each task's own arguments, inputs and dependencies, if tasks differ.
     pub parts: Option<Vec<Own>>,
 }
 
-/// Arguments, inputs and whom one waits for.
+/// Arguments, inputs and dependencies.
 #[derive(Clone, Debug, Default)]
 pub struct Own {
-    /// Arguments, those of a part after the common ones.
+    /// Arguments. A task's own follow the common ones.
     pub arguments: Vec<String>,
     /// Inputs.
     pub inputs: Vec<Input>,
-    /// Whom one waits for.
+    /// The tasks that must end before, and how.
     pub after: Vec<(Ref, When)>,
 }
 
@@ -53,27 +53,27 @@ pub struct Input {
     pub path: String,
     /// Where its content comes from.
     pub supply: Supply,
-    /// Where it stands in the file.
+    /// Its place in the file.
     pub at: Span,
 }
 
 /// Where an input's content comes from.
 #[derive(Clone, Debug)]
 pub enum Supply {
-    /// It stands on this machine.
+    /// Content on this machine.
     Content(Content),
-    /// Other tasks leave it: all, or this one file.
+    /// The output of other tasks: all of it, or one file.
     Output(Ref, Option<String>),
 }
 
-/// A job file with everything put in.
+/// A job file with all names replaced.
 #[derive(Clone, Debug)]
 pub struct Expanded {
-    /// What it says of the job as a whole.
+    /// What the file says about the job as a whole.
     pub job: JobDraft,
     /// Its tasks, in the order of the file.
     pub nodes: Vec<Node>,
-    /// What references name: what the job has already, then the nodes.
+    /// What references can name: the job's existing arrays, then the nodes.
     pub targets: Targets,
 }
 
@@ -86,9 +86,9 @@ pub struct Around<'a> {
     pub limits: &'a LedgerLimits,
     /// Parameters given on the command line.
     pub set: &'a [(String, String)],
-    /// The job's name if the file says none.
+    /// The job's name if the file gives none.
     pub called: &'a str,
-    /// What the job has already.
+    /// What the job already has.
     pub existing: &'a Existing,
 }
 
@@ -98,10 +98,10 @@ impl<'a> Around<'a> {
     }
 }
 
-/// Puts everything in.
+/// Expands a job file.
 ///
 /// # Errors
-/// What is wrong first.
+/// The first mistake in the file.
 pub fn expand(file: &JobFile, around: Around<'_>) -> Checked<Expanded> {
     let parameters = parameters(file, around.set)?;
     let job = around.reading(&parameters, &[]).job(file, around.called)?;
@@ -118,7 +118,7 @@ pub fn expand(file: &JobFile, around: Around<'_>) -> Checked<Expanded> {
     Ok(Expanded { job, nodes, targets })
 }
 
-/// What the parameters stand for. Each may use those before it.
+/// The values of the parameters. Each may use those before it.
 fn parameters(file: &JobFile, set: &[(String, String)]) -> Checked<BTreeMap<String, String>> {
     let mut parameters = BTreeMap::new();
     for (name, value) in file.parameters.iter() {
@@ -135,7 +135,7 @@ fn parameters(file: &JobFile, set: &[(String, String)]) -> Checked<BTreeMap<Stri
     Ok(parameters)
 }
 
-/// The rows of each task of the file, and what can be named.
+/// The rows of each task of the file, and the names that references can use.
 fn all_rows(
     file: &JobFile,
     around: Around<'_>,
@@ -176,7 +176,7 @@ fn check_name(name: &Text) -> Checked {
     Err(Problem::new(&name.at, format!("{:?} cannot be a task's name", name.value), next))
 }
 
-/// One task of the file, being filled in.
+/// One task of the file while it is being filled in.
 struct Filling<'a> {
     reading: Reading<'a>,
     targets: &'a Targets,
@@ -221,7 +221,7 @@ impl Filling<'_> {
         for (list, when) in after {
             waits.extend(self.after_templates(list, when)?);
         }
-        // Arguments of a part come after the common ones, so common are those before the first that differs.
+        // A task's own arguments come after the common ones, so the common ones end at the first that differs.
         let alike = arguments.iter().take_while(|argument| argument.is_constant()).count();
         let (common_arguments, own_arguments) = arguments.split_at(alike);
         let (common_inputs, own_inputs): (Vec<_>, Vec<_>) = inputs.into_iter().partition(InputTemplate::is_constant);
@@ -283,7 +283,7 @@ impl Filling<'_> {
         Ok(InputTemplate { path: self.template(path)?, supply, at: path.at.clone() })
     }
 
-    /// What one row has of these.
+    /// What one row has of its own.
     fn own(
         &self,
         row: usize,
@@ -328,7 +328,7 @@ impl Filling<'_> {
         Ok(own)
     }
 
-    /// Whether no input of a task has another's path or lies below another.
+    /// Checks that no input of a task has the same path as another, or lies below it.
     fn check(&self, common: &Own, parts: &[Own]) -> Checked {
         check_paths(common.inputs.iter())?;
         parts.iter().try_for_each(|part| check_paths(common.inputs.iter().chain(&part.inputs)))
@@ -364,7 +364,7 @@ fn check_paths<'a>(inputs: impl Iterator<Item = &'a Input> + Clone) -> Checked {
         let next = format!("a task has at most {INPUTS_MAX}; take all of an array's in one folder");
         return Err(Problem::new(at, "These are too many inputs", next));
     }
-    // By parts, so that what lies below a path stands right after it.
+    // Sorted by components, so that what lies below a path comes right after it.
     paths.sort_by(|(one, _), (other, _)| one.split('/').cmp(other.split('/')));
     for pair in paths.windows(2) {
         let [(one, _), (other, at)] = pair else { continue };

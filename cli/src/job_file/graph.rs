@@ -1,5 +1,7 @@
-//! Who waits for whom: an order in which everybody comes after those that it waits for, and, where a job would have more
-//! arrays than it may, which single tasks can be one array.
+//! The graph of dependencies.
+//!
+//! [`order`] finds an order in which every node comes after those that it waits for. [`units`] decides which single
+//! tasks become one array if the job would have too many arrays.
 
 use std::{
     cmp::Reverse,
@@ -15,7 +17,8 @@ use super::{
     reference::{Ref, Which},
 };
 
-/// Whom a node waits for or takes from: which row says so (none if all do), and whether it takes.
+/// The references of a node. Each comes with the row that makes it (`None` if all rows do), and whether it takes an
+/// output.
 fn references(node: &Node) -> impl Iterator<Item = (Option<usize>, &Ref, bool)> {
     let own = node.parts.iter().flatten().enumerate().map(|(row, own)| (Some(row), own));
     let all = std::iter::once((None, &node.common)).chain(own);
@@ -29,10 +32,11 @@ fn references(node: &Node) -> impl Iterator<Item = (Option<usize>, &Ref, bool)> 
     })
 }
 
-/// The nodes in an order in which each stands after those that it waits for; that of the file where it is free.
+/// An order in which each node comes after those that it waits for. Where there is a choice, the file's order
+/// decides.
 ///
 /// # Errors
-/// Some wait for each other in a circle, which is named.
+/// Nodes wait for each other in a circle, which the problem names.
 pub fn order(expanded: &Expanded) -> Checked<Vec<usize>> {
     let nodes = &expanded.nodes;
     let before = expanded.targets.len() - nodes.len();
@@ -71,7 +75,7 @@ pub fn order(expanded: &Expanded) -> Checked<Vec<usize>> {
     if order.len() == nodes.len() { Ok(order) } else { Err(circle(expanded, &waits_for, &left)) }
 }
 
-/// Tasks of an array may wait for tasks before them in the same array, and for nothing else of it.
+/// Checks a reference of an array to itself. A task may wait for tasks before it in the same array, and nothing else.
 fn check_itself(node: &Node, row: Option<usize>, reference: &Ref, takes: bool) -> Checked {
     let name = &node.name.value;
     if takes {
@@ -91,7 +95,7 @@ fn check_itself(node: &Node, row: Option<usize>, reference: &Ref, takes: bool) -
 
 const BREAK: &str = "take one of these out; an arrow points to whom a task waits for";
 
-/// Follows those that are left from one to whom it waits for until one comes again.
+/// Finds a circle: follows the remaining nodes along their dependencies until one repeats.
 fn circle(expanded: &Expanded, waits_for: &[BTreeSet<usize>], left: &[usize]) -> Problem {
     let next_of = |index: usize| waits_for[index].iter().copied().find(|other| left[*other] > 0);
     let mut path: Vec<usize> = Vec::new();
@@ -104,7 +108,7 @@ fn circle(expanded: &Expanded, waits_for: &[BTreeSet<usize>], left: &[usize]) ->
         path.push(index);
         at = next_of(index);
     }
-    // From the one that stands first in the file, so that the same circle is always told alike.
+    // Starts at the node that is first in the file, so that the same circle always gives the same message.
     let first = path.iter().enumerate().min_by_key(|(_, index)| **index).map_or(0, |(place, _)| place);
     path.rotate_left(first);
     let name = |index: &usize| expanded.nodes[*index].name.value.as_str();
@@ -113,7 +117,7 @@ fn circle(expanded: &Expanded, waits_for: &[BTreeSet<usize>], left: &[usize]) ->
     Problem::new(&place_of(expanded, &path), what, BREAK)
 }
 
-/// Where the first of a circle says that it waits for the second.
+/// The place in the file where the first node of a circle says that it waits for the second.
 fn place_of(expanded: &Expanded, path: &[usize]) -> Span {
     let before = expanded.targets.len() - expanded.nodes.len();
     let Some(first) = path.first() else { return 0..0 };
@@ -123,7 +127,8 @@ fn place_of(expanded: &Expanded, path: &[usize]) -> Span {
     said.map_or(node.name.at.clone(), |(_, reference, _)| reference.at.clone())
 }
 
-/// Nodes that are one array: one by itself, or single tasks together. Each stands after those that it waits for.
+/// Groups nodes into arrays: a node by itself, or several single tasks. Each group comes after those that it waits
+/// for.
 pub fn units(expanded: &Expanded, order: &[usize], arrays_max: usize) -> Vec<Vec<usize>> {
     if order.len() <= arrays_max {
         return order.iter().map(|node| vec![*node]).collect();
@@ -133,13 +138,14 @@ pub fn units(expanded: &Expanded, order: &[usize], arrays_max: usize) -> Vec<Vec
     let mut kinds: HashMap<String, usize> = HashMap::new();
     let mut kind_of = vec![0; nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
-        // Whoever cannot be with others is of a kind of its own.
+        // A node that cannot be grouped gets a kind of its own.
         let key = if can_be_with_others(expanded, node) { key(&node.draft) } else { index.to_string() };
         let next = kinds.len();
         kind_of[index] = *kinds.entry(key).or_insert(next);
     }
-    // Tasks of one kind at one depth are one array. Waiting for one of another kind, or taking from anyone, goes one deeper;
-    // waiting for one of the same kind does not, since that may be a task before it in the same array.
+    // Tasks of one kind at one depth become one array. Depth grows by one when a task waits for another kind, or
+    // takes any output. It does not grow when a task waits for its own kind, because that task may come before it in
+    // the same array.
     let mut depth = vec![0_usize; nodes.len()];
     let mut members: std::collections::BTreeMap<(usize, usize), Vec<usize>> = std::collections::BTreeMap::new();
     for index in order {
@@ -157,7 +163,7 @@ fn key(draft: &Draft) -> String {
     format!("{draft:?}")
 }
 
-/// Whether a node is a single task all of whose waiting can be said of a part.
+/// Whether a node is a single task whose dependencies can all be expressed per task.
 fn can_be_with_others(expanded: &Expanded, node: &Node) -> bool {
     let before = expanded.targets.len() - expanded.nodes.len();
     let is_array = |target: usize| match target.checked_sub(before) {

@@ -1,8 +1,9 @@
-//! The arrays that a job comes to: which stands where, and what its tasks wait for and take, by numbers as the ledger has
-//! them.
+//! Lays out a job's arrays as the ledger has them: which array is where, and what its tasks wait for and take, by
+//! number.
 //!
-//! A node of the file is one array. Where a job would have too many, single tasks that differ in nothing but arguments, inputs
-//! and whom they wait for become one; where an array is too large for one transaction, it is cut into several of one name.
+//! A node of the file becomes one array, with two exceptions. If the job would have too many arrays, single tasks
+//! that differ only in arguments, inputs and dependencies become one array. If an array is too large for one
+//! transaction, it is cut into several arrays of the same name.
 
 use std::sync::Arc;
 
@@ -21,23 +22,24 @@ use super::{
     reference::{Ref, Which},
 };
 
-/// Where what can be named stands.
+/// Where a reference's target is laid out.
 #[derive(Clone, Debug, Default)]
 struct Spot {
     first: u32,
     count: u32,
-    /// The arrays that it is, each with its first task and how many it has; none if it is one task among others.
+    /// The arrays that it consists of: each one's index, first task and number of tasks. Empty for a task that shares
+    /// an array with others.
     pieces: Vec<(u16, u32, u32)>,
-    /// Whether what its tasks leave is taken as a folder for each place.
+    /// Whether its outputs are taken as a folder per task.
     is_array: bool,
-    /// What the job has already can be taken from only if it was said to feed others.
+    /// Whether its outputs may be taken. An array that the job already has must have been submitted with `feeds`.
     gives: bool,
 }
 
-/// Lays the nodes out as arrays.
+/// Lays out the nodes as arrays.
 ///
 /// # Errors
-/// They wait in a circle, or for more than they may, or there are too many.
+/// The nodes wait in a circle, one waits for more than it may, or there are too many arrays.
 pub fn lay_out(expanded: &Expanded, existing: &Existing, limits: &LedgerLimits) -> Checked<Vec<PlannedArray>> {
     let order = graph::order(expanded)?;
     let room = Submit::ARRAYS_MAX.saturating_sub(existing.arrays());
@@ -56,24 +58,24 @@ pub fn lay_out(expanded: &Expanded, existing: &Existing, limits: &LedgerLimits) 
 
 struct Laying<'a> {
     expanded: &'a Expanded,
-    /// How many of the targets the job has already.
+    /// How many of the targets the job already has.
     before: usize,
     arrays_before: usize,
     spots: Vec<Spot>,
     arrays: Vec<PlannedArray>,
     next_task: u32,
     edges: u64,
-    /// The targets that are taken from.
+    /// The targets whose outputs are taken.
     taken: std::collections::BTreeSet<usize>,
     array_bytes_max: usize,
 }
 
-/// What is being made of a unit: common to its tasks, and of each its own.
+/// An array that is being built: what its tasks share, and what each has of its own.
 struct Forming {
     name: String,
     members: Vec<String>,
     draft: Arc<Draft>,
-    /// How many tasks there are if they do not differ.
+    /// The number of tasks, if they do not differ.
     count: u32,
     arguments: Vec<String>,
     after: Vec<After>,
@@ -88,7 +90,7 @@ impl Forming {
         Self { name, members, draft, count, arguments, after, inputs: Vec::new(), parts: Vec::new() }
     }
 
-    /// Where to cut so that each piece is of at most so many bytes: the number of parts in each.
+    /// Where to cut the array so that no piece exceeds `bytes_max`: the number of parts in each piece.
     fn cuts(&self, bytes_max: usize) -> Vec<usize> {
         let common = self.arguments.iter().map(|argument| argument.len() + 5).sum::<usize>()
             + self.inputs.iter().map(PlannedInput::bytes).sum::<usize>()
@@ -132,7 +134,7 @@ impl<'a> Laying<'a> {
         }
     }
 
-    /// Adds a node, or several single tasks, as an array, or as several if one would be too large.
+    /// Adds a unit as one array, or as several if one would be too large.
     fn add(&mut self, unit: &[usize]) -> Checked {
         let nodes: Vec<&Node> = unit.iter().map(|index| &self.expanded.nodes[*index]).collect();
         let [node] = nodes[..] else { return self.add_together(unit, &nodes) };
@@ -142,7 +144,7 @@ impl<'a> Laying<'a> {
         let edges = self.edges;
         let mut forming = self.form(node, false)?;
         if forming.cuts(self.array_bytes_max).len() > 1 {
-            // In pieces, "the one in the same place" has to be said of each task.
+            // In pieces, "the task in the same place" must be named for each task.
             self.edges = edges;
             forming = self.form(node, true)?;
         }
@@ -168,12 +170,13 @@ impl<'a> Laying<'a> {
         Ok(())
     }
 
-    /// What a node's tasks wait for and take. In pieces, "the same place" is said of each task.
+    /// What a node's tasks wait for and take. If the array is cut into pieces, "the same place" is resolved for each
+    /// task.
     fn form(&mut self, node: &Node, in_pieces: bool) -> Checked<Forming> {
         let mut forming = Forming::new(node.name.value.clone(), &node.draft, node.count);
         forming.arguments.clone_from(&node.common.arguments);
         let mut of_each = PlannedPart::default();
-        // What is common but has to be said of each task.
+        // Common dependencies and inputs that must be repeated for each task.
         let mut spread = Own::default();
         for (reference, when) in &node.common.after {
             self.check_same(node, reference)?;
@@ -210,7 +213,7 @@ impl<'a> Laying<'a> {
         Ok(forming)
     }
 
-    /// Says a wait of an array as a whole. Returns whether that can be.
+    /// Expresses a dependency for the array as a whole. Returns whether that is possible.
     fn wait_as_array(&self, of: &Ref, when: When, in_pieces: bool, after: &mut Vec<After>) -> Checked<bool> {
         let spot = &self.spots[of.target];
         match (&of.which, &spot.pieces[..]) {
@@ -227,7 +230,7 @@ impl<'a> Laying<'a> {
         }
     }
 
-    /// An input as all tasks of an array have it, if that can be said.
+    /// The input as all tasks of an array share it, if that is possible.
     fn take_as_array(&mut self, node: &Node, input: &Input, in_pieces: bool) -> Checked<Option<PlannedInput>> {
         let planned = |source| Ok(Some(PlannedInput { path: input.path.clone(), source }));
         let (of, file) = match &input.supply {
@@ -250,7 +253,7 @@ impl<'a> Laying<'a> {
         planned(PlannedSource::Output(OutputOf { of: giver, file }))
     }
 
-    /// Adds what one task has of its own.
+    /// Adds one task's own dependencies and inputs.
     fn own(&mut self, node: &Node, own: &Own, row: u32, part: &mut PlannedPart) -> Checked {
         for (of, when) in &own.after {
             self.check_same(node, of)?;
@@ -298,7 +301,8 @@ impl<'a> Laying<'a> {
         Ok(())
     }
 
-    /// An array waits for a bounded number of others; single tasks beyond that are waited for by each of its tasks.
+    /// Keeps the array within the bound on arrays that it may wait for. Beyond it, each task waits for the single
+    /// tasks itself.
     fn spare_arrays(&self, node: &Node, after: &mut Vec<After>, of_each: &mut PlannedPart) -> Checked {
         if after.len() <= Submit::AFTER_MAX {
             return Ok(());
@@ -359,7 +363,8 @@ impl<'a> Laying<'a> {
         Problem::new(&of.at, what, next)
     }
 
-    /// Adds what was formed as an array, or as several. Returns which these are, with their first tasks and how many they have.
+    /// Adds the array, cut into pieces if it is too large. Returns each piece's index, first task and number of
+    /// tasks.
     fn push(&mut self, mut forming: Forming) -> Vec<(u16, u32, u32)> {
         forming.parts.iter_mut().for_each(PlannedPart::settle);
         let cuts = forming.cuts(self.array_bytes_max);
@@ -389,7 +394,7 @@ impl<'a> Laying<'a> {
         pieces
     }
 
-    /// The arrays, each feeding others if it is taken from.
+    /// The arrays. Each one whose outputs are taken is marked as feeding others.
     fn finish(mut self) -> Vec<PlannedArray> {
         let firsts: Vec<u32> = self.arrays.iter().map(|array| array.first).collect();
         for target in &self.taken {

@@ -1,9 +1,16 @@
 //! Job files: workflows in TOML.
 //!
-//! A file goes through these stages: [`parse`] reads its text as the types of [`model`], [`expand`] puts in names and makes the
-//! tasks of arrays, [`graph`] finds an order in which everybody stands after those that it waits for, [`layout`] makes of that
-//! the arrays that the ledger knows ([`planned`]), [`show`] writes them for people, and [`send`] signs and submits them. What is wrong is a
-//! [`problem::Problem`] with its place in the file. `docs/job-file.md` states what everything in a file means.
+//! A file goes through these stages:
+//!
+//! * [`parse`] reads the text as the types of [`model`].
+//! * [`expand`] replaces names and makes the tasks of arrays.
+//! * [`graph`] finds an order in which every task comes after those that it waits for.
+//! * [`layout`] turns the tasks into the arrays that the ledger knows ([`planned`]).
+//! * [`show`] prints the arrays for people.
+//! * [`send`] signs and submits them.
+//!
+//! A mistake is a [`problem::Problem`] with its place in the file. `docs/job-file.md` says what everything in a file
+//! means.
 
 pub mod draft;
 pub mod existing;
@@ -45,19 +52,19 @@ use crate::{
 /// The most bytes of a job file.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
-/// What a job file comes to.
+/// A job file, laid out and ready to submit.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The job as a whole.
     pub job: JobDraft,
     /// Its arrays, in the ledger's order.
     pub arrays: Vec<PlannedArray>,
-    /// What the job that they are added to has already.
+    /// What the job that they are added to already has.
     pub existing: Existing,
 }
 
 impl Plan {
-    /// How many tasks are to be submitted.
+    /// The number of tasks to submit.
     pub fn count(&self) -> u32 {
         self.arrays.iter().map(|array| array.tasks.count()).sum()
     }
@@ -68,10 +75,10 @@ pub fn is_job_file(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }
 
-/// Reads a job file and works out what it comes to. No node is asked.
+/// Reads a job file and lays out its job. No node is asked.
 ///
 /// # Errors
-/// Something in it is wrong; the sentence names the line and the column.
+/// Something in the file is wrong; the sentence names the line and the column.
 pub fn plan(path: &Path, set: &[(String, String)], limits: &LedgerLimits, existing: &Existing) -> Done<Plan> {
     let io = |error: std::io::Error| Failure::given_file(path, &error);
     if std::fs::metadata(path).map_err(io)?.len() > FILE_BYTES_MAX {
@@ -92,7 +99,7 @@ pub fn plan(path: &Path, set: &[(String, String)], limits: &LedgerLimits, existi
     Ok(plan)
 }
 
-/// Whether what the command line gives are parameters of the file.
+/// Checks that the values given on the command line are for parameters of the file.
 fn check_set(file: &JobFile, set: &[(String, String)], path: &Path) -> Done {
     let names: Vec<&str> = file.parameters.iter().map(|(name, _)| name.value.as_str()).collect();
     match set.iter().find(|(name, _)| !names.contains(&name.as_str())) {
@@ -112,7 +119,7 @@ fn plan_of(file: &JobFile, around: Around<'_>) -> Checked<Plan> {
     Ok(Plan { job: expanded.job, arrays, existing: around.existing.clone() })
 }
 
-/// Whether the file says what a job, or an addition to one, needs, and nothing that it cannot say.
+/// Checks that the file has every key that a job, or an addition to one, needs, and no key that it cannot have.
 fn check_whole(file: &JobFile, existing: &Existing) -> Checked {
     if !existing.is_there {
         return match file.tasks.0.is_empty() && file.open.is_none() {

@@ -1,5 +1,5 @@
-//! What can stand in a job file. These types are the file's grammar, and its JSON Schema is made of them; what each key
-//! means in full is in `docs/job-file.md`.
+//! The grammar of job files: these types, from which their JSON Schema is made. `docs/job-file.md` explains each key
+//! in full.
 
 use std::borrow::Cow;
 
@@ -9,150 +9,150 @@ use serde_json::Value;
 
 use super::values::{At, List, Named, Scalar, Text, TextOrTable};
 
-/// A job of Meshwork as a file: tasks, what they wait for, and what they take from each other. `meshwork submit job.toml`
-/// submits it, `meshwork submit job.toml --dry-run` shows what it comes to.
+/// A Meshwork job: tasks, what they wait for, and what they take from each other. `meshwork submit job.toml` submits
+/// it, and `meshwork submit job.toml --dry-run` shows it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct JobFile {
-    /// What to call the job; the file's name if nothing is said.
+    /// Name of the job. Default: the file's name.
     pub name: Option<Text>,
-    /// Jobs that have to end well before anything of this one begins, by their ids.
+    /// Jobs that must succeed before anything of this one begins, by id.
     pub after: Option<List<String>>,
-    /// Jobs that have to end in whatever way.
+    /// Jobs that must end before, in whatever way.
     pub after_any: Option<List<String>>,
-    /// Jobs that have to fail.
+    /// Jobs that must fail before.
     pub after_fail: Option<List<String>>,
-    /// Nothing begins before: so long from now ("90m"), or a moment in UTC ("2030-01-31T18:00:00Z").
+    /// Nothing begins before this: a time from now ("90m"), or a time in UTC ("2030-01-31T18:00:00Z").
     pub not_before: Option<Text>,
-    /// When all should be done, likewise. The job goes on afterwards.
+    /// Deadline for the whole job: a time from now, or a time in UTC. The job continues after it.
     pub deadline: Option<Text>,
-    /// How long the job may take from its first lease on; what has not ended then is cancelled.
+    /// How long the job may take from its first lease. Tasks that have not ended by then are cancelled.
     pub run_limit: Option<Text>,
-    /// How long the job may be there; what has not ended then is cancelled.
+    /// How long the job may exist. Tasks that have not ended by then are cancelled.
     pub live_limit: Option<Text>,
-    /// How many tasks its tasks may ask for, taken together: those that say `spawns`.
+    /// The most tasks that the tasks with `spawns` may spawn together.
     pub spawn_max: Option<At<u32>>,
-    /// Leaves the job open until then, so that `meshwork submit --to JOB` can add to it.
+    /// Keeps the job open until then, so that `meshwork submit --to JOB` can add to it.
     pub open: Option<Text>,
-    /// Runs the job again and again, rather than once.
+    /// Makes the job recur.
     pub recurs: Option<At<Recurs>>,
-    /// What each task has that does not say otherwise.
+    /// Keys of every task that does not set them itself.
     pub defaults: Task,
     /// Values for ${name} in any text. `--set name=value` overrides one.
     pub parameters: Named<At<Scalar>>,
-    /// The tasks and arrays of tasks, by their names.
+    /// The tasks and arrays of tasks, by name.
     pub tasks: Named<Task>,
 }
 
-/// When a job runs again and again, and what becomes of moments that cannot be kept.
+/// When a job recurs, and what happens to occurrences that are missed or overlap.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Recurs {
-    /// Its moments, as a cron expression in UTC: minute, hour, day of the month, month, day of the week.
+    /// The occurrences, as a cron expression in UTC: minute, hour, day of the month, month, day of the week.
     pub cron: Option<Text>,
-    /// What becomes of moments that were missed, since the network stood still or the job was paused: "skip" them, run the
-    /// last "once", or run "all" of them, up to a bound.
+    /// What happens to occurrences that were missed because the network stood still or the job was paused: "skip"
+    /// them, run the last "once", or run "all" of them, up to a bound.
     pub catch_up: Option<Text>,
-    /// What becomes of a moment while an earlier run has not ended: "skip" it, "queue" it, run it "alongside", or "cancel" the
-    /// earlier run.
+    /// What happens to an occurrence while the job of an earlier one has not ended: "skip" it, "queue" it, run it
+    /// "alongside", or "cancel" the earlier job.
     pub overlap: Option<Text>,
-    /// No run before: so long from now ("90m"), or a moment in UTC ("2030-01-31T18:00:00Z").
+    /// No occurrence before this: a time from now ("90m"), or a time in UTC ("2030-01-31T18:00:00Z").
     pub from: Option<Text>,
-    /// No run after, likewise.
+    /// No occurrence after this: a time from now, or a time in UTC.
     pub until: Option<Text>,
-    /// How often it runs at most.
+    /// The most occurrences that run.
     pub runs: Option<At<u64>>,
 }
 
-/// A task, or with `each` an array of tasks.
+/// A task, or an array of tasks if it has `each`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Task {
     /// The program: a WebAssembly module built for wasm32-wasip1.
     pub program: Option<Text>,
-    /// One task for each of these.
+    /// Makes one task for each of these.
     pub each: Option<At<Each>>,
     /// The program's arguments.
     pub arguments: Option<List<String>>,
-    /// Variables of its environment.
+    /// Environment variables.
     pub environment: Named<At<Scalar>>,
-    /// What it reads from standard input.
+    /// What the program reads from standard input.
     pub stdin: Option<At<InputSource>>,
-    /// What it finds below /in, by path: a local file, a text, or what other tasks leave.
+    /// Inputs below /in, by path: a local file, a text, or the output of other tasks.
     pub inputs: Named<At<InputSource>>,
-    /// Tasks that have to end well before.
+    /// Tasks that must succeed before this one.
     pub after: Option<List<Reference>>,
-    /// Tasks that have to end before, in whatever way.
+    /// Tasks that must end before this one, in whatever way.
     pub after_any: Option<List<Reference>>,
-    /// Tasks that have to fail before; where they do not, this one is skipped.
+    /// Tasks that must fail before this one. If they do not, it is skipped.
     pub after_fail: Option<List<Reference>>,
-    /// How much memory it may have, such as "64MiB".
+    /// Memory that the task may use, such as "64MiB".
     pub memory: Option<Text>,
-    /// How many thousandths of a core it takes of its worker.
+    /// Thousandths of a core that the task reserves on its worker.
     pub millicores: Option<At<u32>>,
-    /// How long one attempt may take, such as "2m".
+    /// Time that one attempt may take, such as "2m".
     pub timeout: Option<Text>,
-    /// How much work it may do, in units of about one WebAssembly instruction.
+    /// Work that the task may do, in units of about one WebAssembly instruction.
     pub fuel: Option<At<u64>>,
-    /// How much it may write, to /out and its output streams together, such as "16MiB".
+    /// Bytes that the task may write, to /out and its output streams together, such as "16MiB".
     pub output_limit: Option<Text>,
-    /// How many failures of its program are forgiven.
+    /// Failures of the program that are forgiven.
     pub retries: Option<At<u32>>,
-    /// How long it waits after its first failure; each further failure doubles it.
+    /// Wait after the first failure; each further failure doubles it.
     pub retry_delay: Option<Text>,
-    /// What becomes of it by what set it back, in place of `retries`: `lost`, `drained`, `exited`, `trapped`, `timed-out`,
+    /// Rules that replace `retries` for one kind of setback: `lost`, `drained`, `exited`, `trapped`, `timed-out`,
     /// `out-of-memory`, `out-of-fuel`, `output-too-large`, `input-unavailable`, `bad-module`, `spawn-refused`.
     pub recovery: Named<At<Recovery>>,
-    /// Whether its program saves checkpoints, by moving files below /checkpoint, and goes on from the last one.
+    /// Whether the program saves checkpoints, by moving files below /checkpoint, and continues from the last one.
     pub checkpoints: Option<bool>,
-    /// Whether its program may ask for more tasks like itself, in /out/spawn.jsonl.
+    /// Whether the program may spawn more tasks like itself, through /out/spawn.jsonl.
     pub spawns: Option<bool>,
-    /// Whether a copy of an attempt that takes far longer than most may run at another worker that has nothing else to do, unless
-    /// it is false.
+    /// Whether an attempt that takes far longer than most may get a speculative attempt at an idle worker. Default:
+    /// true.
     pub copies: Option<bool>,
-    /// Facts that a worker must offer.
+    /// Labels that a worker must offer.
     pub requires: Named<At<Scalar>>,
-    /// Facts that a worker should offer, as "key=value", the most important first; at most four.
+    /// Labels that a worker should offer, as "key=value", the most important first; at most four.
     pub prefers: Option<List<String>>,
-    /// A label over whose values its tasks are to be spread.
+    /// A label over whose values the tasks are spread.
     pub spread: Option<Text>,
-    /// Larger goes first.
+    /// Priority; tasks with a larger one go first.
     pub priority: Option<At<i16>>,
-    /// How long an attempt is expected to take, for networks that look at it.
+    /// Time that an attempt is expected to take, for networks whose policies look at it.
     pub expected: Option<Text>,
-    /// Keeps what it leaves for tasks that are added later with `meshwork submit --to JOB`.
+    /// Keeps the outputs for tasks that are added later with `meshwork submit --to JOB`.
     pub feeds: Option<bool>,
 }
 
-/// What becomes of a task that was set back in one way, with a budget of its own.
+/// What happens to a task after one kind of setback, with a budget of its own.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Recovery {
-    /// How often that is forgiven.
+    /// Setbacks of this kind that are forgiven.
     pub retries: Option<At<u32>>,
-    /// How long it waits after the first time; each further one doubles it.
+    /// Wait after the first such setback; each further one doubles it.
     pub delay: Option<Text>,
-    /// Up to so much of a wait is drawn and added to it.
+    /// Up to this share of the wait is added to it at random.
     pub jitter_percent: Option<At<u16>>,
-    /// Whether it goes to another worker next, as long as one could hold it.
+    /// Whether the task goes to another worker next, as long as another could hold it.
     pub elsewhere: Option<bool>,
-    /// Whether it starts over, though there be a checkpoint.
+    /// Whether the task starts over, even if it has a checkpoint.
     pub restart: Option<bool>,
 }
 
-/// What an array has one task for each of: exactly one of `range`, `files`, `csv`, `jsonl` and `matrix`.
+/// What an array has one task for: exactly one of `range`, `files`, `csv`, `jsonl` and `matrix`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Each {
-    /// Numbers, such as "0..300" or "0..=100 by 5": gives ${index}.
+    /// Numbers, such as "0..300" or "0..=100 by 5". Provides ${index}.
     pub range: Option<Text>,
-    /// Files by patterns, such as "tiles/*.txt", in the order of their paths: gives ${file}, ${name} and ${stem}.
+    /// Files by patterns, such as "tiles/*.txt", in the order of their paths. Provides ${file}, ${name} and ${stem}.
     pub files: Option<List<String>>,
-    /// The rows of a table whose first line names the columns: gives each column by its name.
+    /// The rows of a CSV table whose first line names the columns. Provides each column by its name.
     pub csv: Option<Text>,
-    /// The lines of a file, each a JSON object: gives each key by its name.
+    /// The lines of a file, each a JSON object. Provides each key by its name.
     pub jsonl: Option<Text>,
-    /// All combinations of values; the last name varies fastest: gives each name.
+    /// All combinations of values; the last name varies fastest. Provides each name.
     pub matrix: Option<At<Named<Vec<Scalar>>>>,
     /// Combinations to leave out: all in which these names have these values.
     pub exclude: Vec<At<Named<At<Scalar>>>>,
@@ -160,21 +160,22 @@ pub struct Each {
     pub include: Vec<At<Named<At<Scalar>>>>,
 }
 
-/// Tasks of the same job: `name` is a task, or all tasks of an array; `name[3]` is the task in that place, `name[0, 4..8]`
-/// several. As a table `{ each-of = "name" }` it is the task in the same place of an array of as many.
+/// Tasks of the same job: `name` is a task, or all tasks of an array; `name[3]` is the task in that place, and
+/// `name[0, 4..8]` are several. The table `{ each-of = "name" }` means the task in the same place of an array with as
+/// many tasks.
 #[derive(Clone, Debug)]
 pub struct Reference {
-    /// What was written.
+    /// The text as written.
     pub text: String,
-    /// Whether it was `each-of`.
+    /// Whether it was an `each-of`.
     pub each: bool,
 }
 
-/// A reference as a table.
+/// A reference, as a table.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct EachOf {
-    /// The array in which the task in the same place is meant.
+    /// The array whose task in the same place is meant.
     pub each_of: String,
 }
 
@@ -203,9 +204,10 @@ pub enum InputSource {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct InputTable {
-    /// What other tasks leave: of a single task (`name`, or `name[3]`) its files, of an array a folder for each place.
+    /// The output of other tasks: the files of a single task (`name`, or `name[3]`), or a folder per task of an
+    /// array.
     pub from: Option<Text>,
-    /// What the task in the same place of this array leaves.
+    /// The output of the task in the same place of this array.
     pub each_of: Option<Text>,
     /// Only this file below their /out.
     pub file: Option<Text>,
@@ -254,7 +256,7 @@ pub fn schema() -> String {
     format!("{text}\n")
 }
 
-/// A schema without what only says that a key may be absent, or null: TOML has no null.
+/// Removes from a schema that a key may be null: TOML has no null.
 fn without_null(schema: Value) -> Value {
     let is_null = |value: &Value| value == "null" || *value == serde_json::json!({ "type": "null" });
     match schema {

@@ -1,14 +1,14 @@
-//! A job file's text as its grammar has it, and what is wrong with it in a person's words.
+//! Parses a job file, and puts parse errors in a person's words.
 
 use super::{
     model::JobFile,
     problem::{Checked, Problem, Span, suggestion},
 };
 
-/// Reads a job file's text.
+/// Parses a job file.
 ///
 /// # Errors
-/// It is not TOML, a key is unknown, or a value is of another type than it should be.
+/// The text is not TOML, a key is unknown, or a value has the wrong type.
 pub fn parse(text: &str) -> Checked<JobFile> {
     toml::from_str(text).map_err(|error| {
         let at = error.span().unwrap_or(0..0);
@@ -16,7 +16,7 @@ pub fn parse(text: &str) -> Checked<JobFile> {
     })
 }
 
-/// What the deserializer says, as a person would. A message of another form is passed on as it is.
+/// Puts the deserializer's message in a person's words. A message of an unknown form is kept as it is.
 fn in_words(message: &str, at: &Span) -> Problem {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if let (true, Some((unknown, known))) = (message.starts_with("unknown field"), quoted.split_first()) {
@@ -33,7 +33,7 @@ fn in_words(message: &str, at: &Span) -> Problem {
     Problem::new(at, capital(&message), "see docs/job-file.md for what can stand here")
 }
 
-/// A sentence's beginning.
+/// Capitalizes the beginning of a sentence.
 fn capital(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())

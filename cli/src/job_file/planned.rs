@@ -1,4 +1,4 @@
-//! Arrays as the ledger has them, but that content stands on this machine still.
+//! Arrays as the ledger has them, except that content is still on this machine.
 
 use std::sync::Arc;
 
@@ -6,44 +6,44 @@ use meshwork_core::types::{After, Edges, OutputOf, When};
 
 use super::draft::{Content, Draft};
 
-/// An array, but for the content of files.
+/// An array whose content is not yet uploaded.
 #[derive(Clone, Debug)]
 pub struct PlannedArray {
     /// Its name.
     pub name: String,
-    /// The names of the tasks that it is made of, if it is of several single ones.
+    /// The names of its tasks, if several single tasks make it up.
     pub members: Vec<String>,
-    /// Its first task in the job.
+    /// The index of its first task in the job.
     pub first: u32,
     /// What its tasks have in common.
     pub draft: Arc<Draft>,
-    /// Their common arguments.
+    /// The common arguments.
     pub arguments: Vec<String>,
-    /// Their common inputs.
+    /// The common inputs.
     pub inputs: Vec<PlannedInput>,
-    /// How many there are, and how they differ.
+    /// The number of tasks, and how they differ.
     pub tasks: PlannedTasks,
-    /// The arrays that they wait for.
+    /// The arrays that the tasks wait for.
     pub after: Vec<After>,
-    /// Whether others may take what they leave.
+    /// Whether other tasks may take the outputs.
     pub feeds: bool,
 }
 
 /// How many tasks an array has, and how they differ.
 #[derive(Clone, Debug)]
 pub enum PlannedTasks {
-    /// So many that differ only in their place.
+    /// Tasks that differ only in their place.
     Repeat(u32),
-    /// One for each of these.
+    /// One task for each part.
     Each(Vec<PlannedPart>),
 }
 
-/// What one task has of its own.
+/// What a task has of its own.
 #[derive(Clone, Debug, Default)]
 pub struct PlannedPart {
     /// Arguments after the common ones.
     pub arguments: Vec<String>,
-    /// Inputs besides the common ones.
+    /// Inputs, besides the common ones.
     pub inputs: Vec<PlannedInput>,
     /// Tasks that it waits for.
     pub after: Edges,
@@ -61,14 +61,14 @@ pub struct PlannedInput {
 /// Where an input's content comes from.
 #[derive(Clone, Debug)]
 pub enum PlannedSource {
-    /// It stands on this machine.
+    /// Content on this machine.
     Content(Content),
-    /// Other tasks leave it.
+    /// The output of other tasks.
     Output(OutputOf),
 }
 
 impl PlannedTasks {
-    /// How many there are.
+    /// The number of tasks.
     pub fn count(&self) -> u32 {
         match self {
             Self::Repeat(count) => *count,
@@ -78,7 +78,7 @@ impl PlannedTasks {
 }
 
 impl PlannedPart {
-    /// How many bytes it takes in a transaction, at most.
+    /// An upper bound on its bytes in a transaction.
     pub fn bytes(&self) -> usize {
         const PART: usize = 24;
         const EDGE: usize = 5;
@@ -88,7 +88,7 @@ impl PlannedPart {
             + EDGE * (ok.len() + any.len() + fail.len())
     }
 
-    /// Forgets what is said twice.
+    /// Removes duplicate dependencies.
     pub fn settle(&mut self) {
         for tasks in [&mut self.after.ok, &mut self.after.any, &mut self.after.fail] {
             tasks.sort_unstable();
@@ -96,7 +96,7 @@ impl PlannedPart {
         }
     }
 
-    /// Has it wait for a task.
+    /// Makes the task wait for another.
     pub fn wait(&mut self, task: u32, when: When) {
         match when {
             When::Ok => self.after.ok.push(task),
@@ -107,7 +107,7 @@ impl PlannedPart {
 }
 
 impl PlannedInput {
-    /// How many bytes it takes in a transaction, at most.
+    /// An upper bound on its bytes in a transaction.
     pub fn bytes(&self) -> usize {
         const SOURCE: usize = 80;
         let file = match &self.source {

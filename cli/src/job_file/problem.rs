@@ -1,4 +1,4 @@
-//! What is wrong with a job file: one sentence, the place in the file with its line and column, and what to do next.
+//! A mistake in a job file: one sentence, its line and column, and what to do next.
 
 use std::{ops::Range, path::Path, sync::Arc};
 
@@ -6,25 +6,25 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use crate::failure::Failure;
 
-/// Where something stands in a file: its bytes from and to.
+/// A place in a file: a range of bytes.
 pub type Span = Range<usize>;
 
-/// A file that problems can point into.
+/// A file that problems point into.
 #[derive(Clone, Debug)]
 pub struct SourceFile {
-    /// Its path as it was written.
+    /// Its path, as given.
     pub path: String,
-    /// What it says.
+    /// Its content.
     pub text: String,
 }
 
 impl SourceFile {
-    /// A file that was read.
+    /// A file with this content.
     pub fn new(path: &Path, text: String) -> Self {
         Self { path: path.display().to_string(), text }
     }
 
-    /// The line and the column of a byte, both from 1; columns are characters.
+    /// The line and column of a byte, both from 1. Columns count characters.
     pub fn line_and_column(&self, at: usize) -> (usize, usize) {
         let at = (0..=at.min(self.text.len())).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
         let before = &self.text[..at];
@@ -33,7 +33,7 @@ impl SourceFile {
         (line, column)
     }
 
-    /// Where a line stands, counted from 1.
+    /// The place of a line, counted from 1.
     pub fn line(&self, number: usize) -> Span {
         let mut from = 0;
         for (index, line) in self.text.split_inclusive('\n').enumerate() {
@@ -46,39 +46,39 @@ impl SourceFile {
     }
 }
 
-/// Something that is wrong.
+/// A mistake.
 #[derive(Clone, Debug)]
 pub struct Problem {
     /// What is wrong, without a full stop.
     pub what: String,
-    /// What to do next, likewise.
+    /// What to do next, without a full stop.
     pub next: String,
-    /// Where.
+    /// Its place.
     pub at: Span,
-    /// In which file, if not in the job file.
+    /// The file that it is in, if that is not the job file.
     pub file: Option<Arc<SourceFile>>,
 }
 
-/// What reading and expanding a job file returns.
+/// The result of reading or expanding a job file.
 pub type Checked<T = ()> = Result<T, Problem>;
 
 impl Problem {
-    /// Something that is wrong at a place of the job file.
+    /// A mistake in the job file.
     pub fn new(at: &Span, what: impl Into<String>, next: impl Into<String>) -> Self {
         Self { what: what.into(), next: next.into(), at: at.clone(), file: None }
     }
 
-    /// Something that is wrong in another file, such as a table of rows.
+    /// A mistake in another file, such as a table of rows.
     pub fn in_file(file: &Arc<SourceFile>, at: Span, what: impl Into<String>, next: impl Into<String>) -> Self {
         Self { file: Some(Arc::clone(file)), ..Self::new(&at, what, next) }
     }
 
-    /// In one sentence with the file, the line and the column, and below it the lines themselves.
+    /// Writes the problem as one sentence with file, line and column, followed by the lines themselves.
     pub fn into_failure(self, job_file: &SourceFile) -> Failure {
         let file = self.file.as_deref().unwrap_or(job_file);
         let (line, column) = file.line_and_column(self.at.start);
         let sentence = format!("{}:{line}:{column}: {}; {}.", file.path, self.what, self.next);
-        // An annotation of nothing would be shown nowhere.
+        // An annotation of an empty range would not be shown.
         let end = self.at.end.max(self.at.start + 1).min(file.text.len());
         let at = self.at.start.min(end)..end;
         let snippet = Snippet::source(&file.text).path(&file.path).annotation(AnnotationKind::Primary.span(at));
@@ -87,7 +87,7 @@ impl Problem {
     }
 }
 
-/// The closest of some names to one that is not among them, if one is close.
+/// The name among these that is closest to `name`, if one is close.
 pub fn closest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LIKENESS_MIN: f64 = 0.7;
     let alike = among.into_iter().map(|other| (strsim::jaro_winkler(name, other), other));
@@ -95,7 +95,7 @@ pub fn closest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Opti
     alike.max_by(|one, other| one.0.total_cmp(&other.0)).map(|(_, other)| other)
 }
 
-/// "did you mean" if something is close, else all that there is.
+/// "did you mean" if a name is close, else the list of all names.
 pub fn suggestion<'a>(name: &str, among: impl IntoIterator<Item = &'a str> + Clone) -> String {
     const NAMES_MAX: usize = 30;
     if let Some(close) = closest(name, among.clone()) {

@@ -1,4 +1,4 @@
-//! Rules for single kinds of setback, as a job file says them.
+//! Recovery rules of a job file, by kind of setback.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::{
     values::{At, Named},
 };
 
-/// What kinds there are, by the names that a file gives them.
+/// The kinds of setback, by their names in a file.
 pub const SETBACKS: [(&str, Setback); 11] = [
     ("lost", Setback::Lost),
     ("drained", Setback::Drained),
@@ -30,10 +30,10 @@ pub const SETBACKS: [(&str, Setback); 11] = [
 ];
 
 impl Reading<'_> {
-    /// The rules of a task: its own, and those of the defaults for kinds that it says nothing of.
+    /// The rules of a task: its own, and the default ones for all other kinds.
     ///
     /// # Errors
-    /// There is no such kind, or a value is more than the network allows.
+    /// A kind is unknown, or a value exceeds what the network allows.
     pub fn recovery(
         &self,
         own: &Named<At<Recovery>>,

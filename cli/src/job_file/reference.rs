@@ -1,30 +1,30 @@
-//! How tasks name others: `name`, `name[3]`, `name[0, 4..8]`, and by `each-of` the one in the same place.
+//! References between tasks: `name`, `name[3]`, `name[0, 4..8]`, and with `each-of` the task in the same place.
 
 use super::problem::{Checked, Problem, Span, suggestion};
 
-/// Which tasks of what is named.
+/// Which tasks of the target are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// All of them.
+    /// All tasks.
     Whole,
-    /// The one in the same place.
+    /// The task in the same place.
     Same,
-    /// Those in these places, and no others.
+    /// The tasks in these places.
     Places(Vec<u32>),
 }
 
-/// Tasks that another waits for or takes from.
+/// Tasks that a task waits for or takes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ref {
-    /// What is named, by its place among all that can be.
+    /// The target, by its index among all targets.
     pub target: usize,
-    /// Which tasks of it.
+    /// Which tasks of the target.
     pub which: Which,
-    /// Where that was said.
+    /// The reference's place in the file.
     pub at: Span,
 }
 
-/// What can be named: what the job has already, then what the file has, with how many tasks each is of.
+/// Everything that a reference can name, with its number of tasks: the job's existing arrays, then the file's nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Targets {
     targets: Vec<(String, u32)>,
@@ -32,37 +32,37 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Adds something that can be named. Returns whether nothing else is named so.
+    /// Adds a target. Returns false if its name is taken.
     pub fn add(&mut self, name: &str, count: u32) -> bool {
         let place = self.targets.len();
         self.targets.push((name.to_owned(), count));
         self.by_name.insert(name.to_owned(), place).is_none()
     }
 
-    /// How many there are.
+    /// The number of targets.
     pub fn len(&self) -> usize {
         self.targets.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no targets.
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty()
     }
 
-    /// The name of one.
+    /// The name of a target.
     pub fn name(&self, target: usize) -> &str {
         &self.targets[target].0
     }
 
-    /// How many tasks it is of.
+    /// The number of tasks of a target.
     pub fn count(&self, target: usize) -> u32 {
         self.targets[target].1
     }
 
-    /// Reads a reference. One to no place at all (`name[]`) is none.
+    /// Reads a reference. An empty list of places (`name[]`) gives `None`.
     ///
     /// # Errors
-    /// Nothing has that name, or not so many tasks.
+    /// No target has that name, or the target has fewer tasks.
     pub fn read(&self, text: &str, each: bool, at: &Span) -> Checked<Option<Ref>> {
         let (name, places) = match text.split_once('[') {
             Some((name, rest)) => {
@@ -95,7 +95,7 @@ impl Targets {
     }
 }
 
-/// The most places of one reference.
+/// The most places in one reference.
 const MANY: usize = 1 << 20;
 
 fn not_places(text: &str, at: &Span) -> Problem {
@@ -103,7 +103,7 @@ fn not_places(text: &str, at: &Span) -> Problem {
     Problem::new(at, what, "write `name`, `name[3]` or `name[0, 4..8]`; places count from 0")
 }
 
-/// Places and ranges of places, with commas or spaces between them.
+/// Parses places and ranges of places, separated by commas or spaces.
 fn parse_places(text: &str, most: usize) -> Option<Vec<u32>> {
     let mut places = Vec::new();
     for part in text.split([',', ' ']).filter(|part| !part.is_empty()) {

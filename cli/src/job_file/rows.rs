@@ -1,4 +1,4 @@
-//! What an array has one task for each of: a range's numbers, files, a table's rows, or combinations of values.
+//! The rows that an array has one task for: numbers of a range, files, lines of a table, or combinations of values.
 
 use std::{path::Path, sync::Arc};
 
@@ -9,17 +9,17 @@ use super::{
     values::{At, List, Named, Scalar, Text},
 };
 
-/// The names that every array gives: the task's number, and its place from 0.
+/// The names that every array provides: the task's number, and its place from 0.
 const ALWAYS: [&str; 2] = ["index", "place"];
 
-/// The rows of an array, one for each task.
+/// The rows of an array.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
-    /// The columns' names.
+    /// The names of the columns.
     pub columns: Vec<String>,
-    /// A value for each column, where the row has one.
+    /// The values of each row, by column. A row may lack some.
     pub rows: Vec<Vec<Option<String>>>,
-    /// The file that the rows are in, and the line of each.
+    /// The file that the rows come from, and each row's line.
     lines: Option<(Arc<SourceFile>, Vec<usize>)>,
     at: Span,
 }
@@ -29,14 +29,14 @@ pub struct Rows {
 pub struct Making<'a> {
     /// The directory that paths are relative to.
     pub directory: &'a Path,
-    /// What names stand for.
+    /// The values of names.
     pub names: Names<'a>,
-    /// The most rows.
+    /// The most rows that an array may have.
     pub rows_max: usize,
 }
 
 impl Rows {
-    /// The rows of a single task: one, without columns.
+    /// The rows of a single task: one row without columns.
     pub fn single() -> Self {
         Self { rows: vec![Vec::new()], ..Self::default() }
     }
@@ -44,7 +44,7 @@ impl Rows {
     /// The rows of an array.
     ///
     /// # Errors
-    /// There are none, too many, or a file cannot be used.
+    /// There are no rows, there are too many, or a file cannot be used.
     pub fn of(each: &At<Each>, making: Making<'_>) -> Checked<Self> {
         let Each { range, files, csv, jsonl, matrix, exclude, include } = &each.value;
         let said = [range.is_some(), files.is_some(), csv.is_some(), jsonl.is_some(), matrix.is_some()];
@@ -84,7 +84,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Adds the names that every array gives, where it does not give them itself.
+    /// Adds the names that every array provides, unless a column already has the name.
     fn number(&mut self) {
         for name in ALWAYS {
             if self.columns.iter().any(|column| column == name) {
@@ -102,7 +102,7 @@ impl Rows {
     /// A row's value in a column.
     ///
     /// # Errors
-    /// It has none.
+    /// The row has no value there.
     pub fn value(&self, row: usize, column: usize) -> Checked<&str> {
         if let Some(value) = self.rows[row].get(column).and_then(Option::as_deref) {
             return Ok(value);
@@ -260,7 +260,7 @@ fn too_many(at: &Span, count: impl std::fmt::Display, making: Making<'_>) -> Pro
     Problem::new(at, what, "give fewer, or submit several jobs")
 }
 
-/// A range as its first number, the one after its last, and the step.
+/// Parses a range: its first number, the number after its last, and the step.
 fn parse_range(text: &str) -> Option<(u64, u64, u64)> {
     let (range, by) = match text.split_once(" by ") {
         Some((range, by)) => (range, by.trim().parse().ok().filter(|by| *by > 0)?),
@@ -275,7 +275,7 @@ fn parse_range(text: &str) -> Option<(u64, u64, u64)> {
     Some((from, to, by))
 }
 
-/// The values of some of a matrix's names, by their columns.
+/// The values of some names of a matrix, by column.
 fn combination<'a>(pattern: &'a At<Named<At<Scalar>>>, columns: &[String]) -> Checked<Vec<(usize, &'a str)>> {
     let find = |(name, value): (&Text, &'a At<Scalar>)| {
         let column = columns.iter().position(|column| *column == name.value).ok_or_else(|| {
@@ -294,7 +294,7 @@ fn read(path: &Text, making: Making<'_>) -> Checked<Arc<SourceFile>> {
         let what = format!("Could not read {}: {error}", full.display());
         Problem::new(&path.at, what, "paths are relative to the job file; check this one")
     })?;
-    // What some programs put before a text is no part of its first column's name.
+    // A byte order mark is not part of the first column's name.
     let content = content.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(content);
     Ok(Arc::new(SourceFile::new(&full, content)))
 }
@@ -306,7 +306,7 @@ fn csv_in_words(error: &csv::Error) -> String {
     }
 }
 
-/// The files that match a pattern, by their paths relative to the directory, in order.
+/// The files that match a pattern, in order, by their paths relative to the directory.
 fn matches(pattern: &str, at: &Span, directory: &Path) -> Checked<Vec<String>> {
     let wrong = |why: String| Problem::new(at, why, "check the pattern and the files");
     let base = directory.to_str().ok_or_else(|| wrong("The job file's directory has a name that is no text".into()))?;

@@ -1,7 +1,7 @@
-//! Sends what a job file comes to: content first, then the job, in as many transactions as it takes.
+//! Submits a laid out job file: content first, then the job, in as many transactions as it takes.
 //!
-//! A job that is too large for one transaction is submitted open, added to, and closed by its last addition. If one of
-//! these is refused the job is cancelled, since half of it was not what was asked for.
+//! A job that is too large for one transaction is submitted open, added to, and closed by its last addition. If one
+//! of these is refused, the job is cancelled, because half of it is not what was asked for.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,39 +32,39 @@ use crate::{
     time::{milliseconds, now_us},
 };
 
-/// For how long a job that takes several transactions is open while these are sent, unless it says itself.
+/// How long a job of several transactions stays open, unless the file says.
 const OPEN_WHILE_SENT: Duration = Duration::from_secs(3600);
 
-/// How often it is asked whether a transaction has been executed.
+/// How often the node is asked whether a transaction has been executed.
 const ASK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Bytes of a transaction that are not arrays, besides what the job itself says.
+/// Bytes of a transaction besides its arrays and what the job itself says.
 const BESIDES_BYTES: usize = 1024;
 
-/// Where and as whom things are sent.
+/// Sends jobs to a node, signed with one key.
 pub struct Sender<'a> {
     /// The node.
     pub client: &'a Client,
     /// The submitter's key.
     pub key: &'a SecretKey,
-    /// The network.
+    /// The network to sign for.
     pub network: NetworkId,
-    /// Its bounds.
+    /// The network's bounds.
     pub limits: &'a LedgerLimits,
     /// How long a transaction may wait to be ordered.
     pub expires: Duration,
 }
 
-/// What was sent.
+/// A job that was sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
-    /// The job.
+    /// The job's id.
     pub job: JobId,
-    /// When its last transaction can no longer be executed, in microseconds since the Unix epoch.
+    /// When its last transaction expires, in microseconds since the Unix epoch.
     pub expires_us: u64,
 }
 
-/// All content that a job needs from this machine.
+/// All content on this machine that a job needs.
 pub fn contents(plan: &Plan) -> BTreeSet<Content> {
     let mut needed = BTreeSet::new();
     for array in &plan.arrays {
@@ -83,7 +83,7 @@ pub fn contents(plan: &Plan) -> BTreeSet<Content> {
     needed
 }
 
-/// Gives the node all content that a job needs, and makes the job's arrays of it.
+/// Uploads a job's content and makes its arrays.
 ///
 /// # Errors
 /// A file cannot be read, or the node refuses it.
@@ -104,14 +104,14 @@ pub async fn upload(client: &Client, plan: &Plan) -> Done<Vec<Array>> {
     Ok(arrays(plan, &blobs))
 }
 
-/// The recurring job that a plan comes to, if it is to recur.
+/// The recurring job that a plan describes, if it recurs.
 pub fn recurring(plan: &Plan, arrays: Vec<Array>) -> Option<Recurring> {
     let JobDraft { times, spawns_max, .. } = plan.job;
     let submit = Submit { arrays, times, spawns_max, ..Submit::named(&plan.job.name) };
     plan.job.recurs.as_ref().map(|recurrence| recurrence.of(submit))
 }
 
-/// A plan's arrays as the ledger has them, with the blobs of all its content.
+/// A plan's arrays as the ledger has them, with the blobs of their content.
 pub fn arrays(plan: &Plan, blobs: &BTreeMap<Content, BlobRef>) -> Vec<Array> {
     plan.arrays.iter().map(|array| array_of(array, blobs)).collect()
 }
@@ -173,7 +173,7 @@ fn array_of(array: &PlannedArray, blobs: &BTreeMap<Content, BlobRef>) -> Array {
     }
 }
 
-/// Arrays in as few batches as fit into transactions, in their order.
+/// Splits arrays, in their order, into as few batches as fit into transactions.
 fn batches(arrays: Vec<Array>, bytes_max: usize) -> Done<Vec<Vec<Array>>> {
     let most = bytes_max.saturating_sub(BESIDES_BYTES + Submit::AFTER_MAX * 64);
     let mut batches: Vec<Vec<Array>> = Vec::new();
@@ -202,7 +202,7 @@ impl Sender<'_> {
     /// Submits a new job.
     ///
     /// # Errors
-    /// The network refuses it, or a part of it; what was begun is then cancelled.
+    /// The network refuses the job or a part of it. What was begun is then cancelled.
     pub async fn submit(&self, plan: &Plan, after: Vec<AfterJob>, arrays: Vec<Array>) -> Done<Sent> {
         let mut batches = batches(arrays, self.limits.transaction_bytes_max)?.into_iter();
         let first = batches.next().unwrap_or_default();
@@ -243,10 +243,10 @@ impl Sender<'_> {
         }
     }
 
-    /// Submits a job that recurs.
+    /// Submits a recurring job.
     ///
     /// # Errors
-    /// It does not fit one transaction, or the network refuses it.
+    /// The job does not fit into one transaction, or the network refuses it.
     pub async fn submit_recurring(&self, recurring: Recurring) -> Done<RecurringId> {
         let recur = Action::Recur(Recur::Submit(Box::new(recurring)));
         let transaction = submission::sign(recur, self.expires, self.key, &self.network);
@@ -260,10 +260,10 @@ impl Sender<'_> {
         Ok(RecurringId(transaction.id().0))
     }
 
-    /// Adds to a job that is open and has so many tasks already.
+    /// Adds to an open job that already has `has` tasks.
     ///
     /// # Errors
-    /// The network refuses it, or a part of it.
+    /// The network refuses the addition or a part of it.
     pub async fn add(&self, job: JobId, has: u32, arrays: Vec<Array>, closes: bool) -> Done<Sent> {
         let batches = batches(arrays, self.limits.transaction_bytes_max)?;
         let parts = batches.len().max(1);
@@ -295,7 +295,7 @@ impl Sender<'_> {
         Ok(Sent { job, expires_us: expires_us(&transaction) })
     }
 
-    /// Until a job has so many tasks. What is void shows by nothing but that it never does.
+    /// Waits until a job has this many tasks. A void transaction shows only by never being executed.
     async fn wait_for(&self, sent: Sent, tasks: usize) -> Done {
         loop {
             match self.client.job(sent.job).await {
@@ -312,7 +312,7 @@ impl Sender<'_> {
         }
     }
 
-    /// Cancels a job of which a part was refused, and says so.
+    /// Cancels a job after a part of it was refused, and says so.
     async fn give_up(&self, job: JobId, number: usize, parts: usize, failure: &Failure) -> Failure {
         let cancel = submission::sign(Action::Control(Control::cancel(job)), self.expires, self.key, &self.network);
         let cancelled = match submission::post(self.client, &cancel).await {
@@ -326,10 +326,10 @@ impl Sender<'_> {
         }
     }
 
-    /// Until a job is closed.
+    /// Waits until a job is closed.
     ///
     /// # Errors
-    /// It is not in time.
+    /// It is not closed before the last transaction expires.
     pub async fn wait_until_closed(&self, sent: Sent) -> Done {
         let until = Instant::now() + self.expires;
         while Instant::now() < until {

@@ -1,4 +1,4 @@
-//! What a job file comes to, for people and scripts, before anything is sent.
+//! Shows a job file's job to people and scripts, before anything is sent.
 
 use std::{
     collections::BTreeSet,
@@ -19,7 +19,7 @@ use crate::{
     time::moment,
 };
 
-/// How many tasks of an array people are shown.
+/// How many tasks of an array are shown to people.
 const TASKS_SHOWN: u32 = 3;
 
 /// The whole graph, for scripts.
@@ -76,7 +76,7 @@ const fn when(when: When) -> &'static str {
 }
 
 impl Plan {
-    /// Everything of it.
+    /// The whole plan, for scripts.
     pub fn view(&self) -> PlanView {
         let array = |array: &PlannedArray| ArrayShown {
             name: array.name.clone(),
@@ -101,7 +101,7 @@ impl Plan {
         })
     }
 
-    /// The arrays that one waits for, in words.
+    /// What an array waits for, in words.
     fn waits(&self, array: &PlannedArray) -> Vec<String> {
         let wait = |after: &After| {
             let each = if after.each { "each of " } else { "" };
@@ -121,7 +121,7 @@ impl Plan {
         self.existing.arrays.iter().find(has).map_or_else(|| format!("array {place}"), |array| array.name.clone())
     }
 
-    /// The array that a task is of, and what the task is called.
+    /// The array of a task, and the task's name.
     fn place_of(&self, task: u32) -> (String, String) {
         let at = self.arrays.partition_point(|array| array.first <= task);
         let planned = at.checked_sub(1).map(|at| &self.arrays[at]);
@@ -141,7 +141,7 @@ impl Plan {
         }
     }
 
-    /// How many tasks of the same name stand in the pieces before this one.
+    /// How many tasks of the same name are in the pieces before this one.
     fn places_before(&self, at: usize) -> u32 {
         let before = self.arrays[..at].iter().rev().take_while(|array| array.name == self.arrays[at].name);
         before.map(|array| array.tasks.count()).sum()
@@ -182,7 +182,7 @@ impl Plan {
         }
     }
 
-    /// The graph of arrays in Graphviz' language.
+    /// The graph of arrays, in Graphviz' language.
     pub fn dot(&self) -> String {
         let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
         let mut dot = format!("digraph {} {{\n", quoted(&self.job.name));
@@ -208,7 +208,7 @@ impl Plan {
         dot
     }
 
-    /// The names of the arrays that one waits for and how; nothing where it takes what they leave.
+    /// The names of the arrays that an array waits for, and how; `None` if it takes their outputs.
     fn edges(&self, array: &PlannedArray) -> Vec<(String, Option<When>)> {
         let mut edges: Vec<_> = array.after.iter().map(|after| (self.name_of(after.array), Some(after.when))).collect();
         let mut take = |input: &PlannedInput| {

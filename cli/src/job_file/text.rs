@@ -1,4 +1,4 @@
-//! `${name}` in texts. `$${name}` stands for itself.
+//! `${name}` in texts. `$${name}` stands for `${name}` itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use super::{
     values::Text,
 };
 
-/// A text with the names that stand in it.
+/// A text with names in it.
 #[derive(Clone, Debug)]
 pub struct Template {
     pieces: Vec<Piece>,
@@ -18,24 +18,24 @@ pub struct Template {
 enum Piece {
     Literal(String),
     Name(String),
-    /// A name that differs from task to task, by its column.
+    /// A name whose value differs from task to task, by its column.
     Column(usize),
 }
 
-/// What names stand for: parameters for all tasks alike, columns for each task of an array its own.
+/// The values of names: a parameter has one value for all tasks, a column one for each task of an array.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
     /// The parameters.
     pub parameters: &'a BTreeMap<String, String>,
-    /// The names of an array's columns, in their order.
+    /// The names of an array's columns, in order.
     pub columns: &'a [String],
 }
 
 impl Template {
-    /// Takes a text apart.
+    /// Parses a text.
     ///
     /// # Errors
-    /// A `${` has no end, or there is nothing of that name.
+    /// A `${` is not closed, or a name is unknown.
     pub fn new(text: &Text, names: Names<'_>) -> Checked<Self> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
@@ -69,7 +69,7 @@ impl Template {
         Ok(template)
     }
 
-    /// Puts in what is alike for all tasks.
+    /// Replaces the names that have the same value for all tasks.
     fn settle(&mut self, names: Names<'_>) {
         for piece in &mut self.pieces {
             let Piece::Name(name) = piece else { continue };
@@ -79,18 +79,18 @@ impl Template {
         }
     }
 
-    /// Where the text stands.
+    /// The text's place in the file.
     pub const fn at(&self) -> &Span {
         &self.at
     }
 
-    /// The columns that it differs by from task to task.
+    /// The columns in which the text differs from task to task.
     pub fn columns(&self) -> BTreeSet<usize> {
         let column = |piece: &Piece| if let Piece::Column(column) = piece { Some(*column) } else { None };
         self.pieces.iter().filter_map(column).collect()
     }
 
-    /// Whether it is the same for all tasks.
+    /// Whether the text is the same for all tasks.
     pub fn is_constant(&self) -> bool {
         self.pieces.iter().all(|piece| !matches!(piece, Piece::Column(_)))
     }
@@ -98,7 +98,7 @@ impl Template {
     /// The text of one task.
     ///
     /// # Errors
-    /// The task has no value for a column; `missing` says so.
+    /// The task has no value for a column.
     pub fn fill<'a>(&self, column: impl Fn(usize) -> Checked<&'a str>) -> Checked<String> {
         let mut text = String::new();
         for piece in &self.pieces {
@@ -110,10 +110,10 @@ impl Template {
         Ok(text)
     }
 
-    /// The text of all tasks alike.
+    /// The text that all tasks share.
     ///
     /// # Errors
-    /// It differs from task to task.
+    /// The text differs from task to task.
     pub fn constant(&self) -> Checked<String> {
         let differs = || {
             let what = "This is one for all tasks of the array, and cannot differ from task to task";

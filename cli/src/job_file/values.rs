@@ -1,4 +1,5 @@
-//! Values of a job file that serde has no type for: with their places in the file, one or many, one of several kinds.
+//! Values of a job file for which serde has no type: with their place in the file, one or many, of one kind or
+//! another.
 
 use std::{borrow::Cow, cmp::Ordering, fmt, marker::PhantomData};
 
@@ -14,16 +15,16 @@ use toml::Spanned;
 
 use super::problem::Span;
 
-/// A value, and where it stands.
+/// A value and its place in the file.
 #[derive(Clone, Debug)]
 pub struct At<T> {
     /// The value.
     pub value: T,
-    /// Where.
+    /// Its place.
     pub at: Span,
 }
 
-/// A text, and where it stands.
+/// A text and its place.
 pub type Text = At<String>;
 
 impl<T: PartialEq> PartialEq for At<T> {
@@ -68,7 +69,7 @@ impl<T: JsonSchema> JsonSchema for At<T> {
     }
 }
 
-/// A table of things by their names, in the order of the file.
+/// A table of named things, in the order of the file.
 #[derive(Clone, Debug)]
 pub struct Named<T>(pub Vec<(Text, T)>);
 
@@ -79,7 +80,7 @@ impl<T> Default for Named<T> {
 }
 
 impl<T> Named<T> {
-    /// All of them.
+    /// All entries.
     pub fn iter(&self) -> impl Iterator<Item = (&Text, &T)> {
         self.0.iter().map(|(name, value)| (name, value))
     }
@@ -119,7 +120,7 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
     }
 }
 
-/// One thing, or an array of them.
+/// One thing, or an array of things.
 #[derive(Clone, Debug)]
 pub struct List<T>(pub Vec<At<T>>);
 
@@ -175,7 +176,7 @@ impl<T: JsonSchema> JsonSchema for List<T> {
     }
 }
 
-/// A text, a number or a truth value, as the text that it is written as.
+/// A text, a number or a boolean, kept as the text that was written.
 #[derive(Clone, Debug)]
 pub struct Scalar(pub String);
 
@@ -219,23 +220,23 @@ impl JsonSchema for Scalar {
     }
 }
 
-/// Something that is written as a text where that is enough, else as a table.
+/// A value that is written as a text where that is enough, and as a table otherwise.
 pub trait TextOrTable: Sized {
-    /// The table.
+    /// The table's type.
     type Table: for<'de> Deserialize<'de> + JsonSchema;
-    /// What it is called in the schema.
+    /// The value's name in the schema.
     const NAME: &'static str;
-    /// What it is, for who wrote something else.
+    /// What was expected, for error messages.
     const EXPECTED: &'static str;
-    /// From a text.
+    /// Makes the value from a text.
     fn from_text(text: String) -> Self;
-    /// From a table.
+    /// Makes the value from a table.
     fn from_table(table: Self::Table) -> Self;
 
-    /// Reads either.
+    /// Reads a text or a table.
     ///
     /// # Errors
-    /// It is neither.
+    /// The value is neither.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Either<T>(PhantomData<T>);
         impl<'de, T: TextOrTable> Visitor<'de> for Either<T> {
@@ -253,7 +254,7 @@ pub trait TextOrTable: Sized {
         deserializer.deserialize_any(Either(PhantomData))
     }
 
-    /// The schema of either.
+    /// The schema of a text or a table.
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         let table = generator.subschema_for::<Self::Table>();
         json_schema!({ "anyOf": [{ "type": "string" }, table] })

@@ -1,4 +1,4 @@
-//! One peer of a mesh on this machine: a child process with a home.
+//! One peer of a local mesh: a child process with its own home.
 
 use std::{
     fs,
@@ -17,10 +17,10 @@ use crate::{
     failure::{Done, Failure},
 };
 
-/// How many of the last lines of its log are shown of a peer that does not start.
+/// How many of its last log lines are shown if a peer does not start.
 const LOG_LINES: usize = 5;
 
-/// What of the environment would change a child.
+/// Environment variables that would change a child's behaviour.
 const ENVIRONMENT: [&str; 8] = [
     "MESHWORK_HOME",
     "MESHWORK_API",
@@ -32,7 +32,7 @@ const ENVIRONMENT: [&str; 8] = [
     "MESHWORK_KEEP",
 ];
 
-/// A child process that is a peer.
+/// A peer's child process.
 pub struct Peer {
     name: String,
     key: PublicKey,
@@ -48,7 +48,7 @@ impl Peer {
         Self { name, key, home, works, may_outlive, child: None, client: None }
     }
 
-    /// Starts its process.
+    /// Starts the process.
     pub(super) fn start(&mut self, executable: &Path, arguments: &[String], environment: &[(&str, &str)]) -> Done {
         self.kill();
         let log_path = self.log_path();
@@ -60,12 +60,13 @@ impl Peer {
         }
         command.envs(environment.iter().copied());
         command.args(arguments).arg("--home").arg(&self.home).stdout(Stdio::null()).stderr(log);
-        // In a group of its own, so that an interruption from the keyboard reaches only who started it, who then kills it.
+        // A process group of its own: an interruption from the keyboard reaches only the parent, which then kills the
+        // child.
         command.process_group(0);
         if self.may_outlive {
             command.stdin(Stdio::null());
         } else {
-            // The child holds the other end for as long as this process lives, however it dies.
+            // The child holds the other end as long as this process lives, however this process dies.
             command.stdin(Stdio::piped()).arg("--until-stdin-closes");
         }
         let child = command.spawn().map_err(|error| {
@@ -75,7 +76,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Waits until it answers.
+    /// Waits until the peer answers.
     pub(super) async fn ready(&mut self, within: Duration) -> Done {
         let until = Instant::now() + within;
         loop {
@@ -107,19 +108,19 @@ impl Peer {
         }
     }
 
-    /// Where its process, and none before it, says that the API is.
+    /// A client for the API address that this process wrote, and not one before it.
     fn find_api(&self) -> Option<Client> {
         let text = fs::read_to_string(self.data_dir().join(NodeFile::NAME)).ok()?;
         let file: NodeFile = serde_json::from_str(&text).ok()?;
         if Some(file.pid) == self.pid() { Client::new(&file.api.to_string()).ok() } else { None }
     }
 
-    /// What people call it.
+    /// The peer's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Who it is.
+    /// The peer's key.
     pub const fn key(&self) -> PublicKey {
         self.key
     }
@@ -129,44 +130,44 @@ impl Peer {
         self.works
     }
 
-    /// Whether its process has been started and not been killed since.
+    /// Whether the process was started and not killed since.
     pub const fn lives(&self) -> bool {
         self.child.is_some()
     }
 
-    /// Its process id, while it lives.
+    /// The process id, while it lives.
     pub fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
 
-    /// Its home.
+    /// The peer's home.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// Where its store is.
+    /// The directory of its store.
     pub fn data_dir(&self) -> PathBuf {
         self.home.join("data")
     }
 
-    /// Where it logs.
+    /// The path of its log.
     pub fn log_path(&self) -> PathBuf {
         self.home.join("log")
     }
 
-    /// Its API.
+    /// A client of its API.
     ///
     /// # Errors
-    /// It has not answered since it was started.
+    /// The peer has not answered since it was started.
     pub fn client(&self) -> Done<Client> {
         self.client.clone().ok_or_else(|| Failure::failed(format!("{} is not running.", self.name)))
     }
 
-    /// Kills it at once (SIGKILL), and waits until it is gone.
+    /// Kills the process at once (SIGKILL), and waits until it is gone.
     pub fn kill(&mut self) {
         self.client = None;
         if let Some(mut child) = self.child.take() {
-            // It may have ended by itself; waiting also takes its entry off the system's table.
+            // The process may have ended already. Waiting also removes its entry from the system's table.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -178,7 +179,7 @@ impl Peer {
         }
     }
 
-    /// The most memory that its process has held so far, in bytes, where the system tells.
+    /// The peak memory of the process so far, in bytes, if the system tells.
     pub fn memory_bytes_max(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()?)).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -186,7 +187,7 @@ impl Peer {
         Some(kib * 1024)
     }
 
-    /// What its data takes on disk, in bytes.
+    /// The disk space of its data, in bytes.
     pub fn disk_bytes(&self) -> u64 {
         bytes_below(&self.data_dir())
     }
@@ -199,7 +200,7 @@ impl Peer {
     }
 }
 
-/// Blocks that the files below a directory take. What vanishes meanwhile takes none.
+/// The disk space of the files below a directory. A file that vanishes meanwhile counts as 0.
 fn bytes_below(directory: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     const BLOCK_BYTES: u64 = 512;

@@ -1,4 +1,4 @@
-//! Why a task is where it is, in sentences.
+//! Explains in sentences why a task is where it is.
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::time::now_us;
 
-/// What is said of one thing after the other, each under its name.
+/// Named facts, in reading order.
 type Facts = Vec<(&'static str, String)>;
 
 impl Record for ExplanationView {
@@ -44,7 +44,7 @@ impl Record for ExplanationView {
     }
 }
 
-/// When something comes, seen from the last block.
+/// When a time comes, seen from the last block.
 fn within(time: BlockTime, now: BlockTime) -> String {
     format!("in {}", duration(time.micros_since(now) / 1000))
 }
@@ -53,7 +53,7 @@ fn since(time: BlockTime, now: BlockTime) -> String {
     format!("{} before", duration(now.micros_since(time) / 1000))
 }
 
-/// One or many of something.
+/// A count with its noun, in the singular or plural.
 fn of(count: impl Into<u64>, one: &str) -> String {
     let count = count.into();
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
@@ -67,7 +67,7 @@ const fn to_become(when: When) -> &'static str {
     }
 }
 
-/// The arrays and tasks that something waits for, or waited for in vain.
+/// The arrays and tasks that a task waits for, or waited for before it was skipped.
 fn awaited(name: &'static str, arrays: &[AwaitedArray], tasks: &[AwaitedTask], more: u64, facts: &mut Facts) {
     for array in arrays {
         let called = if array.name.is_empty() { array.array.to_string() } else { array.name.clone() };

@@ -1,4 +1,4 @@
-//! What the API says of one thing, as named facts.
+//! The API's values as named facts.
 
 use bytesize::ByteSize;
 use meshwork_api::{JobView, Keep, Progress, RecurringState, RecurringView, Role, StatusView};

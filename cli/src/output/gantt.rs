@@ -1,4 +1,4 @@
-//! A job's timeline as a picture: a row for each task, or for each worker, against the time since the job was submitted.
+//! A job's timeline as a picture: a row for each task or each worker, against the time since the job's submission.
 
 mod scale;
 
@@ -30,21 +30,21 @@ const HEAD_HEIGHT: f64 = 58.0;
 const ROW_HEIGHT: f64 = 18.0;
 const BAR_HEIGHT: f64 = 12.0;
 const AXIS_HEIGHT: f64 = 40.0;
-/// The least that a bar is wide, so that what was short is still seen.
+/// The least width of a bar, so that a short span is still visible.
 const BAR_WIDTH_MIN: f64 = 1.0;
-/// The most characters of a label.
+/// The most characters in a label.
 const LABEL_CHARS_MAX: usize = 28;
 
-/// What there is a row for.
+/// What a row stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lanes {
-    /// Each task.
+    /// A task.
     Tasks,
-    /// Each worker; of what it held at the same time, one below the other.
+    /// A worker. What it held at the same time is drawn one below the other.
     Workers,
 }
 
-/// What a bar means: a colour, and a name in the legend.
+/// The meaning of a bar: a colour, and a name in the legend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Meaning {
     Queued,
@@ -103,7 +103,8 @@ impl Meaning {
         }
     }
 
-    /// Told apart by those who see few colours, too (after Okabe and Ito); what is no attempt is grey.
+    /// The colours can be told apart by people who see few colours (after Okabe and Ito). Spans that are not attempts
+    /// are grey.
     const fn colour(self) -> &'static str {
         match self {
             Self::Queued => "#e3e3e3",
@@ -193,7 +194,7 @@ fn by_worker(timeline: &TimelineView, now_us: u64) -> Vec<Lane<'_>> {
     held.into_iter().map(|(worker, bars)| lane_of_worker(worker, bars, now_us)).collect()
 }
 
-/// What a worker held at the same time has rows of its own.
+/// The lane of a worker. Bars that overlap get rows of their own.
 fn lane_of_worker(worker: PublicKey, mut bars: Vec<Bar<'_>>, now_us: u64) -> Lane<'_> {
     bars.sort_by_key(|bar| (bar.span.from, bar.task.index));
     let mut rows: Vec<(u64, Vec<Bar<'_>>)> = Vec::new();
@@ -221,7 +222,7 @@ fn heading(timeline: &TimelineView) -> Text {
     text(&format!("{name}: {shown}{of} tasks, {ended}"), MARGIN / 2.0, 20.0).set("font-size", 14)
 }
 
-/// What the colours mean that are there.
+/// The legend of the colours in use.
 fn legend(lanes: &[Lane<'_>]) -> Group {
     let bars = lanes.iter().flat_map(|lane| lane.rows.iter().flatten());
     let meanings: BTreeSet<Meaning> = bars.map(|bar| Meaning::of(bar.task, bar.span)).collect();
@@ -234,7 +235,7 @@ fn legend(lanes: &[Lane<'_>]) -> Group {
     group
 }
 
-/// Where a time is.
+/// The position of a time.
 fn x(scale: &Scale, time_us: u64) -> f64 {
     LABELS_WIDTH + PLOT_WIDTH * scale.share(time_us)
 }
@@ -282,7 +283,7 @@ fn text(content: &str, x: f64, y: f64) -> Text {
     Text::new(clean(content)).set("x", x).set("y", y)
 }
 
-/// A text without what XML has no way to write. (What it has a way to write is escaped where it is written.)
+/// Removes characters that XML cannot represent. Others are escaped where the text is written.
 fn clean(text: &str) -> String {
     let is_written = |c: char| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}');
     text.chars().map(|c| if is_written(c) { c } else { '\u{fffd}' }).collect()

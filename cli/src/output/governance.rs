@@ -1,4 +1,4 @@
-//! Who governs a network, what they change, and what that gives to a key.
+//! Shows the authorities, the changes that they propose, and what the rules allow a key.
 
 use meshwork_api::{AuthorityView, ChangeView, KeyView, LimitView, ProposalView, RulesView};
 use meshwork_core::{
@@ -33,7 +33,7 @@ impl Listing for ProposalView {
     }
 }
 
-/// What a proposal would change, in a few words.
+/// A proposed change, in a few words.
 fn change(change: &ChangeView) -> String {
     match change {
         ChangeView::AddAuthority(authority) => format!("add {} ({})", authority.name, short(&authority.key)),
@@ -78,7 +78,7 @@ pub fn quota_words(quota: &Quota) -> String {
     quota.iter().map(|(limit, most)| amount(*limit, *most)).collect::<Vec<_>>().join(", ")
 }
 
-/// So much of what is limited.
+/// An amount of a limited thing, with its unit.
 pub fn amount(limit: KeyLimit, most: u64) -> String {
     match limit {
         KeyLimit::OutputBytes | KeyLimit::DefinitionBytes => format!("{} of {}", bytes(most), limit_word(limit)),
@@ -86,7 +86,7 @@ pub fn amount(limit: KeyLimit, most: u64) -> String {
     }
 }
 
-/// What is limited, in a few words.
+/// What a limit counts, in a few words.
 pub const fn limit_word(limit: KeyLimit) -> &'static str {
     match limit {
         KeyLimit::Tasks => "unfinished tasks",
@@ -109,7 +109,7 @@ pub fn schedule_words(schedule: &ScheduleParameters) -> String {
     all.join(", ")
 }
 
-/// A policy by its name.
+/// A policy's name.
 fn word(policy: &impl Serialize) -> String {
     serde_json::to_value(policy).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default()
 }

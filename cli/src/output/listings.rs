@@ -1,4 +1,4 @@
-//! What the API lists, as rows of tables.
+//! The API's listings as rows of tables.
 
 use meshwork_api::{ArrayView, JobView, MomentsView, PeerView, RecurringView, TaskView, WorkerView};
 

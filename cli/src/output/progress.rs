@@ -1,4 +1,4 @@
-//! What moves while one waits, on standard error; nothing of it where that is not a terminal.
+//! Progress on standard error while a person waits. Nothing is shown if standard error is not a terminal.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 const TASKS_TEMPLATE: &str = "{bar:40.green/black} {pos}/{len} tasks  {msg}  {elapsed_precise}";
 
 fn style(template: &str) -> ProgressStyle {
-    // The templates are this file's own constants; a bar in the default style is better than none.
+    // The templates are constants of this file. A bar in the default style is better than none.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
@@ -16,7 +16,7 @@ pub fn tasks(count: u64) -> ProgressBar {
     ProgressBar::new(count).with_style(style(TASKS_TEMPLATE))
 }
 
-/// A line that turns while something is being done whose length nobody knows.
+/// A spinner for work of unknown length.
 pub fn spinner(doing: &str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(doing.to_owned());
     spinner.enable_steady_tick(Duration::from_millis(100));
@@ -31,7 +31,7 @@ pub struct Board {
 }
 
 impl Board {
-    /// A board for so many tasks, with so many lines below the bar.
+    /// A board for `count` tasks, with `lines` lines below the bar.
     pub fn new(count: u64, lines: usize) -> Self {
         let all = MultiProgress::new();
         let tasks = all.add(tasks(count));
@@ -46,14 +46,14 @@ impl Board {
         self.tasks.set_message(message);
     }
 
-    /// Says something in a line below the bar.
+    /// Sets the text of a line below the bar.
     pub fn line(&self, index: usize, text: String) {
         if let Some(line) = self.lines.get(index) {
             line.set_message(text);
         }
     }
 
-    /// Says something once, above the bar, or plainly where there is no terminal.
+    /// Prints a line once, above the bar, or plainly if there is no terminal.
     pub fn note(&self, text: &str) {
         if self.all.is_hidden() {
             eprintln!("{text}");

@@ -1,4 +1,4 @@
-//! A job's timeline as text: a line for each task, with what it went through.
+//! A job's timeline as text: a line for each task with its spans.
 
 use meshwork_api::{TimelineView, ended_in_words};
 use meshwork_core::{
@@ -54,7 +54,7 @@ pub(super) const fn end_in_words(end: TaskEnd) -> &'static str {
     }
 }
 
-/// What a task does meanwhile.
+/// What a task does during a span.
 pub(super) fn doing(what: &What) -> String {
     match what {
         What::Blocked => "blocked".into(),
@@ -66,7 +66,7 @@ pub(super) fn doing(what: &What) -> String {
     }
 }
 
-/// What a task went through for a time, how long that was and how it ended.
+/// A span of a task in words: what it did, for how long, and how that ended.
 pub(super) fn in_words(task: &TaskTimeline, span: &Span) -> String {
     let doing = doing(&span.what);
     let Some(to) = span.to else { return format!("{doing} until now") };

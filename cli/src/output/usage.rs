@@ -1,4 +1,4 @@
-//! How accounts are written.
+//! Formats usage accounts.
 
 use meshwork_api::AccountView;
 
@@ -24,7 +24,7 @@ pub const COLUMNS: [Column; 13] = [
     ("output", |account| bytes(account.output_bytes)),
 ];
 
-/// Memory times time, in the unit that suits it.
+/// Memory times time, in a suitable unit.
 fn memory_time(mib_ms: u64) -> String {
     const MIB_MS_OF_GIB_HOUR: f64 = 1024.0 * 3_600_000.0;
     let gib_hours = mib_ms as f64 / MIB_MS_OF_GIB_HOUR;

@@ -1,21 +1,21 @@
-//! How single values are written for people.
+//! Formats single values for people.
 
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use meshwork_api::{RecurringState, TaskCounts, TaskState};
 
-/// The first digits of an id: enough to tell it apart, and commands take them back.
+/// The first digits of an id: enough to tell it apart. Commands accept them.
 pub fn short(id: &impl ToString) -> String {
     id.to_string().chars().take(12).collect()
 }
 
-/// Bytes in the unit that suits them.
+/// Bytes in a suitable unit.
 pub fn bytes(count: u64) -> String {
     ByteSize(count).to_string()
 }
 
-/// Milliseconds in the units that suit them.
+/// Milliseconds in suitable units.
 pub fn duration(ms: u64) -> String {
     let coarse = match ms {
         0..10_000 => ms,
@@ -24,12 +24,12 @@ pub fn duration(ms: u64) -> String {
     humantime::format_duration(Duration::from_millis(coarse)).to_string()
 }
 
-/// How long ago a block time was, seen from now.
+/// How long before now a block time was.
 pub fn ago(time_us: u64, now_us: u64) -> String {
     format!("{} ago", duration(now_us.saturating_sub(time_us) / 1000 / 1000 * 1000))
 }
 
-/// A state as the ledger's documents call it.
+/// A task's state, as the documentation calls it.
 pub const fn state(state: TaskState) -> &'static str {
     match state {
         TaskState::Blocked => "blocked",
@@ -46,7 +46,7 @@ pub const fn state(state: TaskState) -> &'static str {
     }
 }
 
-/// How a recurring job stands.
+/// A recurring job's state.
 pub const fn recurring_state(state: RecurringState) -> &'static str {
     match state {
         RecurringState::Active => "active",
@@ -56,7 +56,7 @@ pub const fn recurring_state(state: RecurringState) -> &'static str {
     }
 }
 
-/// Counts of tasks, those that are not zero.
+/// The counts of tasks that are not zero.
 pub fn counts(counts: &TaskCounts) -> String {
     let TaskCounts { blocked, held, ready, running, waiting, succeeded, failed, cancelled, skipped } = *counts;
     let named = [

@@ -15,17 +15,17 @@ pub struct BlockView {
     pub view: u64,
     /// Its digest.
     pub digest: Digest,
-    /// What people call the authority that proposed it.
+    /// The name of the authority that proposed it.
     pub proposer: String,
     /// Its time, in microseconds since the Unix epoch.
     pub time_us: u64,
     /// The transactions that it orders.
     pub transactions: Vec<TransactionId>,
-    /// Bytes of transactions, about.
+    /// The transactions' size in bytes, approximately.
     pub bytes: usize,
-    /// The root over all receipts up to this height, by this node's own execution.
+    /// The root over all receipts up to this height, from this node's own execution.
     pub root: Option<Digest>,
-    /// The digest of the ledger's state after it, by this node's own execution: at a snapshot height.
+    /// The digest of the ledger's state after the block, from this node's own execution; only at a snapshot height.
     pub state: Option<Digest>,
     /// The attempts whose outcomes were accepted in it.
     pub outcomes: Vec<AcceptedView>,
@@ -36,20 +36,20 @@ pub struct BlockView {
 pub struct AcceptedView {
     /// Its job.
     pub job: JobId,
-    /// Its task's place in the job.
+    /// The task's index in the job.
     pub index: u32,
-    /// Which attempt of the task, from 0.
+    /// The attempt's number, from 0.
     pub attempt: u32,
 }
 
-/// `POST /v1/transactions` takes the canonical CBOR of an array of envelopes and answers with one of these for each.
+/// `POST /v1/transactions` takes the canonical CBOR of an array of envelopes, and answers with one of these for each.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AdmissionView {
-    /// The transaction; a submit's id is its job's.
+    /// The transaction's id. A submit's id is also its job's.
     pub id: TransactionId,
-    /// Why it was refused; nothing if it is now in this node's pool and on its way to the others.
+    /// Why the node refused it; nothing if it is now in the node's pool and on its way to other peers.
     pub refused: Option<String>,
-    /// The same for scripts, if it would be void.
+    /// Why it would be void, for scripts.
     pub reason: Option<VoidReason>,
     /// When the job that it submits ends at the earliest, as far as can be known, if that is after its deadline. In
     /// microseconds since the Unix epoch.
@@ -62,22 +62,22 @@ pub struct AdmissionView {
 pub struct TransactionView {
     /// Its id.
     pub id: TransactionId,
-    /// Why it was void; nothing if it did what it says.
+    /// Why it was void; nothing if it took effect.
     pub void: Option<String>,
-    /// The same for scripts.
+    /// Why it was void, for scripts.
     pub reason: Option<VoidReason>,
 }
 
 /// `PUT /v1/blobs` (the body is the content) answers with this.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct BlobView {
-    /// Its name.
+    /// The blob's digest.
     pub digest: Digest,
-    /// Its size.
+    /// The blob's size.
     pub bytes: u64,
 }
 
-/// What any refusal looks like, with a status of 400 or more.
+/// Every refusal, with a status of 400 or more.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ErrorView {
     /// One sentence: what happened, to what, and what to do next.

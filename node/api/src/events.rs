@@ -12,7 +12,7 @@ use crate::{ChangeView, MomentsView, TaskCounts, TaskState};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum EventView {
-    /// A block became final here. (Not sent when one job is asked for.)
+    /// A block became final here. Not sent if one job was asked for.
     Block {
         /// Its height.
         height: Height,
@@ -20,65 +20,65 @@ pub enum EventView {
         time_us: u64,
         /// How many transactions it orders.
         transactions: usize,
-        /// From its own time to its being final here, in milliseconds.
+        /// Time from the block's own time until it was final here, in milliseconds.
         finality_ms: f64,
     },
     /// A job was admitted.
     JobAdmitted {
-        /// Which.
+        /// The job.
         job: JobId,
-        /// How many tasks it has.
+        /// The number of its tasks.
         tasks: u32,
     },
     /// All of a job's tasks have ended.
     JobEnded {
-        /// Which.
+        /// The job.
         job: JobId,
         /// How its tasks ended.
         counts: TaskCounts,
     },
-    /// A moment of a recurring job was run. (Not sent when one job is asked for.)
+    /// An occurrence of a recurring job was run. Not sent if one job was asked for.
     RecurringRun {
-        /// Which.
+        /// The recurring job.
         recurring: RecurringId,
-        /// Which moment of it, in microseconds since the Unix epoch.
+        /// The occurrence, in microseconds since the Unix epoch.
         moment_us: u64,
-        /// As which job.
+        /// The job that was made for it.
         job: JobId,
     },
-    /// Moments of a recurring job were not run. (Not sent when one job is asked for.)
+    /// Occurrences of a recurring job were not run. Not sent if one job was asked for.
     RecurringSkipped {
-        /// Which.
+        /// The recurring job.
         recurring: RecurringId,
-        /// Which moments, and why.
+        /// The occurrences, and why they were not run.
         #[serde(flatten)]
         moments: MomentsView,
     },
-    /// A quorum of the authorities approved a change. (Not sent when one job is asked for.)
+    /// A quorum of the authorities approved a change. Not sent if one job was asked for.
     ChangeApproved {
         /// The proposal.
         proposal: TransactionId,
-        /// What changes: who the authorities are with the next epoch, all else at once.
+        /// The change. A change of the authorities takes effect with the next epoch, any other at once.
         change: ChangeView,
     },
     /// A task was given to a worker, moved, came back or ended.
     Task {
         /// Its job.
         job: JobId,
-        /// Its place in the job.
+        /// The task's index in the job.
         index: u32,
-        /// Which attempt.
+        /// The attempt's number.
         attempt: u32,
         /// Its state now.
         state: TaskState,
-        /// Who holds it, held it, or whose outcome was accepted.
+        /// The worker that holds or held it, or whose outcome was accepted.
         worker: PublicKey,
-        /// Why it came back to `ready` or failed, in words.
+        /// Why the task came back to `ready` or failed, in words.
         why: Option<String>,
     },
-    /// The listener was too slow, and so many events are missing here: ask for the state again.
+    /// The listener was too slow and missed events. It should ask for the state again.
     Missed {
-        /// How many.
+        /// The number of missed events.
         events: u64,
     },
 }

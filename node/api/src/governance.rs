@@ -1,4 +1,4 @@
-//! Who governs a network, and the rules that they can change.
+//! The authorities of a network, and the rules that they can change.
 
 use std::collections::BTreeMap;
 
@@ -11,41 +11,41 @@ use meshwork_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// `GET /v1/governance`: who the authorities are, what they are about to change, and the rules in force.
+/// `GET /v1/governance`: the authorities, the changes that they are about to make, and the rules in force.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GovernanceView {
-    /// The newest block's epoch.
+    /// The epoch of the newest block.
     pub epoch: u64,
-    /// Its first height.
+    /// The epoch's first height.
     pub since: Height,
-    /// Its authorities, in the order in which they lead.
+    /// The epoch's authorities, in the order in which they lead.
     pub authorities: Vec<AuthorityView>,
-    /// Those of the next epoch, if a change is approved.
+    /// The authorities of the next epoch, if a change to them is approved.
     pub next: Option<Vec<AuthorityView>>,
-    /// What is proposed and not approved.
+    /// Open proposals.
     pub proposals: Vec<ProposalView>,
-    /// The rules in force that can be changed.
+    /// The rules in force that the authorities can change.
     pub rules: RulesView,
 }
 
-/// Who may do what, how much of it, and by which policies it is scheduled.
+/// Who may do what, with which limits, and by which policies tasks are scheduled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulesView {
     /// Who may submit.
     pub submitters: Admission,
     /// Who may work.
     pub workers: Admission,
-    /// The limits that single submitters have of their own.
+    /// The quotas of single submitters.
     pub quotas: BTreeMap<PublicKey, Quota>,
-    /// How much there may be of each submitter that has no limit of its own.
+    /// The limits of each submitter that has no quota of its own.
     pub key_limits: BTreeMap<KeyLimit, u64>,
-    /// How much there may be in all.
+    /// The limits of the whole network.
     pub network_limits: BTreeMap<NetworkLimit, u64>,
     /// The scheduler's policies.
     pub schedule: ScheduleParameters,
 }
 
-/// `GET /v1/keys/{key}`: what a key may do, and how much of it is taken.
+/// `GET /v1/keys/{key}`: what a key may do, and how much of its quota is used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyView {
     /// The key.
@@ -54,34 +54,34 @@ pub struct KeyView {
     pub may_submit: bool,
     /// Whether it may work.
     pub may_work: bool,
-    /// What it has taken of each of its limits.
+    /// How much of each limit is used.
     pub limits: Vec<LimitView>,
     /// When the first of its attempts has to end, by which at the latest something is free again; nothing if workers
     /// hold none of its tasks. In microseconds since the Unix epoch.
     pub first_end_us: Option<u64>,
 }
 
-/// How much of a limit is taken.
+/// How much of a limit is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitView {
-    /// Of what.
+    /// What the limit counts.
     pub limit: KeyLimit,
-    /// So much is taken.
+    /// The amount in use.
     pub used: u64,
-    /// So much may be.
+    /// The limit.
     pub most: u64,
-    /// Whether the key has this limit of its own.
+    /// Whether the limit comes from the key's own quota.
     pub own: bool,
 }
 
 /// An authority.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorityView {
-    /// What people call it.
+    /// The authority's name.
     pub name: String,
-    /// Its key.
+    /// The authority's key.
     pub key: PublicKey,
-    /// Where it says that it can be reached.
+    /// The addresses at which it says it can be reached.
     pub addresses: Vec<String>,
 }
 
@@ -95,57 +95,57 @@ impl From<&Authority> for AuthorityView {
 /// An open proposal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProposalView {
-    /// Its name.
+    /// The proposal's id.
     pub id: TransactionId,
-    /// What is to change.
+    /// The proposed change.
     pub change: ChangeView,
-    /// Who made it.
+    /// The authority that made it.
     pub proposer: PublicKey,
-    /// Who has approved it, the proposer among them.
+    /// The authorities that have approved it, including the proposer.
     pub approvals: Vec<PublicKey>,
-    /// How many approvals make it approved.
+    /// How many approvals it needs.
     pub quorum: usize,
     /// The last block time at which it can be approved, in microseconds since the Unix epoch.
     pub until_us: u64,
 }
 
-/// What is to change.
+/// A change that authorities can make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChangeView {
-    /// One authority more.
+    /// Adds an authority.
     AddAuthority(AuthorityView),
-    /// One authority fewer.
+    /// Removes an authority.
     RemoveAuthority(PublicKey),
-    /// A key may do this.
+    /// Permits a key something.
     Permit {
-        /// Which.
+        /// The key.
         key: PublicKey,
-        /// What.
+        /// The permission.
         permission: Permission,
     },
-    /// A key may not do this any more.
+    /// Bars a key from something.
     Bar {
-        /// Which.
+        /// The key.
         key: PublicKey,
-        /// What.
+        /// The permission.
         permission: Permission,
     },
-    /// The limits of one key.
+    /// Sets the quota of one key.
     SetQuota {
-        /// Which.
+        /// The key.
         key: PublicKey,
-        /// Its limits; those of each key without any.
+        /// The quota; an empty one restores the limits of all other keys.
         quota: Quota,
     },
-    /// A limit for all.
+    /// Sets a limit.
     SetLimit {
-        /// Which.
+        /// The limit to set.
         limit: Limit,
-        /// So much there may be.
+        /// Its new value.
         most: u64,
     },
-    /// The scheduler's policies.
+    /// Sets the scheduler's policies.
     SetSchedule(Box<ScheduleParameters>),
 }
 

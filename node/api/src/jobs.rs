@@ -19,17 +19,17 @@ pub struct TaskCounts {
     pub held: u64,
     /// Waiting for a claim, or for a back-off to end.
     pub ready: u64,
-    /// Held by a worker and running there, as the ledger sees it.
+    /// Held by a worker, with resources.
     pub running: u64,
-    /// Held by a worker in a waiting place.
+    /// Held by a worker, in a waiting place.
     pub waiting: u64,
-    /// Ended well.
+    /// Ended with success.
     pub succeeded: u64,
-    /// Ended badly, for good.
+    /// Ended with a failure.
     pub failed: u64,
-    /// Stopped by their submitter, or since their job's time ran out.
+    /// Stopped by their submitter, or because their job's time ran out.
     pub cancelled: u64,
-    /// Never begun, since what they waited for cannot be any more.
+    /// Never begun, because what they waited for can no longer happen.
     pub skipped: u64,
 }
 
@@ -56,38 +56,38 @@ impl From<ledger::TaskCounts> for TaskCounts {
 pub struct JobView {
     /// Its id.
     pub id: JobId,
-    /// What its submitter calls it.
+    /// The name that its submitter gave it.
     pub name: String,
-    /// Who submitted it.
+    /// The key that submitted it.
     pub submitter: PublicKey,
     /// The height that admitted it.
     pub height: Height,
     /// The time of that block, in microseconds since the Unix epoch.
     pub submitted_us: u64,
-    /// When its last task ended, likewise; nothing while it goes on.
+    /// The time when its last task ended, in microseconds since the Unix epoch; nothing while it runs.
     pub ended_us: Option<u64>,
-    /// How many tasks it has.
+    /// The number of its tasks.
     pub tasks: u32,
     /// Its tasks by state.
     pub counts: TaskCounts,
-    /// Until when arrays may be added to it, in microseconds since the Unix epoch; nothing if it is closed.
+    /// Until when arrays may be added, in microseconds since the Unix epoch; nothing if it is closed.
     pub open_until_us: Option<u64>,
-    /// Which run of which recurring job it is; nothing if it is none.
+    /// The recurring job and occurrence that it was made for; nothing if it does not come from one.
     pub run_of: Option<RunView>,
 }
 
-/// `GET /v1/jobs/{job}/arrays` (an array in the job's order; of a job that the ledger has forgotten, an empty one).
+/// `GET /v1/jobs/{job}/arrays` (an array in the job's order; empty for a job that the ledger has forgotten).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ArrayView {
-    /// What its submitter calls it within the job; may be empty.
+    /// The name that its submitter gave it within the job; may be empty.
     pub name: String,
     /// The index of its first task in the job.
     pub first: u32,
-    /// How many tasks it has.
+    /// The number of its tasks.
     pub tasks: u32,
     /// The digest of its program.
     pub program: Digest,
-    /// Whether other tasks of the job may take what its tasks leave.
+    /// Whether other tasks of the job may take its tasks' outputs.
     pub feeds: bool,
     /// Its tasks by state.
     pub counts: TaskCounts,
@@ -98,21 +98,21 @@ pub struct ArrayView {
 pub struct TaskView {
     /// Its job.
     pub job: JobId,
-    /// Its place in the job.
+    /// Its index in the job.
     pub index: u32,
     /// Its state.
     pub state: TaskState,
-    /// Who holds it, or whose outcome was accepted.
+    /// The worker that holds it, or whose outcome was accepted.
     pub worker: Option<PublicKey>,
     /// Its attempts so far, oldest first.
     pub attempts: Vec<AttemptView>,
-    /// What its program saved last, while it has no outcome.
+    /// The last checkpoint, while the task has no outcome.
     pub checkpoint: Option<CheckpointView>,
-    /// Where its outcome's receipt stands, once it has one.
+    /// Where the receipt of its outcome is, once there is one.
     pub receipt: Option<ReceiptPlace>,
 }
 
-/// `GET /v1/tasks/{job}/{index}/explanation`: why a task waits, or why it went where it did.
+/// `GET /v1/tasks/{job}/{index}/explanation`: why a task waits, or why it was placed where it is.
 #[doc(inline)]
 pub use meshwork_core::ledger::Explanation as ExplanationView;
 /// `GET /v1/jobs/{job}/timeline?from=0&limit=1000`: when a job's tasks waited, where they ran and how that ended, by
@@ -120,7 +120,7 @@ pub use meshwork_core::ledger::Explanation as ExplanationView;
 #[doc(inline)]
 pub use meshwork_core::ledger::Timeline as TimelineView;
 
-/// What a task's program saved.
+/// A checkpoint of a task.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct CheckpointView {
     /// The manifest of its files.
@@ -141,19 +141,19 @@ pub enum TaskState {
     Held,
     /// It waits for a claim that can take it.
     Ready,
-    /// Its program failed and it waits to be tried again.
+    /// Its program failed, and the task waits to be tried again.
     BackingOff,
     /// A worker holds it in a waiting place.
     Waiting,
-    /// A worker holds it and has resources for it.
+    /// A worker holds it, with resources.
     Running,
-    /// It ended well.
+    /// It ended with success.
     Succeeded,
-    /// It ended badly, for good.
+    /// It ended with a failure.
     Failed,
     /// Its submitter stopped it.
     Cancelled,
-    /// What it waited for cannot be any more.
+    /// What it waited for can no longer happen.
     Skipped,
     /// Its job's time ran out.
     Expired,
@@ -162,24 +162,24 @@ pub enum TaskState {
 /// One attempt of a task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AttemptView {
-    /// Which one, from 0.
+    /// Its number, from 0.
     pub number: u32,
-    /// Who was given it.
+    /// The worker that was given it.
     pub worker: PublicKey,
-    /// How it ended, in words; nothing while it lives.
+    /// How it ended, in words; nothing while it is leased.
     pub ended: Option<String>,
 }
 
-/// Where a receipt stands.
+/// The place of a receipt.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ReceiptPlace {
-    /// At which height.
+    /// The height of its block.
     pub height: Height,
-    /// Its place among that block's receipts.
+    /// Its index among that block's receipts.
     pub index: u32,
 }
 
-/// How an attempt ended in words, as people see it.
+/// How an attempt ended, in words for people.
 #[must_use]
 pub const fn ended_in_words(why: EndReason) -> &'static str {
     match why {

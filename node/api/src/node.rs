@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TaskCounts;
 
-/// `GET /v1/status`: this node and what it sees.
+/// `GET /v1/status`: the node's view of itself and the network.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StatusView {
     /// The network's name.
@@ -21,63 +21,63 @@ pub struct StatusView {
     pub key: PublicKey,
     /// The program's version.
     pub version: String,
-    /// What it is to the round.
+    /// The node's role in consensus.
     pub role: Role,
-    /// The newest final height that it has executed.
+    /// The newest final height that this node has executed.
     pub height: Height,
     /// That block's time, in microseconds since the Unix epoch.
     pub time_us: u64,
-    /// How long ago it executed that block, in milliseconds; nothing if it has executed none since it was started.
+    /// How long ago this node executed that block, in milliseconds; nothing if it has executed none since it started.
     pub executed_ms_ago: Option<u64>,
     /// By how many milliseconds its machine's clock is ahead of the network's, or behind if that is negative; nothing
     /// if it seems to be right.
     pub clock_off_ms: Option<i64>,
-    /// How much of the past it keeps.
+    /// How much of the past this node keeps.
     pub keep: Keep,
-    /// The lowest height whose block it has; nothing if it has none.
+    /// The lowest height whose block this node has; nothing if it has none.
     pub blocks_from: Option<Height>,
-    /// Bytes that are free on the disk that holds its store.
+    /// Free bytes on the disk that holds the store.
     pub disk_free_bytes: u64,
-    /// Whether that is enough to take on more: tasks and blobs.
+    /// Whether that is enough to take on more tasks and blobs.
     pub takes_more: bool,
-    /// How far it has come with the snapshot that it fetches, being far behind; nothing if it fetches none.
+    /// Progress of fetching a snapshot, if the node is far behind; nothing otherwise.
     pub syncing: Option<Progress>,
-    /// The epoch that the round is in, as this node sees it.
+    /// The epoch of consensus, as this node sees it.
     pub epoch: u64,
-    /// The view of that epoch that it is in.
+    /// The view within that epoch.
     pub view: u64,
     /// Median time from a block's own time to its being final here, over the last blocks with transactions, in
     /// milliseconds.
     pub finality_ms_p50: Option<f64>,
-    /// The 99th percentile of the same.
+    /// The 99th percentile of that time, in milliseconds.
     pub finality_ms_p99: Option<f64>,
-    /// Why the last peer that it met of this network, but of other versions of the protocol, could not be worked with.
+    /// Why the last peer of this network with an incompatible protocol version could not be worked with.
     pub apart: Option<String>,
-    /// How many peers it is connected to.
+    /// The number of connected peers.
     pub peers: usize,
-    /// How many claims stand.
+    /// The number of standing claims.
     pub workers: usize,
     /// Tasks on the ledger by state.
     pub tasks: TaskCounts,
-    /// Tasks that have ended since the genesis, those that the ledger has forgotten among them.
+    /// Tasks that have ended since the genesis, including those that the ledger has forgotten.
     pub tasks_ended: u64,
-    /// The names of the authorities that have signed the proof that they broke a promise.
+    /// The names of the authorities that provably broke a promise.
     pub convicted: Vec<String>,
-    /// Transactions that wait to be ordered.
+    /// Transactions in the pool, waiting to be ordered.
     pub pool: usize,
-    /// How long it has been up, in milliseconds.
+    /// How long the node has been up, in milliseconds.
     pub uptime_ms: u64,
 }
 
-/// What a node is to the round.
+/// A node's role in consensus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// It follows what authorities decide.
+    /// It follows what the authorities decide.
     Follower,
     /// It votes.
     Authority,
-    /// It is one of the authorities, but must not vote: its journal is lost or lacks a vote of its own.
+    /// It is an authority, but must not vote, because its journal is lost or lacks one of its own votes.
     AuthorityWithoutJournal,
 }
 
@@ -85,21 +85,21 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Keep {
-    /// Every block since the first: whoever wants to execute the whole history can have it from here.
+    /// Every block since the first, so that other peers can execute the whole history.
     Archive,
-    /// Every receipt, so that any result can be proven; blocks only from the older of the kept snapshots on.
+    /// Every receipt, so that any result can be proven. Blocks start at the older of the kept snapshots.
     #[default]
     Full,
-    /// What is needed to take part, and to prove what became of jobs that the ledger still knows.
+    /// Only what the peer needs to take part, and to prove results of jobs that the ledger still knows.
     Pruned,
 }
 
-/// How far the fetching of a snapshot has come.
+/// The progress of fetching a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// The snapshot's height.
     pub height: u64,
-    /// Chunks that have come.
+    /// Chunks received.
     pub fetched: u32,
     /// Chunks in all.
     pub chunks: u32,
@@ -108,55 +108,56 @@ pub struct Progress {
 /// `GET /v1/workers` (an array).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WorkerView {
-    /// Who.
+    /// The worker's key.
     pub key: PublicKey,
-    /// Which life of its process.
+    /// The incarnation: which life of the worker's process this is.
     pub incarnation: u64,
     /// How many attempts may run at once.
     pub slots: u32,
-    /// What they may take of the processors together, in thousandths of a core.
+    /// What these may use of the processors together, in thousandths of a core.
     pub millicores: u32,
-    /// What they may take of memory together.
+    /// What these may use of memory together, in bytes.
     pub memory_bytes: u64,
-    /// How many more may wait there.
+    /// Waiting places: how many more attempts may wait at the worker.
     pub waiting_places: u32,
     /// Load score, 0 idle to 1000 full.
     pub load: u16,
-    /// What the machine offers besides.
+    /// The labels that the worker offers.
     pub labels: BTreeMap<String, String>,
-    /// Attempts that have resources.
+    /// Attempts with resources.
     pub running: usize,
-    /// Attempts that wait for them.
+    /// Attempts in waiting places.
     pub waiting: usize,
-    /// How long the claim still stands, in milliseconds of lease time from the last block.
+    /// How long the claim will stand, in milliseconds of lease time from the last block.
     pub stands_ms: u64,
 }
 
 /// `GET /v1/peers` (an array).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PeerView {
-    /// Who.
+    /// The peer's key.
     pub key: PublicKey,
-    /// What people call it, if it is one of the authorities.
+    /// The authority's name, if the peer is one.
     pub authority: Option<String>,
-    /// The addresses that it is connected by.
+    /// The remote addresses of its connections.
     pub addresses: Vec<String>,
-    /// For how long, in milliseconds.
+    /// How long it has been connected, in milliseconds.
     pub connected_ms: u64,
 }
 
-/// What a running node writes to `node.json` in its data directory, so that commands on the same machine find it.
+/// The content of `node.json` in the data directory of a running node. Commands on the same machine find the node by
+/// it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodeFile {
     /// Its process id.
     pub pid: u32,
-    /// Where its API really listens, such as `127.0.0.1:41234`.
+    /// The address that its API listens on, such as `127.0.0.1:41234`.
     pub api: SocketAddr,
-    /// The multiaddresses that it really listens on, with its peer id.
+    /// The multiaddresses that it listens on, with its peer id.
     pub listen: Vec<String>,
 }
 
 impl NodeFile {
-    /// Its name in the data directory.
+    /// The file's name in the data directory.
     pub const NAME: &'static str = "node.json";
 }

@@ -49,24 +49,24 @@ pub struct BlockRange {
 pub struct EventFilter {
     /// Only what happens to this job.
     pub job: Option<JobId>,
-    /// Whether to tell of single tasks; told unless switched off.
+    /// Whether to send events of single tasks. Default: true.
     pub tasks: Option<bool>,
 }
 
 /// Which accounts are wanted: [`crate::UsagePageView`] says what each field means.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageQuery {
-    /// What there is one row for each of.
+    /// What a row stands for: a submitter, worker, job or day.
     #[serde(default)]
     pub by: UsageBy,
-    /// Whose days are meant.
+    /// With a row for each day: whether it counts keys as submitters or as workers.
     #[serde(default, rename = "as")]
     pub side: UsageSide,
     /// Only this key's. It is a text, so that the node can say what is wrong with one.
     pub key: Option<String>,
     /// The first day.
     pub from: Option<u32>,
-    /// The last one.
+    /// The last day.
     pub to: Option<u32>,
     /// After which row to go on: what the answer before named as `next`.
     pub after: Option<String>,

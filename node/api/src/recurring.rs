@@ -1,4 +1,4 @@
-//! What the API says of recurring jobs.
+//! Recurring jobs in the API.
 
 use meshwork_core::{
     identity::PublicKey,
@@ -6,12 +6,12 @@ use meshwork_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Which run of which recurring job a job is.
+/// The recurring job and occurrence that a job was made for.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunView {
     /// The recurring job.
     pub recurring: RecurringId,
-    /// The moment that it was run for, in microseconds since the Unix epoch.
+    /// The occurrence, in microseconds since the Unix epoch.
     pub moment_us: u64,
 }
 
@@ -27,71 +27,71 @@ impl From<RunOf> for RunView {
 pub struct RecurringView {
     /// Its id.
     pub id: RecurringId,
-    /// What its submitter calls it, and each of its runs.
+    /// The name that its submitter gave it. The job of each occurrence has the same name.
     pub name: String,
-    /// Who submitted it.
+    /// The key that submitted it.
     pub submitter: PublicKey,
     /// The height that admitted it.
     pub height: Height,
     /// The time of that block.
     pub submitted_us: u64,
-    /// How it stands.
+    /// Its state.
     pub state: RecurringState,
-    /// Its moments, as a cron expression in UTC.
+    /// Its occurrences, as a cron expression in UTC.
     pub cron: String,
-    /// What becomes of moments that were missed.
+    /// What happens to missed occurrences.
     pub catch_up: CatchUp,
-    /// What becomes of a moment while an earlier run has not ended.
+    /// What happens to an occurrence while the job of an earlier one has not ended.
     pub overlap: Overlap,
-    /// There is no moment before.
+    /// No occurrence is before this.
     pub from_us: Option<u64>,
-    /// There is no moment after.
+    /// No occurrence is after this.
     pub until_us: Option<u64>,
-    /// How often it runs at most.
+    /// The most occurrences that run.
     pub runs_max: Option<u64>,
-    /// How long after its moment a run should have ended, in milliseconds.
+    /// How long after its occurrence a job should have ended, in milliseconds.
     pub deadline_ms: Option<u64>,
-    /// How many tasks a run has; 0 once it has ended.
+    /// The number of tasks of each job; 0 once the recurring job has ended.
     pub tasks: u32,
-    /// Its next moments that are still to come, at most five, if it is not paused or deleted before.
+    /// The next occurrences, at most five, unless it is paused or deleted before.
     pub upcoming_us: Vec<u64>,
-    /// How many moments were run.
+    /// How many occurrences were run.
     pub ran: u64,
-    /// How many were not.
+    /// How many occurrences were skipped.
     pub skipped: u64,
-    /// Its runs that have not ended, by their moments.
+    /// Its jobs that have not ended, by their occurrences.
     pub live: Vec<JobId>,
-    /// What became of its last moments, oldest first.
+    /// What happened to its last occurrences, oldest first.
     pub past: Vec<MomentsView>,
-    /// When it ended, or was deleted; nothing while it goes on.
+    /// When it ended or was deleted; nothing before.
     pub ended_us: Option<u64>,
 }
 
-/// How a recurring job stands.
+/// The state of a recurring job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecurringState {
-    /// Its next moment is awaited.
+    /// It waits for its next occurrence.
     Active,
     /// Its submitter has paused it.
     Paused,
-    /// It has no more moments.
+    /// It has no more occurrences.
     Ended,
     /// Its submitter has deleted it.
     Deleted,
 }
 
-/// What became of a moment, or of several in a row.
+/// What happened to one occurrence, or to several in a row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MomentsView {
-    /// The first of them.
+    /// The first occurrence.
     pub first_us: u64,
-    /// The last of them.
+    /// The last occurrence.
     pub last_us: u64,
-    /// How many there are.
+    /// The number of occurrences.
     pub moments: u64,
     /// The job of the one that was run.
     pub job: Option<JobId>,
-    /// Why they were not run, in words.
+    /// Why they were skipped, in words.
     pub skipped: Option<String>,
 }

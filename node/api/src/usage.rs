@@ -1,4 +1,4 @@
-//! What keys and jobs used.
+//! Usage accounts in the API.
 
 use meshwork_core::{
     identity::PublicKey,
@@ -6,22 +6,22 @@ use meshwork_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What there is one row for each of.
+/// What each row of an answer is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UsageBy {
-    /// Each key that submitted anything.
+    /// A key that submitted tasks.
     #[default]
     Submitter,
-    /// Each key that was given anything.
+    /// A key that was given tasks.
     Worker,
-    /// Each job that the ledger has not forgotten.
+    /// A job that the ledger has not forgotten.
     Job,
-    /// Each day.
+    /// A day.
     Day,
 }
 
-/// Whose accounts are meant where days are asked for.
+/// Whose accounts are meant when rows are days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UsageSide {
@@ -40,20 +40,20 @@ pub enum UsageSide {
 /// worker where workers are asked for; `as` says which it is for days.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UsagePageView {
-    /// The height whose ledger says so.
+    /// The height of the ledger that the rows come from.
     pub height: Height,
     /// The day of that height's block.
     pub today: u32,
-    /// Submitters and workers in the order of their keys, jobs in that of their admission, days oldest first.
+    /// Submitters and workers in the order of their keys, jobs in the order of their admission, days oldest first.
     pub rows: Vec<UsageView>,
-    /// What to give as `after` for the next rows, if there are more.
+    /// The `after` of the next request, if there are more rows.
     pub next: Option<String>,
 }
 
-/// What one key or job used, or all on one day.
+/// What one key or job used, or all keys on one day.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UsageView {
-    /// The day, by how many it is after 1970-01-01, where there is one row for each; of a job, when it was admitted.
+    /// The day, numbered from 1970-01-01, if rows are days; the day of admission, if rows are jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day: Option<u32>,
     /// Whose it is: the submitter's of a job. A row of keys that has none is that of all keys that have no accounts of
@@ -63,7 +63,7 @@ pub struct UsageView {
     /// The job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
-    /// What its submitter calls it.
+    /// The name that the submitter gave the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The figures.

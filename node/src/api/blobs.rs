@@ -1,4 +1,4 @@
-//! Blobs go up, to be found by whoever runs the task, and come down, from wherever they are.
+//! Blobs: uploads, which the worker that runs a task can then find, and downloads from whichever peer has the blob.
 
 use axum::{
     Json,
@@ -15,7 +15,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use super::{Api, error::ApiError};
 use crate::blobs::{BLOB_BYTES_MAX, FetchError, StoreError};
 
-/// The most peers that a request may name as having a blob.
+/// The most peers that a request may name as holders of a blob.
 const HINTS_MAX: usize = 16;
 
 fn refuse(error: &StoreError) -> ApiError {
@@ -37,7 +37,7 @@ pub(super) async fn put(State(api): State<Api>, body: Body) -> Result<Json<BlobV
     Ok(Json(BlobView { digest, bytes }))
 }
 
-/// What is asked for besides the digest: `bytes=N`, and any number of `from=KEY`.
+/// The query of a download: `bytes=N`, and any number of `from=KEY`.
 #[derive(Default)]
 struct Wanted {
     bytes: Option<u64>,

@@ -1,4 +1,4 @@
-//! What a refusal looks like.
+//! Refusals.
 
 use axum::{
     Json,

@@ -1,4 +1,4 @@
-//! What happens, as it happens: server-sent events made of executed blocks.
+//! The event stream: server-sent events made from executed blocks.
 
 use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ pub(super) async fn stream(
             Ok(News::Jumped(blocks)) => vec![EventView::Missed { events: blocks }],
             Err(BroadcastStreamRecvError::Lagged(events)) => vec![EventView::Missed { events }],
         };
-        // An event that cannot be written as JSON cannot be: it is made of numbers and texts.
+        // Writing an event as JSON cannot fail: it consists of numbers and texts.
         futures::stream::iter(views.into_iter().filter_map(|view| Event::default().json_data(view).ok()).map(Ok))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(10))))
@@ -87,7 +87,7 @@ fn views(block: &Arc<Final>, filter: &EventFilter) -> Vec<EventView> {
     views
 }
 
-/// What a ledger event says of one task that has no outcome by it.
+/// The event of one task that a ledger event left without an outcome.
 fn task_view(event: &LedgerEvent, done: &BTreeSet<TaskId>) -> Option<(JobId, EventView)> {
     let view = |attempt: &AttemptId, worker, state, why: Option<&str>| {
         let AttemptId { task: TaskId { job, index }, number } = *attempt;

@@ -1,4 +1,4 @@
-//! Why tasks are where they are, and when they were where: what the ledger says, and of what it has forgotten what the receipts say.
+//! Explanations and timelines of tasks. The ledger has them; for jobs that it has forgotten, the receipts say less.
 
 use axum::{
     Json,
@@ -44,7 +44,7 @@ pub(super) async fn explanation(
     Ok(Json(explanation))
 }
 
-/// What is known of a task whose job the ledger has forgotten.
+/// What is known about a task whose job the ledger has forgotten.
 fn forgotten(task: TaskId, ended: EndedTask, height: Height, time: BlockTime) -> Explanation {
     let done = |succeeded, height, receipt| {
         Why::Done(Done { succeeded, attempt: 0, worker: None, height, receipt, ended: None })

@@ -1,4 +1,4 @@
-//! Who the authorities are, what they are about to change, and what the rules in force give to a key.
+//! The authorities, the changes that they are about to make, and what the rules in force allow a key.
 
 use axum::{
     Json,
@@ -51,7 +51,7 @@ fn rules(ledger: &Ledger) -> RulesView {
     }
 }
 
-/// `GET /v1/keys/{key}`: also of a key that nobody has heard of.
+/// `GET /v1/keys/{key}`. The key may be unknown to the ledger.
 pub(super) async fn key(State(api): State<Api>, Path(key): Path<String>) -> Result<Json<KeyView>, ApiError> {
     let key = parse_key(&key)?;
     let view = api.driver.query(move |replica| {

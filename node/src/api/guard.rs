@@ -1,6 +1,7 @@
-//! Only requests that name this machine by an address or as `localhost` are answered. A page from elsewhere that makes its
-//! own name resolve to this machine sends that name, and gets nothing; nor does one that has a browser ask this machine by
-//! its right name, since the browser says on whose behalf it asks.
+//! Answers only requests whose `Host` header names this machine: an address, or `localhost`.
+//!
+//! A web page that makes its own name resolve to this machine sends that name, and is refused. A page that has a
+//! browser ask this machine by its right name is refused too, because the browser says on whose behalf it asks.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,7 +26,7 @@ pub(super) async fn only_this_machine(request: Request, next: Next) -> Response 
     ApiError::new(StatusCode::FORBIDDEN, sentence).into_response()
 }
 
-/// Whether a browser asks on behalf of a page that is not of this API.
+/// Whether a browser asks on behalf of a page that this API does not serve.
 fn is_for_another_site(headers: &HeaderMap) -> bool {
     let of_elsewhere = |origin: &HeaderValue| {
         let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);

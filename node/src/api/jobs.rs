@@ -1,4 +1,4 @@
-//! Jobs, their tasks, and the proofs of their outcomes. A job that the ledger has forgotten is found in the store.
+//! Jobs, their tasks, and the proofs of their outcomes. The store still has ended jobs that the ledger has forgotten.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -71,7 +71,7 @@ fn ended_view(job: &EndedJob) -> JobView {
     }
 }
 
-/// How an ended job's tasks ended, for event streams too.
+/// How an ended job's tasks ended. Event streams use it too.
 pub(super) fn ended_counts(job: &EndedJob) -> TaskCounts {
     ended_view(job).counts
 }
@@ -112,7 +112,7 @@ pub(super) async fn arrays(State(api): State<Api>, Path(job): Path<String>) -> R
     if let Some(views) = live.await? {
         return Ok(Json(views));
     }
-    // What is kept of a forgotten job is how its tasks ended, not how they were arranged.
+    // The store keeps how a forgotten job's tasks ended, and not its arrays.
     api.driver.reader().ended_job(id)?.ok_or_else(|| no_such_job(&id))?;
     Ok(Json(Vec::new()))
 }
@@ -170,7 +170,7 @@ fn ended_task_view(job: &EndedJob, index: u32) -> Option<TaskView> {
     Some(TaskView { job: job.id, index, state, worker: None, attempts: Vec::new(), checkpoint: None, receipt })
 }
 
-/// Adds what only the receipts say: whose outcome was accepted.
+/// Adds the worker whose outcome was accepted, which only the receipts say.
 fn add_workers(api: &Api, views: &mut [TaskView]) -> Result<(), ApiError> {
     let mut receipts: BTreeMap<Height, Vec<Receipt>> = BTreeMap::new();
     for view in views {
@@ -186,7 +186,8 @@ fn add_workers(api: &Api, views: &mut [TaskView]) -> Result<(), ApiError> {
             };
             view.worker = Some(outcome.worker);
             let number = outcome.attempt.number.0;
-            // While the ledger knows how its attempts ended, this is one of them; the receipt says more.
+            // While the ledger knows the task's attempts, the accepted one is among them. The receipt says more about
+            // it.
             match view.attempts.iter_mut().find(|attempt| attempt.number == number) {
                 Some(known) => known.ended = Some(ended),
                 None => view.attempts.push(AttemptView { number, worker: outcome.worker, ended: Some(ended) }),
@@ -271,7 +272,7 @@ pub(super) async fn proof(
     Ok(cbor(codec::encode(&proof)))
 }
 
-/// Where the outcomes of tasks stand, by index.
+/// Where the receipts of tasks' outcomes are, by index.
 async fn places(api: &Api, id: JobId, from: u32, limit: usize) -> Result<Vec<(Height, u32)>, ApiError> {
     let live = api.driver.query(move |replica| {
         let ledger = replica.ledger();
@@ -289,7 +290,7 @@ async fn places(api: &Api, id: JobId, from: u32, limit: usize) -> Result<Vec<(He
     Ok(job.tasks.iter().skip(from as usize).filter_map(EndedTask::place).take(limit).collect())
 }
 
-/// The proofs of the outcomes of tasks from an index on: of those that can be proven now.
+/// The proofs of outcomes from an index on, as far as they can be proven now.
 pub(super) async fn proofs(
     State(api): State<Api>,
     Path(job): Path<String>,
@@ -301,7 +302,7 @@ pub(super) async fn proofs(
     Ok(cbor(codec::encode(&proofs)))
 }
 
-/// Whose outcome a receipt accepts, for event streams.
+/// The accepted outcome in a receipt. Event streams use it too.
 pub(super) fn outcome_of(receipt: &Receipt) -> Option<(TaskId, u32, PublicKey, TaskState, Option<String>)> {
     let Receipt::Outcome(outcome) = receipt else { return None };
     let (state, why) = match &outcome.verdict {

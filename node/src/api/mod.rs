@@ -1,8 +1,9 @@
-//! The local HTTP API: what the command line and other programs of this machine's user talk to. It holds no submitter's
-//! key; what is signed is signed before it comes here.
+//! The local HTTP API, for the command line and other programs of this machine's user. It never holds a submitter's
+//! key: transactions arrive signed.
 //!
-//! It listens on loopback unless told otherwise, and answers only requests that name this machine in their `Host` header by
-//! an address or as `localhost`: a web page that has its own name resolve to this machine (DNS rebinding) gets nothing.
+//! The API listens on loopback unless told otherwise. It answers only requests whose `Host` header names this
+//! machine, by an address or as `localhost`. So a web page whose own name resolves to this machine (DNS rebinding)
+//! gets nothing.
 
 mod blobs;
 mod chain;
@@ -36,20 +37,20 @@ use crate::{blobs::Blobs, clock::Clock, disk_space::DiskSpace, driver::Handle, m
 /// The most bytes of transactions in one request.
 const TRANSACTIONS_BYTES_MAX: usize = 16 << 20;
 
-/// What requests are answered from.
+/// What the API answers from.
 #[derive(Clone)]
 pub struct Api {
     /// The network's genesis.
     pub genesis: Arc<Genesis>,
-    /// The genesis as people read it.
+    /// The genesis as TOML.
     pub genesis_text: Arc<str>,
-    /// The replica.
+    /// The handle to the replica.
     pub driver: Handle,
-    /// The peers.
+    /// The handle to the mesh.
     pub mesh: MeshHandle,
     /// The blobs.
     pub blobs: Blobs,
-    /// The figures.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The node's clock.
     pub clock: Clock,
@@ -91,18 +92,18 @@ impl Api {
             .route("/v1/blobs/{digest}", get(blobs::get))
             .route("/v1/events", get(events::stream))
             .layer(DefaultBodyLimit::max(TRANSACTIONS_BYTES_MAX))
-            // Uploads are streamed, and bounded as they come.
+            // Uploads are streamed, and bounded while they arrive.
             .route("/v1/blobs", put(blobs::put).layer(DefaultBodyLimit::disable()))
             .layer(middleware::from_fn(guard::only_this_machine))
             .with_state(self)
     }
 
-    /// Serves requests until told to stop.
+    /// Serves requests until `stop` is cancelled.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         serve::serve(self.router(), listener, stop).await;
     }
 
-    /// Serves the figures and nothing else, under whatever name it is asked by, until told to stop.
+    /// Serves only the metrics until `stop` is cancelled, whatever the `Host` header says.
     pub async fn serve_metrics(self, listener: TcpListener, stop: CancellationToken) {
         let router = Router::new().route("/metrics", get(network::metrics)).with_state(self);
         serve::serve(router, listener, stop).await;

@@ -19,7 +19,7 @@ use meshwork_core::{
 
 use super::{Api, error::ApiError};
 
-/// How many heartbeats a healthy node may be without a final block, besides the time of passed-over leaders.
+/// How many heartbeats a healthy node may go without a final block. The time of skipped leaders comes on top.
 const HEALTHY_HEARTBEATS: u64 = 10;
 
 fn millis(duration: Duration) -> u64 {
@@ -115,8 +115,8 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Vec<PeerView>>,
     Ok(Json(api.mesh.peers().await.into_iter().map(view).collect()))
 }
 
-/// Healthy is a node that sees blocks become final: even an idle network makes one each heartbeat. One that has just begun has as
-/// long to see its first.
+/// Whether the node sees blocks become final. Even an idle network makes one each heartbeat. A node that has just
+/// started has as long to see its first.
 pub(super) async fn health(State(api): State<Api>) -> Result<String, ApiError> {
     let height = api.driver.query(|replica| replica.ledger().height()).await?;
     let idle_ms = millis(api.metrics.since_last_block().unwrap_or_else(|| api.started.elapsed()));

@@ -1,4 +1,4 @@
-//! Recurring jobs: how they stand, and what became of their last moments.
+//! Recurring jobs: their state, and what happened to their last occurrences.
 
 use axum::{
     Json,
@@ -12,7 +12,7 @@ use meshwork_core::{
 
 use super::{Api, error::ApiError};
 
-/// The most moments to come that are told of each.
+/// The most coming occurrences in each answer.
 const UPCOMING: usize = 5;
 
 fn in_words(why: SkipReason) -> String {

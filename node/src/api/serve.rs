@@ -1,5 +1,5 @@
-//! Connections to the API: so many at a time, each with a bounded time to say what it wants, so that whoever opens many and
-//! says nothing takes neither the node's file descriptors nor its patience.
+//! Accepts connections to the API: a bounded number at a time, each with a bounded time to send its request. So a
+//! client that opens many connections and sends nothing cannot use up the node's file descriptors.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,16 +17,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-/// How many connections are open at a time. More wait to be taken.
+/// The most open connections. More wait to be accepted.
 const CONNECTIONS_MAX: usize = 256;
-/// How long a connection may take to say what it wants.
+/// How long a connection may take to send a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// How long what is being answered has, once the node stops. Event streams end with it.
+/// How long open requests may take to finish once the node stops. Event streams end then too.
 const STOP_TIME: Duration = Duration::from_millis(500);
-/// How long to wait when no connection can be taken, as when there are no file descriptors left.
+/// How long to wait when accepting fails, for instance because there are no file descriptors left.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// Serves requests until told to stop.
+/// Serves requests until `stop` is cancelled.
 pub(super) async fn serve(router: Router, listener: TcpListener, stop: CancellationToken) {
     serve_within(HEAD_TIME, router, listener, stop).await;
 }
@@ -56,12 +56,13 @@ async fn serve_within(head_time: Duration, router: Router, listener: TcpListener
             }
         }
     }
-    // Whoever still listens to events hears no more.
+    // Event streams do not end by themselves.
     let _ = tokio::time::timeout(STOP_TIME, connections.join_all()).await;
 }
 
 async fn answer(head_time: Duration, router: Router, stream: TcpStream, stop: CancellationToken) {
-    // A response's head and body are written apart: otherwise the body would wait for the head's acknowledgement.
+    // A response's head and body are written separately. With Nagle's algorithm, the body would wait for the head's
+    // acknowledgement.
     let _ = stream.set_nodelay(true);
     let mut http = Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(head_time);

@@ -1,4 +1,4 @@
-//! Signed transactions come in.
+//! Accepts signed transactions.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,7 +25,7 @@ pub(super) async fn submit(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Vec<AdmissionView>>, ApiError> {
-    // A web page cannot send this content type without asking first, and it is not answered when it asks.
+    // A web page may not send this content type without asking first, and gets no answer when it asks.
     if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/cbor") {
         let sentence = "send the canonical CBOR of an array of envelopes, as application/cbor";
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
@@ -53,7 +53,7 @@ pub(super) async fn submit(
     Ok(Json(ids.into_iter().zip(answers).map(view).collect()))
 }
 
-/// When jobs end at the earliest that cannot meet their deadlines, by the ledger as it is now.
+/// The earliest possible end of each submitted job that cannot meet its deadline, by the present ledger.
 async fn misses_deadlines(
     api: &Api,
     transactions: &[Arc<SignedTransaction>],

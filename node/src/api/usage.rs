@@ -1,4 +1,4 @@
-//! What keys and jobs submitted, used and had lost, as the ledger's accounts say.
+//! The ledger's usage accounts: what keys and jobs submitted, used and lost.
 
 use std::ops::RangeInclusive;
 
@@ -14,14 +14,14 @@ use meshwork_core::{
 
 use super::{Api, error::ApiError};
 
-/// Which rows are wanted.
+/// Which rows a request wants.
 struct Wanted {
     key: Option<PublicKey>,
     days: RangeInclusive<Day>,
     limit: usize,
 }
 
-/// Rows, and after what the next ones come if there are more.
+/// The rows, and the `after` of the next request if there are more.
 type Rows = (Vec<UsageView>, Option<String>);
 
 pub(super) fn parse_key(text: &str) -> Result<PublicKey, ApiError> {
@@ -37,7 +37,7 @@ fn row(account: Account) -> UsageView {
     UsageView { day: None, key: None, job: None, name: None, account: account.into() }
 }
 
-/// Cuts what is one row too long, and says after what the next rows come.
+/// Cuts a list that is one row too long, and returns the `after` of the next request.
 fn cut(mut rows: Vec<(String, UsageView)>, limit: usize) -> Rows {
     let more = rows.len() > limit;
     rows.truncate(limit);

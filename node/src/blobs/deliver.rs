@@ -1,4 +1,4 @@
-//! Delivering an output: another peer stores it and signs that it did.
+//! Delivers an output: another peer stores it and signs that it did.
 
 use std::io;
 
@@ -17,16 +17,16 @@ use crate::{
     wire::{self, CHUNK_BYTES},
 };
 
-/// What a holder keeps from now on.
+/// An output that a holder now keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
-    /// The bytes of the manifest and all distinct blobs that it names: what the report says.
+    /// The bytes of the manifest and of all distinct blobs that it names, as reported to the ledger.
     pub bytes: u64,
-    /// The holder's signed word for it.
+    /// The holder's signed statement.
     pub delivery: Delivery,
 }
 
-/// What is delivered.
+/// One delivery.
 struct Delivering {
     to: PublicKey,
     statement: DeliveryStatement,
@@ -35,11 +35,11 @@ struct Delivering {
 }
 
 impl Blobs {
-    /// Has `to` hold the output of an attempt: the manifest, which is here by its digest, and all that it names. Only what
-    /// the holder lacks is sent.
+    /// Delivers the output of an attempt to `to`: the manifest, which is in the store, and all blobs that it names.
+    /// Only what the holder lacks is sent.
     ///
     /// # Errors
-    /// A [`DeliverError`]; the output is as much here as before, and may be delivered to another.
+    /// A [`DeliverError`]. The output stays in the store, and may be delivered to another peer.
     pub async fn deliver(
         &self,
         to: PublicKey,
@@ -109,7 +109,7 @@ impl Blobs {
         }
     }
 
-    /// Sends one blob's bytes. The outer error is ours, the inner one the line's.
+    /// Sends one blob's bytes. The outer error is about this peer, the inner one about the stream.
     async fn send_part(&self, stream: &mut Stream, part: BlobRef) -> Result<io::Result<()>, DeliverError> {
         let store = &self.0.store;
         let path = store.path(&part.digest).ok_or(DeliverError::Missing(part.digest))?;
@@ -120,7 +120,7 @@ impl Blobs {
         while left > 0 {
             let bytes = reader.read(&mut chunk).await.map_err(super::StoreError::from)?;
             if bytes == 0 {
-                // The file is shorter than the manifest says: the stream is broken off, since the rest cannot be sent.
+                // The file is shorter than the manifest says. The rest cannot be sent, so the stream is closed.
                 return Err(DeliverError::Missing(part.digest));
             }
             if let Err(error) = wire::write_all(stream, &chunk[..bytes]).await {

@@ -1,4 +1,4 @@
-//! What can go wrong with blobs.
+//! Errors of blobs.
 
 use std::{io, sync::Arc};
 
@@ -11,46 +11,46 @@ use thiserror::Error;
 
 use crate::mesh::OpenError;
 
-/// Why something was not stored or read.
+/// Why a blob was not stored or read.
 #[derive(Clone, Debug, Error)]
 pub enum StoreError {
-    /// One blob may have only so many bytes.
+    /// The blob is too large.
     #[error("a blob of more than {bytes_max} bytes is too large")]
     TooLarge {
-        /// How many are allowed here.
+        /// The most bytes that are allowed here.
         bytes_max: u64,
     },
     /// The quota is used up.
     #[error("{bytes} bytes more do not fit: {used} of {quota} are used. Remove blobs, or raise the quota")]
     Full {
-        /// How many were to be added.
+        /// The bytes to be added.
         bytes: u64,
-        /// How many are there or promised.
+        /// The bytes in use or reserved.
         used: u64,
-        /// How many there may be.
+        /// The most bytes in use.
         quota: u64,
     },
     /// The disk is nearly full.
     #[error("the disk has {free} bytes left, which this peer keeps for its ledger. Make room on it")]
     NoRoom {
-        /// How many are free.
+        /// The free bytes.
         free: u64,
     },
     /// There are too many blobs.
     #[error("{0} blobs are as many as are kept. Remove some")]
     TooMany(usize),
-    /// The bytes are not those that the digest names.
+    /// The bytes do not have the expected digest.
     #[error("the bytes have the digest {found}, not {expected}")]
     Mismatch {
-        /// What they were to have.
+        /// The expected digest.
         expected: Digest,
-        /// What they have.
+        /// The digest that they have.
         found: Digest,
     },
-    /// The disk, or whoever gives the bytes.
+    /// The disk, or the source of the bytes, failed.
     #[error("blobs cannot be read or written: {0}")]
     Io(Arc<io::Error>),
-    /// The index.
+    /// The index failed.
     #[error("the index of blobs cannot be read: {0}")]
     Index(String),
 }
@@ -64,36 +64,36 @@ impl From<io::Error> for StoreError {
 /// Why a blob was not fetched.
 #[derive(Clone, Debug, Error)]
 pub enum FetchError {
-    /// It says that it is larger than a blob may be.
+    /// It is said to be larger than a blob may be.
     #[error("{0:?} is larger than a blob may be")]
     TooLarge(BlobRef),
-    /// It is here, and has another size than was said.
+    /// The store has it, with a size other than the expected one.
     #[error("{digest} has {found} bytes, not {expected}")]
     WrongSize {
-        /// Which.
+        /// The blob's digest.
         digest: Digest,
-        /// What was said.
+        /// The expected size.
         expected: u64,
-        /// What it has.
+        /// The size in the store.
         found: u64,
     },
-    /// Nobody who was asked gave it.
+    /// No peer that was asked gave it.
     #[error("{digest} was not to be had from any of {asked} peers; {wrong} of them gave something else")]
     NotFound {
-        /// Which.
+        /// The blob's digest.
         digest: Digest,
-        /// How many were asked.
+        /// The number of peers asked.
         asked: usize,
-        /// How many gave bytes of another digest.
+        /// The number of peers that gave bytes of another digest.
         wrong: usize,
     },
-    /// It came and could not be stored.
+    /// It was received and could not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The node stops.
+    /// The node is stopping.
     #[error("the fetch was given up because the node stops")]
     Stopped,
-    /// As many blobs are being fetched as may be.
+    /// The most fetches at once are under way.
     #[error("as many blobs are being fetched as may be at once; try again later")]
     Busy,
 }
@@ -101,37 +101,37 @@ pub enum FetchError {
 /// Why an output was not delivered to a holder.
 #[derive(Debug, Error)]
 pub enum DeliverError {
-    /// Part of it is not here.
+    /// A part of it is not in the store.
     #[error("{0} is not here to be delivered")]
     Missing(Digest),
-    /// The manifest is none, or names a digest with two sizes.
+    /// The manifest cannot be read, or names a digest with two sizes.
     #[error("{0} is not a manifest: {1}")]
     Manifest(Digest, String),
     /// The holder cannot be reached.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The holder does not take it.
+    /// The holder refuses it.
     #[error("{holder} does not take the output of {attempt}: {reason}")]
     Refused {
-        /// Who.
+        /// The holder.
         holder: PublicKey,
-        /// Of which attempt.
+        /// The attempt whose output it is.
         attempt: AttemptId,
-        /// Its words.
+        /// The holder's reason.
         reason: String,
     },
-    /// The holder answered something that makes no sense, or signed something else.
+    /// The holder's answer makes no sense, or it signed something else.
     #[error("{0} gave an answer that is none")]
     Nonsense(PublicKey),
-    /// The line broke, or the holder went silent.
+    /// The stream broke, or the holder went silent.
     #[error("the delivery to {holder} broke off: {source}")]
     Broken {
-        /// Who.
+        /// The holder.
         holder: PublicKey,
-        /// How.
+        /// What happened to the stream.
         source: io::Error,
     },
-    /// What is here cannot be read.
+    /// A part in the store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

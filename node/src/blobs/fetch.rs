@@ -1,9 +1,11 @@
-//! Getting a blob from whoever has it.
+//! Fetches a blob from a peer that has it.
 //!
-//! Who is asked, each once: those that the caller named, those that the Kademlia table names, and whoever is connected. Who has not
-//! answered after a little holds nobody up: the next is asked beside it, and the first answer is taken. A transfer that breaks off
-//! is continued with another; if bytes of several peers turn out wrong together, nobody is blamed, and everyone is asked once more
-//! from the beginning.
+//! Each peer is asked once: first those that the caller names, then those that the Kademlia table names, and
+//! connected peers between. A peer that does not answer within [`PATIENCE`] holds nothing up: the next one is asked
+//! besides, and the first answer is taken.
+//!
+//! If a transfer breaks off, another peer continues it. If the bytes of several peers are wrong together, no peer is
+//! blamed, and all are asked once more from the beginning.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -34,27 +36,27 @@ use crate::{
     wire::{self, CHUNK_BYTES},
 };
 
-/// Peers asked for one blob.
+/// The most peers asked for one blob.
 const ASKED_MAX: usize = 64;
-/// Hints that a fetch that is under way still takes.
+/// The most further hints that a running fetch takes.
 const HINTS_MAX: usize = 64;
-/// Blobs that are fetched at one time.
+/// The most blobs fetched at once.
 const FETCHES_MAX: usize = 1024;
-/// A transfer is given so long before its rate counts, and then must keep up [`RATE_MIN`] on average.
+/// How long a transfer may run before its rate counts. After that it must keep up [`RATE_MIN`] on average.
 const RATE_AFTER: Duration = Duration::from_secs(10);
-/// Bytes a second below which the next peer is asked.
+/// The least rate, in bytes per second. Below it, the next peer is asked.
 const RATE_MIN: u64 = 16 << 10;
-/// How long a peer is waited for before another is asked beside it.
+/// How long to wait for a peer before asking another besides.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// So many of those who are connected are asked for each provider that has to be dialled.
+/// How many connected peers are asked for each provider that must be dialled.
 const MET_BETWEEN: usize = 8;
-/// Points against a peer that gave bytes of another digest.
+/// Points against a peer that sent bytes of another digest.
 const WRONG_POINTS: u32 = 200;
 
-/// What becomes of a fetch, once it is known.
+/// The outcome of a fetch, once it is known.
 type Outcome = watch::Receiver<Option<Result<PathBuf, FetchError>>>;
 
-/// A fetch under way, which others may wait for too.
+/// A fetch that is under way. Several callers may wait for it.
 pub(super) struct Fetching {
     result: Outcome,
     hints: mpsc::Sender<PublicKey>,
@@ -62,20 +64,21 @@ pub(super) struct Fetching {
 
 /// Why one peer did not give a blob.
 enum Failed {
-    /// It has none, or cannot be reached, or the line broke.
+    /// It does not have the blob, cannot be reached, or the stream broke.
     Passed,
     /// Its bytes are wrong.
     Wrong,
-    /// They cannot be stored here, whoever gives them.
+    /// This store cannot take the blob, whichever peer sends it.
     Here(StoreError),
 }
 
 impl Blobs {
-    /// Gets a blob from others, unless it is here, and says where its file is. Who has it, as far as the caller knows,
-    /// stands in `hints`. Several fetches of one blob are one.
+    /// Fetches a blob from other peers, unless it is in the store, and returns the path of its file.
+    ///
+    /// `hints` are peers that the caller believes have it. Several fetches of one blob are one.
     ///
     /// # Errors
-    /// A [`FetchError`]: nobody has it, or it cannot be stored here.
+    /// A [`FetchError`]: no peer has the blob, or it cannot be stored here.
     pub async fn fetch(&self, blob: BlobRef, hints: &[PublicKey]) -> Result<PathBuf, FetchError> {
         if let Some(here) = self.0.store.get(&blob.digest) {
             if here.bytes != blob.bytes {
@@ -93,8 +96,8 @@ impl Blobs {
         result.clone().unwrap_or(Err(FetchError::Stopped))
     }
 
-    /// The fetch of this blob that is under way, or a new one. It goes on when nobody waits for it any more: whoever asks
-    /// again finds it done.
+    /// The fetch of this blob that is under way, or a new one. It goes on even if no caller waits for it any more, so
+    /// that the next one finds it done.
     fn join_fetch(&self, blob: BlobRef, hints: &[PublicKey]) -> Option<Outcome> {
         let mut fetching = self.0.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(under_way) = fetching.get(&blob) {
@@ -132,32 +135,34 @@ impl Blobs {
     }
 }
 
-/// One search for one blob.
+/// The search for one blob.
 struct Search {
     blobs: Blobs,
     blob: BlobRef,
     hints: VecDeque<PublicKey>,
-    /// Hints of those who came later.
+    /// Hints from later callers.
     more: mpsc::Receiver<PublicKey>,
     asked: HashSet<PublicKey>,
     wrong: usize,
 }
 
-/// Who may be asked besides the hints.
+/// Peers to ask besides the hints.
 #[derive(Default)]
 struct Others {
     search: Option<mpsc::Receiver<PublicKey>>,
-    /// Whom the table has named.
+    /// Peers that the table has named.
     providers: VecDeque<PublicKey>,
-    /// Whoever is connected.
+    /// The connected peers.
     connected: Option<VecDeque<PublicKey>>,
     dialled: usize,
     met: usize,
 }
 
 impl Others {
-    /// Whom to ask next: a provider, and whoever is connected between those that have to be dialled, since the table names peers
-    /// for long after they have gone. It may be dropped at any time, and nobody is passed over.
+    /// The next peer to ask: a provider, or a connected peer between providers that must be dialled.
+    ///
+    /// The table names peers long after they have gone, so dialling providers alone could take long. The future may
+    /// be dropped at any time without skipping a peer.
     async fn next(&mut self, mesh: &MeshHandle, digest: Digest) -> Option<PublicKey> {
         let search = match &mut self.search {
             Some(search) => search,
@@ -192,7 +197,7 @@ impl Others {
     }
 }
 
-/// What came so far of a blob, and from how many peers.
+/// The bytes of a blob received so far, and from how many peers.
 struct Partial {
     writer: BlobWriter,
     givers: usize,
@@ -208,7 +213,7 @@ struct Giver {
 impl Search {
     async fn run(mut self) -> Result<PathBuf, FetchError> {
         let mut partial: Option<Partial> = None;
-        // A second round only if the bytes of several peers were wrong together.
+        // A second round is needed only if the bytes of several peers were wrong together.
         for round in 0..2 {
             let hints = self.hints.clone();
             let mut others = Others::default();
@@ -216,12 +221,12 @@ impl Search {
             let mut blameless = false;
             while let Some(giver) = self.next_giver(&mut others, &mut asking, partial.as_ref()).await {
                 if round > 0 {
-                    // Whose bytes were wrong before is not known, so nobody's are mixed with another's any more.
+                    // It is not known whose bytes were wrong, so this round never mixes the bytes of two peers.
                     partial = None;
                 }
                 let offset = partial.as_ref().map_or(0, |partial| partial.writer.bytes());
                 if giver.offset != offset {
-                    // More has come from another since it was asked.
+                    // Another peer has sent more since this one was asked.
                     asking.push(self.ask(giver.peer, offset).boxed());
                     continue;
                 }
@@ -260,7 +265,7 @@ impl Search {
         self.blobs.0.store.path(&digest).ok_or(missing)
     }
 
-    /// The next peer that has the blob, of those that are being asked and of further ones; none once all were asked.
+    /// The next peer that has the blob, among those being asked and further ones; `None` once all were asked.
     async fn next_giver(
         &mut self,
         others: &mut Others,
@@ -295,7 +300,7 @@ impl Search {
         }
     }
 
-    /// Whom to ask next: who was not asked yet. It may be dropped at any time, too.
+    /// The next peer to ask that was not asked yet. The future may be dropped at any time without skipping a peer.
     async fn next_peer(&mut self, others: &mut Others) -> Option<PublicKey> {
         loop {
             let peer = self.next_known(others).await?;
@@ -318,8 +323,8 @@ impl Search {
         others.next(&self.blobs.0.mesh, self.blob.digest).await
     }
 
-    /// Asks one peer; once more over a new stream if one that was kept had been closed by it. Nothing if it does not have the blob,
-    /// or cannot be reached.
+    /// Asks one peer, a second time over a new stream if the peer had closed a pooled one. `None` if it does not have
+    /// the blob or cannot be reached.
     fn ask(&self, peer: PublicKey, offset: u64) -> impl Future<Output = Option<Giver>> + Send + 'static {
         let (blobs, blob) = (self.blobs.clone(), self.blob);
         async move {
@@ -346,7 +351,7 @@ impl Search {
                         blobs.0.fetches.keep(peer, stream);
                         None
                     }
-                    // Another size can only be another blob; this one stream is of no use any more.
+                    // Content of another size is another blob. The stream cannot be used any further.
                     Some(Head::Found(_)) | None => None,
                 };
             }
@@ -354,7 +359,7 @@ impl Search {
         }
     }
 
-    /// Receives the bytes that are missing, and stores the blob if it is right.
+    /// Receives the missing bytes, and stores the blob if its digest is right.
     async fn receive(&self, stream: &mut Stream, partial: &mut Option<Partial>) -> Result<(), Failed> {
         let store = &self.blobs.0.store;
         let Partial { mut writer, givers } = partial
@@ -366,7 +371,7 @@ impl Search {
         while writer.bytes() < self.blob.bytes {
             let (passed, came) = (began.elapsed(), writer.bytes() - before);
             if passed > RATE_AFTER && came < passed.as_secs() * RATE_MIN {
-                // One byte now and then is no stall, and would never come to an end.
+                // One byte now and then is not a stall, and would never end.
                 *partial = Some(Partial { writer, givers });
                 return Err(Failed::Passed);
             }
@@ -387,7 +392,7 @@ impl Search {
         match writer.finish_blocking(Some(self.blob.digest)).await {
             Ok(_) => Ok(()),
             Err(StoreError::Mismatch { .. }) => {
-                // What is left of it is only how many gave it.
+                // Only the number of givers is kept of what came.
                 *partial = Some(Partial { writer: BlobWriter::new(store.clone(), self.blob.bytes), givers });
                 Err(Failed::Wrong)
             }

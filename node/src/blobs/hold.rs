@@ -1,4 +1,4 @@
-//! Being a second holder: taking another peer's output, storing it durably, and signing that it is here.
+//! Holds other peers' outputs: takes a delivery, stores it durably, and signs that it is stored.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -17,29 +17,29 @@ use crate::{
     wire::{self, CHUNK_BYTES, IDLE_MAX},
 };
 
-/// The word for this in protocol names.
+/// This exchange's word in protocol names.
 pub(super) const KIND: &str = "deliver";
 /// How long a holder may take to decide, or to store what it was sent.
 pub(super) const HOLD_MAX: Duration = Duration::from_secs(60);
-/// Deliveries being taken at once.
+/// The most deliveries taken at once.
 const HOLDS_MAX: usize = 32;
-/// Streams open at once.
+/// The most open streams.
 const STREAMS_MAX: usize = 512;
-/// A blob up to this size is gathered in memory with others, and they are stored together.
+/// Blobs up to this size are gathered in memory and stored together.
 const SMALL_BYTES: u64 = 256 << 10;
-/// Gathered in memory for one delivery.
+/// The most bytes gathered in memory for one delivery.
 const GATHERED_BYTES: usize = 4 << 20;
-/// Points against a worker whose bytes are not what its manifest says.
+/// Points against a worker whose bytes do not match its manifest.
 const WRONG_POINTS: u32 = 200;
 
-/// Why an output is not held; at most 256 bytes of it are sent.
+/// Why an output is refused; at most 256 bytes of it are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal(pub String);
 
-/// Whose outputs this peer holds. The node answers from the ledger.
+/// Decides whose outputs this peer holds. The node answers from the ledger.
 pub trait Holder: Send + Sync + 'static {
-    /// Whether this peer should hold `bytes` bytes of the output of `attempt`, which `from` has run, and the height that it
-    /// has executed, which it will sign.
+    /// Decides whether this peer holds `bytes` bytes of the output of `attempt`, which `from` has run. Returns the
+    /// height that this peer has executed, which it will sign.
     fn may_hold(
         &self,
         from: PublicKey,
@@ -49,13 +49,13 @@ pub trait Holder: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Height, Refusal>> + Send;
 }
 
-/// How taking a delivery ended.
+/// How a delivery ended.
 enum Ended {
-    /// Answered; the stream can carry the next.
+    /// It was answered, and the stream can carry the next.
     Answered,
-    /// The worker has no more.
+    /// The worker has no more deliveries.
     Closed,
-    /// The stream is of no use any more.
+    /// The stream is unusable.
     Broken(io::Error),
     /// The worker's bytes are wrong.
     Wrong(&'static str),
@@ -68,7 +68,7 @@ impl From<io::Error> for Ended {
 }
 
 impl Blobs {
-    /// Takes deliveries from now on, as far as `holder` allows.
+    /// Starts to take deliveries, as far as `holder` allows.
     ///
     /// # Panics
     /// If it is called twice.
@@ -104,7 +104,7 @@ async fn take_stream(
             Ok(Ended::Wrong(what)) | Err(Ended::Wrong(what)) => {
                 tracing::warn!(peer = %from, what, "a delivery is not what it says");
                 blobs.0.mesh.penalize(from, WRONG_POINTS);
-                // Told, but not waited for: what else is on the stream means nothing any more.
+                // The worker is told, but nothing waits for it: the rest of the stream has no meaning any more.
                 let _ = wire::write_value(&mut stream, &Answer::Refused(what.to_owned())).await;
                 return;
             }
@@ -173,8 +173,8 @@ async fn refuse(stream: &mut Stream, reason: &str) -> Result<Ended, Ended> {
     Ok(Ended::Answered)
 }
 
-/// Receives what is lacking and stores it and the manifest. The inner error is the disk's: everything was received then,
-/// so that the stream goes on.
+/// Receives what is lacking, and stores it with the manifest. The inner error is the disk's; everything was received
+/// then, so the stream stays usable.
 async fn receive(
     blobs: &Blobs,
     stream: &mut Stream,
@@ -231,7 +231,7 @@ async fn receive_large(blobs: &Blobs, stream: &mut Stream, part: BlobRef) -> Res
                 Ok(false) => Ok(writer),
                 Err(error) => Err(error),
             },
-            // The rest is read and forgotten, so that the stream can go on.
+            // The rest is read and discarded, so that the stream stays usable.
             Err(error) => Err(error),
         };
     }

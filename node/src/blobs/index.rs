@@ -1,8 +1,8 @@
-//! The index of blobs in redb: what is here, how large, since when, and whether it is announced.
+//! The index of blobs in redb: which blobs are stored, their sizes, since when, and whether they are announced.
 //!
-//! The directory is the truth, and the index spares looking at it: a blob counts as stored once its file has its name and
-//! both are synced. So changes of the index are written in groups, mostly without a sync of their own, by one thread;
-//! what a crash swallows is found again in the directory at the next start.
+//! The directory is the truth, and the index saves reading it. A blob counts as stored once its file has its name and
+//! both are synced. So one thread writes changes of the index in groups, mostly without a sync. After a crash, the
+//! next start finds the lost ones in the directory.
 
 use std::{
     collections::HashMap,
@@ -18,17 +18,17 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinitio
 
 use super::error::StoreError;
 
-/// Digest to bytes, when added (milliseconds since the Unix epoch), and whether announced.
+/// Digest to bytes, time of arrival (milliseconds since the Unix epoch), and whether the blob is announced.
 const BLOBS: TableDefinition<&[u8; 32], (u64, u64, bool)> = TableDefinition::new("blobs");
 
-/// Changes that wait to be written.
+/// The most changes that wait to be written.
 const CHANGES_MAX: usize = 4096;
-/// Changes written in one transaction.
+/// The most changes in one transaction.
 const CHANGES_AT_ONCE: usize = 1024;
-/// Every so many transactions one is synced, since redb frees no page before one is.
+/// One in this many transactions is synced, because redb frees no page before one is.
 const SYNC_EVERY: u32 = 64;
 
-/// What the index knows of a blob.
+/// What the index knows about a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) bytes: u64,
@@ -38,7 +38,8 @@ pub(super) struct Entry {
 
 type Change = (Digest, Option<Entry>);
 
-/// The way to the thread that writes the index. The thread ends, all written and synced, when this is dropped.
+/// The handle to the thread that writes the index. Dropping it ends the thread after everything is written and
+/// synced.
 pub(super) struct Index {
     changes: Option<SyncSender<Change>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -57,7 +58,7 @@ impl Index {
         Ok((Self { changes: Some(changes), thread: Some(thread) }, entries))
     }
 
-    /// Notes a blob, or that it is gone; waits only if very many notes wait already.
+    /// Records a blob, or its removal. Waits only if very many changes wait already.
     pub(super) fn note(&self, digest: Digest, entry: Option<Entry>) {
         if let Some(changes) = &self.changes {
             let _ = changes.send((digest, entry));
@@ -128,7 +129,7 @@ fn commit(database: &Database, group: &[Change], sync: bool) {
         Ok(())
     })();
     if let Err(error) = result {
-        // Nothing is lost: the files are there, and are found at the next start.
+        // Nothing is lost: the next start finds the files.
         tracing::error!(%error, "the index of blobs was not written");
     }
 }

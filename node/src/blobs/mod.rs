@@ -1,14 +1,14 @@
 //! Blobs: programs, inputs, outputs and checkpoints, each named by the BLAKE3 digest of its bytes.
 //!
 //! * [`BlobStore`] keeps them as files, within a quota.
-//! * [`Blobs`] joins a store with the mesh: it fetches what is missing from whoever has it, serves what others ask for,
-//!   announces what others should find, and delivers an output to a second holder, or is one.
+//! * [`Blobs`] joins a store with the mesh. It fetches missing blobs, serves blobs to other peers, announces blobs
+//!   that other peers should find, delivers an output to a second holder, and can be that holder.
 //!
-//! Nothing that came from a peer is used, or even gets its name, before its digest was checked.
+//! Bytes from a peer get a name, and are used, only after their digest was checked.
 //!
-//! Where a blob is found: a task's inputs and programs, uploaded by hand, are *announced* in the Kademlia table
-//! ([`Blobs::announce`]). Outputs are not, since there are thousands of small ones: the ledger names who has each (the
-//! worker, and the holder of its delivery), and these are the *hints* that [`Blobs::fetch`] takes.
+//! There are two ways to find a blob. Programs and inputs, which people upload, are *announced* in the Kademlia table
+//! ([`Blobs::announce`]). Outputs are not, because there are thousands of small ones: the ledger names the peers that
+//! have each (the worker, and the holder of its delivery). These are the *hints* for [`Blobs::fetch`].
 
 mod deliver;
 mod error;
@@ -56,12 +56,12 @@ struct Inner {
 }
 
 impl Blobs {
-    /// Joins the two: from now on others are served, and what was announced before is announced again.
+    /// Joins a store with the mesh. From now on it serves blobs, and announces again what was announced before.
     ///
     /// `key` is this peer's own; it signs deliveries.
     ///
     /// # Panics
-    /// If another `Blobs` serves on this mesh already.
+    /// If another `Blobs` already serves on this mesh.
     #[must_use]
     pub fn start(store: BlobStore, mesh: MeshHandle, key: SecretKey) -> Self {
         let incoming = mesh.accept(mesh.protocol(serve::KIND)).expect("one `Blobs` for a mesh");
@@ -89,19 +89,19 @@ impl Blobs {
         &self.0.store
     }
 
-    /// Stores bytes, durably.
+    /// Stores bytes durably.
     ///
     /// # Errors
-    /// A [`StoreError`] if it is too large, there is no room, or the disk fails.
+    /// A [`StoreError`] if the blob is too large, there is no space for it, or the disk fails.
     pub async fn put(&self, bytes: Vec<u8>) -> Result<BlobRef, StoreError> {
         let store = self.0.store.clone();
         blocking(move || store.put(&bytes)).await
     }
 
-    /// Stores what a reader gives, at most `bytes_max`, durably.
+    /// Stores what a reader yields, at most `bytes_max`, durably.
     ///
     /// # Errors
-    /// As [`Blobs::put`], and what the reader says.
+    /// Those of [`Blobs::put`], and the reader's.
     pub async fn put_stream(
         &self,
         reader: impl AsyncRead + Unpin + Send,
@@ -110,27 +110,27 @@ impl Blobs {
         writer::put_stream(&self.0.store, reader, bytes_max).await
     }
 
-    /// A blob's bytes, checked; none if it is not here.
+    /// A blob's bytes, checked; `None` if it is not in the store.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The disk fails.
     pub async fn read(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let store = self.0.store.clone();
         blocking(move || store.read(&digest)).await
     }
 
-    /// Lets others find a blob that is here through the Kademlia table, now and after a restart. For what people upload,
-    /// not for every output.
+    /// Announces a stored blob in the Kademlia table, now and after a restart, so that other peers find it. For
+    /// uploads, not for every output.
     pub async fn announce(&self, digest: Digest) {
         if self.0.store.set_announced(&digest, true) {
             self.0.mesh.provide(digest).await;
         }
     }
 
-    /// Removes a blob, and no longer announces it.
+    /// Removes a blob, and stops announcing it.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The disk fails.
     pub async fn remove(&self, digest: Digest) -> Result<bool, StoreError> {
         self.0.mesh.stop_providing(digest).await;
         let store = self.0.store.clone();
@@ -138,7 +138,7 @@ impl Blobs {
     }
 }
 
-/// Runs what waits for the disk where it holds nobody up.
+/// Runs work that waits for the disk on a thread where it may block.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {

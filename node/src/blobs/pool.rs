@@ -1,4 +1,4 @@
-//! Streams that stay open between requests, so that a small blob costs one round trip and no negotiation.
+//! A pool of streams that stay open between requests, so that a small blob costs one round trip and no negotiation.
 
 use std::{
     collections::HashMap,
@@ -10,14 +10,14 @@ use meshwork_core::identity::PublicKey;
 
 use crate::mesh::{MeshHandle, OpenError, Stream, StreamProtocol};
 
-/// How long a stream is kept unused; shorter than the other side keeps it.
+/// How long an unused stream is kept: shorter than the other side keeps it.
 const KEPT_FOR: Duration = Duration::from_secs(30);
-/// Streams kept for one peer.
+/// The most streams kept for one peer.
 const PEER_STREAMS_MAX: usize = 8;
-/// Peers for which streams are kept.
+/// The most peers for which streams are kept.
 const PEERS_MAX: usize = 128;
 
-/// Streams of one protocol.
+/// Pooled streams of one protocol.
 pub(super) struct Pool {
     mesh: MeshHandle,
     protocol: StreamProtocol,
@@ -27,7 +27,7 @@ pub(super) struct Pool {
 /// A stream from the pool.
 pub(super) struct Pooled {
     pub(super) stream: Stream,
-    /// It was used before, so the other side may have closed it meanwhile, which is no fault of the peer.
+    /// Whether it was used before. The other side may then have closed it meanwhile, which is not the peer's fault.
     pub(super) used: bool,
 }
 
@@ -40,7 +40,7 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A stream to a peer, kept from before if there is one and `fresh` is not asked for.
+    /// A stream to a peer: a pooled one if there is one, unless `fresh` is set.
     pub(super) async fn take(&self, peer: PublicKey, fresh: bool) -> Result<Pooled, OpenError> {
         let kept = {
             let mut idle = self.lock();
@@ -56,7 +56,7 @@ impl Pool {
         }
     }
 
-    /// Keeps a stream on which everything that was asked has been answered.
+    /// Puts a stream back whose requests have all been answered.
     pub(super) fn keep(&self, peer: PublicKey, stream: Stream) {
         let mut idle = self.lock();
         if idle.len() >= PEERS_MAX {

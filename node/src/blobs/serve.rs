@@ -1,4 +1,4 @@
-//! Giving others the blobs that are here.
+//! Serves stored blobs to other peers.
 
 use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
@@ -15,18 +15,18 @@ use crate::{
     wire::{IDLE_MAX, flush, read_all, write_all},
 };
 
-/// The word for this in protocol names.
+/// This exchange's word in protocol names.
 pub(super) const KIND: &str = "blob";
-/// Blobs being sent at once.
+/// The most blobs sent at once.
 const SERVES_MAX: usize = 32;
-/// Streams open at once; further ones are closed.
+/// The most open streams; further ones are closed.
 const STREAMS_MAX: usize = 1024;
 /// How long a request waits for its turn.
 const TURN_MAX: Duration = Duration::from_secs(3);
-/// Read from the disk at once.
+/// How many bytes are read from the disk at once.
 const READ_BYTES: usize = 1 << 20;
 
-/// Serves every stream that comes in, until the mesh stops.
+/// Serves every incoming stream, until the mesh stops.
 pub(super) async fn serve(incoming: Incoming, store: BlobStore) {
     let turns = Arc::new(Semaphore::new(SERVES_MAX));
     incoming.serve_each(STREAMS_MAX, |from, stream| serve_stream(from, stream, store.clone(), turns.clone())).await;
@@ -45,7 +45,7 @@ async fn serve_stream(from: PublicKey, mut stream: Stream, store: BlobStore, tur
     }
 }
 
-/// Answers one request; false if there is none any more.
+/// Answers one request; false if there are no more.
 async fn serve_one(stream: &mut Stream, store: &BlobStore, turns: &Semaphore) -> io::Result<bool> {
     let mut request = [0; Request::BYTES];
     match timeout(IDLE_MAX, stream.read(&mut request[..1])).await {

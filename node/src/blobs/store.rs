@@ -1,8 +1,9 @@
-//! The store: one file for each blob, `blobs/ab/abcd…`, within a quota.
+//! The store of blobs: one file for each, at `blobs/ab/abcd…`, within a quota.
 //!
-//! A file is written under another name in `blobs/new`, synced, renamed, and its directory synced, in this order. So a
-//! file that has a blob's name is that blob, whatever crashes; what lies in `blobs/new` at a start is rubbish. What the
-//! index lacks, a crash swallowed from it: it is read and checked once before it counts.
+//! A file is written under another name in `blobs/new`, synced and renamed, and then its directory is synced, in this
+//! order. So a file with a blob's name is that blob, whatever crashes. Files in `blobs/new` at a start are leftovers.
+//!
+//! A file that the index lacks was lost from it in a crash. It is read and checked once before it counts.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -26,15 +27,15 @@ use super::{
 };
 use crate::disk_space::DiskSpace;
 
-/// The most blobs that are kept.
+/// The most blobs in the store.
 const BLOBS_MAX: usize = 1 << 20;
 
-/// A blob that is here.
+/// A stored blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlobInfo {
     /// Its name and size.
     pub blob: BlobRef,
-    /// When it came, in milliseconds since the Unix epoch.
+    /// When it was stored, in milliseconds since the Unix epoch.
     pub added_ms: u64,
     /// Whether it is announced in the Kademlia table.
     pub announced: bool,
@@ -45,7 +46,7 @@ struct State {
     entries: HashMap<Digest, Entry>,
     /// Bytes of all blobs.
     bytes: u64,
-    /// Bytes promised to blobs that are being written.
+    /// Bytes reserved for blobs that are being written.
     reserved: u64,
 }
 
@@ -59,7 +60,7 @@ struct Inner {
     next_name: AtomicU64,
 }
 
-/// The blobs that are here. Cheap to clone. What returns an [`io`] error waits for the disk; the rest never waits.
+/// The stored blobs. Cheap to clone. Methods that return an [`io`] error wait for the disk; all others never wait.
 #[derive(Clone)]
 pub struct BlobStore(Arc<Inner>);
 
@@ -67,7 +68,7 @@ impl BlobStore {
     /// Opens the store in `dir/blobs`, which may hold `quota` bytes, with its index in `database`.
     ///
     /// # Errors
-    /// If the directory or the index cannot be read or made.
+    /// The directory or the index cannot be read or created.
     pub fn open(dir: &Path, database: Arc<Database>, quota: u64, disk_space: DiskSpace) -> Result<Self, StoreError> {
         let dir = dir.join("blobs");
         let new = dir.join("new");
@@ -86,25 +87,25 @@ impl BlobStore {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a blob is here.
+    /// Whether a blob is stored.
     #[must_use]
     pub fn has(&self, digest: &Digest) -> bool {
         self.lock().entries.contains_key(digest)
     }
 
-    /// A blob that is here, with its size.
+    /// A stored blob with its size; `None` if it is not stored.
     #[must_use]
     pub fn get(&self, digest: &Digest) -> Option<BlobRef> {
         self.lock().entries.get(digest).map(|entry| BlobRef { digest: *digest, bytes: entry.bytes })
     }
 
-    /// Where a blob lies; none if it is not here. The file is not to be changed.
+    /// The path of a blob's file, which must not be changed; `None` if it is not stored.
     #[must_use]
     pub fn path(&self, digest: &Digest) -> Option<PathBuf> {
         self.has(digest).then(|| place(&self.0.dir, digest))
     }
 
-    /// Everything that is here, in no order.
+    /// All stored blobs, in no particular order.
     #[must_use]
     pub fn list(&self) -> Vec<BlobInfo> {
         let state = self.lock();
@@ -116,7 +117,7 @@ impl BlobStore {
         infos.collect()
     }
 
-    /// The newest blobs of at least so many bytes, at most so many of them.
+    /// The newest blobs of at least `bytes_min` bytes, at most `count` of them.
     #[must_use]
     pub fn newest(&self, bytes_min: u64, count: usize) -> Vec<Digest> {
         let state = self.lock();
@@ -127,13 +128,13 @@ impl BlobStore {
         large.into_iter().take(count).map(|(_, digest)| digest).collect()
     }
 
-    /// How many bytes all blobs have.
+    /// The bytes of all blobs.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.lock().bytes
     }
 
-    /// How many bytes more there may be.
+    /// How many more bytes the quota allows.
     #[must_use]
     pub fn bytes_free(&self) -> u64 {
         let state = self.lock();
@@ -144,7 +145,7 @@ impl BlobStore {
         self.lock().entries.iter().filter(|(_, entry)| entry.announced).map(|(digest, _)| *digest).collect()
     }
 
-    /// Notes whether a blob is announced; false if it is not here.
+    /// Records whether a blob is announced; false if it is not stored.
     pub(super) fn set_announced(&self, digest: &Digest, announced: bool) -> bool {
         let mut state = self.lock();
         let Some(entry) = state.entries.get_mut(digest) else { return false };
@@ -155,18 +156,18 @@ impl BlobStore {
         true
     }
 
-    /// Stores bytes, durably.
+    /// Stores bytes durably.
     ///
     /// # Errors
-    /// A [`StoreError`] if they are too many, there is no room, or the disk fails.
+    /// A [`StoreError`] if the blob is too large, there is no space for it, or the disk fails.
     pub fn put(&self, bytes: &[u8]) -> Result<BlobRef, StoreError> {
         Ok(self.put_all(&[bytes])?[0])
     }
 
-    /// Stores several blobs, durably, with fewer syncs than one by one: all, or an error and perhaps some of them.
+    /// Stores several blobs durably, with fewer syncs than one by one. On an error, some of them may be stored.
     ///
     /// # Errors
-    /// As [`BlobStore::put`].
+    /// Those of [`BlobStore::put`].
     pub fn put_all(&self, blobs: &[&[u8]]) -> Result<Vec<BlobRef>, StoreError> {
         let mut stored = Vec::with_capacity(blobs.len());
         let mut fresh = Vec::new();
@@ -200,10 +201,10 @@ impl BlobStore {
         Ok(stored)
     }
 
-    /// Stores a file's content, durably.
+    /// Stores a file's content durably.
     ///
     /// # Errors
-    /// As [`BlobStore::put`], and if the file cannot be read.
+    /// Those of [`BlobStore::put`], or the file cannot be read.
     pub fn put_file(&self, path: &Path) -> Result<BlobRef, StoreError> {
         let mut file = File::open(path)?;
         let mut writer = super::writer::BlobWriter::new(self.clone(), BLOB_BYTES_MAX);
@@ -216,11 +217,11 @@ impl BlobStore {
         }
     }
 
-    /// A blob's bytes, checked against its digest; none if it is not here. A file that is not what it should be any more
-    /// is removed, and is then not here.
+    /// A blob's bytes, checked against its digest; `None` if it is not stored. A file that no longer matches its name
+    /// is removed, and counts as not stored.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The disk fails.
     pub fn read(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(path) = self.path(digest) else { return Ok(None) };
         match fs::read(&path) {
@@ -238,10 +239,10 @@ impl BlobStore {
         }
     }
 
-    /// Removes a blob; false if it was not here. Whoever has the file open can read on.
+    /// Removes a blob; false if it was not stored. A reader that has the file open can read on.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The disk fails.
     pub fn remove(&self, digest: &Digest) -> Result<bool, StoreError> {
         let mut state = self.lock();
         let Some(entry) = state.entries.remove(digest) else { return Ok(false) };
@@ -261,7 +262,7 @@ impl BlobStore {
         self.0.new.join(self.0.next_name.fetch_add(1, Relaxed).to_string())
     }
 
-    /// Gives a synced file its blob's name, and returns the directory to be synced.
+    /// Gives a synced file its blob's name, and returns the directory to sync.
     pub(super) fn rename(&self, from: &Path, digest: &Digest) -> io::Result<PathBuf> {
         let to = place(&self.0.dir, digest);
         let dir = to.parent().expect("a blob's file is in a directory").to_owned();
@@ -273,7 +274,7 @@ impl BlobStore {
         Ok(dir)
     }
 
-    /// Counts a blob whose file is durable.
+    /// Records a blob whose file is durable.
     pub(super) fn insert(&self, blob: BlobRef, room: Reservation) {
         let added = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let added_ms = u64::try_from(added.as_millis()).unwrap_or(u64::MAX);
@@ -291,7 +292,7 @@ impl BlobStore {
         }
     }
 
-    /// Room for so many bytes, until it is dropped.
+    /// Reserves bytes of the quota until the reservation is dropped.
     pub(super) fn reserve(&self, bytes: u64) -> Result<Reservation, StoreError> {
         let mut room = Reservation { store: self.clone(), bytes: 0 };
         room.grow(bytes)?;
@@ -299,7 +300,7 @@ impl BlobStore {
     }
 }
 
-/// Room that is promised to a blob being written.
+/// Bytes of the quota that are reserved for a blob being written.
 pub(super) struct Reservation {
     store: BlobStore,
     bytes: u64,
@@ -337,7 +338,8 @@ fn place(dir: &Path, digest: &Digest) -> PathBuf {
     dir.join(&name[..2]).join(name)
 }
 
-/// What the directory really holds: what the index knows with the right size, and what else proves to be a blob.
+/// The blobs that the directory really holds: those that the index knows with the right size, and other files that
+/// prove to be blobs.
 fn reconcile(dir: &Path, known: &HashMap<Digest, Entry>, index: &Index) -> Result<HashMap<Digest, Entry>, StoreError> {
     let mut entries = HashMap::with_capacity(known.len());
     for sub in fs::read_dir(dir)? {

@@ -52,7 +52,7 @@ async fn nodes(count: u8) -> Vec<Node> {
     meshes.into_iter().map(node).collect()
 }
 
-/// Bytes that are not all alike.
+/// Bytes that are not all equal.
 fn bytes(length: usize, seed: u8) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
@@ -186,7 +186,8 @@ async fn a_provider_of_wrong_bytes_is_passed_over_and_pays() {
     assert_eq!(nodes[1].mesh.score_of(&nodes[0].mesh.key()).await, 0.0);
 }
 
-/// A peer that takes every request and never answers, as one that is gone but whose connections have not broken yet.
+/// A peer that takes every request and never answers, like one that is gone but whose connections have not broken
+/// yet.
 async fn silent(seed: u8, join: &TestMesh) -> TestMesh {
     let silent = mesh(config(seed, &[join])).await;
     let mut incoming = silent.handle.accept(silent.handle.protocol("blob")).unwrap();
@@ -203,7 +204,7 @@ async fn silent(seed: u8, join: &TestMesh) -> TestMesh {
 async fn those_who_do_not_answer_hold_nobody_up() {
     let nodes = nodes(2).await;
     let wanted = nodes[0].blobs.put(bytes(200_000, 1)).await.unwrap();
-    // To wait for one after the other would take longer than is waited here.
+    // Waiting for one peer after the other would take longer than this test waits.
     let mut gone = Vec::new();
     for seed in 9..14 {
         gone.push(silent(seed, &nodes[0].mesh).await);
@@ -218,7 +219,7 @@ async fn a_transfer_that_breaks_off_is_continued_and_one_that_was_poisoned_is_be
     let nodes = nodes(2).await;
     let content = bytes(200_000, 1);
     let wanted = nodes[0].blobs.put(content.clone()).await.unwrap();
-    // One gives half of the true bytes, the other half of wrong ones; both then break off.
+    // One gives half of the true bytes, the other half of wrong ones. Both then break off.
     let half = [&Head::Found(200_000).encode()[..], &content[..100_000]].concat();
     let honest = liar(8, &nodes[0].mesh, move |_| half.clone()).await;
     let poison = liar(9, &nodes[0].mesh, |_| [&Head::Found(200_000).encode()[..], &vec![7; 100_000]].concat()).await;
@@ -252,7 +253,7 @@ async fn what_nobody_has_and_what_may_not_be_is_an_error() {
     assert!(matches!(missing, Err(FetchError::NotFound { asked: 1, wrong: 0, .. })), "{missing:?}");
     let large = BlobRef { digest: Digest::ZERO, bytes: BLOB_BYTES_MAX + 1 };
     assert!(matches!(nodes[1].blobs.fetch(large, &[]).await, Err(FetchError::TooLarge(_))));
-    // One byte more or less than was said is another blob.
+    // One byte more or less than expected is another blob.
     let there = nodes[0].blobs.put(b"there".to_vec()).await.unwrap();
     let short = BlobRef { bytes: 4, ..there };
     assert!(within(nodes[1].blobs.fetch(short, &[nodes[0].mesh.key()])).await.is_err());
@@ -312,7 +313,7 @@ async fn a_delivery_is_held_signed_and_checked() {
     for content in &files {
         assert_eq!(&holder.blobs.read(Digest::of(content)).await.unwrap().unwrap(), content);
     }
-    // Anyone can have the output from the holder now.
+    // Any peer can get the output from the holder now.
     let path = within(worker.blobs.fetch(blob(&files[1]), &[])).await.unwrap();
     assert!(path.exists());
 }

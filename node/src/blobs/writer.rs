@@ -1,4 +1,4 @@
-//! A blob that is being written, hashed as it comes.
+//! Writes a blob, and hashes it as its bytes arrive.
 
 use std::{
     fs::{self, File},
@@ -15,7 +15,7 @@ use super::{
     store::{BlobStore, Reservation},
 };
 
-/// Up to so much is held in memory before it goes to the disk; a small blob goes there at once and whole.
+/// The most bytes in memory before they go to the disk. A small blob goes there at once and whole.
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// A blob that is being written. Dropped unfinished, it leaves nothing behind.
@@ -42,12 +42,12 @@ impl BlobWriter {
         }
     }
 
-    /// How many bytes have come.
+    /// The number of bytes received.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Takes bytes, without waiting for the disk. True if it is time for [`BlobWriter::flush`].
+    /// Takes bytes without waiting for the disk. True if it is time for [`BlobWriter::flush`].
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<bool, StoreError> {
         let sum = self.bytes + bytes.len() as u64;
         if sum > self.bytes_max {
@@ -63,7 +63,7 @@ impl BlobWriter {
         Ok(self.buffer.len() >= BUFFER_BYTES)
     }
 
-    /// Writes what is held in memory.
+    /// Writes the bytes in memory to the disk.
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {
         let file = match &mut self.file {
             Some((_, file)) => file,
@@ -83,7 +83,7 @@ impl BlobWriter {
         if self.take(bytes)? { self.flush() } else { Ok(()) }
     }
 
-    /// Stores what came, durably, if it has the expected digest.
+    /// Stores the bytes durably, if they have the expected digest.
     pub(super) fn finish(mut self, expected: Option<Digest>) -> Result<BlobRef, StoreError> {
         let found = Digest(*self.hasher.finalize().as_bytes());
         if let Some(expected) = expected.filter(|expected| *expected != found) {
@@ -109,12 +109,12 @@ impl BlobWriter {
         Ok(blob)
     }
 
-    /// [`BlobWriter::flush`] where it holds nobody up.
+    /// [`BlobWriter::flush`] on a thread where it may block.
     pub(super) async fn flush_blocking(mut self) -> Result<Self, StoreError> {
         blocking(move || self.flush().map(|()| self)).await
     }
 
-    /// [`BlobWriter::finish`] where it holds nobody up.
+    /// [`BlobWriter::finish`] on a thread where it may block.
     pub(super) async fn finish_blocking(self, expected: Option<Digest>) -> Result<BlobRef, StoreError> {
         blocking(move || self.finish(expected)).await
     }
@@ -128,7 +128,7 @@ impl Drop for BlobWriter {
     }
 }
 
-/// Stores what a reader gives.
+/// Stores what a reader yields.
 pub(super) async fn put_stream(
     store: &BlobStore,
     mut reader: impl AsyncRead + Unpin,

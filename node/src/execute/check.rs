@@ -1,4 +1,4 @@
-//! Whether a program can run here at all, found out without running it.
+//! Checks whether a program can run here at all, without running it.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -14,12 +14,14 @@ use super::{
 /// The most bytes of a program.
 pub const MODULE_BYTES_MAX: usize = 256 << 20;
 
-/// The most that a function's bytes and its local variables may be, multiplied. What compiling it takes of a machine grows
-/// with that product; the largest functions of real programs, interpreters' loops, have some hundred kilobytes and
-/// hundreds of variables.
+/// The most that a function's bytes times its local variables may be.
+///
+/// The cost of compiling a function grows with that product. The largest functions of real programs, interpreters'
+/// loops, have some hundred kilobytes and hundreds of variables.
 const FUNCTION_COST_MAX: u64 = 1 << 30;
 
-/// What is wrong with a program, in a sentence for the person who has to mend it; at most [`Failure::TEXT_BYTES_MAX`] bytes.
+/// What is wrong with a program: a sentence for the person who has to fix it, at most [`Failure::TEXT_BYTES_MAX`]
+/// bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadModule(String);
@@ -36,12 +38,12 @@ impl BadModule {
     }
 }
 
-/// As much of the beginning of `text` as fits into `bytes`.
+/// The longest beginning of `text` that fits into `bytes`.
 pub(crate) fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
-/// The functions that programs are given, each with its type written out.
+/// The functions that programs may import, each with its type written out.
 static GIVEN: LazyLock<(Engine, HashMap<String, String>)> = LazyLock::new(|| {
     let engine = Engine::new(&engine::config()).expect("the configuration is one that every machine takes");
     let linker = wasi::link(&engine).expect("no function is given twice");
@@ -52,18 +54,19 @@ static GIVEN: LazyLock<(Engine, HashMap<String, String>)> = LazyLock::new(|| {
     (engine, given)
 });
 
-/// The types of the functions that programs are given, written out, by name.
+/// The types of these functions, written out, by name.
 #[cfg(test)]
 pub(crate) fn given() -> &'static HashMap<String, String> {
     &GIVEN.1
 }
 
-/// Whether `bytes` are a program that tasks can run: a WebAssembly module, valid, with a `_start` function, that wants
-/// nothing but WASI preview 1. Takes time in proportion to the bytes, about a second for a hundred million.
+/// Checks that `bytes` are a program that tasks can run: a valid WebAssembly module with a `_start` function that
+/// imports nothing but WASI preview 1.
+///
+/// Takes time in proportion to the bytes, about a second for a hundred million.
 ///
 /// # Errors
-///
-/// Says what is wrong with it.
+/// A sentence that says what is wrong with the program.
 pub fn check(bytes: &[u8]) -> Result<(), BadModule> {
     check_kind(bytes)?;
     Module::validate(&GIVEN.0, bytes)
@@ -72,7 +75,7 @@ pub fn check(bytes: &[u8]) -> Result<(), BadModule> {
     shape.check()
 }
 
-/// Tells what people send instead of a module from each other.
+/// Recognizes other kinds of files, so that the sentence can name them.
 fn check_kind(bytes: &[u8]) -> Result<(), BadModule> {
     let is_text = bytes.trim_ascii_start().starts_with(b"(");
     match bytes {
@@ -92,21 +95,21 @@ fn check_kind(bytes: &[u8]) -> Result<(), BadModule> {
     }
 }
 
-/// What a module wants and offers.
+/// What a module imports and exports.
 #[derive(Default)]
 struct Shape {
-    /// Types by index, written out; `None` for what is no function type.
+    /// Types by index, written out; `None` for types that are not of functions.
     types: Vec<Option<String>>,
-    /// Imported things: module, name, type.
+    /// Imports: module, name, type.
     imports: Vec<(String, String, Option<String>)>,
-    /// The types of functions by index, imported ones first.
+    /// The types of functions by index, imported functions first.
     functions: Vec<u32>,
     tables: usize,
     table_elements: u64,
     memory_bytes: u64,
     start: Option<u32>,
     exports_memory: bool,
-    /// Of the function that costs most to compile.
+    /// The cost of the function that costs most to compile.
     function_cost: u64,
 }
 
@@ -213,7 +216,7 @@ impl Shape {
 }
 
 fn check_import(module: &str, name: &str, kind: Option<&str>) -> Result<(), BadModule> {
-    // Names come from the module: shown so that they can neither be mistaken for the sentence nor fill it.
+    // Names come from the module. They are shown so that they can neither pass for part of the sentence nor fill it.
     let shown = format!("`{}.{}`", cut(module, 48).escape_debug(), cut(name, 48).escape_debug());
     if module == "wasi_unstable" {
         return Err(BadModule::new(format!(

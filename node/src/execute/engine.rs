@@ -1,4 +1,4 @@
-//! How WebAssembly is compiled and run here. What is set decides what a program computes, so it is set alike everywhere.
+//! The WebAssembly engine. Its settings decide what a program computes, so they are the same everywhere.
 
 use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
@@ -6,20 +6,20 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, P
 
 use super::wasi::{TABLE_ELEMENTS_MAX, TABLES_MAX};
 
-/// The stack that a program's own calls may fill, in bytes. The depth that fits is not quite the same on every processor.
+/// The stack for a program's own calls, in bytes. The depth that fits differs slightly between processors.
 pub(crate) const STACK_BYTES_MAX: usize = 1 << 20;
-/// The most linear memory that a program can have whatever its task asks for: all that 32-bit addresses reach.
+/// The most linear memory of a program, whatever its task asks for: all that 32-bit addresses reach.
 pub(crate) const MEMORY_BYTES_MAX: u64 = 1 << 32;
 
-/// Linear memory and tables that a slot keeps for the next run rather than giving them back to the system: wiping so
+/// Linear memory and tables that a slot keeps for the next run instead of returning them to the system. Wiping so
 /// little is quicker than asking for it again.
 const KEPT_BYTES: usize = 256 << 10;
-/// Room for one instance's globals, functions and imports.
+/// Space for one instance's globals, functions and imports.
 const INSTANCE_BYTES_MAX: usize = 8 << 20;
-/// The most that compiled programs may take on disk before the oldest go, in bytes.
+/// The most bytes of compiled programs on disk. Beyond it, the oldest go.
 const CACHE_BYTES_MAX: u64 = 2 << 30;
 
-/// What matters for the meaning of programs.
+/// The settings that matter for the meaning of programs.
 pub(crate) fn config() -> Config {
     let mut config = Config::new();
     config
@@ -30,19 +30,19 @@ pub(crate) fn config() -> Config {
         .relaxed_simd_deterministic(true)
         .wasm_memory64(false)
         .wasm_multi_memory(false)
-        // A trap says what happened, not where: walking the stack costs more than most tasks.
+        // A trap says what happened, not where. Walking the stack costs more than most tasks.
         .wasm_backtrace_max_frames(None);
     config
 }
 
-/// An engine for `slots` programs at a time, and the cache in `cache_dir` where it keeps what it compiled.
+/// An engine for `slots` programs at a time, and the cache of compiled programs in `cache_dir`.
 pub(crate) fn engine(cache_dir: &Path, slots: u32) -> wasmtime::Result<(Engine, Cache)> {
-    // What lies there is run as it lies there, so nobody else may write to it.
+    // Files there are run as they are, so no other user may write to the directory.
     DirBuilder::new().recursive(true).mode(0o700).create(cache_dir)?;
     let mut cache = CacheConfig::new();
     cache
         .with_directory(cache_dir)
-        // Compressing better later would take minutes of a volunteer's processor for large programs.
+        // Better compression later would take minutes of a volunteer's processor for large programs.
         .with_baseline_compression_level(1)
         .with_optimized_compression_level(1)
         .with_files_total_size_soft_limit(CACHE_BYTES_MAX);

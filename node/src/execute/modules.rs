@@ -1,4 +1,4 @@
-//! Compiled programs: compiled once on this machine, kept on disk and, while they are wanted, in memory.
+//! Compiled programs: compiled once on this machine, kept on disk and, while they are in use, in memory.
 
 use std::{
     path::{Path, PathBuf},
@@ -21,25 +21,26 @@ use super::{
     wasi::{self, State},
 };
 
-/// How many programs are compiled at a time. Each uses all processors, and memory many times its size.
+/// How many programs are compiled at a time. Each compilation uses all processors, and memory many times the
+/// program's size.
 const COMPILING_MAX: usize = 2;
-/// The most bytes of compiled programs that stay in memory though nothing runs them.
+/// The most bytes of compiled programs in memory that nothing runs.
 const KEPT_BYTES_MAX: usize = 512 << 20;
-/// The most programs that stay in memory, however small.
+/// The most programs in memory, however small.
 const KEPT_MAX: usize = 1024;
 
 /// Why a program is not ready to run.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// It never will be, here or anywhere.
+    /// It will never be ready, on any machine.
     #[error(transparent)]
     Bad(#[from] BadModule),
-    /// This machine could not do what it should have.
+    /// This machine failed.
     #[error("{0}")]
     Host(String),
 }
 
-/// A program that can be run at once.
+/// A program that can run at once.
 pub(crate) struct Prepared {
     pub instance: InstancePre<State>,
     compiled_bytes: usize,
@@ -66,8 +67,8 @@ impl Modules {
         })
     }
 
-    /// The program `digest`, whose bytes are in the file at `path`. Everyone who asks for it meanwhile waits for the same
-    /// compilation, which goes on when nobody waits any more.
+    /// Prepares the program `digest`, whose bytes are in the file at `path`. All callers that ask meanwhile wait for
+    /// the same compilation, which goes on even if none waits any more.
     pub async fn prepare(&self, digest: Digest, path: &Path) -> Result<Arc<Prepared>, PrepareError> {
         let preparing = {
             let mut kept = self.kept();
@@ -106,7 +107,7 @@ impl Modules {
         async move {
             let permit = compiling.acquire_owned().await.expect("never closed");
             let (answer, answered) = oneshot::channel();
-            // A thread of its own, so that the compiler's threads, which it starts, inherit its priority.
+            // The compiler starts threads that inherit this thread's priority.
             let spawned = thread::Builder::new().name("task-compile".into()).spawn(move || {
                 threads::yield_to_others(niceness);
                 let _ = answer.send(prepare(&engine, &linker, &digest, &path));
@@ -120,7 +121,7 @@ impl Modules {
     }
 }
 
-/// Lets go of what was used longest ago until the rest is within bounds; never of what was used last.
+/// Drops the programs used longest ago until the rest is within bounds. The one used last always stays.
 fn forget_oldest(kept: &mut LruCache<Digest, Preparing>) {
     let bytes = |preparing: &Preparing| match preparing.peek() {
         Some(Ok(prepared)) => prepared.compiled_bytes,

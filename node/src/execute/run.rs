@@ -1,4 +1,4 @@
-//! One run of one program, from its first instruction to what is said of it.
+//! One run of one program, from its first instruction to its verdict.
 
 use std::{
     path::Path,
@@ -17,7 +17,7 @@ use super::{
     wasi::{Allowance, Deadline, End, HostFile, Start, State, Unfit},
 };
 
-/// Runs `prepared` on the present thread.
+/// Runs `prepared` on the current thread.
 pub(crate) fn run(
     engine: &Engine,
     prepared: &Prepared,
@@ -28,7 +28,7 @@ pub(crate) fn run(
     let limits = execution.limits;
     let tail_bytes_max = execution.stderr_tail_bytes_max;
     let wall = Duration::from_millis(limits.wall_ms);
-    // A time so far away that it cannot be said never comes.
+    // A deadline too far away for the platform never comes.
     let at = started.checked_add(wall).unwrap_or_else(|| started + Duration::from_secs(u64::from(u32::MAX)));
     let mut store = match State::new(start(execution, Deadline { at, stop })?) {
         Ok(state) => Store::new(engine, state),
@@ -63,7 +63,7 @@ pub(crate) fn run(
     Ok(Ran { outcome, usage: Usage { wall_us, cpu_us, fuel, memory_bytes: state.allowance.memory_peak } })
 }
 
-/// The processor time that the present thread has had so far, in microseconds. A program runs in one thread.
+/// The processor time of the current thread so far, in microseconds. A program runs in one thread.
 fn thread_cpu_us() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
@@ -107,7 +107,7 @@ fn bad_input(path: &str) -> Failure {
     Failure::Trapped(format!("`{}` cannot be the path of an input", cut(path, 128).escape_debug()))
 }
 
-/// What the end of a program means: success, its failure, or no word on it at all, if this machine is to blame.
+/// What the end of a program means: success, its failure, or no verdict if this machine failed.
 fn verdict(error: Option<wasmtime::Error>, state: &State) -> Result<Result<(), Failure>, ExecuteError> {
     let Some(error) = error else { return Ok(Ok(())) };
     let end = error.downcast_ref::<End>();

@@ -1,7 +1,7 @@
 //! The threads that programs run on, and the tick that lets a program be stopped.
 //!
-//! Programs run on threads of their own, below the node's in priority: however hard they work, the machine's other work
-//! and the node's own come first.
+//! These threads are below the node's in priority. However hard programs work, the machine's other work and the
+//! node's own come first.
 
 use std::{
     collections::VecDeque,
@@ -19,11 +19,11 @@ use wasmtime::Engine;
 
 use super::engine::STACK_BYTES_MAX;
 
-/// How often programs that run are looked at. A program notices that its time is up so much later.
+/// How often running programs are checked. A program notices at most this late that its time is up.
 const TICK: Duration = Duration::from_millis(10);
-/// For how many ticks the clock goes on when nothing runs: starting it again for every short task would cost more.
+/// How many ticks the clock continues when nothing runs. Starting it again for every short task would cost more.
 const IDLE_TICKS_MAX: u32 = 100;
-/// Stack for the host's own functions above what a program may use.
+/// Stack for the host's own functions, on top of what a program may use.
 const HOST_STACK_BYTES: usize = 2 << 20;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -34,7 +34,7 @@ struct Queue {
     closed: bool,
 }
 
-/// So many threads, one for each slot. They end when this is dropped.
+/// The threads, one per slot. They end when this is dropped.
 pub(crate) struct Threads {
     queue: Arc<(Mutex<Queue>, Condvar)>,
     jobs: Arc<AtomicU64>,
@@ -50,7 +50,7 @@ impl Threads {
                 move || {
                     yield_to_others(niceness);
                     while let Some(job) = next(&queue) {
-                        // A panic here is our own mistake and costs the run that it happened in, not the slot.
+                        // A panic here is a bug of this program. It costs the run in which it happens, not the slot.
                         let _ = catch_unwind(AssertUnwindSafe(job));
                     }
                 },
@@ -64,7 +64,7 @@ impl Threads {
         Ok(Self { queue, jobs, ticker: ticker.thread().clone() })
     }
 
-    /// Runs `job` on the next thread that is free. The answer never comes if it panics.
+    /// Runs `job` on the next free thread. The answer never comes if the job panics.
     pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
         let (answer, answered) = oneshot::channel();
         let running = Running::new(&self.jobs);
@@ -117,7 +117,7 @@ fn next(queue: &(Mutex<Queue>, Condvar)) -> Option<Job> {
     }
 }
 
-/// The queue is whole whenever its lock is free, also after a panic.
+/// The queue is intact whenever its lock is free, even after a panic.
 fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -137,7 +137,7 @@ fn tick(engine: &wasmtime::EngineWeak, jobs: &AtomicU64) {
     }
 }
 
-/// Lowers the priority of the present thread by `niceness`, where the system has priorities for threads.
+/// Lowers the priority of the current thread by `niceness`, if the system has priorities for threads.
 pub(crate) fn yield_to_others(niceness: i32) {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(niceness) {

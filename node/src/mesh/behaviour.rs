@@ -1,4 +1,4 @@
-//! The protocols that one peer speaks, put together.
+//! The protocols of one peer, combined in one behaviour.
 
 use std::{collections::HashSet, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -25,10 +25,10 @@ use super::{
     streams::Streams,
 };
 
-/// How often Kademlia refreshes its table by itself; the driver asks for more while there are few peers.
+/// How often Kademlia refreshes its table by itself. The driver asks for more while there are few peers.
 const BOOTSTRAP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Everything together. The order matters for what refuses a connection: limits and bans come first.
+/// All protocols. The order matters for those that refuse connections: limits and bans come first.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     pub(super) limits: connection_limits::Behaviour,
@@ -94,7 +94,7 @@ fn kademlia(local: PeerId, protocol: StreamProtocol) -> kad::Behaviour<MemorySto
         .set_query_timeout(Duration::from_secs(10))
         .set_periodic_bootstrap_interval(Some(BOOTSTRAP_INTERVAL))
         .set_replication_factor(const { NonZeroUsize::new(20).expect("20 is not 0") });
-    // Only provider records are used; nobody may store values here.
+    // Only provider records are used. No peer may store values here.
     let store = MemoryStoreConfig {
         max_records: 0,
         max_value_bytes: 0,
@@ -102,7 +102,7 @@ fn kademlia(local: PeerId, protocol: StreamProtocol) -> kad::Behaviour<MemorySto
         ..MemoryStoreConfig::default()
     };
     let mut kad = kad::Behaviour::with_config(local, MemoryStore::with_config(local, store), config);
-    // Nobody confirms an external address on loopback or among containers, and only servers enter routing tables.
+    // Only servers enter routing tables, and no peer confirms an external address on loopback or among containers.
     kad.set_mode(Some(Mode::Server));
     kad
 }

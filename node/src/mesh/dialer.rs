@@ -1,7 +1,8 @@
-//! Whom this peer must be connected to, and when to try again: the peers that it was told to join by, and the authorities.
+//! Keeps this peer connected to its targets: the peers that it was told to join by, and the authorities.
 //!
-//! A first dial that fails must not be the last one, or two nodes that start a second apart never meet. So every target is
-//! dialled again for ever, ever more slowly up to a bound, and at once fast again after it was connected.
+//! A first dial that fails must not be the last one, or two nodes that start a second apart never connect. So every
+//! target is dialled again forever, more and more slowly up to a bound. After it was connected, dialling starts fast
+//! again.
 
 use std::{
     collections::HashSet,
@@ -23,21 +24,21 @@ const WAIT_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait.
 const WAIT_MAX: Duration = Duration::from_secs(15);
 
-/// Someone to be connected to.
+/// A peer to stay connected to.
 #[derive(Debug)]
 struct Target {
-    /// Where; none if only the routing table can say.
+    /// Its address; `None` if only the routing table can say.
     address: Option<Multiaddr>,
-    /// Who must be there; none if whoever answers is right.
+    /// The peer that must answer there; `None` if any may.
     expected: Option<PeerId>,
-    /// Who answered there last.
+    /// The peer that answered there last.
     found: Option<PeerId>,
     failures: u32,
     due: Instant,
     dialing: Option<ConnectionId>,
-    /// It is this peer itself.
+    /// Whether the target is this peer itself.
     itself: bool,
-    /// It is sought only for being an authority.
+    /// Whether it is a target only because it is an authority.
     is_authority: bool,
 }
 
@@ -60,8 +61,8 @@ impl Target {
     }
 
     fn options(&self) -> DialOpts {
-        // A port of its own for each dial: with the listening port on both ends, two peers that dial each other at the
-        // same moment make one connection with two dialers, which fails.
+        // Each dial uses a port of its own. With the listening port on both ends, two peers that dial each other at
+        // the same time make one connection with two dialers, which fails.
         match (self.expected, &self.address) {
             (Some(peer), address) => DialOpts::peer_id(peer)
                 .addresses(address.iter().cloned().collect())
@@ -101,7 +102,7 @@ impl Dialer {
         dialer
     }
 
-    /// An authority is to be connected to from now on, at these addresses or wherever it is found.
+    /// Adds an authority to stay connected to, at these addresses or wherever the routing table finds it.
     pub(super) fn seek(&mut self, peer: PeerId, addresses: &[Multiaddr], now: Instant) {
         let sought = |address: Option<&Multiaddr>| {
             let address = address.map(|address| split_address(address).0);
@@ -118,14 +119,14 @@ impl Dialer {
         }
     }
 
-    /// Of those who were sought for being authorities, only these still are.
+    /// Drops targets that were authorities and are not among these.
     pub(super) fn keep(&mut self, authorities: &HashSet<PeerId>) {
         self.targets.retain(|target| {
             !target.is_authority || target.expected.is_some_and(|expected| authorities.contains(&expected))
         });
     }
 
-    /// Who is to be dialled now. Each is to be reported by [`Dialer::dialing`], and later by what became of it.
+    /// The dials to make now. The caller reports the result of each by [`Dialer::connected`] or [`Dialer::failed`].
     pub(super) fn due(&mut self, now: Instant, connected: impl Fn(&PeerId) -> bool) -> Vec<DialOpts> {
         let mut dials = Vec::new();
         for target in self.targets.iter_mut().filter(|target| !target.itself) {
@@ -141,7 +142,7 @@ impl Dialer {
         dials
     }
 
-    /// A dial led to `peer`.
+    /// Reports that a dial led to `peer`.
     pub(super) fn connected(&mut self, connection: ConnectionId, peer: PeerId) {
         if let Some(target) = self.targets.iter_mut().find(|target| target.dialing == Some(connection)) {
             target.dialing = None;
@@ -149,7 +150,8 @@ impl Dialer {
         }
     }
 
-    /// A dial failed; `itself` if it reached this very peer. Returns the peer whose addresses should be looked for.
+    /// Reports that a dial failed; `itself` if it reached this very peer. Returns the peer whose addresses should be
+    /// looked up.
     pub(super) fn failed(
         &mut self,
         connection: ConnectionId,
@@ -164,7 +166,7 @@ impl Dialer {
         target.expected
     }
 
-    /// `peer` is of another network: no hurry to meet it again.
+    /// Reports that `peer` is of another network. It is dialled at the slowest rate.
     pub(super) fn foreign(&mut self, peer: &PeerId, now: Instant) {
         for target in self.targets.iter_mut().filter(|target| target.peer() == Some(*peer)) {
             target.failures = 32;

@@ -1,4 +1,4 @@
-//! What can go wrong with the mesh, for the person who reads it.
+//! Errors of the mesh.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use thiserror::Error;
 /// Why a mesh did not start.
 #[derive(Debug, Error)]
 pub enum MeshError {
-    /// An address cannot be listened on: it is taken, not ours, or not allowed.
+    /// An address cannot be listened on: it is taken, not this machine's, or not allowed.
     #[error("cannot listen on {address}: {reason}. Stop what listens there, or give another address")]
     Listen {
         /// The address as it was configured.
@@ -22,10 +22,10 @@ pub enum MeshError {
     ListenTimeout {
         /// The address as it was configured.
         address: Multiaddr,
-        /// How long it was waited for.
+        /// How long the mesh waited.
         seconds: u64,
     },
-    /// A listed key is not an ed25519 key.
+    /// An authority's key is not an ed25519 key.
     #[error("the key {key} is not a point of the curve, so no peer can have it")]
     Key {
         /// The key.
@@ -34,12 +34,12 @@ pub enum MeshError {
     /// The system lacks something that a transport needs.
     #[error("cannot set up {what}: {source}")]
     Transport {
-        /// Which part.
+        /// The part that needs it.
         what: &'static str,
         /// What the system says.
         source: io::Error,
     },
-    /// Settings that contradict each other.
+    /// The settings contradict each other.
     #[error("the mesh cannot be configured so: {0}")]
     Config(String),
 }
@@ -50,24 +50,24 @@ pub enum OpenError {
     /// The key is not an ed25519 key.
     #[error("{0} is no peer's key")]
     NotAKey(PublicKey),
-    /// No connection, and no address at which one could be made.
+    /// There is no connection, and no address to make one to.
     #[error("{0} cannot be reached")]
     Unreachable(PublicKey),
-    /// The peer is connected but does not speak this.
+    /// The peer is connected but does not speak this protocol.
     #[error("{peer} does not speak {protocol}")]
     Unsupported {
-        /// Who.
+        /// The peer.
         peer: PublicKey,
-        /// What.
+        /// The protocol.
         protocol: StreamProtocol,
     },
-    /// It took too long.
+    /// The peer took too long.
     #[error("{0} did not answer in time")]
     TimedOut(PublicKey),
-    /// Too much of this is waiting already.
+    /// Too many streams wait to be opened already.
     #[error("too many streams wait to be opened")]
     Busy,
-    /// The connection went away meanwhile, or the mesh has stopped.
+    /// The connection was lost meanwhile, or the mesh has stopped.
     #[error("the connection to {0} was lost")]
     Lost(PublicKey),
 }

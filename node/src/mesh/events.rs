@@ -1,4 +1,4 @@
-//! What the mesh tells the node: three bounded queues behind one reader, so that a flood of gossip delays no vote.
+//! The mesh's events: three bounded queues behind one reader, so that a flood of gossip delays no vote.
 
 use std::sync::Arc;
 
@@ -11,43 +11,43 @@ use super::{
     links::Links,
 };
 
-/// After so many direct messages in a row, waiting gossip has its turn.
+/// After this many direct messages in a row, waiting gossip has its turn.
 const MESSAGES_IN_A_ROW: u32 = 64;
 
-/// Something that came from the mesh.
+/// An event of the mesh.
 #[derive(Debug)]
 pub enum MeshEvent {
-    /// Gossip, to be judged with [`MeshHandle::judge`](super::MeshHandle::judge) exactly once. Its bytes come once, however
-    /// many peers send them.
+    /// A gossip message, to be judged with [`MeshHandle::judge`](super::MeshHandle::judge) exactly once. Its bytes
+    /// arrive once, however many peers send them.
     Gossip {
-        /// What about.
+        /// The topic.
         topic: Topic,
         /// The content, at most `gossip_bytes_max` long.
         bytes: Vec<u8>,
-        /// Who passed it on; not who made it.
+        /// The peer that passed it on, which need not be its author.
         from: PublicKey,
-        /// By which to judge it.
+        /// The id by which to judge it.
         id: GossipId,
     },
-    /// A direct message. Those of one peer come in the order in which it sent them; some may be lost, and after a
-    /// connection broke some may come twice.
+    /// A direct message. Messages of one peer arrive in the order in which it sent them. Some may be lost, and after
+    /// a broken connection some may arrive twice.
     Message {
-        /// Who sent it.
+        /// The sender.
         from: PublicKey,
         /// The content, at most `message_bytes_max` long.
         bytes: Vec<u8>,
     },
-    /// A peer is connected and of this network. Its first messages may come before this.
+    /// A peer of this network is connected. Its first messages may arrive before this.
     Connected(PublicKey),
-    /// A peer is not connected any more.
+    /// A peer is no longer connected.
     Disconnected(PublicKey),
 }
 
 type Gossiped = (Topic, Vec<u8>, PublicKey, GossipId);
-/// With its room in the queue, which is free again once this is taken.
+/// An event with its permit in the queue, which is returned once the event is taken.
 type Queued<T> = (T, OwnedSemaphorePermit);
 
-/// The reading end: links first, then direct messages, then gossip.
+/// The reader of events: links first, then direct messages, then gossip.
 pub struct MeshEvents {
     links: Arc<Links>,
     messages: mpsc::Receiver<Queued<(PublicKey, Vec<u8>)>>,
@@ -57,7 +57,7 @@ pub struct MeshEvents {
 }
 
 impl MeshEvents {
-    /// The next event; none once the mesh has stopped. Nothing is lost if the future is dropped.
+    /// The next event; `None` once the mesh has stopped. Dropping the future loses no event.
     pub async fn recv(&mut self) -> Option<MeshEvent> {
         loop {
             if let Some(event) = self.try_recv() {
@@ -71,7 +71,7 @@ impl MeshEvents {
         }
     }
 
-    /// An event that is there already, if any: for taking many at once.
+    /// An event that is already there, if any. For taking many at once.
     pub fn try_recv(&mut self) -> Option<MeshEvent> {
         if let Some((key, connected)) = self.links.take() {
             return Some(if connected { MeshEvent::Connected(key) } else { MeshEvent::Disconnected(key) });
@@ -99,7 +99,7 @@ impl MeshEvents {
     }
 }
 
-/// The writing end of direct messages, for their reader tasks.
+/// The writing end of direct messages, for the tasks that read them from peers.
 #[derive(Clone)]
 pub(super) struct MessageSink {
     queue: mpsc::Sender<Queued<(PublicKey, Vec<u8>)>>,
@@ -107,8 +107,8 @@ pub(super) struct MessageSink {
 }
 
 impl MessageSink {
-    /// Waits for room; false once nobody reads any more. Waiting tasks get room in turn, so that one peer's flood does
-    /// not shut out the others.
+    /// Waits for capacity; false once the reader is gone. Waiting tasks get capacity in turn, so that one peer's
+    /// flood does not shut out the others.
     pub(super) async fn send(&self, from: PublicKey, bytes: Vec<u8>) -> bool {
         let Ok(room) = self.room.clone().acquire_many_owned(permits(bytes.len())).await else { return false };
         self.queue.send(((from, bytes), room)).await.is_ok()
@@ -122,7 +122,7 @@ pub(super) struct GossipSink {
 }
 
 impl GossipSink {
-    /// False if there is no room.
+    /// Queues a gossip message; false if the queue is full.
     pub(super) fn try_send(&self, topic: Topic, bytes: Vec<u8>, from: PublicKey, id: GossipId) -> bool {
         let Ok(room) = self.room.clone().try_acquire_many_owned(permits(bytes.len())) else { return false };
         self.queue.try_send(((topic, bytes, from, id), room)).is_ok()
@@ -133,7 +133,7 @@ fn permits(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// The three queues, their bounds taken from the constants and the largest single item.
+/// Creates the three queues. Their bounds come from the constants and the largest single item.
 pub(super) fn queues(config: &MeshConfig, links: Arc<Links>) -> (MessageSink, GossipSink, MeshEvents) {
     let (message_sender, messages) = mpsc::channel(MESSAGE_EVENTS_MAX);
     let (gossip_sender, gossip) = mpsc::channel(GOSSIP_EVENTS_MAX);

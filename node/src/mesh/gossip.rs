@@ -1,4 +1,4 @@
-//! Gossip: topics, message ids, and how gossipsub is set up.
+//! Gossip: topics, message ids, and the settings of gossipsub.
 
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
@@ -13,7 +13,7 @@ use meshwork_core::identity::NetworkId;
 
 use super::{config::MeshConfig, error::MeshError, protocols};
 
-/// What is gossiped.
+/// A gossip topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
     /// Batches of transactions.
@@ -27,10 +27,10 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// All of them.
+    /// All topics.
     pub const ALL: [Self; 4] = [Self::Transactions, Self::Blocks, Self::Finalizations, Self::Evidence];
 
-    /// Its word in topic names and metrics.
+    /// The topic's word in topic names and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl Topic {
     }
 }
 
-/// A gossip message that waits for its verdict.
+/// The id of a gossip message that waits for its verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GossipId {
     pub(super) message: MessageId,
@@ -52,12 +52,12 @@ pub struct GossipId {
 /// The verdict on a gossip message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// It is good: pass it on.
+    /// The message is good: gossipsub passes it on.
     Accept,
-    /// No honest peer would have passed it on: drop it and lower the score of whoever did.
+    /// No honest peer would have passed it on: gossipsub drops it and lowers the sender's score.
     Reject,
-    /// Neither: drop it, and hold it against nobody. The same bytes are dropped for a minute after this, wherever they
-    /// come from, so what cannot be judged *yet* should be held, not ignored.
+    /// Neither: gossipsub drops it and blames no peer. The same bytes are then dropped for a minute, whichever peer
+    /// sends them. So a message that cannot be judged *yet* should be held, not ignored.
     Ignore,
 }
 
@@ -90,8 +90,8 @@ impl Topics {
     }
 }
 
-/// Gossipsub's own signatures and sequence numbers are off, since everything gossiped is signed by what it is. Without
-/// them all messages would share one id, so the id is made of the content.
+/// Makes the id from the content. Gossipsub's own signatures and sequence numbers are off, because all gossip carries
+/// signatures of its own. Without them, all messages would share one id.
 fn message_id(message: &Message) -> MessageId {
     let mut hasher = blake3::Hasher::new();
     hasher.update(message.topic.as_str().as_bytes());
@@ -100,8 +100,9 @@ fn message_id(message: &Message) -> MessageId {
     MessageId::from(&hasher.finalize().as_bytes()[..20])
 }
 
-/// Only what is provably wrong counts. Time in the mesh and first deliveries (P1, P2) would let a liar save up, and missing
-/// deliveries (P3) punish a peer for a quiet network; invalid messages (P4) count by the square.
+/// Only what is provably wrong counts. Time in the mesh and first deliveries (P1, P2) would let a liar collect
+/// credit, and missing deliveries (P3) would punish a peer for a quiet network. Invalid messages (P4) count by the
+/// square.
 fn topic_score() -> TopicScoreParams {
     TopicScoreParams {
         topic_weight: 1.0,
@@ -126,7 +127,7 @@ fn score(topics: &Topics) -> PeerScoreParams {
             IpAddr::from([127, 0, 0, 1]),
             IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
         ]),
-        // A busy peer breaks a few promises and drops from full queues without meaning harm.
+        // A busy peer breaks a few promises and drops messages from full queues without meaning harm.
         behaviour_penalty_weight: -10.0,
         behaviour_penalty_threshold: 6.0,
         behaviour_penalty_decay: score_parameter_decay(Duration::from_secs(60)),
@@ -136,7 +137,7 @@ fn score(topics: &Topics) -> PeerScoreParams {
     }
 }
 
-/// Two invalid messages within minutes cost a peer our gossip, five its say.
+/// Two invalid messages within minutes cost a peer this peer's gossip. After five, its gossip is ignored.
 const THRESHOLDS: PeerScoreThresholds = PeerScoreThresholds {
     gossip_threshold: -35.0,
     publish_threshold: -85.0,
@@ -153,22 +154,22 @@ pub(super) fn behaviour(config: &MeshConfig, topics: &Topics) -> Result<gossipsu
         .validation_mode(ValidationMode::Anonymous)
         .validate_messages()
         .message_id_fn(message_id)
-        // The protobuf around a message needs some room.
+        // The protobuf around a message needs some space.
         .max_transmit_size(config.gossip_bytes_max + 1024)
         .duplicate_cache_time(Duration::from_secs(60))
         .flood_publish(true)
-        // Up to nine peers everyone is everyone's neighbour anyway; beyond, each message crosses about five links a peer.
+        // Up to nine peers, all are neighbours anyway. Beyond that, each message crosses about five links per peer.
         .mesh_n(5)
         .mesh_n_low(4)
         .mesh_n_high(8)
         .mesh_outbound_min(2)
         .heartbeat_initial_delay(Duration::from_millis(200))
         .heartbeat_interval(Duration::from_millis(700))
-        // Seven seconds of messages are remembered, so that much may a verdict take.
+        // Messages are remembered for seven seconds, which bounds the time for a verdict.
         .history_length(10)
         .prune_backoff(Duration::from_secs(15))
         .unsubscribe_backoff(Duration::from_secs(2))
-        // Bursts are dropped otherwise: a peer that is a second behind has this much to read.
+        // A shorter queue would drop bursts. A peer that is a second behind has this much to read.
         .connection_handler_queue_len(20_000)
         .publish_queue_duration(Duration::from_secs(10))
         .forward_queue_duration(Duration::from_secs(5))

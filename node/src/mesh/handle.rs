@@ -1,4 +1,4 @@
-//! What the rest of the node holds of the mesh.
+//! The handle by which the rest of the node uses the mesh.
 
 use std::{
     sync::Arc,
@@ -29,7 +29,7 @@ use super::{
     streams::{Acceptors, Incoming, OpenRequest},
 };
 
-/// What the Swarm's task is asked to do.
+/// A request to the Swarm's task.
 pub(super) enum Command {
     Publish { topic: Topic, bytes: Vec<u8>, room: OwnedSemaphorePermit },
     Open(OpenRequest),
@@ -39,36 +39,38 @@ pub(super) enum Command {
     Providers { digest: Digest, found: mpsc::Sender<PublicKey> },
 }
 
-/// An authority, and where it says that it can be reached.
+/// An authority, and the addresses at which it says it can be reached.
 pub(super) type Reachable = (PeerId, Vec<Multiaddr>);
 
-/// What the node thinks of what came, and of whom. These wait without a bound of their own: there is at most one for each thing that
-/// the Swarm's task handed out, and it takes them before it takes more.
+/// The node's judgement on messages and peers.
+///
+/// This queue needs no bound of its own. There is at most one verdict for each message that the Swarm's task handed
+/// out, and the task takes verdicts before it takes more.
 pub(super) enum Verdict {
     Judge(GossipId, Acceptance),
     Penalize(PublicKey, u32),
-    /// Who is to be connected to always, from now on.
+    /// The peers to stay connected to from now on.
     Authorities(Vec<Reachable>),
 }
 
 /// A connected peer.
 #[derive(Clone, Debug)]
 pub struct PeerInfo {
-    /// Who.
+    /// The peer's key.
     pub key: PublicKey,
-    /// The far ends of its connections.
+    /// The remote addresses of its connections.
     pub addresses: Vec<Multiaddr>,
-    /// Since when it has been connected without a gap.
+    /// The time since which it has been connected without a gap.
     pub connected_since: SystemTime,
-    /// The software that it says it is; a stranger's words.
+    /// The software that it claims to be. This is a stranger's text.
     pub agent: String,
     /// The last measured round trip.
     pub round_trip: Option<Duration>,
-    /// Its score: 0 is blameless, below about -240 its gossip is not listened to.
+    /// Its score. 0 is blameless; below about -240, its gossip is ignored.
     pub score: f64,
 }
 
-/// The way to open streams; also for tasks that must not keep the mesh alive.
+/// Opens streams. Also for tasks that must not keep the mesh alive.
 #[derive(Clone)]
 pub(super) struct Opener {
     commands: mpsc::Sender<Command>,
@@ -98,7 +100,7 @@ impl Opener {
     }
 }
 
-/// Everything that handles share.
+/// What all handles share.
 pub(super) struct Shared {
     pub(super) key: PublicKey,
     pub(super) network: NetworkId,
@@ -113,14 +115,14 @@ pub(super) struct Shared {
     pub(super) listening: watch::Receiver<Vec<Multiaddr>>,
     pub(super) apart: watch::Receiver<Option<String>>,
     pub(super) counters: Arc<Counters>,
-    /// The last handle's end stops the mesh.
+    /// Dropping the last handle stops the mesh.
     pub(super) stop: CancellationToken,
     pub(super) _stop_guard: DropGuard,
     /// Closed once the Swarm is gone.
     pub(super) stopped: watch::Receiver<()>,
 }
 
-/// A mesh that is running. It runs until the last handle is dropped or [`MeshHandle::stop`] is called.
+/// A handle to a running mesh. The mesh runs until the last handle is dropped or [`MeshHandle::stop`] is called.
 #[derive(Clone)]
 pub struct MeshHandle(pub(super) Arc<Shared>);
 
@@ -137,8 +139,10 @@ impl MeshHandle {
         self.0.network
     }
 
-    /// Gossips bytes, at most `gossip_bytes_max`. It never waits and promises nothing: what finds no room or nobody to
-    /// send to is counted and dropped, as are bytes that were gossiped within the last minute, by anyone.
+    /// Gossips bytes, at most `gossip_bytes_max`.
+    ///
+    /// This never waits and promises nothing. A message is dropped and counted if the queue is full or no peer is
+    /// there to send to, or if any peer gossiped the same bytes within the last minute.
     pub fn publish(&self, topic: Topic, bytes: Vec<u8>) {
         let queued = bytes.len() <= self.0.gossip_bytes_max
             && u32::try_from(bytes.len())
@@ -150,28 +154,35 @@ impl MeshHandle {
         }
     }
 
-    /// Gives the verdict on a gossip message, once; only an accepted one is passed on. It should come within six
-    /// seconds: then the message leaves gossipsub's memory, and is passed on no more.
+    /// Gives the verdict on a gossip message, once. Only an accepted message is passed on.
+    ///
+    /// The verdict should come within six seconds. After that the message has left gossipsub's memory, and is not
+    /// passed on.
     pub fn judge(&self, id: GossipId, acceptance: Acceptance) {
         let _ = self.0.verdicts.send(Verdict::Judge(id, acceptance));
     }
 
-    /// Queues a direct message, connecting first if need be. It never waits and promises nothing: a peer that is away for
-    /// longer than ten seconds, or that takes messages too slowly, misses the oldest.
+    /// Queues a direct message, and connects first if need be.
+    ///
+    /// This never waits and promises nothing. A peer that is away for longer than ten seconds, or that takes messages
+    /// too slowly, misses the oldest ones.
     pub fn send(&self, to: PublicKey, message: impl Into<Arc<[u8]>>) {
         self.0.outbox.send(to, message.into());
     }
 
-    /// Holds points against a peer. They are subtracted from its score and fade by half each minute; at 1000 the peer is
-    /// disconnected and shut out for ten minutes, unless it is an authority. As a measure: 100 for what can only be malice
-    /// or a broken program, 10 for what might be a difference of versions.
+    /// Adds points against a peer.
+    ///
+    /// Points are subtracted from the peer's score and fade by half each minute. At 1000 the peer is disconnected and
+    /// banned for ten minutes, unless it is an authority. As a measure: 100 points are for what can only be malice or
+    /// a broken program, 10 for what might be a difference of versions.
     pub fn penalize(&self, peer: PublicKey, points: u32) {
         let _ = self.0.verdicts.send(Verdict::Penalize(peer, points));
     }
 
-    /// Changes who is to be connected to always: connection limits do not count for them, and they are never banned. An
-    /// address that is none is passed over, as is one who has no usable key: the ledger says who they are, not this
-    /// peer's own configuration.
+    /// Changes which peers this one stays connected to. Connection limits do not count for them, and they are never
+    /// banned.
+    ///
+    /// Invalid addresses and keys are skipped: they come from the ledger, and not from this peer's own configuration.
     pub fn set_authorities(&self, authorities: &AuthoritySet) {
         let reachable = authorities.authorities().iter().filter(|authority| authority.key != self.0.key);
         let reachable = reachable.filter_map(|authority| {
@@ -190,7 +201,7 @@ impl MeshHandle {
         answer.await.unwrap_or_default()
     }
 
-    /// The keys of the connected peers, in order, without asking the Swarm's task.
+    /// The keys of the connected peers, in order. Does not ask the Swarm's task.
     #[must_use]
     pub fn connected(&self) -> Vec<PublicKey> {
         self.0.links.connected()
@@ -202,32 +213,35 @@ impl MeshHandle {
         self.0.links.is_connected(peer)
     }
 
-    /// Where this peer listens, each address with `/p2p/<peer>` at its end, so that another can be told it as it is.
+    /// The addresses on which this peer listens, each ending in `/p2p/<peer>`, so that another peer can use it as it
+    /// is.
     #[must_use]
     pub fn listen_addresses(&self) -> Vec<Multiaddr> {
         self.0.listening.borrow().clone()
     }
 
-    /// Why the last peer of this network that speaks other versions of the protocol could not be worked with, in words; nothing
-    /// if there was none.
+    /// Why the last peer of this network with an incompatible protocol version could not be worked with; `None` if
+    /// there was none.
     #[must_use]
     pub fn apart(&self) -> Option<String> {
         self.0.apart.borrow().clone()
     }
 
-    /// Announces in the Kademlia table that this peer has a blob; again by itself twice a day. Announcements are made a few
-    /// at a time, once anyone is connected.
+    /// Announces in the Kademlia table that this peer has a blob, and repeats that twice a day. A few announcements
+    /// are made at a time, once a peer is connected.
     pub async fn provide(&self, digest: Digest) {
         let _ = self.0.commands.send(Command::Provide(digest)).await;
     }
 
-    /// Announces no more that this peer has a blob. Others forget it within two days.
+    /// Stops announcing that this peer has a blob. Other peers forget it within two days.
     pub async fn stop_providing(&self, digest: Digest) {
         let _ = self.0.commands.send(Command::StopProviding(digest)).await;
     }
 
-    /// Searches the Kademlia table for peers that have a blob: each is sent once, as it is found, this peer never. The
-    /// channel ends when the search does (within ten seconds); dropping it ends the search.
+    /// Searches the Kademlia table for peers that have a blob.
+    ///
+    /// Each peer is sent once, as it is found, and this peer never. The channel closes when the search ends, within
+    /// ten seconds. Dropping it ends the search.
     pub async fn providers(&self, digest: Digest) -> mpsc::Receiver<PublicKey> {
         let (found, receiver) = mpsc::channel(32);
         let _ = self.0.commands.send(Command::Providers { digest, found }).await;
@@ -240,7 +254,7 @@ impl MeshHandle {
         protocols::name(&self.0.network, kind)
     }
 
-    /// Opens a stream to a peer, connecting first if need be.
+    /// Opens a stream to a peer, and connects first if need be.
     ///
     /// # Errors
     /// An [`OpenError`] within ten seconds.
@@ -251,7 +265,7 @@ impl MeshHandle {
         self.0.opener.open(to, protocol, OPEN_TIMEOUT).await
     }
 
-    /// Takes the streams of a protocol that others open; none if someone takes them already.
+    /// The incoming streams of a protocol; `None` if they are taken already.
     #[must_use]
     pub fn accept(&self, protocol: StreamProtocol) -> Option<Incoming> {
         self.0.acceptors.accept(protocol)
@@ -263,14 +277,14 @@ impl MeshHandle {
         self.0.counters.snapshot()
     }
 
-    /// Ends all connections and stops the mesh; returns once it has stopped, within about a second.
+    /// Closes all connections and stops the mesh. Returns once it has stopped, within about a second.
     pub async fn stop(&self) {
         self.0.stop.cancel();
-        // An error says that the sender is gone, which is what is waited for.
+        // An error means that the sender is gone, which is what this waits for.
         let _ = self.0.stopped.clone().changed().await;
     }
 
-    /// Ends when the mesh is to stop: for tasks that others run on it.
+    /// Cancelled when the mesh stops, for tasks that others run on it.
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
         self.0.stop.clone()

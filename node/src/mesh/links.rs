@@ -1,4 +1,4 @@
-//! Who is connected, and the changes that the reader of events has not seen yet.
+//! The connected peers, and the changes that the reader of events has not seen yet.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 #[derive(Default)]
 struct State {
     connected: BTreeSet<PublicKey>,
-    /// At most one change of each peer: a change and its opposite cancel each other, so that this is bounded by the
-    /// number of connections however long nobody reads.
+    /// At most one change per peer, because a change and its opposite cancel each other. So the number of connections
+    /// bounds the queue, however long nothing reads it.
     unseen: VecDeque<(PublicKey, bool)>,
 }
 
@@ -28,7 +28,7 @@ impl Links {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a peer is connected, or is not any more.
+    /// Records that a peer is connected, or no longer is.
     pub(super) fn set(&self, key: PublicKey, connected: bool) {
         let mut state = self.lock();
         let news = if connected { state.connected.insert(key) } else { state.connected.remove(&key) };
@@ -45,7 +45,7 @@ impl Links {
         self.changed.notify_one();
     }
 
-    /// The oldest change that was not seen.
+    /// Takes the oldest unseen change.
     pub(super) fn take(&self) -> Option<(PublicKey, bool)> {
         self.lock().unseen.pop_front()
     }

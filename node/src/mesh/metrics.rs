@@ -1,10 +1,10 @@
-//! What the mesh counts. Every number only rises, from the start of the process.
+//! The counters of the mesh. Each one only rises, from the start of the process.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])* $name:ident,)*) => {
-        /// The counters themselves, shared by all parts of the mesh.
+        /// The counters, shared by all parts of the mesh.
         #[derive(Debug, Default)]
         pub(super) struct Counters {
             $(pub(super) $name: AtomicU64,)*
@@ -16,7 +16,7 @@ macro_rules! counters {
             }
         }
 
-        /// The counters' values at one moment.
+        /// A snapshot of the counters.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct MeshMetrics {
             $($(#[doc = $doc])* pub $name: u64,)*
@@ -44,15 +44,15 @@ counters! {
     messages_in,
     /// Bytes of direct messages received.
     message_bytes_in,
-    /// Direct messages given up: their peer was away for too long, or took them too slowly.
+    /// Direct messages dropped because their peer was away for too long, or took them too slowly.
     messages_dropped,
-    /// Streams of direct messages that were closed because of what came over them.
+    /// Streams of direct messages closed because their content was malformed.
     messages_malformed,
     /// Gossip messages published here.
     gossip_published,
     /// Bytes of gossip messages published here.
     gossip_published_bytes,
-    /// Gossip messages that were not published: too many wait, one is too large, or nobody is there.
+    /// Gossip messages not published: too many wait, one is too large, or no peer is there.
     gossip_unpublished,
     /// Gossip messages not published because the same bytes had been seen already.
     gossip_duplicates,
@@ -62,23 +62,23 @@ counters! {
     gossip_in_bytes,
     /// Gossip messages accepted, and so passed on.
     gossip_accepted,
-    /// Gossip messages refused, and their sender's score lowered.
+    /// Gossip messages rejected, which lowers their sender's score.
     gossip_rejected,
-    /// Gossip messages neither accepted nor refused.
+    /// Gossip messages neither accepted nor rejected.
     gossip_ignored,
-    /// Gossip messages dropped because nobody took events fast enough.
+    /// Gossip messages dropped because events were not read fast enough.
     gossip_dropped,
-    /// Streams from others dropped because nobody took them fast enough.
+    /// Incoming streams dropped because they were not accepted fast enough.
     streams_dropped,
-    /// Connections made or taken.
+    /// Connections established, in either direction.
     connections_opened,
-    /// Connections ended.
+    /// Connections closed.
     connections_closed,
     /// Dials that failed.
     dials_failed,
     /// Connections closed because the peer is of another network.
     foreign_peers,
-    /// Peers shut out for their score.
+    /// Peers banned for their score.
     peers_banned,
     /// Keys announced to the Kademlia table.
     announcements,

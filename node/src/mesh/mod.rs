@@ -1,23 +1,23 @@
-//! The mesh: who is connected to whom, and how bytes travel among them.
+//! The mesh: which peers are connected, and how bytes travel among them.
 //!
-//! One task owns the libp2p `Swarm`; everyone else holds a [`MeshHandle`], which is cheap to clone, and one reader holds
-//! the [`MeshEvents`]. Start at [`start`].
+//! One task owns the libp2p `Swarm`. The rest of the node holds a [`MeshHandle`], which is cheap to clone, and one
+//! reader holds the [`MeshEvents`]. Start at [`start`].
 //!
 //! * A peer's libp2p identity *is* its ed25519 key: see [`peer_id`] and [`public_key`].
-//! * *Gossip* spreads transactions, blocks and finalizations to everyone. It may lose anything. Each message waits for a
-//!   verdict ([`MeshHandle::judge`]) before it is passed on.
-//! * *Messages* go straight to one peer, over a stream of their own, in order, as best effort.
-//! * *Streams* are for what other parts of the node speak (blobs, deliveries): [`MeshHandle::open_stream`] and
+//! * *Gossip* spreads transactions, blocks and finalizations to all peers. It may lose anything. Each message waits
+//!   for a verdict ([`MeshHandle::judge`]) before it is passed on.
+//! * *Messages* go straight to one peer, over a stream of their own, in order, with best effort.
+//! * *Streams* are for the protocols of other parts of the node (blobs, deliveries): [`MeshHandle::open_stream`] and
 //!   [`MeshHandle::accept`].
-//! * *Providers* are Kademlia's records of who holds what.
+//! * *Providers* are Kademlia's records of which peer has what.
 //!
-//! What is never here: any rule of consensus or of the ledger. The mesh carries bytes and believes none of them.
+//! No rule of consensus or of the ledger is here. The mesh carries bytes and believes none of them.
 //!
-//! Every name on the wire carries the network id, and a peer that turns out to be of another network is disconnected.
+//! Every name on the wire carries the network id, and a peer of another network is disconnected.
 //!
-//! How it cannot deadlock: the Swarm's task waits for nobody. Gossip that finds no room in the event queue is ignored and
-//! counted; messages wait in their own reader task, so that a slow node slows down who sends to it, through the stream's
-//! flow control, and nobody else.
+//! The mesh cannot deadlock, because the Swarm's task never waits. If the event queue has no capacity for a gossip
+//! message, the message is ignored and counted. Direct messages wait in their own reader task. So a slow node slows
+//! down its senders, through each stream's flow control, and no other peer.
 
 mod behaviour;
 mod config;

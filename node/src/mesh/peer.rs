@@ -1,4 +1,4 @@
-//! A peer's libp2p identity is its ed25519 key, both ways, and nothing else is a peer.
+//! A peer's libp2p identity is its ed25519 key, and the reverse. No other identity is a peer.
 
 use libp2p::{
     PeerId,
@@ -7,16 +7,16 @@ use libp2p::{
 };
 use meshwork_core::identity::{PublicKey, SecretKey};
 
-/// The multihash code of an identity hash: the key itself in place of its digest.
+/// The multihash code of an identity hash: the key itself instead of its digest.
 const IDENTITY_HASH: u64 = 0;
 
-/// The libp2p identity of a key; none if the bytes are not a point of the curve.
+/// The libp2p identity of a key; `None` if the bytes are not a point of the curve.
 #[must_use]
 pub fn peer_id(key: &PublicKey) -> Option<PeerId> {
     ed25519::PublicKey::try_from_bytes(key.as_bytes()).ok().map(|key| Libp2pKey::from(key).to_peer_id())
 }
 
-/// The key that a libp2p identity stands for; none if it is not an ed25519 key.
+/// The key of a libp2p identity; `None` if it is not an ed25519 key.
 #[must_use]
 pub fn public_key(peer: &PeerId) -> Option<PublicKey> {
     let hash = peer.as_ref();
@@ -32,7 +32,7 @@ pub(super) fn keypair(key: &SecretKey) -> Keypair {
     Keypair::ed25519_from_bytes(key.to_seed()).expect("32 bytes are always an ed25519 secret key")
 }
 
-/// An address without its `/p2p/…` end, and the peer that this end names.
+/// Splits an address into the part before its `/p2p/…` end and the peer that this end names.
 pub(super) fn split_address(address: &Multiaddr) -> (Multiaddr, Option<PeerId>) {
     let mut rest = address.clone();
     match rest.pop() {
@@ -41,7 +41,7 @@ pub(super) fn split_address(address: &Multiaddr) -> (Multiaddr, Option<PeerId>) 
     }
 }
 
-/// Whether the address names this machine only.
+/// Whether the address is a loopback address.
 pub(super) fn is_loopback(address: &Multiaddr) -> bool {
     address.iter().any(|part| match part {
         Protocol::Ip4(ip) => ip.is_loopback(),
@@ -50,8 +50,8 @@ pub(super) fn is_loopback(address: &Multiaddr) -> bool {
     })
 }
 
-/// Whether a peer that we see at `seen` can be reached at `claimed` for all we know: nobody can be dialled at an
-/// unspecified address, and a peer on another machine not at a loopback one.
+/// Whether a peer that connects from `seen` may be reachable at `claimed`. No peer can be dialled at an unspecified
+/// address, and a peer on another machine cannot be dialled at a loopback one.
 pub(super) fn is_plausible(claimed: &Multiaddr, seen: &Multiaddr) -> bool {
     let unspecified = claimed.iter().any(|part| match part {
         Protocol::Ip4(ip) => ip.is_unspecified(),
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn what_is_not_an_ed25519_key_is_no_peer() {
-        // A random peer id is an identity hash of bytes that are no key.
+        // A random peer id is an identity hash of bytes that are not a key.
         assert_eq!(public_key(&PeerId::random()), None);
         // y = 2 is on no point of the curve.
         let mut bytes = [0; 32];

@@ -1,10 +1,10 @@
-//! Names on the wire. Each carries the network id, so that peers of different networks have no protocol in common.
+//! Protocol names. Each carries the network id, so that peers of different networks have no protocol in common.
 
 use libp2p::StreamProtocol;
 use meshwork_core::identity::NetworkId;
 
-/// How many hexadecimal digits of the network id a protocol's name carries: enough that no two networks meet by chance.
-/// Identify compares the whole id.
+/// How many hexadecimal digits of the network id a protocol name carries: enough that no two networks share one by
+/// chance. Identify compares the whole id.
 const NETWORK_DIGITS: usize = 16;
 
 fn short(network: &NetworkId) -> String {
@@ -18,13 +18,13 @@ pub(super) fn name(network: &NetworkId, kind: &str) -> StreamProtocol {
     StreamProtocol::try_from_owned(format!("/meshwork/{}/{kind}/1", short(network))).expect("it begins with a slash")
 }
 
-/// What gossipsub puts before its own version numbers.
+/// The prefix of gossipsub's own version numbers.
 pub(super) fn gossip_prefix(network: &NetworkId) -> String {
     format!("/meshwork/{}/gossip", short(network))
 }
 
-/// The versions of the protocol that a peer speaks: of what travels, and of the rules by which it is judged. Two peers whose
-/// versions have none in common cannot work together.
+/// The protocol versions that a peer speaks. A version covers what travels and the rules by which it is judged. Two
+/// peers without a common version cannot work together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Versions {
     /// The oldest.
@@ -34,11 +34,11 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Those of this program. What changes on the wire or in the rules raises the newest; the lowest follows a release later, so
-    /// that a network can be upgraded peer by peer.
+    /// The versions of this program. A change on the wire or in the rules raises the newest. The lowest follows a
+    /// release later, so that a network can be upgraded peer by peer.
     pub const OWN: Self = Self { lowest: 1, newest: 1 };
 
-    /// Why peers that speak these and those cannot work together, in words; nothing if they can.
+    /// Why peers that speak these and those versions cannot work together, in words; `None` if they can.
     fn apart_from(self, theirs: Self) -> Option<String> {
         let (mine, yours) = (self.in_words(), theirs.in_words());
         if theirs.lowest > self.newest {
@@ -56,23 +56,23 @@ impl Versions {
     }
 }
 
-/// What a peer of this network says of itself in identify: the whole network id, and what it speaks.
+/// What a peer says about itself in identify: the whole network id, and its versions.
 pub(super) fn identify_version(network: &NetworkId, versions: Versions) -> String {
     format!("/meshwork/{network}/{}-{}", versions.lowest, versions.newest)
 }
 
-/// What comes of what a peer said of itself.
+/// The result of comparing what a peer said about itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Meeting {
-    /// It is one of this network that can be worked with.
+    /// It is of this network and can be worked with.
     Good,
-    /// It is one of this network, and speaks otherwise: why it cannot be worked with.
+    /// It is of this network, with incompatible versions: why it cannot be worked with.
     Apart(String),
-    /// It is of another network, or none of Meshwork's.
+    /// It is of another network, or not a peer of Meshwork.
     Foreign,
 }
 
-/// Compares what a peer says of itself with what this one speaks.
+/// Compares what a peer says about itself with this peer's network and versions.
 pub(super) fn meet(network: &NetworkId, versions: Versions, said: &str) -> Meeting {
     let theirs = || {
         let said = said.strip_prefix(&format!("/meshwork/{network}/"))?;
@@ -85,7 +85,7 @@ pub(super) fn meet(network: &NetworkId, versions: Versions, said: &str) -> Meeti
     }
 }
 
-/// A gossip topic's name.
+/// The name of a gossip topic.
 pub(super) fn topic(network: &NetworkId, kind: &str) -> String {
     format!("/meshwork/{network}/{kind}/1")
 }

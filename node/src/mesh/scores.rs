@@ -1,4 +1,4 @@
-//! What the node holds against peers, besides what gossipsub counts itself. Points fade by half every minute.
+//! The node's points against peers, besides what gossipsub counts itself. Points fade by half every minute.
 
 use std::{
     collections::HashMap,
@@ -7,15 +7,15 @@ use std::{
 
 use libp2p::PeerId;
 
-/// Points at which a peer is shut out.
+/// Points at which a peer is banned.
 pub(super) const BAN_POINTS: f64 = 1000.0;
-/// How long it is shut out.
+/// How long a ban lasts.
 pub(super) const BAN_FOR: Duration = Duration::from_secs(600);
-/// In what time points fade to half.
+/// The time in which points fade to half.
 const HALF_LIFE: Duration = Duration::from_secs(60);
-/// Points so small that they are forgotten.
+/// Points below this are forgotten.
 const FORGOTTEN: f64 = 0.5;
-/// Peers with points; the one with the fewest goes when there are more.
+/// The most peers with points. Beyond it, the one with the fewest is forgotten.
 const PEERS_MAX: usize = 4096;
 
 /// Points against peers.
@@ -47,7 +47,8 @@ impl Scores {
         self.points.get(peer).map_or(0.0, |(points, since)| faded(*points, *since, now))
     }
 
-    /// Everyone with points, once more with what faded to nothing as 0, which is then forgotten.
+    /// Every peer with points. A peer whose points have faded to nothing is returned once more, with 0, and then
+    /// forgotten.
     pub(super) fn fade(&mut self, now: Instant) -> Vec<(PeerId, f64)> {
         let mut all = Vec::with_capacity(self.points.len());
         self.points.retain(|peer, (points, since)| {
@@ -59,7 +60,7 @@ impl Scores {
         all
     }
 
-    /// Forgets a peer's points: a ban wipes the slate.
+    /// Forgets a peer's points, because a ban wipes the slate.
     pub(super) fn forget(&mut self, peer: &PeerId) {
         self.points.remove(peer);
     }

@@ -1,7 +1,7 @@
-//! Raw streams for the rest of the node: a behaviour that opens them on demand and hands out those that others open.
+//! Raw streams for the rest of the node: a behaviour that opens streams on demand and hands out incoming ones.
 //!
-//! It stands in place of `libp2p-stream`, which negotiates one stream of a connection at a time, holds a single incoming
-//! stream until it is taken and drops the others, and dials on its own account.
+//! It replaces `libp2p-stream`, which negotiates one stream of a connection at a time, holds a single incoming stream
+//! until it is taken and drops the others, and dials on its own account.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -34,7 +34,7 @@ use super::{
     peer::public_key,
 };
 
-/// A stream that someone waits for.
+/// A request for a stream, and the caller that waits for it.
 #[derive(Debug)]
 pub(super) struct OpenRequest {
     pub(super) key: PublicKey,
@@ -48,18 +48,18 @@ impl OpenRequest {
     }
 }
 
-/// Streams of one protocol that others opened, in the order of their coming. Dropping it refuses further ones.
+/// The incoming streams of one protocol, in the order of their arrival. Dropping it refuses further ones.
 #[derive(Debug)]
 pub struct Incoming(mpsc::Receiver<(PublicKey, Stream)>);
 
 impl Incoming {
-    /// The next stream and who opened it; none once the mesh has stopped.
+    /// The next stream and the peer that opened it; `None` once the mesh has stopped.
     pub async fn next(&mut self) -> Option<(PublicKey, Stream)> {
         self.0.recv().await
     }
 
-    /// Has each stream served beside the others, at most so many at once; further ones are closed. Ends, and with it all of them,
-    /// once the mesh has stopped.
+    /// Serves each stream concurrently, at most `streams_max` at once; further ones are closed. Once the mesh has
+    /// stopped, this ends, and with it all of them.
     pub async fn serve_each<Served: Future<Output = ()> + Send + 'static>(
         mut self,
         streams_max: usize,
@@ -80,7 +80,7 @@ impl Incoming {
     }
 }
 
-/// Who takes which protocol's streams.
+/// The receivers of incoming streams, by protocol.
 #[derive(Clone, Default)]
 pub(super) struct Acceptors(Arc<Mutex<Takers>>);
 
@@ -91,7 +91,7 @@ impl Acceptors {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The streams of `protocol` from now on; none if someone takes them already.
+    /// The incoming streams of `protocol` from now on; `None` if they are taken already.
     pub(super) fn accept(&self, protocol: StreamProtocol) -> Option<Incoming> {
         let mut acceptors = self.lock();
         if acceptors.get(&protocol).is_some_and(|taker| !taker.is_closed()) {
@@ -116,12 +116,12 @@ impl Acceptors {
     }
 }
 
-/// The behaviour.
+/// The behaviour for raw streams.
 pub(super) struct Streams {
     acceptors: Acceptors,
     counters: Arc<Counters>,
-    /// Each peer's connections, oldest first: streams go over the oldest, so that who speaks over several in a row has
-    /// them on one.
+    /// Each peer's connections, oldest first. Streams go over the oldest, so that a peer that opens several has them
+    /// on one connection.
     connections: HashMap<PeerId, Vec<ConnectionId>>,
     pending: VecDeque<(PeerId, ConnectionId, OpenRequest)>,
     waker: Option<Waker>,
@@ -142,7 +142,7 @@ impl Streams {
         self.acceptors.clone()
     }
 
-    /// Opens a stream over a present connection.
+    /// Opens a stream over an existing connection.
     pub(super) fn open(&mut self, peer: PeerId, request: OpenRequest) {
         let Some(connection) = self.connections.get(&peer).and_then(|connections| connections.first()) else {
             let key = request.key;
@@ -218,7 +218,8 @@ impl NetworkBehaviour for Streams {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         if let Some((peer_id, connection, event)) = self.pending.pop_front() {
-            // If that connection is gone by now, the request is dropped, and who waits learns that it was lost.
+            // If that connection is gone by now, the request is dropped, and its caller learns that the connection
+            // was lost.
             return Poll::Ready(ToSwarm::NotifyHandler { peer_id, handler: NotifyHandler::One(connection), event });
         }
         self.waker = Some(cx.waker().clone());
@@ -226,7 +227,7 @@ impl NetworkBehaviour for Streams {
     }
 }
 
-/// One connection's part.
+/// The part of one connection.
 pub(super) struct Handler {
     remote: PublicKey,
     acceptors: Acceptors,
@@ -234,7 +235,7 @@ pub(super) struct Handler {
     requests: VecDeque<OpenRequest>,
 }
 
-/// Who waits for a stream that is being negotiated.
+/// A caller that waits for a stream under negotiation.
 pub(super) struct Waiting {
     key: PublicKey,
     reply: oneshot::Sender<Result<Stream, OpenError>>,
@@ -301,7 +302,7 @@ impl ConnectionHandler for Handler {
     }
 }
 
-/// Negotiates one of these protocols and hands out the bare stream.
+/// Negotiates one of these protocols, and hands out the bare stream.
 #[derive(Debug)]
 pub(super) struct Upgrade(Vec<StreamProtocol>);
 

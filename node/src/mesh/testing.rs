@@ -1,4 +1,4 @@
-//! Meshes for tests: real sockets on loopback, waited for with bounds.
+//! Meshes for tests: real sockets on loopback, and bounded waits.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use super::{Acceptance, GossipId, MeshConfig, MeshEvent, MeshEvents, MeshHandle, Multiaddr, Topic, start};
 
 pub(crate) const NETWORK: NetworkId = NetworkId([7; 32]);
-/// How long anything here may take; far more than it does, so that a loaded machine fails no test.
+/// How long anything here may take: far more than it does, so that a loaded machine fails no test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running mesh and its events.
@@ -18,7 +18,7 @@ pub(crate) struct TestMesh {
     pub(crate) secret: SecretKey,
 }
 
-/// The settings of the peer made of this seed: on a free TCP port, joining by the first addresses of others.
+/// The settings of the peer with this seed: a free TCP port, joining by the first addresses of these meshes.
 pub(crate) fn config(seed: u8, join: &[&TestMesh]) -> MeshConfig {
     let mut config = MeshConfig::new(SecretKey::from_seed([seed; 32]), NETWORK);
     config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
@@ -32,7 +32,7 @@ pub(crate) async fn mesh(config: MeshConfig) -> TestMesh {
     TestMesh { handle, events, secret }
 }
 
-/// A first peer, and `count - 1` that join by it.
+/// A first peer, and `count - 1` peers that join by it.
 pub(crate) async fn meshes(count: u8) -> Vec<TestMesh> {
     let mut all = vec![mesh(config(1, &[])).await];
     for seed in 2..=count {
@@ -42,14 +42,14 @@ pub(crate) async fn meshes(count: u8) -> Vec<TestMesh> {
     all
 }
 
-/// Waits until all are connected to all.
+/// Waits until all peers are connected to each other.
 pub(crate) async fn all_connected(meshes: &[TestMesh]) {
     for mesh in meshes {
         until(|| mesh.handle.connected().len() == meshes.len() - 1).await;
     }
 }
 
-/// Waits until something holds that no event tells of.
+/// Waits until a condition holds that no event announces.
 pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
     within(async {
         while !holds() {
@@ -72,7 +72,7 @@ impl TestMesh {
         self.handle.listen_addresses()[0].clone()
     }
 
-    /// The next gossip message; everything else is passed over.
+    /// The next gossip message. Other events are skipped.
     pub(crate) async fn gossip(&mut self) -> (Topic, Vec<u8>, PublicKey, GossipId) {
         within(async {
             loop {
@@ -85,7 +85,7 @@ impl TestMesh {
         .await
     }
 
-    /// The next direct message; everything else is passed over.
+    /// The next direct message. Other events are skipped.
     pub(crate) async fn message(&mut self) -> (PublicKey, Vec<u8>) {
         within(async {
             loop {
@@ -105,8 +105,8 @@ impl TestMesh {
     }
 }
 
-/// Gossips ever new bytes until everyone has had some of everyone else, so that all are known to be subscribed. For peers
-/// that are all connected to all.
+/// Gossips new bytes until each peer has received some of every other, so that all are known to be subscribed. All
+/// peers must be connected to each other.
 pub(crate) async fn gossip_flows(meshes: &mut [TestMesh]) {
     for sender in 0..meshes.len() {
         for receiver in 0..meshes.len() {
@@ -129,7 +129,7 @@ pub(crate) async fn gossip_flows(meshes: &mut [TestMesh]) {
                             }
                         }
                     };
-                    // `from` borrows nothing, so a timed-out attempt is simply made again.
+                    // `from` borrows nothing, so a timed-out attempt is simply repeated.
                     if timeout(Duration::from_millis(300), arrived).await.is_ok() {
                         return;
                     }

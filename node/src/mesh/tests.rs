@@ -41,7 +41,7 @@ async fn peers_meet_over_quic_and_by_name_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_whose_bootstrap_starts_later_still_joins_and_joins_again_when_it_comes_back() {
-    // A port that is free now and that nobody listens on yet.
+    // A port that is free now, and on which nothing listens yet.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
     let mut joining = config(2, &[]);
@@ -120,7 +120,7 @@ async fn gossip_reaches_everyone_once_however_often_it_is_published() {
         }
         until(|| meshes[0].handle.metrics().gossip_duplicates == before + 2).await;
     }
-    // Whatever were to come a second time would come before this.
+    // A second copy would arrive before this.
     meshes[0].handle.publish(Topic::Blocks, vec![3]);
     for mesh in &mut meshes[1..] {
         assert_eq!(mesh.gossip().await.1, [3]);
@@ -135,7 +135,7 @@ async fn chain() -> [TestMesh; 3] {
         settings
     };
     let b = mesh(limited(2, &[])).await;
-    // What listens nowhere cannot be dialled, so the two ends never connect.
+    // A peer that does not listen cannot be dialled, so the two ends never connect.
     let end = |seed| {
         let mut settings = limited(seed, &[&b]);
         settings.listen = Vec::new();
@@ -149,7 +149,7 @@ async fn chain() -> [TestMesh; 3] {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rejected_gossip_goes_no_further_and_costs_its_sender() {
     let mut chain = chain().await;
-    // Both links carry gossip, once what went over them was accepted in the middle.
+    // Both links carry gossip once the middle has accepted what went over them.
     for end in [0, 2] {
         let mut attempt = 0u8;
         within(async {
@@ -177,7 +177,7 @@ async fn rejected_gossip_goes_no_further_and_costs_its_sender() {
     let (_, bytes, _, id) = b.gossip().await;
     assert_eq!(bytes, b"good");
     b.handle.judge(id, Acceptance::Accept);
-    // Were the bad one passed on, it would have come first.
+    // If the bad one were passed on, it would arrive first.
     assert_eq!(c.gossip().await.1, b"good");
     within(async { while b.score_of(&a.key()).await > -5.0 {} }).await;
     assert_eq!(b.score_of(&c.key()).await, 0.0);
@@ -203,7 +203,7 @@ async fn direct_messages_come_in_order_and_whole() {
     let mut meshes = meshes(2).await;
     let (to, from) = (meshes[1].key(), meshes[0].key());
     let message = |n: u32| vec![n as u8; 1 + (n as usize * 37) % 9000];
-    // Sent before there is a connection: they wait for it.
+    // Sent before there is a connection: the messages wait for it.
     for n in 0..2000 {
         meshes[0].handle.send(to, message(n));
     }
@@ -256,7 +256,7 @@ async fn a_flood_of_gossip_that_nobody_reads_holds_up_no_message() {
     }
     until(|| meshes[1].handle.metrics().gossip_in > before + 500).await;
     meshes[0].handle.send(to, b"vote".to_vec());
-    // The very first thing read, though hundreds of gossip messages came before it.
+    // It is read first, although hundreds of gossip messages arrived before it.
     until(|| meshes[1].handle.metrics().messages_in == 1).await;
     let first = within(async {
         loop {
@@ -309,7 +309,7 @@ async fn a_burst_of_streams_loses_none() {
 async fn providers_are_found_through_the_table() {
     let meshes = meshes(3).await;
     let digest = Digest::of(b"something");
-    // Announced before anyone is connected, perhaps: it waits.
+    // This may be announced before any peer is connected. It then waits.
     meshes[1].handle.provide(digest).await;
     all_connected(&meshes).await;
     within(async { while meshes[2].handle.providers(digest).await.recv().await != Some(meshes[1].key()) {} }).await;

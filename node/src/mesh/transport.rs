@@ -1,4 +1,4 @@
-//! TCP with noise and yamux, and QUIC, both behind DNS, with every stream's bytes counted.
+//! The transports: TCP with noise and yamux, and QUIC, both behind DNS. Every stream's bytes are counted.
 
 use std::{
     io,
@@ -29,7 +29,7 @@ use super::{
 /// How long a connection's handshakes may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Everything that a connection can be made over.
+/// The transports that a connection can use.
 pub(super) fn transport(
     keypair: &Keypair,
     counters: Arc<Counters>,
@@ -53,7 +53,7 @@ pub(super) fn transport(
     Ok(dns.boxed())
 }
 
-/// A connection, or one of its streams, whose bytes are counted.
+/// A connection or a stream whose bytes are counted.
 struct Counted<T> {
     inner: T,
     counters: Arc<Counters>,

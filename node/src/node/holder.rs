@@ -1,4 +1,4 @@
-//! Whether this peer holds another's output: the ledger says what was promised.
+//! Decides whether this peer holds another peer's output. The ledger says which worker was given which attempt.
 
 use meshwork_core::{
     digest::Digest,
@@ -12,7 +12,7 @@ use crate::{
     driver::Handle,
 };
 
-/// Takes the outputs of attempts that were given to whoever brings them, up to what their tasks may leave.
+/// Accepts outputs of attempts that the ledger gave to the sender, up to the size that their tasks may leave.
 pub(super) struct Willing(Handle);
 
 impl Willing {

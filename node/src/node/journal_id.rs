@@ -1,8 +1,8 @@
-//! The journal's identity: random, kept in the store and beside the key.
+//! The journal's identity: random bytes, kept both in the store and beside the key.
 //!
-//! An authority that lost its journal could vote twice in one view without knowing. So the key remembers which journal is
-//! its own; a store that is not that one may be followed with, not voted with. Whoever restores a store and its identity
-//! together from a backup lies to this check, and the risk is theirs.
+//! An authority that lost its journal could vote twice in one view without knowing. So the key remembers which
+//! journal is its own. With any other store, the peer may follow but not vote. An operator who restores a store and
+//! its identity together from a backup deceives this check, and bears the risk.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use meshwork_core::consensus::Standing;
 use super::{NodeError, at};
 use crate::store::Store;
 
-/// Whether this store's journal is the one that belongs to the key. A key that has never had one takes this one.
+/// Checks whether this store's journal belongs to the key. A key that never had a journal adopts this one.
 pub(super) fn check(store: &Store, file: &Path) -> Result<Standing, NodeError> {
     let stored = store.journal_id().map_err(NodeError::Store)?;
     let beside_key = match fs::read_to_string(file) {
@@ -26,7 +26,7 @@ pub(super) fn check(store: &Store, file: &Path) -> Result<Standing, NodeError> {
     match (stored, beside_key) {
         (Some(stored), Some(beside_key)) if hex::encode(&stored) == beside_key => Ok(Standing::Voting),
         (_, Some(_)) => Ok(Standing::JournalLost),
-        // In this order: a crash in between leaves a store whose journal is empty and no identity beside the key.
+        // In this order: a crash in between leaves a store whose journal is empty, and no identity beside the key.
         (Some(stored), None) => remember(file, &stored),
         (None, None) => {
             let id: [u8; 16] = rand::random();
@@ -63,7 +63,7 @@ mod tests {
             assert_eq!(check(&store, &id).unwrap(), Standing::Voting);
             assert_eq!(check(&store, &id).unwrap(), Standing::Voting);
         }
-        // The store is lost: a new one in its place is not the key's.
+        // The store is lost. A new one in its place is not the key's.
         let store = Store::open(&second, &network, Keep::Full).unwrap();
         assert_eq!(check(&store, &id).unwrap(), Standing::JournalLost);
         assert_eq!(check(&store, &id).unwrap(), Standing::JournalLost);

@@ -1,4 +1,5 @@
-//! Opening the store and starting the replica from it. A store that is damaged is set aside: what was final, others have.
+//! Opens the store and starts the replica from it. A damaged store is set aside, because other peers have everything
+//! that was final.
 
 use std::{
     fs,
@@ -21,10 +22,10 @@ use crate::{
 
 /// The store's file in the data directory.
 const STORE: &str = "store.redb";
-/// What a damaged one is called from then on; the last one is kept, for whoever wants to look into it.
+/// The name of a damaged store. Only the last one is kept, for whoever wants to examine it.
 const DAMAGED: &str = "store.damaged.redb";
 
-/// The store, and the replica as it was stored.
+/// Opens the store, and the replica as it was stored.
 pub(super) fn open(config: &NodeConfig, genesis: &Arc<Genesis>) -> Result<(Store, Replica), NodeError> {
     let damage = match open_as_it_is(config, genesis) {
         Err(damage) if is_damage(&damage) => damage,
@@ -53,7 +54,7 @@ fn open_as_it_is(config: &NodeConfig, genesis: &Arc<Genesis>) -> Result<(Store, 
         let replica = replica::Config { genesis: Arc::clone(genesis), key: config.key.clone() };
         Ok((store, Replica::new(replica, recovered)?))
     };
-    // redb takes its own pages at their word, and panics where they contradict each other.
+    // redb trusts its own pages, and panics where they contradict each other.
     catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|panic| Err(unreadable(data, &*panic)))
 }
 

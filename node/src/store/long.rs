@@ -1,7 +1,7 @@
-//! Values that may be long, by height, in pieces that fill a page each.
+//! Tables of values that may be long, by height, in pieces that each fill a page.
 //!
-//! redb gives a value a run of pages whose number is a power of two, so one that is a little longer than that many bytes would
-//! take twice its room.
+//! redb stores a value in a run of pages whose number is a power of two. A value slightly longer than such a run
+//! would take twice its space.
 
 use std::ops::Range;
 
@@ -9,17 +9,17 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::StoreError;
 
-/// Bytes of a piece; the last one of a value may have fewer, but has one at least unless the value is empty. What is left of a page
-/// of 4096 is for the key and redb's own.
+/// Bytes of a piece. The last piece of a value may have fewer, but at least one unless the value is empty. The rest
+/// of a page of 4096 bytes is for the key and redb's own data.
 const PIECE_BYTES: usize = 4032;
 
-/// A table of such values: the pieces by height and place.
+/// A table of long values: the pieces by height and place.
 pub type Table = TableDefinition<'static, (u64, u32), &'static [u8]>;
 
-/// Puts a value in the place of another, or where there is none.
+/// Sets the value of a height.
 pub fn put(write: &WriteTransaction, table: Table, height: u64, value: &[u8]) -> Result<(), StoreError> {
     let mut pieces = write.open_table(table)?;
-    // An empty value is one piece, so that it can be told from none.
+    // An empty value is one piece, so that it differs from no value.
     let first = &value[..value.len().min(PIECE_BYTES)];
     let others = value[first.len()..].chunks(PIECE_BYTES);
     let mut place = 0;
@@ -31,7 +31,7 @@ pub fn put(write: &WriteTransaction, table: Table, height: u64, value: &[u8]) ->
     Ok(())
 }
 
-/// The value of a height; nothing if there is none.
+/// The value of a height; `None` if there is none.
 pub fn get(read: &ReadTransaction, table: Table, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let mut value: Option<Vec<u8>> = None;
     for piece in read.open_table(table)?.range((height, 0)..=(height, u32::MAX))? {
@@ -40,7 +40,7 @@ pub fn get(read: &ReadTransaction, table: Table, height: u64) -> Result<Option<V
     Ok(value)
 }
 
-/// These bytes of the value of a height, as far as it goes.
+/// The given bytes of a height's value, as far as it reaches.
 pub fn part(read: &ReadTransaction, table: Table, height: u64, bytes: Range<usize>) -> Result<Vec<u8>, StoreError> {
     let place = |at: usize| u32::try_from(at / PIECE_BYTES).unwrap_or(u32::MAX);
     let mut part = Vec::with_capacity(bytes.len() + 2 * PIECE_BYTES);
@@ -84,7 +84,7 @@ pub fn lowest(read: &ReadTransaction, table: Table) -> Result<Option<u64>, Store
     Ok(read.open_table(table)?.first()?.map(|(key, _)| key.value().0))
 }
 
-/// Forgets the values of all heights below one.
+/// Removes the values below a height.
 pub fn forget_below(write: &WriteTransaction, table: Table, height: u64) -> Result<(), StoreError> {
     write.open_table(table)?.retain_in(..(height, 0), |_, _| false)?;
     Ok(())

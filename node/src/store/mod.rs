@@ -1,10 +1,11 @@
-//! What a peer keeps on disk, in one redb file: final blocks and what came of them, snapshots, and the round's journal.
+//! The data that a peer keeps on disk, in one redb file: final blocks and what their execution produced, snapshots,
+//! and the journal of consensus.
 //!
-//! The crash argument: everything that one step of the replica wants stored is one redb transaction, so a crash leaves all
-//! of it or nothing. A step that holds a journal record is synced before anything is sent; a step that holds none may be
-//! lost in a crash, because its blocks are final, so others have them, and an authority's own journal keeps those it voted
-//! for until a later synced step has stored them ([`redb::Durability::None`] frees no pages either, so a synced step
-//! follows at least every [`SYNC_EVERY`]).
+//! The crash argument: everything that one step of the replica wants stored is one redb transaction, so a crash
+//! leaves all of it or nothing. A step with a journal record is synced before anything is sent. A step without one
+//! may be lost in a crash. That is safe because its blocks are final, so other peers have them. An authority's own
+//! journal also keeps those that it voted for until a later synced step has stored them. [`redb::Durability::None`]
+//! frees no pages either, so a synced step follows at least every [`SYNC_EVERY`].
 
 mod long;
 mod prune;
@@ -36,12 +37,13 @@ use thiserror::Error;
 
 /// How long a step without a journal record may stay unsynced.
 pub const SYNC_EVERY: Duration = Duration::from_millis(250);
-/// How many proofs of broken promises are kept.
+/// The most proofs of broken promises that are kept.
 const EVIDENCE_MAX: u64 = 1024;
-/// redb's page cache, in bytes: what is asked for often is in the replica's memory already, so that a large one is only memory.
+/// redb's page cache, in bytes. What is asked for often is already in the replica's memory, so a large cache would
+/// only use memory.
 const CACHE_BYTES: usize = 16 << 20;
 
-/// What can go wrong with the store.
+/// Errors of the store.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The file belongs to another network.
@@ -49,37 +51,37 @@ pub enum StoreError {
         "the store belongs to network {found}, not to {expected}; use another --home for this network, or remove the store"
     )]
     OtherNetwork {
-        /// Whose it is.
+        /// The network of the file.
         found: String,
-        /// Whose it should be.
+        /// The expected network.
         expected: String,
     },
     /// The file was written by another version of this program.
     #[error("the store has format {found}, and this program reads format {expected}; use the program that wrote it")]
     OtherFormat {
-        /// What it has.
+        /// The file's format.
         found: u64,
-        /// What is read.
+        /// The format that this program reads.
         expected: u64,
     },
     /// Another process has the file open.
     #[error("the store is in use by another process; stop that one first, or use another --home")]
     InUse,
-    /// Something in the file is not what was put there.
+    /// Something in the file is not what was written.
     #[error("the store is damaged: {what}: {error}")]
     Damaged {
-        /// Which thing.
+        /// The damaged thing.
         what: &'static str,
         /// What is wrong with it.
         error: DecodeError,
     },
-    /// Something is missing in the file.
+    /// Something is missing from the file.
     #[error("the store is damaged: {0} is missing")]
     Missing(&'static str),
-    /// Something in the file does not agree with its digest.
+    /// Something in the file does not match its digest.
     #[error("the store is damaged: {0} is not what was stored")]
     False(&'static str),
-    /// The file could not be read without a panic.
+    /// Reading the file panicked.
     #[error("the store is damaged: {0}")]
     Unreadable(String),
     /// The disk or redb failed.
@@ -88,7 +90,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether what is wrong is in the file, so that it would be no better another time.
+    /// Whether the file itself is damaged, so that trying again would not help.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         use std::io::ErrorKind::{InvalidData, UnexpectedEof};
@@ -100,7 +102,7 @@ impl StoreError {
         }
     }
 
-    /// Whether all that is wrong is that the disk has no room.
+    /// Whether the only problem is that the disk is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
         let full = |error: &std::io::Error| {
@@ -136,16 +138,16 @@ impl From<redb::DatabaseError> for StoreError {
 pub struct Store {
     database: Arc<Database>,
     synced: Instant,
-    /// Whether something was written since.
+    /// Whether anything was written since the last sync.
     unsynced: bool,
     keep: Keep,
 }
 
 impl Store {
-    /// Opens the file, or makes it.
+    /// Opens the file, or creates it.
     ///
     /// # Errors
-    /// It is another network's, of another format, in use, or the disk fails.
+    /// The file is of another network or another format, or is in use, or the disk fails.
     pub fn open(file: &Path, network: &NetworkId, keep: Keep) -> Result<Self, StoreError> {
         let mut database = Database::builder().set_cache_size(CACHE_BYTES).create(file)?;
         prune::give_back(&mut database, file);
@@ -167,7 +169,7 @@ impl Store {
                 meta.insert(tables::META_FORMAT, tables::FORMAT.to_be_bytes().as_slice())?;
                 meta.insert(tables::META_NETWORK, network.0.as_slice())?;
             }
-            // Every table exists from the start, so that readers need not ask.
+            // Every table exists from the start, so that readers need not check.
             write.open_table(tables::BLOCKS)?;
             write.open_table(tables::FINALIZATIONS)?;
             write.open_table(tables::CLOSINGS)?;
@@ -187,13 +189,13 @@ impl Store {
         Ok(Self { database: Arc::new(database), synced: Instant::now(), unsynced: false, keep })
     }
 
-    /// The database itself, for the blob index, which has its own tables in it, and for readers.
+    /// The database itself, for readers and for the index of blobs, which has tables of its own in it.
     #[must_use]
     pub fn database(&self) -> Arc<Database> {
         Arc::clone(&self.database)
     }
 
-    /// The journal's identity; nothing if none was given to it yet.
+    /// The journal's identity; `None` if it has none yet.
     ///
     /// # Errors
     /// The disk fails.
@@ -202,7 +204,7 @@ impl Store {
         Ok(meta.get(tables::META_JOURNAL)?.map(|value| value.value().to_vec()))
     }
 
-    /// Gives the journal its identity.
+    /// Sets the journal's identity.
     ///
     /// # Errors
     /// The disk fails.
@@ -213,10 +215,10 @@ impl Store {
         Ok(())
     }
 
-    /// Stores what these actions want stored, in one transaction, synced if one of them must be.
+    /// Stores what these actions want stored in one transaction, and syncs it if one of them requires that.
     ///
     /// # Errors
-    /// The disk fails. Nothing may be sent then that should have been durable first.
+    /// The disk fails. Messages that depend on this data must then not be sent.
     pub fn write(&mut self, actions: &[Action]) -> Result<(), StoreError> {
         let wants = |action: &Action| {
             !matches!(
@@ -244,7 +246,7 @@ impl Store {
         Ok(())
     }
 
-    /// Syncs what was left unsynced, if anything and if it is time, or at once if `now`.
+    /// Syncs unsynced data, if there is any and it is due, or at once if `now` is set.
     ///
     /// # Errors
     /// The disk fails.
@@ -257,7 +259,7 @@ impl Store {
         Ok(())
     }
 
-    /// When [`Store::sync`] is due, if it is.
+    /// When [`Store::sync`] is due; `None` if everything is synced.
     #[must_use]
     pub fn sync_due(&self) -> Option<Instant> {
         self.unsynced.then(|| self.synced + SYNC_EVERY)
@@ -270,7 +272,7 @@ fn store_action(write: &redb::WriteTransaction, action: &Action, keep: Keep) -> 
             let bytes = codec::encode(record);
             // A record without a place is never pruned.
             let (epoch, view) = record.place().map_or((u64::MAX, u64::MAX), |(epoch, view)| (epoch.0, view.0));
-            // A record that is stored again is the same record.
+            // A record that is stored again gets the same key.
             let apart = u64::from_be_bytes(*blake3::hash(&bytes).as_bytes().first_chunk().expect("32 bytes hold 8"));
             write.open_table(tables::JOURNAL)?.insert((epoch, view, apart), bytes.as_slice())?;
         }

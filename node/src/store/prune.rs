@@ -1,4 +1,4 @@
-//! What is kept of the past, and what is given up once snapshots stand in for it.
+//! Pruning: which part of the past is kept, and what is dropped once snapshots replace it.
 
 use std::{fs, path::Path};
 
@@ -8,16 +8,16 @@ use tracing::warn;
 
 use super::{StoreError, long, tables};
 
-/// Whether ended jobs are remembered after the ledger has forgotten them.
+/// Whether ended jobs are kept after the ledger has forgotten them.
 pub(super) const fn remembers_jobs(keep: Keep) -> bool {
     !matches!(keep, Keep::Pruned)
 }
 
-/// The highest level of the history tree that could ever be reached.
+/// The highest level that the history tree could ever reach.
 const LEVELS: u8 = 64;
 
-/// Removes what is not to be kept, now that snapshots from a height on are there. `receipts_from` is the lowest height at
-/// which a task that the ledger knows can have a receipt.
+/// Removes what is not to be kept, given that there are snapshots from a height on. `receipts_from` is the lowest
+/// height at which a task that the ledger knows can have a receipt.
 pub(super) fn prune(
     write: &WriteTransaction,
     keep: Keep,
@@ -37,7 +37,8 @@ pub(super) fn prune(
     }
     let from = receipts_from.min(snapshots_from);
     long::forget_below(write, tables::RECEIPTS, from)?;
-    // A path from a leaf on this or a later place needs, of each level, the subtree that holds it and the one before.
+    // A path from a leaf at this place or later needs two subtrees per level: the one that holds the place, and the
+    // one before.
     let mut history = write.open_table(tables::HISTORY)?;
     for level in 0..LEVELS {
         let needed = (from >> level).saturating_sub(2);
@@ -49,11 +50,11 @@ pub(super) fn prune(
     Ok(())
 }
 
-/// A file smaller than this is left as it is, in bytes.
+/// A file smaller than this many bytes is left as it is.
 const COMPACT_FROM_BYTES: u64 = 64 << 20;
 
-/// Gives room back to the disk if more than half of the file holds nothing. A store is as good without it, so a failure
-/// is told and no more.
+/// Returns space to the disk if more than half of the file is unused. The store works as well without it, so a
+/// failure is only logged.
 pub(super) fn give_back(database: &mut Database, file: &Path) {
     let is_worth = |database: &Database| -> Result<bool, StoreError> {
         let bytes = fs::metadata(file).map_or(0, |file| file.len());

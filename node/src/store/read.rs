@@ -1,4 +1,4 @@
-//! Reading what was stored: at start-up, for peers that catch up, and for people.
+//! Reads stored data: at start-up, for peers that catch up, and for people.
 
 use std::sync::Arc;
 
@@ -20,24 +20,24 @@ use super::{Store, StoreError, long, tables};
 pub struct StoredBlock {
     /// The block.
     pub block: Block,
-    /// What happened in it.
+    /// The receipts of its execution.
     pub receipts: Vec<Receipt>,
 }
 
-/// Consecutive final blocks, oldest first, with the proof that the last of them is final, and so all of them.
+/// Consecutive final blocks, oldest first. The proof that the last one is final covers all of them.
 #[derive(Debug)]
 pub struct FinalBlocks {
-    /// At least one.
+    /// The blocks, at least one.
     pub blocks: Vec<Arc<Block>>,
-    /// The finalization of the last one.
+    /// The finalization of the last block.
     pub finalization: Certificate,
 }
 
-/// The most blocks in one answer, once one of them can end it: whoever gets them executes them in one step, and holds what comes
-/// of that until it is stored.
+/// The most blocks in one answer, as soon as one of them can end it. The receiver executes them in one step, and
+/// holds the results until they are stored.
 const RUN_BLOCKS_MAX: usize = 256;
 
-/// The most bytes of anything in the store.
+/// The most bytes of any stored value.
 const STORED_BYTES_MAX: usize = 1 << 31;
 
 pub(super) fn decode<T: Serialize + DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
@@ -66,7 +66,7 @@ pub(super) fn get_long<T: Serialize + DeserializeOwned>(
     long::get(read, table, height.0)?.map(|bytes| decode(what, &bytes)).transpose()
 }
 
-/// A reader of the store: cheap to make, and safe beside the writer.
+/// A reader of the store. It is cheap to create, and may run beside the writer.
 #[derive(Clone, Debug)]
 pub struct Reader(pub(super) Arc<redb::Database>);
 
@@ -90,7 +90,7 @@ impl Reader {
         Ok(block.zip(receipts).map(|(block, receipts)| StoredBlock { block, receipts }))
     }
 
-    /// The lowest height whose block is here; from there on all are.
+    /// The lowest stored height. All blocks above it are stored too.
     ///
     /// # Errors
     /// The disk fails.
@@ -99,8 +99,8 @@ impl Reader {
         Ok(long::lowest(&read, tables::BLOCKS)?.map(Height))
     }
 
-    /// What this peer's own execution of a height came to: the root over all receipts up to it, and at a snapshot height the
-    /// digest of the state.
+    /// The result of this peer's own execution of a height: the root over all receipts up to it and, at a snapshot
+    /// height, the digest of the state.
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
@@ -112,7 +112,7 @@ impl Reader {
         Ok((of(root)?, of(state)?))
     }
 
-    /// What happened at a height; nothing if it is not final here.
+    /// The receipts of a height; empty if it is not final here.
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
@@ -131,9 +131,13 @@ impl Reader {
         found.map(|bytes| decode("an ended job", bytes.value())).transpose()
     }
 
-    /// What a peer that is in this epoch lacks from a height on: if the height below is its epoch's last, the closing blocks
-    /// there; else final blocks, to the end of their epoch at most and then with the closing blocks there: as many as fit [`BLOCKS_BYTES_MAX`] and end with one that has a finalization of its
-    /// own, or those up to the first such one if they fit `bytes_max`; nothing if there are none.
+    /// What a peer in this epoch lacks from a height on; `None` if there is nothing.
+    ///
+    /// If the height below `from` is its epoch's last, the answer is the closing blocks there. Otherwise it is final
+    /// blocks, up to the end of their epoch and then including its closing blocks.
+    ///
+    /// The answer has as many blocks as fit into [`BLOCKS_BYTES_MAX`] and end with one that has a finalization of its
+    /// own. If that is none, it has the blocks up to the first such one, if they fit into `bytes_max`.
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
@@ -177,7 +181,7 @@ impl Reader {
         Ok(Some(FinalBlocks { blocks, finalization }))
     }
 
-    /// How each epoch up to this one came to be, from epoch 1 on.
+    /// The handovers that began each epoch from 1 up to this one.
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
@@ -190,7 +194,7 @@ impl Reader {
         Ok(handovers)
     }
 
-    /// Who the authorities of an epoch are; nobody if it has not begun here. Epoch 0 has those of the genesis.
+    /// The authorities of an epoch; `None` if it has not begun here. Those of epoch 0 are the genesis'.
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
@@ -203,8 +207,8 @@ impl Reader {
         Ok(found.map(|handover| handover.authorities))
     }
 
-    /// The proof of the receipt at a place, made with the newest finalized header; nothing if there is no such receipt, or
-    /// no final header carries its height's result yet.
+    /// The proof of the receipt at a place, made with the newest finalized header. `None` if there is no such
+    /// receipt, or no final header carries its height's result yet.
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
@@ -241,7 +245,7 @@ impl Reader {
                 continue;
             }
             if known.as_ref().is_none_or(|(at, ..)| at != height) {
-                // They may have been pruned, or lie below the snapshot that this peer began with.
+                // They may have been pruned, or be below the snapshot that this peer started from.
                 let receipts: Option<Vec<Receipt>> = get_long(&read, tables::RECEIPTS, "receipts", *height)?;
                 let Some(receipts) = receipts else {
                     proofs.push(None);

@@ -1,4 +1,5 @@
-//! What a replica starts from. A disk may have changed what was written to it, so whatever has a digest is held against it.
+//! Recovers what a replica starts from. A disk may have changed what was written, so everything that has a digest is
+//! checked against it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -71,7 +72,7 @@ impl Store {
     }
 }
 
-/// The newest snapshot that is what it was stored as: if the last one is not, there is one before it.
+/// The newest undamaged snapshot. If the last one is damaged, there is one before it.
 fn newest_snapshot(read: &ReadTransaction) -> Result<Option<(Height, Vec<u8>)>, StoreError> {
     let mut is_any = false;
     for entry in read.open_table(tables::SNAPSHOTS)?.iter()?.rev() {
@@ -86,7 +87,7 @@ fn newest_snapshot(read: &ReadTransaction) -> Result<Option<(Height, Vec<u8>)>, 
     if is_any { Err(StoreError::False("a snapshot")) } else { Ok(None) }
 }
 
-/// All blocks from a height on, oldest first, each the child of the one before.
+/// All blocks from a height on, oldest first. Each must be the child of the one before.
 fn blocks_from(read: &ReadTransaction, from: Height) -> Result<Vec<Arc<Block>>, StoreError> {
     let mut blocks: Vec<Arc<Block>> = Vec::new();
     let mut parent: Option<Digest> = None;

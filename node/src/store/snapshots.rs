@@ -1,4 +1,5 @@
-//! Snapshots in the store: kept in chunks, offered to others with what vouches for them, and taken over from others.
+//! Snapshots in the store: kept in chunks, offered to other peers with the headers that vouch for them, and installed
+//! from other peers.
 
 use meshwork_core::{
     codec,
@@ -16,10 +17,11 @@ use super::{
 
 /// How many snapshots are kept: the newest, and one to fall back on.
 const KEPT: usize = 2;
-/// How many headers may lie between a snapshot and one that vouches for it. More than that wait for the next snapshot.
+/// The most headers between a snapshot and a header that vouches for it. A peer that would need more waits for the
+/// next snapshot.
 const HEADERS_MAX: usize = 512;
 
-/// Stores a snapshot and forgets the oldest; returns the height of the oldest that is left.
+/// Stores a snapshot and removes the oldest. Returns the height of the oldest that is left.
 pub(super) fn put(write: &WriteTransaction, height: u64, snapshot: &Snapshot) -> Result<u64, StoreError> {
     let state = snapshot.chunks.state();
     write.open_table(tables::SNAPSHOT_DIGESTS)?.insert(height, state.0.as_slice())?;
@@ -34,8 +36,8 @@ pub(super) fn put(write: &WriteTransaction, height: u64, snapshot: &Snapshot) ->
 }
 
 impl Store {
-    /// Stores what was made of another's snapshot, synced, in place of all blocks and snapshots. Receipts of lower heights and ended
-    /// jobs that were stored here stay, and so does the journal.
+    /// Stores another peer's snapshot, synced, in place of all blocks and snapshots. The journal stays, and so do
+    /// stored receipts of lower heights and ended jobs.
     ///
     /// # Errors
     /// The disk fails.
@@ -55,7 +57,7 @@ impl Store {
         for (epoch, handover) in (1..).zip(&installation.handovers) {
             write.open_table(tables::HANDOVERS)?.insert(epoch, codec::encode(handover).as_slice())?;
         }
-        // The snapshot's own block is not among what was fetched; its header is what others ask for.
+        // The snapshot's own block was not fetched. Other peers ask for its header.
         write.open_table(tables::SNAPSHOT_HEADERS)?.insert(height, codec::encode(&installation.header).as_slice())?;
         for executed in &installation.executed {
             store_executed(&write, executed, self.keep)?;
@@ -66,7 +68,7 @@ impl Store {
 }
 
 impl Reader {
-    /// The newest snapshot that stored headers vouch for; nothing if there is none.
+    /// The newest snapshot that stored headers vouch for; `None` if there is none.
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
@@ -87,7 +89,8 @@ impl Reader {
         Ok(None)
     }
 
-    /// The headers from a snapshot's height to one that is final and stands on, or is, one that carries its digest.
+    /// The headers from a snapshot's height up to a final one that carries its digest, or that descends from one that
+    /// does.
     fn vouching_for(&self, digest: &SnapshotDigest) -> Result<Option<(Vec<Header>, Certificate)>, StoreError> {
         let read = self.0.begin_read()?;
         let Some(own) = header(&read, digest.height)? else { return Ok(None) };
@@ -106,7 +109,7 @@ impl Reader {
         Ok(None)
     }
 
-    /// A chunk of a stored snapshot, by its place from 0; nothing if it is not here.
+    /// A chunk of a stored snapshot, by its place from 0; `None` if it is not stored.
     ///
     /// # Errors
     /// The disk fails.
@@ -118,7 +121,7 @@ impl Reader {
     }
 }
 
-/// The header of a stored block, or of an installed snapshot's, which has no block here.
+/// The header of a stored block, or of an installed snapshot, whose block is not stored.
 pub(super) fn header(read: &redb::ReadTransaction, height: Height) -> Result<Option<Header>, StoreError> {
     let block: Option<Block> = get_long(read, tables::BLOCKS, "a block", height)?;
     match block {

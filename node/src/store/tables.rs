@@ -1,4 +1,4 @@
-//! The tables of the store, in one place: what is under which key.
+//! The tables of the store, all in one place: the value that each key has.
 
 use redb::TableDefinition;
 
@@ -22,7 +22,7 @@ pub const BLOCKS: long::Table = TableDefinition::new("blocks");
 pub const FINALIZATIONS: TableDefinition<u64, &[u8]> = TableDefinition::new("finalizations");
 /// The final closing blocks of an epoch and the finalization of the last of them, by its last height.
 pub const CLOSINGS: TableDefinition<u64, &[u8]> = TableDefinition::new("closings");
-/// How the epoch before ended, by epoch.
+/// The end of the epoch before, by epoch.
 pub const HANDOVERS: TableDefinition<u64, &[u8]> = TableDefinition::new("handovers");
 /// The root over all receipts up to each height.
 pub const ROOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("roots");
@@ -30,17 +30,17 @@ pub const ROOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("roots");
 pub const RECEIPTS: long::Table = TableDefinition::new("receipts");
 /// The history tree's complete subtrees, by level and index.
 pub const HISTORY: TableDefinition<(u8, u64), &[u8]> = TableDefinition::new("history");
-/// What the newest snapshots of the ledger are made of, by height.
+/// The length and the chunk digests of the newest snapshots, by height.
 pub const SNAPSHOTS: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshots");
-/// Their bytes.
+/// The bytes of these snapshots.
 pub const SNAPSHOT_BYTES: long::Table = TableDefinition::new("snapshot_bytes");
-/// The header of a snapshot that came from others: its block is not here.
+/// The header of a snapshot that came from another peer. Its block is not stored.
 pub const SNAPSHOT_HEADERS: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshot_headers");
 /// The state digests of snapshot heights.
 pub const SNAPSHOT_DIGESTS: TableDefinition<u64, &[u8]> = TableDefinition::new("snapshot_digests");
-/// The round's journal, by epoch, view and a number that only tells records of one view apart.
+/// The journal of consensus, by epoch, view and a number that only distinguishes the records of one view.
 pub const JOURNAL: TableDefinition<(u64, u64, u64), &[u8]> = TableDefinition::new("journal");
-/// Ended jobs by id, so that they can be found when the ledger has forgotten them.
+/// Ended jobs by id, so that they can be found after the ledger has forgotten them.
 pub const ENDED_JOBS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("ended_jobs");
 /// Proofs that an authority broke a promise, in the order in which they were found.
 pub const EVIDENCE: TableDefinition<u64, &[u8]> = TableDefinition::new("evidence");

@@ -1,4 +1,4 @@
-//! The store under a real replica: one authority alone, in virtual time, which makes a block each heartbeat.
+//! The store under a real replica: a single authority in virtual time, which makes a block each heartbeat.
 
 use std::{path::Path, sync::Arc};
 
@@ -37,7 +37,7 @@ fn open(dir: &Path, keep: Keep) -> Store {
     Store::open(&dir.join("store.redb"), &genesis().network_id(), keep).expect("a store")
 }
 
-/// A store in which so many blocks stand, and the replica that made them.
+/// A store with blocks up to a height, and the replica that made them.
 fn with_blocks(keep: Keep, height: u64) -> (TempDir, Store, Replica) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut store = open(dir.path(), keep);
@@ -100,11 +100,11 @@ fn a_snapshot_that_others_have_is_where_a_new_peer_begins() {
     let mine = reader.result(newest).expect("read");
     assert_eq!(other.reader().result(newest).expect("read"), mine);
     assert!(mine.0.is_some() && replica.ledger().height() >= newest);
-    // It can serve others in turn, once more than the snapshot's own header vouches for it.
+    // It can serve other peers once more than the snapshot's own header vouches for it.
     assert_eq!(other.reader().offer().expect("read").map(|offer| offer.certified.height()), Some(height));
 }
 
-/// Changes what stands in a table under a key.
+/// Changes the value of a key in a table.
 macro_rules! overwrite {
     ($store:expr, $table:expr, $key:expr) => {{
         let write = $store.database.begin_write().expect("a write");

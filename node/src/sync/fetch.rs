@@ -1,4 +1,5 @@
-//! Fetching a snapshot: whoever offers the same one is asked for some of its chunks, and what one cannot give another does.
+//! Fetches a snapshot in parallel: each peer that offers the same one gives some of its chunks. If one peer fails,
+//! another gives its chunks.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -28,21 +29,21 @@ use crate::{
 
 /// How many peers are asked at once.
 const PEERS_MAX: usize = 8;
-/// How long a peer has for the first byte of an answer.
+/// How long a peer has until the first byte of an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// What is held against a peer for an offer or a chunk that no honest peer sends.
+/// Points against a peer for an offer or a chunk that no honest peer sends.
 const MALICE: u32 = 100;
-/// How often chunks that nobody gave are asked for again.
+/// How often chunks that no peer gave are asked for again.
 const ROUNDS_MAX: usize = 5;
 
-/// A snapshot that a peer offers, which has been found to be true, and the stream to it.
+/// A snapshot that a peer offers, checked, and the stream to that peer.
 pub(super) struct Held {
     pub(super) peer: PublicKey,
     pub(super) offer: Offer,
     stream: Stream,
 }
 
-/// What some of the connected peers offer, as far as it is true.
+/// The valid offers of some of the connected peers.
 pub(super) async fn offers(sync: &Sync) -> Vec<Held> {
     let asked = sync.mesh.connected().into_iter().sample(&mut rand::rng(), PEERS_MAX);
     join_all(asked.into_iter().map(|peer| offer_of(sync, peer))).await.into_iter().flatten().collect()
@@ -60,7 +61,7 @@ async fn offer_of(sync: &Sync, peer: PublicKey) -> Option<Held> {
     }
 }
 
-/// Asks for one thing; nothing if the peer does not have it.
+/// Asks for one thing; `None` if the peer does not have it.
 async fn ask<T: Serialize + DeserializeOwned>(
     stream: &mut Stream,
     ask: Ask,
@@ -76,16 +77,16 @@ fn blame(sync: &Sync, peer: PublicKey, what: &str) {
     sync.mesh.penalize(peer, MALICE);
 }
 
-/// What is still to be fetched, and what has come.
+/// The chunks still to fetch, and those received.
 struct Work {
     todo: VecDeque<u32>,
     chunks: BTreeMap<u32, Vec<u8>>,
 }
 
-/// Fetches the snapshot that all of these offer and the blocks after it, and makes of them what can be stored.
+/// Fetches the snapshot that all of these peers offer and the blocks after it, and builds the installation.
 ///
 /// # Errors
-/// Why not, in words.
+/// The reason, in words.
 pub(super) async fn fetch(sync: &Sync, mut held: Vec<Held>) -> Result<Installation, String> {
     let Some(certified) = held.first().map(|held| held.offer.certified.clone()) else {
         return Err("nobody offers it".into());
@@ -115,7 +116,7 @@ fn lock(work: &Mutex<Work>) -> std::sync::MutexGuard<'_, Work> {
     work.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes chunks of the work until none is left, or until this peer gives no more: then it is not asked again.
+/// Fetches chunks of the work until none is left. Returns nothing if this peer failed, so that it is not asked again.
 async fn fetch_some(sync: &Sync, mut held: Held, certified: &Certified, work: &Mutex<Work>) -> Option<Held> {
     let height = certified.height();
     loop {
@@ -140,7 +141,7 @@ async fn fetch_some(sync: &Sync, mut held: Held, certified: &Certified, work: &M
     }
 }
 
-/// The blocks between the snapshot and the header that vouches for it: each from the first who gives it.
+/// The blocks between the snapshot and the header that vouches for it, each from the first peer that gives it.
 async fn blocks(sync: &Sync, held: &mut Vec<Held>, certified: &Certified) -> Result<Vec<Arc<Block>>, String> {
     let bytes_max = message_bytes_max(&sync.genesis);
     let mut blocks = Vec::new();

@@ -1,7 +1,9 @@
-//! Catching up from far behind: the newest certified snapshot, fetched in chunks from several peers at once, and then blocks.
+//! Catches up from far behind: fetches the newest certified snapshot in chunks from several peers at once, then
+//! blocks.
 //!
-//! What is not far behind is caught up by blocks alone, which the replica asks for itself. Here nothing is believed for who
-//! says it: an offer is checked against the genesis, each chunk against the offer, each block against its header.
+//! A peer that is not far behind catches up by blocks alone, which the replica asks for itself. Nothing here is
+//! believed because of who says it. An offer is checked against the genesis, each chunk against the offer, and each
+//! block against its header.
 
 mod fetch;
 mod serve;
@@ -22,17 +24,18 @@ use crate::{
     metrics::Metrics,
 };
 
-/// The word for this in protocol names.
+/// This exchange's word in protocol names.
 const KIND: &str = "snapshot";
-/// How often to look whether this peer is behind.
+/// How often to check whether this peer is behind.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long to leave others in peace after none had anything better than blocks.
+/// How long to wait before asking again, after no peer had anything better than blocks.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
-/// How long an archive may stand before it says so.
+/// How long an archive may stay at one height before it says so.
 const ARCHIVE_PATIENCE: Duration = Duration::from_secs(15);
 
-/// Says so when an archive that lacks blocks has stood at one height for long. `stood` is where it has, and since when.
+/// Logs that an archive which lacks blocks has stayed at one height for long. `stood` holds that height, and since
+/// when.
 fn watch_archive(executed: Height, stood: &mut Option<(Height, Instant)>) {
     match stood {
         Some((height, since)) if *height == executed => {
@@ -49,7 +52,7 @@ fn watch_archive(executed: Height, stood: &mut Option<(Height, Instant)>) {
     }
 }
 
-/// Who catches up, and with what.
+/// The parts of the node that catching up needs.
 pub(crate) struct Sync {
     pub(crate) genesis: Arc<Genesis>,
     pub(crate) mesh: MeshHandle,
@@ -59,7 +62,7 @@ pub(crate) struct Sync {
 }
 
 impl Sync {
-    /// Serves others and follows them, until the mesh stops.
+    /// Serves other peers, and catches up with them, until the mesh stops.
     pub(crate) fn start(self) {
         if let Some(incoming) = self.mesh.accept(self.mesh.protocol(KIND)) {
             tokio::spawn(serve::serve(incoming, self.driver.reader().clone()));
@@ -80,7 +83,7 @@ impl Sync {
             let look =
                 |replica: &meshwork_core::replica::Replica| replica.is_behind().then(|| replica.ledger().height());
             let Some(executed) = self.driver.query(look).await? else { continue };
-            // Whoever keeps everything has to execute everything.
+            // An archive has to execute everything that it keeps.
             if self.keep == Keep::Archive {
                 watch_archive(executed, &mut stood);
                 continue;

@@ -1,4 +1,4 @@
-//! Giving others the newest snapshot that can be shown to be true, and the blocks up to what vouches for it.
+//! Serves the newest snapshot that can be proven, and the blocks up to the header that vouches for it.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -15,14 +15,14 @@ use crate::{
     wire::{IDLE_MAX, read_value, write_value},
 };
 
-/// Streams open at once; further ones are closed.
+/// The most open streams; further ones are closed.
 const STREAMS_MAX: usize = 64;
-/// Answers being made at once.
+/// The most answers being prepared at once.
 const ANSWERS_MAX: usize = 4;
 /// The least time between two answers on one stream.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Serves every stream that comes in, until the mesh stops.
+/// Serves every incoming stream, until the mesh stops.
 pub(super) async fn serve(incoming: Incoming, reader: Reader) {
     let turns = Arc::new(Semaphore::new(ANSWERS_MAX));
     incoming.serve_each(STREAMS_MAX, |from, stream| serve_stream(from, stream, reader.clone(), turns.clone())).await;

@@ -1,4 +1,4 @@
-//! Under what conditions figures were measured: without these they say little.
+//! The conditions under which figures were measured. Figures say little without them.
 
 use meshwork_core::types::Genesis;
 use serde::Serialize;
@@ -62,7 +62,7 @@ impl Conditions {
         }
     }
 
-    /// In a line, for people.
+    /// One line for people.
     pub fn in_a_line(&self) -> String {
         format!(
             "{} build, {} authorities, {} workers of {} slots, {} tasks; {} cores of {}",

@@ -1,4 +1,4 @@
-//! Hears of the ends of many jobs over one stream of events.
+//! Learns of the ends of many jobs over one event stream.
 
 use std::{
     collections::HashMap,
@@ -15,13 +15,13 @@ use crate::{
     failure::{Done, Failure},
 };
 
-/// How often jobs whose end has not been heard of are asked for, in case an event was lost.
+/// How often jobs with no known end are asked for, in case an event was lost.
 const ASK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How a job ended, and when that was heard.
+/// How a job ended, and when the listener learned of it.
 #[derive(Clone, Copy, Debug)]
 pub struct End {
-    /// When it was heard.
+    /// When the listener learned of it.
     pub at: Instant,
     /// How its tasks ended.
     pub counts: TaskCounts,
@@ -42,7 +42,7 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// Listens from now on.
+    /// Starts to listen.
     ///
     /// # Errors
     /// The node does not answer.
@@ -53,14 +53,14 @@ impl Ends {
         Ok(Self { client, heard, task })
     }
 
-    /// Begins to wait for a job that is about to be submitted.
+    /// Starts to wait for a job that is about to be submitted.
     pub fn expect(&self, job: JobId) -> Waiting {
         let (sender, end) = oneshot::channel();
         lock(&self.heard).waiting.insert(job, sender);
         Waiting { client: self.client.clone(), job, end }
     }
 
-    /// How long each block with transactions took to be final, in milliseconds, and the newest height.
+    /// How long each block with transactions took to become final, in milliseconds, and the newest height.
     pub fn blocks(&self) -> (Vec<f64>, u64) {
         let heard = lock(&self.heard);
         (heard.finality_ms.clone(), heard.height)
@@ -73,7 +73,7 @@ impl Drop for Ends {
     }
 }
 
-/// One job that is waited for.
+/// A job that someone waits for.
 pub struct Waiting {
     client: Client,
     job: JobId,
@@ -81,7 +81,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// Its end.
+    /// Waits for the job's end.
     ///
     /// # Errors
     /// The node is gone, or a task did not succeed.

@@ -25,13 +25,13 @@ use crate::{
     programs, submission,
 };
 
-/// The counter of what a peer sent to others.
+/// The metric of bytes that a peer sent to others.
 const SENT_BYTES: &str = "meshwork_mesh_wire_bytes_out";
 
-/// Tasks that each slot runs before anything is measured, so that the module is compiled everywhere.
+/// Tasks that each slot runs before the measurements, so that every worker has compiled the module.
 const WARM_UP_TASKS: u32 = 8;
 
-/// Everything of one run.
+/// One run of the benchmark.
 pub struct Bench<'a> {
     mesh: &'a LocalMesh,
     options: Options,
@@ -47,7 +47,7 @@ struct Submitter {
     spec: Arc<TaskSpec>,
 }
 
-/// What was used up so far.
+/// What was used so far.
 #[derive(Clone, Copy)]
 struct Used {
     disk_bytes: u64,
@@ -55,15 +55,15 @@ struct Used {
 }
 
 impl<'a> Bench<'a> {
-    /// A run on a mesh.
+    /// A run on this mesh.
     pub fn new(mesh: &'a LocalMesh, options: Options, output: Output) -> Self {
         Self { mesh, options, output }
     }
 
-    /// Measures everything.
+    /// Runs all measurements.
     ///
     /// # Errors
-    /// Something did not work.
+    /// The mesh or a job fails.
     pub async fn run(self) -> Done<Report> {
         let submitter = Arc::new(self.submitter().await?);
         let count = self.options.tasks;
@@ -133,7 +133,7 @@ impl<'a> Bench<'a> {
         Ok(Used { disk_bytes, wire_bytes })
     }
 
-    /// Bytes on each peer's disk, and bytes that all peers sent, for each task.
+    /// Bytes on each peer's disk, and bytes that all peers sent, per task.
     fn per_task(&self, before: Used, after: Used) -> (f64, Option<f64>) {
         let tasks = f64::from(self.options.tasks);
         let peers = self.mesh.peers().len() as f64;
@@ -157,8 +157,7 @@ impl Submitter {
     }
 }
 
-/// Submits so many jobs of one task each, so many of them under way at once. Returns how long that took in all, in
-/// milliseconds.
+/// Submits `count` jobs of one task each, at most `in_flight` at once. Returns how long that took, in milliseconds.
 async fn submit_many(submitter: &Arc<Submitter>, count: u32, in_flight: u32) -> Done<f64> {
     let began = Instant::now();
     let next = Arc::new(AtomicU32::new(0));

@@ -1,42 +1,43 @@
-//! What was measured.
+//! The report of a benchmark.
 
 use serde::Serialize;
 
 use super::conditions::Conditions;
 use crate::output::{Record, words::bytes};
 
-/// The figures. Those that this machine or the node does not tell are absent.
+/// The figures. One is absent if this machine or the node does not provide it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// No-op tasks a second in one array, from its submission to the end of the last being known to the submitter.
+    /// No-op tasks per second in one array, from its submission until the submitter knows that the last task has
+    /// ended.
     pub noop_array_per_s: f64,
-    /// No-op tasks a second, each its own signed job.
+    /// No-op tasks per second, each its own signed job.
     pub noop_single_per_s: f64,
-    /// From a submission to its result, one after the other, median.
+    /// Time from a submission to its result, one after the other: median.
     pub latency_ms_p50: f64,
-    /// The 99th percentile of the same.
+    /// The same: 99th percentile.
     pub latency_ms_p99: f64,
-    /// From a block's own time to its being final, median, while jobs come one after the other.
+    /// Time from a block's own time until it is final, while jobs come one after the other: median.
     pub finality_ms_p50: Option<f64>,
-    /// The 99th percentile of the same.
+    /// The same: 99th percentile.
     pub finality_ms_p99: Option<f64>,
-    /// The same over the whole run, most of which is at full load.
+    /// The same over the whole run, most of which is under full load: median.
     pub finality_loaded_ms_p50: Option<f64>,
-    /// The 99th percentile of the same.
+    /// The same: 99th percentile.
     pub finality_loaded_ms_p99: Option<f64>,
-    /// Growth of a peer's data for each task of the array.
+    /// Growth of a peer's data per task of the array.
     pub disk_bytes_per_task: f64,
-    /// The same for each single job.
+    /// Growth of a peer's data per single job.
     pub disk_bytes_per_single_task: f64,
-    /// What all peers sent for each task of the array.
+    /// Bytes that all peers sent per task of the array.
     pub wire_bytes_per_task: Option<f64>,
-    /// The same for each single job.
+    /// Bytes that all peers sent per single job.
     pub wire_bytes_per_single_task: Option<f64>,
-    /// The largest process at its largest.
+    /// Peak memory of the largest process.
     pub memory_bytes_max: Option<u64>,
-    /// Final blocks at the end.
+    /// Final blocks at the end of the run.
     pub blocks: u64,
-    /// Under what conditions.
+    /// The conditions of the run.
     pub conditions: Conditions,
 }
 

@@ -1,4 +1,4 @@
-//! Someone who listens to one peer's events and keeps count.
+//! An observer: listens to one peer's events and keeps count.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,22 +15,22 @@ use crate::{
     failure::Done,
 };
 
-/// How many tasks are asked for at once.
+/// How many tasks one request asks for.
 const PAGE: u32 = 1000;
 
-/// How long to wait before listening again where the stream broke.
+/// How long to wait before listening again after the stream broke.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-/// A listener.
+/// An observer.
 pub struct Observer {
-    /// Where it listens.
+    /// The client of the observed peer.
     pub client: Client,
     tally: Arc<Mutex<Tally>>,
     task: JoinHandle<()>,
 }
 
 impl Observer {
-    /// Listens from now on to what a peer says of a job.
+    /// Starts to listen to a peer's events of one job.
     ///
     /// # Errors
     /// The peer does not answer.
@@ -41,9 +41,9 @@ impl Observer {
         Ok(Self { client, tally, task })
     }
 
-    /// What it has counted.
+    /// The counts so far.
     pub fn tally(&self) -> MutexGuard<'_, Tally> {
-        // A count is good after any panic: each event changes it in one step.
+        // The counts survive a panic: each event changes them in one step.
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,19 +1,19 @@
-//! The image: its tiles as inputs of tasks, and the tasks' outputs as the image again.
+//! The image: cut into tiles that are tasks' inputs, and put together from tasks' outputs.
 
 use std::{fs::File, io::BufWriter, path::Path};
 
 use crate::failure::{Done, Failure};
 
-/// Where a task finds its tile, below /in.
+/// Path of a task's tile, below /in.
 pub const INPUT: &str = "tile";
 
-/// Where it leaves what it rendered, below /out.
+/// Path of a task's rendered tile, below /out.
 pub const OUTPUT: &str = "tile.rgb";
 
 /// Bytes of a pixel: red, green and blue.
 const PIXEL_BYTES: usize = 3;
 
-/// The most tiles: what one job of a default genesis may have.
+/// The most tiles: the most tasks that a default genesis allows in one job.
 const TILES_MAX: usize = 100_000;
 
 /// An image cut into tiles.
@@ -25,7 +25,7 @@ pub struct Scene {
     tiles: Vec<Tile>,
 }
 
-/// A part of an image.
+/// A tile: a part of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tile {
     x: u32,
@@ -35,10 +35,10 @@ struct Tile {
 }
 
 impl Scene {
-    /// An image in tiles of at most `side` pixels square.
+    /// Cuts an image into tiles of at most `side` by `side` pixels.
     ///
     /// # Errors
-    /// It would have too many tiles.
+    /// There would be too many tiles.
     pub fn new(width: u32, height: u32, side: u32, samples: u32) -> Done<Self> {
         let starts = |length: u32| (0..length).step_by(side as usize);
         let tile = |x, y| Tile { x, y, width: side.min(width - x), height: side.min(height - y) };
@@ -52,12 +52,12 @@ impl Scene {
         Ok(Self { width, height, samples, tiles })
     }
 
-    /// How many tiles there are.
+    /// The number of tiles.
     pub fn count(&self) -> usize {
         self.tiles.len()
     }
 
-    /// What the task of each tile reads.
+    /// The input of each tile's task.
     pub fn inputs(&self) -> impl Iterator<Item = String> + '_ {
         self.tiles.iter().map(|tile| {
             format!(
@@ -70,7 +70,7 @@ impl Scene {
     /// Puts a rendered tile into the image.
     ///
     /// # Errors
-    /// It is not of the tile's size.
+    /// The tile has the wrong size.
     fn place(&self, pixels: &mut [u8], index: usize, rendered: &[u8]) -> Done {
         let tile = self.tiles[index];
         let row_bytes = tile.width as usize * PIXEL_BYTES;
@@ -88,10 +88,10 @@ impl Scene {
         Ok(())
     }
 
-    /// Writes the image that the rendered tiles make together, as PNG.
+    /// Writes the image as PNG, put together from the rendered tiles.
     ///
     /// # Errors
-    /// A tile is not of its size, or the file cannot be written.
+    /// A tile has the wrong size, or the file cannot be written.
     pub fn write(&self, rendered: &[Vec<u8>], path: &Path) -> Done {
         let mut pixels = vec![0; self.width as usize * self.height as usize * PIXEL_BYTES];
         for (index, tile) in rendered.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What happens in the demo, in order: submit, watch, strike halfway, watch again, verify, put together.
+//! The demo, step by step: submit, watch, kill peers halfway, watch again, verify, put the image together.
 
 use std::{
     collections::BTreeSet,
@@ -32,41 +32,41 @@ use crate::{
 /// How often the board is drawn.
 const TICK: Duration = Duration::from_millis(40);
 
-/// How often the moment to strike is looked for once half is done.
+/// How often the demo looks for the right time to kill, once half of the tasks are done.
 const AIM_TICK: Duration = Duration::from_millis(5);
 
-/// How often the job is asked for, in case an event was lost.
+/// After how many ticks the job is asked for, in case an event was lost.
 const ASK_TICKS: u32 = 25;
 
-/// A lease is fresh for this part of the time that leases usually last.
+/// A lease is fresh during this fraction (one over it) of the usual time of a lease.
 const FRESH: u32 = 4;
 
-/// Everything of one run.
+/// One run of the demo.
 pub struct Story<'a> {
     mesh: &'a mut LocalMesh,
     scene: &'a Scene,
     output: Output,
     transaction: SignedTransaction,
-    /// Two peers that live through it, or the only one.
+    /// Two peers that are not killed, or the only one.
     observers: Vec<Observer>,
-    /// Workers that may be struck, by their place in the mesh.
+    /// Workers that may be killed, by their index in the mesh.
     candidates: Vec<usize>,
     struck: Option<Struck>,
 }
 
-/// Who was killed halfway.
+/// The peers that were killed halfway.
 struct Struck {
     worker: Option<usize>,
     held: Vec<Lease>,
-    /// Whether it was said that they came back.
+    /// Whether the return of the leases was reported.
     told: bool,
 }
 
 impl<'a> Story<'a> {
-    /// Makes a submitter, uploads the program and the tiles, signs the job, and has two peers observed.
+    /// Creates a submitter, uploads the program and the tiles, signs the job, and starts two observers.
     ///
     /// # Errors
-    /// A peer does not answer or refuses.
+    /// A peer does not answer, or refuses.
     pub async fn begin(mesh: &'a mut LocalMesh, scene: &'a Scene, output: Output) -> Done<Self> {
         let key = keys::generate();
         keys::create(&mesh.root().join("submitter/key"), &key)?;
@@ -83,10 +83,10 @@ impl<'a> Story<'a> {
         Ok(Self { mesh, scene, output, transaction, observers, candidates, struck: None })
     }
 
-    /// Runs it to its end. Returns the summary, the job, and where a living peer's API is.
+    /// Runs the job to its end. Returns the summary, the job, and the API address of a living peer.
     ///
     /// # Errors
-    /// Something did not work.
+    /// A step failed.
     pub async fn tell(&mut self, image: &Path) -> Done<(Summary, JobId, String)> {
         let job = submission::job_of(&self.transaction);
         let began = Instant::now();
@@ -110,7 +110,7 @@ impl<'a> Story<'a> {
         Ok((summary, job, self.observers[0].client.base().to_owned()))
     }
 
-    /// Draws what happens until every task has its outcome, and strikes halfway.
+    /// Shows progress until every task has an outcome, and kills peers halfway.
     async fn watch(&mut self) -> Done {
         let count = self.scene.count();
         let workers: Vec<usize> =
@@ -130,7 +130,7 @@ impl<'a> Story<'a> {
             }
             let is_time = self.struck.is_none() && 2 * counts.ended >= count;
             if is_time {
-                // Rather any lease than none, once much more is done than half.
+                // Well past halfway, any lease is better than none.
                 self.strike(&board, 4 * counts.ended >= 3 * count);
             }
             self.tell_of_return(&board);
@@ -164,8 +164,9 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// Kills the volunteer that was given a lease last, while that is so fresh that its outcome cannot be on its way, and
-    /// with it an authority, if the others can go on.
+    /// Kills the volunteer that got the newest lease, and an authority if a quorum remains.
+    ///
+    /// The lease must be so fresh that its outcome cannot be on its way yet.
     fn strike(&mut self, board: &Board, any: bool) {
         let mesh = &mut *self.mesh;
         let tally = self.observers[0].tally();
@@ -176,7 +177,7 @@ impl<'a> Story<'a> {
         let busy = self.candidates.iter().filter(|index| age(index).is_some_and(|age| any || age <= fresh));
         let worker = busy.min_by_key(|index| age(index)).copied();
         if worker.is_none() && !self.candidates.is_empty() {
-            // Nobody has just begun something: the next moment will do.
+            // No lease is fresh. Try again at the next tick.
             return;
         }
         let held = worker.map(|index| holds(&index)).unwrap_or_default();
@@ -220,7 +221,7 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// The proved outcomes, as each observed peer has them; those of the first are returned.
+    /// The proved outcomes of each observed peer. Returns those of the first.
     async fn prove(&self, job: JobId) -> Done<Vec<Proved>> {
         let expires_us = self.transaction.transaction().expires.0;
         let mut first: Option<Vec<Proved>> = None;
@@ -283,13 +284,13 @@ impl<'a> Story<'a> {
         };
         let held_by_killed = match &self.struck {
             Some(struck) => struck.worker.map(|_| struck.held.len()),
-            // Nobody could be struck although someone should have been.
+            // No worker could be killed although one should have been.
             None => (!self.candidates.is_empty()).then_some(0),
         };
         Summary { figures, held_by_killed }
     }
 
-    /// Tasks of which any peer that missed no event saw a second outcome.
+    /// The number of tasks with a second outcome, as seen by any peer that missed no event.
     fn accepted_twice(&self) -> usize {
         let mut twice = BTreeSet::new();
         for observer in &self.observers {
@@ -301,7 +302,7 @@ impl<'a> Story<'a> {
         twice.len()
     }
 
-    /// Leases that the killed volunteer held, whose tasks were then done in another attempt.
+    /// The number of the killed volunteer's leases whose tasks were done in another attempt.
     fn recovered(&self, proved: &[Proved]) -> usize {
         let Some(struck) = &self.struck else { return 0 };
         let done_otherwise = |lease: &&Lease| {
@@ -318,12 +319,12 @@ fn places(proved: &[Proved]) -> Vec<(u32, u64, u32)> {
     proved.iter().map(|one| (one.outcome.attempt.task.index, one.proof.height.0, one.proof.index)).collect()
 }
 
-/// The authority to kill: the last, if a quorum is left without it.
+/// The authority to kill: the last one, if the others are a quorum without it.
 fn doomed_authority(mesh: &LocalMesh) -> Option<usize> {
     (mesh.genesis().authority_set().faulty_max() >= 1).then(|| mesh.genesis().authorities.len() - 1)
 }
 
-/// Two peers that will not be killed: authorities, or where there is only one of these, the first worker.
+/// Two peers that are never killed: authorities, or the first worker if there is only one authority.
 fn survivors(mesh: &LocalMesh) -> Vec<usize> {
     let doomed = doomed_authority(mesh);
     (0..mesh.peers().len()).filter(|index| Some(*index) != doomed).take(2).collect()

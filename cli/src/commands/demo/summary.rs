@@ -1,4 +1,4 @@
-//! What came out, and whether it is right.
+//! The demo's summary, and whether its figures are right.
 
 use serde::Serialize;
 
@@ -10,33 +10,33 @@ use crate::{
 /// The figures that the demo prints.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
-    /// Tasks of the job.
+    /// Tasks in the job.
     pub tasks: usize,
-    /// Those that ended well.
+    /// Tasks that succeeded.
     pub completed: usize,
-    /// Those that have no outcome.
+    /// Tasks without an outcome.
     pub lost: usize,
-    /// Those that had more than one.
+    /// Tasks with more than one outcome.
     pub accepted_twice: usize,
-    /// Leases of the killed volunteer that came back and were done by others.
+    /// Leases of the killed volunteer that came back and whose tasks others completed.
     pub recovered: usize,
-    /// Proofs of outcomes that hold against the genesis.
+    /// Outcomes whose proofs hold against the genesis.
     pub receipts_verified: usize,
-    /// Tasks over the time from the submission to the last result.
+    /// Tasks per second, from the submission to the last result.
     pub tasks_per_s: f64,
-    /// From the submission to a task's result being known to the submitter, median.
+    /// Time from the submission until the submitter knows a task's result: median.
     pub latency_ms_p50: f64,
-    /// The 99th percentile of the same.
+    /// The same: 99th percentile.
     pub latency_ms_p99: f64,
-    /// From a block's own time to its being final, median over blocks with transactions.
+    /// Time from a block's own time until it is final, over blocks with transactions: median.
     pub finality_ms_p50: f64,
     /// Final blocks.
     pub blocks: u64,
-    /// The image.
+    /// The image's file.
     pub output: String,
 }
 
-/// The figures, and what they must be besides.
+/// The figures, and what they must agree with.
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// The figures.
@@ -66,10 +66,10 @@ impl Record for Figures {
 }
 
 impl Summary {
-    /// Nothing if every figure is right.
+    /// Checks the figures.
     ///
     /// # Errors
-    /// Says which are not.
+    /// A figure is wrong; the sentence names all that are.
     pub fn check(&self) -> Done {
         let Figures { tasks, completed, lost, accepted_twice, recovered, receipts_verified, .. } = self.figures;
         let mut wrong = Vec::new();

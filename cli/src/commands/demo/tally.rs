@@ -1,4 +1,4 @@
-//! What one peer's events say of a job, counted.
+//! Counts what one peer's events say about a job.
 
 use std::time::{Duration, Instant};
 
@@ -11,64 +11,64 @@ pub struct Tally {
     job: JobId,
     tasks: Vec<Seen>,
     submitted: Option<Instant>,
-    /// From a block's own time to its being final, of each block that had transactions, in milliseconds.
+    /// Time from a block's own time until it is final, for each block with transactions, in milliseconds.
     pub finality_ms: Vec<f64>,
     /// The newest final height.
     pub height: u64,
-    /// How many events were lost on the way here: if any, [`Tally::ended_twice`] says nothing.
+    /// Events that were lost on the way here. If there are any, [`Tally::ended_twice`] says nothing.
     pub missed: u64,
 }
 
-/// What was seen of one task.
+/// What the events said about one task.
 #[derive(Clone, Debug, Default)]
 struct Seen {
     state: Option<TaskState>,
     worker: Option<PublicKey>,
     attempt: u32,
-    /// How often an outcome was accepted. Once is right.
+    /// How many outcomes were accepted. One is right.
     outcomes: u32,
-    /// When this attempt was given to its worker.
+    /// When the current attempt was given to its worker.
     leased: Option<Instant>,
     /// How long the accepted attempt was leased.
     took: Option<Duration>,
     ended_after: Option<Duration>,
 }
 
-/// How many tasks are where.
+/// How many tasks are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// With nobody.
+    /// No worker holds them.
     pub ready: usize,
-    /// Held by a worker.
+    /// A worker holds them.
     pub leased: usize,
-    /// With an outcome.
+    /// They have an outcome.
     pub ended: usize,
 }
 
-/// A lease: a task, and which attempt of it.
+/// A lease: a task and the number of its attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lease {
-    /// The task's place in the job.
+    /// The task's index in the job.
     pub index: u32,
     /// Which attempt.
     pub attempt: u32,
-    /// Whether it had resources, and did not merely wait for them.
+    /// Whether the attempt has resources, rather than a waiting place.
     pub running: bool,
 }
 
 impl Tally {
-    /// Nothing seen yet of a job with so many tasks.
+    /// Counts for a job of `tasks` tasks, before any event.
     pub fn new(job: JobId, tasks: usize) -> Self {
         let tasks = vec![Seen::default(); tasks];
         Self { job, tasks, submitted: None, finality_ms: Vec::new(), height: 0, missed: 0 }
     }
 
-    /// The job is being submitted now.
+    /// Notes that the job is being submitted now.
     pub fn submit(&mut self, now: Instant) {
         self.submitted = Some(now);
     }
 
-    /// Counts an event that came now.
+    /// Counts an event that arrived now.
     pub fn take(&mut self, now: Instant, event: &EventView) {
         match event {
             EventView::Block { height, transactions, finality_ms, .. } => {
@@ -99,7 +99,7 @@ impl Tally {
         }
     }
 
-    /// Sets right what missed events would have said.
+    /// Corrects the counts with tasks' present states, after events were missed.
     pub fn correct(&mut self, now: Instant, views: &[TaskView]) {
         for view in views {
             let Some(seen) = self.tasks.get_mut(view.index as usize) else { continue };
@@ -112,7 +112,7 @@ impl Tally {
         }
     }
 
-    /// How many tasks are where.
+    /// How many tasks are in which state.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for seen in &self.tasks {
@@ -136,7 +136,7 @@ impl Tally {
         self.tasks.iter().enumerate().filter_map(held).collect()
     }
 
-    /// For how long a worker has held the lease that it was given last.
+    /// How long ago a worker got its newest lease.
     pub fn freshest(&self, worker: PublicKey, now: Instant) -> Option<Duration> {
         let held = |seen: &&Seen| {
             seen.worker == Some(worker) && matches!(seen.state, Some(TaskState::Running | TaskState::Waiting))
@@ -144,7 +144,7 @@ impl Tally {
         self.tasks.iter().filter(held).filter_map(|seen| Some(now - seen.leased?)).min()
     }
 
-    /// How long a lease usually lasts until its outcome is accepted: the median.
+    /// The median time from a lease to its accepted outcome.
     pub fn usual(&self) -> Option<Duration> {
         let mut took: Vec<Duration> = self.tasks.iter().filter_map(|seen| seen.took).collect();
         took.sort_unstable();
@@ -163,12 +163,12 @@ impl Tally {
         self.tasks.iter().filter(|seen| seen.worker == Some(worker) && seen.state.is_some_and(is_end)).count()
     }
 
-    /// The tasks that had more than one outcome.
+    /// The tasks with more than one outcome.
     pub fn ended_twice(&self) -> impl Iterator<Item = u32> + '_ {
         self.tasks.iter().enumerate().filter(|(_, seen)| seen.outcomes > 1).map(|(index, _)| index as u32)
     }
 
-    /// From submission to each task's outcome being known here.
+    /// The time from the submission until this observer knew each task's outcome.
     pub fn latencies(&self) -> impl Iterator<Item = Duration> + '_ {
         self.tasks.iter().filter_map(|seen| seen.ended_after)
     }

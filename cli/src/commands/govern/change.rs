@@ -1,4 +1,4 @@
-//! A change as it is written on the command line.
+//! A proposed change, as written on the command line.
 
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     time::milliseconds,
 };
 
-/// What is to change: one thing, or of the schedule several together.
+/// The change: a single one, or several parts of the schedule at once.
 #[derive(Args, Debug)]
 pub struct Propose {
     #[command(flatten)]
@@ -27,7 +27,8 @@ pub struct Propose {
 #[derive(Args, Debug)]
 #[group(id = "one", required = false, multiple = false, conflicts_with = "schedule")]
 struct OneChange {
-    /// Add an authority, last in the order in which they lead. It must be up: it counts from its first view on
+    /// Add an authority, last in the order in which they lead. Its peer must be running: it counts from its first
+    /// view on
     #[arg(long, value_name = "NAME=KEY[@MULTIADDR[,MULTIADDR]]")]
     add: Option<NewAuthority>,
     /// Remove the authority with this key
@@ -36,19 +37,21 @@ struct OneChange {
     /// Let this key submit
     #[arg(long, value_name = "KEY")]
     permit_submitter: Option<PublicKey>,
-    /// Take nothing more from this key; what waits of it is not placed until it may submit again
+    /// Accept nothing more from this key. Its waiting tasks are not placed until it may submit again
     #[arg(long, value_name = "KEY")]
     bar_submitter: Option<PublicKey>,
     /// Let this key work
     #[arg(long, value_name = "KEY")]
     permit_worker: Option<PublicKey>,
-    /// Let this key work no more; what it holds goes to others
+    /// Forbid this key to work. Tasks that it holds go to other workers
     #[arg(long, value_name = "KEY")]
     bar_worker: Option<PublicKey>,
-    /// Give a submitter limits of its own: tasks, running, output-bytes, definition-bytes, recurring; or `none`
+    /// Give a submitter a quota of its own: limits on tasks, running, output-bytes, definition-bytes, recurring; or
+    /// `none`
     #[arg(long, value_name = "KEY:LIMIT=N[,LIMIT=N]")]
     quota: Option<NewQuota>,
-    /// Set a limit for all: tasks, output-bytes, definition-bytes, recurring; or of each key: key-tasks, key-running and so on
+    /// Set a limit for the network (tasks, output-bytes, definition-bytes, recurring) or for each key (key-tasks,
+    /// key-running and so on)
     #[arg(long, value_name = "LIMIT=N")]
     limit: Option<NewLimit>,
 }
@@ -56,32 +59,32 @@ struct OneChange {
 #[derive(Args, Debug)]
 #[group(id = "schedule", required = false, multiple = true)]
 struct ScheduleChange {
-    /// Which ready task goes next: each policy decides where those before it find two tasks equal
+    /// Policies that order ready tasks; each one breaks the ties that those before it leave
     #[arg(long, value_enum, value_delimiter = ',')]
     order: Vec<Order>,
-    /// Which worker it goes to, likewise
+    /// Policies that choose a task's worker; each one breaks the ties that those before it leave
     #[arg(long, value_enum, value_delimiter = ',')]
     placement: Vec<Placement>,
-    /// How long a wait makes up for one level of priority
+    /// Waiting time that makes up for one level of priority
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     ageing: Option<Duration>,
-    /// What a round grants a submitter of weight 1, as time of one core
+    /// Core time that one round grants a submitter of weight 1
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     slice: Option<Duration>,
-    /// What a submitter's share is worth. Repeat it for each
+    /// Weight of a submitter's share. Repeat for each submitter
     #[arg(long = "weight", value_name = "KEY=N")]
     weights: Vec<Weight>,
 }
 
-/// The limits of one submitter, as they are written on the command line.
+/// A submitter's quota, as written on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct NewQuota(PublicKey, Quota);
 
-/// A limit for all, likewise.
+/// A limit for the network or for each key, as written on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct NewLimit(Limit, u64);
 
-/// A submitter's weight, likewise.
+/// A submitter's weight, as written on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Weight(PublicKey, u32);
 
@@ -107,7 +110,7 @@ fn find<T: Copy>(name: &str, among: &[(&str, T)]) -> Result<T, String> {
     })
 }
 
-/// A number, or a size if bytes are meant.
+/// Parses a number, or a size if the limit counts bytes.
 fn parse_most(name: &str, text: &str) -> Result<u64, String> {
     if name.ends_with("bytes") {
         return text
@@ -160,10 +163,10 @@ impl FromStr for Weight {
 }
 
 impl Propose {
-    /// The change, given the policies in force.
+    /// The change to propose, given the policies in force.
     ///
     /// # Errors
-    /// Nothing is to change.
+    /// No change was given.
     pub fn change(self, present: &ScheduleParameters) -> Done<Change> {
         let one = self.one.change();
         let change = one.or_else(|| self.schedule.change(present));
@@ -203,7 +206,7 @@ impl ScheduleChange {
         next.slice_ms = slice.map_or(next.slice_ms, milliseconds);
         let weights: BTreeMap<PublicKey, u32> = weights.into_iter().map(|Weight(key, weight)| (key, weight)).collect();
         next.weights.extend(weights);
-        // What is worth 1 needs no mention.
+        // A weight of 1 is the default and is not stored.
         next.weights.retain(|_, weight| *weight != 1);
         Some(Change::SetSchedule(Box::new(next)))
     }

@@ -1,4 +1,4 @@
-//! The flags that have a program run again and again.
+//! The flags that make a program's job recur.
 
 use clap::Args;
 use meshwork_core::types::{BlockTime, CatchUp, Cron, Overlap};
@@ -26,22 +26,23 @@ fn overlap(text: &str) -> Result<Overlap, String> {
 #[command(next_help_heading = "Recurring jobs")]
 #[group(id = "recurrence")]
 pub struct Options {
-    /// Run it again and again, by this cron expression in UTC, such as "0 3 * * *"
+    /// Run the job again and again, by this cron expression in UTC, such as "0 3 * * *"
     #[arg(long, value_name = "EXPRESSION", value_parser = cron)]
     cron: Option<Cron>,
-    /// What becomes of moments that were missed: skip, once (the last is run) or all (up to a bound)
+    /// What to do with missed occurrences: skip them, run the last once, or run all (up to a bound)
     #[arg(long, value_name = "POLICY", requires = "cron", default_value = "once", value_parser = catch_up)]
     catch_up: CatchUp,
-    /// What becomes of a moment while an earlier run goes on: skip, queue, alongside or cancel (the earlier run)
+    /// What to do with an occurrence while an earlier one's job still runs: skip or queue it, run it alongside, or
+    /// cancel the earlier job
     #[arg(long, value_name = "POLICY", requires = "cron", default_value = "skip", value_parser = overlap)]
     overlap: Overlap,
-    /// No run before: so long from now, or a moment in UTC
+    /// No occurrence before this: a time from now, or a time in UTC
     #[arg(long, value_name = "TIME", requires = "cron", value_parser = parse_moment)]
     from: Option<BlockTime>,
-    /// No run after, likewise
+    /// No occurrence after this: a time from now, or a time in UTC
     #[arg(long, value_name = "TIME", requires = "cron", value_parser = parse_moment)]
     until: Option<BlockTime>,
-    /// So many runs at most
+    /// The most occurrences that run
     #[arg(long, value_name = "N", requires = "cron", value_parser = clap::value_parser!(u64).range(1..))]
     runs: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! `meshwork submit JOB.toml`: a job file is shown, submitted, or added to an open job.
+//! `meshwork submit JOB.toml`: shows a job file, submits it, or adds it to an open job.
 
 use std::{
     path::Path,
@@ -23,24 +23,24 @@ use crate::{
     parse::parse_pair,
 };
 
-/// What is about job files.
+/// Flags for job files.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Job files")]
 #[group(id = "workflow")]
 pub struct Options {
-    /// A value for a parameter of the job file. Repeat it for each
+    /// Value of a parameter of the job file. Repeat for each parameter
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
     set: Vec<(String, String)>,
-    /// Show what the job file comes to, and send nothing: no node and no key are needed
+    /// Show the job that the file describes, and send nothing; needs neither a node nor a key
     #[arg(long)]
     dry_run: bool,
-    /// Show the graph in Graphviz' language, for `dot -Tsvg`
+    /// Print the graph in Graphviz' language, for `dot -Tsvg`
     #[arg(long, requires = "dry_run")]
     dot: bool,
-    /// Add the file's tasks to this open job of one's own, by its id or the first digits of it
+    /// Add the file's tasks to your open job, given by its id or its first digits
     #[arg(long, value_name = "JOB")]
     to: Option<String>,
-    /// Close the open job: nothing more can be added
+    /// Close the open job, so that nothing more can be added
     #[arg(long, requires = "to")]
     close: bool,
     /// Print the JSON Schema of job files, for editors
@@ -55,10 +55,10 @@ pub fn is_meant(options: &SubmitOptions) -> bool {
     is_file || *schema || *dry_run || to.is_some() || !set.is_empty()
 }
 
-/// Shows, submits or adds.
+/// Shows the job file, submits it, or adds it to an open job.
 ///
 /// # Errors
-/// The file is wrong, or the network does not take it.
+/// The file is wrong, or the network does not accept it.
 pub async fn run(context: &Context, options: &SubmitOptions) -> Done {
     let own = &options.workflow;
     if own.schema {
@@ -77,7 +77,7 @@ pub async fn run(context: &Context, options: &SubmitOptions) -> Done {
     }
 }
 
-/// What the file says is not said by flags too.
+/// Refuses flags that say what the file says.
 fn check_flags(options: &SubmitOptions) -> Done {
     if let Some(path) = options.program.as_deref().filter(|path| !job_file::is_job_file(path)) {
         return Err(Failure::usage(format!(
@@ -99,7 +99,7 @@ fn show(context: &Context, options: &SubmitOptions, plan: &Plan) -> Done {
 }
 
 async fn submit(context: &Context, options: &SubmitOptions, path: &Path) -> Done {
-    // What is wrong with the file is heard before any node is asked.
+    // Mistakes in the file are reported before any node is asked.
     let limits = context.settings.genesis()?.map_or_else(LedgerLimits::default, |genesis| genesis.ledger);
     let mut plan = job_file::plan(path, &options.workflow.set, &limits, &Existing::default())?;
     if options.wait && plan.job.recurs.is_some() {
@@ -162,13 +162,13 @@ async fn add(context: &Context, options: &SubmitOptions, path: Option<&Path>, di
     if options.wait { wait(&client, job, (has + added) as usize, sent.expires_us).await } else { Ok(()) }
 }
 
-/// How long a job that was just submitted may take to be on the ledger.
+/// How long a job that was just submitted may take to reach the ledger.
 const ADMITTED_WITHIN: Duration = Duration::from_secs(10);
 
-/// How often it is asked for.
+/// How often the job is asked for.
 const ASK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A job, which may have been submitted just before.
+/// A job that may have been submitted just before.
 async fn once_admitted(client: &Client, job: JobId) -> Done<JobView> {
     let until = Instant::now() + ADMITTED_WITHIN;
     loop {
@@ -179,7 +179,7 @@ async fn once_admitted(client: &Client, job: JobId) -> Done<JobView> {
     }
 }
 
-/// What an open job has already, and how many tasks that is.
+/// The arrays of an open job, and its number of tasks.
 async fn existing(client: &Client, job: JobId) -> Done<(Existing, u32)> {
     let view = once_admitted(client, job).await?;
     if view.open_until_us.is_none() {

@@ -1,4 +1,4 @@
-//! What files come to: arrays, in an order that the ledger takes.
+//! The arrays that files come out as, in an order that the ledger accepts.
 
 use std::fmt::Write;
 
@@ -199,7 +199,7 @@ fn random_file(random: &mut StdRng, tasks: usize) -> String {
                 let _ = writeln!(section, "{key} = [{}]", others.join(", "));
             }
         }
-        // Taking goes one deeper in the graph each time, which makes an array each.
+        // Taking an output goes one deeper in the graph each time, and each depth needs an array.
         if index > 0 && random.random_range(0..50) == 0 {
             let _ = writeln!(section, "inputs = {{ x = {{ from = \"t{}\" }} }}", random.random_range(0..index));
         }

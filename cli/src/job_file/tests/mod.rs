@@ -1,4 +1,4 @@
-//! Whole job files: what they come to, what is said of wrong ones, and that the ledger takes what is made of good ones.
+//! Whole job files: how they are laid out, what is said about wrong ones, and that the ledger accepts the rest.
 
 mod examples;
 mod graphs;
@@ -37,12 +37,12 @@ fn directory() -> tempfile::TempDir {
     directory
 }
 
-/// What a file's text comes to, among the task programs.
+/// The plan of a file, read among the task programs.
 fn planned(text: &str) -> Done<Plan> {
     planned_with(text, &[])
 }
 
-/// Likewise, among other files too.
+/// The plan of a file, read among the task programs and other files.
 fn planned_with(text: &str, files: &[(&str, &str)]) -> Done<Plan> {
     let directory = directory();
     for (name, content) in files {
@@ -83,7 +83,7 @@ fn arrays(plan: &Plan) -> Vec<Array> {
     send::arrays(plan, &contents)
 }
 
-/// Whether the ledger would take a plan, if it could come in one transaction of any size.
+/// Whether the ledger would accept a plan, if one transaction of any size could carry it.
 fn check_by_ledger(plan: &Plan) -> Result<(), VoidReason> {
     let mut genesis = genesis();
     genesis.ledger.transaction_bytes_max = 1 << 30;
@@ -104,7 +104,7 @@ fn check_by_ledger(plan: &Plan) -> Result<(), VoidReason> {
     ledger.check(&SignedTransaction::sign(transaction, &key, &genesis.network_id()), BlockTime(1))
 }
 
-/// How many arguments, inputs and single waits the parts of an array have together.
+/// The numbers of arguments, inputs and single dependencies of all parts of an array.
 fn parts(tasks: &PlannedTasks) -> (usize, usize, usize) {
     let PlannedTasks::Each(parts) = tasks else { return (0, 0, 0) };
     let sum = |of: &dyn Fn(&super::planned::PlannedPart) -> usize| parts.iter().map(of).sum();

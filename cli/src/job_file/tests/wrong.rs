@@ -1,4 +1,4 @@
-//! What is said of wrong files: where, what, and what to do next.
+//! The messages about wrong files: where, what, and what to do next.
 
 use meshwork_core::types::{Retry, Setback};
 

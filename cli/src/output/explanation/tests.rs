@@ -1,4 +1,4 @@
-//! What is said, and that it comes back from JSON as it went in.
+//! The sentences, and that an explanation survives JSON unchanged.
 
 use meshwork_core::{
     digest::Digest,

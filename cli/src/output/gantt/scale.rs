@@ -2,10 +2,10 @@
 
 use meshwork_api::TimelineView;
 
-/// Fewer ticks than this are on an axis.
+/// An axis has fewer ticks than this.
 const TICKS_MAX: u64 = 10;
 
-/// Where times are on the picture.
+/// Maps times to positions in the picture.
 pub(super) struct Scale {
     pub(super) start_us: u64,
     pub(super) length_us: u64,
@@ -18,13 +18,13 @@ impl Scale {
         Self { start_us, length_us: end_us.saturating_sub(start_us).max(1000) }
     }
 
-    /// How far along the axis a time is, as a share of its length.
+    /// How far along the axis a time is, as a share of the axis' length.
     pub(super) fn share(&self, time_us: u64) -> f64 {
         let since = time_us.saturating_sub(self.start_us).min(self.length_us);
         since as f64 / self.length_us as f64
     }
 
-    /// The least of the usual steps with which there are few ticks, in milliseconds.
+    /// The smallest of the usual steps that gives few ticks, in milliseconds.
     pub(super) fn step_ms(&self) -> u64 {
         const SECOND: u64 = 1000;
         const MINUTE: u64 = 60 * SECOND;

@@ -1,4 +1,4 @@
-//! What a program saves comes out while it runs, and the next run goes on from it.
+//! A checkpoint comes out while the program runs, and the next run continues from it.
 
 use tokio::sync::watch;
 

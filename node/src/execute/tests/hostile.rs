@@ -1,4 +1,4 @@
-//! Whatever a program calls with whatever arguments, the host stands, and so does its verdict.
+//! Whatever a program calls, with whatever arguments, the host survives and its verdict stays the same.
 
 use std::fmt::Write as _;
 
@@ -11,8 +11,8 @@ use crate::execute::check::given;
 const EDGES: [i64; 16] =
     [0, 1, 2, 3, 4, 5, 16, 48, 1024, 65_528, 65_535, 65_536, i32::MAX as i64, -1, i64::MAX, i64::MIN];
 
-/// A program that fills its memory with a little of everything and then makes `calls` calls, each with arguments drawn
-/// from edges and from what earlier calls left in memory.
+/// A program that fills its memory with a little of everything and then makes `calls` calls. Their arguments are
+/// drawn from edges and from what earlier calls left in memory.
 fn random_program(random: &mut StdRng, calls: usize) -> String {
     let mut functions: Vec<_> = given().iter().filter(|(name, _)| *name != "proc_exit").collect();
     functions.sort();

@@ -1,4 +1,4 @@
-//! What goes in comes in, and what is left comes out.
+//! Programs find their inputs, and their outputs are found.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Every limit ends the program that meets it, with the reason, and nothing else.
+//! Every limit ends the program that reaches it, with the limit's failure and no other.
 
 use std::time::{Duration, Instant};
 

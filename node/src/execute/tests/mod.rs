@@ -1,4 +1,4 @@
-//! What programs may do and what they get for the rest, shown with the programs in `tests/programs`.
+//! What programs may do and what they get otherwise, shown with the programs in `tests/programs`.
 
 mod checkpoints;
 mod hostile;

@@ -1,4 +1,4 @@
-//! What is no program is refused before it runs, in words; what is one is compiled once.
+//! A file that is not a program is refused before it runs, in words. A program is compiled once.
 
 use std::time::Instant;
 

@@ -9,7 +9,7 @@ async fn a_program_sees_the_same_time_randomness_and_files_in_every_run() {
     assert_eq!(first.outcome, second.outcome);
     assert_eq!(first.usage.fuel, second.usage.fuel);
     let text = String::from_utf8(first.outcome.unwrap().stdout).unwrap();
-    // Written out, so that a change of what programs see is noticed.
+    // Written out, so that a change in what programs see is noticed.
     let expected = "realtime 946684800.000001000\n\
         monotonic 0.000002000\n\
         after a nap 0.002004000\n";

@@ -1,15 +1,15 @@
-//! What one run may take of the host, and how much of it is taken.
+//! The bounds of one run, and how much of each is used.
 //!
-//! Everything that a program can make this host keep is counted here before it is kept: linear memory, tables, output,
-//! temporary files, names. The counts depend on nothing but the program, so that a limit ends it alike on every machine.
+//! Everything that a program can make the host keep is counted here before it is kept: linear memory, tables, output,
+//! temporary files, names. The counts depend only on the program, so a limit ends it alike on every machine.
 
 use wasmtime::ResourceLimiter;
 
 use super::errno::{Answer, End};
 
-/// The most files and directories that a program may have at one time.
+/// The most files and directories of a program at one time.
 pub(crate) const ENTRIES_MAX: usize = 10_000;
-/// The most elements of one table: room for the function pointers of any real program.
+/// The most elements of one table: enough for the function pointers of any real program.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 20;
 /// The most tables of one module.
 pub(crate) const TABLES_MAX: usize = 4;
@@ -20,11 +20,11 @@ pub(crate) struct Allowance {
     memory_max: u64,
     linear: u64,
     temporary: u64,
-    /// The most that linear memory, output and temporary files took together, in bytes.
+    /// The most bytes of linear memory, output and temporary files together, at any time so far.
     pub memory_peak: u64,
-    /// Whether more memory was asked for than there is.
+    /// Whether memory beyond the bound was asked for.
     pub memory_refused: bool,
-    /// What this machine said when it could not give memory that the program is allowed.
+    /// The machine's error if it could not give memory that the program is allowed.
     pub host_failed: Option<String>,
     output_max: u64,
     output: u64,
@@ -46,7 +46,8 @@ impl Allowance {
         }
     }
 
-    /// Takes `bytes` of the output limit, and of the program's memory: this host holds them until the task has ended.
+    /// Takes `bytes` of the output limit and of the program's memory, because the host holds them until the task has
+    /// ended.
     pub fn take_output(&mut self, bytes: u64) -> Answer {
         if self.output.checked_add(bytes).is_none_or(|sum| sum > self.output_max) {
             return Err(End::OutputTooLarge.into());
@@ -78,7 +79,7 @@ impl Allowance {
         Ok(())
     }
 
-    /// Everything of the program's that is in this host's memory, in bytes.
+    /// All bytes of the program in the host's memory.
     const fn held(&self) -> u64 {
         self.linear + self.temporary + self.output
     }
@@ -88,7 +89,7 @@ impl Allowance {
         self.temporary -= bytes;
     }
 
-    /// Takes room for one more file or directory.
+    /// Takes one more file or directory.
     pub fn take_entry(&mut self) -> Answer {
         if self.entries == ENTRIES_MAX {
             return Err(End::OutputTooLarge.into());
@@ -102,7 +103,7 @@ impl Allowance {
         self.entries -= 1;
     }
 
-    /// Bytes of output, bytes of temporary files, and entries that are taken.
+    /// The bytes of output, the bytes of temporary files, and the entries in use.
     #[cfg(test)]
     pub fn taken(&self) -> (u64, u64, usize) {
         (self.output, self.temporary, self.entries)
@@ -119,7 +120,8 @@ impl ResourceLimiter for Allowance {
             self.memory_refused = true;
             return Ok(false);
         }
-        // A program that meets the maximum it declared for itself has not met ours; that growth fails by itself.
+        // A program that reaches the maximum that it declared itself has not reached this bound. That growth fails by
+        // itself.
         if maximum.is_none_or(|maximum| desired <= maximum) {
             self.linear = desired as u64;
             self.note_peak();

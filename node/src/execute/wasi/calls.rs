@@ -1,4 +1,4 @@
-//! The calls that have nothing to do with descriptors' contents: arguments, environment, clock, randomness, waiting, ending.
+//! The calls that do not touch descriptors' contents: arguments, environment, clock, randomness, waiting, ending.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         random_get(memory, state, start: u32, bytes: u32) {
             let buffer = memory.slice(start, bytes)?;
             state.random.fill(buffer);
-            // Making randomness is about as much work as moving sixteen times as many bytes.
+            // Making randomness costs about as much as moving sixteen times as many bytes.
             state.charge(u64::from(bytes) * 16);
             Ok(())
         }
@@ -85,7 +85,7 @@ fn sizes(memory: &mut Memory<'_>, strings: &[String], count: u32, bytes: u32) ->
     memory.write_u32(bytes, u32::try_from(total).map_err(|_| Errno::TooLarge)?)
 }
 
-/// Writes strings, each with a zero after it, and pointers to them. Answers how many bytes that took.
+/// Writes strings, each with a zero after it, and pointers to them. Returns the number of bytes written.
 fn strings(memory: &mut Memory<'_>, strings: &[String], pointers: u32, text: u32) -> Answer<u64> {
     let mut at = text;
     for (index, string) in strings.iter().enumerate() {
@@ -101,7 +101,7 @@ fn strings(memory: &mut Memory<'_>, strings: &[String], pointers: u32, text: u32
 #[derive(Clone, Copy)]
 enum ClockId {
     Realtime,
-    /// Also what a program takes for its processor time.
+    /// Also serves as a program's processor time.
     Monotonic,
 }
 
@@ -128,9 +128,9 @@ const EVENT_BYTES: u32 = 32;
 const SUBSCRIPTIONS_MAX: u32 = 4096;
 
 enum Subscription {
-    /// For so many nanoseconds from now.
+    /// Until this many nanoseconds from now.
     Clock(u64),
-    /// For something to read or to write.
+    /// Until something can be read or written.
     Descriptor { number: u32, kind: u8 },
 }
 
@@ -149,8 +149,8 @@ fn subscription(memory: &Memory<'_>, state: &State, list: u32, index: u32) -> An
     Ok((u64_in(&bytes, 0), subscription))
 }
 
-/// Waits for the first of several things. Files are always ready; a wait for the clock is a real one, so that a program
-/// that sleeps uses no processor, and it ends where the run's wall time ends.
+/// Waits for the first of several things. Files are always ready. A wait for the clock is a real one, so that a
+/// sleeping program uses no processor; it ends when the run's wall time ends.
 fn poll(memory: &mut Memory<'_>, state: &mut State, list: u32, events: u32, count: u32, out: u32) -> Answer {
     if count == 0 || count > SUBSCRIPTIONS_MAX {
         return Err(Errno::Invalid.into());
@@ -179,7 +179,7 @@ fn poll(memory: &mut Memory<'_>, state: &mut State, list: u32, events: u32, coun
                 }
             }
         }
-        // Not written yet: lists may overlap, and what is asked must be read before anything is answered.
+        // Not written yet: the lists may overlap, and all requests must be read before any is answered.
         ready.push(event);
     }
     state.deadline.sleep(Duration::from_nanos(wait_ns))?;

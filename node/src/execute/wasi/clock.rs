@@ -1,11 +1,11 @@
-//! Time as a program sees it: the same on every machine.
+//! A program's clock, which is the same on every machine.
 //!
-//! It starts at one fixed moment and goes on by a microsecond whenever the program looks, and by as long as the program
-//! sleeps. A program that waits for the clock without sleeping therefore gets there, soon.
+//! It starts at one fixed time. It moves on by a microsecond whenever the program looks at it, and by as long as the
+//! program sleeps. So a program that polls the clock without sleeping soon reaches the time that it waits for.
 
-/// What every program takes for the time of its start: 2000-01-01 00:00 UTC, in nanoseconds since 1970.
+/// Every program's start time: 2000-01-01 00:00 UTC, in nanoseconds since 1970.
 pub(crate) const START_NS: u64 = 946_684_800_000_000_000;
-/// What one look at the clock takes, and what its resolution is said to be.
+/// How far one look moves the clock, which is also its stated resolution.
 pub(crate) const TICK_NS: u64 = 1_000;
 
 /// A run's clock.
@@ -15,18 +15,18 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Looks at the time since the start. Moves on.
+    /// The time since the start. Moves the clock on.
     pub fn look(&mut self) -> u64 {
         self.pass(TICK_NS);
         self.passed_ns
     }
 
-    /// The time since the start, without moving on.
+    /// The time since the start, without moving the clock.
     pub fn passed_ns(&self) -> u64 {
         self.passed_ns
     }
 
-    /// The present moment in nanoseconds since 1970, without moving on.
+    /// The present time in nanoseconds since 1970, without moving the clock.
     pub fn now_ns(&self) -> u64 {
         START_NS.saturating_add(self.passed_ns)
     }

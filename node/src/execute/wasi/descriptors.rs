@@ -1,14 +1,14 @@
-//! The descriptors that a program has open.
+//! A program's open descriptors.
 
 use super::{
     errno::{Answer, Errno},
     files::NodeId,
 };
 
-/// The most descriptors that a program may have open at one time.
+/// The most open descriptors of a program.
 const DESCRIPTORS_MAX: usize = 1024;
 
-/// What a descriptor stands for.
+/// What a descriptor refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Open {
     /// Standard input with nothing in it.
@@ -26,20 +26,20 @@ pub(crate) enum Open {
     },
 }
 
-/// A number that a program has for something open.
+/// An open descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Descriptor {
     pub open: Open,
-    /// The flags that it was opened with or given since.
+    /// The flags that it was opened with, or got since.
     pub flags: u16,
-    /// Whether it is the directory that the program was started with.
+    /// Whether the program was started with it.
     pub given: bool,
 }
 
 /// Write at the end, whatever the offset.
 pub(crate) const APPEND: u16 = 1;
 
-/// The table of a run's descriptors, each at the lowest number that was free.
+/// The descriptors of a run. A new one gets the lowest free number.
 #[derive(Debug, Default)]
 pub(crate) struct Descriptors(Vec<Option<Descriptor>>);
 
@@ -64,7 +64,7 @@ impl Descriptors {
         Ok(self.0.get_mut(number as usize).and_then(Option::as_mut).ok_or(Errno::BadDescriptor)?)
     }
 
-    /// The directory that `number` stands for.
+    /// The directory that `number` refers to.
     pub fn directory(&self, number: u32) -> Answer<NodeId> {
         match self.get(number)?.open {
             Open::Directory { id } => Ok(id),
@@ -72,7 +72,7 @@ impl Descriptors {
         }
     }
 
-    /// The file or directory that `number` stands for, if it is one.
+    /// The file or directory that `number` refers to, if it is one.
     pub fn node(&self, number: u32) -> Answer<Option<NodeId>> {
         Ok(match self.get(number)?.open {
             Open::File { id, .. } | Open::Directory { id } => Some(id),
@@ -85,7 +85,7 @@ impl Descriptors {
         Ok(entry.take().ok_or(Errno::BadDescriptor)?)
     }
 
-    /// Moves what `from` stands for to `to`, and answers what `to` stood for.
+    /// Makes `to` refer to what `from` refers to, and returns what `to` referred to.
     pub fn renumber(&mut self, from: u32, to: u32) -> Answer<Option<Descriptor>> {
         self.get(to)?;
         if from == to {

@@ -1,4 +1,4 @@
-//! What a preview 1 call can answer, and what ends a program from inside one.
+//! The answers of a preview 1 call, and the reasons that end a program from inside one.
 
 /// The error numbers of WASI preview 1 that this host answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,18 +37,18 @@ pub(crate) enum End {
     TimedOut,
     #[error("spent its fuel")]
     OutOfFuel,
-    /// Whoever asked for the run no longer wants it.
+    /// The caller stopped the run.
     #[error("stopped")]
     Stopped,
-    /// The program broke the host's rules of calling, for instance by having no memory.
+    /// The program broke the host's calling rules, for instance by having no memory.
     #[error("{0}")]
     Broke(&'static str),
-    /// This machine could not do what it should have; the program is not to blame.
+    /// This machine failed; the program is not to blame.
     #[error("{0}")]
     Host(String),
 }
 
-/// How a call that did not succeed goes on: with an answer to the program, or with its end.
+/// What follows a call that did not succeed: an error number for the program, or its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Errno(Errno),

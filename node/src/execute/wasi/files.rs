@@ -1,7 +1,11 @@
-//! The file system that a program sees. It exists in memory only: nothing that a program does here touches the host's.
+//! A program's file system, which exists in memory only. Nothing that a program does here touches the host's.
 //!
-//! `/in` holds the inputs, read-only; what a program leaves under `/out` is its output; `/tmp` is for what it needs
-//! meanwhile and counts as its memory; a program that saves checkpoints has `/checkpoint` for them. There are no links. Numbers, times and orders are the same on every machine.
+//! * `/in` holds the inputs, read-only.
+//! * `/out` holds the output.
+//! * `/tmp` holds temporary files, which count as the program's memory.
+//! * `/checkpoint` holds checkpoints, for a program that saves them.
+//!
+//! There are no links. Numbers, times and orders are the same on every machine.
 
 use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, sync::Arc};
 
@@ -15,10 +19,11 @@ pub(crate) const PATH_BYTES_MAX: usize = 1024;
 /// The most bytes of one name in a path.
 pub(crate) const NAME_BYTES_MAX: usize = 255;
 
-/// The number of a file or directory: what a program sees as its inode. Never used twice in a run.
+/// The number of a file or directory: the program's inode. A run never uses one twice.
 pub(crate) type NodeId = u64;
 
-/// Where a file or directory belongs, which decides what may be done to it and what it counts as.
+/// The part of the file system that a file or directory belongs to. It decides what a program may do to it and what
+/// it counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// `/` itself, `/in` and all below.
@@ -31,7 +36,7 @@ pub(crate) enum Place {
     Checkpoint,
 }
 
-/// A file of the host's that a program may read.
+/// A host's file that a program may read.
 #[derive(Clone, Debug)]
 pub(crate) struct HostFile {
     file: Arc<File>,
@@ -58,13 +63,13 @@ struct Node {
     content: Content,
     place: Place,
     modified_ns: u64,
-    /// Whether a directory names it.
+    /// Whether a directory entry names it.
     named: bool,
     /// How many descriptors have it open.
     opened: u32,
 }
 
-/// What a program may know of a file or directory.
+/// What a program may know about a file or directory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stat {
     pub id: NodeId,
@@ -84,9 +89,9 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// `/` with `in`, `out` and `tmp`.
+    /// The directory `/` with `in`, `out` and `tmp`.
     pub fn new(now_ns: u64) -> Self {
-        // The first two numbers stand for `.` and `..` where a directory is listed.
+        // Listings use the first two numbers for `.` and `..`.
         let mut files = Self { nodes: BTreeMap::new(), next: 3, root: 3, out: 0, checkpoint: None };
         let root = files.insert(Content::Directory { parent: 3, entries: BTreeMap::new() }, Place::Fixed, now_ns);
         files.root = root;
@@ -109,7 +114,7 @@ impl Files {
         id
     }
 
-    /// Puts an input at `path` below `/in`. Answers `false` if the path cannot be one, or is there already.
+    /// Puts an input at `path` below `/in`. Returns false if the path is invalid or taken.
     pub fn add_input(&mut self, path: &str, file: HostFile, now_ns: u64) -> bool {
         if path.len() > PATH_BYTES_MAX || path.contains('\0') {
             return false;
@@ -135,8 +140,8 @@ impl Files {
         false
     }
 
-    /// Makes `/checkpoint`, with what was saved there before. Fails if that is more than the program may keep, or a path cannot
-    /// be one.
+    /// Creates `/checkpoint` with the files of the last checkpoint. Fails if they exceed what the program may keep,
+    /// or a path is invalid.
     pub fn add_checkpoint(
         &mut self,
         saved: Vec<(String, Vec<u8>)>,
@@ -167,7 +172,7 @@ impl Files {
         Ok(())
     }
 
-    /// What stands below `/checkpoint` now, by path, in order, if `directory` is there or below it.
+    /// The files below `/checkpoint`, by path, in order; `None` if `directory` is neither `/checkpoint` nor below it.
     pub fn saved_in(&self, directory: NodeId) -> Option<Vec<(String, Vec<u8>)>> {
         let root = self.checkpoint.filter(|root| self.is_within(directory, *root))?;
         let mut saved = Vec::new();
@@ -197,7 +202,7 @@ impl Files {
         self.root
     }
 
-    /// Nodes live while something names or opens them, so that an id in hand is always one of a node.
+    /// Nodes live while a name or a descriptor refers to them, so every id in use belongs to a node.
     fn node(&self, id: NodeId) -> &Node {
         &self.nodes[&id]
     }
@@ -278,7 +283,7 @@ impl Files {
         self.nodes.remove(&id);
     }
 
-    /// A new, empty file or directory.
+    /// Creates an empty file or directory.
     pub fn create(
         &mut self,
         parent: NodeId,
@@ -303,7 +308,7 @@ impl Files {
         Ok(id)
     }
 
-    /// Takes a file's name away; it is gone once nothing has it open.
+    /// Removes a file's name. The file is gone once no descriptor has it open.
     pub fn remove_file(&mut self, parent: NodeId, name: &str, now_ns: u64, allowance: &mut Allowance) -> Answer {
         let id = self.lookup(parent, name)?.ok_or(Errno::NoEntry)?;
         self.must_be_writable(parent)?;
@@ -331,7 +336,7 @@ impl Files {
         self.forget_if_unused(id, allowance);
     }
 
-    /// Moves what is at `from` to `to`, each a directory and a name, replacing what can be replaced there.
+    /// Moves the entry `from` to `to`, each a directory and a name. Replaces what may be replaced there.
     pub fn rename(
         &mut self,
         from: (NodeId, &str),
@@ -390,8 +395,8 @@ impl Files {
         true
     }
 
-    /// The directory's entries with numbers above `after`, in the order of their numbers: the order in which they were
-    /// made. Adding and removing others does not disturb who is on the way through it.
+    /// The directory's entries with numbers above `after`, in the order of their numbers, which is the order of their
+    /// creation. So adding and removing entries does not disturb a program that lists the directory in parts.
     pub fn list(&self, directory: NodeId, after: NodeId) -> Answer<Vec<(NodeId, &str)>> {
         let mut list: Vec<(NodeId, &str)> = self
             .entries(directory)?
@@ -403,7 +408,7 @@ impl Files {
         Ok(list)
     }
 
-    /// Reads into `buffer` from `offset`; fewer bytes than it holds only at the end of the file.
+    /// Reads into `buffer` from `offset`. Fills it, except at the end of the file.
     pub fn read(&self, id: NodeId, offset: u64, buffer: &mut [u8]) -> Answer<usize> {
         match &self.node(id).content {
             Content::Directory { .. } => Err(Errno::IsDirectory.into()),
@@ -423,7 +428,7 @@ impl Files {
         }
     }
 
-    /// Writes at `offset`, with zeros before it where the file is shorter.
+    /// Writes at `offset`. Fills the gap with zeros if the file is shorter.
     pub fn write(&mut self, id: NodeId, offset: u64, bytes: &[u8], now_ns: u64, allowance: &mut Allowance) -> Answer {
         let end = offset.checked_add(bytes.len() as u64).ok_or(Errno::TooLarge)?;
         if end > self.stat(id).bytes {
@@ -438,7 +443,7 @@ impl Files {
         Ok(())
     }
 
-    /// Cuts a file or fills it with zeros, so that it has `bytes`. What it grows by is counted before it is kept.
+    /// Truncates a file, or extends it with zeros, to `bytes`. Growth is counted before it is kept.
     pub fn resize(&mut self, id: NodeId, bytes: u64, now_ns: u64, allowance: &mut Allowance) -> Answer {
         let node = self.nodes.get_mut(&id).ok_or(Errno::BadDescriptor)?;
         let content = match &mut node.content {
@@ -465,12 +470,12 @@ impl Files {
         Ok(())
     }
 
-    /// Bytes of output and of temporary files, and entries, counted one by one.
+    /// Bytes of output, bytes of temporary files, and entries, each counted one by one.
     #[cfg(test)]
     pub fn held(&self) -> (u64, u64, usize) {
         let bytes =
             |place| self.nodes.iter().filter(|(_, node)| node.place == place).map(|(id, _)| self.stat(*id).bytes).sum();
-        // `/out` and `/tmp` themselves are not the program's.
+        // `/out` and `/tmp` themselves do not count as the program's.
         let made = self.nodes.values().filter(|node| node.place != Place::Fixed).count() - 2;
         (bytes(Place::Output) + bytes(Place::Checkpoint), bytes(Place::Temporary), made)
     }

@@ -1,9 +1,11 @@
-//! WASI preview 1 as tasks are given it: arguments, environment, standard streams, a file system in memory, a clock that
-//! tells the same time everywhere and randomness that comes from a seed. Nothing of the host shows through it, and
-//! nothing that a program does with it reaches the host: there are no sockets, no host paths and no links.
+//! WASI preview 1 for tasks: arguments, environment, standard streams, a file system in memory, a clock that tells
+//! the same time everywhere, and randomness from a seed.
 //!
-//! A call either succeeds, answers with an error number, or ends the program ([`errno::End`]).
-//! What it costs beyond the instruction that calls it is charged as fuel, so that the limit on processor work holds here too.
+//! Nothing of the host shows through it, and nothing that a program does reaches the host: there are no sockets, no
+//! host paths and no links.
+//!
+//! A call succeeds, answers with an error number, or ends the program ([`errno::End`]). What it costs beyond the
+//! instruction that calls it is charged as fuel, so that the limit on processor work holds here too.
 
 mod allowance;
 mod calls;
@@ -41,16 +43,16 @@ use self::{
 };
 use super::{NamedFile, Saved};
 
-/// The module name under which programs import these functions.
+/// The module name from which programs import these functions.
 pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
 /// How many bytes a call moves for one unit of fuel.
 const BYTES_PER_FUEL: u64 = 32;
-/// How long a sleeping program may take to notice that it is no longer wanted.
+/// How long a sleeping program may take to notice that the run was stopped.
 const STOP_LATENCY: Duration = Duration::from_millis(10);
 /// The descriptor of `/`.
 const ROOT: u32 = 3;
 
-/// When a run must end whatever it does.
+/// When and why a run must end, whatever it does.
 #[derive(Clone, Debug)]
 pub(crate) struct Deadline {
     pub at: Instant,
@@ -58,7 +60,7 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// Fails once the time is up or the run is no longer wanted.
+    /// Fails once the time is up or the run was stopped.
     pub fn check(&self) -> Result<(), End> {
         if self.stop.is_cancelled() {
             Err(End::Stopped)
@@ -69,7 +71,7 @@ impl Deadline {
         }
     }
 
-    /// Waits for `wait`, or fails as soon as the time is up or the run is no longer wanted.
+    /// Waits for `wait`. Fails as soon as the time is up or the run was stopped.
     fn sleep(&self, wait: Duration) -> Result<(), End> {
         let start = Instant::now();
         loop {
@@ -84,7 +86,7 @@ impl Deadline {
     }
 }
 
-/// Everything that a run has besides its linear memory.
+/// Everything of a run, apart from its linear memory.
 pub(crate) struct State {
     pub allowance: Allowance,
     pub stdout: Vec<u8>,
@@ -98,13 +100,13 @@ pub(crate) struct State {
     deadline: Deadline,
     saves: Option<watch::Sender<Saved>>,
     memory: Option<wasmtime::Memory>,
-    /// What the present call costs, in bytes moved.
+    /// The cost of the current call, in bytes moved.
     work: u64,
 }
 
 /// What a run starts with.
 pub(crate) struct Start {
-    /// With the program's name first.
+    /// The program's name first.
     pub arguments: Vec<String>,
     /// As `NAME=value`.
     pub environment: Vec<String>,
@@ -113,20 +115,23 @@ pub(crate) struct Start {
     pub allowance: Allowance,
     pub seed: [u8; 32],
     pub deadline: Deadline,
-    /// What was saved before, and where what is saved goes, of a program that saves checkpoints.
+    /// For a program that saves checkpoints: the files of the last one, and where new ones go.
     pub checkpoint: Option<(Vec<NamedFile>, watch::Sender<Saved>)>,
 }
 
 /// Why a run cannot start.
 pub(crate) enum Unfit {
-    /// An input's path cannot be one.
+    /// An input's path is invalid.
     Input(String),
     /// The checkpoint cannot be laid out.
     Checkpoint(End),
 }
 
 impl State {
-    /// Fails if what it starts with cannot be laid out.
+    /// The state of a run that starts.
+    ///
+    /// # Errors
+    /// The inputs or the checkpoint cannot be laid out.
     pub fn new(mut start: Start) -> Result<Self, Unfit> {
         let now_ns = clock::START_NS;
         let mut files = Files::new(now_ns);
@@ -136,7 +141,7 @@ impl State {
             None => Open::Nothing,
         };
         let mut inputs = start.inputs;
-        // In the order of their paths, so that numbers and listings do not depend on how they were given.
+        // Sorted by path, so that numbers and listings do not depend on the order in which the inputs were given.
         inputs.sort_by(|one, other| one.0.cmp(&other.0));
         for (path, file) in inputs {
             if !files.add_input(&path, file, now_ns) {
@@ -179,12 +184,12 @@ impl State {
         &self.deadline
     }
 
-    /// What the program left under `/out`.
+    /// Takes the program's files under `/out`.
     pub fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>, End> {
         self.files.take_output()
     }
 
-    /// Something was moved into this directory: if that is part of the checkpoint, what stands there now is one.
+    /// Saves a checkpoint if `directory`, into which something was just moved, is part of it.
     fn save_checkpoint(&mut self, directory: files::NodeId) {
         if self.saves.is_none() {
             return;
@@ -197,13 +202,13 @@ impl State {
         }
     }
 
-    /// Charges the present call for moving so many bytes.
+    /// Charges the current call for moving `bytes` bytes.
     fn charge(&mut self, bytes: u64) {
         self.work = self.work.saturating_add(bytes);
     }
 }
 
-/// Gives a linker every function of preview 1.
+/// A linker with every function of preview 1.
 pub(crate) fn link(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     calls::link(&mut linker)?;
@@ -212,7 +217,7 @@ pub(crate) fn link(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     Ok(linker)
 }
 
-/// Runs one call: gives it the program's memory and the run's state, turns its answer into what the program expects, and
+/// Runs one call: gives it the program's memory and the run's state, translates its answer for the program, and
 /// charges for it.
 fn call(
     caller: &mut Caller<'_, State>,
@@ -246,7 +251,8 @@ fn call(
     }
 }
 
-/// Gives a linker functions: each a name, its parameters, and a body that sees the program's memory and the run's state.
+/// Adds functions to a linker. Each has a name, parameters, and a body that sees the program's memory and the run's
+/// state.
 macro_rules! functions {
     ($linker:ident: $($name:ident($memory:ident, $state:ident $(, $parameter:ident: $kind:ty)*) $body:block)*) => {$(
         $linker.func_wrap(
@@ -260,7 +266,7 @@ macro_rules! functions {
 }
 pub(super) use functions;
 
-/// The functions that a linker gives, each with its type.
+/// The functions of a linker, each with its type.
 pub(crate) fn types(engine: &Engine, linker: &Linker<State>) -> Vec<(String, FuncType)> {
     let nobody = Start {
         arguments: Vec::new(),

@@ -1,4 +1,4 @@
-//! From a path to the file or directory that it names. No path leads out of the directory that it starts from.
+//! Resolves a path to the file or directory that it names. No path leads out of the directory that it starts from.
 
 use super::{
     errno::{Answer, Errno},
@@ -11,18 +11,18 @@ const CALL_PATH_BYTES_MAX: u32 = 4096;
 /// Where a path leads.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Target<'p> {
-    /// To a directory that the path names only by way of `.` or `..`.
+    /// A directory that the path reaches only through `.` or `..`.
     Directory(NodeId),
-    /// To a name in a directory, where something may be or not.
+    /// A name in a directory. It may or may not exist.
     Name {
         parent: NodeId,
         name: &'p str,
-        /// Whether the path ends in a slash, so that only a directory will do.
+        /// Whether the path ends in a slash, so that it must name a directory.
         directory: bool,
     },
 }
 
-/// Takes a path's bytes for text, if they can be a path.
+/// Checks a path's bytes and takes them as text.
 pub(crate) fn parse(bytes: &[u8]) -> Answer<&str> {
     if bytes.len() > CALL_PATH_BYTES_MAX as usize {
         return Err(Errno::NameTooLong.into());
@@ -64,7 +64,7 @@ pub(crate) fn resolve<'p>(files: &Files, start: NodeId, path: &'p str) -> Answer
     Ok(Target::Directory(way[way.len() - 1]))
 }
 
-/// Follows `path` to something that must be there.
+/// Follows `path` to something that must exist.
 pub(crate) fn find(files: &Files, start: NodeId, path: &str) -> Answer<NodeId> {
     match resolve(files, start, path)? {
         Target::Directory(id) => Ok(id),
@@ -75,7 +75,7 @@ pub(crate) fn find(files: &Files, start: NodeId, path: &str) -> Answer<NodeId> {
     }
 }
 
-/// Follows `path` to a name that is to be made, moved or removed.
+/// Follows `path` to a name that is to be created, moved or removed.
 pub(crate) fn name<'p>(files: &Files, start: NodeId, path: &'p str) -> Answer<(NodeId, &'p str)> {
     match resolve(files, start, path)? {
         Target::Directory(_) => Err(Errno::Invalid.into()),

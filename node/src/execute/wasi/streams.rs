@@ -1,4 +1,4 @@
-//! The calls on what is open: reading, writing, seeking, closing, asking about it.
+//! The calls on open descriptors: reading, writing, seeking, closing, asking about them.
 
 use wasmtime::Linker;
 
@@ -11,8 +11,8 @@ use super::{
     memory::Memory,
 };
 
-/// What a descriptor may be used for, as preview 1 numbers it. Only these four matter to programs' libraries: the rest
-/// are always given.
+/// What a descriptor may be used for, as preview 1 numbers it. Programs' libraries look only at these four; the
+/// others are always granted.
 const RIGHT_READ: u64 = 1 << 1;
 const RIGHT_SEEK: u64 = 1 << 2;
 const RIGHT_TELL: u64 = 1 << 5;
@@ -23,7 +23,7 @@ const KIND_UNKNOWN: u8 = 0;
 const KIND_DIRECTORY: u8 = 3;
 const KIND_FILE: u8 = 4;
 
-/// The flags that may be given to a descriptor: append, and those about when writes last, which mean nothing in memory.
+/// The flags that a descriptor may have: append, and those about durability, which mean nothing in memory.
 const FLAGS: u32 = 0b11111;
 
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -102,7 +102,8 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Ok(())
         }
         fd_fdstat_set_rights(_memory, state, number: u32, _base: u64, _inheriting: u64) {
-            // Rights were dropped from the interface and mean nothing here: what may be done follows from the place.
+            // Rights were dropped from the interface and mean nothing here. What a program may do follows from the
+            // place.
             state.descriptors.get(number).map(|_| ())
         }
         fd_prestat_get(memory, state, number: u32, out: u32) {
@@ -146,7 +147,7 @@ fn read(
     for index in 0..count {
         state.charge(8);
         let buffer = memory.buffer_at(list, index)?;
-        // What one call reads must be told in 32 bits.
+        // One call must report what it read in 32 bits.
         let bytes = buffer.bytes.min(u32::MAX - total);
         let offset = start.checked_add(u64::from(total)).ok_or(Errno::Invalid)?;
         let read = state.files.read(id, offset, memory.slice(buffer.start, bytes)?)? as u32;
@@ -227,7 +228,7 @@ fn seek(state: &mut State, number: u32, delta: i64, from: u32) -> Answer<u64> {
                 2 => end.unwrap_or(0),
                 _ => return Err(Errno::Invalid.into()),
             };
-            // Beyond what any file here can have, but within what the interface can say.
+            // More than any file here can have, but within what the interface can express.
             let sum = base.checked_add_signed(delta).filter(|sum| i64::try_from(*sum).is_ok());
             *offset = sum.ok_or(Errno::Invalid)?;
             Ok(*offset)
@@ -253,7 +254,8 @@ fn resize(state: &mut State, number: u32, bytes: u64) -> Answer {
     Ok(())
 }
 
-/// Sets the time of the last change, as `flags` say: to a moment, or to now. The time of the last access is not kept.
+/// Sets the time of the last change, as `flags` say: to a given time, or to now. The time of the last access is not
+/// kept.
 pub(super) fn set_times(state: &mut State, id: u64, modified: u64, flags: u32) -> Answer {
     const MODIFIED: u32 = 4;
     const MODIFIED_NOW: u32 = 8;
@@ -265,7 +267,7 @@ pub(super) fn set_times(state: &mut State, id: u64, modified: u64, flags: u32) -
     }
 }
 
-/// The structure `filestat`; of a stream if there is no file.
+/// The structure `filestat`; that of a stream if there is no file.
 pub(super) fn filestat(stat: Option<Stat>) -> [u8; 64] {
     let mut bytes = [0; 64];
     let mut put = |offset: usize, value: u64| bytes[offset..offset + 8].copy_from_slice(&value.to_le_bytes());
@@ -302,7 +304,7 @@ fn fdstat(open: Open, flags: u16) -> [u8; 24] {
     bytes
 }
 
-/// The kind of a directory's entry.
+/// The kind of a directory entry.
 pub(super) fn kind(stat: Stat) -> u8 {
     if stat.directory { KIND_DIRECTORY } else { KIND_FILE }
 }

@@ -1,4 +1,4 @@
-//! What is kept is counted, always and exactly.
+//! The counts are always exactly what is kept.
 
 use proptest::prelude::*;
 
@@ -90,7 +90,7 @@ proptest! {
         let mut allowance = Allowance::new(MEMORY_MAX, OUTPUT_MAX);
         let mut open = Vec::new();
         for step in &steps {
-            // Refusals and limits are answers like others here: they too must leave the counts right.
+            // Refusals and limits are answers like others here. They too must leave the counts right.
             let _ = take(&mut files, &mut open, &mut allowance, step);
             let held = files.held();
             prop_assert_eq!(held, allowance.taken());

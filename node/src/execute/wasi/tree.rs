@@ -1,4 +1,4 @@
-//! The calls on paths: opening, making, moving, removing, listing.
+//! The calls on paths: opening, creating, moving, removing, listing.
 
 use wasmtime::Linker;
 
@@ -18,7 +18,7 @@ const DIRECTORY: u32 = 2;
 const EXCLUSIVE: u32 = 4;
 const TRUNCATE: u32 = 8;
 
-/// Bytes of an entry of a listing before its name.
+/// The bytes of a listing's entry before its name.
 const ENTRY_BYTES: usize = 24;
 
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -98,7 +98,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         ) {
             let path = path::parse(memory.read(start, bytes)?)?;
             path::find(&state.files, state.descriptors.directory(number)?, path)?;
-            // Nothing here is a symbolic link.
+            // There are no symbolic links.
             Err(Errno::Invalid.into())
         }
         fd_readdir(memory, state, number: u32, start: u32, bytes: u32, cookie: u64, out: u32) {
@@ -109,7 +109,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Opens what `path` names, or makes it, and answers its descriptor.
+/// Opens or creates what `path` names, and returns its descriptor.
 fn open(state: &mut State, number: u32, path: &str, how: u32, rights: u64, flags: u32) -> Answer<u32> {
     let from = state.descriptors.directory(number)?;
     state.charge(1024);
@@ -144,7 +144,7 @@ fn open(state: &mut State, number: u32, path: &str, how: u32, rights: u64, flags
         }
         (None, _) => return Err(Errno::NoEntry.into()),
     };
-    // A program that asks for neither may still ask about what it opened, and some libraries then read it.
+    // A program that asks for neither may still ask about the file, and some libraries then read it.
     read |= !write;
     let open =
         if state.files.is_directory(id) { Open::Directory { id } } else { Open::File { id, offset: 0, read, write } };
@@ -156,13 +156,13 @@ fn open(state: &mut State, number: u32, path: &str, how: u32, rights: u64, flags
     Ok(opened)
 }
 
-/// Writes entries of a directory, from the one after `cookie`, until the buffer is full; the last may be cut.
-/// A cookie is the number of the entry before, 0 at first.
+/// Writes a directory's entries, from the one after `cookie`, until the buffer is full; the last may be cut. A cookie
+/// is the number of the entry before, 0 at first.
 fn list(memory: &mut Memory<'_>, state: &mut State, number: u32, start: u32, bytes: u32, cookie: u64) -> Answer<u32> {
     let directory = state.descriptors.directory(number)?;
     let buffer = memory.slice(start, bytes)?;
     let found = state.files.list(directory, cookie)?;
-    // Numbers 1 and 2 stand for these two and are no file's.
+    // Numbers 1 and 2 stand for these two. No file has them.
     let special = [(1, "."), (2, "..")].into_iter().filter(|(id, _)| *id > cookie);
     let listed = found.len() as u64;
     let mut written = 0;

@@ -1,4 +1,4 @@
-//! Connections: made, identified, kept alive, lost.
+//! Connections: established, identified, kept alive, lost.
 
 use std::{
     collections::HashMap,
@@ -24,10 +24,10 @@ use crate::mesh::{
     protocols::{self, Meeting},
 };
 
-/// The most bytes kept of what a peer says that it is.
+/// The most bytes kept of a peer's description of itself.
 const AGENT_BYTES_MAX: usize = 64;
 
-/// One connection of a peer.
+/// One connection to a peer.
 struct Connection {
     address: Multiaddr,
     ping_failures: u32,
@@ -38,14 +38,14 @@ pub(super) struct Peer {
     connections: HashMap<ConnectionId, Connection>,
     opened: Instant,
     since: SystemTime,
-    /// It has said that it is of this network.
+    /// Whether it has said that it is of this network.
     identified: bool,
     agent: String,
     round_trip: Option<Duration>,
 }
 
 impl Driver {
-    /// Dials whoever is due.
+    /// Makes the dials that are due.
     pub(super) fn dial(&mut self, now: Instant) {
         let peers = &self.peers;
         for options in self.dialer.due(now, |peer| peers.contains_key(peer)) {
@@ -94,7 +94,7 @@ impl Driver {
         let itself = matches!(error, DialError::LocalPeerId { .. });
         let missing = self.dialer.failed(connection, itself, Instant::now(), rand::random::<f64>());
         match peer.or(missing) {
-            // Another dial to the same peer is under way, or it is connected: what comes of that counts.
+            // Another dial to the same peer is under way, or it is connected. The result of that counts.
             Some(_) if matches!(error, DialError::DialPeerConditionFalse(_)) => {}
             Some(peer) if self.wanted.contains_key(&peer) => self.look_up_wanted(peer),
             Some(peer) if missing.is_some() && !self.is_foreign(&peer) => self.look_up(peer),
@@ -110,7 +110,7 @@ impl Driver {
                     Meeting::Apart(why) => {
                         tracing::warn!(peer = %peer_id, "a peer cannot be worked with: {why}");
                         self.apart.send_replace(Some(format!("{peer_id}: {why}")));
-                        // It counts as one that has not said who it is, until that takes too long: time for it to hear the same.
+                        // The peer stays unidentified until that takes too long. So it has time to learn the same.
                     }
                     Meeting::Foreign => {
                         let theirs = clipped(&info.protocol_version);
@@ -130,7 +130,7 @@ impl Driver {
         let Some(key) = public_key(&peer) else { return };
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         let Some(connection) = entry.connections.get(&connection) else { return };
-        // Kademlia learns no address by itself, and without this a network stays a star around its first peer.
+        // Kademlia learns no address by itself. Without this, a network stays a star around its first peer.
         let addresses = info.listen_addrs.iter().filter(|address| is_plausible(address, &connection.address));
         for address in addresses.take(PEER_ADDRESSES_MAX) {
             self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
@@ -160,12 +160,12 @@ impl Driver {
         let _ = self.swarm.disconnect_peer_id(peer);
     }
 
-    /// Whether a peer was found to be of another network not long ago.
+    /// Whether a peer was recently found to be of another network.
     pub(super) fn is_foreign(&mut self, peer: &PeerId) -> bool {
         self.foreign.get(peer).is_some_and(|until| *until > Instant::now())
     }
 
-    /// Whoever does not say in time which network it is of is not of this one.
+    /// Drops peers that do not say in time which network they are of. They count as foreign.
     pub(super) fn drop_unidentified(&mut self, now: Instant) {
         let silent = |peer: &Peer| !peer.identified && now.saturating_duration_since(peer.opened) > IDENTIFY_TIMEOUT;
         let silent: Vec<PeerId> = self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(id, _)| *id).collect();
@@ -186,7 +186,7 @@ impl Driver {
             Err(error) => {
                 connection.ping_failures += 1;
                 if connection.ping_failures >= PING_FAILURES_MAX {
-                    // A machine that lost its power closes nothing.
+                    // A machine that loses power closes no connection.
                     tracing::debug!(peer = %event.peer, %error, "a connection is dead");
                     self.swarm.close_connection(event.connection);
                 }
@@ -200,7 +200,7 @@ impl Driver {
             if self.peers.contains_key(&peer) || self.is_foreign(&peer) || public_key(&peer).is_none() {
                 continue;
             }
-            // Not into the routing table yet: it may be of another network.
+            // It may be of another network, so it does not enter the routing table yet.
             let options = DialOpts::peer_id(peer)
                 .addresses(vec![address])
                 .condition(PeerCondition::DisconnectedAndNotDialing)
@@ -210,7 +210,7 @@ impl Driver {
         }
     }
 
-    /// How many peers have said that they are of this network.
+    /// Whether any peer has said that it is of this network.
     pub(super) fn has_identified_peers(&self) -> bool {
         self.peers.values().any(|peer| peer.identified)
     }
@@ -237,7 +237,7 @@ impl Driver {
     }
 }
 
-/// The beginning of a stranger's words.
+/// The beginning of a stranger's text.
 fn clipped(text: &str) -> &str {
     let end = text.char_indices().map(|(at, letter)| at + letter.len_utf8()).take_while(|end| *end <= AGENT_BYTES_MAX);
     &text[..end.last().unwrap_or(0)]

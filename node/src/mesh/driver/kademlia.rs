@@ -1,4 +1,4 @@
-//! What the Kademlia table is used for: who has what, and where someone is.
+//! The uses of the Kademlia table: which peer has what, and where a peer is.
 
 use std::collections::HashSet;
 
@@ -19,11 +19,11 @@ use crate::mesh::{
     streams::OpenRequest,
 };
 
-/// A peer to which someone wants a stream, while there is no connection.
+/// A peer to which a caller wants a stream while there is no connection.
 #[derive(Default)]
 pub(super) struct Wanted {
     requests: Vec<OpenRequest>,
-    /// Its addresses have been looked for; if dialling fails once more, it cannot be reached.
+    /// Its addresses have been looked up. If dialling fails once more, it cannot be reached.
     looked_up: bool,
 }
 
@@ -54,7 +54,7 @@ impl Driver {
         }
     }
 
-    /// A peer is connected: whoever waited for that has the stream opened.
+    /// Opens the streams that waited for this peer's connection.
     pub(super) fn open_wanted(&mut self, peer: PeerId) {
         let Some(wanted) = self.wanted.remove(&peer) else { return };
         for request in wanted.requests {
@@ -75,7 +75,7 @@ impl Driver {
         }
     }
 
-    /// Dialling failed: looks for other addresses, once, and gives up after that.
+    /// Looks up other addresses after dialling failed, once. After that, gives up.
     pub(super) fn look_up_wanted(&mut self, peer: PeerId) {
         let Some(wanted) = self.wanted.get_mut(&peer) else { return };
         if wanted.looked_up || self.peers.is_empty() {
@@ -89,7 +89,7 @@ impl Driver {
         self.look_up(peer);
     }
 
-    /// Looks for a peer's addresses and dials it with what is found.
+    /// Looks up a peer's addresses and dials what is found.
     pub(super) fn look_up(&mut self, peer: PeerId) {
         if !self.peers.is_empty() && !self.lookups.values().any(|sought| *sought == peer) {
             let query = self.swarm.behaviour_mut().kad.get_closest_peers(peer);
@@ -124,7 +124,7 @@ impl Driver {
         self.swarm.behaviour_mut().kad.stop_providing(&record_key(digest));
     }
 
-    /// Starts as many announcements as may be under way. Without anyone to tell, they wait.
+    /// Starts as many announcements as may be under way. They wait while no peer is there to tell.
     pub(super) fn announce(&mut self) {
         while self.announcing.len() < ANNOUNCEMENTS_MAX && self.has_identified_peers() {
             let Some(digest) = self.announcements.pop_front() else { return };
@@ -149,7 +149,7 @@ impl Driver {
         let Some(found) = self.searches.get(&query) else { return };
         let others = providers.iter().filter(|peer| **peer != self.local).filter_map(public_key);
         for key in others {
-            // A search that has found more than anyone took has found enough.
+            // The caller is behind by a whole queue of results, which is enough.
             let _ = found.try_send(key);
         }
     }

@@ -1,6 +1,6 @@
-//! The task that owns the Swarm: it takes commands and verdicts, and turns what the network does into events.
+//! The task that owns the Swarm. It takes commands and verdicts, and turns what the network does into events.
 //!
-//! It waits for nobody but the network: whatever it hands out goes to queues that it never waits on.
+//! It waits for nothing but the network. Everything that it hands out goes to queues that it never waits on.
 
 mod connections;
 mod kademlia;
@@ -42,15 +42,15 @@ use super::{
 
 pub use start::start;
 
-/// How often the dialer is asked.
+/// How often the dialer is asked for dials.
 const TICK: Duration = Duration::from_millis(100);
-/// How many ticks there are between looks at what changes slowly.
+/// How many ticks pass between checks of what changes slowly.
 const SLOW_TICKS: u64 = 10;
-/// How many ticks there are between searches for more peers, while there are few.
+/// How many ticks pass between searches for more peers, while there are few.
 const SEARCH_TICKS: u64 = 50;
-/// Verdicts taken at once, before the network has its turn.
+/// The most verdicts taken at once, before the network has its turn.
 const VERDICTS_AT_ONCE: usize = 256;
-/// How long connections may take to end.
+/// How long closing all connections may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Everything that the task holds.
@@ -59,7 +59,7 @@ struct Driver {
     local: PeerId,
     network: NetworkId,
     versions: Versions,
-    /// Why the last peer that speaks otherwise could not be worked with.
+    /// Why the last peer with an incompatible protocol version could not be worked with.
     apart: watch::Sender<Option<String>>,
     topics: Topics,
     authorities: HashSet<PeerId>,
@@ -74,16 +74,16 @@ struct Driver {
     peers: HashMap<PeerId, Peer>,
     dialer: Dialer,
     scores: Scores,
-    /// Who is shut out, and until when.
+    /// Banned peers, and until when.
     bans: VecDeque<(Instant, PeerId)>,
-    /// Who is of another network, and until when that is remembered.
+    /// Peers of another network, and until when that is remembered.
     foreign: LruCache<PeerId, Instant>,
-    /// What is to be announced once there is room.
+    /// Blobs to announce once there is capacity.
     announcements: VecDeque<Digest>,
     announcing: HashSet<kad::QueryId>,
     searches: HashMap<kad::QueryId, mpsc::Sender<PublicKey>>,
     lookups: HashMap<kad::QueryId, PeerId>,
-    /// Peers that are being connected to, because someone wants a stream to them.
+    /// Peers that are being connected to because a caller wants a stream to them.
     wanted: HashMap<PeerId, Wanted>,
     ticks: u64,
 }
@@ -115,7 +115,7 @@ impl Driver {
         self.close().await;
     }
 
-    /// Ends all connections in an orderly way, so that the peers need not find out.
+    /// Closes all connections in an orderly way, so that the peers need not find out.
     async fn close(mut self) {
         let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
@@ -289,7 +289,7 @@ impl Driver {
                 let Some((_, peer)) = self.bans.pop_front() else { break };
                 self.swarm.behaviour_mut().banned.unblock_peer(peer);
             }
-            // Whoever gave up waiting has dropped the other end.
+            // A caller that gave up waiting has dropped the other end.
             self.searches.retain(|query, found| {
                 let open = !found.is_closed();
                 if !open && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(query) {

@@ -1,4 +1,4 @@
-//! Putting a mesh together and setting it going.
+//! Builds a mesh and starts it.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -42,14 +42,14 @@ use crate::mesh::{
     transport::transport,
 };
 
-/// How long listening on an address may take to begin.
+/// How long it may take until an address is listened on.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Starts a mesh: when this returns, every address is listened on, and peers are being dialled.
+/// Starts a mesh. When this returns, the mesh listens on every address and dials its peers.
 ///
 /// # Errors
-/// A [`MeshError`] if an address cannot be listened on or the settings make no sense. Peers that cannot be reached are no
-/// error: they are tried again for ever.
+/// A [`MeshError`] if an address cannot be listened on or the configuration makes no sense. An unreachable peer is
+/// not an error: it is dialled again forever.
 pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshError> {
     check(&config)?;
     let keypair = keypair(&config.key);
@@ -72,7 +72,7 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
     for address in &config.external {
         swarm.add_external_address(address.clone());
     }
-    // Adding an external address does not change this, but says nothing of the future: it stays as it was set.
+    // Adding an external address does not change the mode, but libp2p does not promise that. This keeps it as it is.
     swarm.behaviour_mut().kad.set_mode(Some(Mode::Server));
 
     let (commands, commands_receiver) = mpsc::channel(COMMANDS_MAX);
@@ -158,7 +158,7 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
 }
 
 fn check(config: &MeshConfig) -> Result<(), MeshError> {
-    // A frame's length has four bytes, and gossipsub wants room for a message with its envelope.
+    // A frame's length has four bytes, and gossipsub needs space for a message with its envelope.
     let bytes_max = u32::MAX as usize / 4;
     for (what, bytes) in [("gossip", config.gossip_bytes_max), ("message", config.message_bytes_max)] {
         if bytes == 0 || bytes > bytes_max {
@@ -179,7 +179,7 @@ fn authorities(config: &MeshConfig, local: PeerId) -> Result<HashSet<PeerId>, Me
 }
 
 impl Driver {
-    /// Listens on all addresses and waits until each has begun.
+    /// Listens on all addresses, and waits until each has begun.
     async fn listen(&mut self, addresses: &[Multiaddr]) -> Result<(), MeshError> {
         let mut waiting: HashMap<ListenerId, &Multiaddr> = HashMap::new();
         for address in addresses {
@@ -212,8 +212,8 @@ impl Driver {
     }
 }
 
-/// Whether a TCP port is free. The transport shares ports, so that dials can leave from them, and would share another
-/// process's too without a word.
+/// Checks that a TCP port is free. The transport shares ports, so that dials can leave from them, and would silently
+/// share another process's port too.
 fn probe(address: &Multiaddr) -> std::io::Result<()> {
     let mut parts = address.iter();
     let ip = match parts.next() {
@@ -227,7 +227,7 @@ fn probe(address: &Multiaddr) -> std::io::Result<()> {
     }
 }
 
-/// What is at the bottom of an error, in the system's own words.
+/// The innermost cause of an error, in the system's own words.
 fn reason(error: &(dyn Error + 'static)) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {

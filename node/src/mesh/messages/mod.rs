@@ -1,6 +1,7 @@
-//! Direct messages: one long-lived stream in each direction between two peers that have something to say to each other.
+//! Direct messages: one long-lived stream in each direction between two peers that have something to say to each
+//! other.
 //!
-//! On the stream are the frames of [`meshwork_core::frames`].
+//! A stream carries the frames of [`meshwork_core::frames`].
 
 mod outbox;
 mod reader;
@@ -9,5 +10,5 @@ mod writer;
 pub(super) use outbox::Outbox;
 pub(super) use reader::{Reader, take_incoming};
 
-/// The word for direct messages in protocol names.
+/// The word of direct messages in protocol names.
 pub(super) const KIND: &str = "message";

@@ -1,4 +1,4 @@
-//! Messages that wait to be written, one bounded queue for each peer that has any.
+//! Messages that wait to be written, in one bounded queue per peer.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,7 +18,8 @@ use crate::mesh::{
     metrics::{Counters, add, one},
 };
 
-/// The queues of all peers. A queue and its writer task begin with a first message and end when there is none for long.
+/// The queues of all peers. A first message creates a queue and its writer task. They end after a long time without
+/// messages.
 pub(in crate::mesh) struct Outbox {
     queues: Mutex<HashMap<PublicKey, Arc<Queue>>>,
     pub(super) opener: Opener,
@@ -43,7 +44,8 @@ impl Outbox {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a message. Of too many the oldest go: what is newest matters most, and what is missed is asked for.
+    /// Queues a message. A full queue drops the oldest ones: the newest message matters most, and the receiver asks
+    /// for what it missed.
     pub(in crate::mesh) fn send(self: &Arc<Self>, to: PublicKey, message: Arc<[u8]>) {
         if message.is_empty() || message.len() > self.message_bytes_max {
             tracing::error!(bytes = message.len(), "a direct message of this size cannot be sent");
@@ -61,14 +63,15 @@ impl Outbox {
         add(&self.counters.messages_dropped, dropped);
     }
 
-    /// A peer has been connected: who waits to try again need not wait.
+    /// A peer is connected: its writer need not wait to try again.
     pub(in crate::mesh) fn connected(&self, to: &PublicKey) {
         if let Some(queue) = self.lock().get(to) {
             queue.connected.notify_one();
         }
     }
 
-    /// Ends a queue if it is empty; false if it is not. (Under the lock of all, so that no message slips in between.)
+    /// Ends a queue if it is empty; otherwise returns false. The lock on all queues keeps a message from slipping in
+    /// between.
     pub(super) fn end(&self, to: &PublicKey, queue: &Queue) -> bool {
         let mut queues = self.lock();
         let empty = queue.lock().messages.is_empty();
@@ -87,23 +90,23 @@ struct Waiting {
 
 /// Messages that are being written.
 pub(super) struct Batch {
-    /// The frames of all of them.
+    /// The frames of the messages.
     pub(super) frames: Vec<u8>,
     pub(super) messages: usize,
-    /// Their own bytes.
+    /// The messages' own bytes.
     pub(super) bytes: usize,
-    /// When the newest of them was queued.
+    /// When the newest message was queued.
     newest: Instant,
 }
 
 impl Batch {
-    /// Whether all of it has waited too long.
+    /// Whether all of its messages have waited too long.
     pub(super) fn is_expired(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.newest) >= MESSAGE_AGE_MAX
     }
 }
 
-/// One peer's messages.
+/// The messages of one peer.
 #[derive(Default)]
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
@@ -116,7 +119,7 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a message and returns how many had to go for it.
+    /// Adds a message, and returns how many were dropped for it.
     fn push(&self, message: Arc<[u8]>, bytes_max: usize) -> usize {
         let mut waiting = self.lock();
         waiting.bytes += message.len();
@@ -132,7 +135,7 @@ impl Queue {
         dropped
     }
 
-    /// A batch of messages whose frames have `bytes` or more together, or all there are; none if there is none.
+    /// A batch of messages whose frames have `bytes` or more together, or of all messages; `None` if there are none.
     pub(super) fn take(&self, mut frames: Vec<u8>, bytes: usize) -> Option<Batch> {
         frames.clear();
         let mut waiting = self.lock();
@@ -153,7 +156,7 @@ impl Queue {
         self.lock().messages.is_empty()
     }
 
-    /// Drops what has waited too long and returns how many that were.
+    /// Drops messages that have waited too long, and returns how many.
     pub(super) fn expire(&self, now: Instant) -> usize {
         let mut waiting = self.lock();
         let before = waiting.messages.len();

@@ -1,4 +1,4 @@
-//! The tasks that read what peers send, one for each peer.
+//! The tasks that read peers' messages, one per peer.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Points against a peer whose stream of messages is none.
+/// Points against a peer whose stream of messages is malformed.
 const MALFORMED_POINTS: u32 = 100;
 
 /// Between messages a stream may rest for as long as it likes; the rest of one that has begun must come.
@@ -35,8 +35,8 @@ pub(in crate::mesh) struct Reader {
     pub(in crate::mesh) message_bytes_max: usize,
 }
 
-/// Reads every stream of messages that comes in. A peer has one: a new one ends the one before, which is the end of a
-/// connection that this side has not noticed yet.
+/// Reads every incoming stream of messages. A peer has one: a new stream ends the one before, because that belongs to
+/// a connection whose loss this side has not noticed yet.
 pub(in crate::mesh) async fn take_incoming(mut incoming: Incoming, reader: Reader, stop: CancellationToken) {
     let mut tasks = JoinSet::new();
     let mut current: HashMap<PublicKey, AbortHandle> = HashMap::new();

@@ -17,9 +17,9 @@ use crate::mesh::{
     metrics::add,
 };
 
-/// Written at once, if so much waits.
+/// The most bytes that are written at once, except for a larger message.
 const BATCH_BYTES: usize = 64 << 10;
-/// The wait after a peer could not be reached; it doubles with each further failure.
+/// The wait after a peer could not be reached. It doubles with each further failure.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// The longest such wait.
 const RETRY_MAX: Duration = Duration::from_secs(3);
@@ -29,9 +29,10 @@ pub(super) struct Writer {
     queue: Arc<Queue>,
     outbox: Arc<Outbox>,
     stream: Option<Stream>,
-    /// What is being written. It stays until it has been, so that a connection that breaks loses nothing by itself.
+    /// The batch that is being written. It stays until it is written, so that a broken connection loses nothing by
+    /// itself.
     batch: Option<Batch>,
-    /// The buffer of the batch before.
+    /// The buffer of the last batch, for reuse.
     spare: Vec<u8>,
     retry: Duration,
 }
@@ -41,7 +42,7 @@ impl Writer {
         Self { to, queue, outbox, stream: None, batch: None, spare: Vec::new(), retry: RETRY_FIRST }
     }
 
-    /// Writes until there has been nothing to write for long, or the mesh stops.
+    /// Writes until the queue has been empty for long, or the mesh stops.
     pub(super) async fn run(mut self) {
         let stop = self.outbox.stop.clone();
         tokio::select! {
@@ -76,7 +77,7 @@ impl Writer {
         }
     }
 
-    /// Waits for messages; false if the queue has ended for want of any.
+    /// Waits for messages; false if the queue has ended because there were none.
     async fn wait(&mut self) -> bool {
         match timeout(MESSAGE_STREAM_IDLE, self.queue.filled.notified()).await {
             Ok(()) => true,
@@ -94,7 +95,7 @@ impl Writer {
         }
     }
 
-    /// Waits before the next attempt, and gives up what has waited too long by then.
+    /// Waits before the next attempt, then drops messages that have waited too long.
     async fn pause(&mut self) {
         tokio::select! {
             () = sleep(self.retry) => {}
@@ -120,7 +121,7 @@ impl Writer {
     }
 }
 
-/// Writes all of `bytes`, and flushes if nothing more is about to come.
+/// Writes all of `bytes`, and flushes if `flush` is set.
 async fn write(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8], flush: bool) -> io::Result<()> {
     let stalled = |_| io::Error::from(io::ErrorKind::TimedOut);
     while !bytes.is_empty() {
