@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::jobs::{self, Job};
 use crate::{
     blobs, codec,
+    ledger::records::jobs::{self, Job},
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
         After, Amendment, Array, Ask, BlobRef, BlockTime, Claim, Deadline, Failure, Giver, Input, Labels, LedgerLimits,

@@ -31,30 +31,13 @@
 //! Besides its records (what a [snapshot](Ledger::snapshot) holds) the ledger keeps what can be computed from them: counts,
 //! queues and deadlines. `leases` keeps those in step.
 
-mod apply;
 pub mod bounds;
-mod copies;
-mod due;
 mod event;
-pub mod explain;
-mod follow;
-mod forecast;
-mod govern;
-mod jobs;
-mod lease_time;
-mod leases;
-mod matching;
-mod owed;
-mod query;
-mod recurring;
-mod replay;
-mod room;
-mod rules;
-mod segments;
+mod index;
+mod records;
 mod snapshot;
-pub mod timeline;
-mod usage;
-mod workers;
+mod steps;
+mod views;
 
 #[cfg(test)]
 mod tests;
@@ -64,20 +47,24 @@ use std::{
     sync::Arc,
 };
 
-use serde_tuple::{Deserialize_tuple, Serialize_tuple};
-
 pub use event::{EndReason, IgnoredReason, LedgerEvent};
-pub use explain::reasons::Explanation;
-pub use govern::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, ProposalView};
-pub use jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
-pub use lease_time::LeaseTime;
-pub use query::{ArrayView, JobView, LeaseView, Taken, TaskStateView, TaskView, Totals, WorkerView};
-pub use recurring::{PAST_KEPT, PastMoments, RecurringState, RecurringView};
-pub use rules::{Admission, Allowance, Rules};
+pub use records::{
+    Counters,
+    governance::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, ProposalView},
+    jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, Taken, TaskCounts},
+    lease_time::LeaseTime,
+    recurring::{PAST_KEPT, PastMoments},
+    rules::{Admission, Allowance, Rules},
+    usage::{ACCOUNTS_MAX, Account, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side},
+    workers::STANDINGS_KEPT,
+};
 pub use snapshot::RestoreError;
-pub use timeline::Timeline;
-pub use usage::{ACCOUNTS_MAX, Account, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side};
-pub use workers::STANDINGS_KEPT;
+pub use views::{
+    explain::{self, reasons::Explanation},
+    query::{ArrayView, JobView, LeaseView, TaskStateView, TaskView, Totals, WorkerView},
+    recurring::{RecurringState, RecurringView},
+    timeline::{self, Timeline},
+};
 
 use crate::{
     digest::Digest,
@@ -95,14 +82,16 @@ use crate::{
         TransactionReceipt, VoidReason,
     },
 };
-use apply::Controlled;
-use due::Due;
-use govern::Governance;
-use jobs::{Job, TaskRef};
-use recurring::RecurringJobs;
-use replay::Replay;
-use usage::Days;
-use workers::Worker;
+use index::{Due, Owed};
+use records::{
+    governance::Governance,
+    jobs::{Job, TaskRef},
+    recurring::RecurringJobs,
+    replay::Replay,
+    usage::Days,
+    workers::Worker,
+};
+use steps::apply::Controlled;
 
 /// What a block did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -114,44 +103,6 @@ pub struct Applied {
     pub history: Vec<(Position, Digest)>,
     /// What changed, in order.
     pub events: Vec<LedgerEvent>,
-}
-
-/// What happened since the genesis, whether or not it is still remembered in detail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
-pub struct Counters {
-    /// Jobs admitted.
-    pub jobs: u64,
-    /// Their tasks.
-    pub tasks: u64,
-    /// Leases given, copies among them.
-    pub leases: u64,
-    /// Copies of slow attempts given.
-    pub copies: u64,
-    /// Tasks that ended with a success.
-    pub succeeded: u64,
-    /// Tasks that ended with a failure.
-    pub failed: u64,
-    /// Tasks cancelled.
-    pub cancelled: u64,
-    /// Tasks skipped.
-    pub skipped: u64,
-    /// Attempts lost or drained, begun or not.
-    pub lost: u64,
-    /// Successes taken of attempts that had been lost.
-    pub late: u64,
-    /// Items of reports that changed nothing.
-    pub ignored: u64,
-}
-
-/// What the genesis bounds for each submitter and in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Owed {
-    /// Unfinished tasks.
-    tasks: u64,
-    /// Bytes of output that they may leave.
-    output_bytes: u64,
-    /// Bytes in which their jobs were submitted.
-    definition_bytes: u64,
 }
 
 /// The ledger.

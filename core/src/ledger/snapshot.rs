@@ -9,22 +9,24 @@ use std::{
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use thiserror::Error;
 
-use super::{
-    Counters, Day, Ledger, Owed, bounds,
-    govern::Governance,
-    jobs::{ATTEMPTS_KEPT, ArrayRecord, Job, JobRecord, Lease, Live, Pace, Phase, Stand, TaskRef, TaskState},
-    lease_time::LeaseTime,
-    recurring::{RecurringNumber, RecurringRecord},
-    replay::Executed,
-    rules::Rules,
-    segments::SEGMENTS_MAX,
-    usage::{DayBook, Days},
-    workers::{STANDINGS_KEPT, Worker, WorkerRecord},
-};
 use crate::{
     codec::{self, DecodeError},
     digest::Digest,
     identity::{NetworkId, PublicKey},
+    ledger::{
+        Counters, Day, Ledger, Owed, bounds,
+        index::SEGMENTS_MAX,
+        records::{
+            governance::Governance,
+            jobs::{ATTEMPTS_KEPT, ArrayRecord, Job, JobRecord, Lease, Live, Pace, Phase, Stand, TaskRef, TaskState},
+            lease_time::LeaseTime,
+            recurring::{RecurringNumber, RecurringRecord},
+            replay::Executed,
+            rules::Rules,
+            usage::{DayBook, Days},
+            workers::{STANDINGS_KEPT, Worker, WorkerRecord},
+        },
+    },
     merkle::Frontier,
     schedule::{
         estimate::{Estimate, Estimates, PROGRAMS_KEPT},

@@ -14,7 +14,7 @@ use crate::{
     ledger::{
         Applied, Day, EndReason, Ledger, LedgerEvent, TaskCounts, TaskStateView, TaskView, WorkerView,
         explain::reasons::{PaceNow, Why},
-        jobs::Job,
+        records::jobs::Job,
     },
     types::*,
 };

@@ -1,0 +1,10 @@
+//! What a block does, in order: time passes (`deadlines`), transactions are executed (`apply`), what has run out ends
+//! (`deadlines`), what recurs is run (`recurring`), tasks are matched to claims (`matching`, `speculation`), and who has had
+//! most is asked to make room (`preemption`).
+
+pub(in crate::ledger) mod apply;
+mod deadlines;
+mod matching;
+mod preemption;
+mod recurring;
+mod speculation;
