@@ -123,6 +123,8 @@ faults! {
     ReturnsCount,
     /// A leased task stays in the queue.
     LeasedTwice,
+    /// What is owed for a task stays owed when that has ended.
+    DebtsStay,
     /// What submitters have had decides nothing.
     SharesIgnored,
     /// Tasks that are to be spread go wherever they would otherwise.

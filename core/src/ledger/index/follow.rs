@@ -3,15 +3,15 @@
 //! This and `leases` are what keeps counts and queues in step with the records: there for tasks that have states of their own, here
 //! for those that have none.
 
+use super::{Consequences, Ending, Judged, judge};
 use crate::{
+    invariant::known,
     ledger::{
-        Applied, Ledger, LedgerEvent,
-        records::jobs::{
-            Consequences, Ending, Gone, Job, Judged, Live, Phase, Stand, TaskCounts, TaskRef, TaskState, judge,
-        },
+        Applied, Ledger,
+        records::jobs::{Gone, Job, Live, Phase, Stand, TaskCounts, TaskRef, TaskState},
     },
     schedule::ready::JobNumber,
-    types::{AfterJob, BlockTime, When},
+    types::{AfterJob, When},
 };
 
 impl Job {
@@ -23,7 +23,7 @@ impl Job {
 
     /// How the job as a whole ended, for those who waited for it.
     fn ending(&self) -> Ending {
-        let TaskCounts { succeeded, failed, cancelled, skipped, .. } = self.counts;
+        let TaskCounts { succeeded, failed, cancelled, skipped, .. } = *self.counts();
         if failed > 0 {
             Ending::Failed
         } else if cancelled > 0 || succeeded == 0 && skipped > 0 {
@@ -42,7 +42,7 @@ impl Job {
 
     /// The tasks of a segment that have no states of their own.
     fn stateless(&self, at: usize) -> Vec<u32> {
-        let Some(segment) = self.record.segments.get(at) else { return Vec::new() };
+        let Some(segment) = known(self.record.segments.get(at)) else { return Vec::new() };
         (segment.fresh..segment.end).filter(|index| !self.record.states.contains_key(index)).collect()
     }
 }
@@ -51,14 +51,14 @@ impl Ledger {
     /// Counts the tasks of a segment that have no states of their own, and puts them into the queue or takes them out, as they
     /// stand now.
     pub(in crate::ledger) fn stand_segment(&mut self, number: JobNumber, at: usize) {
-        let now = self.time;
-        let Some(job) = self.jobs.get_mut(&number) else { return };
+        let now = self.time();
+        let Some(job) = known(self.records.job_mut(number)) else { return };
         let stand = job.stand(at, now);
-        let Some(entry) = job.run(at) else { return };
-        let Some(standing) = job.standings.get_mut(at) else { return };
+        let Some(entry) = known(job.run(at)) else { return };
+        let Some(standing) = known(job.index.standings.get_mut(at)) else { return };
         let count = standing.stateless;
         let before = standing.counted.replace((stand, count));
-        for counts in [&mut job.counts, &mut self.counts] {
+        for counts in [&mut job.index.counts, &mut self.index.counts] {
             if let Some((before, count)) = before {
                 *counts.of_stand(before) -= u64::from(count);
             }
@@ -66,27 +66,27 @@ impl Ledger {
         }
         let queued = |stand: Option<(Stand, u32)>| matches!(stand, Some((Stand::Ready, 1..)));
         match (queued(before), queued(Some((stand, count)))) {
-            (false, true) => self.ready.push(&entry, &self.sequence, &self.shares),
-            (true, false) => self.ready.remove(&entry, &self.sequence, &self.shares),
+            (false, true) => self.index.ready.push(&entry, &self.sequence, self.records.shares()),
+            (true, false) => self.index.ready.remove(&entry, &self.sequence, self.records.shares()),
             _ => {}
         }
     }
 
     /// Lets begin what may, of a job that may begin.
     pub(in crate::ledger) fn open_job(&mut self, number: JobNumber) {
-        let Some(job) = self.jobs.get(&number) else { return };
-        if job.is_shut(self.time) {
+        let Some(job) = known(self.records.job(number)) else { return };
+        if job.is_shut(self.time()) {
             return;
         }
-        let open: Vec<u16> = (0..job.graph.arrays()).filter(|array| job.graph.is_open(*array)).collect();
+        let open: Vec<u16> = (0..job.index.graph.arrays()).filter(|array| job.index.graph.is_open(*array)).collect();
         for array in open {
             self.open_array(number, array);
         }
     }
 
     fn open_array(&mut self, number: JobNumber, array: u16) {
-        let Some(job) = self.jobs.get(&number) else { return };
-        let (segments, free) = (job.segments_of(array), job.graph.free_of(array));
+        let Some(job) = known(self.records.job(number)) else { return };
+        let (segments, free) = (job.segments_of(array), job.index.graph.free_of(array));
         for at in segments {
             self.stand_segment(number, at);
         }
@@ -97,28 +97,26 @@ impl Ledger {
 
     /// A task waits for no single task any more: it gets a state of its own, if its array and its job may begin.
     fn free(&mut self, task: TaskRef) {
-        let now = self.time;
-        let Some(job) = self.jobs.get_mut(&task.job) else { return };
-        let Some(at) = job.segment_at(task.index) else { return };
+        let now = self.time();
+        let Some(job) = known(self.records.job_mut(task.job)) else { return };
+        let Some(at) = known(job.segment_at(task.index)) else { return };
         let segment = &job.record.segments[at];
-        let may_begin = !job.is_shut(now) && job.graph.is_open(segment.array) && segment.gone.is_none();
+        let may_begin = !job.is_shut(now) && job.index.graph.is_open(segment.array) && segment.gone.is_none();
         if !may_begin || job.record.states.contains_key(&task.index) {
             return;
         }
         let phase = if segment.held { Phase::Held } else { Phase::Ready };
         let live = Live::at(phase);
         job.record.states.insert(task.index, TaskState::Live(Box::new(live)));
-        job.standings[at].stateless -= 1;
+        job.index.standings[at].stateless -= 1;
         self.stand_segment(task.job, at);
         self.attach(task);
     }
 
     /// A task has ended; what that means to others of its job.
     pub(in crate::ledger) fn follow_task(&mut self, task: TaskRef, ending: Ending, applied: &mut Applied) {
-        let Some(job) = self.jobs.get_mut(&task.job) else { return };
-        let Some((array, _)) = job.place(task.index) else { return };
         let mut consequences = Consequences::default();
-        job.graph.end(array, task.index, ending, &mut consequences);
+        self.end_in_graph(task, ending, &mut consequences);
         self.follow(task.job, consequences);
         self.end_job_if_over(task.job, applied);
     }
@@ -143,62 +141,56 @@ impl Ledger {
     }
 
     fn skip_array(&mut self, number: JobNumber, array: u16, next: &mut Consequences) {
-        let Some(job) = self.jobs.get(&number) else { return };
+        let Some(job) = known(self.records.job(number)) else { return };
         for at in job.segments_of(array) {
             self.vanish(number, at, Gone::Skipped, next);
         }
     }
 
     fn skip_task(&mut self, task: TaskRef, next: &mut Consequences) {
-        let Some(job) = self.jobs.get_mut(&task.job) else { return };
-        let Some(at) = job.segment_at(task.index) else { return };
+        let Some(job) = known(self.records.job_mut(task.job)) else { return };
+        let Some(at) = known(job.segment_at(task.index)) else { return };
         let segment = &job.record.segments[at];
         if segment.gone.is_some() || job.record.states.contains_key(&task.index) {
             return;
         }
         let (array, output_bytes, submitter) = (segment.array, segment.spec.limits.output_bytes, job.record.submitter);
         job.record.states.insert(task.index, TaskState::Gone(Gone::Skipped));
-        job.standings[at].stateless -= 1;
-        job.graph.end(array, task.index, Ending::Gone, next);
+        job.index.standings[at].stateless -= 1;
+        job.index.graph.end(array, task.index, Ending::Gone, next);
         self.stand_segment(task.job, at);
         self.attach(task);
-        self.counters.skipped += 1;
+        self.records.counters_mut().skipped += 1;
         self.settle_debt(submitter, output_bytes, 1);
     }
 
     /// The tasks of a segment that have no states of their own will have no outcome.
     pub(in crate::ledger) fn vanish(&mut self, number: JobNumber, at: usize, why: Gone, next: &mut Consequences) {
-        let Some(job) = self.jobs.get_mut(&number) else { return };
+        let Some(job) = known(self.records.job_mut(number)) else { return };
         let stateless = job.stateless(at);
-        let Some(segment) = job.record.segments.get_mut(at) else { return };
+        let Some(segment) = known(job.record.segments.get_mut(at)) else { return };
         if segment.gone.is_some() {
             return;
         }
         segment.gone = Some(why);
         let (array, output_bytes, submitter) = (segment.array, segment.spec.limits.output_bytes, job.record.submitter);
         let count = stateless.len() as u64;
-        job.graph.vanish(array, stateless.into_iter(), next);
+        job.index.graph.vanish(array, stateless.into_iter(), next);
         self.stand_segment(number, at);
         match why {
-            Gone::Skipped => self.counters.skipped += count,
-            Gone::Cancelled | Gone::Expired => self.counters.cancelled += count,
+            Gone::Skipped => self.records.counters_mut().skipped += count,
+            Gone::Cancelled | Gone::Expired => self.records.counters_mut().cancelled += count,
         }
         self.settle_debt(submitter, output_bytes, count);
     }
 
-    pub(in crate::ledger) fn end_job_if_over(&mut self, number: JobNumber, applied: &mut Applied) {
-        if self.jobs.get(&number).is_some_and(|job| job.record.ended.is_none() && job.is_over()) {
-            self.end_job(number, applied);
-        }
-    }
-
     /// Jobs have ended; what that means to the jobs that wait for them, and to those that wait for these.
     pub(in crate::ledger) fn follow_ended_jobs(&mut self, applied: &mut Applied) {
-        while let Some(number) = self.just_ended.pop() {
-            let Some(job) = self.jobs.get(&number) else { continue };
+        while let Some(number) = self.index.just_ended.pop() {
+            let Some(job) = known(self.records.job(number)) else { continue };
             let (id, ending) = (job.id, job.ending());
-            for waiter in self.waiters.remove(&id).unwrap_or_default() {
-                let Some(job) = self.jobs.get_mut(&waiter) else { continue };
+            for waiter in self.index.waiters.remove(&id).unwrap_or_default() {
+                let Some(job) = known(self.records.job_mut(waiter)) else { continue };
                 let judged = |after: &AfterJob| after.job == id && judge(after.when, ending) == Judged::Missed;
                 let missed = job.record.after.iter().any(judged);
                 job.record.after.retain(|after| after.job != id);
@@ -213,7 +205,7 @@ impl Ledger {
 
     /// A job waits in vain. Nothing of it has begun.
     pub(in crate::ledger) fn skip_job(&mut self, number: JobNumber, applied: &mut Applied) {
-        let Some(job) = self.jobs.get_mut(&number) else { return };
+        let Some(job) = known(self.records.job_mut(number)) else { return };
         if job.record.ended.is_some() {
             return;
         }
@@ -224,36 +216,10 @@ impl Ledger {
         self.end_job_if_over(number, applied);
     }
 
-    /// Time has come for a job: it may begin, it is closed, or its own time has run out.
-    pub(in crate::ledger) fn job_is_due(&mut self, number: JobNumber, applied: &mut Applied) {
-        let now = self.time;
-        let Some(job) = self.jobs.get_mut(&number) else { return };
-        job.due = None;
-        let passed = |time: Option<BlockTime>| time.is_some_and(|time| time <= now);
-        let record = &job.record;
-        let lives_until = record.times.live_ms_max.map(|ms| record.time.plus_ms(ms));
-        let runs_until = record.began.zip(record.times.run_ms_max).map(|(began, ms)| began.plus_ms(ms));
-        if passed(lives_until) || passed(runs_until) {
-            self.stop_job(number, Gone::Expired, applied);
-            return;
-        }
-        if passed(record.open_until) {
-            job.record.open_until = None;
-            applied.events.push(LedgerEvent::JobClosed { job: job.id });
-            self.end_job_if_over(number, applied);
-        }
-        self.open_job(number);
-        self.await_time(number);
-    }
-
-    /// Notes when time alone changes something about a job next.
-    pub(in crate::ledger) fn await_time(&mut self, number: JobNumber) {
-        let now = self.time;
-        let Some(job) = self.jobs.get_mut(&number) else { return };
-        let due = job.next_due(now);
-        if let Some(before) = std::mem::replace(&mut job.due, due) {
-            self.due.jobs.remove(&(before, number));
-        }
-        self.due.jobs.extend(due.map(|due| (due, number)));
+    /// A task has ended, as others of its job see it.
+    pub(in crate::ledger) fn end_in_graph(&mut self, task: TaskRef, ending: Ending, consequences: &mut Consequences) {
+        let Some(job) = known(self.records.job_mut(task.job)) else { return };
+        let Some((array, _)) = known(job.place(task.index)) else { return };
+        job.index.graph.end(array, task.index, ending, consequences);
     }
 }

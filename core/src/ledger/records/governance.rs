@@ -16,7 +16,6 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
-    ledger::Ledger,
     types::{
         AuthoritySet, AuthoritySetError, BlockTime, Change, Epoch, Genesis, Header, Height, TransactionId, VoidReason,
     },
@@ -85,8 +84,53 @@ impl Governance {
         }
     }
 
-    pub(in crate::ledger) fn set(&self) -> &AuthoritySet {
+    /// The epoch of the newest block; 0 before the first.
+    pub(in crate::ledger) const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The first height of that epoch.
+    pub(in crate::ledger) const fn since(&self) -> Height {
+        self.since
+    }
+
+    /// The authorities of that epoch.
+    pub(in crate::ledger) const fn set(&self) -> &Arc<AuthoritySet> {
         &self.set
+    }
+
+    /// `set` with all that was approved in this epoch.
+    pub(in crate::ledger) const fn next(&self) -> &Arc<AuthoritySet> {
+        &self.next
+    }
+
+    /// The height at which the first change of an epoch was approved, of the present one.
+    pub(in crate::ledger) fn approved_since(&self, epoch: Epoch) -> Option<Height> {
+        self.approved_since.filter(|_| epoch == self.epoch || is_planted(Fault::ChangesEndTwice))
+    }
+
+    /// Whether an approved change waits for the epoch's end.
+    pub(in crate::ledger) const fn waits(&self) -> bool {
+        self.approved_since.is_some()
+    }
+
+    /// A block of this header comes: the first of a new epoch puts the next set in force, and what was still proposed ends.
+    /// Whether it is one.
+    pub(in crate::ledger) fn enter_epoch(&mut self, header: &Header) -> bool {
+        if header.epoch <= self.epoch {
+            return false;
+        }
+        self.epoch = header.epoch;
+        self.since = header.height;
+        self.set = Arc::clone(&self.next);
+        self.proposals.clear();
+        self.approved_since = None;
+        true
+    }
+
+    /// Forgets the proposals whose life is over.
+    pub(super) fn end_proposals(&mut self, now: BlockTime) {
+        self.proposals.retain(|_, proposal| proposal.until >= now);
     }
 
     /// The next epoch's authorities, were this change approved too, if it is one of them.
@@ -149,87 +193,5 @@ impl Governance {
             && self.next.check(genesis).is_ok()
             && self.proposals.values().all(sound)
             && of_key.values().all(|count| *count <= PROPOSALS_MAX)
-    }
-}
-
-impl Ledger {
-    /// The epoch of the newest block; 0 before the first.
-    #[must_use]
-    pub const fn epoch(&self) -> Epoch {
-        self.govern.epoch
-    }
-
-    /// The first height of that epoch.
-    #[must_use]
-    pub const fn epoch_since(&self) -> Height {
-        self.govern.since
-    }
-
-    /// The authorities of that epoch.
-    #[must_use]
-    pub const fn authorities(&self) -> &Arc<AuthoritySet> {
-        &self.govern.set
-    }
-
-    /// The authorities of the next one, by what is approved so far; those of this one if nothing is.
-    #[must_use]
-    pub const fn next_authorities(&self) -> &Arc<AuthoritySet> {
-        &self.govern.next
-    }
-
-    /// Since which height this state holds a change that was approved in an epoch; an epoch of which nothing is executed
-    /// has none.
-    #[must_use]
-    pub fn change_approved_since(&self, epoch: Epoch) -> Option<Height> {
-        self.govern.approved_since.filter(|_| epoch == self.govern.epoch || is_planted(Fault::ChangesEndTwice))
-    }
-
-    /// Whether an approved change waits for the epoch's end.
-    #[must_use]
-    pub const fn change_waits(&self) -> bool {
-        self.govern.approved_since.is_some()
-    }
-
-    /// The open proposals.
-    pub fn proposals(&self) -> impl Iterator<Item = ProposalView<'_>> {
-        self.govern.proposals.iter().map(|(id, proposal)| ProposalView {
-            id: *id,
-            proposer: proposal.proposer,
-            change: &proposal.change,
-            until: proposal.until,
-            approvals: &proposal.approvals,
-        })
-    }
-
-    /// Before a block is executed: the first of a new epoch puts the next set in force, and what was still proposed ends.
-    pub(in crate::ledger) fn enter_epoch(&mut self, header: &Header) {
-        if header.epoch <= self.govern.epoch {
-            return;
-        }
-        let govern = &mut self.govern;
-        govern.epoch = header.epoch;
-        govern.since = header.height;
-        govern.set = Arc::clone(&govern.next);
-        govern.proposals.clear();
-        govern.approved_since = None;
-        self.set_stall_threshold();
-    }
-
-    /// What can be computed from who the authorities are.
-    fn set_stall_threshold(&mut self) {
-        if !is_planted(Fault::ThresholdOfGenesis) {
-            self.stall_threshold_ms = self.genesis.consensus.stall_threshold_ms(self.govern.set.faulty_max());
-        }
-    }
-
-    pub(in crate::ledger) fn restore_governance(&mut self, govern: Governance) {
-        self.govern = govern;
-        self.set_stall_threshold();
-    }
-
-    /// Forgets the proposals whose life is over at the ledger's time.
-    pub(in crate::ledger) fn end_proposals(&mut self) {
-        let now = self.time;
-        self.govern.proposals.retain(|_, proposal| proposal.until >= now);
     }
 }

@@ -19,7 +19,7 @@ pub(in crate::ledger) struct Executed {
 
 /// The ids of transactions that were executed or found void, until they expire. A void one is remembered too, so that what
 /// its receipt says stays true.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::ledger) struct Replay {
     executed: BTreeMap<TransactionId, Executed>,
     expiring: BTreeSet<(BlockTime, TransactionId)>,

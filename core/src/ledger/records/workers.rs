@@ -1,12 +1,13 @@
 //! What the ledger knows of a worker: its claim, what it holds, when its claims stood.
 
-use std::collections::BTreeMap;
-
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::{
     fault::{Fault, is_planted},
-    ledger::records::{jobs::AttemptRef, lease_time::LeaseTime},
+    ledger::{
+        index::{Held, WorkerIndex},
+        records::lease_time::LeaseTime,
+    },
     schedule::{
         placement::{Candidate, Place, Policies, Score},
         ready::Needs,
@@ -59,38 +60,17 @@ impl Standing {
     }
 }
 
-/// What a worker holds, by the number of the lease. Computed from the tasks.
-#[derive(Clone, Debug, Default)]
-pub(in crate::ledger) struct Held {
-    pub(in crate::ledger) running: BTreeMap<u64, AttemptRef>,
-    pub(in crate::ledger) waiting: BTreeMap<u64, AttemptRef>,
-    /// Taken by what runs.
-    pub(in crate::ledger) millicores: u64,
-    pub(in crate::ledger) memory_bytes: u64,
-}
-
-impl Held {
-    /// All of it, in the order in which it was given.
-    pub(in crate::ledger) fn attempts(&self) -> Vec<AttemptRef> {
-        let mut held: Vec<(u64, AttemptRef)> =
-            self.running.iter().chain(&self.waiting).map(|(number, attempt)| (*number, *attempt)).collect();
-        held.sort_unstable();
-        held.into_iter().map(|(_, attempt)| attempt).collect()
-    }
-}
-
 /// A worker.
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Worker {
     pub(in crate::ledger) record: WorkerRecord,
-    pub(in crate::ledger) held: Held,
-    /// Where the worker stands among the open claims, by [`Place`].
-    pub(in crate::ledger) indexed: [Option<Score>; 2],
+    /// What is computed of it. Only the index writes it.
+    pub(in crate::ledger) index: WorkerIndex,
 }
 
 impl Worker {
-    pub(in crate::ledger) fn new(record: WorkerRecord) -> Self {
-        Self { record, held: Held::default(), indexed: [None; 2] }
+    pub(in crate::ledger) const fn held(&self) -> &Held {
+        self.index.held()
     }
 
     /// Whether what the task needs is free and could be taken, waiting leases aside. Under a claim that offers less than
@@ -99,10 +79,10 @@ impl Worker {
         let Some(standing) = &self.record.standing else { return false };
         let offer = &standing.claim.resources;
         let fits = |taken: u64, needed: u64, offered: u64| taken.checked_add(needed).is_some_and(|sum| sum <= offered);
-        let runs = if is_planted(Fault::SlotsNotCounted) { 0 } else { self.held.running.len() as u64 };
+        let runs = if is_planted(Fault::SlotsNotCounted) { 0 } else { self.held().running().len() as u64 };
         runs < u64::from(standing.claim.slots)
-            && fits(self.held.millicores, u64::from(needs.millicores), u64::from(offer.millicores))
-            && fits(self.held.memory_bytes, needs.memory_bytes, offer.memory_bytes)
+            && fits(self.held().millicores(), u64::from(needs.millicores), u64::from(offer.millicores))
+            && fits(self.held().memory_bytes(), needs.memory_bytes, offer.memory_bytes)
             && standing.could_ever_hold(needs)
     }
 
@@ -113,8 +93,8 @@ impl Worker {
         let fits = |taken: u64, gone: u64, needed: u64, offered: u64| {
             taken.saturating_sub(gone).checked_add(needed).is_some_and(|sum| sum <= offered)
         };
-        let (millicores, memory) = (self.held.millicores, self.held.memory_bytes);
-        self.held.running.len() as u64 <= u64::from(standing.claim.slots)
+        let (millicores, memory) = (self.held().millicores(), self.held().memory_bytes());
+        self.held().running().len() as u64 <= u64::from(standing.claim.slots)
             && fits(millicores, gone.millicores.into(), needs.millicores.into(), offer.millicores.into())
             && fits(memory, gone.memory_bytes, needs.memory_bytes, offer.memory_bytes)
             && standing.could_ever_hold(needs)
@@ -135,7 +115,7 @@ impl Worker {
         if slots == 0 {
             return [None; 2];
         }
-        let (running, waiting) = (self.held.running.len() as u32, self.held.waiting.len() as u32);
+        let (running, waiting) = (self.held().running().len() as u32, self.held().waiting().len() as u32);
         let score = policies.score(&Candidate {
             load,
             slots,

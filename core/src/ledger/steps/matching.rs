@@ -11,6 +11,7 @@ use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
     identity::PublicKey,
+    invariant::known,
     ledger::{
         Applied, EndReason, Ledger,
         records::jobs::{AttemptRef, TaskRef},
@@ -34,7 +35,7 @@ struct Pass {
 impl Ledger {
     /// The last step of a block.
     pub(in crate::ledger) fn match_ready_to_claims(&mut self, applied: &mut Applied) {
-        while let Some((key, changed)) = self.unsettled.pop_first() {
+        while let Some((key, changed)) = self.index.take_unsettled() {
             self.settle(key, changed, applied);
         }
         if is_planted(Fault::WaitingFirst) {
@@ -46,14 +47,14 @@ impl Ledger {
         self.fill(Place::Resources, applied);
         self.fill(Place::Waiting, applied);
         self.give_copies(applied);
-        self.changed.clear();
+        self.index.matched();
     }
 
     /// Moves a worker's waiting attempts up, in their order, and takes back those for which its claim (if it was `changed`)
     /// has no place.
     fn settle(&mut self, key: PublicKey, changed: bool, applied: &mut Applied) {
         if changed && !is_planted(Fault::ShrinksAndKeeps) {
-            let waiting = self.workers.get(&key).map(|worker| worker.held.waiting.values().copied().collect());
+            let waiting = self.records.worker(&key).map(|worker| worker.held().waiting().values().copied().collect());
             let waiting: Vec<AttemptRef> = waiting.unwrap_or_default();
             for attempt in waiting {
                 if !self.could_ever_hold(key, attempt.task()) {
@@ -66,7 +67,7 @@ impl Ledger {
         {
             self.start(attempt.task(), key, applied);
         }
-        let places = self.workers.get(&key).and_then(|worker| worker.record.standing.as_ref());
+        let places = self.records.worker(&key).and_then(|worker| worker.record.standing.as_ref());
         let places = places.map_or(0, |standing| standing.claim.waiting as usize);
         while !is_planted(Fault::ShrinksAndKeeps)
             && let Some(attempt) = self.waiting_at(key, |w| w.last_key_value().filter(|_| w.len() > places))
@@ -80,11 +81,12 @@ impl Ledger {
         key: PublicKey,
         which: impl FnOnce(&'a BTreeMap<u64, AttemptRef>) -> Option<(&'a u64, &'a AttemptRef)>,
     ) -> Option<AttemptRef> {
-        which(&self.workers.get(&key)?.held.waiting).map(|(_, attempt)| *attempt)
+        which(self.records.worker(&key)?.held().waiting()).map(|(_, attempt)| *attempt)
     }
 
     fn could_ever_hold(&self, key: PublicKey, task: TaskRef) -> bool {
-        let (Some(worker), Some(job)) = (self.workers.get(&key), self.jobs.get(&task.job)) else { return false };
+        let both = self.records.worker(&key).zip(self.records.job(task.job));
+        let Some((worker, job)) = known(both) else { return false };
         worker
             .record
             .standing
@@ -93,7 +95,8 @@ impl Ledger {
     }
 
     fn has_room(&self, key: PublicKey, task: TaskRef) -> bool {
-        let (Some(worker), Some(job)) = (self.workers.get(&key), self.jobs.get(&task.job)) else { return false };
+        let both = self.records.worker(&key).zip(self.records.job(task.job));
+        let Some((worker, job)) = known(both) else { return false };
         job.needs(task.index).is_some_and(|needs| worker.has_room(needs))
     }
 
@@ -102,8 +105,8 @@ impl Ledger {
         let mut passes: BTreeMap<KindId, Pass> = BTreeMap::new();
         let mut full = BTreeSet::new();
         let mut passed = None;
-        while !self.open.is_empty(place)
-            && let Some(head) = self.ready.head_after(passed)
+        while !self.index.open().is_empty(place)
+            && let Some(head) = self.index.ready().head_after(passed)
         {
             let kind = head.kind;
             if full.contains(&kind) || !passes.contains_key(&kind) && self.stays_parked(place, kind) {
@@ -112,15 +115,15 @@ impl Ledger {
             }
             let pass =
                 passes.entry(kind).or_insert_with(|| Pass { allowed: self.allowed(kind), cursor: Cursor::default() });
-            let Some((task, entry, is_last)) = self.first_of(&head.key) else { return };
+            let Some((task, entry, is_last)) = known(self.first_of(&head.key)) else { return };
             let Some(found) = self.find_claim(place, kind, task, pass) else {
-                self.ready.park(kind, place, self.offers);
+                self.index.park(kind, place);
                 full.insert(kind);
                 passed = Some(head);
                 continue;
             };
             if is_last {
-                self.ready.remove(&entry, &self.sequence, &self.shares);
+                self.take_off(&entry);
             }
             self.lease(task, found, place, applied);
             if is_planted(Fault::LeasedTwice)
@@ -133,10 +136,10 @@ impl Ledger {
 
     /// The task that stands for an entry of the queue, the entry, and whether it ends with that task.
     fn first_of(&self, key: &ReadyKey) -> Option<(TaskRef, Entry, bool)> {
-        let job = self.jobs.get(&key.job)?;
+        let job = self.records.job(key.job)?;
         let at = job.segment_at(key.index)?;
         let segment = job.record.segments.get(at)?;
-        if key.is_fresh && !job.graph.is_single(segment.array) {
+        if key.is_fresh && !job.graph().is_single(segment.array) {
             let is_last = segment.fresh.saturating_add(1) >= segment.end;
             return Some((TaskRef { job: key.job, index: segment.fresh }, job.run(at)?, is_last));
         }
@@ -146,20 +149,20 @@ impl Ledger {
 
     /// Whether a kind found no place before, and no claim that changed since has one for what it needs.
     fn stays_parked(&self, place: Place, kind: KindId) -> bool {
-        let Some(Kind { needs, .. }) = self.ready.kind(kind) else { return true };
-        self.ready.is_parked(kind, place, self.offers)
-            && !self.changed.iter().any(|key| {
-                let worker = self.workers.get(key);
-                worker.is_some_and(|worker| worker.indexed[place as usize].is_some() && worker.takes(needs, place))
+        let Some(Kind { needs, .. }) = known(self.index.ready().kind(kind)) else { return true };
+        self.index.is_parked(kind, place)
+            && !self.index.changed().iter().any(|key| {
+                let worker = self.records.worker(key);
+                worker.is_some_and(|worker| worker.index.score(place).is_some() && worker.takes(needs, place))
             })
     }
 
     /// The claim that gets a task, if one has such a place for its kind.
     fn find_claim(&self, place: Place, kind: KindId, task: TaskRef, pass: &mut Pass) -> Option<PublicKey> {
-        let Kind { needs, avoidance } = self.ready.kind(kind)?;
+        let Kind { needs, avoidance } = self.index.ready().kind(kind)?;
         if is_planted(Fault::HashOrder) {
-            let open: std::collections::HashSet<_> = self.open.from(place, None).map(|(_, key)| key).collect();
-            let takes = |key: &PublicKey| self.workers.get(key).is_some_and(|worker| worker.takes(needs, place));
+            let open: std::collections::HashSet<_> = self.index.open().from(place, None).map(|(_, key)| key).collect();
+            let takes = |key: &PublicKey| self.records.worker(key).is_some_and(|worker| worker.takes(needs, place));
             return open.into_iter().find(takes);
         }
         let permits = |key: &PublicKey| avoidance.permits(pass.allowed, key);
@@ -176,43 +179,43 @@ impl Ledger {
         cursor: &mut Cursor,
     ) -> Option<PublicKey> {
         let look = |key: &PublicKey| {
-            let worker = self.workers.get(key)?;
-            let score = worker.indexed[place as usize]?;
+            let worker = self.records.worker(key)?;
+            let score = worker.index.score(place)?;
             (worker.takes(needs, place) && permits(key)).then_some(score)
         };
         let has = |key: &PublicKey, (label, value): Pair<'_>| {
-            let standing = self.workers.get(key).and_then(|worker| worker.record.standing.as_ref());
+            let standing = self.records.worker(key).and_then(|worker| worker.record.standing.as_ref());
             standing.is_some_and(|standing| standing.claim.labels.get(label).is_some_and(|own| own == value))
         };
-        let search = Search { open: &self.open, policies: &self.policies, place, look, has: &has };
+        let search = Search { open: self.index.open(), policies: &self.policies, place, look, has: &has };
         search.find(&self.wish(task), cursor)
     }
 
     /// What a task's submitter and the network wish for it besides what it needs.
     fn wish(&self, task: TaskRef) -> Wish<'_> {
-        let Some(job) = self.jobs.get(&task.job) else { return Wish::default() };
+        let Some(job) = known(self.records.job(task.job)) else { return Wish::default() };
         let Some((spec, (array, _))) = job.spec(task.index).zip(job.place(task.index)) else { return Wish::default() };
         Wish {
             prefers: spec.prefers.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect(),
-            spread: spec.spread.as_deref().map(|label| (label, job.spread.get(&array))),
+            spread: spec.spread.as_deref().map(|label| (label, job.index.spread(array))),
             holds: if self.policies.is_local { job.largest_input(task.index) } else { None },
-            draw: self.policies.are_drawn().then(|| self.draw("lease", self.next_lease)),
+            draw: self.policies.are_drawn().then(|| self.draw("lease", self.records.numbers().lease)),
         }
     }
 
     /// What is drawn in this block for something, by the number that it has among its like.
     pub(in crate::ledger) fn draw(&self, what: &str, number: u64) -> Digest {
-        Digest::of_parts("meshwork 1 draw", &[&self.entropy.0, what.as_bytes(), &number.to_be_bytes()])
+        Digest::of_parts("meshwork 1 draw", &[&self.block.entropy.0, what.as_bytes(), &number.to_be_bytes()])
     }
 
     /// Where the tasks of a kind may go, of all the claims that stand, whether or not they have room now.
     fn allowed(&self, kind: KindId) -> Allowed {
-        self.ready.kind(kind).map_or(Allowed::Anyone, |kind| self.allowed_to(kind))
+        self.index.ready().kind(kind).map_or(Allowed::Anyone, |kind| self.allowed_to(kind))
     }
 
     /// The same, of a kind that need not be in the queue.
     pub(in crate::ledger) fn allowed_to(&self, Kind { needs, avoidance }: &Kind) -> Allowed {
-        let capable = self.workers.iter().filter(|(_, worker)| {
+        let capable = self.records.workers().iter().filter(|(_, worker)| {
             if is_planted(Fault::BackWhereLost) {
                 return worker.takes(needs, Place::Resources);
             }

@@ -11,6 +11,7 @@ use std::{cell::Cell, collections::BTreeSet, sync::Arc};
 use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
+    invariant::known,
     ledger::{
         Applied, Ledger,
         records::jobs::{AttemptRef, Pace, Run, TaskRef},
@@ -36,20 +37,20 @@ impl Ledger {
             return Pace::Settled;
         }
         let after_ms = self.slow_after_ms(spec).unwrap_or(SLOW_MS_MIN);
-        Pace::Watched(self.lease_time.plus_ms(after_ms.saturating_add(1)))
+        Pace::Watched(self.lease_time().plus_ms(after_ms.saturating_add(1)))
     }
 
     fn slow_after_ms(&self, spec: &TaskSpec) -> Option<u64> {
-        self.estimates.of(&spec.program_blob().digest).and_then(Estimate::slow_after_ms)
+        self.records.estimates().of(&spec.program_blob().digest).and_then(Estimate::slow_after_ms)
     }
 
     /// Holds an attempt against what was learned of its program by now. If nothing can be said yet, it is looked at again when it
     /// has run for twice as long; if it is not slow, no sooner than after another quarter: so the looks are few.
     pub(in crate::ledger) fn look_at_pace(&mut self, attempt: AttemptRef) {
-        let (task, now) = (attempt.task(), self.lease_time);
-        let Some(job) = self.jobs.get(&task.job) else { return };
-        let Some((lease, spec)) = job.lease(task.index).zip(job.spec(task.index)) else { return };
-        let Some(Run { since, .. }) = lease.run else { return };
+        let (task, now) = (attempt.task(), self.lease_time());
+        let Some(job) = known(self.records.job(task.job)) else { return };
+        let Some((lease, spec)) = known(job.lease(task.index).zip(job.spec(task.index))) else { return };
+        let Some(Run { since, .. }) = known(lease.run) else { return };
         let ran_ms = lease.ran_ms(now);
         let pace = match self.slow_after_ms(spec) {
             Some(after_ms) if ran_ms > after_ms => Pace::Slow,
@@ -59,25 +60,17 @@ impl Ledger {
             }
             None => Pace::Watched(since.plus_ms(ran_ms.max(SLOW_MS_MIN).saturating_mul(2))),
         };
-        let lease = self.jobs.get_mut(&task.job).and_then(|job| job.live_mut(task.index)?.lease_mut());
-        let Some(lease) = lease.filter(|lease| lease.attempt == attempt.number) else { return };
-        self.due.attempts.remove(&(lease.due(), attempt));
-        lease.set_pace(pace);
-        let (number, due) = (lease.number, lease.due());
-        self.due.attempts.insert((due, attempt));
-        if pace == Pace::Slow {
-            self.slow.insert(number, task);
-        }
+        self.set_pace(attempt, pace);
     }
 
     /// After everything that is ready has been placed: gives copies of slow attempts, the oldest first, to claims that have
     /// resources left.
     pub(in crate::ledger) fn give_copies(&mut self, applied: &mut Applied) {
-        let slow: Vec<TaskRef> = self.slow.values().take(LOOKS_MAX).copied().collect();
+        let slow: Vec<TaskRef> = self.index.slow().take(LOOKS_MAX).collect();
         let mut full: BTreeSet<Arc<Needs>> = BTreeSet::new();
         let mut vain = 0;
         for task in slow {
-            if self.open.is_empty(Place::Resources) || vain == VAIN_MAX {
+            if self.index.open().is_empty(Place::Resources) || vain == VAIN_MAX {
                 return;
             }
             let Some(needs) = self.needs_of_copy(task).filter(|needs| !full.contains(needs)) else { continue };
@@ -95,7 +88,7 @@ impl Ledger {
 
     /// What a task needs, if it may be given out now.
     fn needs_of_copy(&self, task: TaskRef) -> Option<Arc<Needs>> {
-        let job = self.jobs.get(&task.job)?;
+        let job = self.records.job(task.job)?;
         let may_go = !job.segment(task.index)?.held && !self.is_held_up(&job.record.submitter);
         job.needs(task.index).filter(|_| may_go).cloned()
     }
@@ -103,8 +96,8 @@ impl Ledger {
     /// The best claim for a copy: one that the task has no reason to avoid, and another than where it runs.
     fn find_for_copy(&self, task: TaskRef, needs: &Needs) -> Result<PublicKey, Unfound> {
         let elsewhere = Cell::new(false);
-        let live = self.jobs.get(&task.job).and_then(|job| job.live(task.index));
-        let Some((live, own)) = live.and_then(|live| Some((live, live.lease()?.worker))) else {
+        let live = self.records.job(task.job).and_then(|job| job.live(task.index));
+        let Some((live, own)) = known(live.and_then(|live| Some((live, live.lease()?.worker)))) else {
             return Err(Unfound { elsewhere: false });
         };
         let past = live.history().past.iter().filter(|past| past.avoided).map(|past| past.worker);

@@ -13,7 +13,7 @@ impl Ledger {
     #[must_use]
     pub fn misses_deadline(&self, submit: &Submit) -> Option<BlockTime> {
         let deadline = submit.times.deadline?;
-        let begins = submit.times.not_before.map_or(self.time, |time| time.max(self.time));
+        let begins = submit.times.not_before.map_or(self.time(), |time| time.max(self.time()));
         let mut ends: Vec<BlockTime> = Vec::with_capacity(submit.arrays.len());
         for array in &submit.arrays {
             let waits = array.after.iter().filter_map(|after| ends.get(usize::from(after.array)).copied());
@@ -34,14 +34,14 @@ impl Ledger {
     /// How long an attempt is expected to run, in milliseconds, if anybody expects anything: as was learned of its program, else as is
     /// declared, and no longer than it may.
     pub(in crate::ledger) fn foreseen_ms(&self, spec: &TaskSpec) -> Option<u64> {
-        let learned = self.estimates.of(&spec.program_blob().digest).and_then(Estimate::mean_ms);
+        let learned = self.records.estimates().of(&spec.program_blob().digest).and_then(Estimate::mean_ms);
         let declared = Some(spec.expected_ms).filter(|declared| *declared > 0);
         learned.or(declared).map(|ms| ms.min(spec.limits.wall_ms))
     }
 
     /// How many tasks with these needs the claims that stand could run at once.
     fn places(&self, needs: &Needs) -> u64 {
-        let standing = self.workers.values().filter_map(|worker| worker.record.standing.as_ref());
+        let standing = self.records.workers().values().filter_map(|worker| worker.record.standing.as_ref());
         standing.filter(|standing| standing.could_ever_hold(needs)).map(|standing| places_of(standing, needs)).sum()
     }
 }

@@ -2,7 +2,9 @@
 
 pub mod explain;
 mod forecast;
+mod governance;
 pub(in crate::ledger) mod query;
 pub(in crate::ledger) mod recurring;
+mod rules;
 pub mod timeline;
 mod usage;

@@ -215,45 +215,45 @@ impl Ledger {
     /// The last block that was executed; 0 if there was none.
     #[must_use]
     pub const fn height(&self) -> Height {
-        self.height
+        self.records.height()
     }
 
     /// That block's time; the genesis' if there was none.
     #[must_use]
     pub const fn time(&self) -> BlockTime {
-        self.time
+        self.records.time()
     }
 
     /// Lease time at that block.
     #[must_use]
     pub const fn lease_time(&self) -> LeaseTime {
-        self.lease_time
+        self.records.lease_time()
     }
 
     /// The root over all receipts so far: that of the history, whose leaves are the roots of the receipts of each height,
     /// from height 1.
     #[must_use]
     pub fn receipts_root(&self) -> Digest {
-        self.history.root()
+        self.records.history().root()
     }
 
     /// The history tree over all heights' receipts, as far as it is kept to go on.
     #[must_use]
     pub const fn history(&self) -> &Frontier {
-        &self.history
+        self.records.history()
     }
 
     /// The lowest height that admitted a job which is still known; the coming one if none is. No task that is known has
     /// a receipt below it.
     #[must_use]
     pub fn oldest_admission(&self) -> Height {
-        self.jobs.values().next().map_or(self.height.next(), |job| job.record.height)
+        self.records.jobs().values().next().map_or(self.height().next(), |job| job.record.height)
     }
 
     /// Whether a transaction was executed, or found void, and could be sent again were that not remembered.
     #[must_use]
     pub fn was_executed(&self, id: TransactionId) -> bool {
-        self.replay.contains(id)
+        self.records.replay().contains(id)
     }
 
     /// What came of a transaction that was executed, or found void, and has not expired since.
@@ -262,37 +262,39 @@ impl Ledger {
     /// Within: why it was void.
     #[must_use]
     pub fn result_of(&self, id: TransactionId) -> Option<Result<(), VoidReason>> {
-        self.replay.result_of(id)
+        self.records.replay().result_of(id)
     }
 
     /// The jobs that are not forgotten, in the order of admission.
     pub fn jobs(&self) -> impl DoubleEndedIterator<Item = JobView<'_>> {
-        self.jobs.values().map(view_of_job)
+        self.records.jobs().values().map(view_of_job)
     }
 
     /// A job, if it is not forgotten.
     #[must_use]
     pub fn job(&self, id: JobId) -> Option<JobView<'_>> {
-        self.jobs.get(self.job_numbers.get(&id)?).map(view_of_job)
+        self.records.job(self.index.number_of(&id)?).map(view_of_job)
     }
 
     /// A task, if its job is not forgotten.
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<TaskView<'_>> {
-        let job = self.jobs.get(self.job_numbers.get(&id.job)?)?;
-        view_of_task(job, id, self.time)
+        let job = self.records.job(self.index.number_of(&id.job)?)?;
+        view_of_task(job, id, self.time())
     }
 
     /// A job's arrays in their order, if it is not forgotten.
     #[must_use]
     pub fn arrays(&self, id: JobId) -> Vec<ArrayView<'_>> {
-        let Some(job) = self.job_numbers.get(&id).and_then(|number| self.jobs.get(number)) else { return Vec::new() };
+        let Some(job) = self.index.number_of(&id).and_then(|number| self.records.job(number)) else {
+            return Vec::new();
+        };
         let mut arrays = Vec::with_capacity(job.record.arrays.len());
         for (place, array) in (0u16..).zip(&job.record.arrays) {
             let segments = &job.record.segments;
             let Some(first) = segments.get(segments.partition_point(|segment| segment.array < place)) else { break };
             let (name, tasks, after) = (array.name.as_str(), &array.tasks, array.after.as_slice());
-            let (feeds, counts) = (array.feeds, job.counts_of(place, self.time));
+            let (feeds, counts) = (array.feeds, job.counts_of(place, self.time()));
             arrays.push(ArrayView { name, first: first.start, spec: &first.spec, tasks, after, feeds, counts });
         }
         arrays
@@ -301,7 +303,7 @@ impl Ledger {
     /// What a task that may begin takes of what others left.
     #[must_use]
     pub fn taken_by(&self, id: TaskId) -> Vec<Taken> {
-        let Some(job) = self.job_numbers.get(&id.job).and_then(|number| self.jobs.get(number)) else {
+        let Some(job) = self.index.number_of(&id.job).and_then(|number| self.records.job(number)) else {
             return Vec::new();
         };
         job.taken_by(id.index)
@@ -309,24 +311,24 @@ impl Ledger {
 
     /// The workers whose claims stand, by key.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView<'_>> {
-        self.workers.iter().filter_map(|(key, worker)| view_of_worker(*key, worker))
+        self.records.workers().iter().filter_map(|(key, worker)| view_of_worker(*key, worker))
     }
 
     /// A worker, if its claim stands.
     #[must_use]
     pub fn worker(&self, key: &PublicKey) -> Option<WorkerView<'_>> {
-        view_of_worker(*key, self.workers.get(key)?)
+        view_of_worker(*key, self.records.worker(key)?)
     }
 
     /// What a worker holds, in the order in which it was given.
     #[must_use]
     pub fn leases_of(&self, key: &PublicKey) -> Vec<LeaseView> {
-        let held = self.workers.get(key).map(|worker| worker.held.attempts()).unwrap_or_default();
+        let held = self.records.worker(key).map(|worker| worker.held().attempts()).unwrap_or_default();
         held.into_iter().filter_map(|attempt| self.view_of_lease(attempt)).collect()
     }
 
     fn view_of_lease(&self, attempt: AttemptRef) -> Option<LeaseView> {
-        let (job, lease) = (self.jobs.get(&attempt.task().job)?, self.lease_of(attempt)?);
+        let (job, lease) = (self.records.jobs().get(&attempt.task().job)?, self.lease_of(attempt)?);
         Some(LeaseView {
             attempt: job.attempt_id(attempt.task().index, attempt.number),
             incarnation: lease.incarnation,
@@ -338,7 +340,7 @@ impl Ledger {
     /// The lease of an attempt, if it lives.
     pub(in crate::ledger) fn lease_of(&self, attempt: AttemptRef) -> Option<&Lease> {
         let task = attempt.task();
-        self.jobs.get(&task.job)?.live(task.index)?.lease_of(attempt.number)
+        self.records.job(task.job)?.live(task.index)?.lease_of(attempt.number)
     }
 
     /// The newest sequence number and incarnation of a worker's key that were executed, if they are remembered: what its
@@ -347,20 +349,25 @@ impl Ledger {
     pub fn last_sequence(&self, key: &PublicKey) -> Option<(u64, Incarnation)> {
         let forgets = is_planted(Fault::SequenceRestarts);
         let sequence = |worker: &Worker| if forgets { 0 } else { worker.record.sequence };
-        self.workers.get(key).map(|worker| (sequence(worker), worker.record.incarnation))
+        self.records.worker(key).map(|worker| (sequence(worker), worker.record.incarnation))
     }
 
     /// Whether a worker's claim stood after the block at `height`, which has been executed. The last
     /// [`STANDINGS_KEPT`](crate::ledger::STANDINGS_KEPT) standings are remembered, while the worker is.
     #[must_use]
     pub fn claim_stood_at(&self, worker: &PublicKey, height: Height) -> bool {
-        height <= self.height && self.workers.get(worker).is_some_and(|worker| worker.stood_at(height))
+        height <= self.height() && self.records.worker(worker).is_some_and(|worker| worker.stood_at(height))
     }
 
     /// How much there is of everything.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        Totals { jobs: self.jobs.len() as u64, tasks: self.counts, workers: self.standing as u64, ever: self.counters }
+        Totals {
+            jobs: self.records.jobs().len() as u64,
+            tasks: *self.index.counts(),
+            workers: self.index.standing() as u64,
+            ever: *self.records.counters(),
+        }
     }
 }
 
@@ -372,12 +379,12 @@ pub(in crate::ledger) fn view_of_job(job: &Job) -> JobView<'_> {
         submitter: record.submitter,
         height: record.height,
         submitted: record.time,
-        count: job.count,
+        count: job.count(),
         times: record.times,
         after: &record.after,
         open_until: record.open_until,
-        counts: job.counts,
-        copies: job.copies,
+        counts: *job.counts(),
+        copies: job.index.copies(),
         began: record.began,
         ended: record.ended,
         usage: &record.usage,
@@ -451,21 +458,21 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
 
 fn view_of_worker(key: PublicKey, worker: &Worker) -> Option<WorkerView<'_>> {
     let standing = worker.record.standing.as_ref()?;
-    let (claim, held) = (&standing.claim, &worker.held);
-    let running = held.running.len() as u32;
+    let (claim, held) = (&standing.claim, worker.held());
+    let running = held.running().len() as u32;
     let offer = claim.resources;
-    let millicores = u64::from(offer.millicores).saturating_sub(held.millicores);
+    let millicores = u64::from(offer.millicores).saturating_sub(held.millicores());
     Some(WorkerView {
         key,
         claim,
         since: standing.since,
         until: standing.until,
         running,
-        waiting: held.waiting.len() as u32,
+        waiting: held.waiting().len() as u32,
         slots_free: claim.slots.saturating_sub(running),
         resources_free: Resources {
             millicores: u32::try_from(millicores).unwrap_or(u32::MAX),
-            memory_bytes: offer.memory_bytes.saturating_sub(held.memory_bytes),
+            memory_bytes: offer.memory_bytes.saturating_sub(held.memory_bytes()),
         },
     })
 }

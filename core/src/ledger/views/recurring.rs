@@ -1,11 +1,10 @@
-//! What others may ask about recurring jobs, and what a snapshot may say of them.
+//! What others may ask about recurring jobs.
 
 use crate::{
     identity::PublicKey,
     ledger::{
-        Ledger, RestoreError, bounds,
-        records::recurring::{Entry, PAST_KEPT, PastMoments, RecurringRecord},
-        snapshot::COUNT_MAX,
+        Ledger,
+        records::recurring::{PastMoments, RecurringJob},
     },
     types::{BlockTime, Height, JobId, Recurring, RecurringId},
 };
@@ -65,20 +64,20 @@ pub enum RecurringState {
 impl Ledger {
     /// The recurring jobs that are not forgotten, in the order of admission.
     pub fn recurring(&self) -> impl DoubleEndedIterator<Item = RecurringView<'_>> {
-        self.recurring.entries.values().map(|entry| self.view_of_recurring(entry))
+        self.records.recurring().all().map(|recurring| self.view_of_recurring(recurring))
     }
 
     /// A recurring job, if it is not forgotten.
     #[must_use]
     pub fn recurring_job(&self, id: RecurringId) -> Option<RecurringView<'_>> {
-        self.recurring.get(id).map(|entry| self.view_of_recurring(entry))
+        let number = self.index.recurring().number_of(&id)?;
+        self.records.recurring().numbered(number).map(|recurring| self.view_of_recurring(recurring))
     }
 
-    fn view_of_recurring<'a>(&'a self, entry: &'a Entry) -> RecurringView<'a> {
-        let record = &entry.record;
-        let is_live = |job: &JobId| self.job(*job).is_some_and(|job| job.ended.is_none());
+    fn view_of_recurring<'a>(&'a self, recurring: &'a RecurringJob) -> RecurringView<'a> {
+        let RecurringJob { id, record } = recurring;
         RecurringView {
-            id: entry.id,
+            id: *id,
             submitter: record.submitter,
             height: record.height,
             submitted: record.time,
@@ -94,35 +93,7 @@ impl Ledger {
             skipped: record.skipped,
             past: record.past.iter().copied().collect(),
             ended: record.ended,
-            runs: entry.runs.values().copied().filter(is_live).collect(),
+            runs: self.index.recurring().runs(record.number).collect(),
         }
-    }
-
-    pub(in crate::ledger) fn restore_recurring(
-        &mut self,
-        id: RecurringId,
-        record: RecurringRecord,
-    ) -> Result<(), RestoreError> {
-        let rule = |holds: bool, what| if holds { Ok(()) } else { Err(RestoreError::Inconsistent(what)) };
-        let RecurringRecord { number, recurring, next, past, ended, .. } = &record;
-        let is_new = *number < self.recurring.next && self.recurring.get(id).is_none();
-        rule(is_new, "a recurring job's number or id is not its own")?;
-        let now = self.time;
-        let moments = [Some(record.time), record.resumed, *ended, past.back().map(|past| past.last)];
-        rule(moments.iter().flatten().all(|time| *time <= now), "a recurring job is of a later time")?;
-        rule(record.height <= self.height, "a recurring job is of a later height")?;
-        rule(past.len() <= PAST_KEPT, "more is remembered of a recurring job than may be")?;
-        rule(record.ran < COUNT_MAX && record.skipped < COUNT_MAX, "a recurring job ran more often than could be")?;
-        let is_good = match ended {
-            None => bounds::check_recurring(&self.genesis.ledger, recurring).is_ok() && !record.is_deleted,
-            Some(_) => recurring.job.arrays.is_empty() && record.definition_bytes == 0 && !record.is_paused,
-        };
-        rule(is_good, "a recurring job exceeds a bound")?;
-        let comes = |next: &BlockTime| record.next_after(BlockTime(next.0.saturating_sub(1))) == Some(*next);
-        let last = past.back().map_or(record.time, |past| past.last);
-        rule(next.as_ref().is_none_or(|next| comes(next) && *next > last), "a recurring job's next moment is none")?;
-        rule(next.is_some() != ended.is_some(), "a recurring job ended before its moments, or did not end with them")?;
-        self.take_up_recurring(id, record);
-        Ok(())
     }
 }

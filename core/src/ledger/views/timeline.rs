@@ -227,19 +227,19 @@ impl Ledger {
     /// The times of a job's tasks from one on, at most so many; nothing if there is no such job, or it is forgotten.
     #[must_use]
     pub fn timeline(&self, id: JobId, from: u32, tasks_max: usize) -> Option<Timeline> {
-        let job = self.jobs.get(self.job_numbers.get(&id)?)?;
+        let job = self.records.job(self.index.number_of(&id)?)?;
         let record = &job.record;
-        let tasks = (from..job.count).take(tasks_max);
+        let tasks = (from..job.count()).take(tasks_max);
         Some(Timeline {
             job: id,
             name: record.name.clone(),
             submitter: record.submitter,
-            height: self.height,
-            time: self.time,
+            height: self.height(),
+            time: self.time(),
             submitted: record.time,
             began: record.began,
             ended: record.ended,
-            count: job.count,
+            count: job.count(),
             tasks: tasks.filter_map(|index| self.timeline_of(job, TaskId { job: id, index })).collect(),
         })
     }
@@ -247,7 +247,7 @@ impl Ledger {
     fn timeline_of(&self, job: &Job, id: TaskId) -> Option<TaskTimeline> {
         let view = self.task(id)?;
         let array = job.record.arrays.get(usize::from(view.array)).map(|array| array.name.clone());
-        let spans = spans(job, &view, self.time);
+        let spans = spans(job, &view, self.time());
         Some(TaskTimeline {
             index: id.index,
             array: array.unwrap_or_default(),

@@ -19,7 +19,7 @@ impl Ledger {
     /// The day of the last block.
     #[must_use]
     pub const fn day(&self) -> Day {
-        Day::of(self.time)
+        Day::of(self.time())
     }
 
     /// What one side comes to on each day of a range on which anything was booked, oldest first; of one key only, if one is named
@@ -30,7 +30,7 @@ impl Ledger {
         key: Option<PublicKey>,
         days: RangeInclusive<Day>,
     ) -> impl Iterator<Item = (Day, Account)> {
-        self.usage.range(days).filter_map(move |(day, book)| match key {
+        self.records.usage().range(days).filter_map(move |(day, book)| match key {
             Some(key) => book.side(side).keys.get(&key).map(|account| (day, *account)),
             None => Some((day, book.side(side).total())),
         })
@@ -48,7 +48,7 @@ impl Ledger {
     ) -> Vec<(PublicKey, Account)> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut sums: BTreeMap<PublicKey, Account> = BTreeMap::new();
-        for (_, book) in self.usage.range(days) {
+        for (_, book) in self.records.usage().range(days) {
             for (key, account) in book.side(side).keys.range((from, Bound::Unbounded)) {
                 if sums.len() >= limit && sums.last_key_value().is_none_or(|(last, _)| key > last) {
                     break;
@@ -65,13 +65,13 @@ impl Ledger {
     /// What the keys that have no accounts of their own come to in a range of days, all together.
     #[must_use]
     pub fn usage_of_others(&self, side: Side, days: RangeInclusive<Day>) -> Account {
-        Account::sum(self.usage.range(days).map(|(_, book)| &book.side(side).others))
+        Account::sum(self.records.usage().range(days).map(|(_, book)| &book.side(side).others))
     }
 
     /// The jobs that are not forgotten and were admitted after the one with this number, in the order of admission, each with its
     /// own number.
     pub fn jobs_after(&self, number: JobNumber) -> impl Iterator<Item = (JobNumber, JobView<'_>)> {
-        let jobs = self.jobs.range((Bound::Excluded(number), Bound::Unbounded));
+        let jobs = self.records.jobs().range((Bound::Excluded(number), Bound::Unbounded));
         jobs.map(|(number, job)| (*number, view_of_job(job)))
     }
 }

@@ -4,23 +4,25 @@
 //! one specification. Tasks of a segment from [`Segment::fresh`] on have no state of their own but for those of an array whose
 //! tasks wait for single tasks, each of which gets one when its turn comes.
 
-mod graph;
 mod tasks;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-pub(in crate::ledger) use graph::{Awaited, Consequences, Ending, Graph, Judged, edges, judge};
 pub use tasks::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub(in crate::ledger) use tasks::{Asked, Done, Lease, Live, Pace, Phase, Run, TaskState};
 
 use crate::{
     digest::Digest,
     identity::PublicKey,
-    ledger::records::usage::Account,
+    invariant::known,
+    ledger::{
+        index::{Ending, Graph, JobIndex, Standing},
+        records::usage::Account,
+    },
     schedule::{
-        order::{Fair, Rank},
+        order::Fair,
         ready::{Entry, JobNumber, Kind, Needs},
         recovery::Avoidance,
     },
@@ -128,34 +130,13 @@ pub(in crate::ledger) enum Stand {
     Gone(Gone),
 }
 
-/// What is computed from a segment.
-#[derive(Clone, Debug)]
-pub(in crate::ledger) struct Standing {
-    pub(in crate::ledger) needs: Arc<Needs>,
-    pub(in crate::ledger) rank: Rank,
-    /// How many tasks have no state of their own.
-    pub(in crate::ledger) stateless: u32,
-    /// How these were last counted; ready ones are in the queue.
-    pub(in crate::ledger) counted: Option<(Stand, u32)>,
-}
-
 /// A job with what is computed from its record.
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Job {
     pub(in crate::ledger) id: JobId,
     pub(in crate::ledger) record: JobRecord,
-    pub(in crate::ledger) count: u32,
-    /// Of each segment.
-    pub(in crate::ledger) standings: Vec<Standing>,
-    /// What its tasks wait for.
-    pub(in crate::ledger) graph: Graph,
-    pub(in crate::ledger) counts: TaskCounts,
-    /// How many of its tasks have a copy that lives beside their attempt.
-    pub(in crate::ledger) copies: u64,
-    /// How many of its leases are at each value of the labels that its arrays are spread over.
-    pub(in crate::ledger) spread: BTreeMap<u16, BTreeMap<String, u32>>,
-    /// When time alone changes something about it next.
-    pub(in crate::ledger) due: Option<BlockTime>,
+    /// What is computed of it. Only the index writes it.
+    pub(in crate::ledger) index: JobIndex,
 }
 
 /// What a task takes that another left.
@@ -188,6 +169,21 @@ impl JobRecord {
 }
 
 impl Job {
+    /// How many tasks it has.
+    pub(in crate::ledger) const fn count(&self) -> u32 {
+        self.index.count()
+    }
+
+    /// How many of them are in which state.
+    pub(in crate::ledger) const fn counts(&self) -> &TaskCounts {
+        self.index.counts()
+    }
+
+    /// What its tasks wait for.
+    pub(in crate::ledger) const fn graph(&self) -> &Graph {
+        self.index.graph()
+    }
+
     pub(in crate::ledger) fn task_id(&self, index: u32) -> TaskId {
         TaskId { job: self.id, index }
     }
@@ -210,7 +206,7 @@ impl Job {
     }
 
     pub(in crate::ledger) fn needs(&self, index: u32) -> Option<&Arc<Needs>> {
-        self.standings.get(self.segment_at(index)?).map(|standing| &standing.needs)
+        self.index.standing(self.segment_at(index)?).map(Standing::needs)
     }
 
     /// The array that a task is of, and its place there.
@@ -233,11 +229,14 @@ impl Job {
 
     /// How the tasks of a segment stand that have no states of their own.
     pub(in crate::ledger) fn stand(&self, at: usize, now: BlockTime) -> Stand {
-        let Some(segment) = self.record.segments.get(at) else { return Stand::Blocked };
+        let Some(segment) = known(self.record.segments.get(at)) else { return Stand::Blocked };
         if let Some(gone) = segment.gone {
             return Stand::Gone(gone);
         }
-        if self.is_shut(now) || !self.graph.is_open(segment.array) || self.graph.is_single(segment.array) {
+        if self.is_shut(now)
+            || !self.index.graph().is_open(segment.array)
+            || self.index.graph().is_single(segment.array)
+        {
             return Stand::Blocked;
         }
         if segment.held { Stand::Held } else { Stand::Ready }
@@ -259,11 +258,11 @@ impl Job {
 
     /// A ready task that has a state of its own, for the queue.
     pub(in crate::ledger) fn entry(&self, index: u32, live: &Live) -> Option<Entry> {
-        let standing = self.standings.get(self.segment_at(index)?)?;
+        let standing = self.index.standing(self.segment_at(index)?)?;
         Some(Entry {
             submitter: self.record.submitter,
-            kind: Kind { needs: Arc::clone(&standing.needs), avoidance: live.avoidance() },
-            rank: standing.rank,
+            kind: Kind { needs: Arc::clone(standing.needs()), avoidance: live.avoidance() },
+            rank: standing.rank(),
             job: self.record.number,
             is_fresh: live.attempts == 0,
             index,
@@ -272,11 +271,11 @@ impl Job {
 
     /// The ready tasks of a segment that have none, for the queue.
     pub(in crate::ledger) fn run(&self, at: usize) -> Option<Entry> {
-        let (segment, standing) = (self.record.segments.get(at)?, self.standings.get(at)?);
+        let (segment, standing) = (self.record.segments.get(at)?, self.index.standing(at)?);
         Some(Entry {
             submitter: self.record.submitter,
-            kind: Kind { needs: Arc::clone(&standing.needs), avoidance: Avoidance::default() },
-            rank: standing.rank,
+            kind: Kind { needs: Arc::clone(standing.needs()), avoidance: Avoidance::default() },
+            rank: standing.rank(),
             job: self.record.number,
             is_fresh: true,
             index: segment.start,
@@ -316,9 +315,9 @@ impl Job {
             };
             match of {
                 Giver::Task(task) => take(*task, input.path.clone()),
-                Giver::Same(array) => take(self.graph.first(*array) + place, input.path.clone()),
+                Giver::Same(array) => take(self.index.graph().first(*array) + place, input.path.clone()),
                 Giver::All(array) => {
-                    for (place, task) in self.graph.tasks_of(*array).enumerate() {
+                    for (place, task) in self.index.graph().tasks_of(*array).enumerate() {
                         let path = match file {
                             Some(file) => format!("{}/{place}/{file}", input.path),
                             None => format!("{}/{place}", input.path),
@@ -371,6 +370,6 @@ impl Job {
 
     /// Whether nothing more can become of it.
     pub(in crate::ledger) fn is_over(&self) -> bool {
-        self.counts.unfinished() == 0 && self.record.open_until.is_none()
+        self.index.counts().unfinished() == 0 && self.record.open_until.is_none()
     }
 }

@@ -133,7 +133,7 @@ impl DayBook {
 }
 
 /// All days' accounts.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::ledger) struct Days {
     books: BTreeMap<Day, DayBook>,
     /// How many accounts of single keys there are.

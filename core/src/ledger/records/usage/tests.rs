@@ -105,7 +105,7 @@ fn keys_are_given_in_pages_that_hold_each_of_them_once() {
     });
     let mut ledger = Ledger::new(genesis);
     for (day, keys) in [(1, 0..10), (2, 5..17), (4, 3..4)] {
-        book(&mut ledger.usage, day, keys);
+        book(ledger.records.usage_mut(), day, keys);
     }
     let (mut paged, mut after) = (Vec::new(), None);
     loop {

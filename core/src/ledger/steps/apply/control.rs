@@ -8,10 +8,11 @@ use std::{
 use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
+    invariant::known,
     ledger::{
-        Applied, EndReason, Ledger, Owed, bounds,
-        index::{SEGMENT_BYTES, SEGMENTS_MAX},
-        records::jobs::{AttemptRef, Consequences, Ending, Gone, Job, Phase, Stand, TaskRef, TaskState},
+        Applied, EndReason, Ledger, bounds,
+        index::{Consequences, Ending, Owed, SEGMENT_BYTES, SEGMENTS_MAX},
+        records::jobs::{AttemptRef, Gone, Job, Phase, Stand, TaskRef, TaskState},
     },
     schedule::ready::{JobNumber, Needs},
     types::{Amendment, BlockTime, Control, Deadline, Directive, Filter, JobId, Selection, VoidReason},
@@ -83,7 +84,7 @@ impl Job {
     fn ranges_of<'a>(&'a self, which: &'a Selection) -> impl Iterator<Item = Range<u32>> + 'a {
         let all = which.ranges.is_empty().then_some((0, u32::MAX));
         let ranges = all.into_iter().chain(which.ranges.iter().copied());
-        ranges.map(|(first, last)| first.min(self.count)..last.saturating_add(1).min(self.count))
+        ranges.map(|(first, last)| first.min(self.count())..last.saturating_add(1).min(self.count()))
     }
 
     /// The unfinished tasks of a selection, in runs that are each of one segment.
@@ -130,7 +131,7 @@ impl Ledger {
         bounds::check_selection(which)?;
         if let Directive::Amend(amendment) = directive {
             bounds::check_amendment(amendment)?;
-            if matches!(amendment.deadline, Some(Deadline::At(time)) if time <= self.time) {
+            if matches!(amendment.deadline, Some(Deadline::At(time)) if time <= self.time()) {
                 return Err(VoidReason::DeadlinePassed);
             }
         }
@@ -138,10 +139,10 @@ impl Ledger {
         if which.is_all() && *directive == Directive::Cancel {
             return Ok(());
         }
-        if !self.controlled.takes(signer, job.steps_of(which)) {
+        if !self.block.controlled.takes(signer, job.steps_of(which)) {
             return Err(VoidReason::ControlsFull);
         }
-        let selected = job.select(which, self.time);
+        let selected = job.select(which, self.time());
         let waits_for_tasks = which.is_all() && job.record.open_until.is_some();
         if selected.is_empty() && !waits_for_tasks {
             return Err(VoidReason::NothingSelected);
@@ -172,20 +173,21 @@ impl Ledger {
 
     /// A job of the signer's own.
     pub(in crate::ledger) fn own_job(&self, signer: &PublicKey, id: JobId) -> Result<&Job, VoidReason> {
-        let number = self.job_numbers.get(&id).ok_or(VoidReason::UnknownJob)?;
-        let job = self.jobs.get(number).ok_or(VoidReason::UnknownJob)?;
+        let number = self.index.number_of(&id).ok_or(VoidReason::UnknownJob)?;
+        let job = self.records.job(number).ok_or(VoidReason::UnknownJob)?;
         if job.record.submitter == *signer { Ok(job) } else { Err(VoidReason::NotYours) }
     }
 
     pub(in crate::ledger) fn control(&mut self, signer: PublicKey, control: &Control, applied: &mut Applied) {
         let Control { job, which, directive } = control;
-        let Some(number) = self.job_numbers.get(job).copied() else { return };
+        let Some(number) = known(self.index.number_of(job)) else { return };
         if which.is_all() && *directive == Directive::Cancel {
             self.stop_job(number, Gone::Cancelled, applied);
             return;
         }
-        let Some(job) = self.jobs.get_mut(&number) else { return };
-        self.controlled.add(signer, job.steps_of(which));
+        let now = self.time();
+        let Some(job) = known(self.records.job_mut(number)) else { return };
+        self.block.controlled.add(signer, job.steps_of(which));
         if which.is_all() {
             match directive {
                 Directive::Hold => job.record.held = true,
@@ -200,7 +202,7 @@ impl Ledger {
             }
         }
         let before = job.record.segments.len();
-        let selected = job.select(which, self.time);
+        let selected = job.select(which, now);
         match directive {
             Directive::Cancel => self.stop_tasks(number, &selected, applied),
             Directive::Hold => self.change_tasks(number, &selected, |ledger, at| {
@@ -227,7 +229,7 @@ impl Ledger {
     fn change_tasks(&mut self, number: JobNumber, selected: &[Range<u32>], change: impl Fn(&mut Self, usize)) {
         self.split_segments(number, &selected.iter().flat_map(|run| [run.start, run.end]).collect());
         for run in selected {
-            if let Some(at) = self.jobs.get(&number).and_then(|job| job.segment_at(run.start)) {
+            if let Some(at) = self.records.job(number).and_then(|job| job.segment_at(run.start)) {
                 change(self, at);
             }
         }
@@ -235,7 +237,7 @@ impl Ledger {
 
     /// Attempts that wait at their workers go back: what they are to be given has changed.
     fn take_back_waiting(&mut self, number: JobNumber, selected: &[Range<u32>], applied: &mut Applied) {
-        let Some(job) = self.jobs.get(&number) else { return };
+        let Some(job) = known(self.records.job(number)) else { return };
         let own = selected.iter().flat_map(|run| job.record.states.range(run.clone()));
         let waiting = own.filter(|(_, state)| Filter::of_state(state) == Some(Filter::Waiting));
         let waiting: Vec<AttemptRef> = waiting.flat_map(|(index, _)| job.attempts(*index)).flatten().collect();
@@ -246,9 +248,9 @@ impl Ledger {
 
     /// Counts the segments that a job has more or fewer than before among what its submitter's jobs take.
     fn charge_segments(&mut self, number: JobNumber, before: usize) {
-        let Some(job) = self.jobs.get_mut(&number) else { return };
+        let Some(job) = known(self.records.job_mut(number)) else { return };
         let (submitter, now, record) = (job.record.submitter, job.record.segments.len(), &mut job.record);
-        let bytes = |segments: usize| Owed { definition_bytes: segments as u64 * SEGMENT_BYTES, ..Owed::default() };
+        let bytes = |segments: usize| Owed::definition(segments as u64 * SEGMENT_BYTES);
         let (more, fewer) = (bytes(now.saturating_sub(before)), bytes(before.saturating_sub(now)));
         record.definition_bytes =
             record.definition_bytes.saturating_add(more.definition_bytes).saturating_sub(fewer.definition_bytes);
@@ -258,7 +260,7 @@ impl Ledger {
 
     /// Ends tasks of a job without an outcome, and what waited for their success with them.
     fn stop_tasks(&mut self, number: JobNumber, selected: &[Range<u32>], applied: &mut Applied) {
-        let Some(job) = self.jobs.get(&number) else { return };
+        let Some(job) = known(self.records.job(number)) else { return };
         let states = &job.record.states;
         let has_others = |run: &&Range<u32>| states.range((*run).clone()).count() < run.len();
         let vanishing: Vec<Range<u32>> = selected.iter().filter(has_others).cloned().collect();
@@ -268,22 +270,21 @@ impl Ledger {
         let mut next = Consequences::default();
         self.split_segments(number, &vanishing.iter().flat_map(|run| [run.start, run.end]).collect());
         for run in &vanishing {
-            if let Some(at) = self.jobs.get(&number).and_then(|job| job.segment_at(run.start)) {
+            if let Some(at) = self.records.job(number).and_then(|job| job.segment_at(run.start)) {
                 self.vanish(number, at, Gone::Cancelled, &mut next);
             }
         }
         for index in live {
-            self.stop_task(TaskRef { job: number, index }, Gone::Cancelled, applied);
-            let Some(job) = self.jobs.get_mut(&number) else { return };
-            let Some((array, _)) = job.place(index) else { return };
-            job.graph.end(array, index, Ending::Gone, &mut next);
+            let task = TaskRef { job: number, index };
+            self.give_up(task, Gone::Cancelled, applied);
+            self.end_in_graph(task, Ending::Gone, &mut next);
         }
         self.follow(number, next);
     }
 
     /// Ends a job: what has no outcome will have none.
     pub(in crate::ledger) fn stop_job(&mut self, number: JobNumber, why: Gone, applied: &mut Applied) {
-        let Some(job) = self.jobs.get_mut(&number) else { return };
+        let Some(job) = known(self.records.job_mut(number)) else { return };
         if job.record.ended.is_some() {
             return;
         }
@@ -295,19 +296,8 @@ impl Ledger {
             self.vanish(number, at, why, &mut Consequences::default());
         }
         for index in live {
-            self.stop_task(TaskRef { job: number, index }, why, applied);
+            self.give_up(TaskRef { job: number, index }, why, applied);
         }
         self.end_job_if_over(number, applied);
-    }
-
-    fn stop_task(&mut self, task: TaskRef, why: Gone, applied: &mut Applied) {
-        self.release(task, EndReason::Cancelled, applied);
-        let Some(job) = self.jobs.get_mut(&task.job) else { return };
-        let output_bytes = job.spec(task.index).map_or(0, |spec| spec.limits.output_bytes);
-        let submitter = job.record.submitter;
-        job.record.states.insert(task.index, TaskState::Gone(why));
-        self.attach(task);
-        self.counters.cancelled += 1;
-        self.settle_debt(submitter, output_bytes, 1);
     }
 }

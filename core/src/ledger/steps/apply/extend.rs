@@ -2,7 +2,8 @@
 
 use crate::{
     identity::PublicKey,
-    ledger::{Applied, Ledger, LedgerEvent, Owed, bounds},
+    invariant::known,
+    ledger::{Applied, Ledger, LedgerEvent, bounds, index::Owed},
     types::{Extend, VoidReason},
 };
 
@@ -22,15 +23,15 @@ impl Ledger {
     }
 
     pub(in crate::ledger) fn extend(&mut self, extend: &Extend, definition_bytes: u64, applied: &mut Applied) {
-        let Some(number) = self.job_numbers.get(&extend.job).copied() else { return };
-        let Some(job) = self.jobs.get_mut(&number) else { return };
+        let Some(number) = known(self.index.number_of(&extend.job)) else { return };
+        let Some(job) = known(self.records.job_mut(number)) else { return };
         let submitter = job.record.submitter;
         job.record.definition_bytes = job.record.definition_bytes.saturating_add(definition_bytes);
         if extend.closes {
             job.record.open_until = None;
             applied.events.push(LedgerEvent::JobClosed { job: extend.job });
         }
-        self.owe(submitter, Owed { definition_bytes, ..Owed::default() });
+        self.owe(submitter, Owed::definition(definition_bytes));
         if !extend.arrays.is_empty() {
             let tasks = self.add_arrays(number, &extend.arrays);
             applied.events.push(LedgerEvent::JobExtended { job: extend.job, tasks });

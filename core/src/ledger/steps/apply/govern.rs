@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
+    invariant::known,
     ledger::{
         Applied, Ledger, LedgerEvent,
         records::governance::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, Proposal},
@@ -14,19 +15,25 @@ use crate::{
 
 impl Ledger {
     pub(in crate::ledger) fn check_govern(&self, signer: &PublicKey, govern: &Govern) -> Result<(), VoidReason> {
-        if !self.govern.set().contains(signer) && !is_planted(Fault::AnyoneGoverns) {
+        if !self.records.governance().set().contains(signer) && !is_planted(Fault::AnyoneGoverns) {
             return Err(VoidReason::NotAuthority);
         }
         match govern {
             Govern::Propose(change) => {
-                let own = self.govern.proposals.values().filter(|proposal| proposal.proposer == *signer).count();
+                let own = self
+                    .records
+                    .governance()
+                    .proposals
+                    .values()
+                    .filter(|proposal| proposal.proposer == *signer)
+                    .count();
                 if own >= PROPOSALS_MAX {
                     return Err(VoidReason::ProposalsFull);
                 }
                 self.check_change(change)
             }
             Govern::Approve(id) => {
-                let proposal = self.govern.proposals.get(id).ok_or(VoidReason::UnknownProposal)?;
+                let proposal = self.records.governance().proposals.get(id).ok_or(VoidReason::UnknownProposal)?;
                 if proposal.approvals.contains(signer) {
                     return Err(VoidReason::ApprovedBefore);
                 }
@@ -41,8 +48,8 @@ impl Ledger {
     /// # Errors
     /// Why it could not.
     pub fn check_change(&self, change: &Change) -> Result<(), VoidReason> {
-        self.govern.changed(&self.genesis, change)?;
-        self.rules.check(&self.genesis, change)
+        self.records.governance().changed(&self.genesis, change)?;
+        self.records.rules().check(&self.genesis, change)
     }
 
     pub(in crate::ledger) fn govern(
@@ -55,22 +62,26 @@ impl Ledger {
         let id = match govern {
             Govern::Propose(change) => {
                 let (proposer, change) = (signer, change.clone());
-                let until = self.time.plus_ms(PROPOSAL_LIFE_MS);
-                self.govern.proposals.insert(id, Proposal { proposer, change, until, approvals: BTreeSet::new() });
+                let until = self.time().plus_ms(PROPOSAL_LIFE_MS);
+                self.records
+                    .governance_mut()
+                    .proposals
+                    .insert(id, Proposal { proposer, change, until, approvals: BTreeSet::new() });
                 id
             }
             Govern::Approve(id) => *id,
         };
-        let quorum = self.govern.set().quorum() - usize::from(is_planted(Fault::FewerApprove));
-        let Some(proposal) = self.govern.proposals.get_mut(&id) else { return };
+        let height = self.height();
+        let quorum = self.records.governance().set().quorum() - usize::from(is_planted(Fault::FewerApprove));
+        let Some(proposal) = known(self.records.governance_mut().proposals.get_mut(&id)) else { return };
         proposal.approvals.insert(signer);
         if proposal.approvals.len() < quorum {
             return;
         }
         let change = proposal.change.clone();
-        self.govern.proposals.remove(&id);
-        match self.govern.changed(&self.genesis, &change) {
-            Ok(Some(next)) => self.govern.approve(next, self.height),
+        self.records.governance_mut().proposals.remove(&id);
+        match self.records.governance().changed(&self.genesis, &change) {
+            Ok(Some(next)) => self.records.governance_mut().approve(next, height),
             Ok(None) => self.change_rule(change.clone(), applied),
             Err(_) => return,
         }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::{
     identity::PublicKey,
+    invariant::known,
     ledger::{
         Applied, Ledger, LedgerEvent, bounds,
         records::recurring::{RecurringRecord, next_moment},
@@ -22,8 +23,9 @@ impl Ledger {
             let Recur::Submit(recurring) = recur else { return Ok(()) };
             return self.check_recurring(signer, recurring, bytes);
         };
-        let entry = self.recurring.get(*id).ok_or(VoidReason::UnknownRecurring)?;
-        match &entry.record {
+        let number = self.index.recurring().number_of(id).ok_or(VoidReason::UnknownRecurring)?;
+        let job = self.records.recurring().numbered(number).ok_or(VoidReason::UnknownRecurring)?;
+        match &job.record {
             record if record.submitter != *signer => Err(VoidReason::NotYours),
             record if record.ended.is_some() => Err(VoidReason::RecurringEnded),
             _ => Ok(()),
@@ -32,8 +34,8 @@ impl Ledger {
 
     fn check_recurring(&self, signer: &PublicKey, recurring: &Recurring, bytes: u64) -> Result<(), VoidReason> {
         bounds::check_recurring(&self.genesis.ledger, recurring)?;
-        next_moment(recurring, self.time).ok_or(VoidReason::NeverRuns)?;
-        let (of_key, in_all) = self.recurring.live(signer);
+        next_moment(recurring, self.time()).ok_or(VoidReason::NeverRuns)?;
+        let (of_key, in_all) = self.index.recurring().live(signer);
         if of_key >= self.key_limit(signer, KeyLimit::Recurring) {
             return Err(VoidReason::KeyRecurringFull);
         }
@@ -57,7 +59,7 @@ impl Ledger {
             Recur::Pause(id) => self.pause(*id, true, applied),
             Recur::Resume(id) => self.pause(*id, false, applied),
             Recur::Delete(id) => {
-                if let Some(number) = self.recurring.numbers.get(id).copied() {
+                if let Some(number) = known(self.index.recurring().number_of(id)) {
                     self.end_recurring(number, true, applied);
                 }
             }
@@ -72,16 +74,15 @@ impl Ledger {
         definition_bytes: u64,
         applied: &mut Applied,
     ) {
-        let number = self.recurring.next;
-        self.recurring.next += 1;
+        let number = self.records.recurring_mut().number();
         let record = RecurringRecord {
             number,
             submitter,
-            height: self.height,
-            time: self.time,
+            height: self.height(),
+            time: self.time(),
             definition_bytes,
             recurring: recurring.clone(),
-            next: next_moment(recurring, self.time),
+            next: next_moment(recurring, self.time()),
             is_paused: false,
             resumed: None,
             ran: 0,
@@ -96,15 +97,15 @@ impl Ledger {
 
     /// Pauses it, or resumes it; what is so already stays so.
     fn pause(&mut self, id: RecurringId, pauses: bool, applied: &mut Applied) {
-        let now = self.time;
-        let Some(number) = self.recurring.numbers.get(&id).copied() else { return };
+        let now = self.time();
+        let Some(number) = known(self.index.recurring().number_of(&id)) else { return };
         self.await_nothing(number);
-        if let Some(entry) = self.recurring.entries.get_mut(&number)
-            && entry.record.is_paused != pauses
+        if let Some(job) = known(self.records.recurring_mut().numbered_mut(number))
+            && job.record.is_paused != pauses
         {
-            entry.record.is_paused = pauses;
+            job.record.is_paused = pauses;
             if !pauses {
-                entry.record.resumed = Some(now);
+                job.record.resumed = Some(now);
             }
             applied.events.push(LedgerEvent::RecurringPaused { recurring: id, paused: pauses });
         }

@@ -9,6 +9,7 @@ use crate::{
     codec::ByteString,
     fault::{Fault, is_planted},
     identity::PublicKey,
+    invariant::known,
     ledger::{
         Applied, EndReason, IgnoredReason, Ledger, LedgerEvent, bounds,
         index::Others,
@@ -32,7 +33,7 @@ impl Ledger {
         if !(1..=self.genesis.ledger.report_items_max).contains(&report.items.len()) {
             return Err(VoidReason::Malformed);
         }
-        if self.workers.contains_key(signer) { Ok(()) } else { Err(VoidReason::UnknownWorker) }
+        if self.records.workers().contains_key(signer) { Ok(()) } else { Err(VoidReason::UnknownWorker) }
     }
 
     pub(in crate::ledger) fn report(&mut self, signer: PublicKey, report: &Report, applied: &mut Applied) {
@@ -47,7 +48,7 @@ impl Ledger {
                     applied.receipts.push(crate::types::Receipt::Outcome(self.outcome(signer, item)));
                 }
                 Err(why) => {
-                    self.counters.ignored += 1;
+                    self.records.counters_mut().ignored += 1;
                     let attempt = item.attempt;
                     applied.events.push(LedgerEvent::ReportIgnored { attempt, worker: signer, why });
                 }
@@ -57,10 +58,10 @@ impl Ledger {
 
     fn judge(&self, signer: &PublicKey, item: &ReportItem) -> Result<(TaskRef, Given), IgnoredReason> {
         let AttemptId { task: id, number } = item.attempt;
-        let job_number = *self.job_numbers.get(&id.job).ok_or(IgnoredReason::UnknownTask)?;
-        let job = self.jobs.get(&job_number).ok_or(IgnoredReason::UnknownTask)?;
+        let job_number = self.index.number_of(&id.job).ok_or(IgnoredReason::UnknownTask)?;
+        let job = self.records.job(job_number).ok_or(IgnoredReason::UnknownTask)?;
         let live = match job.record.states.get(&id.index) {
-            _ if id.index >= job.count => return Err(IgnoredReason::UnknownTask),
+            _ if id.index >= job.count() => return Err(IgnoredReason::UnknownTask),
             Some(TaskState::Live(live)) => live,
             Some(TaskState::Done(_) | TaskState::Gone(_)) => return Err(IgnoredReason::TaskEnded),
             None => return Err(IgnoredReason::NotGiven),
@@ -133,8 +134,8 @@ impl Ledger {
         let (holder, height) = (&delivery.holder, delivery.height);
         let statement = DeliveryStatement { attempt, manifest: *manifest, bytes, height };
         holder != worker
-            && height < self.height
-            && (self.govern.set().contains(holder) || self.claim_stood_at(holder, height))
+            && height < self.height()
+            && (self.records.governance().set().contains(holder) || self.claim_stood_at(holder, height))
             && statement.is_signed_by(delivery, &self.network)
     }
 
@@ -144,9 +145,9 @@ impl Ledger {
             Verdict::Returned => self.give_back(attempt, EndReason::Returned, applied),
             Verdict::Yielded => self.give_back(attempt, EndReason::Yielded, applied),
             Verdict::Checkpointed { manifest, .. } => {
-                let (number, time) = (item.attempt.number, self.time);
-                let live = self.jobs.get_mut(&task.job).and_then(|job| job.live_mut(task.index));
-                if let Some(live) = live {
+                let (number, time) = (item.attempt.number, self.time());
+                let live = self.records.job_mut(task.job).and_then(|job| job.live_mut(task.index));
+                if let Some(live) = known(live) {
                     live.checkpoint = Some(Box::new(Checkpoint { manifest: *manifest, attempt: number, time }));
                     applied.events.push(LedgerEvent::Checkpointed { attempt: item.attempt, worker });
                 }
@@ -174,7 +175,7 @@ impl Ledger {
                         }
                     }
                     Given::Late => {
-                        self.counters.late += 1;
+                        self.records.counters_mut().late += 1;
                         self.release(task, EndReason::Superseded, applied);
                     }
                 }
@@ -188,9 +189,8 @@ impl Ledger {
 
     fn fail(&mut self, worker: PublicKey, task: TaskRef, failure: &Failure, item: &ReportItem, applied: &mut Applied) {
         let attempt = AttemptRef::of(task, item.attempt.number);
-        let Some((_, others)) = self.end_attempt(attempt, EndReason::Failed, Some(&item.verdict), applied) else {
-            return;
-        };
+        let ended = self.end_attempt(attempt, EndReason::Failed, Some(&item.verdict), applied);
+        let Some((_, others)) = known(ended) else { return };
         let setback = failure.setback();
         let next = self.set_back(task, setback);
         // Where another of its attempts lives, what the machine may be to blame for does not fail a task.
@@ -208,15 +208,16 @@ impl Ledger {
     /// Remembers how long an attempt that ends well has run.
     fn learn(&mut self, attempt: AttemptRef) {
         let task = attempt.task();
-        let Some(job) = self.jobs.get(&task.job) else { return };
+        let Some(job) = known(self.records.job(task.job)) else { return };
         let lease = job.live(task.index).and_then(|live| live.lease_of(attempt.number));
         if let Some(lease) = lease.filter(|lease| lease.run.is_some()) {
-            let Some(program) = job.spec(task.index).map(|spec| spec.program_blob().digest) else { return };
-            self.estimates.learn(program, lease.ran_ms(self.lease_time), self.time);
+            let Some(program) = known(job.spec(task.index).map(|spec| spec.program_blob().digest)) else { return };
+            let (ran_ms, now) = (lease.ran_ms(self.lease_time()), self.time());
+            self.records.estimates_mut().learn(program, ran_ms, now);
         }
     }
 
     fn outcome(&self, worker: PublicKey, item: &ReportItem) -> OutcomeReceipt {
-        OutcomeReceipt { attempt: item.attempt, worker, height: self.height, verdict: item.verdict.clone() }
+        OutcomeReceipt { attempt: item.attempt, worker, height: self.height(), verdict: item.verdict.clone() }
     }
 }

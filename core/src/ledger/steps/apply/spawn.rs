@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::{
     codec,
     fault::{Fault, is_planted},
-    ledger::{Applied, Ledger, LedgerEvent, Owed, bounds, records::jobs::TaskRef},
+    invariant::known,
+    ledger::{Applied, Ledger, LedgerEvent, bounds, index::Owed, records::jobs::TaskRef},
     types::{Array, Ask, Edges, Giver, Input, OutputOf, Part, Source, Tasks, VoidReason},
 };
 
@@ -28,7 +29,7 @@ impl Ledger {
         if asks.is_empty() {
             return Ok(None);
         }
-        let job = self.jobs.get(&task.job).ok_or(VoidReason::UnknownJob)?;
+        let job = self.records.job(task.job).ok_or(VoidReason::UnknownJob)?;
         let (spec, (array, _)) = job.spec(task.index).zip(job.place(task.index)).ok_or(VoidReason::UnknownJob)?;
         let asking = job.record.arrays.get(usize::from(array)).ok_or(VoidReason::UnknownJob)?;
         let more = u32::try_from(asks.len()).unwrap_or(u32::MAX);
@@ -59,12 +60,12 @@ impl Ledger {
     /// Adds it to the job of the task that asked, which is about to have its outcome.
     pub(in crate::ledger) fn spawn(&mut self, task: TaskRef, spawn: Spawn, applied: &mut Applied) {
         let Spawn { array, definition_bytes } = spawn;
-        let Some(job) = self.jobs.get_mut(&task.job) else { return };
+        let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let more = u32::try_from(array.tasks.count()).unwrap_or(u32::MAX);
         job.record.spawned = job.record.spawned.saturating_add(more);
         job.record.definition_bytes = job.record.definition_bytes.saturating_add(definition_bytes);
         let (id, submitter) = (job.id, job.record.submitter);
-        self.owe(submitter, Owed { definition_bytes, ..Owed::default() });
+        self.owe(submitter, Owed::definition(definition_bytes));
         let tasks = self.add_arrays(task.job, &[array]);
         applied.events.push(LedgerEvent::JobExtended { job: id, tasks });
         self.open_job(task.job);

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     identity::PublicKey,
-    ledger::{Ledger, records::jobs::Job},
+    invariant::known,
+    ledger::{Ledger, index::Standing, records::jobs::Job},
     schedule::{
         order::Rank,
         ready::{Entry, JobNumber, Kind, ReadyKey},
@@ -31,13 +32,13 @@ impl Ledger {
         entry: &Entry,
         usable: &BTreeSet<PublicKey>,
     ) -> Ahead {
-        let rank = self.sequence.at_turn(entry.rank, &entry.submitter, &self.shares);
+        let rank = self.sequence.at_turn(entry.rank, &entry.submitter, self.records.shares());
         let place = ReadyKey { rank, ..entry.key() };
         let mut jobs: BTreeMap<JobNumber, JobAhead> = BTreeMap::new();
         let mut in_order = Vec::new();
         let mut counts: BTreeMap<Precedence, u64> = BTreeMap::new();
         let mut add = |number: JobNumber, submitter: PublicKey, tasks: u64, by: Precedence| {
-            let Some(job) = self.jobs.get(&number).filter(|_| tasks > 0) else { return };
+            let Some(job) = self.records.job(number).filter(|_| tasks > 0) else { return };
             let one = jobs.entry(number).or_insert_with(|| {
                 in_order.push(number);
                 JobAhead { job: job.id, submitter, tasks: 0, by }
@@ -76,7 +77,7 @@ impl Ledger {
     ) -> bool {
         let mut claim_looks = 0;
         let passes = |kind: &Kind| claim_looks < CLAIM_LOOKS_MAX && self.competes(kind, usable, &mut claim_looks);
-        let lanes = self.ready.before(place, own, &self.sequence, &self.shares, passes);
+        let lanes = self.index.ready().before(place, own, &self.sequence, self.records.shares(), passes);
         let mut lanes: Vec<_> = lanes.take(LOOKS_MAX).collect();
         // The lanes' next entries, the first of all on top.
         let mut next: BinaryHeap<Reverse<(ReadyKey, usize)>> = BinaryHeap::new();
@@ -85,7 +86,7 @@ impl Ledger {
         }
         for _ in 0..LOOKS_MAX {
             let Some(Reverse((key, at))) = next.pop() else { break };
-            let Some((submitter, lane)) = lanes.get_mut(at) else { break };
+            let Some((submitter, lane)) = known(lanes.get_mut(at)) else { break };
             visit(*submitter, key);
             next.extend(lane.next().map(|key| Reverse((key, at))));
         }
@@ -97,10 +98,10 @@ impl Ledger {
     /// Whether tasks of a kind could go to one of these workers.
     fn competes(&self, kind: &Kind, usable: &BTreeSet<PublicKey>, looks: &mut usize) -> bool {
         let allowed = self.allowed_to(kind);
-        *looks += if kind.avoidance.is_empty() { 0 } else { self.workers.len() };
+        *looks += if kind.avoidance.is_empty() { 0 } else { self.records.workers().len() };
         usable.iter().any(|key| {
             *looks += 1;
-            let standing = self.workers.get(key).and_then(|worker| worker.record.standing.as_ref());
+            let standing = self.records.worker(key).and_then(|worker| worker.record.standing.as_ref());
             standing.is_some_and(|standing| standing.could_ever_hold(&kind.needs))
                 && kind.avoidance.permits(allowed, key)
         })
@@ -108,10 +109,10 @@ impl Ledger {
 
     /// How many tasks an entry of the queue stands for.
     fn stands_for(&self, key: &ReadyKey) -> u64 {
-        let run = self.jobs.get(&key.job).filter(|_| key.is_fresh).and_then(|job| {
+        let run = self.records.job(key.job).filter(|_| key.is_fresh).and_then(|job| {
             let at = job.segment_at(key.index)?;
-            let is_run = !job.graph.is_single(job.record.segments.get(at)?.array);
-            is_run.then(|| job.standings.get(at).map_or(0, |standing| standing.stateless))
+            let is_run = !job.graph().is_single(job.record.segments.get(at)?.array);
+            is_run.then(|| job.index.standing(at).map_or(0, Standing::stateless))
         });
         run.map_or(1, u64::from)
     }
@@ -119,7 +120,7 @@ impl Ledger {
     /// By what an entry goes before a place.
     fn precedence(&self, key: &ReadyKey, place: &ReadyKey) -> Precedence {
         let (Rank(own), Rank(other)) = (key.rank, place.rank);
-        let policies = self.rules.schedule().order.iter().zip(own.iter().zip(other));
+        let policies = self.records.rules().schedule().order.iter().zip(own.iter().zip(other));
         let mut telling = policies.filter(|(_, (own, other))| **own != *other);
         match telling.next() {
             Some((policy, _)) => Precedence::Policy(*policy),

@@ -7,7 +7,8 @@ use super::{
 use crate::{
     ledger::{
         Ledger,
-        records::jobs::{Awaited, Gone, Job, Judged, judge},
+        index::{Awaited, Judged, judge},
+        records::jobs::{Gone, Job},
     },
     types::When,
 };
@@ -18,14 +19,14 @@ impl Job {
             return Awaited::default();
         };
         let record = self.record.arrays.get(usize::from(array));
-        record.map_or_else(Awaited::default, |record| self.graph.waits_for(record, &segment.spec, place))
+        record.map_or_else(Awaited::default, |record| self.graph().waits_for(record, &segment.spec, place))
     }
 
     /// The arrays among these that are judged so.
     fn arrays_judged(&self, arrays: &[(u16, When)], judged: Option<Judged>) -> Vec<AwaitedArray> {
-        let arrays = arrays.iter().filter(|(array, when)| self.graph.judge(*array, *when) == judged);
+        let arrays = arrays.iter().filter(|(array, when)| self.graph().judge(*array, *when) == judged);
         let view = |(array, when): &(u16, When)| {
-            let [tasks, ended, failed, gone] = self.graph.ends_of(*array);
+            let [tasks, ended, failed, gone] = self.graph().ends_of(*array);
             let name = self.record.arrays.get(usize::from(*array)).map(|array| array.name.clone());
             AwaitedArray { array: *array, name: name.unwrap_or_default(), when: *when, tasks, ended, failed, gone }
         };
@@ -53,7 +54,7 @@ impl Ledger {
         let (tasks, first_tasks) = job.tasks_judged(&awaited.tasks, None);
         Blocked {
             jobs: jobs.collect(),
-            not_before: job.record.times.not_before.filter(|time| self.time < *time),
+            not_before: job.record.times.not_before.filter(|time| self.time() < *time),
             arrays: job.arrays_judged(&awaited.arrays, None),
             tasks,
             first_tasks,

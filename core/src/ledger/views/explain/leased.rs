@@ -20,7 +20,7 @@ impl Ledger {
         let live = job.live(task.index)?;
         let lease = live.lease()?;
         let (spec, needs) = (job.spec(task.index)?, job.needs(task.index)?);
-        let standing = |key: &PublicKey| self.workers.get(key)?.record.standing.as_ref();
+        let standing = |key: &PublicKey| self.records.worker(key)?.record.standing.as_ref();
         let claim = standing(&lease.worker).map(|standing| &standing.claim);
         let label = |label: &str| claim.and_then(|claim| claim.labels.get(label));
         let prefers = spec.prefers.iter().map(|(name, value)| Preference {
@@ -33,7 +33,7 @@ impl Ledger {
             Some(run) => LeasePlace::Running { since: run.started, ends: self.at(run.ends) },
             None => LeasePlace::Waiting { ends: self.at(lease.waits_until) },
         };
-        let capable = self.workers.values().filter_map(|worker| worker.record.standing.as_ref());
+        let capable = self.records.workers().values().filter_map(|worker| worker.record.standing.as_ref());
         let capable = capable.filter(|standing| standing.could_ever_hold(needs)).count();
         Some(Leased {
             attempt: lease.attempt.0,
@@ -41,7 +41,7 @@ impl Ledger {
             incarnation: lease.incarnation.0,
             leased: lease.leased,
             place,
-            standing: u32::try_from(self.standing).unwrap_or(u32::MAX),
+            standing: u32::try_from(self.index.standing()).unwrap_or(u32::MAX),
             capable: u32::try_from(capable).unwrap_or(u32::MAX),
             prefers: prefers.collect(),
             spread: spec.spread.as_deref().and_then(|label| self.spread_over(job, task.index, label, claim)),
@@ -49,7 +49,7 @@ impl Ledger {
                 let held = claim.is_some_and(|claim| claim.holds.contains(&digest));
                 LargestInput { digest, held }
             }),
-            placement: self.rules.schedule().placement.clone(),
+            placement: self.records.rules().schedule().placement.clone(),
             avoids: self.avoided_by(live),
             asked: lease.asked.as_ref().map(|asked| AskedBy { by: asked.by, until: self.at(asked.until) }),
             pace: self.pace_of(lease),
@@ -69,11 +69,15 @@ impl Ledger {
     /// How many leases of a task's array there are at each value of a label that claims have.
     fn spread_over(&self, job: &Job, index: u32, label: &str, claim: Option<&Claim>) -> Option<Spread> {
         let (array, _) = job.place(index)?;
-        let counts = job.spread.get(&array);
+        let counts = job.index.spread(array);
         let at = |value: &str| counts.and_then(|counts| counts.get(value)).copied().unwrap_or(0);
         let value = claim.and_then(|claim| claim.labels.get(label)).cloned();
-        let mut values: Vec<LeasesAt> =
-            self.open.values(label).map(|value| LeasesAt { value: value.to_owned(), leases: at(value) }).collect();
+        let mut values: Vec<LeasesAt> = self
+            .index
+            .open()
+            .values(label)
+            .map(|value| LeasesAt { value: value.to_owned(), leases: at(value) })
+            .collect();
         let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
         // Its own first, then those with the fewest: what it was spread away from is seldom of interest.
         values.sort_unstable_by_key(|one| (Some(&one.value) != value.as_ref(), one.leases, one.value.clone()));
@@ -86,7 +90,7 @@ impl Ledger {
         let mut avoided: BTreeMap<PublicKey, Avoided> = BTreeMap::new();
         for past in live.history().past.iter().filter(|past| past.avoided) {
             let worker = past.worker;
-            let stands = self.workers.get(&worker).is_some_and(|worker| worker.record.standing.is_some());
+            let stands = self.records.worker(&worker).is_some_and(|worker| worker.record.standing.is_some());
             let one = avoided.entry(worker).or_insert(Avoided { worker, attempts: 0, last: past.why, stands });
             one.attempts += 1;
             one.last = past.why;

@@ -32,8 +32,8 @@ impl Ledger {
     /// Why a task waits, or why it went where it did; nothing if there is no such task, or its job is forgotten.
     #[must_use]
     pub fn explain(&self, id: TaskId) -> Option<Explanation> {
-        let number = *self.job_numbers.get(&id.job)?;
-        let job = self.jobs.get(&number)?;
+        let number = self.index.number_of(&id.job)?;
+        let job = self.records.job(number)?;
         let task = TaskRef { job: number, index: id.index };
         let view = self.task(id)?;
         let why = match view.state {
@@ -65,20 +65,20 @@ impl Ledger {
             }
             TaskStateView::Gone(how) => Why::Gone(self.why_gone(job, id.index, how)),
         };
-        let (height, time) = (self.height, self.time);
+        let (height, time) = (self.height(), self.time());
         Some(Explanation { job: id.job, index: id.index, height, time, attempts: view.attempts, why })
     }
 
     /// When the first of these attempts has to end, if it is among the first of all.
     pub(in crate::ledger) fn first_to_end(&self, is_meant: impl Fn(&AttemptRef) -> bool) -> Option<BlockTime> {
         let mut first: Option<LeaseTime> = None;
-        for (due, attempt) in self.due.attempts.iter().take(LOOKS_MAX) {
+        for (due, attempt) in self.index.due().attempts().take(LOOKS_MAX) {
             // None ends before it is due.
-            if first.is_some_and(|first| first <= *due) {
+            if first.is_some_and(|first| first <= due) {
                 break;
             }
-            if is_meant(attempt) {
-                let ends = self.lease_of(*attempt)?.ends();
+            if is_meant(&attempt) {
+                let ends = self.lease_of(attempt)?.ends();
                 first = Some(first.map_or(ends, |first| first.min(ends)));
             }
         }
@@ -87,6 +87,6 @@ impl Ledger {
 
     /// The block time at which it is this lease time, if nothing stalls until then.
     fn at(&self, time: LeaseTime) -> BlockTime {
-        time.as_block_time(self.lease_time, self.time)
+        time.as_block_time(self.lease_time(), self.time())
     }
 }

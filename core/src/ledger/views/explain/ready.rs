@@ -32,7 +32,7 @@ impl Worker {
     fn is_open_to(&self, needs: &Needs) -> bool {
         [Place::Resources, Place::Waiting]
             .into_iter()
-            .any(|place| self.indexed[place as usize].is_some() && self.takes(needs, place))
+            .any(|place| self.index.score(place).is_some() && self.takes(needs, place))
     }
 }
 
@@ -45,9 +45,10 @@ impl Ledger {
         };
         let (claims, usable) = self.sort_claims(&entry.kind);
         let submitter = &entry.submitter;
-        let (leased, leased_max) = (self.leased_of(submitter), self.key_limit(submitter, KeyLimit::Running));
+        let (leased, leased_max) =
+            (self.index.quotas().leased_of(submitter), self.key_limit(submitter, KeyLimit::Running));
         let hindrance = match claims {
-            _ if !self.rules.admission(Permission::Submit).includes(submitter) => Hindrance::Barred,
+            _ if !self.records.rules().admission(Permission::Submit).includes(submitter) => Hindrance::Barred,
             _ if leased >= leased_max => Hindrance::Quota,
             Claims { capable: 0, .. } => Hindrance::NoClaim,
             Claims { open: 1.., .. } => Hindrance::Nothing,
@@ -70,7 +71,7 @@ impl Ledger {
     }
 
     fn standings(&self) -> impl Iterator<Item = (&PublicKey, &Worker, &Standing)> {
-        self.workers.iter().filter_map(|(key, worker)| Some((key, worker, worker.record.standing.as_ref()?)))
+        self.records.workers().iter().filter_map(|(key, worker)| Some((key, worker, worker.record.standing.as_ref()?)))
     }
 
     /// What the claims are to a kind, and those that could hold it and where it may go.
@@ -119,7 +120,7 @@ impl Ledger {
             ),
         ];
         all.extend(needs.labels.iter().map(|(label, value)| {
-            let with = self.open.labelled(label, value).map_or(0, BTreeSet::len);
+            let with = self.index.open().labelled(label, value).map_or(0, BTreeSet::len);
             let others = claims().filter(|claim| claim.labels.contains_key(label)).count() - with;
             let need = Need::Label { label: label.clone(), value: value.clone(), others: count(others) };
             requirement(need, with)
@@ -137,33 +138,34 @@ impl Ledger {
 
     fn share_of(&self, entry: &Entry, spent: bool) -> ShareNow {
         let submitter = &entry.submitter;
-        let (round, shares) = self.shares.records();
-        let turn = self.shares.turn(submitter);
+        let (round, shares) = self.records.shares().records();
+        let turn = self.records.shares().turn(submitter);
         let has_had_more = |task: &TaskRef| {
-            let other = self.jobs.get(&task.job).map(|job| job.record.submitter);
-            other.is_some_and(|other| self.shares.turn(&other) > turn) && self.would_fit(*task, &entry.kind.needs)
+            let other = self.records.job(task.job).map(|job| job.record.submitter);
+            other.is_some_and(|other| self.records.shares().turn(&other) > turn)
+                && self.would_fit(*task, &entry.kind.needs)
         };
-        let ends = self.due.slices.iter().take(LOOKS_MAX).find(|(_, task)| has_had_more(task));
+        let ends = self.index.due().slices().take(LOOKS_MAX).find(|(_, task)| has_had_more(task));
         ShareNow {
             turn,
             round,
             spent,
             left_ms: shares.get(submitter).map_or(0, |share| share.left),
-            slice_ends: ends.map(|(at, _)| self.at(*at)),
+            slice_ends: ends.map(|(at, _)| self.at(at)),
             asked: self.asked_for(submitter),
         }
     }
 
     /// The attempt that was asked to make room for a submitter.
     fn asked_for(&self, submitter: &PublicKey) -> Option<AskedOf> {
-        if !self.asking.contains(submitter) {
+        if !self.index.is_asking(submitter) {
             return None;
         }
-        self.due.asked.iter().take(LOOKS_MAX).find_map(|(until, task)| {
-            let job = self.jobs.get(&task.job)?;
+        self.index.due().asked().take(LOOKS_MAX).find_map(|(until, task)| {
+            let job = self.records.job(task.job)?;
             let lease = job.lease(task.index)?;
             lease.asked.as_ref().filter(|asked| asked.by == *submitter)?;
-            Some(AskedOf { job: job.id, index: task.index, worker: lease.worker, until: self.at(*until) })
+            Some(AskedOf { job: job.id, index: task.index, worker: lease.worker, until: self.at(until) })
         })
     }
 }

@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::ArrayRecord;
-use crate::types::{After, Giver, Input, Part, Source, TaskSpec, Tasks, When};
+use crate::{
+    invariant::{cannot_be, known},
+    ledger::records::jobs::ArrayRecord,
+    types::{After, Giver, Input, Part, Source, TaskSpec, Tasks, When},
+};
 
 /// How something that was waited for ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +35,8 @@ pub(in crate::ledger) const fn judge(when: When, ending: Ending) -> Judged {
 }
 
 /// An array as others wait for it, and as it waits.
-#[derive(Clone, Debug, Default)]
-pub(in crate::ledger) struct Gate {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Gate {
     /// Its first task.
     first: u32,
     count: u32,
@@ -41,16 +44,16 @@ pub(in crate::ledger) struct Gate {
     ended: u32,
     failed: u32,
     gone: u32,
-    /// How many arrays it still waits for as a whole.
+    /// How many arrays it still waits for as a whole, or in vain.
     unmet: u32,
     /// The arrays that wait for it as a whole.
     whole: Vec<(u16, When)>,
-    /// Of an array whose tasks wait for single ones: how many each still waits for.
+    /// Of an array whose tasks wait for single ones: how many each still waits for, or in vain.
     left: Option<Vec<u32>>,
 }
 
 /// What the tasks of a job wait for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct Graph {
     gates: Vec<Gate>,
     /// The tasks that wait for single tasks, by whom they wait for.
@@ -161,9 +164,14 @@ impl Gate {
 }
 
 impl Graph {
+    /// That of a job without arrays.
+    pub(super) const fn empty() -> Self {
+        Self { gates: Vec::new(), waiting: BTreeMap::new(), edges: 0 }
+    }
+
     /// Adds an array none of whose tasks has ended. Whom it waits for has been checked to stand before it; `ended` tells what has
     /// become of a task. What that means for the new array at once.
-    pub(in crate::ledger) fn add(
+    pub(super) fn add(
         &mut self,
         array: &ArrayRecord,
         spec: &TaskSpec,
@@ -176,10 +184,14 @@ impl Graph {
         let mut gate = Gate { first, count, ..Gate::default() };
         let common = Common::of(&array.after, spec);
         for (waited, when) in &common.whole {
-            let Some(other) = self.gates.get_mut(usize::from(*waited)) else { continue };
+            let Some(other) = known(self.gates.get_mut(usize::from(*waited))) else { continue };
             match other.judge(*when) {
                 Some(Judged::Met) => {}
-                Some(Judged::Missed) => consequences.missed.push(own),
+                // Whoever waits in vain never opens.
+                Some(Judged::Missed) => {
+                    consequences.missed.push(own);
+                    gate.unmet += 1;
+                }
                 None => {
                     other.whole.push((own, *when));
                     gate.unmet += 1;
@@ -198,7 +210,10 @@ impl Graph {
                 for (task, when) in common.of_task(place, array.tasks.part(place), |array| self.first(array)) {
                     match ended(task).map(|ending| judge(when, ending)) {
                         Some(Judged::Met) => {}
-                        Some(Judged::Missed) => consequences.lost.push(first + place),
+                        Some(Judged::Missed) => {
+                            consequences.lost.push(first + place);
+                            waits += 1;
+                        }
                         None => {
                             waits += 1;
                             self.waiting.entry(task).or_default().push((first + place, when));
@@ -214,7 +229,7 @@ impl Graph {
     }
 
     /// Counts tasks of an array that ended before anything that waits for them was added.
-    pub(in crate::ledger) fn count_ended(&mut self, array: u16, ending: Ending, tasks: u32) {
+    pub(super) fn count_ended(&mut self, array: u16, ending: Ending, tasks: u32) {
         self.count(array, tasks, ending, &mut Consequences::default());
     }
 
@@ -286,13 +301,13 @@ impl Graph {
     }
 
     /// A task has ended.
-    pub(in crate::ledger) fn end(&mut self, array: u16, task: u32, ending: Ending, consequences: &mut Consequences) {
+    pub(super) fn end(&mut self, array: u16, task: u32, ending: Ending, consequences: &mut Consequences) {
         self.end_single(task, ending, consequences);
         self.count(array, 1, ending, consequences);
     }
 
     /// So many tasks of an array, those that are named, are gone.
-    pub(in crate::ledger) fn vanish(
+    pub(super) fn vanish(
         &mut self,
         array: u16,
         tasks: impl ExactSizeIterator<Item = u32>,
@@ -320,8 +335,11 @@ impl Graph {
     /// Whether a task has nothing left to wait for now.
     fn lower(&mut self, task: u32) -> bool {
         let at = self.gates.partition_point(|gate| gate.first <= task).saturating_sub(1);
-        let Some(Gate { first, left: Some(left), .. }) = self.gates.get_mut(at) else { return false };
-        let Some(left) = left.get_mut((task - *first) as usize) else { return false };
+        let Some(Gate { first, left: Some(left), .. }) = self.gates.get_mut(at) else {
+            cannot_be("a task waits whose array does not");
+            return false;
+        };
+        let Some(left) = known(left.get_mut((task - *first) as usize)) else { return false };
         *left = left.saturating_sub(1);
         *left == 0
     }
@@ -330,7 +348,7 @@ impl Graph {
         if tasks == 0 {
             return;
         }
-        let Some(gate) = self.gates.get_mut(usize::from(array)) else { return };
+        let Some(gate) = known(self.gates.get_mut(usize::from(array))) else { return };
         gate.ended += tasks;
         match ending {
             Ending::Well => {}
@@ -350,14 +368,16 @@ impl Graph {
             }
             None => true,
         });
-        consequences.missed.extend(missed);
         for other in met {
-            if let Some(other_gate) = self.gates.get_mut(usize::from(other)) {
-                other_gate.unmet -= 1;
-                if other_gate.unmet == 0 {
-                    consequences.opened.push(other);
-                }
-            }
+            consequences.opened.extend(self.meet(other).then_some(other));
         }
+        consequences.missed.extend(missed);
+    }
+
+    /// Whether an array has nothing left to wait for as a whole now.
+    fn meet(&mut self, array: u16) -> bool {
+        let Some(gate) = known(self.gates.get_mut(usize::from(array))) else { return false };
+        gate.unmet -= 1;
+        gate.unmet == 0
     }
 }
