@@ -123,6 +123,8 @@ faults! {
     ReturnsCount,
     /// A leased task stays in the queue.
     LeasedTwice,
+    /// What is outstanding for a task stays outstanding when the task has ended.
+    DebtsStay,
     /// Submitters' shares decide nothing.
     SharesIgnored,
     /// Tasks with a spread are placed without it.

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::jobs::{self, Job};
 use crate::{
     blobs, codec,
+    ledger::{index::edges, records::jobs::Job},
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
         After, Amendment, Array, Ask, BlobRef, BlockTime, Claim, Deadline, Failure, Giver, Input, Labels, LedgerLimits,
@@ -136,7 +136,7 @@ pub(super) fn check_recurring(limits: &LedgerLimits, recurring: &Recurring) -> R
 
 /// What is added to a job.
 pub(super) fn check_extend(limits: &LedgerLimits, job: &Job, arrays: &[Array]) -> Result<(), VoidReason> {
-    let mut before = Before { edges: job.graph.edges(), ..Before::default() };
+    let mut before = Before { edges: job.graph().edges(), ..Before::default() };
     for array in &job.record.arrays {
         before.add(array.tasks.count(), array.feeds);
     }
@@ -188,7 +188,7 @@ fn check_arrays(limits: &LedgerLimits, before: &mut Before, arrays: &[Array]) ->
             return Err(VoidReason::TooManyTasks);
         }
         check_array(limits, array)?;
-        before.edges = before.edges.saturating_add(jobs::edges(&array.after, &array.spec, &array.tasks));
+        before.edges = before.edges.saturating_add(edges(&array.after, &array.spec, &array.tasks));
         if before.edges > JOB_EDGES_MAX {
             return Err(VoidReason::TooManyEdges);
         }

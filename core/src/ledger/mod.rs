@@ -3,106 +3,84 @@
 //! Start at [`Ledger::apply`]. It reads no clock, checks no transaction's signature and does no I/O: a block is final when it
 //! comes here, and is executed as it stands.
 //!
+//! # What it consists of
+//!
+//! * `records`: what is so. Exactly that is in a [snapshot](Ledger::snapshot).
+//! * `index`: how it is found. All of it can be computed from the records; only modules below `index` write it.
+//! * `steps`: what a block does, in order.
+//! * `views`: what others may ask.
+//!
 //! # Within a block, in this order
 //!
-//! 1. *Time*: block time and [`LeaseTime`]; what was remembered long enough is forgotten (`due`).
-//! 2. *Transactions*, in their order. Each is executed, or void with the [`VoidReason`] in its receipt (`apply`, one file for
-//!    each kind).
-//! 3. *What has run out*: claims by key, then attempts by id, then back-offs and jobs' times; then recurring jobs run (`due`,
-//!    `recurring`).
+//! 1. *Time*: block time and [`LeaseTime`]; what was remembered long enough is forgotten (`steps/deadlines`).
+//! 2. *Transactions*, in their order. Each is executed, or void with the [`VoidReason`] in its receipt (`steps/apply`, one file
+//!    for each kind).
+//! 3. *What has run out*: claims by key, then attempts by id, then back-offs and jobs' times; then recurring jobs run
+//!    (`steps/deadlines`, `steps/recurring`).
 //! 4. *Matching*: waiting attempts move up, then ready tasks go to free resources, then to free waiting places
-//!    (`matching`), then copies of slow attempts to resources that nobody wants (`copies`); and who has had more than others who
-//!    still wait may be asked to make room (`room`).
+//!    (`steps/matching`), then copies of slow attempts to resources that nobody wants (`steps/speculation`); and who has had more
+//!    than others who still wait may be asked to make room (`steps/preemption`).
 //!
 //! # The rules, and where they stand
 //!
 //! * A claim is the heartbeat of its worker's leases; a new incarnation, or the claim's end, sends them to recovery, and no
-//!   later claim revives one: `apply/claim`, `due`.
-//! * Resources are the ledger's arithmetic: `workers`, `matching`.
-//! * Failures of the program and losses by workers have a budget each; what never began counts for nothing: `leases`,
+//!   later claim revives one: `steps/apply/claim`, `index/claims`.
+//! * Resources are the ledger's arithmetic: `records/workers`, `steps/matching`.
+//! * Failures of the program and losses by workers have a budget each; what never began counts for nothing: `steps/recovery`,
 //!   [`schedule::recovery`](crate::schedule::recovery).
-//! * What keys and jobs submitted, used and had lost is booked where attempts begin and end: `usage`.
-//! * A late success is taken while the task is owed; a large output only with a second holder's word: `apply/report`.
-//! * Whatever exceeds a bound of the genesis is void, on every peer alike: [`bounds`], `apply/submit`.
-//! * Each moment of a recurring job is run, or the record says why not: `recurring`, `apply/recur`.
-//! * A quorum of the present authorities changes who they are, from the next epoch on: `govern`, `apply/govern`; and at once
-//!   who may do what, how much of it, and the policies of the scheduler: `rules`.
-//!
-//! Besides its records (what a [snapshot](Ledger::snapshot) holds) the ledger keeps what can be computed from them: counts,
-//! queues and deadlines. `leases` keeps those in step.
+//! * What keys and jobs submitted, used and had lost is booked where attempts begin and end: `records/usage`.
+//! * A late success is taken while the task is owed; a large output only with a second holder's word: `steps/apply/report`.
+//! * Whatever exceeds a bound of the genesis is void, on every peer alike: [`bounds`], `steps/apply/submit`.
+//! * Each moment of a recurring job is run, or the record says why not: `steps/recurring`, `steps/apply/recur`.
+//! * A quorum of the present authorities changes who they are, from the next epoch on: `records/governance`,
+//!   `steps/apply/govern`; and at once who may do what, how much of it, and the policies of the scheduler: `records/rules`.
 
-mod apply;
 pub mod bounds;
-mod copies;
-mod due;
 mod event;
-pub mod explain;
-mod follow;
-mod forecast;
-mod govern;
-mod jobs;
-mod lease_time;
-mod leases;
-mod matching;
-mod owed;
-mod query;
-mod recurring;
-mod replay;
-mod room;
-mod rules;
-mod segments;
+mod index;
+mod records;
 mod snapshot;
-pub mod timeline;
-mod usage;
-mod workers;
+mod steps;
+mod views;
 
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
-
-use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+use std::sync::Arc;
 
 pub use event::{EndReason, IgnoredReason, LedgerEvent};
-pub use explain::reasons::Explanation;
-pub use govern::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, ProposalView};
-pub use jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
-pub use lease_time::LeaseTime;
-pub use query::{ArrayView, JobView, LeaseView, Taken, TaskStateView, TaskView, Totals, WorkerView};
-pub use recurring::{PAST_KEPT, PastMoments, RecurringState, RecurringView};
-pub use rules::{Admission, Allowance, Rules};
+pub use records::{
+    Counters,
+    governance::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, ProposalView},
+    jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, Taken, TaskCounts},
+    lease_time::LeaseTime,
+    recurring::{PAST_KEPT, PastMoments},
+    rules::{Admission, Allowance, Rules},
+    usage::{ACCOUNTS_MAX, Account, AccountView, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side},
+    workers::STANDINGS_KEPT,
+};
 pub use snapshot::RestoreError;
-pub use timeline::Timeline;
-pub use usage::{ACCOUNTS_MAX, Account, AccountView, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side};
-pub use workers::STANDINGS_KEPT;
+pub use views::{
+    explain::{self, reasons::Explanation},
+    query::{ArrayView, JobView, LeaseView, TaskStateView, TaskView, Totals, WorkerView},
+    recurring::{RecurringState, RecurringView},
+    timeline::{self, Timeline},
+};
 
 use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
-    identity::{NetworkId, PublicKey},
-    merkle::{self, Frontier, Position},
-    schedule::{
-        estimate::Estimates,
-        order::{Sequence, Shares},
-        placement::{OpenClaims, Policies},
-        ready::{JobNumber, Needs, Offers, ReadyQueue},
-    },
+    identity::NetworkId,
+    merkle::{self, Position},
+    schedule::{order::Sequence, placement::Policies},
     types::{
-        Action, Block, BlockTime, Genesis, Height, JobId, Permission, Receipt, RecurringId, SignedTransaction,
+        Action, Block, BlockTime, Genesis, JobId, Permission, Receipt, RecurringId, SignedTransaction,
         TransactionReceipt, VoidReason,
     },
 };
-use apply::Controlled;
-use due::Due;
-use govern::Governance;
-use jobs::{Job, TaskRef};
-use recurring::RecurringJobs;
-use replay::Replay;
-use usage::Days;
-use workers::Worker;
+use index::Index;
+use records::Records;
+use steps::apply::Controlled;
 
 /// What a block did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,110 +94,42 @@ pub struct Applied {
     pub events: Vec<LedgerEvent>,
 }
 
-/// What happened since the genesis, whether or not it is still remembered in detail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
-pub struct Counters {
-    /// Jobs admitted.
-    pub jobs: u64,
-    /// Their tasks.
-    pub tasks: u64,
-    /// Leases given, copies among them.
-    pub leases: u64,
-    /// Copies of slow attempts given.
-    pub copies: u64,
-    /// Tasks that ended with a success.
-    pub succeeded: u64,
-    /// Tasks that ended with a failure.
-    pub failed: u64,
-    /// Tasks cancelled.
-    pub cancelled: u64,
-    /// Tasks skipped.
-    pub skipped: u64,
-    /// Attempts lost or drained, begun or not.
-    pub lost: u64,
-    /// Successes taken of attempts that had been lost.
-    pub late: u64,
-    /// Items of reports that changed nothing.
-    pub ignored: u64,
-}
-
-/// What the genesis bounds for each submitter and in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Owed {
-    /// Unfinished tasks.
-    tasks: u64,
-    /// Bytes of output that they may leave.
-    output_bytes: u64,
-    /// Bytes in which their jobs were submitted.
-    definition_bytes: u64,
-}
-
 /// The ledger.
 #[derive(Clone)]
 pub struct Ledger {
     genesis: Arc<Genesis>,
     network: NetworkId,
+    /// By who the authorities are.
     stall_threshold_ms: u64,
+    /// By the rules in force.
     sequence: Arc<Sequence>,
     policies: Policies,
+    records: Records,
+    index: Index,
+    block: WithinBlock,
+}
+
+/// What a block has to itself: nothing of it is left when the next one comes.
+#[derive(Clone, Debug)]
+struct WithinBlock {
     /// What is drawn in this block is drawn from its parent's digest.
     entropy: Digest,
-
-    height: Height,
-    time: BlockTime,
-    lease_time: LeaseTime,
-    history: Frontier,
-    jobs: BTreeMap<JobNumber, Job>,
-    workers: BTreeMap<PublicKey, Worker>,
-    replay: Replay,
-    govern: Governance,
-    rules: Rules,
-    recurring: RecurringJobs,
-    next_job: JobNumber,
-    next_lease: u64,
-    next_turn: u64,
-    counters: Counters,
-    shares: Shares,
-    estimates: Estimates,
-    usage: Days,
-
-    job_numbers: BTreeMap<JobId, JobNumber>,
-    standing: usize,
-    owed: Owed,
-    owed_by_key: BTreeMap<PublicKey, Owed>,
-    /// The leases of each submitter's tasks.
-    leased_by_key: BTreeMap<PublicKey, u64>,
-    counts: TaskCounts,
-    due: Due,
-    /// The jobs that wait for each job.
-    waiters: BTreeMap<JobId, BTreeSet<JobNumber>>,
-    /// Jobs that have ended in this block, and whose waiters are yet to be told.
-    just_ended: Vec<JobNumber>,
-    /// The slow attempts that may have a copy, by the numbers of their leases.
-    slow: BTreeMap<u64, TaskRef>,
-    /// The attempts that can be asked to make room.
-    spent: BTreeSet<TaskRef>,
-    /// The submitters for whom an attempt is asked to make room.
-    asking: BTreeSet<PublicKey>,
-    ready: ReadyQueue,
-    open: OpenClaims,
-    /// The workers whose waiting attempts may move up or have to go, and whether because their claim changed.
-    unsettled: BTreeMap<PublicKey, bool>,
-    /// The workers that may have room since the last matching which they did not have then.
-    changed: BTreeSet<PublicKey>,
-    offers: Offers,
-    /// The unfinished jobs of each kind of needs, in all and of each submitter.
-    needs: BTreeMap<Arc<Needs>, u64>,
-    needs_by_key: BTreeMap<PublicKey, BTreeMap<Arc<Needs>, u64>>,
-    /// How much submitters have had changed in this block; nothing between blocks.
+    /// How much submitters have had changed.
     controlled: Controlled,
-    /// Whether other policies have been approved in this block; never between blocks.
+    /// Whether other policies have been approved.
     schedule_changed: bool,
+}
+
+impl WithinBlock {
+    fn of(parent: Digest) -> Self {
+        Self { entropy: parent, controlled: Controlled::default(), schedule_changed: false }
+    }
 }
 
 impl std::fmt::Debug for Ledger {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ledger at height {} with {} jobs and {} workers", self.height, self.jobs.len(), self.workers.len())
+        let (jobs, workers) = (self.records.jobs().len(), self.records.workers().len());
+        write!(f, "ledger at height {} with {jobs} jobs and {workers} workers", self.height())
     }
 }
 
@@ -232,56 +142,37 @@ impl Ledger {
             stall_threshold_ms: genesis.consensus.stall_threshold_ms(genesis.authority_set().faulty_max()),
             sequence: Arc::new(Sequence::new(&genesis.schedule)),
             policies: Policies::new(&genesis.schedule.placement),
-            entropy: Digest::ZERO,
-            height: Height(0),
-            time: genesis.time,
-            lease_time: LeaseTime::default(),
-            history: Frontier::default(),
-            jobs: BTreeMap::new(),
-            workers: BTreeMap::new(),
-            replay: Replay::default(),
-            govern: Governance::founded(&genesis),
-            rules: Rules::founded(&genesis),
-            recurring: RecurringJobs::default(),
-            next_job: 1,
-            next_lease: 1,
-            next_turn: 1,
-            counters: Counters::default(),
-            shares: Shares::new(genesis.schedule.slice_ms, genesis.schedule.weights.clone()),
-            estimates: Estimates::default(),
-            usage: Days::default(),
-            job_numbers: BTreeMap::new(),
-            standing: 0,
-            owed: Owed::default(),
-            owed_by_key: BTreeMap::new(),
-            leased_by_key: BTreeMap::new(),
-            counts: TaskCounts::default(),
-            due: Due::default(),
-            waiters: BTreeMap::new(),
-            just_ended: Vec::new(),
-            slow: BTreeMap::new(),
-            spent: BTreeSet::new(),
-            asking: BTreeSet::new(),
-            ready: ReadyQueue::default(),
-            open: OpenClaims::default(),
-            unsettled: BTreeMap::new(),
-            changed: BTreeSet::new(),
-            offers: Offers::default(),
-            needs: BTreeMap::new(),
-            needs_by_key: BTreeMap::new(),
-            controlled: Controlled::default(),
-            schedule_changed: false,
+            records: Records::founded(&genesis),
+            index: Index::empty(),
+            block: WithinBlock::of(Digest::ZERO),
             genesis,
+        }
+    }
+
+    /// What follows from the rules in force, and from who the authorities are, before anything is computed by it.
+    fn set_in_force(&mut self) {
+        let schedule = self.records.rules().schedule();
+        self.sequence = Arc::new(Sequence::new(schedule));
+        self.policies = Policies::new(&schedule.placement);
+        self.set_stall_threshold();
+    }
+
+    fn set_stall_threshold(&mut self) {
+        if !is_planted(Fault::ThresholdOfGenesis) {
+            let authorities = self.records.governance().set();
+            self.stall_threshold_ms = self.genesis.consensus.stall_threshold_ms(authorities.faulty_max());
         }
     }
 
     /// Executes a final block as it stands: signatures of transactions are not looked at again. Its height must be the
     /// ledger's and one.
     pub fn apply(&mut self, block: &Block) -> Applied {
-        debug_assert_eq!(block.header.height, self.height.next(), "blocks are executed in order, once each");
+        debug_assert_eq!(block.header.height, self.height().next(), "blocks are executed in order, once each");
         let mut applied = Applied::default();
-        self.entropy = block.header.parent;
-        self.enter_epoch(&block.header);
+        self.block = WithinBlock::of(block.header.parent);
+        if self.records.governance_mut().enter_epoch(&block.header) {
+            self.set_stall_threshold();
+        }
         self.pass_time(block.header.height, block.header.time, &mut applied);
         if is_planted(Fault::RunOutsFirst) {
             self.end_what_has_run_out(&mut applied);
@@ -289,24 +180,29 @@ impl Ledger {
         for transaction in &block.transactions {
             self.execute(transaction, &mut applied);
         }
-        self.controlled = Controlled::default();
+        self.block.controlled = Controlled::default();
         self.end_what_has_run_out(&mut applied);
         self.match_ready_to_claims(&mut applied);
         self.ask_for_room(&mut applied);
         let leaves: Vec<Digest> = applied.receipts.iter().map(Receipt::digest).collect();
-        self.history.append(&merkle::root(&leaves), |position, node| applied.history.push((position, node)));
+        self.records
+            .history_mut()
+            .append(&merkle::root(&leaves), |position, node| applied.history.push((position, node)));
         self.follow_schedule();
+        self.block = WithinBlock::of(Digest::ZERO);
+        #[cfg(debug_assertions)]
+        self.check_index();
         applied
     }
 
     fn execute(&mut self, transaction: &SignedTransaction, applied: &mut Applied) {
         let (id, signer) = (transaction.id(), transaction.signer());
-        let result = self.check(transaction, self.time);
+        let result = self.check(transaction, self.time());
         applied.receipts.push(Receipt::Transaction(TransactionReceipt { id, result }));
         if matches!(result, Err(VoidReason::Expired | VoidReason::Replayed)) {
             return;
         }
-        self.replay.remember(id, transaction.transaction().expires, result);
+        self.records.replay_mut().remember(id, transaction.transaction().expires, result);
         if result.is_err() {
             return;
         }
@@ -342,7 +238,7 @@ impl Ledger {
         if expires < at || expires > at.plus_ms(limits.transaction_life_ms_max) {
             return Err(VoidReason::Expired);
         }
-        if self.replay.contains(transaction.id()) {
+        if self.records.replay().contains(transaction.id()) {
             return Err(VoidReason::Replayed);
         }
         let (signer, action) = (transaction.signer(), &transaction.transaction().action);
@@ -351,7 +247,7 @@ impl Ledger {
             Action::Claim(_) | Action::Report(_) | Action::Drain(_) => Some(Permission::Work),
             Action::Govern(_) => None,
         };
-        if permission.is_some_and(|permission| !self.rules.admission(permission).includes(&signer)) {
+        if permission.is_some_and(|permission| !self.records.rules().admission(permission).includes(&signer)) {
             return Err(VoidReason::NotPermitted);
         }
         if transaction.envelope().payload.len() > limits.transaction_bytes_max {

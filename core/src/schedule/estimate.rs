@@ -72,7 +72,7 @@ impl Estimate {
 }
 
 /// The estimates of all programs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Estimates {
     programs: BTreeMap<Digest, Estimate>,
     by_use: BTreeSet<(BlockTime, Digest)>,

@@ -116,7 +116,7 @@ pub struct Head {
 }
 
 /// One submitter's tasks of one kind, by the settled part of their order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Lane {
     tasks: BTreeSet<ReadyKey>,
     /// The present place of the first of them.
@@ -271,6 +271,37 @@ impl ReadyQueue {
             let now = move |key: &ReadyKey| ReadyKey { rank: sequence.at_turn(key.rank, submitter, shares), ..*key };
             (*submitter, lane.tasks.iter().map(now).take_while(move |key| *key < place))
         })
+    }
+
+    /// Whether both queues hold the same entries in the same order. How kinds are numbered, and which are parked, does
+    /// not count.
+    #[must_use]
+    pub fn holds_as(&self, other: &Self) -> bool {
+        let kinds = |queue: &Self| queue.ids.iter().map(|(kind, id)| (kind.clone(), *id)).collect::<Vec<_>>();
+        let (own, others) = (kinds(self), kinds(other));
+        let heads = |queue: &Self| {
+            let named = |head: &Head| (head.key, queue.kinds.get(&head.kind).map(|tasks| tasks.kind.clone()));
+            queue.heads.iter().map(named).collect::<Vec<_>>()
+        };
+        let lanes = |queue: &Self| {
+            let named = |id: &KindId| queue.kinds.get(id).map(|tasks| tasks.kind.clone());
+            let of_key = |(key, ids): (&PublicKey, &BTreeSet<KindId>)| {
+                (*key, ids.iter().map(named).collect::<BTreeSet<Option<Kind>>>())
+            };
+            queue.lanes.iter().map(of_key).collect::<Vec<_>>()
+        };
+        let alike = |((kind, id), (other_kind, other_id)): (&(Kind, KindId), &(Kind, KindId))| {
+            kind == other_kind
+                && self.kinds.get(id).zip(other.kinds.get(other_id)).is_some_and(|(tasks, others)| {
+                    tasks.kind == *kind && tasks.lanes == others.lanes && tasks.firsts == others.firsts
+                })
+        };
+        own.len() == others.len()
+            && self.kinds.len() == own.len()
+            && own.iter().zip(&others).all(alike)
+            && heads(self) == heads(other)
+            && lanes(self) == lanes(other)
+            && self.held_up == other.held_up
     }
 
     /// The kind with this id.

@@ -172,7 +172,7 @@ fn what_tasks_cost_by_standing_apart_is_the_submitters_and_bounded() {
     }
     assert!(refused.is_some_and(|(index, why)| index > 2 && why == VoidReason::KeyDefinitionsFull));
     control(&mut mesh, job, Selection::all(), priority(1)).expect("what stands alike again costs nothing");
-    assert_eq!(mesh.ledger.jobs.values().next().expect("a job").record.segments.len(), 1);
+    assert_eq!(mesh.ledger.records.jobs().values().next().expect("a job").record.segments.len(), 1);
     control(&mut mesh, job, range(7, 7), priority(2)).expect("there is room again");
 }
 

@@ -172,7 +172,7 @@ fn a_held_task_has_no_copy_and_a_quota_counts_copies() {
         }
         mesh.next();
         assert!(matches!(pace(&mesh, job), PaceNow::Copied { .. }));
-        assert_eq!(mesh.ledger.leased_of(&key(100).public()), 2);
+        assert_eq!(mesh.ledger.index.quotas().leased_of(&key(100).public()), 2);
     }
 }
 

@@ -101,7 +101,7 @@ fn check_ready(ledger: &Ledger, witness: &Witness, task: TaskId, said: &Ready, r
     let keys: BTreeSet<_> = usable.iter().map(|worker| worker.key).collect();
     let leases = keys.iter().flat_map(|key| ledger.leases_of(key)).map(|lease| lease.attempt);
     let ends = leases.map(|AttemptId { task: id, number }| {
-        let job = &ledger.jobs[&ledger.job_numbers[&id.job]];
+        let job = ledger.records.job(ledger.index.number_of(&id.job).expect("a job")).expect("a job");
         job.live(id.index).and_then(|live| live.lease_of(number)).expect("a lease").ends()
     });
     let first = ends.min().map(|due| due.as_block_time(ledger.lease_time(), ledger.time()));
@@ -127,10 +127,10 @@ fn check_ready(ledger: &Ledger, witness: &Witness, task: TaskId, said: &Ready, r
 
 /// Where a ready task stands, as shares are now.
 fn place(ledger: &Ledger, id: TaskId) -> ([u64; ScheduleParameters::ORDER_MAX], JobNumber, bool, u32) {
-    let number = ledger.job_numbers[&id.job];
-    let job = &ledger.jobs[&number];
-    let rank = job.standings[job.segment_at(id.index).expect("a task")].rank;
-    let rank = ledger.sequence.at_turn(rank, &job.record.submitter, &ledger.shares);
+    let number = ledger.index.number_of(&id.job).expect("a job");
+    let job = ledger.records.job(number).expect("a job");
+    let rank = job.index.standing(job.segment_at(id.index).expect("a task")).expect("a segment").rank();
+    let rank = ledger.sequence.at_turn(rank, &job.record.submitter, ledger.records.shares());
     (rank.0, number, ledger.task(id).expect("a task").attempts == 0, id.index)
 }
 

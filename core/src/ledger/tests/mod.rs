@@ -11,7 +11,7 @@ mod explain;
 mod explained;
 mod forecast;
 mod governance;
-mod mesh;
+pub(in crate::ledger) mod mesh;
 mod moments;
 mod random;
 mod recovery;

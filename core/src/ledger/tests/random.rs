@@ -14,7 +14,7 @@ use crate::{
     ledger::{
         Applied, Day, EndReason, Ledger, LedgerEvent, TaskCounts, TaskStateView, TaskView, WorkerView,
         explain::reasons::{PaceNow, Why},
-        jobs::Job,
+        records::jobs::Job,
     },
     types::*,
 };
@@ -387,12 +387,17 @@ fn check_counts(ledger: &Ledger) {
     let totals = ledger.totals();
     assert_eq!(totals.tasks, all);
     assert_eq!(totals.workers, ledger.workers().count() as u64);
-    assert_eq!((ledger.owed.tasks, ledger.owed.output_bytes), (all.unfinished(), all.unfinished() * 1000));
-    assert_eq!(ledger.owed_by_key.values().map(|owed| owed.tasks).sum::<u64>(), all.unfinished());
-    let unfinished = ledger.jobs.values().filter(|job| job.record.ended.is_none());
+    assert_eq!(
+        (ledger.index.quotas().owed().tasks, ledger.index.quotas().owed().output_bytes),
+        (all.unfinished(), all.unfinished() * 1000)
+    );
+    assert_eq!(ledger.index.quotas().owed_by_key().values().map(|owed| owed.tasks).sum::<u64>(), all.unfinished());
+    let unfinished = ledger.records.jobs().values().filter(|job| job.record.ended.is_none());
     let segments = unfinished.map(|job| job.record.segments.len() as u64).sum::<u64>();
-    assert_eq!(ledger.needs.values().sum::<u64>(), segments);
-    assert_eq!(ledger.needs_by_key.values().flat_map(BTreeMap::values).sum::<u64>(), segments);
+    assert_eq!(ledger.index.quotas().needs().values().sum::<u64>(), segments);
+    let owed = ledger.index.quotas().owed_by_key().keys();
+    let needs = owed.filter_map(|key| ledger.index.quotas().needs_of(key)).flat_map(BTreeMap::values);
+    assert_eq!(needs.sum::<u64>(), segments);
 }
 
 /// Leases stand on claims, and claims hold what they can.
@@ -454,15 +459,19 @@ fn check_rules(ledger: &Ledger, applied: &Applied) {
 
 /// The order holds, and nothing waits that could be placed.
 fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
-    let rank = |job: &Job, task: TaskId| job.standings[job.segment_at(task.index).expect("a task")].rank;
+    let rank = |job: &Job, task: TaskId| {
+        job.index.standing(job.segment_at(task.index).expect("a task")).expect("a segment").rank()
+    };
     // A schedule that changed in this block is that of the next.
     let is_new = |event: &LedgerEvent| matches!(event, LedgerEvent::ChangeApproved { change, .. } if matches!(**change, Change::SetSchedule(_)));
     let is_other = applied.events.iter().any(is_new);
     let fair = ledger.rules().schedule().order.contains(&OrderPolicy::Fair);
     // What a share decides is for tests of its own: here only tasks of one submitter are compared if there are shares.
     let goes_before = |task: TaskId, other: TaskId, was_fresh: bool| {
-        let (number, other_number) = (ledger.job_numbers[&task.job], ledger.job_numbers[&other.job]);
-        let (job, other_job) = (&ledger.jobs[&number], &ledger.jobs[&other_number]);
+        let number = |job: &JobId| ledger.index.number_of(job).expect("a job");
+        let (number, other_number) = (number(&task.job), number(&other.job));
+        let job = |number| ledger.records.job(number).expect("a job");
+        let (job, other_job) = (job(number), job(other_number));
         let is_fresh = ledger.task(task).expect("a task").attempts == 0;
         !is_other
             && (!fair || job.record.submitter == other_job.record.submitter)
@@ -515,7 +524,7 @@ fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
 fn check_copies(ledger: &Ledger, witness: &Witness) {
     for (task, _) in witness.live.iter().filter(|(_, live)| live.len() == 1) {
         let Why::Leased(why) = ledger.explain(*task).expect("a task").why else { continue };
-        let job = &ledger.jobs[&ledger.job_numbers[&task.job]];
+        let job = ledger.records.job(ledger.index.number_of(&task.job).expect("a job")).expect("a job");
         let is_held = job.segment(task.index).is_some_and(|segment| segment.held);
         if why.pace != PaceNow::Slow || is_held || !may_be_placed(ledger, *task) {
             continue;

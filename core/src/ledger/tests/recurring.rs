@@ -333,7 +333,7 @@ fn recurring_jobs_are_bounded_in_number_and_bytes() {
     let mut mesh = Mesh::new(small);
     let try_submit = |mesh: &mut Mesh, by| recur(mesh, by, Recur::Submit(Box::new(plain())));
     let first = submit(&mut mesh, plain());
-    let bytes = mesh.ledger.owed.definition_bytes;
+    let bytes = mesh.ledger.index.quotas().owed().definition_bytes;
     assert!(bytes > 100, "its definition counts as long as it is there");
     assert_eq!(try_submit(&mut mesh, 100), Ok(()));
     assert_eq!(try_submit(&mut mesh, 100), Err(VoidReason::KeyRecurringFull));
@@ -349,7 +349,7 @@ fn recurring_jobs_are_bounded_in_number_and_bytes() {
     let full = SkipReason::Void(VoidReason::KeyDefinitionsFull);
     assert_eq!(skips(&until(&mut mesh, hour(1))), [(hour(1), hour(1), 1, full)], "and each run's counts too");
     assert_eq!(recur(&mut mesh, 100, Recur::Delete(id)), Ok(()));
-    assert_eq!(mesh.ledger.owed.definition_bytes, 0);
+    assert_eq!(mesh.ledger.index.quotas().owed().definition_bytes, 0);
 }
 
 #[test]
@@ -422,7 +422,7 @@ fn a_restored_ledger_runs_the_same_moments() {
     let genesis = Arc::clone(mesh.ledger.genesis());
     let mut twin = Ledger::restore(genesis, &mesh.ledger.snapshot()).expect("own snapshot");
     assert_eq!(twin.snapshot(), mesh.ledger.snapshot());
-    assert_eq!(twin.owed, mesh.ledger.owed);
+    assert_eq!(twin.index.quotas().owed(), mesh.ledger.index.quotas().owed());
     for later_ms in [HOUR_MS, 5 * HOUR_MS, 1, 1, HOUR_MS] {
         if later_ms == 5 * HOUR_MS {
             mesh.sign(&key(100), Action::Recur(Recur::Resume(ids[0])));

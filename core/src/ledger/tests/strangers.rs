@@ -46,7 +46,7 @@ fn workers_are_bounded() {
         mesh.drain(&key);
         mesh.next();
     }
-    let known = mesh.ledger.workers.len();
+    let known = mesh.ledger.records.workers().len();
     assert_eq!(known, 16, "{known} workers are remembered where 4 may stand");
 }
 

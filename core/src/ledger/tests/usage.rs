@@ -159,7 +159,10 @@ fn a_snapshot_whose_accounts_are_not_what_its_tasks_say_is_refused() {
     assert_eq!(restore(&good), Ok(()));
     let spoilt = |spoil: fn(&mut Account)| {
         let mut ledger = good.clone();
-        ledger.jobs.values_mut().for_each(|job| spoil(&mut job.record.usage));
+        let numbers: Vec<_> = ledger.records.jobs().keys().copied().collect();
+        for number in numbers {
+            spoil(&mut ledger.records.job_mut(number).expect("a job").record.usage);
+        }
         restore(&ledger)
     };
     let wrong = Err(RestoreError::Inconsistent("a job's account is not what its tasks say"));

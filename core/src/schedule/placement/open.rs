@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::Score;
-use crate::{digest::Digest, identity::PublicKey, types::Claim};
+use crate::{digest::Digest, identity::PublicKey, invariant::known, types::Claim};
 
 /// The kinds of places that a claim has for tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,7 +19,7 @@ pub enum Place {
 
 /// The claims with free resources and those with free waiting places, each by score and key, and all standing
 /// claims by their labels and blobs. It is computed from the ledger's state and holds no state of its own.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenClaims {
     resources: BTreeSet<(Score, PublicKey)>,
     waiting: BTreeSet<(Score, PublicKey)>,
@@ -90,8 +90,8 @@ impl OpenClaims {
     /// Removes the labels and blobs of a claim.
     pub fn forget(&mut self, worker: &PublicKey, claim: &Claim) {
         for (label, value) in &claim.labels {
-            let Some(values) = self.labels.get_mut(label) else { continue };
-            if let Some(workers) = values.get_mut(value) {
+            let Some(values) = known(self.labels.get_mut(label)) else { continue };
+            if let Some(workers) = known(values.get_mut(value)) {
                 workers.remove(worker);
                 if workers.is_empty() {
                     values.remove(value);
@@ -102,7 +102,7 @@ impl OpenClaims {
             }
         }
         for blob in &claim.holds {
-            if let Some(workers) = self.holders.get_mut(blob) {
+            if let Some(workers) = known(self.holders.get_mut(blob)) {
                 workers.remove(worker);
                 if workers.is_empty() {
                     self.holders.remove(blob);

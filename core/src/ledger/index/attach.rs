@@ -1,0 +1,162 @@
+//! A task is *attached* when counts, queues, deadlines, and the worker that holds it know its state. Whoever changes the state of
+//! one detaches it first, and attaches it again.
+
+use crate::{
+    fault::{Fault, is_planted},
+    identity::PublicKey,
+    invariant::known,
+    ledger::{
+        Ledger,
+        records::jobs::{AttemptRef, Phase, Run, TaskRef, TaskState},
+    },
+    types::Resources,
+};
+
+impl Ledger {
+    /// Makes a task's state known to all that is computed from it.
+    pub(super) fn attach(&mut self, task: TaskRef) {
+        let Some(job) = known(self.records.job_mut(task.job)) else { return };
+        let Some(state) = known(job.record.states.get(&task.index)) else { return };
+        *job.index.counts.of_state(state) += 1;
+        *self.index.counts.of_state(state) += 1;
+        let TaskState::Live(live) = state else { return };
+        match &live.phase {
+            Phase::Ready => {
+                if let Some(entry) = known(job.entry(task.index, live)) {
+                    self.index.ready.push(&entry, &self.sequence, self.records.shares());
+                }
+            }
+            Phase::Held => {}
+            Phase::BackingOff(until) => {
+                self.index.due.back_offs.insert((*until, task));
+            }
+            Phase::Leased(_) => {
+                let [oldest, copy] = job.attempts(task.index);
+                self.watch(task, true);
+                oldest.into_iter().chain(copy).for_each(|attempt| self.hold(attempt));
+            }
+        }
+    }
+
+    /// Makes all that is computed from a live task's state forget it.
+    pub(super) fn detach(&mut self, task: TaskRef) {
+        let Some(job) = known(self.records.job_mut(task.job)) else { return };
+        let Some(state) = known(job.record.states.get(&task.index)) else { return };
+        *job.index.counts.of_state(state) -= 1;
+        *self.index.counts.of_state(state) -= 1;
+        let TaskState::Live(live) = state else { return };
+        match &live.phase {
+            Phase::Ready => {
+                if let Some(entry) = known(job.entry(task.index, live)) {
+                    self.index.ready.remove(&entry, &self.sequence, self.records.shares());
+                }
+            }
+            Phase::Held => {}
+            Phase::BackingOff(until) => {
+                self.index.due.back_offs.remove(&(*until, task));
+            }
+            Phase::Leased(_) => {
+                let [oldest, copy] = job.attempts(task.index);
+                self.watch(task, false);
+                oldest.into_iter().chain(copy).for_each(|attempt| self.let_go(attempt));
+            }
+        }
+    }
+
+    /// Keeps, or keeps no more, what is computed of a leased task by its oldest attempt.
+    pub(super) fn watch(&mut self, task: TaskRef, keeps: bool) {
+        self.watch_slice(task, keeps);
+        let Some(job) = known(self.records.job_mut(task.job)) else { return };
+        let Some(lease) = known(job.lease(task.index)) else { return };
+        let (number, is_slow, has_copy) = (lease.number, lease.is_slow(), lease.copy.is_some());
+        if has_copy {
+            let copies = &mut job.index.copies;
+            *copies = if keeps { copies.saturating_add(1) } else { copies.saturating_sub(1) };
+        }
+        if is_slow {
+            if keeps {
+                self.index.slow.insert(number, task);
+            } else {
+                self.index.slow.remove(&number);
+            }
+        }
+    }
+
+    /// Makes all that is computed from an attempt's lease know it.
+    pub(super) fn hold(&mut self, attempt: AttemptRef) {
+        let task = attempt.task();
+        let Some(job) = known(self.records.job(task.job)) else { return };
+        let Some(lease) = known(job.live(task.index).and_then(|live| live.lease_of(attempt.number))) else { return };
+        let (key, submitter, number, run, due) =
+            (lease.worker, job.record.submitter, lease.number, lease.run, lease.due());
+        if let Some(worker) = known(self.records.worker_mut(&key)) {
+            let held = &mut worker.index.held;
+            if let Some(Run { resources: Resources { millicores, memory_bytes }, .. }) = run {
+                held.running.insert(number, attempt);
+                held.millicores = held.millicores.saturating_add(u64::from(millicores));
+                held.memory_bytes = held.memory_bytes.saturating_add(memory_bytes);
+            } else {
+                held.waiting.insert(number, attempt);
+            }
+        }
+        self.index.due.attempts.insert((due, attempt));
+        self.count_spread(task, key, true);
+        self.count_leased(submitter, true);
+        self.reindex(key);
+    }
+
+    /// Makes all that is computed from an attempt's lease forget it.
+    pub(super) fn let_go(&mut self, attempt: AttemptRef) {
+        let task = attempt.task();
+        let Some(job) = known(self.records.job(task.job)) else { return };
+        let Some(lease) = known(job.live(task.index).and_then(|live| live.lease_of(attempt.number))) else { return };
+        let (key, submitter, number, run, due) =
+            (lease.worker, job.record.submitter, lease.number, lease.run, lease.due());
+        let asked_now = || job.segment(task.index).map(|segment| segment.terms.resources);
+        let amended = if is_planted(Fault::FreedAsAmended) { asked_now() } else { None };
+        if let Some(worker) = known(self.records.worker_mut(&key)) {
+            let held = &mut worker.index.held;
+            if let Some(Run { resources, .. }) = run {
+                let Resources { millicores, memory_bytes } = amended.unwrap_or(resources);
+                held.running.remove(&number);
+                held.millicores = held.millicores.saturating_sub(u64::from(millicores));
+                held.memory_bytes = held.memory_bytes.saturating_sub(memory_bytes);
+                if is_planted(Fault::FreedTwice) {
+                    held.millicores = held.millicores.saturating_sub(u64::from(millicores));
+                }
+            } else {
+                held.waiting.remove(&number);
+            }
+            self.index.changed.insert(key);
+            if !held.waiting.is_empty() {
+                self.index.unsettled.entry(key).or_insert(false);
+            }
+        }
+        self.index.due.attempts.remove(&(due, attempt));
+        self.count_spread(task, key, false);
+        self.count_leased(submitter, false);
+        self.reindex(key);
+    }
+
+    /// Counts a lease, or no longer, at its worker's value of the label that its job is spread over.
+    pub(super) fn count_spread(&mut self, task: TaskRef, key: PublicKey, more: bool) {
+        let Some(job) = known(self.records.job(task.job)) else { return };
+        let Some(label) = job.spec(task.index).and_then(|spec| spec.spread.clone()) else { return };
+        let Some((array, _)) = known(job.place(task.index)) else { return };
+        let standing = self.records.worker(&key).and_then(|worker| worker.record.standing.as_ref());
+        let value = standing.and_then(|standing| standing.claim.labels.get(&label)).cloned();
+        let Some((value, job)) = value.zip(self.records.job_mut(task.job)) else { return };
+        let counts = job.index.spread.entry(array).or_default();
+        if more {
+            *counts.entry(value).or_default() += 1;
+        } else if let Some(count) = known(counts.get_mut(&value)) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&value);
+            }
+        }
+        if counts.is_empty() {
+            job.index.spread.remove(&array);
+        }
+    }
+}

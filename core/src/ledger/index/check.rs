@@ -1,0 +1,168 @@
+//! In debug builds: after a block, the index is what the records give. It is made anew from these, as a restart would, and held
+//! against the one that was kept.
+//!
+//! That costs as much as the records are large, and blocks come often. So it is done after every block while there is little, and
+//! where there is much after so many blocks that it costs each of them no more than [`RECORDS_EACH`] records.
+
+use std::sync::Arc;
+
+use super::{Index, JobIndex, Standing};
+use crate::ledger::{Ledger, records::jobs::Job};
+
+/// How many records are taken up anew for each block.
+const RECORDS_EACH: u64 = 2048;
+
+impl Ledger {
+    /// Stops where the index is not what the records give.
+    pub(in crate::ledger) fn check_index(&self) {
+        if self.height().0.is_multiple_of(1 + self.size() / RECORDS_EACH)
+            && let Some(difference) = self.index_flaw()
+        {
+            debug_assert!(false, "after block {} {difference}", self.height());
+        }
+    }
+
+    /// How many records it takes up, about.
+    fn size(&self) -> u64 {
+        let (records, counts) = (&self.records, self.index.counts());
+        let tasks = counts.all() - counts.ready - counts.blocked;
+        records.jobs().len() as u64 + records.workers().len() as u64 + records.replay().entries().len() as u64 + tasks
+    }
+
+    /// What of the index is not as the records give it, if anything is.
+    pub(in crate::ledger) fn index_flaw(&self) -> Option<String> {
+        let anew = match Self::of_records(Arc::clone(&self.genesis), self.saved()) {
+            Ok(anew) => anew,
+            Err(error) => return Some(format!("the records are not sound: {error}")),
+        };
+        let of_job = |(own, anew): (&Job, &Job)| {
+            own.index.flaw(&anew.index, own.record.ended.is_some()).map(|what| (own.id, what))
+        };
+        let mut jobs = self.records.jobs().values().zip(anew.records.jobs().values());
+        if let Some((id, what)) = jobs.find_map(of_job) {
+            return Some(format!("the {what} of job {id} are not what the records give"));
+        }
+        let mut workers = self.records.workers().iter().zip(anew.records.workers().values());
+        if let Some(((key, _), _)) = workers.find(|((_, own), anew)| own.index != anew.index) {
+            return Some(format!("what worker {key} holds, or where it stands, is not what the records give"));
+        }
+        let own = [
+            ("what is executed", self.records.replay() == anew.records.replay()),
+            ("who has had what", self.records.shares() == anew.records.shares()),
+            ("what was learned", self.records.estimates() == anew.records.estimates()),
+            ("what is accounted for", self.records.usage() == anew.records.usage()),
+            ("the stall threshold", self.stall_threshold_ms == anew.stall_threshold_ms),
+        ];
+        let mut parts = own.into_iter().chain(self.index.parts_like(&anew.index));
+        let (what, _) = parts.find(|(_, are_equal)| !are_equal)?;
+        Some(format!("{what}: this is not what the records give"))
+    }
+}
+
+impl Index {
+    /// Each part, and whether it is as in the one that was made anew. Memos are held to what holds for them between blocks.
+    fn parts_like(&self, anew: &Self) -> impl Iterator<Item = (&'static str, bool)> {
+        let Self {
+            job_numbers,
+            standing,
+            quotas,
+            counts,
+            due,
+            recurring,
+            waiters,
+            slow,
+            spent,
+            asking,
+            ready,
+            open,
+            ..
+        } = self;
+        let parts = [
+            ("the numbers of jobs", *job_numbers == anew.job_numbers),
+            ("how many claims stand", *standing == anew.standing),
+            ("what submitters have taken", *quotas == anew.quotas),
+            ("how many tasks are in which state", *counts == anew.counts),
+            ("deadlines", *due == anew.due),
+            ("recurring jobs", *recurring == anew.recurring),
+            ("who waits for which job", *waiters == anew.waiters),
+            ("slow attempts", *slow == anew.slow),
+            ("spent slices", *spent == anew.spent),
+            ("who asks for room", *asking == anew.asking),
+            ("the queue", ready.holds_as(&anew.ready)),
+            ("the claims that are open", *open == anew.open),
+            ("jobs that have just ended", self.just_ended.is_empty()),
+            ("what is yet to settle", self.unsettled.is_empty()),
+            ("what has changed since the last matching", self.changed.is_empty()),
+        ];
+        parts.into_iter()
+    }
+}
+
+impl JobIndex {
+    /// What of it is not as in the one that was made anew.
+    fn flaw(&self, anew: &Self, has_ended: bool) -> Option<&'static str> {
+        let Self { count, standings, graph, counts, copies, spread, due } = self;
+        let alike = |(own, anew): (&Standing, &Standing)| own.is_like(anew, has_ended);
+        let parts = [
+            ("tasks", *count == anew.count),
+            ("segments", standings.len() == anew.standings.len() && standings.iter().zip(&anew.standings).all(alike)),
+            ("things waited for", *graph == anew.graph),
+            ("counts", *counts == anew.counts),
+            ("copies", *copies == anew.copies),
+            ("leases by label", *spread == anew.spread),
+            ("deadlines", *due == anew.due),
+        ];
+        parts.into_iter().find(|(_, are_equal)| !are_equal).map(|(what, _)| what)
+    }
+}
+
+impl Standing {
+    /// Whether two are of the same tasks. How none of them are counted is of no account, nor what is needed once the job has ended.
+    fn is_like(&self, other: &Self, has_ended: bool) -> bool {
+        let counted = |standing: &Self| standing.counted.filter(|(_, count)| *count > 0);
+        self.stateless == other.stateless
+            && counted(self) == counted(other)
+            && (has_ended || self.needs == other.needs && self.rank == other.rank)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ledger::{
+            index::Owed,
+            tests::mesh::{Mesh, genesis, key, offer, spec},
+        },
+        schedule::ready::ReadyQueue,
+    };
+
+    /// A ledger with something in each part, spoilt in one.
+    fn flaw(spoil: impl FnOnce(&mut Ledger)) -> Option<String> {
+        let mut mesh = Mesh::new(genesis());
+        mesh.claim(&key(1), offer(1, 1));
+        mesh.submit(&key(100), 4, spec());
+        mesh.next();
+        assert_eq!(mesh.ledger.index_flaw(), None);
+        spoil(&mut mesh.ledger);
+        mesh.ledger.index_flaw()
+    }
+
+    #[test]
+    fn an_index_that_is_not_what_the_records_give_is_found_and_named() {
+        let named = |flaw: Option<String>, what: &str| {
+            assert!(flaw.as_ref().is_some_and(|flaw| flaw.contains(what)), "{what}: {flaw:?}");
+        };
+        named(flaw(|ledger| ledger.index.counts.ready += 1), "in which state");
+        named(flaw(|ledger| ledger.index.standing += 1), "claims stand");
+        named(flaw(|ledger| ledger.index.due.attempts.clear()), "deadlines");
+        named(flaw(|ledger| ledger.index.ready = ReadyQueue::default()), "queue");
+        named(flaw(|ledger| ledger.owe(key(100).public(), Owed::definition(1))), "have taken");
+        named(flaw(|ledger| ledger.index.changed.extend([key(1).public()])), "last matching");
+        let first = |ledger: &Ledger| *ledger.records.jobs().keys().next().expect("a job");
+        named(flaw(|ledger| ledger.records.job_mut(first(ledger)).expect("a job").index.copies += 1), "copies");
+        let worker = key(1).public();
+        named(flaw(|ledger| ledger.records.worker_mut(&worker).expect("known").index.held.millicores += 1), "holds");
+        named(flaw(|ledger| ledger.records.counters_mut().jobs = u64::MAX), "not sound");
+    }
+}

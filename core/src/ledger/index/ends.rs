@@ -1,0 +1,171 @@
+//! Attempts end here, and tasks: with an outcome, without one, or to wait again.
+//!
+//! [`Ledger::release`], and [`Ledger::end_attempt`] where no other attempt lives, leave the task *detached* (`attach`); whoever calls
+//! them puts it where it belongs next, by [`Ledger::wait`], [`Ledger::finish`] or [`Ledger::give_up`].
+
+use super::Ending;
+use crate::{
+    fault::{Fault, is_planted},
+    invariant::known,
+    ledger::{
+        Applied, Day, EndReason, Gone, Ledger, LedgerEvent,
+        records::{
+            jobs::{AttemptRef, Done, PastAttempt, Phase, TaskRef, TaskState},
+            usage::Entry,
+        },
+    },
+    schedule::{order::Fair, recovery::Next},
+    types::{OutcomeReceipt, Output, Receipt, Verdict},
+};
+
+/// Whether another attempt of a task lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ledger) enum Others {
+    None,
+    Live,
+}
+
+impl Ledger {
+    /// Ends an attempt that lives, with the word of its worker by which it ends, if it ends by one. If no other attempt of the
+    /// task lives, that is left detached.
+    pub(in crate::ledger) fn end_attempt(
+        &mut self,
+        attempt: AttemptRef,
+        why: EndReason,
+        said: Option<&Verdict>,
+        applied: &mut Applied,
+    ) -> Option<(PastAttempt, Others)> {
+        let task = attempt.task();
+        let live = known(self.records.job(task.job)?.live(task.index))?;
+        known(live.lease_of(attempt.number))?;
+        let others = if live.leases().nth(1).is_some() { Others::Live } else { Others::None };
+        match others {
+            Others::None => self.detach(task),
+            Others::Live => {
+                self.watch(task, false);
+                self.let_go(attempt);
+            }
+        }
+        let (now, lease_time) = (self.time(), self.lease_time());
+        let (job, days) = known(self.records.job_and_days(task.job))?;
+        let live = known(job.live_mut(task.index))?;
+        let lease = known(live.end_lease(attempt.number))?;
+        let past = PastAttempt {
+            number: lease.attempt,
+            worker: lease.worker,
+            leased: lease.leased,
+            started: lease.run.map(|run| run.started),
+            ended: now,
+            why,
+            avoided: why.is_avoided(),
+        };
+        live.remember(past);
+        let slot_ms = lease.ran_ms(lease_time);
+        let resources = lease.run.map(|run| run.resources).unwrap_or_default();
+        let end = Entry::end(why, resources, slot_ms, said);
+        days.book(Day::of(now), &mut job.record, Some(lease.worker), &end);
+        let (id, submitter) = (job.attempt_id(task.index, lease.attempt), job.record.submitter);
+        if self.sequence.is_fair() {
+            let used = if lease.run.is_some() { Fair::cost(resources.millicores, slot_ms) } else { 0 };
+            self.records.shares_mut().settle(&submitter, lease.cost, used);
+            self.index.ready.share_changed(&submitter, &self.sequence, self.records.shares());
+        }
+        if others == Others::Live {
+            self.watch(task, true);
+        }
+        applied.events.push(LedgerEvent::Ended {
+            attempt: id,
+            worker: lease.worker,
+            why,
+            goes_on: others == Others::Live,
+        });
+        Some((past, others))
+    }
+
+    /// Takes a live task out of wherever it is, ending all its attempts, and leaves it detached.
+    pub(in crate::ledger) fn release(&mut self, task: TaskRef, why: EndReason, applied: &mut Applied) {
+        let newest = |ledger: &Self| {
+            let number = ledger.records.job(task.job)?.live(task.index)?.leases().last()?.attempt;
+            Some(AttemptRef::of(task, number))
+        };
+        if newest(self).is_none() {
+            self.detach(task);
+        }
+        while let Some(attempt) = newest(self) {
+            if known(self.end_attempt(attempt, why, None, applied)).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Puts a detached task where it waits.
+    pub(in crate::ledger) fn wait(&mut self, task: TaskRef, next: Next) {
+        let time = self.time();
+        let Some(job) = known(self.records.job_mut(task.job)) else { return };
+        let held = job.segment(task.index).is_some_and(|segment| segment.held) && !is_planted(Fault::HeldGoesOn);
+        let Some(live) = known(job.live_mut(task.index)) else { return };
+        live.phase = match next {
+            Next::BackOff { wait_ms } => Phase::BackingOff(time.plus_ms(wait_ms)),
+            Next::Ready | Next::Fail if held => Phase::Held,
+            Next::Ready | Next::Fail => Phase::Ready,
+        };
+        self.attach(task);
+    }
+
+    /// Gives a detached task its outcome.
+    pub(in crate::ledger) fn finish(&mut self, task: TaskRef, outcome: OutcomeReceipt, applied: &mut Applied) {
+        let succeeded = matches!(outcome.verdict, Verdict::Succeeded(..));
+        let receipt = u32::try_from(applied.receipts.len()).unwrap_or(u32::MAX);
+        let (now, height) = (self.time(), self.height());
+        let Some((job, days)) = known(self.records.job_and_days(task.job)) else { return };
+        let Some((array, _)) = known(job.place(task.index)) else { return };
+        let feeds = job.record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds);
+        let manifest = match &outcome.verdict {
+            Verdict::Succeeded(Output::Stored { manifest, .. }, ..) if feeds => Some(Box::new(*manifest)),
+            _ => None,
+        };
+        let past = job.live_mut(task.index).map(|live| std::mem::take(&mut live.history_mut().past).into_boxed_slice());
+        let is_own = |past: &PastAttempt| past.number == outcome.attempt.number && past.why == EndReason::Succeeded;
+        let is_late = !past.iter().flatten().any(is_own);
+        let done = Done {
+            attempt: outcome.attempt.number,
+            succeeded,
+            height,
+            receipt,
+            manifest,
+            past: past.unwrap_or_default(),
+        };
+        let id = job.task_id(task.index);
+        job.record.states.insert(task.index, TaskState::Done(Box::new(done)));
+        let output_bytes = job.spec(task.index).map_or(0, |spec| spec.limits.output_bytes);
+        let submitter = job.record.submitter;
+        if let Some(entry) = Entry::outcome(&outcome, is_late) {
+            days.book(Day::of(now), &mut job.record, Some(outcome.worker), &entry);
+        }
+        applied.receipts.push(Receipt::Outcome(outcome));
+        applied.events.push(LedgerEvent::TaskDone { task: id, succeeded });
+        let counters = self.records.counters_mut();
+        *if succeeded { &mut counters.succeeded } else { &mut counters.failed } += 1;
+        self.attach(task);
+        self.settle_debt(submitter, output_bytes, 1);
+        self.follow_task(task, if succeeded { Ending::Well } else { Ending::Failed }, applied);
+    }
+
+    /// Ends a live task that will have no outcome, with all its attempts. What that means to others of its job is for the caller.
+    pub(in crate::ledger) fn give_up(&mut self, task: TaskRef, why: Gone, applied: &mut Applied) {
+        self.release(task, EndReason::Cancelled, applied);
+        let Some(job) = known(self.records.job_mut(task.job)) else { return };
+        let output_bytes = job.spec(task.index).map_or(0, |spec| spec.limits.output_bytes);
+        let submitter = job.record.submitter;
+        job.record.states.insert(task.index, TaskState::Gone(why));
+        self.attach(task);
+        self.records.counters_mut().cancelled += 1;
+        self.settle_debt(submitter, output_bytes, 1);
+    }
+
+    /// The time after a setback is over: the task is ready again.
+    pub(in crate::ledger) fn end_back_off(&mut self, task: TaskRef) {
+        self.detach(task);
+        self.wait(task, Next::Ready);
+    }
+}

@@ -1,0 +1,383 @@
+//! What the tasks of a job wait for: computed from its arrays and from what has become of their tasks.
+//!
+//! An array waits for others as a whole, by its *gate*; where its tasks wait for single tasks besides, it is *single*, and each of
+//! them has a count of what it still waits for.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    invariant::{cannot_be, known},
+    ledger::records::jobs::ArrayRecord,
+    types::{After, Giver, Input, Part, Source, TaskSpec, Tasks, When},
+};
+
+/// How something that was waited for ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ledger) enum Ending {
+    Well,
+    Failed,
+    Gone,
+}
+
+/// What that means to who waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ledger) enum Judged {
+    Met,
+    Missed,
+}
+
+/// What an ending means to who waited for this.
+pub(in crate::ledger) const fn judge(when: When, ending: Ending) -> Judged {
+    match (when, ending) {
+        (When::Ok, Ending::Well) | (When::Any, _) | (When::Fail, Ending::Failed) => Judged::Met,
+        _ => Judged::Missed,
+    }
+}
+
+/// An array as others wait for it, and as it waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Gate {
+    /// Its first task.
+    first: u32,
+    count: u32,
+    /// How many of its tasks have ended, and how many of these failed, and were gone.
+    ended: u32,
+    failed: u32,
+    gone: u32,
+    /// How many arrays it still waits for as a whole, or in vain.
+    unmet: u32,
+    /// The arrays that wait for it as a whole.
+    whole: Vec<(u16, When)>,
+    /// Of an array whose tasks wait for single ones: how many each still waits for, or in vain.
+    left: Option<Vec<u32>>,
+}
+
+/// What the tasks of a job wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ledger) struct Graph {
+    gates: Vec<Gate>,
+    /// The tasks that wait for single tasks, by whom they wait for.
+    waiting: BTreeMap<u32, Vec<(u32, When)>>,
+    edges: u64,
+}
+
+/// What an ending of some tasks came to mean for others.
+#[derive(Debug, Default)]
+pub(in crate::ledger) struct Consequences {
+    /// Arrays that wait for nothing as a whole any more.
+    pub(in crate::ledger) opened: Vec<u16>,
+    /// Arrays that wait in vain.
+    pub(in crate::ledger) missed: Vec<u16>,
+    /// Tasks that wait for no single task any more.
+    pub(in crate::ledger) freed: Vec<u32>,
+    /// Tasks that wait in vain.
+    pub(in crate::ledger) lost: Vec<u32>,
+}
+
+impl Consequences {
+    pub(in crate::ledger) const fn is_empty(&self) -> bool {
+        self.opened.is_empty() && self.missed.is_empty() && self.freed.is_empty() && self.lost.is_empty()
+    }
+}
+
+/// Whose output inputs take.
+fn givers(inputs: &[Input]) -> impl Iterator<Item = Giver> + '_ {
+    inputs.iter().filter_map(|input| match &input.source {
+        Source::Output(output) => Some(output.of),
+        Source::Blob(_) => None,
+    })
+}
+
+/// What all tasks of an array wait for alike.
+#[derive(Default)]
+struct Common {
+    /// Arrays as a whole.
+    whole: Vec<(u16, When)>,
+    /// In each array, the task in the same place.
+    each: Vec<(u16, When)>,
+    /// Single tasks.
+    single: Vec<(u32, When)>,
+}
+
+impl Common {
+    fn of(after: &[After], spec: &TaskSpec) -> Self {
+        let mut common = Self::default();
+        for after in after {
+            if after.each { &mut common.each } else { &mut common.whole }.push((after.array, after.when));
+        }
+        for giver in givers(&spec.inputs) {
+            match giver {
+                Giver::All(array) => common.whole.push((array, When::Ok)),
+                Giver::Same(array) => common.each.push((array, When::Ok)),
+                Giver::Task(task) => common.single.push((task, When::Ok)),
+            }
+        }
+        common
+    }
+
+    /// What one task waits for besides whole arrays; `first` tells an array's first task.
+    fn of_task(&self, place: u32, part: Option<&Part>, first: impl Fn(u16) -> u32) -> Vec<(u32, When)> {
+        let mut after = self.single.clone();
+        after.extend(self.each.iter().map(|(array, when)| (first(*array) + place, *when)));
+        if let Some(part) = part {
+            after.extend(part.after.all());
+            // No single task takes a whole array's output; see the bounds.
+            after.extend(givers(&part.inputs).filter_map(|giver| match giver {
+                Giver::Task(task) => Some((task, When::Ok)),
+                Giver::Same(array) => Some((first(array) + place, When::Ok)),
+                Giver::All(_) => None,
+            }));
+        }
+        after
+    }
+}
+
+/// What one task waits for.
+#[derive(Debug, Default)]
+pub(in crate::ledger) struct Awaited {
+    /// Arrays as a whole.
+    pub(in crate::ledger) arrays: Vec<(u16, When)>,
+    /// Single tasks.
+    pub(in crate::ledger) tasks: Vec<(u32, When)>,
+}
+
+/// How many single tasks the tasks of an array wait for, taken together.
+pub(in crate::ledger) fn edges(after: &[After], spec: &TaskSpec, tasks: &Tasks) -> u64 {
+    let common = Common::of(after, spec);
+    let alike = (common.each.len() + common.single.len()) as u64 * tasks.count() as u64;
+    let Tasks::Each(parts) = tasks else { return alike };
+    let own = |part: &Part| part.after.all().count() + givers(&part.inputs).count();
+    alike + parts.iter().map(|part| own(part) as u64).sum::<u64>()
+}
+
+impl Gate {
+    /// What has become of the array for who waits for all of it like this; nothing yet, perhaps.
+    fn judge(&self, when: When) -> Option<Judged> {
+        let (is_over, is_good) = (self.ended >= self.count, self.failed == 0 && self.gone == 0);
+        match when {
+            When::Ok if !is_good => Some(Judged::Missed),
+            When::Fail if is_over && self.failed == 0 => Some(Judged::Missed),
+            _ if is_over => Some(Judged::Met),
+            _ => None,
+        }
+    }
+}
+
+impl Graph {
+    /// That of a job without arrays.
+    pub(super) const fn empty() -> Self {
+        Self { gates: Vec::new(), waiting: BTreeMap::new(), edges: 0 }
+    }
+
+    /// Adds an array none of whose tasks has ended. Whom it waits for has been checked to stand before it; `ended` tells what has
+    /// become of a task. What that means for the new array at once.
+    pub(super) fn add(
+        &mut self,
+        array: &ArrayRecord,
+        spec: &TaskSpec,
+        ended: impl Fn(u32) -> Option<Ending>,
+    ) -> Consequences {
+        let mut consequences = Consequences::default();
+        let first = self.gates.last().map_or(0, |gate| gate.first + gate.count);
+        let count = u32::try_from(array.tasks.count()).unwrap_or(u32::MAX);
+        let own = self.arrays();
+        let mut gate = Gate { first, count, ..Gate::default() };
+        let common = Common::of(&array.after, spec);
+        for (waited, when) in &common.whole {
+            let Some(other) = known(self.gates.get_mut(usize::from(*waited))) else { continue };
+            match other.judge(*when) {
+                Some(Judged::Met) => {}
+                // Whoever waits in vain never opens.
+                Some(Judged::Missed) => {
+                    consequences.missed.push(own);
+                    gate.unmet += 1;
+                }
+                None => {
+                    other.whole.push((own, *when));
+                    gate.unmet += 1;
+                }
+            }
+        }
+        self.edges += edges(&array.after, spec, &array.tasks);
+        let has_edges = |part: &Part| !part.after.is_empty() || givers(&part.inputs).next().is_some();
+        let is_single = !common.each.is_empty()
+            || !common.single.is_empty()
+            || matches!(&*array.tasks, Tasks::Each(parts) if parts.iter().any(has_edges));
+        if is_single {
+            let mut left = Vec::with_capacity(count as usize);
+            for place in 0..count {
+                let mut waits = 0;
+                for (task, when) in common.of_task(place, array.tasks.part(place), |array| self.first(array)) {
+                    match ended(task).map(|ending| judge(when, ending)) {
+                        Some(Judged::Met) => {}
+                        Some(Judged::Missed) => {
+                            consequences.lost.push(first + place);
+                            waits += 1;
+                        }
+                        None => {
+                            waits += 1;
+                            self.waiting.entry(task).or_default().push((first + place, when));
+                        }
+                    }
+                }
+                left.push(waits);
+            }
+            gate.left = Some(left);
+        }
+        self.gates.push(gate);
+        consequences
+    }
+
+    /// Counts tasks of an array that ended before anything that waits for them was added.
+    pub(super) fn count_ended(&mut self, array: u16, ending: Ending, tasks: u32) {
+        self.count(array, tasks, ending, &mut Consequences::default());
+    }
+
+    /// How many single tasks its tasks wait for, taken together.
+    pub(in crate::ledger) const fn edges(&self) -> u64 {
+        self.edges
+    }
+
+    fn gate(&self, array: u16) -> Option<&Gate> {
+        self.gates.get(usize::from(array))
+    }
+
+    /// How many arrays there are.
+    pub(in crate::ledger) fn arrays(&self) -> u16 {
+        u16::try_from(self.gates.len()).unwrap_or(u16::MAX)
+    }
+
+    /// An array's first task.
+    pub(in crate::ledger) fn first(&self, array: u16) -> u32 {
+        self.gate(array).map_or(0, |gate| gate.first)
+    }
+
+    /// An array's tasks.
+    pub(in crate::ledger) fn tasks_of(&self, array: u16) -> std::ops::Range<u32> {
+        self.gate(array).map_or(0..0, |gate| gate.first..gate.first + gate.count)
+    }
+
+    /// Whether an array as a whole waits for nothing.
+    pub(in crate::ledger) fn is_open(&self, array: u16) -> bool {
+        self.gate(array).is_some_and(|gate| gate.unmet == 0)
+    }
+
+    /// Whether an array's tasks wait for single tasks.
+    pub(in crate::ledger) fn is_single(&self, array: u16) -> bool {
+        self.gate(array).is_some_and(|gate| gate.left.is_some())
+    }
+
+    /// The tasks of a single array that wait for no single task.
+    pub(in crate::ledger) fn free_of(&self, array: u16) -> Vec<u32> {
+        let Some(Gate { first, left: Some(left), .. }) = self.gate(array) else { return Vec::new() };
+        (*first..).zip(left).filter(|(_, left)| **left == 0).map(|(task, _)| task).collect()
+    }
+
+    /// How many single tasks a task still waits for.
+    pub(in crate::ledger) fn left(&self, array: u16, place: u32) -> u32 {
+        let left = self.gate(array).and_then(|gate| gate.left.as_ref()?.get(place as usize));
+        left.copied().unwrap_or(0)
+    }
+
+    /// What a task waits for, whatever has become of that, each thing once.
+    pub(in crate::ledger) fn waits_for(&self, array: &ArrayRecord, spec: &TaskSpec, place: u32) -> Awaited {
+        let mut common = Common::of(&array.after, spec);
+        let mut tasks = common.of_task(place, array.tasks.part(place), |array| self.first(array));
+        tasks.sort_unstable();
+        tasks.dedup();
+        common.whole.sort_unstable();
+        common.whole.dedup();
+        Awaited { arrays: common.whole, tasks }
+    }
+
+    /// What has become of an array for who waits for all of it like this; nothing yet, perhaps.
+    pub(in crate::ledger) fn judge(&self, array: u16, when: When) -> Option<Judged> {
+        self.gate(array)?.judge(when)
+    }
+
+    /// Of how many tasks an array is, and how many of these ended, failed, and were gone.
+    pub(in crate::ledger) fn ends_of(&self, array: u16) -> [u32; 4] {
+        self.gate(array).map_or([0; 4], |gate| [gate.count, gate.ended, gate.failed, gate.gone])
+    }
+
+    /// A task has ended.
+    pub(super) fn end(&mut self, array: u16, task: u32, ending: Ending, consequences: &mut Consequences) {
+        self.end_single(task, ending, consequences);
+        self.count(array, 1, ending, consequences);
+    }
+
+    /// So many tasks of an array, those that are named, are gone.
+    pub(super) fn vanish(
+        &mut self,
+        array: u16,
+        tasks: impl ExactSizeIterator<Item = u32>,
+        consequences: &mut Consequences,
+    ) {
+        let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        if self.waiting.range(self.tasks_of(array)).next().is_some() {
+            for task in tasks {
+                self.end_single(task, Ending::Gone, consequences);
+            }
+        }
+        self.count(array, count, Ending::Gone, consequences);
+    }
+
+    fn end_single(&mut self, task: u32, ending: Ending, consequences: &mut Consequences) {
+        for (other, when) in self.waiting.remove(&task).unwrap_or_default() {
+            match judge(when, ending) {
+                Judged::Met if self.lower(other) => consequences.freed.push(other),
+                Judged::Met => {}
+                Judged::Missed => consequences.lost.push(other),
+            }
+        }
+    }
+
+    /// Whether a task has nothing left to wait for now.
+    fn lower(&mut self, task: u32) -> bool {
+        let at = self.gates.partition_point(|gate| gate.first <= task).saturating_sub(1);
+        let Some(Gate { first, left: Some(left), .. }) = self.gates.get_mut(at) else {
+            cannot_be("a task waits whose array does not");
+            return false;
+        };
+        let Some(left) = known(left.get_mut((task - *first) as usize)) else { return false };
+        *left = left.saturating_sub(1);
+        *left == 0
+    }
+
+    fn count(&mut self, array: u16, tasks: u32, ending: Ending, consequences: &mut Consequences) {
+        if tasks == 0 {
+            return;
+        }
+        let Some(gate) = known(self.gates.get_mut(usize::from(array))) else { return };
+        gate.ended += tasks;
+        match ending {
+            Ending::Well => {}
+            Ending::Failed => gate.failed += tasks,
+            Ending::Gone => gate.gone += tasks,
+        }
+        let (mut met, mut missed) = (Vec::new(), Vec::new());
+        let gate_now = Gate { whole: Vec::new(), left: None, ..*gate };
+        gate.whole.retain(|(other, when)| match gate_now.judge(*when) {
+            Some(Judged::Met) => {
+                met.push(*other);
+                false
+            }
+            Some(Judged::Missed) => {
+                missed.push(*other);
+                false
+            }
+            None => true,
+        });
+        for other in met {
+            consequences.opened.extend(self.meet(other).then_some(other));
+        }
+        consequences.missed.extend(missed);
+    }
+
+    /// Whether an array has nothing left to wait for as a whole now.
+    fn meet(&mut self, array: u16) -> bool {
+        let Some(gate) = known(self.gates.get_mut(usize::from(array))) else { return false };
+        gate.unmet -= 1;
+        gate.unmet == 0
+    }
+}

@@ -1,0 +1,230 @@
+//! Quotas: what is owed to submitters, what their unfinished jobs take, and how many of their tasks workers hold. It is counted
+//! here, for each of them and in all, since the genesis and the rules in force bound both. How much there may be is the rules'.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use crate::{
+    fault::{Fault, is_planted},
+    identity::PublicKey,
+    invariant::known,
+    ledger::Ledger,
+    schedule::ready::Needs,
+    types::{KeyLimit, Permission},
+};
+
+/// What is bounded for each submitter and in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::ledger) struct Owed {
+    /// Unfinished tasks.
+    pub(in crate::ledger) tasks: u64,
+    /// Bytes of output that they may leave.
+    pub(in crate::ledger) output_bytes: u64,
+    /// Bytes in which their jobs were submitted.
+    pub(in crate::ledger) definition_bytes: u64,
+}
+
+impl Owed {
+    /// Bytes of definition, and nothing else.
+    pub(in crate::ledger) const fn definition(definition_bytes: u64) -> Self {
+        Self { tasks: 0, output_bytes: 0, definition_bytes }
+    }
+
+    const fn raise(&mut self, more: &Self) {
+        self.tasks = self.tasks.saturating_add(more.tasks);
+        self.output_bytes = self.output_bytes.saturating_add(more.output_bytes);
+        self.definition_bytes = self.definition_bytes.saturating_add(more.definition_bytes);
+    }
+
+    const fn lower(&mut self, less: &Self) {
+        self.tasks = self.tasks.saturating_sub(less.tasks);
+        self.output_bytes = self.output_bytes.saturating_sub(less.output_bytes);
+        self.definition_bytes = self.definition_bytes.saturating_sub(less.definition_bytes);
+    }
+}
+
+/// Segments of unfinished jobs, by what their tasks need.
+type KnownNeeds = BTreeMap<Arc<Needs>, u64>;
+
+/// What submitters have taken of what is bounded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ledger) struct Quotas {
+    owed: Owed,
+    owed_by_key: BTreeMap<PublicKey, Owed>,
+    /// The leases of each submitter's tasks.
+    leased_by_key: BTreeMap<PublicKey, u64>,
+    needs: KnownNeeds,
+    needs_by_key: BTreeMap<PublicKey, KnownNeeds>,
+}
+
+impl Quotas {
+    pub(super) const fn empty() -> Self {
+        Self {
+            owed: Owed { tasks: 0, output_bytes: 0, definition_bytes: 0 },
+            owed_by_key: BTreeMap::new(),
+            leased_by_key: BTreeMap::new(),
+            needs: BTreeMap::new(),
+            needs_by_key: BTreeMap::new(),
+        }
+    }
+
+    /// What is owed in all.
+    pub(in crate::ledger) const fn owed(&self) -> Owed {
+        self.owed
+    }
+
+    /// What is owed to a submitter.
+    pub(in crate::ledger) fn owed_to(&self, key: &PublicKey) -> Owed {
+        self.owed_by_key.get(key).copied().unwrap_or_default()
+    }
+
+    /// The submitters to whom anything is owed, with what that is.
+    pub(in crate::ledger) const fn owed_by_key(&self) -> &BTreeMap<PublicKey, Owed> {
+        &self.owed_by_key
+    }
+
+    /// How many leases of a submitter's tasks workers hold, copies among them.
+    pub(in crate::ledger) fn leased_of(&self, key: &PublicKey) -> u64 {
+        self.leased_by_key.get(key).copied().unwrap_or(0)
+    }
+
+    /// What the tasks of unfinished jobs need, and of how many segments.
+    pub(in crate::ledger) const fn needs(&self) -> &BTreeMap<Arc<Needs>, u64> {
+        &self.needs
+    }
+
+    /// The same, of one submitter's jobs.
+    pub(in crate::ledger) fn needs_of(&self, key: &PublicKey) -> Option<&BTreeMap<Arc<Needs>, u64>> {
+        self.needs_by_key.get(key)
+    }
+
+    /// The copy that there is of these needs, if there is one.
+    pub(super) fn known_needs(&self, needs: &Needs) -> Option<&Arc<Needs>> {
+        self.needs.get_key_value(needs).map(|(known, _)| known)
+    }
+
+    /// Counts one segment more of a submitter and of these needs.
+    pub(super) fn need(&mut self, submitter: PublicKey, needs: &Arc<Needs>) {
+        *self.needs.entry(Arc::clone(needs)).or_default() += 1;
+        *self.needs_by_key.entry(submitter).or_default().entry(Arc::clone(needs)).or_default() += 1;
+    }
+
+    /// Counts one segment less of a submitter and of these needs.
+    pub(super) fn need_no_more(&mut self, submitter: PublicKey, needs: &Arc<Needs>) {
+        let less = |known: &mut KnownNeeds| {
+            if let Some(jobs) = known.get_mut(needs) {
+                *jobs -= 1;
+                if *jobs == 0 {
+                    known.remove(needs);
+                }
+            }
+        };
+        less(&mut self.needs);
+        if let Some(of_key) = self.needs_by_key.get_mut(&submitter) {
+            less(of_key);
+            if of_key.is_empty() {
+                self.needs_by_key.remove(&submitter);
+            }
+        }
+    }
+
+    /// Counts what more is owed to a submitter. Whether it had nothing unfinished before, and has now.
+    pub(super) fn owe(&mut self, submitter: PublicKey, more: &Owed) -> bool {
+        let of_key = self.owed_by_key.entry(submitter).or_default();
+        let begins = of_key.tasks == 0 && more.tasks > 0;
+        of_key.raise(more);
+        self.owed.raise(more);
+        begins
+    }
+
+    /// Counts what less is owed to a submitter: what still is, if anything was.
+    fn owe_less(&mut self, submitter: PublicKey, less: &Owed) -> Option<Owed> {
+        self.owed.lower(less);
+        let of_key = self.owed_by_key.get_mut(&submitter)?;
+        of_key.lower(less);
+        let left = *of_key;
+        if left == Owed::default() {
+            self.owed_by_key.remove(&submitter);
+        }
+        Some(left)
+    }
+
+    fn count_leased(&mut self, key: PublicKey, more: bool) {
+        let leased = self.leased_by_key.entry(key).or_default();
+        *leased = if more { leased.saturating_add(1) } else { leased.saturating_sub(1) };
+        if *leased == 0 {
+            self.leased_by_key.remove(&key);
+        }
+    }
+}
+
+impl Ledger {
+    /// Counts what more is owed to a submitter.
+    pub(in crate::ledger) fn owe(&mut self, submitter: PublicKey, more: Owed) {
+        if more == Owed::default() {
+            return;
+        }
+        if self.index.quotas.owe(submitter, &more) {
+            if self.sequence.is_fair() {
+                self.records.shares_mut().begin(&submitter);
+            }
+            self.hold_up_by_rules(submitter);
+        }
+    }
+
+    /// Counts so many fewer unfinished tasks of a submitter, each of which promised so many bytes.
+    pub(super) fn settle_debt(&mut self, submitter: PublicKey, output_bytes: u64, tasks: u64) {
+        if is_planted(Fault::DebtsStay) {
+            return;
+        }
+        let output_bytes = output_bytes.saturating_mul(tasks);
+        self.owe_less(submitter, Owed { tasks, output_bytes, definition_bytes: 0 });
+    }
+
+    /// Counts what less is owed to a submitter.
+    pub(in crate::ledger) fn owe_less(&mut self, submitter: PublicKey, less: Owed) {
+        if less == Owed::default() {
+            return;
+        }
+        let Some(left) = known(self.index.quotas.owe_less(submitter, &less)) else { return };
+        if left.tasks == 0 {
+            if less.tasks > 0 && self.sequence.is_fair() {
+                self.records.shares_mut().end(&submitter);
+            }
+            self.index.ready.hold_up(submitter, false, &self.sequence, self.records.shares());
+        }
+    }
+
+    /// Counts one lease of a submitter's tasks more or less.
+    pub(super) fn count_leased(&mut self, key: PublicKey, more: bool) {
+        self.index.quotas.count_leased(key, more);
+        self.hold_up_by_rules(key);
+    }
+
+    /// Whether none of a submitter's tasks may be placed now.
+    pub(in crate::ledger) fn is_held_up(&self, key: &PublicKey) -> bool {
+        let leased = self.index.quotas.leased_of(key);
+        let is_full = leased >= self.key_limit(key, KeyLimit::Running) && !is_planted(Fault::RunsPastQuota);
+        is_full || !self.records.rules().admission(Permission::Submit).includes(key)
+    }
+
+    /// Lets the tasks of a submitter who has any be placed, or not, as the rules have it now.
+    pub(super) fn hold_up_by_rules(&mut self, key: PublicKey) {
+        self.index.ready.hold_up(key, self.is_held_up(&key), &self.sequence, self.records.shares());
+    }
+
+    /// The rules have changed for this submitter.
+    pub(in crate::ledger) fn follow_rules_of(&mut self, key: PublicKey) {
+        if self.index.quotas.owed_to(&key).tasks > 0 {
+            self.hold_up_by_rules(key);
+        }
+    }
+
+    /// The rules have changed for all submitters.
+    pub(in crate::ledger) fn follow_rules(&mut self) {
+        let owed = self.index.quotas.owed_by_key.iter().filter(|(_, owed)| owed.tasks > 0);
+        let keys: Vec<PublicKey> = owed.map(|(key, _)| *key).collect();
+        for key in keys {
+            self.hold_up_by_rules(key);
+        }
+    }
+}

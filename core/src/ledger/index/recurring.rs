@@ -1,0 +1,179 @@
+//! Which recurring jobs there are, when their moments come, and which of their runs live.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Owed;
+use crate::{
+    identity::PublicKey,
+    invariant::known,
+    ledger::{
+        Applied, Ledger, LedgerEvent,
+        records::recurring::{RecurringJob, RecurringNumber, RecurringRecord},
+    },
+    types::{BlockTime, JobId, RecurringId, RunOf},
+};
+
+/// The runs of one recurring job, by their moments.
+type Runs = BTreeMap<BlockTime, JobId>;
+
+/// What is computed from recurring jobs, and from the jobs that are their runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ledger) struct RecurringIndex {
+    numbers: BTreeMap<RecurringId, RecurringNumber>,
+    /// How many of each submitter have not ended.
+    by_key: BTreeMap<PublicKey, u64>,
+    /// How many have not ended.
+    live: u64,
+    /// When the next moment of each comes that is not paused.
+    due: BTreeSet<(BlockTime, RecurringNumber)>,
+    /// When ended ones are dropped.
+    retention: BTreeSet<(BlockTime, RecurringNumber)>,
+    /// Runs that have not ended, of those that have any.
+    runs: BTreeMap<RecurringNumber, Runs>,
+}
+
+impl RecurringIndex {
+    pub(super) const fn empty() -> Self {
+        Self {
+            numbers: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            live: 0,
+            due: BTreeSet::new(),
+            retention: BTreeSet::new(),
+            runs: BTreeMap::new(),
+        }
+    }
+
+    /// The number of a recurring job that is not forgotten.
+    pub(in crate::ledger) fn number_of(&self, id: &RecurringId) -> Option<RecurringNumber> {
+        self.numbers.get(id).copied()
+    }
+
+    /// How many have not ended: of this submitter, and in all.
+    pub(in crate::ledger) fn live(&self, submitter: &PublicKey) -> (u64, u64) {
+        (self.by_key.get(submitter).copied().unwrap_or(0), self.live)
+    }
+
+    /// The first moment that something has to become of.
+    pub(in crate::ledger) fn next_due(&self) -> Option<BlockTime> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the one out whose moment has come first, if one's has.
+    pub(super) fn take_due(&mut self, now: BlockTime) -> Option<RecurringNumber> {
+        let (at, number) = self.due.first().copied()?;
+        (at <= now).then(|| self.due.pop_first())?;
+        Some(number)
+    }
+
+    /// The runs of one that have not ended, by their moments.
+    pub(in crate::ledger) fn runs(&self, number: RecurringNumber) -> impl DoubleEndedIterator<Item = JobId> {
+        self.runs.get(&number).into_iter().flat_map(Runs::values).copied()
+    }
+
+    /// A run has ended.
+    pub(super) fn end_run(&mut self, run: RunOf) {
+        let Some(number) = self.number_of(&run.recurring) else { return };
+        if let Some(runs) = self.runs.get_mut(&number) {
+            runs.remove(&run.moment);
+            if runs.is_empty() {
+                self.runs.remove(&number);
+            }
+        }
+    }
+
+    fn count_ended(&mut self, submitter: &PublicKey) {
+        self.live -= 1;
+        if let Some(count) = known(self.by_key.get_mut(submitter)) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_key.remove(submitter);
+            }
+        }
+    }
+}
+
+impl Ledger {
+    /// Takes up a recurring job from its record.
+    pub(in crate::ledger) fn take_up_recurring(&mut self, id: RecurringId, record: RecurringRecord) {
+        let (number, submitter, definition_bytes) = (record.number, record.submitter, record.definition_bytes);
+        let ended = record.ended;
+        self.index.recurring.numbers.insert(id, number);
+        self.records.recurring_mut().add(RecurringJob { id, record });
+        self.owe(submitter, Owed::definition(definition_bytes));
+        match ended {
+            Some(ended) => self.keep_ended_recurring(ended, number),
+            None => {
+                self.index.recurring.live += 1;
+                *self.index.recurring.by_key.entry(submitter).or_default() += 1;
+            }
+        }
+        self.await_moment(number);
+    }
+
+    /// A job that has not ended is a run of a recurring one, which may be forgotten.
+    pub(in crate::ledger) fn take_up_run(&mut self, run: RunOf, job: JobId) {
+        if let Some(number) = self.index.recurring.number_of(&run.recurring) {
+            self.index.recurring.runs.entry(number).or_default().insert(run.moment, job);
+        }
+    }
+
+    /// Notes when something has to become of a moment next, of a recurring job that is not among those that are due.
+    pub(in crate::ledger) fn await_moment(&mut self, number: RecurringNumber) {
+        let Some(RecurringJob { record, .. }) = known(self.records.recurring().numbered(number)) else { return };
+        if let Some(next) = record.next.filter(|_| !record.is_paused && record.ended.is_none()) {
+            self.index.recurring.due.insert((next, number));
+        }
+    }
+
+    /// Takes a recurring job out of those that are due.
+    pub(in crate::ledger) fn await_nothing(&mut self, number: RecurringNumber) {
+        let Some(RecurringJob { record, .. }) = known(self.records.recurring().numbered(number)) else { return };
+        if let Some(next) = record.next {
+            self.index.recurring.due.remove(&(next, number));
+        }
+    }
+
+    fn keep_ended_recurring(&mut self, ended: BlockTime, number: RecurringNumber) {
+        let at = ended.plus_ms(self.genesis.ledger.retention_ms);
+        self.index.recurring.retention.insert((at, number));
+    }
+
+    /// Drops what has ended long enough ago.
+    pub(in crate::ledger) fn forget_recurring(&mut self, applied: &mut Applied) {
+        while let Some((at, number)) = self.index.recurring.retention.first().copied()
+            && at <= self.time()
+        {
+            self.index.recurring.retention.pop_first();
+            if let Some(RecurringJob { id, .. }) = known(self.records.recurring_mut().remove(number)) {
+                self.index.recurring.numbers.remove(&id);
+                self.index.recurring.runs.remove(&number);
+                applied.events.push(LedgerEvent::RecurringForgotten { recurring: id });
+            }
+        }
+    }
+
+    /// Ends a recurring job: no moment of it is run any more.
+    pub(in crate::ledger) fn end_recurring(
+        &mut self,
+        number: RecurringNumber,
+        is_deleted: bool,
+        applied: &mut Applied,
+    ) {
+        self.await_nothing(number);
+        let now = self.time();
+        let Some(RecurringJob { id, record }) = known(self.records.recurring_mut().numbered_mut(number)) else {
+            return;
+        };
+        if record.ended.is_some() {
+            return;
+        }
+        (record.ended, record.is_deleted, record.is_paused, record.next) = (Some(now), is_deleted, false, None);
+        record.recurring.job.arrays.clear();
+        let (submitter, definition_bytes) = (record.submitter, std::mem::take(&mut record.definition_bytes));
+        applied.events.push(LedgerEvent::RecurringEnded { recurring: *id, deleted: is_deleted });
+        self.owe_less(submitter, Owed::definition(definition_bytes));
+        self.index.recurring.count_ended(&submitter);
+        self.keep_ended_recurring(now, number);
+    }
+}

@@ -1,0 +1,370 @@
+//! Everything that can be computed from the records is computed from them: when a ledger takes up a snapshot, when other
+//! policies are in force, and when a debug build holds the index against it. What the records say is checked as they are taken up:
+//! they may come from a stranger.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{Index, Owed, SEGMENTS_MAX};
+use crate::{
+    identity::PublicKey,
+    invariant::known,
+    ledger::{
+        Counters, Day, Ledger, PAST_KEPT, RestoreError, STANDINGS_KEPT, bounds,
+        records::{
+            Records,
+            jobs::{ATTEMPTS_KEPT, ArrayRecord, Job, JobRecord, Lease, Live, Pace, Phase, Stand, TaskRef, TaskState},
+            recurring::{RecurringNumber, RecurringRecord},
+            replay::{Executed, Replay},
+            usage::Days,
+            workers::{Worker, WorkerRecord},
+        },
+        snapshot::{Head, Saved},
+    },
+    schedule::{
+        estimate::PROGRAMS_KEPT,
+        order::{SHARES_KEPT, Share},
+        ready::JobNumber,
+    },
+    types::{Array, BlockTime, Genesis, JobId, RecurringId, Submit, TaskSpec, TransactionId},
+};
+
+/// No honest count comes near it, and none that is below overflows.
+const COUNT_MAX: u64 = 1 << 62;
+
+fn rule(holds: bool, what: &'static str) -> Result<(), RestoreError> {
+    if holds { Ok(()) } else { Err(RestoreError::Inconsistent(what)) }
+}
+
+impl Head {
+    /// Whether it could be that of a ledger of this genesis.
+    fn check(&self, genesis: &Genesis, next_recurring: RecurringNumber) -> Result<(), RestoreError> {
+        let history = &self.history;
+        rule(history.is_consistent() && history.size() == self.height.0, "the history is not as long as the ledger")?;
+        rule(self.time >= genesis.time, "it is older than the genesis")?;
+        let Counters { jobs, tasks, leases, copies, succeeded, failed, cancelled, skipped, lost, late, ignored } =
+            self.counters;
+        let own = [self.height.0, self.share_round, self.next_job, self.next_lease, self.next_turn, next_recurring];
+        let ever = [jobs, tasks, leases, copies, succeeded, failed, cancelled, skipped, lost, late, ignored];
+        let mut numbers = own.iter().chain(&ever);
+        rule(numbers.all(|number| *number < COUNT_MAX), "a number is larger than could be counted to")?;
+        rule(self.govern.is_consistent(genesis, self.height, self.time), "what authorities have settled")?;
+        rule(self.rules.is_consistent(), "rules that nobody can have settled")?;
+        let estimates = &self.estimates;
+        rule(estimates.len() <= PROGRAMS_KEPT, "more programs are remembered than may be")?;
+        rule(estimates.values().all(|estimate| estimate.is_sound(self.time)), "what was learned cannot have been")
+    }
+}
+
+/// The segments cover the arrays, in order, each with tasks that have states of their own first where that is so.
+fn check_segments(record: &JobRecord) -> Result<(), RestoreError> {
+    let mut next = 0u32;
+    let mut counts = vec![0usize; record.arrays.len()];
+    let mut array = 0;
+    for segment in &record.segments {
+        rule(segment.start == next && segment.start < segment.end, "a job's segments leave tasks out")?;
+        rule((segment.start..=segment.end).contains(&segment.fresh), "a segment's fresh tasks are not its own")?;
+        rule(segment.array >= array, "a job's segments are out of order")?;
+        (array, next) = (segment.array, segment.end);
+        let count = counts.get_mut(usize::from(array));
+        let Some(count) = count else { return Err(RestoreError::Inconsistent("a segment is of no array")) };
+        *count += (segment.end - segment.start) as usize;
+        let own = record.states.range(segment.start..segment.fresh).count();
+        rule(own == (segment.fresh - segment.start) as usize, "a task that is not fresh has no state")?;
+    }
+    let whole = record.arrays.iter().zip(&counts).all(|(array, count)| array.tasks.count() == *count);
+    rule(whole, "a job's segments are not its arrays")?;
+    rule(record.states.last_key_value().is_none_or(|(last, _)| *last < next), "a state is of no task")
+}
+
+/// The arrays as they were submitted, as far as is still known.
+fn arrays_of(record: &JobRecord) -> Vec<Array> {
+    let array = |(place, array): (usize, &ArrayRecord)| {
+        let first = record.segments.partition_point(|segment| usize::from(segment.array) < place);
+        let segment = record.segments.get(first)?;
+        Some(Array {
+            name: array.name.clone(),
+            spec: Arc::clone(&segment.spec),
+            tasks: Arc::clone(&array.tasks),
+            after: array.after.clone(),
+            feeds: array.feeds,
+        })
+    };
+    record.arrays.iter().enumerate().filter_map(array).collect()
+}
+
+impl Job {
+    /// Whether its account holds its tasks and its leases.
+    fn is_accounted_for(&self) -> bool {
+        let (usage, counts) = (&self.record.usage, self.counts());
+        let ended = usage.attempts_leased.checked_sub(counts.running + counts.waiting + self.index.copies);
+        usage.is_sound() && usage.tasks_submitted == u64::from(self.count()) && ended == Some(usage.attempts_ended())
+    }
+
+    /// Whether tasks have states of their own, and segments have vanished, where what they wait for says so.
+    fn is_consistent(&self, now: BlockTime) -> bool {
+        if self.record.ended.is_some() {
+            return true;
+        }
+        self.record.segments.iter().enumerate().all(|(at, segment)| {
+            let is_single = self.graph().is_single(segment.array);
+            let may_begin = !self.is_shut(now) && self.graph().is_open(segment.array);
+            let own = self.record.states.range(segment.fresh..segment.end);
+            if !is_single {
+                return own.count() == 0 && (may_begin || segment.fresh == segment.start);
+            }
+            let first = self.graph().first(segment.array);
+            segment.fresh == segment.start
+                && (segment.start..segment.end).all(|index| {
+                    let is_free = may_begin && self.graph().left(segment.array, index - first) == 0;
+                    match self.record.states.get(&index) {
+                        Some(TaskState::Live(_) | TaskState::Done(_)) => is_free,
+                        Some(TaskState::Gone(_)) => true,
+                        None => !is_free || self.stand(at, now) != Stand::Blocked,
+                    }
+                })
+        })
+    }
+}
+
+/// What was executed, each once.
+fn restore_replay(executed: Vec<(TransactionId, Executed)>) -> Result<Replay, RestoreError> {
+    rule(executed.is_sorted_by(|a, b| a.0 < b.0), "executed transactions are out of order")?;
+    let mut replay = Replay::default();
+    for (id, executed) in executed {
+        replay.restore(id, executed);
+    }
+    Ok(replay)
+}
+
+/// Whether a copy is a later attempt at another worker, without a copy of its own.
+fn is_other(lease: &Lease, copy: &Lease) -> bool {
+    copy.copy.is_none() && copy.attempt > lease.attempt && copy.number > lease.number && copy.worker != lease.worker
+}
+
+impl Ledger {
+    /// The ledger of these records.
+    ///
+    /// # Errors
+    /// What they contradict.
+    pub(in crate::ledger) fn of_records(genesis: Arc<Genesis>, saved: Saved) -> Result<Self, RestoreError> {
+        let (head, jobs, workers, executed, (next_recurring, recurring)) = saved;
+        let mut ledger = Self::new(genesis);
+        if head.network != ledger.network {
+            return Err(RestoreError::OtherNetwork(head.network));
+        }
+        head.check(&ledger.genesis, next_recurring)?;
+        let usage = Days::restored(head.usage.clone(), Day::of(head.time)).map_err(RestoreError::Inconsistent)?;
+        let replay = restore_replay(executed)?;
+        ledger.records = Records::of_head(&head, replay, usage, next_recurring);
+        ledger.index = Index::empty();
+        ledger.set_in_force();
+        rule(workers.is_sorted_by(|a, b| a.0 < b.0), "workers are out of order")?;
+        for (key, record) in workers {
+            ledger.restore_worker(key, record)?;
+        }
+        rule(recurring.is_sorted_by(|a, b| a.1.number < b.1.number), "recurring jobs are out of order")?;
+        for (id, record) in recurring {
+            ledger.restore_recurring(id, record)?;
+        }
+        rule(jobs.is_sorted_by(|a, b| a.1.number < b.1.number), "jobs are out of order")?;
+        let mut leases = BTreeSet::new();
+        for (id, record) in jobs {
+            ledger.restore_job(id, record, &mut leases)?;
+        }
+        ledger.check_held()?;
+        ledger.restore_shares(head.share_round, head.shares)?;
+        Ok(ledger)
+    }
+
+    /// Who has had what; the lanes of the queue were put up without knowing it.
+    fn restore_shares(&mut self, round: u64, shares: BTreeMap<PublicKey, Share>) -> Result<(), RestoreError> {
+        let owed = &self.index.quotas;
+        let owes = |key: &PublicKey| owed.owed_to(key).tasks > 0;
+        let paying = shares.keys().filter(|key| !owes(key)).count();
+        rule(paying <= SHARES_KEPT, "more shares are remembered than may be")?;
+        rule(shares.is_empty() || self.sequence.is_fair(), "shares are kept that nothing looks at")?;
+        let has_one = |(key, owed): (&PublicKey, &Owed)| owed.tasks == 0 || shares.contains_key(key);
+        rule(!self.sequence.is_fair() || owed.owed_by_key().iter().all(has_one), "a submitter has no share")?;
+        rule(shares.values().all(|share| share.round <= round), "a share is of a later round")?;
+        let keys: Vec<PublicKey> = shares.keys().copied().collect();
+        self.records.take_up_shares(round, shares, owes);
+        for key in keys {
+            self.index.ready.share_changed(&key, &self.sequence, self.records.shares());
+        }
+        Ok(())
+    }
+
+    fn restore_worker(&mut self, key: PublicKey, record: WorkerRecord) -> Result<(), RestoreError> {
+        rule(record.stood.len() <= STANDINGS_KEPT, "a worker has too many standings")?;
+        rule(record.turn < self.records.numbers().turn, "a worker's turn is still to come")?;
+        rule(record.last <= self.time(), "a worker acted later than the ledger's time")?;
+        if let Some(standing) = &record.standing {
+            rule(bounds::check_claim(&self.genesis.ledger, &standing.claim).is_ok(), "a claim exceeds a bound")?;
+            let claim = (standing.claim.sequence, standing.claim.incarnation);
+            rule(claim == (record.sequence, record.incarnation), "a claim is not its worker's last")?;
+            rule(standing.until > self.lease_time(), "a claim has run out")?;
+            let seats = u64::from(standing.seat) < self.genesis.ledger.workers_max as u64;
+            rule(seats && self.index.open.take_seat(standing.seat), "a claim's seat is not its own")?;
+        }
+        self.take_up_worker(key, record);
+        Ok(())
+    }
+
+    fn restore_recurring(&mut self, id: RecurringId, record: RecurringRecord) -> Result<(), RestoreError> {
+        let RecurringRecord { number, recurring, next, past, ended, .. } = &record;
+        let is_new = *number < self.records.recurring().next() && self.index.recurring.number_of(&id).is_none();
+        rule(is_new, "a recurring job's number or id is not its own")?;
+        let now = self.time();
+        let moments = [Some(record.time), record.resumed, *ended, past.back().map(|past| past.last)];
+        rule(moments.iter().flatten().all(|time| *time <= now), "a recurring job is of a later time")?;
+        rule(record.height <= self.height(), "a recurring job is of a later height")?;
+        rule(past.len() <= PAST_KEPT, "more is remembered of a recurring job than may be")?;
+        rule(record.ran < COUNT_MAX && record.skipped < COUNT_MAX, "a recurring job ran more often than could be")?;
+        let is_good = match ended {
+            None => bounds::check_recurring(&self.genesis.ledger, recurring).is_ok() && !record.is_deleted,
+            Some(_) => recurring.job.arrays.is_empty() && record.definition_bytes == 0 && !record.is_paused,
+        };
+        rule(is_good, "a recurring job exceeds a bound")?;
+        let comes = |next: &BlockTime| record.next_after(BlockTime(next.0.saturating_sub(1))) == Some(*next);
+        let last = past.back().map_or(record.time, |past| past.last);
+        rule(next.as_ref().is_none_or(|next| comes(next) && *next > last), "a recurring job's next moment is none")?;
+        rule(next.is_some() != ended.is_some(), "a recurring job ended before its moments, or did not end with them")?;
+        self.take_up_recurring(id, record);
+        Ok(())
+    }
+
+    fn restore_job(&mut self, id: JobId, record: JobRecord, leases: &mut BTreeSet<u64>) -> Result<(), RestoreError> {
+        let number = record.number;
+        rule(
+            number < self.records.numbers().job && self.index.number_of(&id).is_none(),
+            "a job's number or id is not its own",
+        )?;
+        rule(record.time <= self.time() && record.height <= self.height(), "a job is of a later time")?;
+        rule(
+            record.began.is_none_or(|began| (record.time..=self.time()).contains(&began)),
+            "a job began at another time",
+        )?;
+        check_segments(&record)?;
+        let segments = record.arrays.len() + SEGMENTS_MAX;
+        rule(record.segments.len() <= segments, "a job's tasks stand in more different ways than they may")?;
+        let submit = Submit {
+            name: record.name.clone(),
+            arrays: arrays_of(&record),
+            after: record.after.clone(),
+            times: record.times,
+            open_until: record.open_until.or(Some(record.time)),
+            spawns_max: record.spawns_max,
+        };
+        rule(bounds::check_submit(&self.genesis.ledger, &submit).is_ok(), "a job exceeds a bound")?;
+        rule(record.spawned <= record.spawns_max, "a job's tasks have asked for more than they may")?;
+        for (index, state) in &record.states {
+            if let TaskState::Live(live) = state {
+                self.check_live(live, leases)?;
+                let held = record.segment_at(*index).is_some_and(|at| record.segments[at].held);
+                let agrees = !matches!((held, &live.phase), (true, Phase::Ready) | (false, Phase::Held));
+                rule(agrees, "a task is held that is not, or the other way round")?;
+            }
+        }
+        if let Some(run) = record.run_of {
+            rule(run.job() == id && run.moment <= record.time, "a run is of another moment")?;
+            if record.ended.is_none() {
+                self.take_up_run(run, id);
+            }
+        }
+        let has_ended = record.ended.is_some();
+        if let Some(ended) = record.ended {
+            rule(ended <= self.time(), "a job ended at a later time")?;
+            self.keep_ended(number, ended);
+        } else {
+            rule(
+                record.open_until.is_none_or(|until| until > self.time()),
+                "a job is open for longer than it was to be",
+            )?;
+        }
+        self.put_back(id, record, &submit.arrays);
+        let Some(job) = known(self.records.job(number)) else { return Ok(()) };
+        rule(has_ended == job.is_over(), "a job ended before its tasks, or did not end with them")?;
+        rule(job.is_accounted_for(), "a job's account is not what its tasks say")?;
+        rule(job.is_consistent(self.time()), "a task waits for what has ended, or does not wait")
+    }
+
+    /// Takes up a job from its whole record.
+    fn put_back(&mut self, id: JobId, record: JobRecord, arrays: &[Array]) {
+        let (number, submitter) = (record.number, record.submitter);
+        let definition_bytes = record.definition_bytes;
+        let is_owed = record.ended.is_none();
+        self.take_up(id, record);
+        self.owe(submitter, Owed::definition(definition_bytes));
+        if is_owed {
+            self.put_back_graph(number, arrays);
+        }
+        while self.records.job(number).is_some_and(|job| job.index.standings.len() < job.record.segments.len()) {
+            self.take_up_segment(number);
+        }
+        let Some(job) = known(self.records.job(number)) else { return };
+        let mut owed = Owed::default();
+        let mut owe = |spec: &TaskSpec, tasks: u64| {
+            owed.tasks = owed.tasks.saturating_add(tasks);
+            owed.output_bytes = owed.output_bytes.saturating_add(spec.limits.output_bytes.saturating_mul(tasks));
+        };
+        for (segment, standing) in job.record.segments.iter().zip(&job.index.standings) {
+            let live = job.record.states.range(segment.start..segment.end);
+            let live = live.filter(|(_, state)| matches!(state, TaskState::Live(_))).count() as u64;
+            let stateless = if segment.gone.is_some() { 0 } else { u64::from(standing.stateless) };
+            owe(&segment.spec, live + stateless);
+        }
+        let (after, tasks): (Vec<JobId>, Vec<u32>) =
+            (job.record.after.iter().map(|after| after.job).collect(), job.record.states.keys().copied().collect());
+        self.owe(submitter, owed);
+        for other in after {
+            self.await_job(number, other);
+        }
+        for index in tasks {
+            self.attach(TaskRef { job: number, index });
+        }
+    }
+
+    /// What a job's tasks wait for, as things stand.
+    fn put_back_graph(&mut self, number: JobNumber, arrays: &[Array]) {
+        let Some(job) = known(self.records.job_mut(number)) else { return };
+        let record = &job.record;
+        for (place, array) in (0u16..).zip(arrays) {
+            let Some(own) = known(record.arrays.get(usize::from(place))) else { return };
+            // Who waits in vain has been told: the states say so.
+            let _ = job.index.graph.add(own, &array.spec, |task| record.ending_of(task));
+            for task in job.index.graph.tasks_of(place) {
+                if let Some(ending) = record.ending_of(task) {
+                    job.index.graph.count_ended(place, ending, 1);
+                }
+            }
+        }
+    }
+
+    fn check_live(&self, live: &Live, leases: &mut BTreeSet<u64>) -> Result<(), RestoreError> {
+        let began = live.attempts > 0 || matches!(live.phase, Phase::Ready | Phase::Held);
+        rule(began && live.history().past.len() <= ATTEMPTS_KEPT, "a task has more attempts than there were")?;
+        let Some(oldest) = live.lease() else { return Ok(()) };
+        for lease in live.leases() {
+            let number = lease.number < self.records.numbers().lease && lease.attempt.0 < live.attempts;
+            rule(number && leases.insert(lease.number), "a lease's number is not its own")?;
+            rule(lease.due() > self.lease_time(), "an attempt has run out")?;
+            let worker = self.records.worker(&lease.worker);
+            let stands = |w: &Worker| w.record.standing.is_some() && w.record.incarnation == lease.incarnation;
+            rule(worker.is_some_and(stands), "a lease has no claim")?;
+            let pace = lease.run.map_or(Pace::Settled, |run| run.pace);
+            let is_copied = oldest.copy.is_some() || lease.attempt != oldest.attempt;
+            rule(!is_copied || lease.run.is_some() && pace == Pace::Settled, "a copy of what may have none")?;
+        }
+        rule(oldest.copy.as_ref().is_none_or(|copy| is_other(oldest, copy)), "a copy is no other attempt")
+    }
+
+    fn check_held(&self) -> Result<(), RestoreError> {
+        let most = u64::from(self.genesis.ledger.claim_attempts_max);
+        let held = |worker: &Worker| (worker.held().running().len() + worker.held().waiting().len()) as u64;
+        // A claim that shrank may hold more than it offers, but never twice what any may offer.
+        rule(self.records.workers().values().all(|worker| held(worker) <= 2 * most), "a worker holds more than any may")
+    }
+}

@@ -1,0 +1,191 @@
+//! Segments are split where tasks come to stand apart, changed, and joined where they stand alike again.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::Standing;
+use crate::{
+    invariant::known,
+    ledger::{
+        Ledger,
+        records::jobs::{Phase, Segment, Stand, TaskRef, TaskState},
+    },
+    schedule::ready::JobNumber,
+};
+
+/// The most segments of one job besides one for each array.
+pub(in crate::ledger) const SEGMENTS_MAX: usize = 8192;
+/// What one costs its submitter of the bytes that the definitions of its jobs may take.
+pub(in crate::ledger) const SEGMENT_BYTES: u64 = 256;
+
+impl Segment {
+    /// The part before a task and that from it on.
+    fn split_before(mut self, index: u32) -> (Self, Self) {
+        let right = Self { start: index, fresh: self.fresh.max(index), ..self.clone() };
+        self.end = index;
+        self.fresh = self.fresh.min(index);
+        (self, right)
+    }
+
+    /// Whether this one and the next can be one: they have the same array's specification, so that need not be compared.
+    fn goes_on_as(&self, next: &Self) -> bool {
+        self.array == next.array
+            && self.terms == next.terms
+            && self.expected_ms == next.expected_ms
+            && self.held == next.held
+            && self.gone == next.gone
+            && (self.fresh == self.end || next.fresh == next.start)
+    }
+}
+
+impl Ledger {
+    /// Splits a job's segments where a task of these begins another one.
+    pub(in crate::ledger) fn split_segments(&mut self, number: JobNumber, starts: &BTreeSet<u32>) {
+        let Some(job) = known(self.records.job(number)) else { return };
+        let split = |segment: &Segment| starts.range(segment.start + 1..segment.end).next().is_some();
+        let places: Vec<usize> = (0..job.record.segments.len()).filter(|at| split(&job.record.segments[*at])).collect();
+        if places.is_empty() {
+            return;
+        }
+        for at in &places {
+            self.lay_down(number, *at);
+        }
+        let Some(job) = known(self.records.job_mut(number)) else { return };
+        let submitter = job.record.submitter;
+        let (segments, standings) =
+            (std::mem::take(&mut job.record.segments), std::mem::take(&mut job.index.standings));
+        let mut more = Vec::new();
+        for (mut segment, standing) in segments.into_iter().zip(standings) {
+            for start in starts.range(segment.start + 1..segment.end) {
+                let (left, right) = segment.split_before(*start);
+                more.push(Arc::clone(&standing.needs));
+                job.index.standings.push(Standing { needs: Arc::clone(&standing.needs), ..standing });
+                job.record.segments.push(left);
+                segment = right;
+            }
+            job.index.standings.push(standing);
+            job.record.segments.push(segment);
+        }
+        for needs in &more {
+            self.index.quotas.need(submitter, needs);
+        }
+        self.stand_again(number);
+    }
+
+    /// Joins neighbouring segments of a job that stand alike.
+    pub(in crate::ledger) fn join_segments(&mut self, number: JobNumber) {
+        let Some(job) = known(self.records.job(number)) else { return };
+        let segments = &job.record.segments;
+        let joined = |at: &usize| segments[*at].goes_on_as(&segments[at + 1]);
+        let places: BTreeSet<usize> = (0..segments.len().saturating_sub(1)).filter(joined).collect();
+        if places.is_empty() {
+            return;
+        }
+        for at in &places {
+            self.lay_down(number, *at);
+            self.lay_down(number, at + 1);
+        }
+        let Some(job) = known(self.records.job_mut(number)) else { return };
+        let submitter = job.record.submitter;
+        let (segments, standings) =
+            (std::mem::take(&mut job.record.segments), std::mem::take(&mut job.index.standings));
+        let mut fewer = Vec::new();
+        for (segment, standing) in segments.into_iter().zip(standings) {
+            match job.record.segments.last_mut().filter(|last| last.goes_on_as(&segment)) {
+                Some(last) => {
+                    last.fresh = if last.fresh == last.end { segment.fresh } else { last.fresh };
+                    last.end = segment.end;
+                    fewer.push(standing.needs);
+                }
+                None => {
+                    job.record.segments.push(segment);
+                    job.index.standings.push(standing);
+                }
+            }
+        }
+        for needs in &fewer {
+            self.index.quotas.need_no_more(submitter, needs);
+        }
+        self.stand_again(number);
+    }
+
+    /// Changes what holds for all tasks of a segment, and puts those that wait where they then belong.
+    pub(in crate::ledger) fn change_segment(
+        &mut self,
+        number: JobNumber,
+        at: usize,
+        change: impl FnOnce(&mut Segment),
+    ) {
+        let Some(job) = known(self.records.job(number)) else { return };
+        let Some(segment) = known(job.record.segments.get(at)) else { return };
+        let waits = |state: &TaskState| matches!(state, TaskState::Live(live) if matches!(live.phase, Phase::Ready | Phase::Held));
+        let own = job.record.states.range(segment.start..segment.end);
+        let waiting: Vec<u32> = own.filter(|(_, state)| waits(state)).map(|(index, _)| *index).collect();
+        for index in &waiting {
+            self.detach(TaskRef { job: number, index: *index });
+        }
+        self.lay_down(number, at);
+        let Some(job) = known(self.records.job_mut(number)) else { return };
+        let Some(segment) = known(job.record.segments.get_mut(at)) else { return };
+        change(segment);
+        let phase = if segment.held { Phase::Held } else { Phase::Ready };
+        for index in &waiting {
+            if let Some(live) = known(job.live_mut(*index)) {
+                live.phase = phase.clone();
+            }
+        }
+        self.value_segment(number, at);
+        for index in &waiting {
+            self.attach(TaskRef { job: number, index: *index });
+        }
+        self.stand_segment(number, at);
+    }
+
+    /// What the tasks of a segment need and where they stand in the queue, by what is asked for them now.
+    fn value_segment(&mut self, number: JobNumber, at: usize) {
+        let Some(job) = known(self.records.job(number)) else { return };
+        let (Some(segment), Some(standing)) = (job.record.segments.get(at), job.index.standings.get(at)) else {
+            return;
+        };
+        let (needs, rank, submitter) = (self.needs_of(segment), self.rank_of(job, segment), job.record.submitter);
+        let before = Arc::clone(&standing.needs);
+        if before != needs {
+            self.index.quotas.need(submitter, &needs);
+            self.index.quotas.need_no_more(submitter, &before);
+        }
+        let standing = self.records.job_mut(number).and_then(|job| job.index.standings.get_mut(at));
+        if let Some(standing) = standing {
+            (standing.needs, standing.rank) = (needs, rank);
+        }
+    }
+
+    /// Takes the tasks of a segment that have no states of their own out of the counts and the queue.
+    fn lay_down(&mut self, number: JobNumber, at: usize) {
+        let Some(job) = known(self.records.job_mut(number)) else { return };
+        let Some(entry) = known(job.run(at)) else { return };
+        let Some((stand, count)) = job.index.standings.get_mut(at).and_then(|standing| standing.counted.take()) else {
+            return;
+        };
+        for counts in [&mut job.index.counts, &mut self.index.counts] {
+            *counts.of_stand(stand) -= u64::from(count);
+        }
+        if stand == Stand::Ready && count > 0 {
+            self.index.ready.remove(&entry, &self.sequence, self.records.shares());
+        }
+    }
+
+    /// Stands the segments that were laid down.
+    fn stand_again(&mut self, number: JobNumber) {
+        let Some(job) = known(self.records.job_mut(number)) else { return };
+        let laid_down = |at: &usize| job.index.standings[*at].counted.is_none();
+        let places: Vec<usize> = (0..job.index.standings.len()).filter(laid_down).collect();
+        for at in &places {
+            let Some(segment) = known(job.record.segments.get(*at)) else { return };
+            let own = job.record.states.range(segment.start..segment.end).count();
+            let stateless = (segment.end - segment.start).saturating_sub(u32::try_from(own).unwrap_or(u32::MAX));
+            job.index.standings[*at].stateless = stateless;
+        }
+        for at in places {
+            self.stand_segment(number, at);
+        }
+    }
+}

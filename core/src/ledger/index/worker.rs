@@ -1,0 +1,76 @@
+//! What is computed of a worker.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ledger::records::jobs::AttemptRef,
+    schedule::placement::{Place, Score},
+    types::BlockTime,
+};
+
+/// What is computed of a worker. It stands beside its record, so that whoever found the one has the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ledger) struct WorkerIndex {
+    pub(super) held: Held,
+    /// Where the worker stands among the open claims, by [`Place`].
+    pub(super) indexed: [Option<Score>; 2],
+    /// When it is forgotten, if its claim does not stand.
+    pub(super) forgotten: Option<BlockTime>,
+}
+
+/// What a worker holds, by the number of the lease. Computed from the tasks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ledger) struct Held {
+    pub(super) running: BTreeMap<u64, AttemptRef>,
+    pub(super) waiting: BTreeMap<u64, AttemptRef>,
+    /// Taken by what runs.
+    pub(super) millicores: u64,
+    pub(super) memory_bytes: u64,
+}
+
+impl WorkerIndex {
+    /// That of a worker that holds nothing and whose claim does not stand.
+    pub(super) const fn empty() -> Self {
+        let held = Held { running: BTreeMap::new(), waiting: BTreeMap::new(), millicores: 0, memory_bytes: 0 };
+        Self { held, indexed: [None; 2], forgotten: None }
+    }
+
+    pub(in crate::ledger) const fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// Its score among the open claims, if it has such a place.
+    pub(in crate::ledger) const fn score(&self, place: Place) -> Option<Score> {
+        self.indexed[place as usize]
+    }
+}
+
+impl Held {
+    /// Attempts that have resources.
+    pub(in crate::ledger) const fn running(&self) -> &BTreeMap<u64, AttemptRef> {
+        &self.running
+    }
+
+    /// Attempts that wait for resources.
+    pub(in crate::ledger) const fn waiting(&self) -> &BTreeMap<u64, AttemptRef> {
+        &self.waiting
+    }
+
+    /// Thousandths of a core that are taken by what runs.
+    pub(in crate::ledger) const fn millicores(&self) -> u64 {
+        self.millicores
+    }
+
+    /// Bytes of memory that are taken by what runs.
+    pub(in crate::ledger) const fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
+    /// All of it, in the order in which it was given.
+    pub(in crate::ledger) fn attempts(&self) -> Vec<AttemptRef> {
+        let mut held: Vec<(u64, AttemptRef)> =
+            self.running.iter().chain(&self.waiting).map(|(number, attempt)| (*number, *attempt)).collect();
+        held.sort_unstable();
+        held.into_iter().map(|(_, attempt)| attempt).collect()
+    }
+}

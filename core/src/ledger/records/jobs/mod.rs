@@ -1,0 +1,375 @@
+//! Jobs. An array is one record, however many tasks it has, until they come to differ.
+//!
+//! The tasks of a job are numbered through, array by array. A *segment* is a run of them that stand alike: of one array, with
+//! one specification. Tasks of a segment from [`Segment::fresh`] on have no state of their own but for those of an array whose
+//! tasks wait for single tasks, each of which gets one when its turn comes.
+
+mod tasks;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+pub use tasks::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
+pub(in crate::ledger) use tasks::{Asked, Done, Lease, Live, Pace, Phase, Run, TaskState};
+
+use crate::{
+    digest::Digest,
+    identity::PublicKey,
+    invariant::known,
+    ledger::{
+        index::{Ending, Graph, JobIndex, Standing},
+        records::usage::Account,
+    },
+    schedule::{
+        order::Fair,
+        ready::{Entry, JobNumber, Kind, Needs},
+        recovery::Avoidance,
+    },
+    types::{
+        After, AfterJob, AttemptId, AttemptNumber, BlobRef, BlockTime, Claim, Giver, Height, JobId, OutputOf, Part,
+        RunOf, Source, TaskId, TaskSpec, Tasks, Terms, Times,
+    },
+};
+
+/// A task, by its job's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::ledger) struct TaskRef {
+    pub(in crate::ledger) job: JobNumber,
+    pub(in crate::ledger) index: u32,
+}
+
+/// An attempt, by its job's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::ledger) struct AttemptRef {
+    job: JobNumber,
+    index: u32,
+    pub(in crate::ledger) number: AttemptNumber,
+}
+
+impl AttemptRef {
+    pub(in crate::ledger) const fn of(TaskRef { job, index }: TaskRef, number: AttemptNumber) -> Self {
+        Self { job, index, number }
+    }
+
+    pub(in crate::ledger) const fn task(&self) -> TaskRef {
+        TaskRef { job: self.job, index: self.index }
+    }
+}
+
+/// What is known of a job and cannot be computed from anything else.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct JobRecord {
+    pub(in crate::ledger) number: JobNumber,
+    pub(in crate::ledger) submitter: PublicKey,
+    pub(in crate::ledger) name: String,
+    /// The bytes in which it was submitted; none any more once it has ended.
+    pub(in crate::ledger) definition_bytes: u64,
+    /// The block that admitted it.
+    pub(in crate::ledger) height: Height,
+    pub(in crate::ledger) time: BlockTime,
+    pub(in crate::ledger) times: Times,
+    /// The jobs that it still waits for.
+    pub(in crate::ledger) after: Vec<AfterJob>,
+    /// Until when it may be added to, if it may.
+    pub(in crate::ledger) open_until: Option<BlockTime>,
+    /// Whether its submitter holds it, and what is added to it.
+    pub(in crate::ledger) held: bool,
+    pub(in crate::ledger) arrays: Vec<ArrayRecord>,
+    pub(in crate::ledger) segments: Vec<Segment>,
+    pub(in crate::ledger) states: BTreeMap<u32, TaskState>,
+    /// When it was first leased anything of.
+    pub(in crate::ledger) began: Option<BlockTime>,
+    pub(in crate::ledger) ended: Option<BlockTime>,
+    /// What it used and had lost so far.
+    pub(in crate::ledger) usage: Account,
+    /// Which run of which recurring job it is, if it is one.
+    pub(in crate::ledger) run_of: Option<RunOf>,
+    /// How many tasks its tasks may ask for.
+    pub(in crate::ledger) spawns_max: u32,
+    /// How many they have.
+    pub(in crate::ledger) spawned: u32,
+}
+
+/// An array, without what its segments know.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct ArrayRecord {
+    pub(in crate::ledger) name: String,
+    pub(in crate::ledger) tasks: Arc<Tasks>,
+    pub(in crate::ledger) after: Vec<After>,
+    pub(in crate::ledger) feeds: bool,
+}
+
+/// Tasks of one array that stand alike.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Segment {
+    pub(in crate::ledger) array: u16,
+    /// Its first task.
+    pub(in crate::ledger) start: u32,
+    /// The task after its last.
+    pub(in crate::ledger) end: u32,
+    pub(in crate::ledger) spec: Arc<TaskSpec>,
+    /// What is asked for them now.
+    pub(in crate::ledger) terms: Terms,
+    /// How long an attempt was expected to run when it was admitted, in milliseconds.
+    pub(in crate::ledger) expected_ms: u64,
+    /// The tasks before this one have states of their own.
+    pub(in crate::ledger) fresh: u32,
+    /// Whether its submitter holds what is not leased.
+    pub(in crate::ledger) held: bool,
+    /// Why the tasks without states of their own will have no outcome, if that is so.
+    pub(in crate::ledger) gone: Option<Gone>,
+}
+
+/// How the tasks of a segment that have no states of their own stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ledger) enum Stand {
+    Ready,
+    Blocked,
+    Held,
+    Gone(Gone),
+}
+
+/// A job with what is computed from its record.
+#[derive(Clone, Debug)]
+pub(in crate::ledger) struct Job {
+    pub(in crate::ledger) id: JobId,
+    pub(in crate::ledger) record: JobRecord,
+    /// What is computed of it. Only the index writes it.
+    pub(in crate::ledger) index: JobIndex,
+}
+
+/// What a task takes that another left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Where it finds that below `/in`: a file if `file` is said, else a folder.
+    pub path: String,
+    /// What the other left, as a manifest.
+    pub manifest: BlobRef,
+    /// Which file of it.
+    pub file: Option<String>,
+}
+
+impl JobRecord {
+    /// Which segment a task is in.
+    pub(in crate::ledger) fn segment_at(&self, index: u32) -> Option<usize> {
+        let at = self.segments.partition_point(|segment| segment.start <= index).checked_sub(1)?;
+        (index < self.segments[at].end).then_some(at)
+    }
+
+    /// How a task ended, if it has.
+    pub(in crate::ledger) fn ending_of(&self, index: u32) -> Option<Ending> {
+        match self.states.get(&index) {
+            Some(TaskState::Done(done)) => Some(if done.succeeded { Ending::Well } else { Ending::Failed }),
+            Some(TaskState::Gone(_)) => Some(Ending::Gone),
+            Some(TaskState::Live(_)) => None,
+            None => self.segments[self.segment_at(index)?].gone.map(|_| Ending::Gone),
+        }
+    }
+}
+
+impl Job {
+    /// How many tasks it has.
+    pub(in crate::ledger) const fn count(&self) -> u32 {
+        self.index.count()
+    }
+
+    /// How many of them are in which state.
+    pub(in crate::ledger) const fn counts(&self) -> &TaskCounts {
+        self.index.counts()
+    }
+
+    /// What its tasks wait for.
+    pub(in crate::ledger) const fn graph(&self) -> &Graph {
+        self.index.graph()
+    }
+
+    pub(in crate::ledger) fn task_id(&self, index: u32) -> TaskId {
+        TaskId { job: self.id, index }
+    }
+
+    pub(in crate::ledger) fn attempt_id(&self, index: u32, number: AttemptNumber) -> AttemptId {
+        AttemptId { task: self.task_id(index), number }
+    }
+
+    /// Which segment a task is in.
+    pub(in crate::ledger) fn segment_at(&self, index: u32) -> Option<usize> {
+        self.record.segment_at(index)
+    }
+
+    pub(in crate::ledger) fn segment(&self, index: u32) -> Option<&Segment> {
+        self.record.segments.get(self.segment_at(index)?)
+    }
+
+    pub(in crate::ledger) fn spec(&self, index: u32) -> Option<&Arc<TaskSpec>> {
+        self.segment(index).map(|segment| &segment.spec)
+    }
+
+    pub(in crate::ledger) fn needs(&self, index: u32) -> Option<&Arc<Needs>> {
+        self.index.standing(self.segment_at(index)?).map(Standing::needs)
+    }
+
+    /// The array that a task is of, and its place there.
+    pub(in crate::ledger) fn place(&self, index: u32) -> Option<(u16, u32)> {
+        let array = self.segment(index)?.array;
+        let first = self.record.segments.partition_point(|segment| segment.array < array);
+        Some((array, index - self.record.segments.get(first)?.start))
+    }
+
+    /// What a task has of its own.
+    pub(in crate::ledger) fn part(&self, index: u32) -> Option<&Part> {
+        let (array, place) = self.place(index)?;
+        self.record.arrays.get(usize::from(array))?.tasks.part(place)
+    }
+
+    /// Whether nothing of it may begin yet, whatever its arrays wait for.
+    pub(in crate::ledger) fn is_shut(&self, now: BlockTime) -> bool {
+        !self.record.after.is_empty() || self.record.times.not_before.is_some_and(|time| now < time)
+    }
+
+    /// How the tasks of a segment stand that have no states of their own.
+    pub(in crate::ledger) fn stand(&self, at: usize, now: BlockTime) -> Stand {
+        let Some(segment) = known(self.record.segments.get(at)) else { return Stand::Blocked };
+        if let Some(gone) = segment.gone {
+            return Stand::Gone(gone);
+        }
+        if self.is_shut(now)
+            || !self.index.graph().is_open(segment.array)
+            || self.index.graph().is_single(segment.array)
+        {
+            return Stand::Blocked;
+        }
+        if segment.held { Stand::Held } else { Stand::Ready }
+    }
+
+    /// How many tasks of an array are in which state.
+    pub(in crate::ledger) fn counts_of(&self, array: u16, now: BlockTime) -> TaskCounts {
+        let mut counts = TaskCounts::default();
+        for (at, segment) in self.record.segments.iter().enumerate().filter(|(_, segment)| segment.array == array) {
+            let mut stateless = u64::from(segment.end - segment.start);
+            for (_, state) in self.record.states.range(segment.start..segment.end) {
+                *counts.of_state(state) += 1;
+                stateless -= 1;
+            }
+            *counts.of_stand(self.stand(at, now)) += stateless;
+        }
+        counts
+    }
+
+    /// A ready task that has a state of its own, for the queue.
+    pub(in crate::ledger) fn entry(&self, index: u32, live: &Live) -> Option<Entry> {
+        let standing = self.index.standing(self.segment_at(index)?)?;
+        Some(Entry {
+            submitter: self.record.submitter,
+            kind: Kind { needs: Arc::clone(standing.needs()), avoidance: live.avoidance() },
+            rank: standing.rank(),
+            job: self.record.number,
+            is_fresh: live.attempts == 0,
+            index,
+        })
+    }
+
+    /// The ready tasks of a segment that have none, for the queue.
+    pub(in crate::ledger) fn run(&self, at: usize) -> Option<Entry> {
+        let (segment, standing) = (self.record.segments.get(at)?, self.index.standing(at)?);
+        Some(Entry {
+            submitter: self.record.submitter,
+            kind: Kind { needs: Arc::clone(standing.needs()), avoidance: Avoidance::default() },
+            rank: standing.rank(),
+            job: self.record.number,
+            is_fresh: true,
+            index: segment.start,
+        })
+    }
+
+    /// What an attempt that takes what is asked for now would take of its submitter's share in so long.
+    pub(in crate::ledger) fn cost_of(&self, index: u32, runs_ms: u64) -> u64 {
+        Fair::cost(self.needs(index).map_or(0, |needs| needs.millicores), runs_ms)
+    }
+
+    /// What a task prefers to be near to: its largest input, if that is large.
+    pub(in crate::ledger) fn largest_input(&self, index: u32) -> Option<Digest> {
+        let spec = self.spec(index)?;
+        let own = self.part(index).into_iter().flat_map(|part| &part.inputs);
+        let inputs = spec.inputs.iter().chain(own).filter_map(|input| match &input.source {
+            Source::Blob(blob) => Some(*blob),
+            Source::Output(_) => None,
+        });
+        let largest = inputs.chain(spec.stdin).max_by_key(|blob| (blob.bytes, blob.digest))?;
+        (largest.bytes >= Claim::HELD_BYTES_MIN).then_some(largest.digest)
+    }
+
+    /// What a task takes of what others left.
+    pub(in crate::ledger) fn taken_by(&self, index: u32) -> Vec<Taken> {
+        let (Some(spec), Some((_, place))) = (self.spec(index), self.place(index)) else { return Vec::new() };
+        let own = self.part(index).into_iter().flat_map(|part| &part.inputs);
+        let mut taken = Vec::new();
+        for input in spec.inputs.iter().chain(own) {
+            let Source::Output(OutputOf { of, file }) = &input.source else { continue };
+            let mut take = |giver: u32, path: String| {
+                if let Some(TaskState::Done(done)) = self.record.states.get(&giver)
+                    && let Some(manifest) = &done.manifest
+                {
+                    taken.push(Taken { path, manifest: **manifest, file: file.clone() });
+                }
+            };
+            match of {
+                Giver::Task(task) => take(*task, input.path.clone()),
+                Giver::Same(array) => take(self.index.graph().first(*array) + place, input.path.clone()),
+                Giver::All(array) => {
+                    for (place, task) in self.index.graph().tasks_of(*array).enumerate() {
+                        let path = match file {
+                            Some(file) => format!("{}/{place}/{file}", input.path),
+                            None => format!("{}/{place}", input.path),
+                        };
+                        take(task, path);
+                    }
+                }
+            }
+        }
+        taken
+    }
+
+    pub(in crate::ledger) fn live(&self, index: u32) -> Option<&Live> {
+        match self.record.states.get(&index)? {
+            TaskState::Live(live) => Some(live),
+            TaskState::Done(_) | TaskState::Gone(_) => None,
+        }
+    }
+
+    /// The oldest attempt of a task that lives, if one does.
+    pub(in crate::ledger) fn lease(&self, index: u32) -> Option<&Lease> {
+        self.live(index)?.lease()
+    }
+
+    /// The attempts of a task that live, oldest first.
+    pub(in crate::ledger) fn attempts(&self, index: u32) -> [Option<AttemptRef>; 2] {
+        let task = TaskRef { job: self.record.number, index };
+        let mut leases = self.live(index).into_iter().flat_map(Live::leases);
+        std::array::from_fn(|_| leases.next().map(|lease| AttemptRef::of(task, lease.attempt)))
+    }
+
+    pub(in crate::ledger) fn live_mut(&mut self, index: u32) -> Option<&mut Live> {
+        match self.record.states.get_mut(&index)? {
+            TaskState::Live(live) => Some(live),
+            TaskState::Done(_) | TaskState::Gone(_) => None,
+        }
+    }
+
+    /// When time alone changes something about it next: it may begin, its time runs out, or it is closed.
+    pub(in crate::ledger) fn next_due(&self, now: BlockTime) -> Option<BlockTime> {
+        let record = &self.record;
+        if record.ended.is_some() {
+            return None;
+        }
+        let opens = record.times.not_before.filter(|time| now < *time);
+        let lives_until = record.times.live_ms_max.map(|ms| record.time.plus_ms(ms));
+        let runs_until = record.began.zip(record.times.run_ms_max).map(|(began, ms)| began.plus_ms(ms));
+        [opens, lives_until, runs_until, record.open_until].into_iter().flatten().min()
+    }
+
+    /// Whether nothing more can become of it.
+    pub(in crate::ledger) fn is_over(&self) -> bool {
+        self.index.counts().unfinished() == 0 && self.record.open_until.is_none()
+    }
+}

@@ -1,0 +1,361 @@
+//! Tasks and their attempts. A task has a state of its own only once it came to differ from the rest of its array.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use super::Stand;
+use crate::{
+    fault::{Fault, is_planted},
+    identity::PublicKey,
+    ledger::{event::EndReason, records::lease_time::LeaseTime},
+    schedule::recovery::Avoidance,
+    types::{AttemptNumber, BlobRef, BlockTime, Height, Incarnation, Resources, Setback},
+};
+
+/// How many ended attempts of one unfinished task are remembered. A success of an attempt that was forgotten is too late.
+pub const ATTEMPTS_KEPT: usize = 32;
+
+/// A task that came to differ from the rest of its array.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::ledger) enum TaskState {
+    Live(Box<Live>),
+    Done(Box<Done>),
+    Gone(Gone),
+}
+
+/// Why a task will have no outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Gone {
+    /// Its submitter cancelled it.
+    Cancelled,
+    /// What it waited for cannot be any more.
+    Skipped,
+    /// Its job's time ran out.
+    Expired,
+}
+
+/// A task that may be leased, or was, and has no outcome.
+#[derive(Clone, Debug, Default, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Live {
+    /// How many attempts there were, those that live included.
+    pub(in crate::ledger) attempts: u32,
+    /// What became of those that ended, if any has. (Most tasks are leased once, and there are many of them.)
+    history: Option<Box<History>>,
+    /// What the program saved last.
+    pub(in crate::ledger) checkpoint: Option<Box<Checkpoint>>,
+    pub(in crate::ledger) phase: Phase,
+}
+
+/// What became of a task's attempts so far.
+#[derive(Clone, Debug, Default, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct History {
+    /// How many of them ended by the program's failure.
+    pub(in crate::ledger) failures: u32,
+    /// How many were lost or drained after they had taken resources.
+    pub(in crate::ledger) losses: u32,
+    /// How many were returned by their workers.
+    pub(in crate::ledger) returns: u32,
+    /// How often each setback happened for which there is a rule of its own.
+    pub(in crate::ledger) setbacks: BTreeMap<Setback, u32>,
+    /// The attempts that ended, in that order, at most [`ATTEMPTS_KEPT`].
+    pub(in crate::ledger) past: Vec<PastAttempt>,
+}
+
+/// That of a task none of whose attempts has ended.
+static NOTHING: History = History { failures: 0, losses: 0, returns: 0, setbacks: BTreeMap::new(), past: Vec::new() };
+
+/// What a program saved to go on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Checkpoint {
+    /// The manifest of its files.
+    pub manifest: BlobRef,
+    /// The attempt that saved it.
+    pub attempt: AttemptNumber,
+    /// The block that took it.
+    pub time: BlockTime,
+}
+
+/// Where a live task is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::ledger) enum Phase {
+    #[default]
+    Ready,
+    /// Its submitter holds it.
+    Held,
+    BackingOff(BlockTime),
+    Leased(Lease),
+}
+
+/// A lease: an attempt of a task that lives.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Lease {
+    /// Its place in the order of leases.
+    pub(in crate::ledger) number: u64,
+    /// Which attempt of the task.
+    pub(in crate::ledger) attempt: AttemptNumber,
+    pub(in crate::ledger) worker: PublicKey,
+    pub(in crate::ledger) incarnation: Incarnation,
+    pub(in crate::ledger) leased: BlockTime,
+    /// When it has waited too long for resources.
+    pub(in crate::ledger) waits_until: LeaseTime,
+    /// Since when it has resources, and until when, if it has.
+    pub(in crate::ledger) run: Option<Run>,
+    /// What it was charged of its submitter's share.
+    pub(in crate::ledger) cost: u64,
+    /// For how many slices that is, where it goes by slices.
+    pub(in crate::ledger) slices: u32,
+    /// Whether, and by whom, it was asked to make room.
+    pub(in crate::ledger) asked: Option<Box<Asked>>,
+    /// Another attempt of the task, at another worker, since this one is slow. It has resources, as this one, and no copy.
+    pub(in crate::ledger) copy: Option<Box<Lease>>,
+}
+
+/// A wish for room.
+#[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Asked {
+    /// The submitter that waits for it.
+    pub(in crate::ledger) by: PublicKey,
+    /// When it may ask another.
+    pub(in crate::ledger) until: LeaseTime,
+}
+
+/// An attempt's time with resources.
+#[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Run {
+    pub(in crate::ledger) since: LeaseTime,
+    pub(in crate::ledger) started: BlockTime,
+    /// What it takes of its worker, whatever is asked for the task since.
+    pub(in crate::ledger) resources: Resources,
+    /// When it times out.
+    pub(in crate::ledger) ends: LeaseTime,
+    pub(in crate::ledger) pace: Pace,
+}
+
+/// Whether an attempt is one to have a copy of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::ledger) enum Pace {
+    /// At this time it is held against what was learned of its program.
+    Watched(LeaseTime),
+    /// It takes far longer than most: a copy goes to the first claim that has nothing else to do.
+    Slow,
+    /// No: it has or had a copy, or is one, or its submitter wants none.
+    Settled,
+}
+
+impl Lease {
+    /// When it runs out, as things stand.
+    pub(in crate::ledger) fn ends(&self) -> LeaseTime {
+        self.run.map_or(self.waits_until, |run| run.ends)
+    }
+
+    /// When time alone changes something about it next.
+    pub(in crate::ledger) fn due(&self) -> LeaseTime {
+        match self.run {
+            Some(Run { pace: Pace::Watched(look), ends, .. }) => look.min(ends),
+            _ => self.ends(),
+        }
+    }
+
+    pub(in crate::ledger) fn is_slow(&self) -> bool {
+        self.run.is_some_and(|run| run.pace == Pace::Slow)
+    }
+
+    pub(in crate::ledger) const fn set_pace(&mut self, pace: Pace) {
+        if let Some(run) = &mut self.run {
+            run.pace = pace;
+        }
+    }
+
+    /// For how long it has had resources, in milliseconds of lease time.
+    pub(in crate::ledger) fn ran_ms(&self, now: LeaseTime) -> u64 {
+        self.run.map_or(0, |run| now.0.saturating_sub(run.since.0) / 1000)
+    }
+}
+
+/// An attempt that ended without an outcome of its task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct PastAttempt {
+    /// Which attempt.
+    pub number: AttemptNumber,
+    /// Who held it.
+    pub worker: PublicKey,
+    /// When it was leased.
+    pub leased: BlockTime,
+    /// When it took resources, if it did.
+    pub started: Option<BlockTime>,
+    /// When it ended.
+    pub ended: BlockTime,
+    /// How it ended.
+    pub why: EndReason,
+    /// Whether the task would rather not go there again.
+    pub avoided: bool,
+}
+
+impl PastAttempt {
+    /// Whether it counts towards the bound on losses.
+    pub(in crate::ledger) fn is_counted_loss(&self) -> bool {
+        self.started.is_some() && self.why.is_loss()
+            || is_planted(Fault::ReturnsCount) && matches!(self.why, EndReason::Returned)
+    }
+}
+
+/// A task's outcome: where it stands, not what it is.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Done {
+    pub(in crate::ledger) attempt: AttemptNumber,
+    pub(in crate::ledger) succeeded: bool,
+    pub(in crate::ledger) height: Height,
+    pub(in crate::ledger) receipt: u32,
+    /// What it left, if other tasks may take it.
+    pub(in crate::ledger) manifest: Option<Box<BlobRef>>,
+    /// The attempts, in the order in which they ended; at most [`ATTEMPTS_KEPT`].
+    pub(in crate::ledger) past: Box<[PastAttempt]>,
+}
+
+/// How many tasks are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskCounts {
+    /// Waiting for other tasks or jobs, or for their time.
+    pub blocked: u64,
+    /// Held by their submitter.
+    pub held: u64,
+    /// Ready to be placed.
+    pub ready: u64,
+    /// Waiting out the time after a failure.
+    pub backing_off: u64,
+    /// Leased, with resources.
+    pub running: u64,
+    /// Leased, in a waiting place.
+    pub waiting: u64,
+    /// Ended with a success.
+    pub succeeded: u64,
+    /// Ended with a failure.
+    pub failed: u64,
+    /// Cancelled before they had an outcome, by their submitter or because their job's time ran out.
+    pub cancelled: u64,
+    /// Without an outcome, since what they waited for cannot be any more.
+    pub skipped: u64,
+}
+
+impl TaskCounts {
+    /// Those without an outcome.
+    #[must_use]
+    pub const fn unfinished(&self) -> u64 {
+        self.blocked + self.held + self.ready + self.backing_off + self.running + self.waiting
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn all(&self) -> u64 {
+        self.unfinished() + self.succeeded + self.failed + self.cancelled + self.skipped
+    }
+
+    pub(in crate::ledger) fn of_stand(&mut self, stand: Stand) -> &mut u64 {
+        match stand {
+            Stand::Ready => &mut self.ready,
+            Stand::Blocked => &mut self.blocked,
+            Stand::Held => &mut self.held,
+            Stand::Gone(gone) => self.of_gone(gone),
+        }
+    }
+
+    pub(in crate::ledger) fn of_gone(&mut self, gone: Gone) -> &mut u64 {
+        match gone {
+            Gone::Cancelled | Gone::Expired => &mut self.cancelled,
+            Gone::Skipped => &mut self.skipped,
+        }
+    }
+
+    pub(in crate::ledger) fn of_state(&mut self, state: &TaskState) -> &mut u64 {
+        match state {
+            TaskState::Done(done) if done.succeeded => &mut self.succeeded,
+            TaskState::Done(_) => &mut self.failed,
+            TaskState::Gone(gone) => self.of_gone(*gone),
+            TaskState::Live(live) => match &live.phase {
+                Phase::Ready => &mut self.ready,
+                Phase::Held => &mut self.held,
+                Phase::BackingOff(_) => &mut self.backing_off,
+                Phase::Leased(Lease { run: Some(_), .. }) => &mut self.running,
+                Phase::Leased(_) => &mut self.waiting,
+            },
+        }
+    }
+}
+
+impl Live {
+    /// A task that was never leased.
+    pub(in crate::ledger) fn at(phase: Phase) -> Self {
+        Self { phase, ..Self::default() }
+    }
+
+    /// Remembers an ended attempt; past the bound, what matters least is forgotten first: what says nothing about a worker,
+    /// then returns, then losses.
+    pub(in crate::ledger) fn remember(&mut self, attempt: PastAttempt) {
+        let past = &mut self.history_mut().past;
+        if past.len() >= ATTEMPTS_KEPT {
+            let position = |matters: fn(&PastAttempt) -> bool| past.iter().position(|past| !matters(past));
+            let least = position(|past| past.avoided).or_else(|| position(PastAttempt::is_counted_loss));
+            past.remove(least.unwrap_or(0));
+        }
+        past.push(attempt);
+    }
+
+    pub(in crate::ledger) fn history(&self) -> &History {
+        self.history.as_deref().unwrap_or(&NOTHING)
+    }
+
+    pub(in crate::ledger) fn history_mut(&mut self) -> &mut History {
+        self.history.get_or_insert_default()
+    }
+
+    /// Where the task would rather not go again.
+    pub(in crate::ledger) fn avoidance(&self) -> Avoidance {
+        let avoided = self.history().past.iter().filter(|past| past.avoided);
+        Avoidance::of(avoided.map(|past| past.worker))
+    }
+
+    /// The oldest attempt that lives, if one does.
+    pub(in crate::ledger) const fn lease(&self) -> Option<&Lease> {
+        match &self.phase {
+            Phase::Leased(lease) => Some(lease),
+            _ => None,
+        }
+    }
+
+    pub(in crate::ledger) const fn lease_mut(&mut self) -> Option<&mut Lease> {
+        match &mut self.phase {
+            Phase::Leased(lease) => Some(lease),
+            _ => None,
+        }
+    }
+
+    /// All attempts that live, oldest first.
+    pub(in crate::ledger) fn leases(&self) -> impl Iterator<Item = &Lease> {
+        let oldest = self.lease();
+        oldest.into_iter().chain(oldest.and_then(|lease| lease.copy.as_deref()))
+    }
+
+    /// That of an attempt, if it lives.
+    pub(in crate::ledger) fn lease_of(&self, attempt: AttemptNumber) -> Option<&Lease> {
+        self.leases().find(|lease| lease.attempt == attempt)
+    }
+
+    /// Takes out the lease of an attempt. Its copy, if it had one, goes on in its place.
+    pub(in crate::ledger) fn end_lease(&mut self, attempt: AttemptNumber) -> Option<Lease> {
+        let Phase::Leased(lease) = &mut self.phase else { return None };
+        if lease.attempt != attempt {
+            return lease.copy.take_if(|copy| copy.attempt == attempt).map(|copy| *copy);
+        }
+        let next = lease.copy.take().map_or(Phase::Ready, |copy| Phase::Leased(*copy));
+        match std::mem::replace(&mut self.phase, next) {
+            Phase::Leased(lease) => Some(lease),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! What is so: what a snapshot holds, and nothing that can be computed from it.
+
+pub(in crate::ledger) mod governance;
+pub(in crate::ledger) mod jobs;
+pub(in crate::ledger) mod lease_time;
+pub(in crate::ledger) mod recurring;
+pub(in crate::ledger) mod replay;
+pub(in crate::ledger) mod rules;
+pub(in crate::ledger) mod usage;
+pub(in crate::ledger) mod workers;
+
+use std::collections::BTreeMap;
+
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use crate::{
+    identity::PublicKey,
+    ledger::snapshot::Head,
+    merkle::Frontier,
+    schedule::{
+        estimate::Estimates,
+        order::{Share, Shares},
+        ready::JobNumber,
+    },
+    types::{BlockTime, Genesis, Height},
+};
+use governance::Governance;
+use jobs::Job;
+use lease_time::LeaseTime;
+use recurring::{RecurringJobs, RecurringNumber};
+use replay::Replay;
+use rules::Rules;
+use usage::{Day, Days};
+use workers::Worker;
+
+/// What happened since the genesis, whether or not it is still remembered in detail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Counters {
+    /// Jobs admitted.
+    pub jobs: u64,
+    /// Their tasks.
+    pub tasks: u64,
+    /// Leases given, copies among them.
+    pub leases: u64,
+    /// Copies of slow attempts given.
+    pub copies: u64,
+    /// Tasks that ended with a success.
+    pub succeeded: u64,
+    /// Tasks that ended with a failure.
+    pub failed: u64,
+    /// Tasks cancelled.
+    pub cancelled: u64,
+    /// Tasks skipped.
+    pub skipped: u64,
+    /// Attempts lost or drained, begun or not.
+    pub lost: u64,
+    /// Successes taken of attempts that had been lost.
+    pub late: u64,
+    /// Items of reports that changed nothing.
+    pub ignored: u64,
+}
+
+/// What is so.
+#[derive(Clone, Debug)]
+pub(in crate::ledger) struct Records {
+    height: Height,
+    time: BlockTime,
+    lease_time: LeaseTime,
+    history: Frontier,
+    jobs: BTreeMap<JobNumber, Job>,
+    workers: BTreeMap<PublicKey, Worker>,
+    replay: Replay,
+    governance: Governance,
+    rules: Rules,
+    recurring: RecurringJobs,
+    numbers: Numbers,
+    counters: Counters,
+    shares: Shares,
+    estimates: Estimates,
+    usage: Days,
+}
+
+/// The numbers that what comes next is given. None is given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ledger) struct Numbers {
+    pub(in crate::ledger) job: JobNumber,
+    pub(in crate::ledger) lease: u64,
+    /// See [`Candidate::turn`](crate::schedule::placement::Candidate::turn).
+    pub(in crate::ledger) turn: u64,
+}
+
+impl Records {
+    /// Those of a network before its first block.
+    pub(in crate::ledger) fn founded(genesis: &Genesis) -> Self {
+        let rules = Rules::founded(genesis);
+        Self {
+            height: Height(0),
+            time: genesis.time,
+            lease_time: LeaseTime::default(),
+            history: Frontier::default(),
+            jobs: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            replay: Replay::default(),
+            governance: Governance::founded(genesis),
+            shares: rules.shares(),
+            rules,
+            recurring: RecurringJobs::from(1),
+            numbers: Numbers { job: 1, lease: 1, turn: 1 },
+            counters: Counters::default(),
+            estimates: Estimates::default(),
+            usage: Days::default(),
+        }
+    }
+
+    /// Those that a snapshot begins with: nothing of jobs, workers, recurring jobs and shares yet.
+    pub(in crate::ledger) fn of_head(
+        head: &Head,
+        replay: Replay,
+        usage: Days,
+        next_recurring: RecurringNumber,
+    ) -> Self {
+        Self {
+            height: head.height,
+            time: head.time,
+            lease_time: head.lease_time,
+            history: head.history.clone(),
+            jobs: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            replay,
+            governance: head.govern.clone(),
+            shares: head.rules.shares(),
+            rules: head.rules.clone(),
+            recurring: RecurringJobs::from(next_recurring),
+            numbers: Numbers { job: head.next_job, lease: head.next_lease, turn: head.next_turn },
+            counters: head.counters,
+            estimates: Estimates::restored(head.estimates.clone()),
+            usage,
+        }
+    }
+
+    pub(in crate::ledger) const fn height(&self) -> Height {
+        self.height
+    }
+
+    pub(in crate::ledger) const fn time(&self) -> BlockTime {
+        self.time
+    }
+
+    pub(in crate::ledger) const fn lease_time(&self) -> LeaseTime {
+        self.lease_time
+    }
+
+    /// A block comes, at this height and time. Block time goes back for nobody; lease time leaves stalls out; and what was
+    /// remembered for long enough is forgotten.
+    pub(in crate::ledger) fn pass_time(&mut self, height: Height, time: BlockTime, stall_threshold_ms: u64) {
+        self.lease_time = self.lease_time.after(self.time, time, stall_threshold_ms);
+        self.height = height;
+        self.time = self.time.max(time);
+        self.replay.forget_before(self.time);
+        self.usage.pass(Day::of(self.time));
+        self.governance.end_proposals(self.time);
+    }
+
+    pub(in crate::ledger) const fn history(&self) -> &Frontier {
+        &self.history
+    }
+
+    pub(in crate::ledger) const fn history_mut(&mut self) -> &mut Frontier {
+        &mut self.history
+    }
+
+    /// The jobs that are not forgotten, in the order of admission.
+    pub(in crate::ledger) const fn jobs(&self) -> &BTreeMap<JobNumber, Job> {
+        &self.jobs
+    }
+
+    pub(in crate::ledger) fn job(&self, number: JobNumber) -> Option<&Job> {
+        self.jobs.get(&number)
+    }
+
+    pub(in crate::ledger) fn job_mut(&mut self, number: JobNumber) -> Option<&mut Job> {
+        self.jobs.get_mut(&number)
+    }
+
+    /// A job, and where what it takes is booked.
+    pub(in crate::ledger) fn job_and_days(&mut self, number: JobNumber) -> Option<(&mut Job, &mut Days)> {
+        Some((self.jobs.get_mut(&number)?, &mut self.usage))
+    }
+
+    pub(in crate::ledger) fn add_job(&mut self, job: Job) {
+        self.jobs.insert(job.record.number, job);
+    }
+
+    pub(in crate::ledger) fn remove_job(&mut self, number: JobNumber) -> Option<Job> {
+        self.jobs.remove(&number)
+    }
+
+    /// The workers that are known, whether or not their claims stand.
+    pub(in crate::ledger) const fn workers(&self) -> &BTreeMap<PublicKey, Worker> {
+        &self.workers
+    }
+
+    pub(in crate::ledger) fn worker(&self, key: &PublicKey) -> Option<&Worker> {
+        self.workers.get(key)
+    }
+
+    pub(in crate::ledger) fn worker_mut(&mut self, key: &PublicKey) -> Option<&mut Worker> {
+        self.workers.get_mut(key)
+    }
+
+    pub(in crate::ledger) fn add_worker(&mut self, key: PublicKey, worker: Worker) {
+        self.workers.insert(key, worker);
+    }
+
+    pub(in crate::ledger) fn remove_worker(&mut self, key: &PublicKey) {
+        self.workers.remove(key);
+    }
+
+    pub(in crate::ledger) const fn replay(&self) -> &Replay {
+        &self.replay
+    }
+
+    pub(in crate::ledger) const fn replay_mut(&mut self) -> &mut Replay {
+        &mut self.replay
+    }
+
+    pub(in crate::ledger) const fn governance(&self) -> &Governance {
+        &self.governance
+    }
+
+    pub(in crate::ledger) const fn governance_mut(&mut self) -> &mut Governance {
+        &mut self.governance
+    }
+
+    pub(in crate::ledger) const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub(in crate::ledger) const fn rules_mut(&mut self) -> &mut Rules {
+        &mut self.rules
+    }
+
+    pub(in crate::ledger) const fn recurring(&self) -> &RecurringJobs {
+        &self.recurring
+    }
+
+    pub(in crate::ledger) const fn recurring_mut(&mut self) -> &mut RecurringJobs {
+        &mut self.recurring
+    }
+
+    pub(in crate::ledger) const fn numbers(&self) -> Numbers {
+        self.numbers
+    }
+
+    /// The number of another job.
+    pub(in crate::ledger) const fn number_job(&mut self) -> JobNumber {
+        let number = self.numbers.job;
+        self.numbers.job += 1;
+        number
+    }
+
+    /// The number of another lease, and the turn of the worker that gets it.
+    pub(in crate::ledger) const fn number_lease(&mut self) -> (u64, u64) {
+        let Numbers { lease, turn, .. } = self.numbers;
+        self.numbers.lease += 1;
+        self.numbers.turn += 1;
+        (lease, turn)
+    }
+
+    pub(in crate::ledger) const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(in crate::ledger) const fn counters_mut(&mut self) -> &mut Counters {
+        &mut self.counters
+    }
+
+    pub(in crate::ledger) const fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    pub(in crate::ledger) const fn shares_mut(&mut self) -> &mut Shares {
+        &mut self.shares
+    }
+
+    /// Nobody has had anything yet, as the rules in force have it.
+    pub(in crate::ledger) fn begin_shares(&mut self) {
+        self.shares = self.rules.shares();
+    }
+
+    /// Takes up who has had what; `is_owed` tells who has something unfinished.
+    pub(in crate::ledger) fn take_up_shares(
+        &mut self,
+        round: u64,
+        shares: BTreeMap<PublicKey, Share>,
+        is_owed: impl Fn(&PublicKey) -> bool,
+    ) {
+        self.shares = self.rules.shares().restored(round, shares, is_owed);
+    }
+
+    pub(in crate::ledger) const fn estimates(&self) -> &Estimates {
+        &self.estimates
+    }
+
+    pub(in crate::ledger) const fn estimates_mut(&mut self) -> &mut Estimates {
+        &mut self.estimates
+    }
+
+    pub(in crate::ledger) const fn usage(&self) -> &Days {
+        &self.usage
+    }
+
+    #[cfg(test)]
+    pub(in crate::ledger) const fn usage_mut(&mut self) -> &mut Days {
+        &mut self.usage
+    }
+}

@@ -1,0 +1,221 @@
+//! One account.
+
+use serde::{Deserialize, Serialize};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use crate::{ledger::event::EndReason, types::Resources};
+
+/// Bytes in a mebibyte.
+const MIB: u128 = 1 << 20;
+
+/// No honest figure comes near it, and none that is below overflows when it is added to.
+const FIGURE_MAX: u64 = 1 << 62;
+
+/// Declares the figures of an account, each once: all else that has to name them is made here.
+macro_rules! figures {
+    ($count:literal: $($(#[doc = $doc:literal])* $figure:ident,)*) => {
+        /// What was submitted, used and lost. Every figure only grows, and stays at the largest number if it should
+        /// ever come there.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+        pub struct Account {
+            $($(#[doc = $doc])* pub $figure: u64,)*
+        }
+
+        /// An [`Account`] that is written with its figures' names, as people and scripts read it.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct AccountView {
+            $($(#[doc = $doc])* pub $figure: u64,)*
+        }
+
+        impl From<Account> for AccountView {
+            fn from(Account { $($figure),* }: Account) -> Self {
+                Self { $($figure),* }
+            }
+        }
+
+        impl From<AccountView> for Account {
+            fn from(AccountView { $($figure),* }: AccountView) -> Self {
+                Self { $($figure),* }
+            }
+        }
+
+        impl Account {
+            /// The figures' names, in the order of their declaration, units last.
+            pub const NAMES: [&'static str; $count] = [$(stringify!($figure)),*];
+
+            /// The figures, in the same order.
+            #[must_use]
+            pub const fn figures(&self) -> [u64; $count] {
+                [$(self.$figure),*]
+            }
+
+            const fn figures_mut(&mut self) -> [&mut u64; $count] {
+                [$(&mut self.$figure),*]
+            }
+        }
+    };
+}
+
+figures! {
+    15:
+    /// Tasks submitted. Always 0 of a worker.
+    tasks_submitted,
+    /// Attempts leased, those that still live among them.
+    attempts_leased,
+    /// Attempts that ended well, and in time.
+    attempts_succeeded,
+    /// Attempts that ended by their program's failure.
+    attempts_failed,
+    /// Attempts that were lost by their worker (its claim ended, its process was started anew, the ledger's time for
+    /// them ran out) or drained, begun or not.
+    attempts_lost,
+    /// Attempts that were given back by their worker before they began, or taken back since there was no place for them
+    /// any more.
+    attempts_returned,
+    /// Attempts that made room for others at a checkpoint.
+    attempts_yielded,
+    /// Attempts that ended with their job, or by the outcome of another attempt of their task.
+    attempts_cancelled,
+    /// Successes that were taken of attempts that are booked as lost or otherwise ended.
+    late_successes,
+    /// Processor time as reported with accepted outcomes, at most what the same attempt had reserved, in microseconds.
+    cpu_us,
+    /// Time for which attempts held resources, in milliseconds of lease time.
+    slot_ms,
+    /// Core time that was reserved meanwhile, in microseconds of one core: millicores × milliseconds.
+    reserved_core_us,
+    /// Memory that was reserved meanwhile, in mebibyte-milliseconds. It is rounded down once for each attempt, here and
+    /// nowhere else, so that all sums of it agree.
+    reserved_mib_ms,
+    /// What of the reserved core time was held by attempts that failed, were lost or were drained, in microseconds of
+    /// one core.
+    lost_core_us,
+    /// Bytes of output in accepted successes: the output streams and files of a small one, and of a stored one its
+    /// manifest too.
+    output_bytes,
+}
+
+/// Something that happened, as accounts take it in.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ledger) enum Entry {
+    /// So many tasks were added to a job.
+    Tasks(u64),
+    /// An attempt was leased.
+    Lease,
+    /// An attempt has ended.
+    End(AttemptEnd),
+    /// A success was taken that left so many bytes; perhaps late, of an attempt that had ended otherwise.
+    Success { output_bytes: u64, is_late: bool },
+}
+
+/// How an attempt ended, and what it comes to.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ledger) struct AttemptEnd {
+    pub(in crate::ledger) why: EndReason,
+    cpu_us: u64,
+    slot_ms: u64,
+    reserved_core_us: u64,
+    reserved_mib_ms: u64,
+}
+
+impl AttemptEnd {
+    /// Of one that held these resources for so many milliseconds, and whose worker reports so much processor time.
+    pub(in crate::ledger) fn new(why: EndReason, resources: Resources, slot_ms: u64, reported_cpu_us: u64) -> Self {
+        let reserved_core_us = u64::from(resources.millicores).saturating_mul(slot_ms);
+        let mib_ms = u128::from(resources.memory_bytes) * u128::from(slot_ms) / MIB;
+        Self {
+            why,
+            cpu_us: reported_cpu_us.min(reserved_core_us),
+            slot_ms,
+            reserved_core_us,
+            reserved_mib_ms: u64::try_from(mib_ms).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+const fn raise(figure: &mut u64, by: u64) {
+    *figure = figure.saturating_add(by);
+}
+
+impl Account {
+    /// Takes in what happened.
+    pub(in crate::ledger) fn enter(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Tasks(tasks) => raise(&mut self.tasks_submitted, *tasks),
+            Entry::Lease => raise(&mut self.attempts_leased, 1),
+            Entry::End(end) => self.end(end),
+            Entry::Success { output_bytes, is_late } => {
+                raise(&mut self.output_bytes, *output_bytes);
+                raise(&mut self.late_successes, u64::from(*is_late));
+            }
+        }
+    }
+
+    fn end(&mut self, end: &AttemptEnd) {
+        let AttemptEnd { why, cpu_us, slot_ms, reserved_core_us, reserved_mib_ms } = *end;
+        raise(&mut self.cpu_us, cpu_us);
+        raise(&mut self.slot_ms, slot_ms);
+        raise(&mut self.reserved_core_us, reserved_core_us);
+        raise(&mut self.reserved_mib_ms, reserved_mib_ms);
+        let attempts = match why {
+            EndReason::Succeeded => &mut self.attempts_succeeded,
+            EndReason::Failed => &mut self.attempts_failed,
+            EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut | EndReason::Drained => {
+                &mut self.attempts_lost
+            }
+            EndReason::Returned | EndReason::TakenBack => &mut self.attempts_returned,
+            EndReason::Yielded => &mut self.attempts_yielded,
+            EndReason::Superseded | EndReason::Cancelled => &mut self.attempts_cancelled,
+        };
+        raise(attempts, 1);
+        if why.is_loss() || why == EndReason::Failed {
+            raise(&mut self.lost_core_us, reserved_core_us);
+        }
+    }
+
+    /// Adds another account's figures.
+    pub fn add(&mut self, other: &Self) {
+        for (own, more) in self.figures_mut().into_iter().zip(other.figures()) {
+            raise(own, more);
+        }
+    }
+
+    /// The sum of accounts.
+    pub fn sum<'a>(accounts: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        for account in accounts {
+            sum.add(account);
+        }
+        sum
+    }
+
+    /// How many of the attempts have ended.
+    #[must_use]
+    pub const fn attempts_ended(&self) -> u64 {
+        self.attempts_succeeded
+            .saturating_add(self.attempts_failed)
+            .saturating_add(self.attempts_lost)
+            .saturating_add(self.attempts_returned)
+            .saturating_add(self.attempts_yielded)
+            .saturating_add(self.attempts_cancelled)
+    }
+
+    /// Whether nothing is booked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The account without what only submitters have: what has to come to the same on both sides.
+    #[must_use]
+    pub const fn of_both_sides(self) -> Self {
+        Self { tasks_submitted: 0, ..self }
+    }
+
+    /// Whether bookings can have come to this.
+    pub(in crate::ledger) fn is_sound(self) -> bool {
+        self.cpu_us <= self.reserved_core_us
+            && self.lost_core_us <= self.reserved_core_us
+            && self.figures().into_iter().all(|figure| figure < FIGURE_MAX)
+    }
+}

@@ -1,0 +1,151 @@
+//! What the ledger knows of a worker: its claim, what it holds, when its claims stood.
+
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use crate::{
+    fault::{Fault, is_planted},
+    ledger::{
+        index::{Held, WorkerIndex},
+        records::lease_time::LeaseTime,
+    },
+    schedule::{
+        placement::{Candidate, Place, Policies, Score},
+        ready::Needs,
+    },
+    types::{BlockTime, Claim, Height, Incarnation, Resources},
+};
+
+/// How many past standings of one worker are remembered: a second holder's word can name a height in any of them.
+pub const STANDINGS_KEPT: usize = 8;
+
+/// What is known of a worker and cannot be computed from anything else.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct WorkerRecord {
+    /// Of the last claim or drain that was executed.
+    pub(in crate::ledger) sequence: u64,
+    /// The newest that claimed.
+    pub(in crate::ledger) incarnation: Incarnation,
+    /// When a claim or drain was last executed, or the claim ended: forgetting counts from here.
+    pub(in crate::ledger) last: BlockTime,
+    /// See [`Candidate::turn`].
+    pub(in crate::ledger) turn: u64,
+    pub(in crate::ledger) standing: Option<Standing>,
+    /// Past standings, oldest first: from the first height after which the claim stood to the first after which it did not.
+    pub(in crate::ledger) stood: Vec<(Height, Height)>,
+}
+
+/// A claim that stands.
+#[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Standing {
+    pub(in crate::ledger) claim: Claim,
+    /// The height since which claims of this key have stood without a break.
+    pub(in crate::ledger) from: Height,
+    /// The time of that height's block.
+    pub(in crate::ledger) since: BlockTime,
+    pub(in crate::ledger) until: LeaseTime,
+    /// See [`Candidate::seat`].
+    pub(in crate::ledger) seat: u32,
+    /// See [`Candidate::running_at_claim`].
+    pub(in crate::ledger) running_at_claim: u32,
+}
+
+impl Standing {
+    /// Whether a task could ever run under this claim, whatever runs there now.
+    pub(in crate::ledger) fn could_ever_hold(&self, needs: &Needs) -> bool {
+        let Claim { slots, resources, labels, .. } = &self.claim;
+        *slots > 0
+            && needs.millicores <= resources.millicores
+            && needs.memory_bytes <= resources.memory_bytes
+            && needs.labels.iter().all(|(label, value)| labels.get(label) == Some(value))
+    }
+}
+
+/// A worker.
+#[derive(Clone, Debug)]
+pub(in crate::ledger) struct Worker {
+    pub(in crate::ledger) record: WorkerRecord,
+    /// What is computed of it. Only the index writes it.
+    pub(in crate::ledger) index: WorkerIndex,
+}
+
+impl Worker {
+    pub(in crate::ledger) const fn held(&self) -> &Held {
+        self.index.held()
+    }
+
+    /// Whether what the task needs is free and could be taken, waiting leases aside. Under a claim that offers less than
+    /// what runs takes, nothing is.
+    pub(in crate::ledger) fn has_room(&self, needs: &Needs) -> bool {
+        let Some(standing) = &self.record.standing else { return false };
+        let offer = &standing.claim.resources;
+        let fits = |taken: u64, needed: u64, offered: u64| taken.checked_add(needed).is_some_and(|sum| sum <= offered);
+        let runs = if is_planted(Fault::SlotsNotCounted) { 0 } else { self.held().running().len() as u64 };
+        runs < u64::from(standing.claim.slots)
+            && fits(self.held().millicores(), u64::from(needs.millicores), u64::from(offer.millicores))
+            && fits(self.held().memory_bytes(), needs.memory_bytes, offer.memory_bytes)
+            && standing.could_ever_hold(needs)
+    }
+
+    /// Whether what a task needs would be free if something that takes so much ran there no more.
+    pub(in crate::ledger) fn would_have_room(&self, needs: &Needs, gone: Resources) -> bool {
+        let Some(standing) = &self.record.standing else { return false };
+        let offer = &standing.claim.resources;
+        let fits = |taken: u64, gone: u64, needed: u64, offered: u64| {
+            taken.saturating_sub(gone).checked_add(needed).is_some_and(|sum| sum <= offered)
+        };
+        let (millicores, memory) = (self.held().millicores(), self.held().memory_bytes());
+        self.held().running().len() as u64 <= u64::from(standing.claim.slots)
+            && fits(millicores, gone.millicores.into(), needs.millicores.into(), offer.millicores.into())
+            && fits(memory, gone.memory_bytes, needs.memory_bytes, offer.memory_bytes)
+            && standing.could_ever_hold(needs)
+    }
+
+    /// Whether an open claim's place is one for a task with these needs.
+    pub(in crate::ledger) fn takes(&self, needs: &Needs, place: Place) -> bool {
+        match place {
+            Place::Resources => self.has_room(needs),
+            Place::Waiting => self.record.standing.as_ref().is_some_and(|standing| standing.could_ever_hold(needs)),
+        }
+    }
+
+    /// The scores under which the claim is open for resources and for waiting, where it is.
+    pub(in crate::ledger) fn scores(&self, policies: &Policies) -> [Option<Score>; 2] {
+        let Some(standing) = &self.record.standing else { return [None; 2] };
+        let Claim { slots, waiting: places, load, .. } = standing.claim;
+        if slots == 0 {
+            return [None; 2];
+        }
+        let (running, waiting) = (self.held().running().len() as u32, self.held().waiting().len() as u32);
+        let score = policies.score(&Candidate {
+            load,
+            slots,
+            running,
+            running_at_claim: standing.running_at_claim,
+            waiting,
+            turn: self.record.turn,
+            seat: standing.seat,
+        });
+        let running = if is_planted(Fault::SlotsNotCounted) { 0 } else { running };
+        let is_next = waiting == 0 || is_planted(Fault::PastTheWaiting);
+        [(is_next && running < slots).then_some(score), (waiting < places).then_some(score)]
+    }
+
+    /// Ends the claim's standing, after this height's block.
+    pub(in crate::ledger) fn end_standing(&mut self, height: Height, time: BlockTime) -> Option<Standing> {
+        let standing = self.record.standing.take()?;
+        self.record.last = self.record.last.max(time);
+        if standing.from < height {
+            self.record.stood.push((standing.from, height));
+            if self.record.stood.len() > STANDINGS_KEPT {
+                self.record.stood.remove(0);
+            }
+        }
+        Some(standing)
+    }
+
+    /// Whether a claim of this worker stood after the block at `height`.
+    pub(in crate::ledger) fn stood_at(&self, height: Height) -> bool {
+        self.record.standing.as_ref().is_some_and(|standing| standing.from <= height)
+            || self.record.stood.iter().any(|(from, to)| (*from..*to).contains(&height))
+    }
+}

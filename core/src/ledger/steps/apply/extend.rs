@@ -1,0 +1,43 @@
+//! Extend: adds arrays to a job that is open, or closes it.
+
+use crate::{
+    identity::PublicKey,
+    invariant::known,
+    ledger::{Applied, Ledger, LedgerEvent, bounds, index::Owed},
+    types::{Extend, VoidReason},
+};
+
+impl Ledger {
+    pub(in crate::ledger) fn check_extend(
+        &self,
+        signer: &PublicKey,
+        extend: &Extend,
+        bytes: u64,
+    ) -> Result<(), VoidReason> {
+        let job = self.own_job(signer, extend.job)?;
+        if job.record.open_until.is_none() {
+            return Err(VoidReason::JobClosed);
+        }
+        bounds::check_extend(&self.genesis.ledger, job, &extend.arrays)?;
+        self.check_room(signer, &extend.arrays, bytes)
+    }
+
+    pub(in crate::ledger) fn extend(&mut self, extend: &Extend, definition_bytes: u64, applied: &mut Applied) {
+        let Some(number) = known(self.index.number_of(&extend.job)) else { return };
+        let Some(job) = known(self.records.job_mut(number)) else { return };
+        let submitter = job.record.submitter;
+        job.record.definition_bytes = job.record.definition_bytes.saturating_add(definition_bytes);
+        if extend.closes {
+            job.record.open_until = None;
+            applied.events.push(LedgerEvent::JobClosed { job: extend.job });
+        }
+        self.owe(submitter, Owed::definition(definition_bytes));
+        if !extend.arrays.is_empty() {
+            let tasks = self.add_arrays(number, &extend.arrays);
+            applied.events.push(LedgerEvent::JobExtended { job: extend.job, tasks });
+            self.open_job(number);
+        }
+        self.await_time(number);
+        self.end_job_if_over(number, applied);
+    }
+}

@@ -1,0 +1,114 @@
+//! Recur: admits a recurring job, pauses and resumes it, and ends it.
+
+use std::collections::VecDeque;
+
+use crate::{
+    identity::PublicKey,
+    invariant::known,
+    ledger::{
+        Applied, Ledger, LedgerEvent, bounds,
+        records::recurring::{RecurringRecord, next_moment},
+    },
+    types::{KeyLimit, Limit, NetworkLimit, Recur, Recurring, RecurringId, VoidReason},
+};
+
+impl Ledger {
+    pub(in crate::ledger) fn check_recur(
+        &self,
+        signer: &PublicKey,
+        recur: &Recur,
+        bytes: u64,
+    ) -> Result<(), VoidReason> {
+        let (Recur::Pause(id) | Recur::Resume(id) | Recur::Delete(id)) = recur else {
+            let Recur::Submit(recurring) = recur else { return Ok(()) };
+            return self.check_recurring(signer, recurring, bytes);
+        };
+        let number = self.index.recurring().number_of(id).ok_or(VoidReason::UnknownRecurring)?;
+        let job = self.records.recurring().numbered(number).ok_or(VoidReason::UnknownRecurring)?;
+        match &job.record {
+            record if record.submitter != *signer => Err(VoidReason::NotYours),
+            record if record.ended.is_some() => Err(VoidReason::RecurringEnded),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_recurring(&self, signer: &PublicKey, recurring: &Recurring, bytes: u64) -> Result<(), VoidReason> {
+        bounds::check_recurring(&self.genesis.ledger, recurring)?;
+        next_moment(recurring, self.time()).ok_or(VoidReason::NeverRuns)?;
+        let (of_key, in_all) = self.index.recurring().live(signer);
+        if of_key >= self.key_limit(signer, KeyLimit::Recurring) {
+            return Err(VoidReason::KeyRecurringFull);
+        }
+        if in_all >= self.limit(Limit::Network(NetworkLimit::Recurring)) {
+            return Err(VoidReason::RecurringFull);
+        }
+        // Its definition counts at once; its tasks count when they are there.
+        self.check_room(signer, &[], bytes)
+    }
+
+    pub(in crate::ledger) fn recur(
+        &mut self,
+        id: RecurringId,
+        signer: PublicKey,
+        recur: &Recur,
+        bytes: u64,
+        applied: &mut Applied,
+    ) {
+        match recur {
+            Recur::Submit(recurring) => self.submit_recurring(id, signer, recurring, bytes, applied),
+            Recur::Pause(id) => self.pause(*id, true, applied),
+            Recur::Resume(id) => self.pause(*id, false, applied),
+            Recur::Delete(id) => {
+                if let Some(number) = known(self.index.recurring().number_of(id)) {
+                    self.end_recurring(number, true, applied);
+                }
+            }
+        }
+    }
+
+    fn submit_recurring(
+        &mut self,
+        id: RecurringId,
+        submitter: PublicKey,
+        recurring: &Recurring,
+        definition_bytes: u64,
+        applied: &mut Applied,
+    ) {
+        let number = self.records.recurring_mut().number();
+        let record = RecurringRecord {
+            number,
+            submitter,
+            height: self.height(),
+            time: self.time(),
+            definition_bytes,
+            recurring: recurring.clone(),
+            next: next_moment(recurring, self.time()),
+            is_paused: false,
+            resumed: None,
+            ran: 0,
+            skipped: 0,
+            past: VecDeque::new(),
+            ended: None,
+            is_deleted: false,
+        };
+        self.take_up_recurring(id, record);
+        applied.events.push(LedgerEvent::RecurringAdmitted { recurring: id });
+    }
+
+    /// Pauses it, or resumes it; what is so already stays so.
+    fn pause(&mut self, id: RecurringId, pauses: bool, applied: &mut Applied) {
+        let now = self.time();
+        let Some(number) = known(self.index.recurring().number_of(&id)) else { return };
+        self.await_nothing(number);
+        if let Some(job) = known(self.records.recurring_mut().numbered_mut(number))
+            && job.record.is_paused != pauses
+        {
+            job.record.is_paused = pauses;
+            if !pauses {
+                job.record.resumed = Some(now);
+            }
+            applied.events.push(LedgerEvent::RecurringPaused { recurring: id, paused: pauses });
+        }
+        self.await_moment(number);
+    }
+}

@@ -1,0 +1,223 @@
+//! Report: a worker's words on attempts that it was given, judged one by one.
+//!
+//! The outcome of a live attempt is always taken. Of an attempt that was lost before, a success is taken while the task is
+//! owed; anything else changes nothing. A large output is taken only with a second holder's word that it has it.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    codec::ByteString,
+    fault::{Fault, is_planted},
+    identity::PublicKey,
+    invariant::known,
+    ledger::{
+        Applied, EndReason, IgnoredReason, Ledger, LedgerEvent, bounds,
+        index::Others,
+        records::jobs::{AttemptRef, Checkpoint, TaskRef, TaskState},
+    },
+    schedule::recovery::Next,
+    types::{
+        AttemptId, BlobRef, Delivery, DeliveryStatement, Failure, OutcomeReceipt, Output, Report, ReportItem, Verdict,
+        VoidReason,
+    },
+};
+
+/// Whether an attempt that a worker was given still lives.
+enum Given {
+    Live,
+    Late,
+}
+
+impl Ledger {
+    pub(in crate::ledger) fn check_report(&self, signer: &PublicKey, report: &Report) -> Result<(), VoidReason> {
+        if !(1..=self.genesis.ledger.report_items_max).contains(&report.items.len()) {
+            return Err(VoidReason::Malformed);
+        }
+        if self.records.workers().contains_key(signer) { Ok(()) } else { Err(VoidReason::UnknownWorker) }
+    }
+
+    pub(in crate::ledger) fn report(&mut self, signer: PublicKey, report: &Report, applied: &mut Applied) {
+        // A second word on one attempt is not looked at, so a report costs at most one signature check for each attempt.
+        let mut seen = BTreeSet::new();
+        for item in &report.items {
+            let judged =
+                if seen.insert(item.attempt) { self.judge(&signer, item) } else { Err(IgnoredReason::Repeated) };
+            match judged {
+                Ok((task, given)) => self.take(signer, task, &given, item, applied),
+                Err(IgnoredReason::TaskEnded) if is_planted(Fault::EndedTaskReported) => {
+                    applied.receipts.push(crate::types::Receipt::Outcome(self.outcome(signer, item)));
+                }
+                Err(why) => {
+                    self.records.counters_mut().ignored += 1;
+                    let attempt = item.attempt;
+                    applied.events.push(LedgerEvent::ReportIgnored { attempt, worker: signer, why });
+                }
+            }
+        }
+    }
+
+    fn judge(&self, signer: &PublicKey, item: &ReportItem) -> Result<(TaskRef, Given), IgnoredReason> {
+        let AttemptId { task: id, number } = item.attempt;
+        let job_number = self.index.number_of(&id.job).ok_or(IgnoredReason::UnknownTask)?;
+        let job = self.records.job(job_number).ok_or(IgnoredReason::UnknownTask)?;
+        let live = match job.record.states.get(&id.index) {
+            _ if id.index >= job.count() => return Err(IgnoredReason::UnknownTask),
+            Some(TaskState::Live(live)) => live,
+            Some(TaskState::Done(_) | TaskState::Gone(_)) => return Err(IgnoredReason::TaskEnded),
+            None => return Err(IgnoredReason::NotGiven),
+        };
+        let lease = live.lease_of(number);
+        let lease = lease.filter(|lease| lease.worker == *signer || is_planted(Fault::AnyonesReport));
+        let given = if lease.is_some() {
+            Given::Live
+        } else {
+            let past = live.history().past.iter().find(|past| past.number == number && past.worker == *signer);
+            match (past.ok_or(IgnoredReason::NotGiven)?.why, &item.verdict) {
+                (EndReason::Failed | EndReason::Returned | EndReason::Yielded, _) => {
+                    return Err(IgnoredReason::Repeated);
+                }
+                (_, Verdict::Succeeded(..)) if is_planted(Fault::LateSuccessDropped) => {
+                    return Err(IgnoredReason::Late);
+                }
+                (_, Verdict::Succeeded(..)) => Given::Late,
+                (_, Verdict::Failed(..)) if is_planted(Fault::LateFailureTaken) => Given::Late,
+                _ => return Err(IgnoredReason::Late),
+            }
+        };
+        let limits = &self.genesis.ledger;
+        let output_bytes = job.spec(id.index).map_or(0, |spec| spec.limits.output_bytes);
+        if !bounds::is_verdict_sound(limits, output_bytes, &item.verdict) {
+            return Err(IgnoredReason::Malformed);
+        }
+        let (array, _) = job.place(id.index).ok_or(IgnoredReason::UnknownTask)?;
+        if job.record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds)
+            && matches!(item.verdict, Verdict::Succeeded(Output::Inline(_), ..))
+        {
+            return Err(IgnoredReason::NotDelivered);
+        }
+        let stored = match &item.verdict {
+            Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, ..)
+            | Verdict::Checkpointed { manifest, bytes, delivery } => Some((manifest, *bytes, delivery)),
+            _ => None,
+        };
+        if stored.is_some_and(|stored| !self.is_delivered(signer, item.attempt, stored)) {
+            return Err(IgnoredReason::NotDelivered);
+        }
+        let checkpoints = job.spec(id.index).is_some_and(|spec| spec.checkpoints);
+        let is_misplaced = match &item.verdict {
+            Verdict::Checkpointed { .. } => !checkpoints,
+            // Nobody makes room who was not asked to.
+            Verdict::Yielded => lease.is_none_or(|lease| lease.asked.is_none()),
+            _ => false,
+        };
+        if is_misplaced {
+            return Err(IgnoredReason::Malformed);
+        }
+        let task = TaskRef { job: job_number, index: id.index };
+        // A late one cannot fail any more.
+        if matches!(given, Given::Late)
+            && let Verdict::Succeeded(_, _, asks) = &item.verdict
+            && self.check_spawn(task, asks).is_err()
+        {
+            return Err(IgnoredReason::Late);
+        }
+        Ok((task, given))
+    }
+
+    /// Whether another peer holds what an attempt left: one signed for it.
+    fn is_delivered(
+        &self,
+        worker: &PublicKey,
+        attempt: AttemptId,
+        (manifest, bytes, delivery): (&BlobRef, u64, &Delivery),
+    ) -> bool {
+        let (holder, height) = (&delivery.holder, delivery.height);
+        let statement = DeliveryStatement { attempt, manifest: *manifest, bytes, height };
+        holder != worker
+            && height < self.height()
+            && (self.records.governance().set().contains(holder) || self.claim_stood_at(holder, height))
+            && statement.is_signed_by(delivery, &self.network)
+    }
+
+    fn take(&mut self, worker: PublicKey, task: TaskRef, given: &Given, item: &ReportItem, applied: &mut Applied) {
+        let attempt = AttemptRef::of(task, item.attempt.number);
+        match &item.verdict {
+            Verdict::Returned => self.give_back(attempt, EndReason::Returned, applied),
+            Verdict::Yielded => self.give_back(attempt, EndReason::Yielded, applied),
+            Verdict::Checkpointed { manifest, .. } => {
+                let (number, time) = (item.attempt.number, self.time());
+                let live = self.records.job_mut(task.job).and_then(|job| job.live_mut(task.index));
+                if let Some(live) = known(live) {
+                    live.checkpoint = Some(Box::new(Checkpoint { manifest: *manifest, attempt: number, time }));
+                    applied.events.push(LedgerEvent::Checkpointed { attempt: item.attempt, worker });
+                }
+            }
+            Verdict::Failed(failure, ..) => {
+                if matches!(given, Given::Late) && is_planted(Fault::LateFailureTaken) {
+                    self.release(task, EndReason::Failed, applied);
+                    return self.finish(task, self.outcome(worker, item), applied);
+                }
+                self.fail(worker, task, failure, item, applied);
+            }
+            Verdict::Succeeded(_, usage, asks) => {
+                let Ok(spawn) = self.check_spawn(task, asks) else {
+                    let failure = Failure::SpawnRefused;
+                    let verdict = Verdict::Failed(failure.clone(), ByteString::default(), *usage);
+                    let refused = ReportItem { attempt: item.attempt, verdict };
+                    return self.fail(worker, task, &failure, &refused, applied);
+                };
+                match given {
+                    Given::Live => {
+                        self.learn(attempt);
+                        let ended = self.end_attempt(attempt, EndReason::Succeeded, Some(&item.verdict), applied);
+                        if ended.is_some_and(|(_, others)| others == Others::Live) {
+                            self.release(task, EndReason::Superseded, applied);
+                        }
+                    }
+                    Given::Late => {
+                        self.records.counters_mut().late += 1;
+                        self.release(task, EndReason::Superseded, applied);
+                    }
+                }
+                if let Some(spawn) = spawn {
+                    self.spawn(task, spawn, applied);
+                }
+                self.finish(task, self.outcome(worker, item), applied);
+            }
+        }
+    }
+
+    fn fail(&mut self, worker: PublicKey, task: TaskRef, failure: &Failure, item: &ReportItem, applied: &mut Applied) {
+        let attempt = AttemptRef::of(task, item.attempt.number);
+        let ended = self.end_attempt(attempt, EndReason::Failed, Some(&item.verdict), applied);
+        let Some((_, others)) = known(ended) else { return };
+        let setback = failure.setback();
+        let next = self.set_back(task, setback);
+        // Where another of its attempts lives, what the machine may be to blame for does not fail a task.
+        let is_over = next == Next::Fail && (others == Others::None || !setback.is_of_machine());
+        if is_over {
+            if others == Others::Live {
+                self.release(task, EndReason::Superseded, applied);
+            }
+            self.finish(task, self.outcome(worker, item), applied);
+        } else if others == Others::None {
+            self.wait(task, next);
+        }
+    }
+
+    /// Remembers how long an attempt that ends well has run.
+    fn learn(&mut self, attempt: AttemptRef) {
+        let task = attempt.task();
+        let Some(job) = known(self.records.job(task.job)) else { return };
+        let lease = job.live(task.index).and_then(|live| live.lease_of(attempt.number));
+        if let Some(lease) = lease.filter(|lease| lease.run.is_some()) {
+            let Some(program) = known(job.spec(task.index).map(|spec| spec.program_blob().digest)) else { return };
+            let (ran_ms, now) = (lease.ran_ms(self.lease_time()), self.time());
+            self.records.estimates_mut().learn(program, ran_ms, now);
+        }
+    }
+
+    fn outcome(&self, worker: PublicKey, item: &ReportItem) -> OutcomeReceipt {
+        OutcomeReceipt { attempt: item.attempt, worker, height: self.height(), verdict: item.verdict.clone() }
+    }
+}

@@ -1,0 +1,93 @@
+//! What time alone changes: claims and attempts run out by lease time, back-offs and memories end by block time.
+
+use crate::{
+    fault::{Fault, is_planted},
+    invariant::known,
+    ledger::{
+        Applied, EndReason, Ledger, LedgerEvent,
+        records::{jobs::AttemptRef, lease_time::LeaseTime},
+    },
+    types::{AttemptId, BlockTime, Height},
+};
+
+impl Ledger {
+    /// The earliest block time at which time alone would change who holds what: a claim or an attempt runs out, or an attempt may
+    /// be found to be slow (if nothing stalls until then), a back-off is over, a job's time has come, or a recurring job's moment.
+    /// Always later than the last block.
+    #[must_use]
+    pub fn next_due(&self) -> Option<BlockTime> {
+        // A slice that ends changes something only if somebody waits.
+        let lease = self.index.due().first_by_lease_time(self.index.counts().ready > 0);
+        let lease = lease.map(|at| at.as_block_time(self.lease_time(), self.time()));
+        // Of moments that came, a block may have left some to the next one.
+        let moment = self.index.recurring().next_due();
+        let moment = moment.map(|at| at.max(BlockTime(self.time().0.saturating_add(1))));
+        lease.into_iter().chain(self.index.due().first_by_block_time()).chain(moment).min()
+    }
+
+    /// The first step of a block.
+    pub(in crate::ledger) fn pass_time(&mut self, height: Height, time: BlockTime, applied: &mut Applied) {
+        self.records.pass_time(height, time, self.stall_threshold_ms);
+        for number in self.index.due_mut().take_retention(self.records.time()) {
+            if let Some(job) = self.forget_job(number) {
+                applied.events.push(LedgerEvent::JobForgotten { job });
+            }
+        }
+        self.forget_recurring(applied);
+        self.forget_workers();
+    }
+
+    /// The third step of a block. Claims end before attempts, so an attempt that ran out with its claim is lost once.
+    pub(in crate::ledger) fn end_what_has_run_out(&mut self, applied: &mut Applied) {
+        let mut claims = self.index.due_mut().take_claims(self.records.lease_time());
+        claims.sort_unstable();
+        for key in claims {
+            self.end_claim(key, EndReason::ClaimEnded, applied);
+        }
+        self.end_attempts(applied);
+        self.end_slices();
+        for task in self.index.due_mut().take_asked(self.records.lease_time()) {
+            self.gives_no_room(task);
+        }
+        let now = self.time();
+        while let Some(task) = self.index.due().back_off_over(now)
+            && !is_planted(Fault::BackOffNeverEnds)
+        {
+            self.end_back_off(task);
+        }
+        for number in self.index.due_mut().take_jobs(now) {
+            self.job_is_due(number, applied);
+        }
+        self.follow_ended_jobs(applied);
+        self.run_what_recurs(applied);
+        self.follow_ended_jobs(applied);
+    }
+
+    /// Gives back the attempts that have run out, by their ids, and looks at those that may be slow.
+    fn end_attempts(&mut self, applied: &mut Applied) {
+        let now = if is_planted(Fault::NeverTimesOut) { LeaseTime::default() } else { self.lease_time() };
+        let mut ended: Vec<(AttemptId, AttemptRef)> = Vec::new();
+        for attempt in self.index.due_mut().take_attempts(now) {
+            let task = attempt.task();
+            let Some(job) = known(self.records.job(task.job)) else { continue };
+            let lease = job.live(task.index).and_then(|live| live.lease_of(attempt.number));
+            let Some(lease) = known(lease) else { continue };
+            if lease.ends() <= self.lease_time() {
+                ended.push((job.attempt_id(task.index, attempt.number), attempt));
+            } else {
+                self.look_at_pace(attempt);
+            }
+        }
+        ended.sort_unstable();
+        for (_, attempt) in ended {
+            self.give_back(attempt, EndReason::TimedOut, applied);
+        }
+    }
+
+    /// Goes on with the slices that are over by now.
+    pub(super) fn end_slices(&mut self) {
+        for task in self.index.due_mut().take_slices(self.records.lease_time()) {
+            self.begin_slice(task);
+        }
+    }
+}

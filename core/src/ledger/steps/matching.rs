@@ -1,0 +1,226 @@
+//! Matching: waiting attempts move up, then ready tasks go to claims, then copies of slow attempts to what is left (`copies`).
+//!
+//! Every claim's free resources are filled before any waiting place is. Within each of the two passes the tasks go in
+//! order; a task that no claim can take holds up only those that need the same. No task is looked at that is not placed, but
+//! for one of each kind; no claim is looked at twice for one kind unless it was given something; and a kind that found
+//! no place looks again only once a claim has changed that could take it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    digest::Digest,
+    fault::{Fault, is_planted},
+    identity::PublicKey,
+    invariant::known,
+    ledger::{
+        Applied, EndReason, Ledger,
+        records::jobs::{AttemptRef, TaskRef},
+    },
+    schedule::{
+        placement::{
+            Place,
+            choose::{Cursor, Pair, Search, Wish},
+        },
+        ready::{Entry, Kind, KindId, Needs, ReadyKey},
+        recovery::Allowed,
+    },
+};
+
+/// What one pass has learned of a kind.
+struct Pass {
+    allowed: Allowed,
+    cursor: Cursor,
+}
+
+impl Ledger {
+    /// The last step of a block.
+    pub(in crate::ledger) fn match_ready_to_claims(&mut self, applied: &mut Applied) {
+        while let Some((key, changed)) = self.index.take_unsettled() {
+            self.settle(key, changed, applied);
+        }
+        if is_planted(Fault::WaitingFirst) {
+            self.fill(Place::Waiting, applied);
+        }
+        if is_planted(Fault::CopiesFirst) {
+            self.give_copies(applied);
+        }
+        self.fill(Place::Resources, applied);
+        self.fill(Place::Waiting, applied);
+        self.give_copies(applied);
+        self.index.matched();
+    }
+
+    /// Moves a worker's waiting attempts up, in their order, and takes back those for which its claim (if it was `changed`)
+    /// has no place.
+    fn settle(&mut self, key: PublicKey, changed: bool, applied: &mut Applied) {
+        if changed && !is_planted(Fault::ShrinksAndKeeps) {
+            let waiting = self.records.worker(&key).map(|worker| worker.held().waiting().values().copied().collect());
+            let waiting: Vec<AttemptRef> = waiting.unwrap_or_default();
+            for attempt in waiting {
+                if !self.could_ever_hold(key, attempt.task()) {
+                    self.give_back(attempt, EndReason::TakenBack, applied);
+                }
+            }
+        }
+        while let Some(attempt) = self.waiting_at(key, |waiting| waiting.first_key_value())
+            && self.has_room(key, attempt.task())
+        {
+            self.start(attempt.task(), key, applied);
+        }
+        let places = self.records.worker(&key).and_then(|worker| worker.record.standing.as_ref());
+        let places = places.map_or(0, |standing| standing.claim.waiting as usize);
+        while !is_planted(Fault::ShrinksAndKeeps)
+            && let Some(attempt) = self.waiting_at(key, |w| w.last_key_value().filter(|_| w.len() > places))
+        {
+            self.give_back(attempt, EndReason::TakenBack, applied);
+        }
+    }
+
+    fn waiting_at<'a>(
+        &'a self,
+        key: PublicKey,
+        which: impl FnOnce(&'a BTreeMap<u64, AttemptRef>) -> Option<(&'a u64, &'a AttemptRef)>,
+    ) -> Option<AttemptRef> {
+        which(self.records.worker(&key)?.held().waiting()).map(|(_, attempt)| *attempt)
+    }
+
+    fn could_ever_hold(&self, key: PublicKey, task: TaskRef) -> bool {
+        let both = self.records.worker(&key).zip(self.records.job(task.job));
+        let Some((worker, job)) = known(both) else { return false };
+        worker
+            .record
+            .standing
+            .as_ref()
+            .is_some_and(|standing| job.needs(task.index).is_some_and(|needs| standing.could_ever_hold(needs)))
+    }
+
+    fn has_room(&self, key: PublicKey, task: TaskRef) -> bool {
+        let both = self.records.worker(&key).zip(self.records.job(task.job));
+        let Some((worker, job)) = known(both) else { return false };
+        job.needs(task.index).is_some_and(|needs| worker.has_room(needs))
+    }
+
+    /// Gives ready tasks to the claims that have such a place, in order, until no more fit.
+    fn fill(&mut self, place: Place, applied: &mut Applied) {
+        let mut passes: BTreeMap<KindId, Pass> = BTreeMap::new();
+        let mut full = BTreeSet::new();
+        let mut passed = None;
+        while !self.index.open().is_empty(place)
+            && let Some(head) = self.index.ready().head_after(passed)
+        {
+            let kind = head.kind;
+            if full.contains(&kind) || !passes.contains_key(&kind) && self.stays_parked(place, kind) {
+                passed = Some(head);
+                continue;
+            }
+            let pass =
+                passes.entry(kind).or_insert_with(|| Pass { allowed: self.allowed(kind), cursor: Cursor::default() });
+            let Some((task, entry, is_last)) = known(self.first_of(&head.key)) else { return };
+            let Some(found) = self.find_claim(place, kind, task, pass) else {
+                self.index.park(kind, place);
+                full.insert(kind);
+                passed = Some(head);
+                continue;
+            };
+            if is_last {
+                self.take_off(&entry);
+            }
+            self.lease(task, found, place, applied);
+            if is_planted(Fault::LeasedTwice)
+                && let Some(again) = self.find_claim(place, kind, task, pass)
+            {
+                self.lease(task, again, place, applied);
+            }
+        }
+    }
+
+    /// The task that stands for an entry of the queue, the entry, and whether it ends with that task.
+    fn first_of(&self, key: &ReadyKey) -> Option<(TaskRef, Entry, bool)> {
+        let job = self.records.job(key.job)?;
+        let at = job.segment_at(key.index)?;
+        let segment = job.record.segments.get(at)?;
+        if key.is_fresh && !job.graph().is_single(segment.array) {
+            let is_last = segment.fresh.saturating_add(1) >= segment.end;
+            return Some((TaskRef { job: key.job, index: segment.fresh }, job.run(at)?, is_last));
+        }
+        let entry = job.entry(key.index, job.live(key.index)?)?;
+        Some((TaskRef { job: key.job, index: key.index }, entry, true))
+    }
+
+    /// Whether a kind found no place before, and no claim that changed since has one for what it needs.
+    fn stays_parked(&self, place: Place, kind: KindId) -> bool {
+        let Some(Kind { needs, .. }) = known(self.index.ready().kind(kind)) else { return true };
+        self.index.is_parked(kind, place)
+            && !self.index.changed().iter().any(|key| {
+                let worker = self.records.worker(key);
+                worker.is_some_and(|worker| worker.index.score(place).is_some() && worker.takes(needs, place))
+            })
+    }
+
+    /// The claim that gets a task, if one has such a place for its kind.
+    fn find_claim(&self, place: Place, kind: KindId, task: TaskRef, pass: &mut Pass) -> Option<PublicKey> {
+        let Kind { needs, avoidance } = self.index.ready().kind(kind)?;
+        if is_planted(Fault::HashOrder) {
+            let open: std::collections::HashSet<_> = self.index.open().from(place, None).map(|(_, key)| key).collect();
+            let takes = |key: &PublicKey| self.records.worker(key).is_some_and(|worker| worker.takes(needs, place));
+            return open.into_iter().find(takes);
+        }
+        let permits = |key: &PublicKey| avoidance.permits(pass.allowed, key);
+        self.search(place, needs, task, permits, &mut pass.cursor)
+    }
+
+    /// The best claim for a task, of those that have such a place and are permitted.
+    pub(in crate::ledger) fn search(
+        &self,
+        place: Place,
+        needs: &Needs,
+        task: TaskRef,
+        permits: impl Fn(&PublicKey) -> bool,
+        cursor: &mut Cursor,
+    ) -> Option<PublicKey> {
+        let look = |key: &PublicKey| {
+            let worker = self.records.worker(key)?;
+            let score = worker.index.score(place)?;
+            (worker.takes(needs, place) && permits(key)).then_some(score)
+        };
+        let has = |key: &PublicKey, (label, value): Pair<'_>| {
+            let standing = self.records.worker(key).and_then(|worker| worker.record.standing.as_ref());
+            standing.is_some_and(|standing| standing.claim.labels.get(label).is_some_and(|own| own == value))
+        };
+        let search = Search { open: self.index.open(), policies: &self.policies, place, look, has: &has };
+        search.find(&self.wish(task), cursor)
+    }
+
+    /// What a task's submitter and the network wish for it besides what it needs.
+    fn wish(&self, task: TaskRef) -> Wish<'_> {
+        let Some(job) = known(self.records.job(task.job)) else { return Wish::default() };
+        let Some((spec, (array, _))) = job.spec(task.index).zip(job.place(task.index)) else { return Wish::default() };
+        Wish {
+            prefers: spec.prefers.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect(),
+            spread: spec.spread.as_deref().map(|label| (label, job.index.spread(array))),
+            holds: if self.policies.is_local { job.largest_input(task.index) } else { None },
+            draw: self.policies.are_drawn().then(|| self.draw("lease", self.records.numbers().lease)),
+        }
+    }
+
+    /// What is drawn in this block for something, by the number that it has among its like.
+    pub(in crate::ledger) fn draw(&self, what: &str, number: u64) -> Digest {
+        Digest::of_parts("meshwork 1 draw", &[&self.block.entropy.0, what.as_bytes(), &number.to_be_bytes()])
+    }
+
+    /// Where the tasks of a kind may go, of all the claims that stand, whether or not they have room now.
+    fn allowed(&self, kind: KindId) -> Allowed {
+        self.index.ready().kind(kind).map_or(Allowed::Anyone, |kind| self.allowed_to(kind))
+    }
+
+    /// The same, of a kind that need not be in the queue.
+    pub(in crate::ledger) fn allowed_to(&self, Kind { needs, avoidance }: &Kind) -> Allowed {
+        let capable = self.records.workers().iter().filter(|(_, worker)| {
+            if is_planted(Fault::BackWhereLost) {
+                return worker.takes(needs, Place::Resources);
+            }
+            worker.record.standing.as_ref().is_some_and(|standing| standing.could_ever_hold(needs))
+        });
+        avoidance.among(capable.map(|(key, _)| key))
+    }
+}

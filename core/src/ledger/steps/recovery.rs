@@ -1,0 +1,105 @@
+//! What becomes of a task whose attempt ended without an outcome: its setbacks are counted, and the rules for them decide
+//! ([`schedule::recovery`](crate::schedule::recovery)).
+
+use crate::{
+    codec::ByteString,
+    fault::{Fault, is_planted},
+    identity::PublicKey,
+    invariant::known,
+    ledger::{
+        Applied, EndReason, Ledger,
+        index::Others,
+        records::jobs::{AttemptRef, TaskRef},
+    },
+    schedule::recovery::{self, Next},
+    types::{Failure, OutcomeReceipt, Setback, Usage, Verdict},
+};
+
+impl Ledger {
+    /// Ends an attempt without an outcome, and lets the task's recovery decide. While another of its attempts lives the task
+    /// goes on with that one, whatever is counted.
+    pub(in crate::ledger) fn give_back(&mut self, attempt: AttemptRef, why: EndReason, applied: &mut Applied) {
+        let task = attempt.task();
+        let Some((past, others)) = known(self.end_attempt(attempt, why, None, applied)) else { return };
+        self.records.counters_mut().lost += u64::from(why.is_loss());
+        let height = self.height();
+        let next = if past.is_counted_loss() {
+            self.set_back(task, if why == EndReason::Drained { Setback::Drained } else { Setback::Lost })
+        } else if why == EndReason::Returned {
+            self.count_return(task)
+        } else {
+            Next::Ready
+        };
+        if others == Others::Live && !is_planted(Fault::CopyForgotten) {
+            return;
+        }
+        let Some(job) = known(self.records.job(task.job)) else { return };
+        let attempt = job.attempt_id(task.index, past.number);
+        if next == Next::Fail {
+            let verdict = Verdict::Failed(Failure::Lost, ByteString::default(), Usage::default());
+            self.finish(task, OutcomeReceipt { attempt, worker: past.worker, height, verdict }, applied);
+        } else {
+            self.wait(task, next);
+        }
+    }
+
+    fn count_return(&mut self, task: TaskRef) -> Next {
+        let live = self.records.job_mut(task.job).and_then(|job| job.live_mut(task.index));
+        known(live).map_or(Next::Ready, |live| {
+            let returns = &mut live.history_mut().returns;
+            *returns = returns.saturating_add(1);
+            recovery::after_return(*returns)
+        })
+    }
+
+    /// Counts a setback of a task whose attempt has just ended by it, and says what becomes of the task: by the rule that it has
+    /// for this kind, else by that for its program's failures, or that for losses.
+    pub(in crate::ledger) fn set_back(&mut self, task: TaskRef, setback: Setback) -> Next {
+        let losses_max = self.genesis.ledger.losses_max;
+        let drawn = self.draw("setback", task.job.rotate_left(32) ^ u64::from(task.index));
+        let (drawn, _) = drawn.0.split_first_chunk().unwrap_or((&[0; 8], &[]));
+        let drawn = u64::from_be_bytes(*drawn);
+        let Some(job) = known(self.records.job_mut(task.job)) else { return Next::Fail };
+        let Some(spec) = known(job.spec(task.index).cloned()) else { return Next::Fail };
+        let Some(live) = known(job.live_mut(task.index)) else { return Next::Fail };
+        let is_loss = matches!(setback, Setback::Lost | Setback::Drained);
+        let history = live.history_mut();
+        let total = if is_loss { &mut history.losses } else { &mut history.failures };
+        *total = total.saturating_add(1);
+        let total = *total;
+        let rule = match spec.recovery.get(&setback) {
+            Some(rule) => {
+                let times = history.setbacks.entry(setback).or_default();
+                *times = times.saturating_add(1);
+                Some((rule, *times))
+            }
+            None if is_loss => None,
+            None => {
+                let own: u32 =
+                    history.setbacks.iter().filter(|(kind, _)| !kind.is_loss()).map(|(_, times)| times).sum();
+                Some((&spec.retry, total.saturating_sub(own)))
+            }
+        };
+        if is_loss && recovery::after_loss(losses_max, total) == Next::Fail {
+            return Next::Fail;
+        }
+        let Some((rule, times)) = rule else { return Next::Ready };
+        if rule.restarts {
+            live.checkpoint = None;
+        }
+        if rule.elsewhere
+            && let Some(past) = live.history_mut().past.last_mut()
+        {
+            past.avoided = true;
+        }
+        recovery::after_setback(rule, times, drawn)
+    }
+
+    /// Ends all leases of a worker.
+    pub(in crate::ledger) fn give_back_all(&mut self, key: PublicKey, why: EndReason, applied: &mut Applied) {
+        let Some(worker) = self.records.worker(&key) else { return };
+        for attempt in worker.held().attempts() {
+            self.give_back(attempt, why, applied);
+        }
+    }
+}

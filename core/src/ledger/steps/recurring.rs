@@ -1,0 +1,175 @@
+//! Has something become of each moment in the block in which it comes.
+
+use crate::{
+    fault::{Fault, is_planted},
+    invariant::known,
+    ledger::{
+        Applied, Gone, Ledger, LedgerEvent, bounds,
+        records::recurring::{PastMoments, RecurringJob, RecurringNumber},
+    },
+    types::{
+        AfterJob, BlockTime, CatchUp, JobId, Overlap, Permission, Recurring, RunOf, SkipReason, Submit, Times,
+        VoidReason, When,
+    },
+};
+
+impl Ledger {
+    /// How late a moment may be come to before it counts as missed, in milliseconds: a minute, or as long as the network may
+    /// be silent without having stood still, if that is longer.
+    fn late_ms(&self) -> u64 {
+        self.stall_threshold_ms.max(60_000)
+    }
+
+    /// Has something become of the moments that have come.
+    pub(in crate::ledger) fn run_what_recurs(&mut self, applied: &mut Applied) {
+        let (mut left, mut bytes_left) = (bounds::BLOCK_RUNS_MAX, self.genesis.consensus.block_bytes_max as u64);
+        let mut again = Vec::new();
+        while left > 0
+            && bytes_left > 0
+            && let Some(number) = self.index.take_recurring(self.records.time())
+        {
+            self.skip_missed(number, applied);
+            let recurring = self.records.recurring().numbered(number);
+            let (mut tried, bytes) = (0, recurring.map_or(0, |recurring| recurring.record.definition_bytes));
+            while tried < left.min(bounds::RUNS_MAX)
+                && bytes_left > 0
+                && let Some(moment) = self.moment_that_came(number)
+            {
+                self.reach(number, moment, applied);
+                tried += 1;
+                bytes_left = bytes_left.saturating_sub(bytes);
+            }
+            left -= tried.max(1);
+            again.push(number);
+        }
+        for number in again {
+            self.await_moment(number);
+        }
+    }
+
+    /// The next moment of a recurring job, if it has come.
+    fn moment_that_came(&self, number: RecurringNumber) -> Option<BlockTime> {
+        let moment = self.records.recurring().numbered(number)?.record.next?;
+        (moment <= self.time()).then_some(moment)
+    }
+
+    /// Skips what was missed and is not to be caught up with.
+    fn skip_missed(&mut self, number: RecurringNumber, applied: &mut Applied) {
+        let late_us = self.late_ms().saturating_mul(1000);
+        let Some(RecurringJob { record, .. }) = known(self.records.recurring().numbered(number)) else { return };
+        let Recurring { cron, catch_up, until, .. } = &record.recurring;
+        let Some(next) = known(record.next) else { return };
+        // The last time at which a moment would have been missed.
+        let late = BlockTime(self.time().0.saturating_sub(late_us.saturating_add(1)));
+        let missed = record.resumed.map_or(late, |resumed| late.max(resumed)).min(until.unwrap_or(bounds::MOMENT_MAX));
+        if missed < next {
+            return;
+        }
+        let count = cron.count(BlockTime(next.0 - 1), missed);
+        let keep = match catch_up {
+            CatchUp::Skip => 0,
+            CatchUp::Once => 1,
+            CatchUp::All => bounds::CATCH_UP_MAX,
+        };
+        if count <= keep || is_planted(Fault::MissedAreRun) {
+            return;
+        }
+        // Back from the end over those that are caught up with: the one before them is the last to be skipped.
+        let mut last = cron.last_until(missed);
+        for _ in 0..keep {
+            last = last.and_then(|moment| cron.last_until(BlockTime(moment.0.saturating_sub(1))));
+        }
+        let Some(last) = last.filter(|last| *last >= next) else { return };
+        self.skip(number, (next, last, count - keep), SkipReason::Missed, applied);
+    }
+
+    /// A moment has come: it is run, or skipped with a reason.
+    fn reach(&mut self, number: RecurringNumber, moment: BlockTime, applied: &mut Applied) {
+        match self.try_run(number, moment, applied) {
+            Ok(job) => {
+                let Some(RecurringJob { id, .. }) = known(self.records.recurring().numbered(number)) else { return };
+                applied.events.push(LedgerEvent::RecurringRun { recurring: *id, moment, job });
+                let became = Ok(job);
+                self.pass_moments(number, PastMoments { first: moment, last: moment, moments: 1, became }, applied);
+            }
+            Err(why) => self.skip(number, (moment, moment, 1), why, applied),
+        }
+    }
+
+    fn try_run(
+        &mut self,
+        number: RecurringNumber,
+        moment: BlockTime,
+        applied: &mut Applied,
+    ) -> Result<JobId, SkipReason> {
+        let Some(RecurringJob { id, record }) = known(self.records.recurring().numbered(number)) else {
+            return Err(SkipReason::Void(VoidReason::UnknownRecurring));
+        };
+        let run = RunOf { recurring: *id, moment };
+        let Recurring { job, overlap, deadline_ms, .. } = &record.recurring;
+        let mut submit =
+            Submit { times: Times { deadline: deadline_ms.map(|ms| moment.plus_ms(ms)), ..job.times }, ..job.clone() };
+        let (submitter, bytes) = (record.submitter, record.definition_bytes);
+        if !self.records.rules().admission(Permission::Submit).includes(&submitter) {
+            return Err(SkipReason::Void(VoidReason::NotPermitted));
+        }
+        let last = self.index.recurring().runs(number).next_back();
+        if let Some(before) = last.filter(|_| !is_planted(Fault::OverlapIgnored)) {
+            match overlap {
+                Overlap::Skip => return Err(SkipReason::Overlap),
+                Overlap::Queue => submit.after.push(AfterJob { job: before, when: When::Any }),
+                Overlap::Alongside => {}
+                Overlap::Cancel => {
+                    let runs: Vec<JobId> = self.index.recurring().runs(number).collect();
+                    for job in runs {
+                        self.stop_run(job, applied);
+                    }
+                }
+            }
+        }
+        let live = self.index.recurring().runs(number).count();
+        if live >= bounds::LIVE_RUNS_MAX {
+            return Err(SkipReason::TooManyRuns);
+        }
+        if submit.times.deadline.is_some_and(|deadline| deadline <= self.time()) {
+            return Err(SkipReason::Void(VoidReason::DeadlinePassed));
+        }
+        self.check_room(&submitter, &submit.arrays, bytes).map_err(SkipReason::Void)?;
+        let job = run.job();
+        self.take_up_run(run, job);
+        self.admit(job, submitter, &submit, bytes, Some(run), applied);
+        Ok(job)
+    }
+
+    fn stop_run(&mut self, job: JobId, applied: &mut Applied) {
+        if let Some(number) = known(self.index.number_of(&job)) {
+            self.stop_job(number, Gone::Cancelled, applied);
+        }
+    }
+
+    fn skip(
+        &mut self,
+        number: RecurringNumber,
+        (first, last, moments): (BlockTime, BlockTime, u64),
+        why: SkipReason,
+        applied: &mut Applied,
+    ) {
+        let Some(RecurringJob { id, .. }) = known(self.records.recurring().numbered(number)) else { return };
+        applied.events.push(LedgerEvent::RecurringSkipped { recurring: *id, first, last, moments, why });
+        self.pass_moments(number, PastMoments { first, last, moments, became: Err(why) }, applied);
+    }
+
+    /// Something has become of these moments; what comes next.
+    fn pass_moments(&mut self, number: RecurringNumber, past: PastMoments, applied: &mut Applied) {
+        let Some(RecurringJob { record, .. }) = known(self.records.recurring_mut().numbered_mut(number)) else {
+            return;
+        };
+        record.remember(past);
+        let next = record.next_after(past.last);
+        if next.is_none() {
+            self.end_recurring(number, false, applied);
+        } else {
+            record.next = next;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A rule changes: at once, but for the scheduler's policies, which change at the end of the block.
+
+use std::sync::Arc;
+
+use crate::{
+    fault::{Fault, is_planted},
+    invariant::known,
+    ledger::{Applied, EndReason, Ledger},
+    schedule::order::Sequence,
+    types::{Change, Limit, Permission},
+};
+
+impl Ledger {
+    /// Changes a rule that a quorum has approved. A schedule changes at the end of the block.
+    pub(super) fn change_rule(&mut self, change: Change, applied: &mut Applied) {
+        self.records.rules_mut().set(change.clone());
+        match change {
+            Change::AddAuthority(_)
+            | Change::RemoveAuthority(_)
+            | Change::SetLimit(Limit::Network(_), _)
+            | Change::Permit(Permission::Work, _) => {}
+            Change::Permit(Permission::Submit, key)
+            | Change::Bar(Permission::Submit, key)
+            | Change::SetQuota(key, _) => self.follow_rules_of(key),
+            Change::Bar(Permission::Work, key) => {
+                if !is_planted(Fault::BarredWorksOn) {
+                    self.end_claim(key, EndReason::ClaimEnded, applied);
+                }
+            }
+            Change::SetLimit(Limit::Key(_), _) => self.follow_rules(),
+            Change::SetSchedule(_) => self.block.schedule_changed = !is_planted(Fault::ScheduleOfGenesis),
+        }
+    }
+
+    /// Nobody has had anything yet but what workers hold, if shares are looked at from now on.
+    fn begin_shares(&mut self, is_fair: bool) {
+        self.records.begin_shares();
+        if !is_fair {
+            return;
+        }
+        for (key, _) in self.index.quotas().owed_by_key().iter().filter(|(_, owed)| owed.tasks > 0) {
+            self.records.shares_mut().begin(key);
+        }
+        let held: Vec<_> = self.records.workers().values().flat_map(|worker| worker.held().attempts()).collect();
+        for attempt in held {
+            let Some(job) = known(self.records.job(attempt.task().job)) else { continue };
+            let (lease, submitter) = (self.lease_of(attempt), job.record.submitter);
+            if let Some(cost) = known(lease).map(|lease| lease.cost) {
+                self.records.shares_mut().charge(&submitter, cost);
+            }
+        }
+    }
+
+    /// At the end of a block: everything that is computed by the policies is computed anew, if these have changed. What was
+    /// taken up so far is what a restart at this height would take up.
+    pub(in crate::ledger) fn follow_schedule(&mut self) {
+        if !std::mem::take(&mut self.block.schedule_changed) {
+            return;
+        }
+        let (was_fair, is_fair) = (self.sequence.is_fair(), Sequence::new(self.records.rules().schedule()).is_fair());
+        if was_fair != is_fair {
+            self.begin_shares(is_fair);
+        }
+        let anew = Self::of_records(Arc::clone(&self.genesis), self.saved());
+        debug_assert!(anew.is_ok(), "a ledger can be restored from its own records: {anew:?}");
+        if let Ok(anew) = anew {
+            *self = anew;
+        }
+        // Attempts that were leased under longer slices, or none.
+        self.end_slices();
+    }
+}

@@ -1,0 +1,100 @@
+//! What speaks for the claim that a task went to.
+
+use std::collections::BTreeMap;
+
+use super::{
+    NAMED_MAX,
+    reasons::{AskedBy, Avoided, LargestInput, LeasePlace, Leased, LeasesAt, PaceNow, Preference, Spread},
+};
+use crate::{
+    identity::PublicKey,
+    ledger::{
+        Ledger,
+        records::jobs::{Job, Lease, Live, Pace, TaskRef},
+    },
+    types::Claim,
+};
+
+impl Ledger {
+    pub(in crate::ledger) fn why_leased(&self, job: &Job, task: TaskRef) -> Option<Leased> {
+        let live = job.live(task.index)?;
+        let lease = live.lease()?;
+        let (spec, needs) = (job.spec(task.index)?, job.needs(task.index)?);
+        let standing = |key: &PublicKey| self.records.worker(key)?.record.standing.as_ref();
+        let claim = standing(&lease.worker).map(|standing| &standing.claim);
+        let label = |label: &str| claim.and_then(|claim| claim.labels.get(label));
+        let prefers = spec.prefers.iter().map(|(name, value)| Preference {
+            label: name.clone(),
+            value: value.clone(),
+            met: label(name) == Some(value),
+        });
+        let input = job.largest_input(task.index);
+        let place = match lease.run {
+            Some(run) => LeasePlace::Running { since: run.started, ends: self.at(run.ends) },
+            None => LeasePlace::Waiting { ends: self.at(lease.waits_until) },
+        };
+        let capable = self.records.workers().values().filter_map(|worker| worker.record.standing.as_ref());
+        let capable = capable.filter(|standing| standing.could_ever_hold(needs)).count();
+        Some(Leased {
+            attempt: lease.attempt.0,
+            worker: lease.worker,
+            incarnation: lease.incarnation.0,
+            leased: lease.leased,
+            place,
+            standing: u32::try_from(self.index.standing()).unwrap_or(u32::MAX),
+            capable: u32::try_from(capable).unwrap_or(u32::MAX),
+            prefers: prefers.collect(),
+            spread: spec.spread.as_deref().and_then(|label| self.spread_over(job, task.index, label, claim)),
+            input: input.map(|digest| {
+                let held = claim.is_some_and(|claim| claim.holds.contains(&digest));
+                LargestInput { digest, held }
+            }),
+            placement: self.records.rules().schedule().placement.clone(),
+            avoids: self.avoided_by(live),
+            asked: lease.asked.as_ref().map(|asked| AskedBy { by: asked.by, until: self.at(asked.until) }),
+            pace: self.pace_of(lease),
+        })
+    }
+
+    /// What is known of how fast an attempt is.
+    fn pace_of(&self, lease: &Lease) -> PaceNow {
+        match (&lease.copy, lease.run.map(|run| run.pace)) {
+            (Some(copy), _) => PaceNow::Copied { attempt: copy.attempt.0, worker: copy.worker, leased: copy.leased },
+            (None, Some(Pace::Watched(look))) => PaceNow::Watched { look: self.at(look) },
+            (None, Some(Pace::Slow)) => PaceNow::Slow,
+            (None, Some(Pace::Settled) | None) => PaceNow::Unwatched,
+        }
+    }
+
+    /// How many leases of a task's array there are at each value of a label that claims have.
+    fn spread_over(&self, job: &Job, index: u32, label: &str, claim: Option<&Claim>) -> Option<Spread> {
+        let (array, _) = job.place(index)?;
+        let counts = job.index.spread(array);
+        let at = |value: &str| counts.and_then(|counts| counts.get(value)).copied().unwrap_or(0);
+        let value = claim.and_then(|claim| claim.labels.get(label)).cloned();
+        let mut values: Vec<LeasesAt> = self
+            .index
+            .open()
+            .values(label)
+            .map(|value| LeasesAt { value: value.to_owned(), leases: at(value) })
+            .collect();
+        let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        // Its own first, then those with the fewest: what it was spread away from is seldom of interest.
+        values.sort_unstable_by_key(|one| (Some(&one.value) != value.as_ref(), one.leases, one.value.clone()));
+        values.truncate(NAMED_MAX);
+        Some(Spread { label: label.to_owned(), value, leases: values, values: count })
+    }
+
+    /// Where a task would rather not go, and why.
+    pub(in crate::ledger) fn avoided_by(&self, live: &Live) -> Vec<Avoided> {
+        let mut avoided: BTreeMap<PublicKey, Avoided> = BTreeMap::new();
+        for past in live.history().past.iter().filter(|past| past.avoided) {
+            let worker = past.worker;
+            let stands = self.records.worker(&worker).is_some_and(|worker| worker.record.standing.is_some());
+            let one = avoided.entry(worker).or_insert(Avoided { worker, attempts: 0, last: past.why, stands });
+            one.attempts += 1;
+            one.last = past.why;
+        }
+        avoided.into_values().collect()
+    }
+}

@@ -1,0 +1,171 @@
+//! Why a ready task is not placed: which claims are what to it.
+
+use std::collections::BTreeSet;
+
+use super::{
+    LOOKS_MAX,
+    reasons::{AskedOf, Claims, Hindrance, Need, Precedence, Ready, Requirement, ShareNow},
+};
+use crate::{
+    identity::PublicKey,
+    ledger::{
+        Ledger,
+        records::{
+            jobs::{Job, TaskRef},
+            workers::{Standing, Worker},
+        },
+    },
+    schedule::{
+        placement::Place,
+        ready::{Entry, Kind, Needs},
+    },
+    types::{BlockTime, KeyLimit, OrderPolicy, Permission},
+};
+
+/// How many, as explanations say it.
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+impl Worker {
+    /// Whether a task with these needs would be placed here now.
+    fn is_open_to(&self, needs: &Needs) -> bool {
+        [Place::Resources, Place::Waiting]
+            .into_iter()
+            .any(|place| self.index.score(place).is_some() && self.takes(needs, place))
+    }
+}
+
+impl Ledger {
+    pub(in crate::ledger) fn why_ready(&self, job: &Job, index: u32) -> Option<Ready> {
+        let live = job.live(index);
+        let entry = match live {
+            Some(live) => job.entry(index, live)?,
+            None => job.run(job.segment_at(index)?)?,
+        };
+        let (claims, usable) = self.sort_claims(&entry.kind);
+        let submitter = &entry.submitter;
+        let (leased, leased_max) =
+            (self.index.quotas().leased_of(submitter), self.key_limit(submitter, KeyLimit::Running));
+        let hindrance = match claims {
+            _ if !self.records.rules().admission(Permission::Submit).includes(submitter) => Hindrance::Barred,
+            _ if leased >= leased_max => Hindrance::Quota,
+            Claims { capable: 0, .. } => Hindrance::NoClaim,
+            Claims { open: 1.., .. } => Hindrance::Nothing,
+            Claims { avoided_open: 1.., .. } => Hindrance::Avoidance,
+            _ => Hindrance::Full,
+        };
+        let ahead = self.ahead_of(job, index, &entry, &usable);
+        let spent = ahead.by.iter().any(|count| count.by == Precedence::Policy(OrderPolicy::Fair));
+        Some(Ready {
+            hindrance,
+            leased,
+            leased_max,
+            claims,
+            requirements: self.requirements(&entry.kind.needs),
+            frees: self.first_to_free(&usable),
+            avoids: live.map_or_else(Vec::new, |live| self.avoided_by(live)),
+            ahead,
+            share: self.sequence.is_fair().then(|| self.share_of(&entry, spent)),
+        })
+    }
+
+    fn standings(&self) -> impl Iterator<Item = (&PublicKey, &Worker, &Standing)> {
+        self.records.workers().iter().filter_map(|(key, worker)| Some((key, worker, worker.record.standing.as_ref()?)))
+    }
+
+    /// What the claims are to a kind, and those that could hold it and where it may go.
+    fn sort_claims(&self, kind: &Kind) -> (Claims, BTreeSet<PublicKey>) {
+        let allowed = self.allowed_to(kind);
+        let (mut claims, mut usable) = (Claims::default(), BTreeSet::new());
+        for (key, worker, standing) in self.standings() {
+            claims.standing += 1;
+            if !standing.could_ever_hold(&kind.needs) {
+                continue;
+            }
+            claims.capable += 1;
+            let is_open = worker.is_open_to(&kind.needs);
+            if kind.avoidance.permits(allowed, key) {
+                usable.insert(*key);
+                *if is_open { &mut claims.open } else { &mut claims.full } += 1;
+            } else {
+                claims.avoided += 1;
+                claims.avoided_open += u32::from(is_open);
+            }
+        }
+        (claims, usable)
+    }
+
+    /// Each thing that is needed, by itself.
+    fn requirements(&self, needs: &Needs) -> Vec<Requirement> {
+        let claims = || self.standings().map(|(_, _, standing)| &standing.claim);
+        let requirement = |need, claims: usize| Requirement { need, claims: count(claims) };
+        let (millicores, memory) = (needs.millicores, needs.memory_bytes);
+        let offered = |offered: Option<u32>| offered.unwrap_or(0);
+        let mut all = vec![
+            requirement(Need::Slot, claims().filter(|claim| claim.slots > 0).count()),
+            requirement(
+                Need::Millicores {
+                    needed: millicores,
+                    offered: offered(claims().map(|claim| claim.resources.millicores).max()),
+                },
+                claims().filter(|claim| claim.resources.millicores >= millicores).count(),
+            ),
+            requirement(
+                Need::Memory {
+                    needed: memory,
+                    offered: claims().map(|claim| claim.resources.memory_bytes).max().unwrap_or(0),
+                },
+                claims().filter(|claim| claim.resources.memory_bytes >= memory).count(),
+            ),
+        ];
+        all.extend(needs.labels.iter().map(|(label, value)| {
+            let with = self.index.open().labelled(label, value).map_or(0, BTreeSet::len);
+            let others = claims().filter(|claim| claim.labels.contains_key(label)).count() - with;
+            let need = Need::Label { label: label.clone(), value: value.clone(), others: count(others) };
+            requirement(need, with)
+        }));
+        all
+    }
+
+    /// When the first attempt has to end at one of these workers, if it is among the first of all.
+    fn first_to_free(&self, workers: &BTreeSet<PublicKey>) -> Option<BlockTime> {
+        if workers.is_empty() {
+            return None;
+        }
+        self.first_to_end(|attempt| self.lease_of(*attempt).is_some_and(|lease| workers.contains(&lease.worker)))
+    }
+
+    fn share_of(&self, entry: &Entry, spent: bool) -> ShareNow {
+        let submitter = &entry.submitter;
+        let (round, shares) = self.records.shares().records();
+        let turn = self.records.shares().turn(submitter);
+        let has_had_more = |task: &TaskRef| {
+            let other = self.records.job(task.job).map(|job| job.record.submitter);
+            other.is_some_and(|other| self.records.shares().turn(&other) > turn)
+                && self.would_fit(*task, &entry.kind.needs)
+        };
+        let ends = self.index.due().slices().take(LOOKS_MAX).find(|(_, task)| has_had_more(task));
+        ShareNow {
+            turn,
+            round,
+            spent,
+            left_ms: shares.get(submitter).map_or(0, |share| share.left),
+            slice_ends: ends.map(|(at, _)| self.at(at)),
+            asked: self.asked_for(submitter),
+        }
+    }
+
+    /// The attempt that was asked to make room for a submitter.
+    fn asked_for(&self, submitter: &PublicKey) -> Option<AskedOf> {
+        if !self.index.is_asking(submitter) {
+            return None;
+        }
+        self.index.due().asked().take(LOOKS_MAX).find_map(|(until, task)| {
+            let job = self.records.job(task.job)?;
+            let lease = job.lease(task.index)?;
+            lease.asked.as_ref().filter(|asked| asked.by == *submitter)?;
+            Some(AskedOf { job: job.id, index: task.index, worker: lease.worker, until: self.at(until) })
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! When a job ends at the earliest, as far as can be known when it is submitted: what tells its submitter that a deadline cannot be met.
+
+use crate::{
+    ledger::{Ledger, records::workers::Standing},
+    schedule::{estimate::Estimate, ready::Needs},
+    types::{Array, BlockTime, Claim, Submit, TaskSpec},
+};
+
+impl Ledger {
+    /// When a job that is submitted now ends at the earliest, if that is after its deadline: with the claims that stand, if nothing
+    /// else ran there, and if attempts take as long as was learned of their programs, or else as was declared. What nobody
+    /// expects anything of takes no time, and what no claim that stands could hold is not waited for.
+    #[must_use]
+    pub fn misses_deadline(&self, submit: &Submit) -> Option<BlockTime> {
+        let deadline = submit.times.deadline?;
+        let begins = submit.times.not_before.map_or(self.time(), |time| time.max(self.time()));
+        let mut ends: Vec<BlockTime> = Vec::with_capacity(submit.arrays.len());
+        for array in &submit.arrays {
+            let waits = array.after.iter().filter_map(|after| ends.get(usize::from(after.array)).copied());
+            let from = waits.fold(begins, BlockTime::max);
+            ends.push(from.plus_ms(self.least_ms(array)));
+        }
+        ends.into_iter().max().filter(|end| *end > deadline)
+    }
+
+    /// How long an array takes at least, in milliseconds.
+    fn least_ms(&self, array: &Array) -> u64 {
+        let (each_ms, tasks) = (self.foreseen_ms(&array.spec).unwrap_or(0), array.tasks.count() as u64);
+        let at_once: u64 = self.places(&Needs::of(&array.spec));
+        let rounds = if at_once == 0 { 1 } else { tasks.div_ceil(at_once) };
+        each_ms.saturating_mul(rounds)
+    }
+
+    /// How long an attempt is expected to run, in milliseconds, if anybody expects anything: as was learned of its program, else as is
+    /// declared, and no longer than it may.
+    pub(in crate::ledger) fn foreseen_ms(&self, spec: &TaskSpec) -> Option<u64> {
+        let learned = self.records.estimates().of(&spec.program_blob().digest).and_then(Estimate::mean_ms);
+        let declared = Some(spec.expected_ms).filter(|declared| *declared > 0);
+        learned.or(declared).map(|ms| ms.min(spec.limits.wall_ms))
+    }
+
+    /// How many tasks with these needs the claims that stand could run at once.
+    fn places(&self, needs: &Needs) -> u64 {
+        let standing = self.records.workers().values().filter_map(|worker| worker.record.standing.as_ref());
+        standing.filter(|standing| standing.could_ever_hold(needs)).map(|standing| places_of(standing, needs)).sum()
+    }
+}
+
+fn places_of(Standing { claim, .. }: &Standing, needs: &Needs) -> u64 {
+    let Claim { slots, resources, .. } = claim;
+    let by = |offered: u64, needed: u64| offered.checked_div(needed).unwrap_or(u64::MAX);
+    let cores = by(resources.millicores.into(), needs.millicores.into());
+    u64::from(*slots).min(cores).min(by(resources.memory_bytes, needs.memory_bytes))
+}

@@ -1,0 +1,478 @@
+//! What others may ask of the ledger. Nothing here changes it.
+
+use std::sync::Arc;
+
+use crate::{
+    digest::Digest,
+    fault::{Fault, is_planted},
+    identity::{NetworkId, PublicKey},
+    ledger::{
+        Account, Counters, Ledger, Taken,
+        records::{
+            jobs::{AttemptRef, Checkpoint, Done, Gone, Job, Lease, PastAttempt, Phase, Stand, TaskCounts, TaskState},
+            lease_time::LeaseTime,
+            workers::Worker,
+        },
+    },
+    merkle::Frontier,
+    types::{
+        After, AfterJob, AttemptId, AttemptNumber, BlockTime, Claim, Genesis, Height, Incarnation, JobId, Part,
+        Resources, RunOf, TaskId, TaskSpec, Tasks, Terms, Times, TransactionId, VoidReason,
+    },
+};
+
+/// A job.
+#[derive(Clone, Copy, Debug)]
+pub struct JobView<'a> {
+    /// Its id.
+    pub id: JobId,
+    /// What people call it.
+    pub name: &'a str,
+    /// Whose it is.
+    pub submitter: PublicKey,
+    /// The height of the block that admitted it.
+    pub height: Height,
+    /// The time of that block.
+    pub submitted: BlockTime,
+    /// How many tasks it has.
+    pub count: u32,
+    /// When it may begin, and when it has to be over.
+    pub times: Times,
+    /// The jobs that it still waits for.
+    pub after: &'a [AfterJob],
+    /// Until when it may be added to, if it may.
+    pub open_until: Option<BlockTime>,
+    /// How many are in which state.
+    pub counts: TaskCounts,
+    /// How many of those that run have a copy beside them.
+    pub copies: u64,
+    /// When its first task was leased, if one was.
+    pub began: Option<BlockTime>,
+    /// When its last task ended, if all have.
+    pub ended: Option<BlockTime>,
+    /// What it used and had lost so far.
+    pub usage: &'a Account,
+    /// Which run of which recurring job it is, if it is one.
+    pub run_of: Option<RunOf>,
+}
+
+/// An array of a job's tasks.
+#[derive(Clone, Copy, Debug)]
+pub struct ArrayView<'a> {
+    /// What people call it within its job.
+    pub name: &'a str,
+    /// The index of its first task in the job.
+    pub first: u32,
+    /// What its tasks had in common when it was admitted.
+    pub spec: &'a Arc<TaskSpec>,
+    /// How many there are, and how they differ.
+    pub tasks: &'a Arc<Tasks>,
+    /// The arrays that it waits for.
+    pub after: &'a [After],
+    /// Whether other tasks of its job may take what its tasks leave.
+    pub feeds: bool,
+    /// How many of its tasks are in which state.
+    pub counts: TaskCounts,
+}
+
+/// A task.
+#[derive(Clone, Debug)]
+pub struct TaskView<'a> {
+    /// Its id.
+    pub id: TaskId,
+    /// Where it is.
+    pub state: TaskStateView,
+    /// How many attempts there were, those that live included. Of a task that was done, up to the one that did it.
+    pub attempts: u32,
+    /// How many failures of the program are counted; 0 once it is done.
+    pub failures: u32,
+    /// How many losses are counted; 0 once it is done.
+    pub losses: u32,
+    /// The attempts that ended, in that order; at most [`ATTEMPTS_KEPT`](crate::ledger::ATTEMPTS_KEPT).
+    pub past: &'a [PastAttempt],
+    /// The copy of its attempt that lives beside it, and who has that, if there is one.
+    pub copy: Option<(AttemptNumber, PublicKey)>,
+    /// What its program saved last, while it is not done.
+    pub checkpoint: Option<Checkpoint>,
+    /// What its array's tasks have in common.
+    pub spec: &'a Arc<TaskSpec>,
+    /// What is asked for it now.
+    pub terms: Terms,
+    /// What its attempt has taken of its worker, if one runs; else what is asked for.
+    pub resources: Resources,
+    /// What it has of its own.
+    pub part: Option<&'a Part>,
+    /// The array that it is of, by its place in the job.
+    pub array: u16,
+    /// Its place in that array.
+    pub place: u32,
+    /// How long an attempt was expected to run when it was admitted, in milliseconds.
+    pub expected_ms: u64,
+    /// Whether other tasks may take what it leaves: that has to be stored, however small.
+    pub feeds: bool,
+}
+
+/// Where a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskStateView {
+    /// It waits for other tasks or jobs, or for its job's time.
+    Blocked,
+    /// Its submitter holds it.
+    Held,
+    /// It waits to be placed.
+    Ready,
+    /// It waits until this time after a failure.
+    BackingOff {
+        /// The block time at which it is ready again.
+        until: BlockTime,
+    },
+    /// A worker holds it, perhaps another a copy.
+    Leased {
+        /// The oldest attempt that lives.
+        attempt: AttemptNumber,
+        /// Who holds it.
+        worker: PublicKey,
+        /// The life of its process that may run it.
+        incarnation: Incarnation,
+        /// When the attempt times out, if it has taken resources; else it waits at the worker.
+        ends: Option<LeaseTime>,
+    },
+    /// It has its outcome, whose receipt is `Applied::receipts[receipt]` of this height.
+    Done {
+        /// Whether that is a success.
+        succeeded: bool,
+        /// The attempt whose outcome it is.
+        attempt: AttemptNumber,
+        /// At which height it was accepted.
+        height: Height,
+        /// Which of that height's receipts it is, from 0.
+        receipt: u32,
+    },
+    /// It will have no outcome.
+    Gone(Gone),
+}
+
+/// A worker whose claim stands.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerView<'a> {
+    /// Who.
+    pub key: PublicKey,
+    /// Its last claim.
+    pub claim: &'a Claim,
+    /// The time of the block since which it has stood without a break.
+    pub since: BlockTime,
+    /// Until when it stands.
+    pub until: LeaseTime,
+    /// How many attempts run there.
+    pub running: u32,
+    /// How many wait there.
+    pub waiting: u32,
+    /// How many more could run there, by slots.
+    pub slots_free: u32,
+    /// What of the offered resources is not taken.
+    pub resources_free: Resources,
+}
+
+/// A lease that a worker holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseView {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The life of the worker's process that may run it.
+    pub incarnation: Incarnation,
+    /// Whether it has resources; else it waits for them, and must not be begun.
+    pub running: bool,
+    /// What it takes of the worker; nothing while it waits.
+    pub resources: Resources,
+}
+
+/// How much there is of everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Jobs that are not forgotten.
+    pub jobs: u64,
+    /// Their tasks, by state.
+    pub tasks: TaskCounts,
+    /// Workers whose claim stands.
+    pub workers: u64,
+    /// What happened since the genesis.
+    pub ever: Counters,
+}
+
+impl Ledger {
+    /// The genesis that it was made of.
+    #[must_use]
+    pub const fn genesis(&self) -> &Arc<Genesis> {
+        &self.genesis
+    }
+
+    /// The network's id.
+    #[must_use]
+    pub const fn network(&self) -> NetworkId {
+        self.network
+    }
+
+    /// The last block that was executed; 0 if there was none.
+    #[must_use]
+    pub const fn height(&self) -> Height {
+        self.records.height()
+    }
+
+    /// That block's time; the genesis' if there was none.
+    #[must_use]
+    pub const fn time(&self) -> BlockTime {
+        self.records.time()
+    }
+
+    /// Lease time at that block.
+    #[must_use]
+    pub const fn lease_time(&self) -> LeaseTime {
+        self.records.lease_time()
+    }
+
+    /// The root over all receipts so far: that of the history, whose leaves are the roots of the receipts of each height,
+    /// from height 1.
+    #[must_use]
+    pub fn receipts_root(&self) -> Digest {
+        self.records.history().root()
+    }
+
+    /// The history tree over all heights' receipts, as far as it is kept to go on.
+    #[must_use]
+    pub const fn history(&self) -> &Frontier {
+        self.records.history()
+    }
+
+    /// The lowest height that admitted a job which is still known; the coming one if none is. No task that is known has
+    /// a receipt below it.
+    #[must_use]
+    pub fn oldest_admission(&self) -> Height {
+        self.records.jobs().values().next().map_or(self.height().next(), |job| job.record.height)
+    }
+
+    /// Whether a transaction was executed, or found void, and could be sent again were that not remembered.
+    #[must_use]
+    pub fn was_executed(&self, id: TransactionId) -> bool {
+        self.records.replay().contains(id)
+    }
+
+    /// What came of a transaction that was executed, or found void, and has not expired since.
+    ///
+    /// # Errors
+    /// Within: why it was void.
+    #[must_use]
+    pub fn result_of(&self, id: TransactionId) -> Option<Result<(), VoidReason>> {
+        self.records.replay().result_of(id)
+    }
+
+    /// The jobs that are not forgotten, in the order of admission.
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = JobView<'_>> {
+        self.records.jobs().values().map(view_of_job)
+    }
+
+    /// A job, if it is not forgotten.
+    #[must_use]
+    pub fn job(&self, id: JobId) -> Option<JobView<'_>> {
+        self.records.job(self.index.number_of(&id)?).map(view_of_job)
+    }
+
+    /// A task, if its job is not forgotten.
+    #[must_use]
+    pub fn task(&self, id: TaskId) -> Option<TaskView<'_>> {
+        let job = self.records.job(self.index.number_of(&id.job)?)?;
+        view_of_task(job, id, self.time())
+    }
+
+    /// A job's arrays in their order, if it is not forgotten.
+    #[must_use]
+    pub fn arrays(&self, id: JobId) -> Vec<ArrayView<'_>> {
+        let Some(job) = self.index.number_of(&id).and_then(|number| self.records.job(number)) else {
+            return Vec::new();
+        };
+        let mut arrays = Vec::with_capacity(job.record.arrays.len());
+        for (place, array) in (0u16..).zip(&job.record.arrays) {
+            let segments = &job.record.segments;
+            let Some(first) = segments.get(segments.partition_point(|segment| segment.array < place)) else { break };
+            let (name, tasks, after) = (array.name.as_str(), &array.tasks, array.after.as_slice());
+            let (feeds, counts) = (array.feeds, job.counts_of(place, self.time()));
+            arrays.push(ArrayView { name, first: first.start, spec: &first.spec, tasks, after, feeds, counts });
+        }
+        arrays
+    }
+
+    /// What a task that may begin takes of what others left.
+    #[must_use]
+    pub fn taken_by(&self, id: TaskId) -> Vec<Taken> {
+        let Some(job) = self.index.number_of(&id.job).and_then(|number| self.records.job(number)) else {
+            return Vec::new();
+        };
+        job.taken_by(id.index)
+    }
+
+    /// The workers whose claims stand, by key.
+    pub fn workers(&self) -> impl Iterator<Item = WorkerView<'_>> {
+        self.records.workers().iter().filter_map(|(key, worker)| view_of_worker(*key, worker))
+    }
+
+    /// A worker, if its claim stands.
+    #[must_use]
+    pub fn worker(&self, key: &PublicKey) -> Option<WorkerView<'_>> {
+        view_of_worker(*key, self.records.worker(key)?)
+    }
+
+    /// What a worker holds, in the order in which it was given.
+    #[must_use]
+    pub fn leases_of(&self, key: &PublicKey) -> Vec<LeaseView> {
+        let held = self.records.worker(key).map(|worker| worker.held().attempts()).unwrap_or_default();
+        held.into_iter().filter_map(|attempt| self.view_of_lease(attempt)).collect()
+    }
+
+    fn view_of_lease(&self, attempt: AttemptRef) -> Option<LeaseView> {
+        let (job, lease) = (self.records.jobs().get(&attempt.task().job)?, self.lease_of(attempt)?);
+        Some(LeaseView {
+            attempt: job.attempt_id(attempt.task().index, attempt.number),
+            incarnation: lease.incarnation,
+            running: lease.run.is_some(),
+            resources: lease.run.map(|run| run.resources).unwrap_or_default(),
+        })
+    }
+
+    /// The lease of an attempt, if it lives.
+    pub(in crate::ledger) fn lease_of(&self, attempt: AttemptRef) -> Option<&Lease> {
+        let task = attempt.task();
+        self.records.job(task.job)?.live(task.index)?.lease_of(attempt.number)
+    }
+
+    /// The newest sequence number and incarnation of a worker's key that were executed, if they are remembered: what its
+    /// next claim must exceed, and must not fall below.
+    #[must_use]
+    pub fn last_sequence(&self, key: &PublicKey) -> Option<(u64, Incarnation)> {
+        let forgets = is_planted(Fault::SequenceRestarts);
+        let sequence = |worker: &Worker| if forgets { 0 } else { worker.record.sequence };
+        self.records.worker(key).map(|worker| (sequence(worker), worker.record.incarnation))
+    }
+
+    /// Whether a worker's claim stood after the block at `height`, which has been executed. The last
+    /// [`STANDINGS_KEPT`](crate::ledger::STANDINGS_KEPT) standings are remembered, while the worker is.
+    #[must_use]
+    pub fn claim_stood_at(&self, worker: &PublicKey, height: Height) -> bool {
+        height <= self.height() && self.records.worker(worker).is_some_and(|worker| worker.stood_at(height))
+    }
+
+    /// How much there is of everything.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        Totals {
+            jobs: self.records.jobs().len() as u64,
+            tasks: *self.index.counts(),
+            workers: self.index.standing() as u64,
+            ever: *self.records.counters(),
+        }
+    }
+}
+
+pub(in crate::ledger) fn view_of_job(job: &Job) -> JobView<'_> {
+    let record = &job.record;
+    JobView {
+        id: job.id,
+        name: &record.name,
+        submitter: record.submitter,
+        height: record.height,
+        submitted: record.time,
+        count: job.count(),
+        times: record.times,
+        after: &record.after,
+        open_until: record.open_until,
+        counts: *job.counts(),
+        copies: job.index.copies(),
+        began: record.began,
+        ended: record.ended,
+        usage: &record.usage,
+        run_of: record.run_of,
+    }
+}
+
+fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
+    let record = &job.record;
+    let at = job.segment_at(id.index)?;
+    let segment = record.segments.get(at)?;
+    let (array, place) = job.place(id.index)?;
+    let mut view = TaskView {
+        id,
+        state: TaskStateView::Ready,
+        attempts: 0,
+        failures: 0,
+        losses: 0,
+        past: &[],
+        copy: None,
+        checkpoint: None,
+        spec: &segment.spec,
+        terms: segment.terms,
+        resources: segment.terms.resources,
+        part: job.part(id.index),
+        array,
+        place,
+        expected_ms: segment.expected_ms,
+        feeds: record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds),
+    };
+    match record.states.get(&id.index) {
+        Some(TaskState::Done(done)) => {
+            let Done { attempt, succeeded, height, receipt, .. } = **done;
+            view.state = TaskStateView::Done { succeeded, attempt, height, receipt };
+            view.attempts = attempt.0.saturating_add(1);
+            view.past = &done.past;
+        }
+        Some(TaskState::Gone(gone)) => view.state = TaskStateView::Gone(*gone),
+        Some(TaskState::Live(live)) => {
+            view.state = match (&live.phase, live.lease()) {
+                (_, Some(lease)) => TaskStateView::Leased {
+                    attempt: lease.attempt,
+                    worker: lease.worker,
+                    incarnation: lease.incarnation,
+                    ends: lease.run.map(|run| run.ends),
+                },
+                (Phase::BackingOff(until), _) => TaskStateView::BackingOff { until: *until },
+                (Phase::Held, _) => TaskStateView::Held,
+                _ => TaskStateView::Ready,
+            };
+            let history = live.history();
+            (view.attempts, view.failures, view.losses) = (live.attempts, history.failures, history.losses);
+            if let Some(Lease { run: Some(run), copy, .. }) = live.lease() {
+                view.resources = run.resources;
+                view.copy = copy.as_ref().map(|copy| (copy.attempt, copy.worker));
+            }
+            view.past = &history.past;
+            view.checkpoint = live.checkpoint.as_deref().copied();
+        }
+        None => {
+            view.state = match job.stand(at, now) {
+                Stand::Ready => TaskStateView::Ready,
+                Stand::Blocked => TaskStateView::Blocked,
+                Stand::Held => TaskStateView::Held,
+                Stand::Gone(gone) => TaskStateView::Gone(gone),
+            };
+        }
+    }
+    Some(view)
+}
+
+fn view_of_worker(key: PublicKey, worker: &Worker) -> Option<WorkerView<'_>> {
+    let standing = worker.record.standing.as_ref()?;
+    let (claim, held) = (&standing.claim, worker.held());
+    let running = held.running().len() as u32;
+    let offer = claim.resources;
+    let millicores = u64::from(offer.millicores).saturating_sub(held.millicores());
+    Some(WorkerView {
+        key,
+        claim,
+        since: standing.since,
+        until: standing.until,
+        running,
+        waiting: held.waiting().len() as u32,
+        slots_free: claim.slots.saturating_sub(running),
+        resources_free: Resources {
+            millicores: u32::try_from(millicores).unwrap_or(u32::MAX),
+            memory_bytes: offer.memory_bytes.saturating_sub(held.memory_bytes()),
+        },
+    })
+}

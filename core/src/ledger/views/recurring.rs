@@ -1,0 +1,99 @@
+//! What others may ask about recurring jobs.
+
+use crate::{
+    identity::PublicKey,
+    ledger::{
+        Ledger,
+        records::recurring::{PastMoments, RecurringJob},
+    },
+    types::{BlockTime, Height, JobId, Recurring, RecurringId},
+};
+
+/// A recurring job.
+#[derive(Clone, Debug)]
+pub struct RecurringView<'a> {
+    /// Its id.
+    pub id: RecurringId,
+    /// Whose it is.
+    pub submitter: PublicKey,
+    /// The height of the block that admitted it.
+    pub height: Height,
+    /// The time of that block.
+    pub submitted: BlockTime,
+    /// As it was submitted; without its job's arrays once it has ended.
+    pub recurring: &'a Recurring,
+    /// How it stands.
+    pub state: RecurringState,
+    /// The first moment that nothing has become of, if one is still to come; of one that is paused it may be long ago.
+    pub next: Option<BlockTime>,
+    /// How many moments were run.
+    pub ran: u64,
+    /// How many were not.
+    pub skipped: u64,
+    /// What became of the last ones, oldest first; at most [`PAST_KEPT`](crate::ledger::PAST_KEPT).
+    pub past: Vec<PastMoments>,
+    /// When it ended, if it has.
+    pub ended: Option<BlockTime>,
+    /// Its runs that have not ended, by their moments.
+    pub runs: Vec<JobId>,
+}
+
+impl RecurringView<'_> {
+    /// Its next moments that are still to come, so many at most, if it is not paused or deleted before.
+    #[must_use]
+    pub fn upcoming(&self, now: BlockTime, most: usize) -> Vec<BlockTime> {
+        let left = self.recurring.runs_max.map_or(u64::MAX, |runs| runs.saturating_sub(self.ran));
+        let most = most.min(usize::try_from(left).unwrap_or(usize::MAX));
+        if self.ended.is_some() { Vec::new() } else { self.recurring.moments_after(now, most) }
+    }
+}
+
+/// How a recurring job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecurringState {
+    /// Its next moment is awaited.
+    Active,
+    /// Its submitter has paused it.
+    Paused,
+    /// It has no more moments.
+    Ended,
+    /// Its submitter has deleted it.
+    Deleted,
+}
+
+impl Ledger {
+    /// The recurring jobs that are not forgotten, in the order of admission.
+    pub fn recurring(&self) -> impl DoubleEndedIterator<Item = RecurringView<'_>> {
+        self.records.recurring().all().map(|recurring| self.view_of_recurring(recurring))
+    }
+
+    /// A recurring job, if it is not forgotten.
+    #[must_use]
+    pub fn recurring_job(&self, id: RecurringId) -> Option<RecurringView<'_>> {
+        let number = self.index.recurring().number_of(&id)?;
+        self.records.recurring().numbered(number).map(|recurring| self.view_of_recurring(recurring))
+    }
+
+    fn view_of_recurring<'a>(&'a self, recurring: &'a RecurringJob) -> RecurringView<'a> {
+        let RecurringJob { id, record } = recurring;
+        RecurringView {
+            id: *id,
+            submitter: record.submitter,
+            height: record.height,
+            submitted: record.time,
+            recurring: &record.recurring,
+            state: match record.ended {
+                Some(_) if record.is_deleted => RecurringState::Deleted,
+                Some(_) => RecurringState::Ended,
+                None if record.is_paused => RecurringState::Paused,
+                None => RecurringState::Active,
+            },
+            next: record.next,
+            ran: record.ran,
+            skipped: record.skipped,
+            past: record.past.iter().copied().collect(),
+            ended: record.ended,
+            runs: self.index.recurring().runs(record.number).collect(),
+        }
+    }
+}

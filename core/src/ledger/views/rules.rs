@@ -1,0 +1,52 @@
+//! What others may ask about the rules in force.
+
+use crate::{
+    identity::PublicKey,
+    ledger::{Allowance, Ledger, Rules},
+    types::{BlockTime, KeyLimit, Limit},
+};
+
+impl Ledger {
+    /// The rules in force.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        self.records.rules()
+    }
+
+    /// How much there may be of this: of each key that has no limit of its own, or in all.
+    #[must_use]
+    pub fn limit(&self, limit: Limit) -> u64 {
+        self.records.rules().limit(&self.genesis.ledger, limit)
+    }
+
+    /// How much there may be of this of one submitter.
+    #[must_use]
+    pub fn key_limit(&self, key: &PublicKey, limit: KeyLimit) -> u64 {
+        self.records.rules().key_limit(&self.genesis.ledger, key, limit)
+    }
+
+    /// What a submitter has taken of each of its limits.
+    #[must_use]
+    pub fn allowances(&self, key: &PublicKey) -> [Allowance; KeyLimit::ALL.len()] {
+        let owed = self.index.quotas().owed_to(key);
+        KeyLimit::ALL.map(|limit| {
+            let used = match limit {
+                KeyLimit::Tasks => owed.tasks,
+                KeyLimit::Running => self.index.quotas().leased_of(key),
+                KeyLimit::OutputBytes => owed.output_bytes,
+                KeyLimit::DefinitionBytes => owed.definition_bytes,
+                KeyLimit::Recurring => self.index.recurring().live(key).0,
+            };
+            Allowance { limit, used, most: self.key_limit(key, limit) }
+        })
+    }
+
+    /// When the first of a submitter's attempts has to end, by block time if nothing stalls until then, if it is among the first
+    /// of all: by then at the latest something of its limits is free again.
+    #[must_use]
+    pub fn first_end_of(&self, key: &PublicKey) -> Option<BlockTime> {
+        self.first_to_end(|attempt| {
+            self.records.job(attempt.task().job).is_some_and(|job| job.record.submitter == *key)
+        })
+    }
+}
