@@ -6,7 +6,8 @@
 //!
 //! Start at [`replica::Replica`], which joins the three state machines ([`consensus`], [`ledger`] and, inside the ledger,
 //! [`schedule`]) with a [`pool`] of waiting transactions, and is driven by a few calls, each of which takes the time
-//! and an event and answers with actions.
+//! and an event and answers with actions. Beside it stands [`worker::Worker`], which decides what a volunteer does with what the
+//! ledger gives it.
 //! The data that travels and is stored stands in [`types`], [`blobs`] and [`snapshot`]; how it becomes bytes, in [`codec`], [`identity`]
 //! and [`frames`].
 #![forbid(unsafe_code)]
@@ -27,3 +28,4 @@ pub mod replica;
 pub mod schedule;
 pub mod snapshot;
 pub mod types;
+pub mod worker;
