@@ -12,6 +12,7 @@
 //! * `waits`: who waits for what;
 //! * `controls`: what submitters have done to their tasks;
 //! * `usage`: what was used, added up in different ways;
+//! * `workers`: what each worker's process does with what it is told;
 //! * `moments`: what becomes of the moments of recurring jobs;
 //! * here: bounds, and the end.
 
@@ -26,6 +27,7 @@ mod rules;
 mod shares;
 mod usage;
 mod waits;
+pub mod workers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -109,7 +111,7 @@ pub struct Checks {
     placed: Placed,
     moments: Moments,
     taken: Vec<Taken>,
-    /// The claims of workers in the order in which they were signed, and the newest of each worker that was executed.
+    /// The claims and drains of workers in the order in which they were signed, and the newest of each worker that was executed.
     claims: BTreeMap<TransactionId, u64>,
     executed_claim: BTreeMap<PublicKey, u64>,
     signed: u64,
@@ -224,7 +226,7 @@ impl Checks {
 
     /// A worker has signed this.
     pub fn signed(&mut self, transaction: &SignedTransaction) {
-        if matches!(transaction.transaction().action, Action::Claim(_)) {
+        if matches!(transaction.transaction().action, Action::Claim(_) | Action::Drain(_)) {
             self.signed += 1;
             self.claims.insert(transaction.id(), self.signed);
         }

@@ -1,4 +1,4 @@
-//! A volunteer without its machine: when it claims, what it runs and what it reports, by the rules of `node/src/worker`.
+//! A volunteer without its machine: when it claims, what it runs and what it reports, by the rules of `core/src/worker`.
 //!
 //! It keeps what those rules look at and nothing else, so that ten thousand of them fit, and looks around when something
 //! happens or is due instead of four times a second. Fetching programs and giving back what waits too long are left out.
@@ -24,15 +24,15 @@ const OUTPUT_BYTES: usize = 64;
 
 /// A change of the load score that is worth a claim: `LOAD_STEP` of `offer.rs`.
 const LOAD_STEP: u16 = 100;
-/// How often the load is measured, in microseconds: `MEASURE_EVERY`.
+/// How often the load is measured, in microseconds: `MEASURE_EVERY` of the node's worker.
 const MEASURE_US: u64 = 1_000_000;
-/// The time constant of its smoothing, in microseconds: `SMOOTHING` of `load.rs`.
+/// The time constant of its smoothing, in microseconds: `SMOOTHING` of the node's `load.rs`.
 const SMOOTHING_US: f64 = 5_000_000.0;
-/// The least time between two claims that are not urgent, in microseconds: `CLAIM_EVERY`.
+/// The least time between two claims that are not urgent, in microseconds: `CLAIM_EVERY_US`.
 const CLAIM_US: u64 = 500_000;
-/// The same if far more is wanted than was claimed: `GROW_EVERY`.
+/// The same if far more is wanted than was claimed: `GROW_EVERY_US`.
 const GROW_US: u64 = 50_000;
-/// A claim that is not executed after so long is followed by another: `LOST_AFTER`.
+/// A claim that is not executed after so long is followed by another: `LOST_AFTER_US`.
 const LOST_US: u64 = 3_000_000;
 /// How many reports may be on their way at once: `ON_THEIR_WAY_MAX` of `outbox.rs`.
 const REPORTS_MAX: usize = 2;

@@ -105,6 +105,8 @@ pub enum Manner {
     Wavers,
     /// Renews its claim at the very last moment.
     LastMinute,
+    /// Has its outputs held by nobody whom the ledger believes.
+    Undelivered,
 }
 
 /// What goes wrong.
@@ -134,6 +136,10 @@ pub enum Fault {
     SlowDisk(usize, u64),
     /// A peer's clock jumps by so much, in microseconds.
     ClockJump(usize, i64),
+    /// A peer's worker takes no more for so long, in microseconds.
+    Rest(usize, u64),
+    /// A peer's worker leaves, its process ends, and is back some seconds later.
+    Leave(usize),
 }
 
 impl Fault {
@@ -153,6 +159,8 @@ impl Fault {
             Self::Heal => "heal",
             Self::SlowDisk(..) => "slow disk",
             Self::ClockJump(..) => "clock jump",
+            Self::Rest(..) => "rest of a worker",
+            Self::Leave(_) => "worker that leaves",
         }
     }
 }
@@ -257,6 +265,13 @@ pub enum Work {
         /// How many.
         keys: u32,
     },
+    /// A second process claims with a worker's key, once, and is gone.
+    SecondProcess {
+        /// Through which peer.
+        through: usize,
+        /// Whose.
+        of: usize,
+    },
 }
 
 /// A rule that operators change.
@@ -303,6 +318,7 @@ impl Work {
             Self::Spam { .. } => Some("spam"),
             Self::LargeArray { .. } => Some("large array"),
             Self::Churn { .. } => Some("churn of workers"),
+            Self::SecondProcess { .. } => Some("second process of a worker"),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A run: a queue of events in virtual time, and what each does.
 //!
 //! Here is the queue, the beginning and the end. What a process does with what comes to it is in `process`, how messages
-//! travel in `network`, what goes wrong in `faults`, what people submit in `submitters`, and what authorities settle in `operators`.
+//! travel in `network`, what goes wrong in `faults`, what people submit in `submitters`, what authorities settle in `operators`, and
+//! what a peer does for its worker in `workers`.
 
 mod faults;
 mod graph;
@@ -9,6 +10,7 @@ mod network;
 mod operators;
 mod process;
 mod submitters;
+mod workers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -67,6 +69,8 @@ enum Event {
     Insist(submitters::Insisted),
     Govern(usize),
     Twin(usize),
+    Left(usize),
+    Back(usize),
     Whole,
 }
 
@@ -326,6 +330,8 @@ impl<'a> World<'a> {
             Event::Insist(insisted) => self.insist(insisted),
             Event::Govern(index) => self.govern(index),
             Event::Twin(index) => self.start_again(index),
+            Event::Left(index) => self.worker_left(index),
+            Event::Back(index) => self.start(index),
             Event::Whole => self.make_whole(),
         }
     }
