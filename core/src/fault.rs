@@ -179,9 +179,43 @@ faults! {
     WaitingKeepsOldNeeds,
     /// An attempt frees its task's present resources, not those that it took.
     FreedAsAmended,
-    // A worker.
+    // The worker.
     /// A worker's sequence numbers begin anew with its process.
     SequenceRestarts,
+    /// A worker does not look up what its key signed last.
+    LastSequenceIgnored,
+    /// A worker goes on claiming once a newer process of its key stands.
+    ClaimsPastNewer,
+    /// A worker renews its claim after two thirds of its life, not after one.
+    HeartbeatMissed,
+    /// A worker asks for more waiting places than it can run in two rounds.
+    WaitsBeyondRounds,
+    /// A worker that is paused goes on offering its slots.
+    PausedClaims,
+    /// A worker that leaves does not wait for what is being delivered.
+    DrainForgetsDeliveries,
+    /// What is taken back from a worker runs on there.
+    StopLost,
+    /// A worker begins anew what it holds already when it hears of it again.
+    BegunTwice,
+    /// A worker begins what is ready, whatever memory it takes.
+    MemoryNotCounted,
+    /// What waits too long at a worker whose slots are taken is never given back.
+    PatienceIgnored,
+    /// An attempt that has made room keeps its slot.
+    YieldKeepsSlot,
+    /// An output is delivered again and again, though the ledger believes none of its holders.
+    DeliversForEver,
+    /// An outcome is queued beside a checkpoint that waits: one report holds the attempt twice.
+    OutcomeBesideCheckpoint,
+    /// What the ledger says of an older word on an attempt settles the newer one, which it has not seen.
+    OldWordSettlesNew,
+    /// What a report held that is lost on its way is never said again.
+    LostReportForgotten,
+    /// What a report held that the own replica refused is never said again.
+    RefusedReportForgotten,
+    /// A success that is not said yet is dropped when its lease is lost.
+    LateSuccessThrownAway,
 }
 
 #[cfg(debug_assertions)]

@@ -6,7 +6,8 @@
 //!
 //! Start at [`replica::Replica`]. It joins three state machines ([`consensus`], [`ledger`] and, inside the
 //! ledger, [`schedule`]) with a [`pool`] of waiting transactions. A driver calls it with the time and an event,
-//! and it answers with actions.
+//! and it answers with actions. Beside it stands [`worker::Worker`], which decides what a volunteer does with what
+//! the ledger gives it.
 //!
 //! [`types`], [`blobs`] and [`snapshot`] hold the data that travels and is stored. [`codec`], [`identity`] and
 //! [`frames`] turn it into bytes.
@@ -28,3 +29,4 @@ pub mod replica;
 pub mod schedule;
 pub mod snapshot;
 pub mod types;
+pub mod worker;

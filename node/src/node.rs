@@ -346,7 +346,7 @@ impl Parts {
         );
         let (worker, heard) = Worker::new(
             config.key.clone(),
-            Arc::clone(&self.genesis),
+            &self.genesis,
             worker.clone(),
             self.handle.clone(),
             self.clock.clone(),

@@ -19,12 +19,13 @@ use meshwork_core::{
         Ask, AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, OutputFile, Source,
         Usage, Verdict,
     },
+    worker::Progress,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Progress, asks};
+use super::{Heard, asks};
 use crate::{
     blobs::{BlobStore, Blobs, Delivered, FetchError, StoreError},
     driver::Handle,
@@ -222,7 +223,7 @@ impl TaskContext {
         attempt: AttemptId,
         mut saves: watch::Receiver<Saved>,
         stop: CancellationToken,
-        progress: mpsc::UnboundedSender<Progress>,
+        heard: mpsc::UnboundedSender<Heard>,
     ) {
         while saves.changed().await.is_ok() {
             let Some(files) = saves.borrow_and_update().clone() else { continue };
@@ -236,7 +237,8 @@ impl TaskContext {
             };
             let Some(Delivered { bytes, delivery }) = self.deliver(attempt, manifest, &stop).await else { return };
             // A worker that has gone needs to know nothing.
-            let _ = progress.send(Progress::Saved(attempt, Verdict::Checkpointed { manifest, bytes, delivery }));
+            let saved = Progress::Saved(attempt, Verdict::Checkpointed { manifest, bytes, delivery });
+            let _ = heard.send(Heard::Progress(saved));
             tokio::time::sleep(CHECKPOINT_EVERY).await;
         }
     }
@@ -280,7 +282,7 @@ impl TaskContext {
         task: Task,
         prepared: Prepared,
         stop: CancellationToken,
-        progress: mpsc::UnboundedSender<Progress>,
+        heard: mpsc::UnboundedSender<Heard>,
     ) {
         let began = Instant::now();
         let attempt = task.0.attempt;
@@ -288,7 +290,7 @@ impl TaskContext {
         let execution = self.execution(&task, prepared, saves);
         let running = self.executor.run(execution, &stop);
         let ran = if task.0.spec.checkpoints {
-            let keeping = self.keep_checkpoints(attempt, saved, stop.clone(), progress.clone());
+            let keeping = self.keep_checkpoints(attempt, saved, stop.clone(), heard.clone());
             tokio::pin!(running);
             tokio::select! {
                 ran = &mut running => ran,
@@ -299,7 +301,7 @@ impl TaskContext {
         };
         self.metrics.tasks_run.inc();
         // A worker that has gone needs to know nothing, here and below.
-        let _ = progress.send(Progress::Ran(attempt, began.elapsed()));
+        let _ = heard.send(Heard::Progress(Progress::Ran(attempt, began.elapsed())));
         let verdict = match ran {
             Ok(ran) => match ran.outcome {
                 Ok(success) => self.pack(&task, success, ran.usage, &stop).await,
@@ -312,7 +314,7 @@ impl TaskContext {
             }
         };
         if let Some(verdict) = verdict {
-            let _ = progress.send(Progress::Ended(attempt, verdict));
+            let _ = heard.send(Heard::Progress(Progress::Ended(attempt, verdict)));
         }
     }
 

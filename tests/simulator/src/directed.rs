@@ -8,6 +8,7 @@ use crate::{
     liar::{Forgery, Lie},
     links::{Distance, Weather},
     scenario::{Clock, Fault, Founding, Manner, Scenario, Work},
+    volunteers,
 };
 
 const SECOND_US: u64 = 1_000_000;
@@ -46,6 +47,13 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("alone", governed::alone),
     ("in-turn", governed::in_turn),
     ("recurring", recurring),
+    ("heavy", volunteers::heavy),
+    ("making-room", volunteers::making_room),
+    ("undelivered", volunteers::undelivered),
+    ("cut-off", volunteers::cut_off),
+    ("leaving", volunteers::leaving),
+    ("second-process", volunteers::second_process),
+    ("set-back", volunteers::set_back),
     ("two-liars", two_liars),
 ];
 

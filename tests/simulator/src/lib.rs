@@ -1,13 +1,13 @@
 //! Whole networks in one thread, in virtual time, from one seed.
 //!
-//! The simulator drives the same [`meshwork_core::replica::Replica`] as a node. A queue of events replaces the
-//! node's threads, sockets and redb: it carries messages, keeps time and stores bytes. Nothing reads a clock or
-//! the system's randomness, so one seed always gives the same run.
+//! The simulator drives the same [`meshwork_core::replica::Replica`] and [`meshwork_core::worker::Worker`] as a
+//! node. A queue of events replaces the node's threads, sockets and redb: it carries messages, keeps time and stores
+//! bytes. Nothing reads a clock or the system's randomness, so one seed always gives the same run.
 //!
 //! * [`scenario`]: what a seed draws: the network, its faults, its work. Plain data, so that a failing scenario
 //!   can be shrunk.
 //! * [`directed`]: scenarios made for one situation that seeds rarely reach; [`governed`]: those whose
-//!   authorities change.
+//!   authorities change; [`volunteers`]: those made for what workers do.
 //! * [`world`]: the queue of events, and what each does.
 //! * [`peer`], [`disk`], [`links`], [`rumours`], [`worker`], [`liar`]: the parts of a network.
 //! * [`checks`]: the rules that must hold after every step, and at the end.
@@ -32,6 +32,7 @@ pub mod scale;
 pub mod scenario;
 pub mod shrink;
 pub mod summary;
+pub mod volunteers;
 pub mod worker;
 pub mod world;
 

@@ -6,15 +6,15 @@ use meshwork_core::{
     consensus::{Monotonic, Now, Standing},
     identity::{PublicKey, SecretKey},
     replica::{Action, Config, Gossip, Message, Replica},
-    types::{AttemptId, BlockTime, Genesis},
+    types::{BlockTime, Genesis},
 };
 
 use crate::{
     disk::{Disk, Transaction},
     liar::{Forger, Lie},
     rumours::RumourId,
-    scenario::{Clock, Manner, START_US},
-    worker::Worker,
+    scenario::{Clock, Manner, START_US, Scenario},
+    worker::{Errand, Worker},
 };
 
 /// How long a good disk takes to sync, in microseconds.
@@ -45,10 +45,8 @@ pub enum Parcel {
     Connected(PublicKey),
     /// Time has passed.
     Wake,
-    /// The worker here looks around.
-    WorkerTick,
-    /// A run of the worker here has ended.
-    Ran(AttemptId),
+    /// Something for the worker here.
+    Worker(Errand),
 }
 
 /// A step whose transaction is being synced: nothing of it is sent before that is done.
@@ -170,16 +168,15 @@ impl Peer {
     ///
     /// # Errors
     /// What is stored does not fit together.
-    pub fn start(&mut self, genesis: &Arc<Genesis>, now_us: u64) -> Result<(), String> {
+    pub fn start(&mut self, scenario: &Scenario, genesis: &Arc<Genesis>, now_us: u64) -> Result<(), String> {
         let standing = if self.has_lost_journal { Standing::JournalLost } else { Standing::Voting };
         let config = Config { genesis: Arc::clone(genesis), key: self.key.clone() };
         let replica = Replica::new(config, self.disk.recover(standing)).map_err(|error| error.to_string())?;
         self.life += 1;
         self.wakes_at = None;
-        let clock = self.now(now_us).clock.0;
-        let sequence = replica.ledger().last_sequence(&self.public).map_or(0, |(sequence, _)| sequence);
-        let incarnation = clock.max(self.life);
-        self.worker = self.manner.map(|manner| Worker::new(manner, self.public, incarnation, sequence, genesis));
+        let now = self.now(now_us);
+        let begin = |manner| Worker::new(scenario, genesis, manner, self.public, now, self.life);
+        self.worker = self.manner.map(begin);
         self.replica = Some(replica);
         Ok(())
     }

@@ -12,7 +12,7 @@ use meshwork_core::fault::{self, Fault as Planted};
 use meshwork_simulator::{
     Scenario,
     directed::{self, FAMILIES, Family},
-    governed, run,
+    governed, run, volunteers,
 };
 
 /// How many seeds to try before a fault counts as missed.
@@ -83,6 +83,19 @@ fn sought(fault: Planted) -> Family {
         | Planted::LaterEpochsIgnored => governed::governed,
         Planted::LastOnTrust | Planted::NextOnTrust => governed::usurped,
         Planted::SequenceRestarts => directed::restarted,
+        Planted::LastSequenceIgnored => volunteers::set_back,
+        Planted::ClaimsPastNewer => volunteers::second_process,
+        Planted::PausedClaims | Planted::DrainForgetsDeliveries => volunteers::leaving,
+        Planted::MemoryNotCounted => volunteers::heavy,
+        Planted::YieldKeepsSlot => volunteers::making_room,
+        Planted::DeliversForEver => volunteers::undelivered,
+        Planted::OutcomeBesideCheckpoint
+        | Planted::OldWordSettlesNew
+        | Planted::LostReportForgotten
+        | Planted::LateSuccessThrownAway => volunteers::cut_off,
+        Planted::StopLost | Planted::BegunTwice | Planted::PatienceIgnored | Planted::RefusedReportForgotten => {
+            directed::busy
+        }
         Planted::NeverCatchesUp => directed::left_behind,
         Planted::DigestsForgotten => directed::power_cut,
         _ => Scenario::of_seed,

@@ -8,7 +8,7 @@ use meshwork_core::{
     ledger::{ATTEMPTS_KEPT, Applied, EndReason, Ledger, LedgerEvent, TaskStateView},
     types::{
         Action, AttemptId, Block, BlockTime, Change, Claim, Failure, Genesis, Incarnation, JobId, OutcomeReceipt,
-        Permission, Receipt, Report, TaskId, TransactionId, Verdict,
+        Output, Permission, Receipt, Report, ReportItem, TaskId, TransactionId, Verdict,
     },
 };
 
@@ -151,7 +151,7 @@ impl Leases {
         rule(ledger.lease_time().0 == self.now_us, || "lease time is not block time less the stalls".into())?;
         let mut said = self.hear(block, applied);
         said.barred = barred(applied);
-        let owed = self.owed_successes(&said);
+        let owed = self.owed_successes(&said, ledger);
         for event in &applied.events {
             self.happened(event, &said, ledger)?;
         }
@@ -333,7 +333,8 @@ impl Leases {
                 };
                 rule(due_us <= self.now_us, || format!("{attempt} times out before its time"))?;
                 let of_this = |(signer, report): &(PublicKey, &Report)| {
-                    *signer == worker && report.items.iter().any(|item| item.attempt == attempt)
+                    let says = |item: &ReportItem| item.attempt == attempt && ends(item, ledger);
+                    *signer == worker && report.items.iter().any(says)
                 };
                 rule(!said.reports.iter().any(of_this), || format!("{attempt} times out though it was reported"))
             }
@@ -372,12 +373,13 @@ impl Leases {
     }
 
     /// The attempts whose success is reported by the workers that they were assigned to.
-    fn owed_successes(&self, said: &Said<'_>) -> Vec<AttemptId> {
+    fn owed_successes(&self, said: &Said<'_>, ledger: &Ledger) -> Vec<AttemptId> {
         let items =
             said.reports.iter().flat_map(|(signer, report)| report.items.iter().map(move |item| (signer, item)));
         // An outcome that spawns more tasks than there may be is refused.
-        let successes =
-            items.filter(|(_, item)| matches!(&item.verdict, Verdict::Succeeded(_, _, asks) if asks.is_empty()));
+        let successes = items.filter(|(_, item)| {
+            ends(item, ledger) && matches!(&item.verdict, Verdict::Succeeded(_, _, asks) if asks.is_empty())
+        });
         let theirs = successes.filter(|(signer, item)| {
             self.tasks.get(&item.attempt.task).is_some_and(|seen| seen.given.get(&item.attempt) == Some(signer))
         });
@@ -399,6 +401,15 @@ impl Leases {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether an item of a report ends an attempt that lives: it is no checkpoint, and an authority holds what it stored.
+fn ends(item: &ReportItem, ledger: &Ledger) -> bool {
+    match &item.verdict {
+        Verdict::Checkpointed { .. } => false,
+        Verdict::Succeeded(Output::Stored { delivery, .. }, ..) => ledger.authorities().contains(&delivery.holder),
+        _ => true,
     }
 }
 

@@ -12,6 +12,7 @@
 //! * `waits`: which tasks wait for which;
 //! * `controls`: what submitters did to their tasks;
 //! * `usage`: accounts that add up, in every way;
+//! * `workers`: what each worker's process does with what it is told;
 //! * `moments`: what becomes of the occurrences of recurring jobs;
 //! * this module: bounds, and the end.
 
@@ -26,6 +27,7 @@ mod rules;
 mod shares;
 mod usage;
 mod waits;
+pub mod workers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -109,7 +111,7 @@ pub struct Checks {
     placed: Placed,
     moments: Moments,
     taken: Vec<Taken>,
-    /// The claims of workers by the order in which they were signed, and each worker's newest executed one.
+    /// The claims and drains of workers in the order in which they were signed, and each worker's newest executed one.
     claims: BTreeMap<TransactionId, u64>,
     executed_claim: BTreeMap<PublicKey, u64>,
     signed: u64,
@@ -224,7 +226,7 @@ impl Checks {
 
     /// A worker has signed this.
     pub fn signed(&mut self, transaction: &SignedTransaction) {
-        if matches!(transaction.transaction().action, Action::Claim(_)) {
+        if matches!(transaction.transaction().action, Action::Claim(_) | Action::Drain(_)) {
             self.signed += 1;
             self.claims.insert(transaction.id(), self.signed);
         }

@@ -1,4 +1,4 @@
-//! A volunteer without its machine: it claims, runs and reports by the rules of `node/src/worker`.
+//! A volunteer without its machine: it claims, runs and reports by the rules of `core/src/worker`.
 //!
 //! It keeps only the state that those rules use, so that ten thousand volunteers fit. It acts when something
 //! happens or is due, instead of four times a second. It leaves out fetching programs and returning tasks that
@@ -26,15 +26,15 @@ const OUTPUT_BYTES: usize = 64;
 
 /// A change of the load score that triggers a claim: `LOAD_STEP` of `offer.rs`.
 const LOAD_STEP: u16 = 100;
-/// How often the load is measured, in microseconds: `MEASURE_EVERY`.
+/// How often the load is measured, in microseconds: `MEASURE_EVERY` of the node's worker.
 const MEASURE_US: u64 = 1_000_000;
-/// The time constant of its smoothing, in microseconds: `SMOOTHING` of `load.rs`.
+/// The time constant of its smoothing, in microseconds: `SMOOTHING` of the node's `load.rs`.
 const SMOOTHING_US: f64 = 5_000_000.0;
-/// The least time between two claims that are not urgent, in microseconds: `CLAIM_EVERY`.
+/// The least time between two claims that are not urgent, in microseconds: `CLAIM_EVERY_US`.
 const CLAIM_US: u64 = 500_000;
-/// The same, if far more waiting places are wanted than claimed: `GROW_EVERY`.
+/// The same, if far more waiting places are wanted than claimed: `GROW_EVERY_US`.
 const GROW_US: u64 = 50_000;
-/// If a claim is not executed after this time, another follows: `LOST_AFTER`.
+/// If a claim is not executed after this time, another follows: `LOST_AFTER_US`.
 const LOST_US: u64 = 3_000_000;
 /// How many reports may be unexecuted at once: `ON_THEIR_WAY_MAX` of `outbox.rs`.
 const REPORTS_MAX: usize = 2;

@@ -94,7 +94,33 @@ impl Scenario {
         if !scenario.runs_once && draw.percent(30) {
             scenario.draw_governance(&mut draw);
         }
+        if !scenario.runs_once && !scenario.workers.is_empty() {
+            scenario.draw_workers(&mut draw);
+        }
         scenario
+    }
+
+    /// Workers rest, leave, are started a second time, and are not believed.
+    fn draw_workers(&mut self, draw: &mut Draw) {
+        for worker in self.workers.iter_mut().skip(1).filter(|worker| **worker == Manner::Honest) {
+            if draw.percent(5) {
+                *worker = Manner::Undelivered;
+            }
+        }
+        for _ in 0..draw.below(4) {
+            let peer = self.authorities + draw.below(self.workers.len());
+            let at = draw.between(SECOND_US, self.whole_at_us);
+            match draw.below(3) {
+                0 => self.faults.push((at, Fault::Rest(peer, draw.between(SECOND_US / 10, 20 * SECOND_US)))),
+                1 => self.faults.push((at, Fault::Leave(peer))),
+                _ => {
+                    let through = draw.below(self.peers());
+                    self.work.push((at, Work::SecondProcess { through, of: peer }));
+                }
+            }
+        }
+        self.faults.sort_by_key(|(at, _)| *at);
+        self.work.sort_by_key(|(at, _)| *at);
     }
 
     /// Authorities join, and the last of the founders leave. Only founders may be faulty; an authority that

@@ -106,6 +106,8 @@ pub enum Manner {
     Wavers,
     /// Renews its claim at the last moment.
     LastMinute,
+    /// Has its outputs held by nobody whom the ledger believes.
+    Undelivered,
 }
 
 /// A fault.
@@ -135,6 +137,10 @@ pub enum Fault {
     SlowDisk(usize, u64),
     /// A peer's clock jumps by this much, in microseconds.
     ClockJump(usize, i64),
+    /// A peer's worker takes no more for so long, in microseconds.
+    Rest(usize, u64),
+    /// A peer's worker leaves, its process ends, and is back some seconds later.
+    Leave(usize),
 }
 
 impl Fault {
@@ -154,6 +160,8 @@ impl Fault {
             Self::Heal => "heal",
             Self::SlowDisk(..) => "slow disk",
             Self::ClockJump(..) => "clock jump",
+            Self::Rest(..) => "rest of a worker",
+            Self::Leave(_) => "worker that leaves",
         }
     }
 }
@@ -260,6 +268,13 @@ pub enum Work {
         /// How many.
         keys: u32,
     },
+    /// A second process claims with a worker's key, once, and is gone.
+    SecondProcess {
+        /// Through which peer.
+        through: usize,
+        /// Whose.
+        of: usize,
+    },
 }
 
 /// A rule that operators change.
@@ -306,6 +321,7 @@ impl Work {
             Self::Spam { .. } => Some("spam"),
             Self::LargeArray { .. } => Some("large array"),
             Self::Churn { .. } => Some("churn of workers"),
+            Self::SecondProcess { .. } => Some("second process of a worker"),
         }
     }
 }

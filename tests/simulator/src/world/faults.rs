@@ -5,6 +5,7 @@ use crate::{
     links::{Cuts, Weather},
     peer::SYNC_US,
     scenario::Fault,
+    worker::Errand,
 };
 
 impl World<'_> {
@@ -27,6 +28,12 @@ impl World<'_> {
             Fault::Pause(peer, us) => {
                 self.peers[peer].paused_until = (self.now + us).min(self.scenario.whole_at_us);
             }
+            Fault::Rest(peer, us) => {
+                self.post_errand(peer, 0, Errand::Rest(true));
+                let left_us = self.scenario.whole_at_us.saturating_sub(self.now);
+                self.post_errand(peer, us.min(left_us), Errand::Rest(false));
+            }
+            Fault::Leave(peer) => self.post_errand(peer, 0, Errand::Leave),
             Fault::Split(ref side) => self.cuts.side.clone_from(side),
             Fault::Mute(peer) => {
                 self.cuts.mute.insert(peer);

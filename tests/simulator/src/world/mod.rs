@@ -1,7 +1,8 @@
 //! A run: a queue of events in virtual time, and the effect of each.
 //!
 //! This module has the queue, the beginning and the end. `process` handles a process' inputs, `network` carries
-//! messages, `faults` plays faults, `submitters` submits work, and `operators` settles what authorities decide.
+//! messages, `faults` plays faults, `submitters` submits work, `operators` settles what
+//! authorities decide, and `workers` does what a peer does for its worker.
 
 mod faults;
 mod graph;
@@ -9,6 +10,7 @@ mod network;
 mod operators;
 mod process;
 mod submitters;
+mod workers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -67,6 +69,8 @@ enum Event {
     Insist(submitters::Insisted),
     Govern(usize),
     Twin(usize),
+    Left(usize),
+    Back(usize),
     Whole,
 }
 
@@ -327,6 +331,8 @@ impl<'a> World<'a> {
             Event::Insist(insisted) => self.insist(insisted),
             Event::Govern(index) => self.govern(index),
             Event::Twin(index) => self.start_again(index),
+            Event::Left(index) => self.worker_left(index),
+            Event::Back(index) => self.start(index),
             Event::Whole => self.make_whole(),
         }
     }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use meshwork_core::{
     consensus::{Evidence, Judgement, Standing},
-    pool::Refusal,
     proof::Handover,
     replica::{Action, Executed, Gossip, Installation, Message, message_bytes_max},
-    types::{AttemptId, Epoch, VoidReason},
+    types::Epoch,
 };
 
 use super::{Event, World};
@@ -15,6 +14,7 @@ use crate::{
     disk::Transaction as DiskTransaction,
     liar::Lie,
     peer::{Parcel, Step},
+    worker::Errand,
 };
 
 /// How soon a twin that has been stopped is back, in microseconds.
@@ -109,11 +109,7 @@ impl World<'_> {
                     replica.tick(now, &mut actions);
                 }
             }
-            Parcel::WorkerTick => self.work(index, &mut actions),
-            Parcel::Ran(attempt) => {
-                let begun = peer.worker.as_mut().map(|worker| worker.on_ran(attempt)).unwrap_or_default();
-                self.run_all(index, begun);
-            }
+            Parcel::Worker(errand) => self.work(index, errand, &mut actions),
         }
         self.step(index, actions);
     }
@@ -246,32 +242,10 @@ impl World<'_> {
                 return;
             }
         }
-        let begun = self.peers[index].worker.as_mut().map(|worker| worker.on_executed(executed)).unwrap_or_default();
-        self.run_all(index, begun);
-    }
-
-    /// The worker of a peer looks around.
-    fn work(&mut self, index: usize, actions: &mut Vec<Action>) {
         let peer = &mut self.peers[index];
-        let (now, life) = (peer.now(self.now), peer.life);
-        let Some(worker) = &mut peer.worker else { return };
-        let (says, tick_us) = (worker.says(now.clock), worker.tick_us());
-        let signed: Vec<_> = says.into_iter().map(|action| self.sign(index, action)).collect();
-        signed.iter().for_each(|transaction| self.checks.signed(transaction));
-        let peer = &mut self.peers[index];
-        if let Some(replica) = &mut peer.replica {
-            let answers = replica.submit(now, signed, actions);
-            if answers.contains(&Err(Refusal::Void(VoidReason::OldSequence))) && !peer.has_jumped {
-                self.violate(index, "its worker signs a claim that is older than the last".into());
-            }
-        }
-        self.post(self.now + tick_us, Event::Parcel { to: index, life: Some(life), parcel: Parcel::WorkerTick });
-    }
-
-    fn run_all(&mut self, index: usize, begun: Vec<(AttemptId, u64)>) {
-        let life = Some(self.peers[index].life);
-        for (attempt, us) in begun {
-            self.post(self.now + us, Event::Parcel { to: index, life, parcel: Parcel::Ran(attempt) });
+        let heard = peer.worker.as_mut().and_then(|worker| worker.executed(executed, &peer.public));
+        if let Some((after_us, errand)) = heard {
+            self.post_errand(index, after_us, errand);
         }
     }
 
@@ -280,7 +254,7 @@ impl World<'_> {
             return;
         }
         self.begin_with_a_snapshot(index);
-        if let Err(what) = self.peers[index].start(&self.genesis, self.now) {
+        if let Err(what) = self.peers[index].start(self.scenario, &self.genesis, self.now) {
             self.violate(index, format!("it cannot start from its disk: {what}"));
             return;
         }
@@ -288,7 +262,7 @@ impl World<'_> {
         let parcel = |parcel| Event::Parcel { to: index, life, parcel };
         self.post(self.now, parcel(Parcel::Wake));
         if self.peers[index].worker.is_some() {
-            self.post(self.now + 1, parcel(Parcel::WorkerTick));
+            self.post(self.now + 1, parcel(Parcel::Worker(Errand::Tick)));
         }
         let me = self.peers[index].public;
         for other in (0..self.peers.len()).filter(|other| *other != index) {

@@ -17,7 +17,7 @@ use rand_pcg::Pcg64Mcg;
 use super::{Event, LIFE_MS, World, graph};
 use crate::{
     scenario::{START_US, Work},
-    worker::SLOTS,
+    worker::{MEMORY_BYTES, SLOTS},
 };
 
 /// How long after its submission a large array is cancelled, and again until that succeeds, in microseconds.
@@ -85,6 +85,7 @@ impl World<'_> {
             Work::Control { through, ago, drawn } => self.control_some(through, ago, drawn),
             Work::Govern { .. } | Work::Rule(_) => self.govern(place),
             Work::Mutiny { peer } => self.mutiny(peer),
+            Work::SecondProcess { through, of } => self.begin_elsewhere(through, of),
             Work::Churn { through, keys } => {
                 for _ in 0..keys {
                     self.churn(through);
@@ -99,7 +100,7 @@ impl World<'_> {
         self.sign_with(&key, BlockTime(START_US + self.now).plus_ms(LIFE_MS), action)
     }
 
-    fn sign_with(&mut self, key: &SecretKey, expires: BlockTime, action: Action) -> Arc<SignedTransaction> {
+    pub(super) fn sign_with(&mut self, key: &SecretKey, expires: BlockTime, action: Action) -> Arc<SignedTransaction> {
         let transaction = Transaction { nonce: self.random.random(), expires, action };
         Arc::new(SignedTransaction::sign(transaction, key, &self.genesis.network_id()))
     }
@@ -247,22 +248,31 @@ impl World<'_> {
         let mut seed = [11; 32];
         seed[..8].copy_from_slice(&self.churned.to_le_bytes());
         let key = SecretKey::from_seed(seed);
-        let expires = BlockTime(START_US + self.now).plus_ms(LIFE_MS);
-        let claim = Claim {
-            sequence: 1,
-            incarnation: Incarnation(1),
-            slots: 1,
-            resources: Resources { millicores: 1000, memory_bytes: 1 << 30 },
-            waiting: 1,
-            load: 0,
-            stands_ms: self.genesis.ledger.claim_stands_ms_max,
-            ..Claim::default()
-        };
+        let expires = self.life_end();
+        let claim = self.one_claim((1, Incarnation(1)));
         let claim = self.sign_with(&key, expires, Action::Claim(claim));
         self.submit(through, claim);
         if self.churned.is_multiple_of(2) {
             let drain = self.sign_with(&key, expires, Action::Drain(Drain { sequence: 2 }));
             self.submit(through, drain);
+        }
+    }
+
+    /// When what is signed now expires.
+    pub(super) fn life_end(&self) -> BlockTime {
+        BlockTime(START_US + self.now).plus_ms(LIFE_MS)
+    }
+
+    /// A claim of one slot and one waiting place.
+    pub(super) fn one_claim(&self, (sequence, incarnation): (u64, Incarnation)) -> Claim {
+        Claim {
+            sequence,
+            incarnation,
+            slots: 1,
+            resources: Resources { millicores: 1000, memory_bytes: 1 << 30 },
+            waiting: 1,
+            stands_ms: self.genesis.ledger.claim_stands_ms_max,
+            ..Claim::default()
         }
     }
 
@@ -297,11 +307,16 @@ const fn millicores(task_ms: u64) -> u32 {
     }
 }
 
+/// Little, but for eleven tasks, of which no two fit into a worker.
+const fn memory_bytes(tasks: u32) -> u64 {
+    if tasks == 11 { MEMORY_BYTES / 2 + 1 } else { 1 << 20 }
+}
+
 fn submission(wish: &Wish) -> Submit {
     let Wish { tasks, task_ms, priority, fails } = *wish;
     let spec = TaskSpec {
         arguments: if fails { vec!["fail".into()] } else { Vec::new() },
-        resources: Resources { millicores: millicores(task_ms), memory_bytes: 1 << 20 },
+        resources: Resources { millicores: millicores(task_ms), memory_bytes: memory_bytes(tasks) },
         limits: Limits { wall_ms: 10_000, fuel: task_ms, output_bytes: 1000 },
         priority,
         retry: Retry::of(3, 50),

@@ -1,6 +1,8 @@
-//! How fast this worker is, and so how much it offers to hold: values in, values out.
+//! How fast this worker is, and so how much it offers to hold.
 
 use std::time::Duration;
+
+use crate::fault::{Fault, is_planted};
 
 /// The weight of a new measurement is one in so many.
 const MEMORY: u32 = 8;
@@ -15,7 +17,7 @@ const PATIENCE_ROUNDS: u32 = 20;
 
 /// Exponential averages of how long tasks and rounds take.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Pace {
+pub(super) struct Pace {
     task: Option<Duration>,
     round: Option<Duration>,
 }
@@ -26,32 +28,30 @@ fn average(before: Option<Duration>, now: Duration) -> Duration {
 
 impl Pace {
     /// A task held its slot for so long.
-    pub fn task(&mut self, took: Duration) {
+    pub(super) fn task(&mut self, took: Duration) {
         self.task = Some(average(self.task, took));
     }
 
     /// From offering a report to seeing it executed took so long.
-    pub fn round(&mut self, took: Duration) {
+    pub(super) fn round(&mut self, took: Duration) {
         self.round = Some(average(self.round, took));
     }
 
     /// How many waiting places to claim: what `slots` run in two rounds. As long as nothing is known, one for each slot.
-    #[must_use]
-    pub fn waiting_places(&self, slots: u32) -> u32 {
+    pub(super) fn waiting_places(&self, slots: u32) -> u32 {
         let (Some(task), Some(round)) = (self.task, self.round) else { return slots };
-        let tasks = round.as_micros() * u128::from(ROUNDS * slots) / task.as_micros().max(1);
+        let rounds = if is_planted(Fault::WaitsBeyondRounds) { 10 * ROUNDS } else { ROUNDS };
+        let tasks = round.as_micros() * u128::from(rounds * slots) / task.as_micros().max(1);
         u32::try_from(tasks).unwrap_or(WAITING_MAX).min(WAITING_MAX)
     }
 
     /// How long an attempt may wait here, not begun, before it is given back.
-    #[must_use]
-    pub fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         PATIENCE_MIN.max(self.round.unwrap_or_default() * PATIENCE_ROUNDS)
     }
 
     /// Whether another number of waiting places is worth a new claim.
-    #[must_use]
-    pub const fn differs(claimed: u32, wanted: u32) -> bool {
+    pub(super) const fn differs(claimed: u32, wanted: u32) -> bool {
         let (small, large) = if claimed < wanted { (claimed, wanted) } else { (wanted, claimed) };
         large > small + small / 2 + 1
     }
@@ -83,5 +83,15 @@ mod tests {
     fn small_changes_are_not_worth_a_claim() {
         assert!(!Pace::differs(10, 15) && !Pace::differs(15, 10) && !Pace::differs(0, 1));
         assert!(Pace::differs(10, 17) && Pace::differs(17, 10) && Pace::differs(0, 2));
+    }
+
+    #[test]
+    fn patience_is_twenty_rounds_and_two_seconds_at_least() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.patience(), PATIENCE_MIN);
+        pace.round(Duration::from_millis(20));
+        assert_eq!(pace.patience(), PATIENCE_MIN);
+        pace.round(Duration::from_millis(8 * 1000 + 20));
+        assert_eq!(pace.patience(), Duration::from_millis(20 * 1020));
     }
 }

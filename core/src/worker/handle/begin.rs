@@ -1,0 +1,34 @@
+//! Beginning what is prepared, as slots and memory come free.
+
+use std::sync::Arc;
+
+use crate::{
+    fault::{Fault, is_planted},
+    worker::{Effect, Phase, Worker},
+};
+
+impl Worker {
+    /// Begins what is ready and fits, in the order of leases.
+    pub(super) fn begin(&mut self, effects: &mut Vec<Effect>) {
+        let mut begun = Vec::new();
+        for (place, attempt) in &self.line {
+            if self.running >= self.config.slots {
+                break;
+            }
+            let Some(held) = self.held.get_mut(attempt) else { continue };
+            let memory = self.memory_used + held.given.resources.memory_bytes;
+            let fits = memory <= self.config.resources.memory_bytes || is_planted(Fault::MemoryNotCounted);
+            if !fits || held.phase != Phase::Ready {
+                continue;
+            }
+            held.phase = Phase::Running;
+            self.running += 1;
+            self.memory_used = memory;
+            begun.push(*place);
+            effects.push(Effect::Run(Arc::clone(&held.given)));
+        }
+        for place in begun {
+            self.line.remove(&place);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Leaving: what is done is handed in, all else goes back, and the ledger hears of it.
+
+use crate::{
+    consensus::Now,
+    fault::{Fault, is_planted},
+    types::{Action, AttemptId, Drain},
+    worker::{Effect, Phase, Stage, Worker},
+};
+
+/// How long a leaving worker waits for what is done to be taken, and then as long for its drain to be executed, in microseconds.
+const DRAIN_US: u64 = 5_000_000;
+
+impl Worker {
+    pub(super) fn on_drain(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.stage != Stage::Working {
+            return;
+        }
+        self.stage = Stage::Finishing { until: now.monotonic.plus_us(DRAIN_US) };
+        self.return_what_waits(effects);
+        let runs = self.held.iter().filter(|(_, held)| held.phase == Phase::Running);
+        let runs: Vec<AttemptId> = runs.map(|(attempt, _)| *attempt).collect();
+        for attempt in runs {
+            // It goes back with the drain.
+            self.free(&attempt, Phase::Over);
+            effects.push(Effect::Stop(attempt));
+        }
+    }
+
+    /// Drains once all that is done is taken, and is gone once that is executed; or when its time is over.
+    pub(super) fn go_on_leaving(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        match self.stage {
+            Stage::Finishing { .. } if self.offer.is_superseded() => {
+                // The claim that its drain would end is another's.
+                self.leave(false, effects);
+            }
+            Stage::Finishing { until } if now.monotonic >= until || self.has_finished() => {
+                let (ticket, sequence) = (self.next_ticket(), self.next_sequence(now));
+                let until = now.monotonic.plus_us(DRAIN_US);
+                self.stage = Stage::Draining { until, ticket, id: None };
+                effects.push(self.hand_in(now, ticket, Action::Drain(Drain { sequence })));
+            }
+            Stage::Draining { until, .. } if now.monotonic >= until => self.leave(false, effects),
+            _ => {}
+        }
+    }
+
+    /// Whether all that has run is delivered, said and taken.
+    fn has_finished(&self) -> bool {
+        let is_open = |phase| match phase {
+            Phase::Delivering => !is_planted(Fault::DrainForgetsDeliveries),
+            phase => phase == Phase::Said,
+        };
+        self.outbox.is_empty() && self.redelivered.is_empty() && !self.held.values().any(|held| is_open(held.phase))
+    }
+
+    pub(super) fn leave(&mut self, is_known: bool, effects: &mut Vec<Effect>) {
+        self.stage = Stage::Left;
+        effects.push(Effect::Left { is_known });
+    }
+}

@@ -1,0 +1,144 @@
+//! An executed block: what was given, what has ended, and what the ledger made of what this worker said.
+
+use std::sync::Arc;
+
+use crate::{
+    consensus::Now,
+    fault::{Fault, is_planted},
+    ledger::{EndReason, IgnoredReason},
+    replica::Given,
+    types::{AttemptId, Incarnation, Verdict},
+    worker::{Effect, Happened, Held, News, Phase, Stage, Worker},
+};
+
+/// How often an output whose delivery the ledger did not believe is delivered again.
+const DELIVERIES_MAX: u32 = 4;
+
+impl Worker {
+    pub(super) fn on_executed(&mut self, now: Now, news: News, effects: &mut Vec<Effect>) {
+        for happened in &news.happened {
+            match happened {
+                Happened::Ended { attempt, why } => self.on_ended(attempt, *why, effects),
+                Happened::Ignored { attempt, why } => self.on_ignored(attempt, *why, &news, effects),
+                Happened::ClaimBegan(incarnation) => self.on_claim_began(*incarnation),
+                Happened::ClaimEnded => self.offer.lapsed(),
+                Happened::RoomAsked(attempt) => {
+                    if self.held.contains_key(attempt) {
+                        self.asked.insert(*attempt);
+                    }
+                }
+                Happened::Checkpointed(attempt) => self.on_checkpointed(attempt, &news, effects),
+            }
+        }
+        for (id, is_good) in &news.receipts {
+            if let Some(judged) = self.outbox.executed(*id, *is_good, now.monotonic) {
+                self.pace.round(judged.took);
+                for attempt in judged.taken_late {
+                    self.redelivered.remove(&attempt);
+                }
+            }
+            self.offer.executed(*id, *is_good);
+            if matches!(self.stage, Stage::Draining { id: Some(drain), .. } if drain == *id) {
+                self.leave(*is_good, effects);
+            }
+        }
+        self.take(now, news.given, effects);
+    }
+
+    /// Has prepared what this process was given.
+    pub(super) fn take(&mut self, now: Now, given: Vec<Given>, effects: &mut Vec<Effect>) {
+        // What comes to one that leaves goes back with its drain.
+        if self.stage != Stage::Working {
+            return;
+        }
+        for given in given {
+            let attempt = given.attempt;
+            let is_known = self.held.contains_key(&attempt) && !is_planted(Fault::BegunTwice);
+            if given.incarnation != self.incarnation || is_known {
+                continue;
+            }
+            self.leases += 1;
+            let (place, since, given) = (self.leases, now.monotonic, Arc::new(given));
+            self.line.insert(place, attempt);
+            effects.push(Effect::Prepare(Arc::clone(&given)));
+            self.held.insert(attempt, Held { given, place, since, phase: Phase::Preparing });
+        }
+        if self.offer.is_paused() {
+            self.return_what_waits(effects);
+        }
+    }
+
+    /// An attempt of this worker's has ended.
+    pub(super) fn on_ended(&mut self, attempt: &AttemptId, why: EndReason, effects: &mut Vec<Effect>) {
+        use EndReason::{
+            Cancelled, ClaimEnded, Drained, Failed, NewIncarnation, Returned, Succeeded, Superseded, TakenBack,
+            TimedOut, Yielded,
+        };
+        let phase = self.held.get(attempt).map(|held| held.phase);
+        self.forget(attempt);
+        match why {
+            Succeeded | Failed | Returned | Yielded | Superseded | Cancelled => self.outbox.settle(attempt),
+            ClaimEnded | NewIncarnation | TimedOut | Drained | TakenBack => self.outbox.settle_unless_success(attempt),
+        }
+        if !self.outbox.has(attempt) {
+            self.redelivered.remove(attempt);
+        }
+        let goes_on = phase.is_some_and(|phase| phase.waits() || matches!(phase, Phase::Running | Phase::Delivering));
+        if goes_on && !is_planted(Fault::StopLost) {
+            effects.push(Effect::Stop(*attempt));
+        }
+    }
+
+    /// The ledger knows a checkpoint: whoever was asked to make room can do so now.
+    fn on_checkpointed(&mut self, attempt: &AttemptId, news: &News, effects: &mut Vec<Effect>) {
+        self.outbox.settle_if_said(attempt, news);
+        let runs = self.held.get(attempt).is_some_and(|held| held.phase == Phase::Running);
+        if runs && self.asked.remove(attempt) {
+            effects.push(Effect::Stop(*attempt));
+            if is_planted(Fault::YieldKeepsSlot) {
+                self.running += 1;
+            }
+            self.free(attempt, Phase::Said);
+            self.outbox.push(*attempt, Verdict::Yielded);
+        }
+    }
+
+    /// The ledger took no account of what this worker said of an attempt.
+    fn on_ignored(&mut self, attempt: &AttemptId, why: IgnoredReason, news: &News, effects: &mut Vec<Effect>) {
+        let Some(verdict) = self.outbox.settle_if_said(attempt, news) else { return };
+        match (why, verdict) {
+            // Another will be said.
+            (_, Verdict::Checkpointed { .. }) => {}
+            (IgnoredReason::NotDelivered, Verdict::Succeeded(output, usage, asks)) => {
+                let tries = self.redelivered.entry(*attempt).or_default();
+                *tries += 1;
+                if *tries <= DELIVERIES_MAX || is_planted(Fault::DeliversForEver) {
+                    self.free(attempt, Phase::Delivering);
+                    effects.push(Effect::Deliver { attempt: *attempt, output, usage, asks });
+                } else {
+                    self.give_up(attempt);
+                }
+            }
+            // It was said before, and is now executed.
+            (IgnoredReason::Repeated | IgnoredReason::TaskEnded, _) => {
+                self.forget(attempt);
+                self.redelivered.remove(attempt);
+            }
+            _ => self.give_up(attempt),
+        }
+    }
+
+    /// Nothing that this worker could say of an attempt is taken: the ledger ends it when its time is over.
+    fn give_up(&mut self, attempt: &AttemptId) {
+        self.free(attempt, Phase::Over);
+        self.redelivered.remove(attempt);
+    }
+
+    /// A claim of this key began to stand.
+    pub(super) fn on_claim_began(&mut self, incarnation: Incarnation) {
+        // Before a claim of its own has stood, the next one exceeds this. Afterwards it is that of a newer process.
+        if self.offer.has_stood() && incarnation > self.incarnation && !is_planted(Fault::ClaimsPastNewer) {
+            self.offer.supersede();
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Time has passed: what is lost is said again, and what has waited too long goes back.
+
+use crate::{
+    consensus::Now,
+    fault::{Fault, is_planted},
+    types::AttemptId,
+    worker::{Effect, Worker},
+};
+
+impl Worker {
+    pub(super) fn on_tick(&mut self, now: Now, load: u16, has_disk_space: bool, effects: &mut Vec<Effect>) {
+        self.offer.measured(load, has_disk_space);
+        self.outbox.give_up_on_lost(now.monotonic);
+        self.return_what_waits_too_long(now, effects);
+    }
+
+    /// Long tasks are never hoarded: what has waited too long behind others is given back.
+    fn return_what_waits_too_long(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        if self.running < self.config.slots || is_planted(Fault::PatienceIgnored) {
+            return;
+        }
+        let patience_us = u64::try_from(self.pace.patience().as_micros()).unwrap_or(u64::MAX);
+        let is_late = |attempt: &AttemptId| {
+            self.held.get(attempt).is_some_and(|held| now.monotonic > held.since.plus_us(patience_us))
+        };
+        let late: Vec<AttemptId> = self.line.values().copied().filter(is_late).collect();
+        late.into_iter().for_each(|attempt| self.return_unbegun(attempt, effects));
+    }
+}

@@ -1,0 +1,179 @@
+//! When a worker claims, and what it offers: as often as its leases need, and when its load or pace has moved enough.
+
+use std::collections::BTreeSet;
+
+use super::{Ticket, input::Config, pace::Pace};
+use crate::{
+    consensus::Monotonic,
+    digest::Digest,
+    fault::{Fault, is_planted},
+    types::{Claim, Genesis, Incarnation, TransactionId},
+};
+
+/// A change of the load score that is worth a claim.
+const LOAD_STEP: u16 = 100;
+/// The least time between two claims that are not urgent, in microseconds.
+const CLAIM_EVERY_US: u64 = 500_000;
+/// The least time between two claims if far more is wanted than was claimed, in microseconds: a worker that turns out fast is
+/// not kept idle.
+const GROW_EVERY_US: u64 = 50_000;
+/// A claim that is not executed after so long is followed by another, in microseconds.
+const LOST_AFTER_US: u64 = 3_000_000;
+/// How often the worker has its blobs looked through for those that it names in its claims, in microseconds.
+const HOLDS_EVERY_US: u64 = 10_000_000;
+
+/// What was claimed last.
+struct Sent {
+    ticket: Ticket,
+    id: Option<TransactionId>,
+    at: Monotonic,
+    waiting: u32,
+    load: u16,
+    offers: bool,
+    executed: bool,
+}
+
+/// What a worker offers.
+pub(super) struct Offer {
+    stands_us: u64,
+    places_max: u32,
+    load: u16,
+    has_disk_space: bool,
+    paused: bool,
+    holds: BTreeSet<Digest>,
+    held: Option<Monotonic>,
+    sent: Option<Sent>,
+    has_stood: bool,
+    /// A newer process of the same key stands.
+    superseded: bool,
+}
+
+impl Offer {
+    pub(super) fn new(genesis: &Genesis, slots: u32) -> Self {
+        Self {
+            stands_us: genesis.ledger.claim_stands_ms_max.saturating_mul(1000),
+            places_max: genesis.ledger.claim_attempts_max.saturating_sub(slots),
+            load: 0,
+            has_disk_space: true,
+            paused: false,
+            holds: BTreeSet::new(),
+            held: None,
+            sent: None,
+            has_stood: false,
+            superseded: false,
+        }
+    }
+
+    /// How busy the machine is, and whether its disk has space.
+    pub(super) const fn measured(&mut self, load: u16, has_disk_space: bool) {
+        self.load = load;
+        self.has_disk_space = has_disk_space;
+    }
+
+    /// Offers nothing from now on, or what it has again.
+    pub(super) const fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Whether it was told to offer nothing.
+    pub(super) const fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    fn offers(&self) -> bool {
+        self.has_disk_space && (!self.paused || is_planted(Fault::PausedClaims))
+    }
+
+    /// Whether the large blobs that are here should be looked up before the next claim.
+    pub(super) fn wants_holds(&self, now: Monotonic) -> bool {
+        self.held.is_none_or(|held| now >= held.plus_us(HOLDS_EVERY_US))
+    }
+
+    /// The large blobs that are here.
+    pub(super) fn hold(&mut self, holds: BTreeSet<Digest>, now: Monotonic) {
+        (self.holds, self.held) = (holds, Some(now));
+    }
+
+    /// Whether to claim now, if so many waiting places are wanted.
+    pub(super) fn is_due(&self, waiting: u32, now: Monotonic) -> bool {
+        if self.superseded {
+            return false;
+        }
+        let Some(sent) = &self.sent else { return true };
+        let age_us = now.0.saturating_sub(sent.at.0);
+        let wanted = waiting.min(self.places_max);
+        let grows = sent.executed && wanted / 2 > sent.waiting;
+        if age_us < if grows { GROW_EVERY_US } else { CLAIM_EVERY_US } {
+            return false;
+        }
+        if !sent.executed {
+            return age_us >= LOST_AFTER_US.min(self.stands_us / 3);
+        }
+        let renews_us = if is_planted(Fault::HeartbeatMissed) { self.stands_us / 3 * 2 } else { self.stands_us / 3 };
+        let moved = Pace::differs(sent.waiting, wanted) || sent.load.abs_diff(self.load) >= LOAD_STEP;
+        sent.offers != self.offers() || age_us >= renews_us || moved
+    }
+
+    /// The claim to sign: one of nothing if the worker is paused, or the disk has no space for what tasks bring and leave.
+    /// What runs goes on.
+    pub(super) fn claim(
+        &mut self,
+        config: &Config,
+        (sequence, incarnation): (u64, Incarnation),
+        (waiting, now): (u32, Monotonic),
+        ticket: Ticket,
+    ) -> Claim {
+        let (load, offers, wanted) = (self.load, self.offers(), waiting.min(self.places_max));
+        self.sent = Some(Sent { ticket, id: None, at: now, waiting: wanted, load, offers, executed: false });
+        let (slots, waiting) = if offers { (config.slots, wanted) } else { (0, 0) };
+        Claim {
+            sequence,
+            incarnation,
+            slots,
+            resources: config.resources,
+            waiting,
+            load,
+            labels: config.labels.clone(),
+            holds: self.holds.clone(),
+            stands_ms: self.stands_us / 1000,
+        }
+    }
+
+    /// A claim has this id.
+    pub(super) fn signed(&mut self, ticket: Ticket, id: TransactionId) {
+        if let Some(sent) = self.sent.as_mut().filter(|sent| sent.ticket == ticket) {
+            sent.id = Some(id);
+        }
+    }
+
+    /// A transaction was executed, or void.
+    pub(super) fn executed(&mut self, id: TransactionId, is_good: bool) {
+        if let Some(sent) = self.sent.as_mut().filter(|sent| sent.id == Some(id)) {
+            sent.executed = is_good;
+            self.has_stood |= is_good;
+        }
+    }
+
+    /// Whether a claim of this process was executed, and none of a newer one has ended since.
+    pub(super) const fn has_stood(&self) -> bool {
+        self.has_stood
+    }
+
+    /// A newer process of the same key stands: this one claims no more as long as that lasts.
+    pub(super) const fn supersede(&mut self) {
+        self.superseded = true;
+    }
+
+    /// Whether a newer process of the same key stands.
+    pub(super) const fn is_superseded(&self) -> bool {
+        self.superseded
+    }
+
+    /// No claim of this key stands any more: another is due at once. After that of a newer process it has to exceed that.
+    pub(super) fn lapsed(&mut self) {
+        self.sent = None;
+        if self.superseded {
+            (self.superseded, self.has_stood) = (false, false);
+        }
+    }
+}

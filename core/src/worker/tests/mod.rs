@@ -1,0 +1,286 @@
+//! The worker's rules one by one, each told as what is said to it and what it has done.
+
+mod attempts;
+mod claims;
+mod leaving;
+mod outbox;
+mod words;
+
+use super::*;
+use crate::{
+    codec::ByteString,
+    digest::Digest,
+    identity::SecretKey,
+    ledger::{EndReason, IgnoredReason},
+    types::{
+        Access, AttemptNumber, Authority, BlobRef, ConsensusParameters, Delivery, Failure, Height, InlineOutput, JobId,
+        Labels, LedgerLimits, Output, Resources, ScheduleParameters, TaskId, TaskSpec, Usage, Verdict,
+    },
+};
+
+/// Memory that a worker offers.
+const MEMORY: u64 = 1000;
+/// When a worker begins, by its clock.
+const BEGAN: u64 = 1_000_000_000;
+
+fn genesis() -> Genesis {
+    let key = SecretKey::from_seed([2; 32]).public();
+    Genesis {
+        name: "test".into(),
+        time: BlockTime(1),
+        authorities: vec![Authority { name: "a".into(), key, addresses: Vec::new() }],
+        access: Access::default(),
+        consensus: ConsensusParameters::default(),
+        ledger: LedgerLimits::default(),
+        schedule: ScheduleParameters::default(),
+    }
+}
+
+fn attempt(index: u32) -> AttemptId {
+    AttemptId { task: TaskId { job: JobId(Digest::ZERO), index }, number: AttemptNumber(0) }
+}
+
+fn blob(byte: u8) -> BlobRef {
+    BlobRef { digest: Digest([byte; 32]), bytes: 1 }
+}
+
+fn delivery() -> Delivery {
+    let key = SecretKey::from_seed([5; 32]);
+    let signature = key.sign(crate::identity::Domain::Delivery, &crate::identity::NetworkId([0; 32]), b"");
+    Delivery { holder: key.public(), height: Height(1), signature }
+}
+
+fn success() -> Verdict {
+    Verdict::Succeeded(Output::Inline(InlineOutput::default()), Usage::default(), Vec::new())
+}
+
+fn stored() -> Verdict {
+    let output = Output::Stored { manifest: blob(1), bytes: 1, delivery: delivery() };
+    Verdict::Succeeded(output, Usage::default(), Vec::new())
+}
+
+fn failure() -> Verdict {
+    Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default())
+}
+
+fn checkpoint(byte: u8) -> Verdict {
+    Verdict::Checkpointed { manifest: blob(byte), bytes: 1, delivery: delivery() }
+}
+
+fn word(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Succeeded(..) => "succeeded".into(),
+        Verdict::Failed(..) => "failed".into(),
+        Verdict::Returned => "returned".into(),
+        Verdict::Yielded => "yielded".into(),
+        Verdict::Checkpointed { manifest, .. } => format!("saved {}", manifest.digest.0[0]),
+    }
+}
+
+/// An effect in a few words.
+fn told(effect: &Effect) -> String {
+    match effect {
+        Effect::Prepare(given) => format!("prepare {}", given.attempt.task.index),
+        Effect::Run(given) => format!("run {}", given.attempt.task.index),
+        Effect::Stop(attempt) => format!("stop {}", attempt.task.index),
+        Effect::Deliver { attempt, .. } => format!("deliver {}", attempt.task.index),
+        Effect::LookUp { .. } => "look up".into(),
+        Effect::HandIn { action: Action::Report(report), .. } => {
+            let items = report.items.iter().map(|item| format!("{} {}", item.attempt.task.index, word(&item.verdict)));
+            format!("report {}", items.collect::<Vec<_>>().join(", "))
+        }
+        Effect::HandIn { action: Action::Claim(claim), .. } => format!("claim {} and {}", claim.slots, claim.waiting),
+        Effect::HandIn { action: Action::Drain(_), .. } => "drain".into(),
+        Effect::HandIn { .. } => "something else".into(),
+        Effect::Left { is_known: true } => "left".into(),
+        Effect::Left { is_known: false } => "left unheard".into(),
+    }
+}
+
+/// A worker of two slots, and what carries out its effects: everything is signed at once, and nothing else is done.
+struct Story {
+    worker: Worker,
+    now: Now,
+    /// What it has handed in, the newest last, by the order in which it did.
+    handed_in: Vec<(Ticket, Action)>,
+    last: Option<(u64, Incarnation)>,
+    lacks_blocks: bool,
+    load: u16,
+    has_disk_space: bool,
+}
+
+impl Story {
+    /// One that has not claimed yet.
+    fn begun() -> Self {
+        let config = Config {
+            key: SecretKey::from_seed([1; 32]).public(),
+            slots: 2,
+            resources: Resources { millicores: 2000, memory_bytes: MEMORY },
+            labels: Labels::new(),
+        };
+        let genesis = genesis();
+        let now = Now { monotonic: Monotonic(7_000_000), clock: BlockTime(BEGAN) };
+        Self {
+            worker: Worker::new(config, &genesis, now),
+            now,
+            handed_in: Vec::new(),
+            last: None,
+            lacks_blocks: false,
+            load: 0,
+            has_disk_space: true,
+        }
+    }
+
+    /// One whose claim stands.
+    fn standing() -> Self {
+        let mut story = Self::begun();
+        assert_eq!(story.tick(), ["look up", "claim 2 and 2"]);
+        story.executes_last();
+        story
+    }
+
+    /// Tells it something, and what it does then.
+    fn tell(&mut self, input: Input) -> Vec<String> {
+        let mut inputs = vec![input];
+        let mut all = Vec::new();
+        while let Some(input) = inputs.pop() {
+            let mut effects = Vec::new();
+            self.worker.handle(self.now, input, &mut effects);
+            for effect in effects {
+                all.push(told(&effect));
+                match effect {
+                    Effect::HandIn { ticket, action, .. } => {
+                        inputs.push(Input::Signed { ticket, id: id(ticket) });
+                        self.handed_in.push((ticket, action));
+                    }
+                    Effect::LookUp { .. } => inputs.push(Input::LookedUp(LookedUp {
+                        lacks_blocks: self.lacks_blocks,
+                        network_time: NetworkTime::begun(BlockTime::default()),
+                        last: self.last,
+                        holds: None,
+                    })),
+                    _ => {}
+                }
+            }
+        }
+        all
+    }
+
+    fn pass(&mut self, ms: u64) {
+        self.now.monotonic = self.now.monotonic.plus_us(1000 * ms);
+        self.now.clock = self.now.clock.plus_ms(ms);
+    }
+
+    fn tick(&mut self) -> Vec<String> {
+        self.tell(Input::Tick { load: self.load, has_disk_space: self.has_disk_space })
+    }
+
+    /// Lets so much time pass.
+    fn after(&mut self, ms: u64) -> Vec<String> {
+        self.pass(ms);
+        self.tick()
+    }
+
+    fn given(&self, index: u32, memory_bytes: u64) -> Given {
+        Given {
+            attempt: attempt(index),
+            incarnation: self.worker.incarnation,
+            spec: Arc::new(TaskSpec::of(blob(0))),
+            resources: Resources { millicores: 1000, memory_bytes },
+            part: None,
+            place: index,
+            taken: Vec::new(),
+            checkpoint: None,
+            feeds: false,
+        }
+    }
+
+    /// A block gives it attempts that take so little that any two fit.
+    fn gives(&mut self, indices: &[u32]) -> Vec<String> {
+        let given = indices.iter().map(|index| self.given(*index, 1)).collect();
+        self.tell(Input::Executed(News { given, ..News::default() }))
+    }
+
+    /// What it was given is prepared.
+    fn prepared(&mut self, indices: &[u32]) -> Vec<String> {
+        let prepared = indices.iter().map(|index| Progress::Prepared(attempt(*index), Ok(())));
+        self.tell(Input::Progress(prepared.collect()))
+    }
+
+    /// One that runs these.
+    fn running(indices: &[u32]) -> Self {
+        let mut story = Self::standing();
+        story.gives(indices);
+        story.prepared(indices);
+        story
+    }
+
+    fn ran(&mut self, index: u32, ms: u64) -> Vec<String> {
+        self.tell(Input::Progress(vec![Progress::Ran(attempt(index), std::time::Duration::from_millis(ms))]))
+    }
+
+    fn saved(&mut self, index: u32, byte: u8) -> Vec<String> {
+        self.tell(Input::Progress(vec![Progress::Saved(attempt(index), checkpoint(byte))]))
+    }
+
+    fn ended(&mut self, index: u32, verdict: Verdict) -> Vec<String> {
+        self.tell(Input::Progress(vec![Progress::Ended(attempt(index), verdict)]))
+    }
+
+    /// A run ends, and its outcome is there at once.
+    fn done(&mut self, index: u32, verdict: Verdict) -> Vec<String> {
+        let ran = Progress::Ran(attempt(index), std::time::Duration::from_secs(1));
+        self.tell(Input::Progress(vec![ran, Progress::Ended(attempt(index), verdict)]))
+    }
+
+    fn happens(&mut self, happened: Vec<Happened>) -> Vec<String> {
+        self.tell(Input::Executed(News { happened, ..News::default() }))
+    }
+
+    fn ends(&mut self, index: u32, why: EndReason) -> Vec<String> {
+        self.happens(vec![Happened::Ended { attempt: attempt(index), why }])
+    }
+
+    /// The transaction that it handed in so many before the last is executed, and this comes of it.
+    fn executes(&mut self, before: usize, happened: Vec<Happened>) -> Vec<String> {
+        let (ticket, _) = self.handed_in[self.handed_in.len() - 1 - before];
+        self.tell(Input::Executed(News { happened, receipts: vec![(id(ticket), true)], given: Vec::new() }))
+    }
+
+    fn executes_last(&mut self) -> Vec<String> {
+        self.executes(0, Vec::new())
+    }
+
+    /// The transaction that it handed in last is void.
+    fn voids_last(&mut self) -> Vec<String> {
+        let (ticket, _) = self.handed_in[self.handed_in.len() - 1];
+        let receipts = vec![(id(ticket), false)];
+        self.tell(Input::Executed(News { receipts, ..News::default() }))
+    }
+
+    fn refuses_last(&mut self) -> Vec<String> {
+        let (ticket, _) = self.handed_in[self.handed_in.len() - 1];
+        self.tell(Input::Refused(ticket))
+    }
+
+    /// What it claimed last.
+    fn claim(&self) -> &crate::types::Claim {
+        let claims = self.handed_in.iter().rev().find_map(|(_, action)| match action {
+            Action::Claim(claim) => Some(claim),
+            _ => None,
+        });
+        claims.expect("it has claimed")
+    }
+}
+
+fn id(ticket: Ticket) -> TransactionId {
+    TransactionId(Digest::of(&ticket.0.to_be_bytes()))
+}
+
+fn ignored(index: u32, why: IgnoredReason) -> Vec<Happened> {
+    vec![Happened::Ignored { attempt: attempt(index), why }]
+}
+
+fn nothing() -> [String; 0] {
+    []
+}

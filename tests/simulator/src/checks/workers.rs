@@ -1,0 +1,529 @@
+//! What a worker has to do with what it is told, whoever it works for: one process is watched, from its inputs and effects alone,
+//! with a reckoning of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use meshwork_core::{
+    consensus::Now,
+    ledger::EndReason,
+    replica::Given,
+    types::{Action, AttemptId, Claim, Genesis, Incarnation, Report, TransactionId, Verdict},
+    worker::{Config, Effect, Happened, Input, News, Progress, Standing, Ticket},
+};
+
+use super::{Checked, rule};
+
+/// How often an output may be delivered again.
+const DELIVERIES_MAX: u32 = 4;
+/// How long a worker that leaves waits for what is being delivered, in microseconds.
+const DRAIN_US: u64 = 5_000_000;
+/// What is not taken is said again within this time, in microseconds, and so many ticks: longer than two reports can be lost in turn.
+const SAID_AGAIN: (u64, u32) = (45_000_000, 60);
+/// A report that is not executed after so long counts for lost, in microseconds.
+const LOST_AFTER_US: u64 = 20_000_000;
+/// How long an attempt may wait behind others, at least, and in rounds of reports.
+const PATIENCE: (Duration, u32) = (Duration::from_secs(2), 20);
+/// For how many rounds attempts may wait in their places.
+const ROUNDS: u128 = 2;
+/// The most places for them.
+const PLACES_MAX: u128 = 1024;
+
+/// How far an attempt has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Preparing,
+    Ready,
+    Running,
+    Delivering,
+}
+
+/// An attempt for which something goes on.
+struct GoesOn {
+    given: Arc<Given>,
+    order: u64,
+    since_us: u64,
+    phase: Phase,
+}
+
+/// An outcome that the ledger has not taken.
+struct Word {
+    is_success: bool,
+    report: Option<Ticket>,
+    since_us: u64,
+    ticks: u32,
+}
+
+/// A report on its way.
+struct Sent {
+    at_us: u64,
+    id: Option<TransactionId>,
+    attempts: Vec<AttemptId>,
+}
+
+/// The claims of a process.
+#[derive(Default)]
+struct Claims {
+    last: Option<(Ticket, u64, Incarnation)>,
+    id: Option<TransactionId>,
+    has_stood: bool,
+    is_executed: bool,
+    superseded: bool,
+    /// Whether what a claim needs is being looked up.
+    looks_up: bool,
+    /// The sequence number that it has to exceed.
+    above: Option<u64>,
+}
+
+/// How long tasks and rounds take, as exponential averages.
+#[derive(Clone, Copy, Default)]
+struct Pace {
+    task: Option<Duration>,
+    round: Option<Duration>,
+}
+
+fn average(before: Option<Duration>, now: Duration) -> Option<Duration> {
+    Some(before.map_or(now, |before| (before * 7 + now) / 8))
+}
+
+/// A worker's process, watched.
+pub struct Watch {
+    /// The first rule that did not hold.
+    pub broken: Option<String>,
+    slots: u32,
+    memory_bytes: u64,
+    places_max: u128,
+    third_us: u64,
+    now_us: u64,
+    next: u64,
+    leases: BTreeSet<AttemptId>,
+    goes_on: BTreeMap<AttemptId, GoesOn>,
+    /// What waits, in the order of its leases.
+    line: BTreeMap<u64, AttemptId>,
+    running: u32,
+    memory_used: u64,
+    begun: BTreeSet<AttemptId>,
+    asked: BTreeSet<AttemptId>,
+    deliveries: BTreeMap<AttemptId, u32>,
+    redelivering: BTreeSet<AttemptId>,
+    words: BTreeMap<AttemptId, Word>,
+    reports: BTreeMap<Ticket, Sent>,
+    claims: Claims,
+    pace: Pace,
+    is_paused: bool,
+    leaves_us: Option<u64>,
+    /// What has to be stopped by the input that is being handled.
+    to_stop: BTreeSet<AttemptId>,
+    /// Whether that is a tick, and all slots were taken before it.
+    ticks: bool,
+    was_full: bool,
+}
+
+impl Watch {
+    /// A process that was told nothing yet.
+    #[must_use]
+    pub fn new(config: &Config, genesis: &Genesis) -> Self {
+        let limits = &genesis.ledger;
+        Self {
+            broken: None,
+            slots: config.slots,
+            memory_bytes: config.resources.memory_bytes,
+            places_max: u128::from(limits.claim_attempts_max - config.slots),
+            third_us: limits.claim_stands_ms_max * 1000 / 3,
+            now_us: 0,
+            next: 0,
+            leases: BTreeSet::new(),
+            goes_on: BTreeMap::new(),
+            line: BTreeMap::new(),
+            running: 0,
+            memory_used: 0,
+            begun: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            deliveries: BTreeMap::new(),
+            redelivering: BTreeSet::new(),
+            words: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            claims: Claims::default(),
+            pace: Pace::default(),
+            is_paused: false,
+            leaves_us: None,
+            to_stop: BTreeSet::new(),
+            ticks: false,
+            was_full: false,
+        }
+    }
+
+    /// Something is told to it.
+    pub fn told(&mut self, now: Now, input: &Input) {
+        self.now_us = now.monotonic.0;
+        self.to_stop.clear();
+        self.ticks = matches!(input, Input::Tick { .. });
+        self.was_full = self.running >= self.slots;
+        match input {
+            Input::Executed(news) => self.executed(news),
+            Input::Resynchronized(standing) => self.resynchronized(standing),
+            Input::Progress(progress) => progress.iter().for_each(|progress| self.progressed(progress)),
+            Input::Tick { .. } => {
+                self.words.values_mut().for_each(|word| word.ticks += 1);
+                let lost = self.reports.iter().filter(|(_, sent)| self.now_us - sent.at_us > LOST_AFTER_US);
+                let lost: Vec<Ticket> = lost.map(|(ticket, _)| *ticket).collect();
+                lost.into_iter().for_each(|ticket| self.report_is_back(ticket));
+            }
+            Input::LookedUp(looked_up) => {
+                self.claims.above = looked_up.last.map(|(sequence, _)| sequence);
+                self.claims.looks_up = false;
+            }
+            Input::Signed { ticket, id } => self.signed(*ticket, *id),
+            Input::Refused(ticket) => self.report_is_back(*ticket),
+            Input::Pause => {
+                self.is_paused = true;
+                self.to_stop.extend(self.line.values());
+            }
+            Input::Resume => self.is_paused = false,
+            Input::Drain => {
+                self.leaves_us.get_or_insert(self.now_us);
+                let unfinished = self.goes_on.iter().filter(|(_, goes_on)| goes_on.phase != Phase::Delivering);
+                self.to_stop.extend(unfinished.map(|(attempt, _)| *attempt));
+            }
+        }
+    }
+
+    fn signed(&mut self, ticket: Ticket, id: TransactionId) {
+        if let Some(sent) = self.reports.get_mut(&ticket) {
+            sent.id = Some(id);
+        }
+        if self.claims.last.is_some_and(|(last, ..)| last == ticket) {
+            self.claims.id = Some(id);
+        }
+    }
+
+    /// What a report held is to be said again.
+    fn report_is_back(&mut self, ticket: Ticket) {
+        let Some(sent) = self.reports.remove(&ticket) else { return };
+        for attempt in sent.attempts {
+            if let Some(word) = self.words.get_mut(&attempt).filter(|word| word.report == Some(ticket)) {
+                word.report = None;
+            }
+        }
+    }
+
+    fn executed(&mut self, news: &News) {
+        for happened in &news.happened {
+            match happened {
+                Happened::Ended { attempt, why } => self.ended(*attempt, *why),
+                Happened::Ignored { attempt, .. } => {
+                    let id = |ticket: Ticket| self.reports.get(&ticket).and_then(|sent| sent.id);
+                    let of = self.words.get(attempt).and_then(|word| id(word.report?));
+                    if of.is_some_and(|id| news.receipts.contains(&(id, true))) {
+                        self.words.remove(attempt);
+                    }
+                }
+                Happened::ClaimBegan(incarnation) => self.claim_began(*incarnation),
+                Happened::ClaimEnded => self.claim_ended(),
+                Happened::RoomAsked(attempt) if self.leases.contains(attempt) => {
+                    self.asked.insert(*attempt);
+                }
+                Happened::RoomAsked(_) => {}
+                Happened::Checkpointed(attempt) => {
+                    let runs = self.goes_on.get(attempt).is_some_and(|goes_on| goes_on.phase == Phase::Running);
+                    if runs && self.asked.remove(attempt) {
+                        self.to_stop.insert(*attempt);
+                    }
+                }
+            }
+        }
+        for (id, is_good) in &news.receipts {
+            self.judged(*id, *is_good);
+        }
+        self.given(&news.given);
+    }
+
+    fn judged(&mut self, id: TransactionId, is_good: bool) {
+        if self.claims.id == Some(id) {
+            self.claims.is_executed = is_good;
+            self.claims.has_stood |= is_good;
+        }
+        let report = self.reports.iter().find(|(_, sent)| sent.id == Some(id)).map(|(ticket, _)| *ticket);
+        let Some(ticket) = report else { return };
+        let took_us = self.reports.get(&ticket).map_or(0, |sent| self.now_us - sent.at_us);
+        self.pace.round = average(self.pace.round, Duration::from_micros(took_us));
+        if is_good {
+            // Each word of it is taken, or was ignored.
+            self.words.retain(|_, word| word.report != Some(ticket));
+        }
+        self.report_is_back(ticket);
+    }
+
+    fn given(&mut self, given: &[Given]) {
+        if self.leaves_us.is_none() {
+            let own = self.claims.last.map(|(.., incarnation)| incarnation);
+            let own = given.iter().filter(|given| Some(given.incarnation) == own);
+            self.leases.extend(own.map(|given| given.attempt));
+        }
+    }
+
+    fn ended(&mut self, attempt: AttemptId, why: EndReason) {
+        use EndReason::{ClaimEnded, Drained, NewIncarnation, TakenBack, TimedOut};
+        self.leases.remove(&attempt);
+        self.asked.remove(&attempt);
+        let is_lost = matches!(why, ClaimEnded | NewIncarnation | TimedOut | Drained | TakenBack);
+        if !is_lost || self.words.get(&attempt).is_some_and(|word| !word.is_success) {
+            self.words.remove(&attempt);
+        }
+        self.to_stop.insert(attempt);
+    }
+
+    fn resynchronized(&mut self, standing: &Standing) {
+        let own = self.claims.last.map(|(.., incarnation)| incarnation);
+        match standing.stands {
+            Some(incarnation) if own.is_some_and(|own| incarnation > own) => self.claim_began(incarnation),
+            _ if self.claims.superseded => self.claim_ended(),
+            _ => {}
+        }
+        let live = standing.leases.iter().filter(|given| Some(given.incarnation) == own);
+        let live: BTreeSet<AttemptId> = live.map(|given| given.attempt).collect();
+        let gone: Vec<AttemptId> = self.leases.difference(&live).copied().collect();
+        gone.into_iter().for_each(|attempt| self.ended(attempt, EndReason::TakenBack));
+        self.given(&standing.leases);
+    }
+
+    fn claim_began(&mut self, incarnation: Incarnation) {
+        let is_newer = self.claims.last.is_some_and(|(.., own)| incarnation > own);
+        self.claims.superseded |= is_newer && self.claims.has_stood;
+    }
+
+    fn claim_ended(&mut self) {
+        self.claims.last = self.claims.last.map(|(ticket, _, incarnation)| (ticket, self.now_us, incarnation));
+        if self.claims.superseded {
+            (self.claims.superseded, self.claims.has_stood, self.claims.is_executed) = (false, false, false);
+        }
+    }
+
+    fn progressed(&mut self, progress: &Progress) {
+        match progress {
+            Progress::Prepared(attempt, prepared) => {
+                let preparing = self.goes_on.get_mut(attempt).filter(|goes_on| goes_on.phase == Phase::Preparing);
+                let Some(goes_on) = preparing else { return };
+                match prepared {
+                    Ok(()) => goes_on.phase = Phase::Ready,
+                    Err(verdict) => {
+                        self.goes_no_further(*attempt);
+                        self.heard(*attempt, verdict);
+                    }
+                }
+            }
+            Progress::Ran(attempt, took) => {
+                self.pace.task = average(self.pace.task, *took);
+                self.comes_to(*attempt, Phase::Delivering);
+            }
+            Progress::Saved(..) => {}
+            Progress::Ended(attempt, verdict) => {
+                self.goes_no_further(*attempt);
+                if self.leases.contains(attempt) || matches!(verdict, Verdict::Succeeded(..)) {
+                    self.heard(*attempt, verdict);
+                }
+            }
+        }
+    }
+
+    fn heard(&mut self, attempt: AttemptId, verdict: &Verdict) {
+        let is_success = matches!(verdict, Verdict::Succeeded(..));
+        self.words.insert(attempt, Word { is_success, report: None, since_us: self.now_us, ticks: 0 });
+    }
+
+    fn comes_to(&mut self, attempt: AttemptId, phase: Phase) {
+        let Some(goes_on) = self.goes_on.get_mut(&attempt) else { return };
+        let memory_bytes = goes_on.given.resources.memory_bytes;
+        match goes_on.phase {
+            Phase::Running => {
+                self.running -= 1;
+                self.memory_used -= memory_bytes;
+            }
+            Phase::Preparing | Phase::Ready if phase != Phase::Ready => {
+                self.line.remove(&goes_on.order);
+            }
+            _ => {}
+        }
+        if phase == Phase::Running {
+            self.running += 1;
+            self.memory_used += memory_bytes;
+        }
+        goes_on.phase = phase;
+    }
+
+    fn goes_no_further(&mut self, attempt: AttemptId) {
+        self.redelivering.remove(&attempt);
+        self.comes_to(attempt, Phase::Delivering);
+        self.goes_on.remove(&attempt);
+    }
+
+    /// This is what it says to that.
+    pub fn did(&mut self, now: Now, effects: &[Effect]) {
+        if self.broken.is_some() {
+            return;
+        }
+        self.claims.looks_up |= effects.iter().any(|effect| matches!(effect, Effect::LookUp { .. }));
+        let mut checked = effects.iter().map(|effect| self.does(now, effect));
+        let checked = checked.find(Result::is_err).unwrap_or(Ok(()));
+        let checked = checked.and_then(|()| self.check_stopped()).and_then(|()| self.check_line());
+        let checked = checked.and_then(|()| if self.ticks { self.check_times() } else { Ok(()) });
+        self.broken = checked.err();
+    }
+
+    fn does(&mut self, now: Now, effect: &Effect) -> Checked {
+        match effect {
+            Effect::Prepare(given) => self.prepares(given),
+            Effect::Run(given) => self.runs(given),
+            Effect::Stop(attempt) => {
+                self.goes_no_further(*attempt);
+                Ok(())
+            }
+            Effect::Deliver { attempt, .. } => {
+                let times = self.deliveries.entry(*attempt).or_default();
+                *times += 1;
+                let times = *times;
+                self.redelivering.insert(*attempt);
+                rule(!self.words.contains_key(attempt), || {
+                    format!("its worker delivers {attempt} again, of which the ledger has not judged what it said")
+                })?;
+                rule(times <= DELIVERIES_MAX, || format!("its worker delivers {attempt} again, {times} times by now"))
+            }
+            Effect::LookUp { .. } | Effect::Left { .. } => Ok(()),
+            Effect::HandIn { ticket, action: Action::Report(report), .. } => self.reports(*ticket, report),
+            Effect::HandIn { ticket, action: Action::Claim(claim), .. } => self.claims(*ticket, claim),
+            Effect::HandIn { action: Action::Drain(_), .. } => self.drains(now),
+            Effect::HandIn { .. } => Err("a worker signs what is not a worker's".into()),
+        }
+    }
+
+    fn prepares(&mut self, given: &Arc<Given>) -> Checked {
+        let attempt = given.attempt;
+        let is_new = !self.begun.contains(&attempt) && !self.goes_on.contains_key(&attempt);
+        rule(is_new, || format!("its worker prepares {attempt} anew"))?;
+        let (order, since_us) = (self.next, self.now_us);
+        self.next += 1;
+        self.line.insert(order, attempt);
+        let goes_on = GoesOn { given: Arc::clone(given), order, since_us, phase: Phase::Preparing };
+        self.goes_on.insert(attempt, goes_on);
+        Ok(())
+    }
+
+    fn runs(&mut self, given: &Given) -> Checked {
+        let attempt = given.attempt;
+        let is_ready = self.goes_on.get(&attempt).is_some_and(|goes_on| goes_on.phase == Phase::Ready);
+        rule(is_ready && self.begun.insert(attempt), || format!("its worker begins {attempt}, which is not ready"))?;
+        self.comes_to(attempt, Phase::Running);
+        rule(self.running <= self.slots, || format!("its worker runs {} attempts", self.running))?;
+        rule(self.memory_used <= self.memory_bytes, || {
+            format!("its worker runs what takes {} bytes of memory", self.memory_used)
+        })
+    }
+
+    fn reports(&mut self, ticket: Ticket, report: &Report) -> Checked {
+        let mut attempts = BTreeSet::new();
+        for item in &report.items {
+            let attempt = item.attempt;
+            rule(attempts.insert(attempt), || format!("its worker's report holds {attempt} twice"))?;
+            if matches!(item.verdict, Verdict::Checkpointed { .. }) {
+                continue;
+            }
+            if matches!(item.verdict, Verdict::Returned | Verdict::Yielded) && !self.words.contains_key(&attempt) {
+                self.heard(attempt, &item.verdict);
+            }
+            let Some(word) = self.words.get_mut(&attempt) else {
+                return Err(format!("its worker says of {attempt} what it cannot know"));
+            };
+            rule(word.report.is_none(), || format!("its worker says in two reports at once what became of {attempt}"))?;
+            (word.report, word.since_us, word.ticks) = (Some(ticket), self.now_us, 0);
+        }
+        let attempts = attempts.into_iter().collect();
+        self.reports.insert(ticket, Sent { at_us: self.now_us, id: None, attempts });
+        Ok(())
+    }
+
+    fn claims(&mut self, ticket: Ticket, claim: &Claim) -> Checked {
+        rule(!self.claims.superseded, || "its worker claims though a newer process of its key stands".into())?;
+        rule(self.leaves_us.is_none(), || "its worker claims while it leaves".into())?;
+        rule(!self.is_paused || (claim.slots, claim.waiting) == (0, 0), || {
+            format!("its worker is paused and claims {} slots and {} places", claim.slots, claim.waiting)
+        })?;
+        rule(self.claims.above.is_none_or(|last| claim.sequence > last), || {
+            "its worker signs no higher a sequence number than its key has".into()
+        })?;
+        let places = self.places();
+        rule(claim.slots == 0 || u128::from(claim.waiting) == places, || {
+            format!("its worker asks for {} waiting places, and can run {places} in two rounds", claim.waiting)
+        })?;
+        self.claims.last = Some((ticket, self.now_us, claim.incarnation));
+        (self.claims.id, self.claims.is_executed) = (None, false);
+        Ok(())
+    }
+
+    /// What its slots run in two rounds.
+    fn places(&self) -> u128 {
+        let slots = u128::from(self.slots);
+        let (Some(task), Some(round)) = (self.pace.task, self.pace.round) else { return slots.min(self.places_max) };
+        let tasks = round.as_micros() * ROUNDS * slots / task.as_micros().max(1);
+        tasks.min(PLACES_MAX).min(self.places_max)
+    }
+
+    fn drains(&self, now: Now) -> Checked {
+        let Some(since_us) = self.leaves_us else { return Err("its worker drains unasked".into()) };
+        rule(!self.claims.superseded, || "its worker ends the claim of a newer process of its key".into())?;
+        if now.monotonic.0 >= since_us + DRAIN_US {
+            return Ok(());
+        }
+        let delivering = self.goes_on.keys().chain(&self.redelivering).next();
+        rule(delivering.is_none(), || format!("its worker drains while {delivering:?} is being delivered"))?;
+        let unsaid = self.words.keys().next();
+        rule(unsaid.is_none(), || format!("its worker drains while what became of {unsaid:?} is not taken"))
+    }
+
+    fn check_stopped(&self) -> Checked {
+        let goes_on = |attempt: &&AttemptId| self.goes_on.contains_key(attempt) || self.redelivering.contains(attempt);
+        let left = self.to_stop.iter().find(goes_on);
+        left.map_or(Ok(()), |attempt| Err(format!("{attempt} has ended, and goes on at its worker")))
+    }
+
+    /// Nothing that is ready waits while there is room for it.
+    fn check_line(&self) -> Checked {
+        rule(!self.is_paused || self.line.is_empty(), || "its worker is paused and keeps what waits".into())?;
+        if self.running >= self.slots || self.leaves_us.is_some() {
+            return Ok(());
+        }
+        let fits = |attempt: &&AttemptId| {
+            let goes_on = self.goes_on.get(attempt).filter(|goes_on| goes_on.phase == Phase::Ready);
+            goes_on.is_some_and(|goes_on| self.memory_used + goes_on.given.resources.memory_bytes <= self.memory_bytes)
+        };
+        let left = self.line.values().find(fits);
+        left.map_or(Ok(()), |attempt| Err(format!("{attempt} is ready, and waits though its worker has a free slot")))
+    }
+
+    /// What has to come to pass with time.
+    fn check_times(&self) -> Checked {
+        let patience = PATIENCE.0.max(self.pace.round.unwrap_or_default() * PATIENCE.1);
+        let late = |attempt: &&AttemptId| {
+            self.goes_on
+                .get(attempt)
+                .is_some_and(|goes_on| Duration::from_micros(self.now_us - goes_on.since_us) > patience)
+        };
+        if self.was_full
+            && let Some(attempt) = self.line.values().find(late)
+        {
+            return Err(format!("{attempt} waits behind others at its worker for longer than {patience:?}"));
+        }
+        let unsaid = self.words.iter().find(|(_, word)| {
+            self.now_us - word.since_us > SAID_AGAIN.0 && word.ticks > SAID_AGAIN.1 && self.leaves_us.is_none()
+        });
+        if let Some((attempt, _)) = unsaid {
+            return Err(format!("what became of {attempt} was not taken, and its worker does not say it again"));
+        }
+        let Claims { last, superseded, looks_up, .. } = self.claims;
+        let is_due = last.is_some_and(|(_, at_us, _)| self.now_us - at_us >= self.third_us);
+        let has_to = self.leaves_us.is_none() && !superseded && is_due;
+        rule(!has_to || looks_up, || "its worker does not renew its claim after a third of its life".into())
+    }
+}

@@ -1,0 +1,173 @@
+//! What bad workers do: they change what the worker's machine hears, and what it says.
+
+use meshwork_core::{
+    codec::ByteString,
+    consensus::Now,
+    identity::PublicKey,
+    ledger::LedgerEvent,
+    replica::Executed,
+    types::{
+        Action, AttemptId, AttemptNumber, BlockTime, Claim, Failure, Genesis, Output, Report, ReportItem, Resources,
+        Usage, Verdict,
+    },
+    worker::{Happened, Input, Ticket},
+};
+
+use super::{Wish, success};
+use crate::scenario::Manner;
+
+/// How long before the end of its claim one that does everything at the last moment renews it, in microseconds.
+const LAST_MINUTE_US: u64 = 60_000;
+/// How many attempts of others a thief remembers.
+const OTHERS_KEPT: usize = 8;
+
+/// What stands between a machine and the rest.
+pub(super) struct Mask {
+    manner: Manner,
+    key: PublicKey,
+    stands_us: u64,
+    claims: usize,
+    claimed_us: Option<u64>,
+    /// A claim that is kept back, and since when.
+    kept: Option<(Ticket, Claim, BlockTime, u64)>,
+    /// What others were given last.
+    others: Vec<AttemptId>,
+}
+
+impl Mask {
+    pub(super) fn new(manner: Manner, key: PublicKey, genesis: &Genesis) -> Self {
+        let stands_us = genesis.ledger.claim_stands_ms_max * 1000;
+        Self { manner, key, stands_us, claims: 0, claimed_us: None, kept: None, others: Vec::new() }
+    }
+
+    pub(super) const fn manner(&self) -> Manner {
+        self.manner
+    }
+
+    /// Whether its claims run out while it works.
+    const fn lets_lapse(&self) -> bool {
+        matches!(self.manner, Manner::Late | Manner::Overdue)
+    }
+
+    /// How long a run takes that should take so long, in microseconds.
+    pub(super) const fn lasts_us(&self, us: u64) -> u64 {
+        if self.lets_lapse() { us + self.stands_us } else { us }
+    }
+
+    /// Whether all its outputs are to be delivered.
+    pub(super) const fn stores(&self) -> bool {
+        self.is_never_believed()
+    }
+
+    /// Whether the ledger believes none of its holders.
+    pub(super) const fn is_never_believed(&self) -> bool {
+        matches!(self.manner, Manner::Undelivered)
+    }
+
+    /// A block was executed.
+    pub(super) fn sees(&mut self, executed: &Executed) {
+        if self.manner != Manner::Twice {
+            return;
+        }
+        for event in &executed.applied.events {
+            if let LedgerEvent::Leased { attempt, worker, .. } = event
+                && *worker != self.key
+            {
+                self.others.push(*attempt);
+                if self.others.len() > OTHERS_KEPT {
+                    self.others.remove(0);
+                }
+            }
+        }
+    }
+
+    /// What the machine hears instead.
+    pub(super) fn hears(&self, mut input: Input) -> Input {
+        if let Input::Executed(news) = &mut input
+            && self.lets_lapse()
+        {
+            news.happened.retain(|happened| !matches!(happened, Happened::Ended { .. } | Happened::ClaimEnded));
+        }
+        input
+    }
+
+    /// What is said instead of what the machine says.
+    pub(super) fn says(&mut self, now: Now, ticket: Ticket, action: Action, expires: BlockTime) -> Vec<Wish> {
+        let hand_in = |action, ticket| Wish::HandIn { ticket, action, expires };
+        match action {
+            Action::Claim(claim) => {
+                self.kept = Some((ticket, self.claims_instead(claim), expires, now.monotonic.0));
+                self.keeps_no_longer(now)
+            }
+            Action::Report(_) if self.manner == Manner::Silent => Vec::new(),
+            Action::Report(mut report) => {
+                let mut says = Vec::new();
+                for item in &mut report.items {
+                    item.verdict = self.instead_of(&item.verdict);
+                }
+                if self.manner == Manner::Twice {
+                    says.push(hand_in(Action::Report(self.never_held(&report)), None));
+                    report.items.extend(report.items.clone());
+                    says.push(hand_in(Action::Report(report.clone()), None));
+                }
+                says.push(hand_in(Action::Report(report), Some(ticket)));
+                says
+            }
+            action => vec![hand_in(action, Some(ticket))],
+        }
+    }
+
+    fn instead_of(&self, verdict: &Verdict) -> Verdict {
+        match (self.manner, verdict) {
+            (_, Verdict::Checkpointed { .. } | Verdict::Yielded) => verdict.clone(),
+            (Manner::Returns, _) => Verdict::Returned,
+            (Manner::Fails | Manner::Late, Verdict::Succeeded(..)) => {
+                Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default())
+            }
+            _ => verdict.clone(),
+        }
+    }
+
+    /// Attempts that nobody was given, and those of others.
+    fn never_held(&self, report: &Report) -> Report {
+        let mut items = report.items.clone();
+        for item in &mut items {
+            item.attempt.task.index = item.attempt.task.index.wrapping_add(1);
+            item.attempt.number = AttemptNumber(0);
+            // What others hold of one attempt they hold of no other.
+            if matches!(item.verdict, Verdict::Succeeded(Output::Stored { .. }, ..)) {
+                item.verdict = success(&item.attempt);
+            }
+        }
+        items.extend(self.others.iter().map(|attempt| ReportItem { attempt: *attempt, verdict: success(attempt) }));
+        Report { items }
+    }
+
+    fn claims_instead(&mut self, claim: Claim) -> Claim {
+        self.claims += 1;
+        let (slots, waiting) = match self.manner {
+            Manner::Greedy => (64, 1024),
+            Manner::Wavers => [(2, 4), (1, 0), (4, 8), (0, 2), (1, 1)][self.claims % 5],
+            _ => return claim,
+        };
+        let resources = Resources { millicores: slots * 1000, memory_bytes: u64::from(slots) << 30 };
+        Claim { slots, waiting, resources, ..claim }
+    }
+
+    /// Says the claim that is kept back, if it is time. A clock that was set back counts for one that is due.
+    pub(super) fn keeps_no_longer(&mut self, now: Now) -> Vec<Wish> {
+        let renews_us = match self.manner {
+            Manner::LastMinute => self.stands_us - LAST_MINUTE_US,
+            _ if self.lets_lapse() => 3 * self.stands_us,
+            _ => 0,
+        };
+        let now_us = now.monotonic.0;
+        if self.claimed_us.is_some_and(|at| now_us - at < renews_us) {
+            return Vec::new();
+        }
+        let Some((ticket, claim, expires, since_us)) = self.kept.take() else { return Vec::new() };
+        self.claimed_us = Some(now_us);
+        let expires = expires.plus_ms((now_us - since_us) / 1000);
+        vec![Wish::HandIn { ticket: Some(ticket), action: Action::Claim(claim), expires }]
+    }
+}
