@@ -87,12 +87,11 @@ fn sought(fault: Planted) -> Family {
         Planted::ClaimsPastNewer => volunteers::second_process,
         Planted::PausedClaims | Planted::DrainForgetsDeliveries => volunteers::leaving,
         Planted::MemoryNotCounted => volunteers::heavy,
-        Planted::YieldKeepsSlot => volunteers::making_room,
+        Planted::YieldKeepsSlot | Planted::OldWordSettlesNew => volunteers::making_room,
         Planted::DeliversForEver => volunteers::undelivered,
-        Planted::OutcomeBesideCheckpoint
-        | Planted::OldWordSettlesNew
-        | Planted::LostReportForgotten
-        | Planted::LateSuccessThrownAway => volunteers::cut_off,
+        Planted::OutcomeBesideCheckpoint | Planted::LostReportForgotten | Planted::LateSuccessThrownAway => {
+            volunteers::cut_off
+        }
         Planted::StopLost | Planted::BegunTwice | Planted::PatienceIgnored | Planted::RefusedReportForgotten => {
             directed::busy
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     fault::{Fault, is_planted},
+    invariant::cannot_be,
     worker::{Effect, Phase, Worker},
 };
 
@@ -15,7 +16,10 @@ impl Worker {
             if self.running >= self.config.slots {
                 break;
             }
-            let Some(held) = self.held.get_mut(attempt) else { continue };
+            let Some(held) = self.held.get_mut(attempt) else {
+                cannot_be("what stands in the line is held");
+                continue;
+            };
             let memory = self.memory_used + held.given.resources.memory_bytes;
             let fits = memory <= self.config.resources.memory_bytes || is_planted(Fault::MemoryNotCounted);
             if !fits || held.phase != Phase::Ready {

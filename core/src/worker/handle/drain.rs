@@ -4,7 +4,7 @@ use crate::{
     consensus::Now,
     fault::{Fault, is_planted},
     types::{Action, AttemptId, Drain},
-    worker::{Effect, Phase, Stage, Worker},
+    worker::{Effect, Held, Phase, Stage, Worker},
 };
 
 /// How long a leaving worker waits for what is done to be taken, and then as long for its drain to be executed, in microseconds.
@@ -46,11 +46,11 @@ impl Worker {
 
     /// Whether all that has run is delivered, said and taken.
     fn has_finished(&self) -> bool {
-        let is_open = |phase| match phase {
-            Phase::Delivering => !is_planted(Fault::DrainForgetsDeliveries),
-            phase => phase == Phase::Said,
-        };
-        self.outbox.is_empty() && self.redelivered.is_empty() && !self.held.values().any(|held| is_open(held.phase))
+        if !self.outbox.is_empty() || is_planted(Fault::DrainForgetsDeliveries) {
+            return self.outbox.is_empty();
+        }
+        let is_open = |held: &Held| matches!(held.phase, Phase::Delivering | Phase::Said);
+        self.redelivered.is_empty() && !self.held.values().any(is_open)
     }
 
     pub(super) fn leave(&mut self, is_known: bool, effects: &mut Vec<Effect>) {

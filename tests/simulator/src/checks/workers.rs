@@ -476,10 +476,13 @@ impl Watch {
         if now.monotonic.0 >= since_us + DRAIN_US {
             return Ok(());
         }
-        let delivering = self.goes_on.keys().chain(&self.redelivering).next();
-        rule(delivering.is_none(), || format!("its worker drains while {delivering:?} is being delivered"))?;
-        let unsaid = self.words.keys().next();
-        rule(unsaid.is_none(), || format!("its worker drains while what became of {unsaid:?} is not taken"))
+        if let Some(attempt) = self.goes_on.keys().chain(&self.redelivering).next() {
+            return Err(format!("its worker drains while {attempt} is being delivered"));
+        }
+        match self.words.keys().next() {
+            Some(attempt) => Err(format!("its worker drains while what became of {attempt} is not taken")),
+            None => Ok(()),
+        }
     }
 
     fn check_stopped(&self) -> Checked {
