@@ -137,8 +137,14 @@ impl Ledger {
     /// The ledger of a network before its first block: height 0, at the genesis' time.
     #[must_use]
     pub fn new(genesis: Arc<Genesis>) -> Self {
+        let network = genesis.network_id();
+        Self::founded(genesis, network)
+    }
+
+    /// The same, of a genesis whose id is known: to compute it takes longer than all else.
+    fn founded(genesis: Arc<Genesis>, network: NetworkId) -> Self {
         Self {
-            network: genesis.network_id(),
+            network,
             stall_threshold_ms: genesis.consensus.stall_threshold_ms(genesis.authority_set().faulty_max()),
             sequence: Arc::new(Sequence::new(&genesis.schedule)),
             policies: Policies::new(&genesis.schedule.placement),

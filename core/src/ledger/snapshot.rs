@@ -135,6 +135,8 @@ impl Ledger {
     /// # Errors
     /// Why it was refused.
     pub fn restore(genesis: Arc<Genesis>, bytes: &[u8]) -> Result<Self, RestoreError> {
-        Self::of_records(genesis, codec::decode(bytes, bytes.len())?)
+        let saved = codec::decode(bytes, bytes.len())?;
+        let network = genesis.network_id();
+        Self::of_records(genesis, network, saved)
     }
 }

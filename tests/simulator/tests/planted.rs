@@ -63,6 +63,7 @@ fn sought(fault: Planted) -> Family {
         | Planted::BackOffNeverEnds
         | Planted::AnyonesReport
         | Planted::EndedTaskReported
+        | Planted::DebtsStay
         | Planted::LossOfNoWorker => directed::busy,
         Planted::HeldGoesOn | Planted::WaitingKeepsOldNeeds | Planted::FreedAsAmended => directed::controlled,
         Planted::RunsPastQuota | Planted::BarredWorksOn | Planted::ScheduleOfGenesis => governed::ruled,

@@ -10,7 +10,7 @@ use super::{Index, JobIndex, Standing};
 use crate::ledger::{Ledger, records::jobs::Job};
 
 /// How many records are taken up anew for each block.
-const RECORDS_EACH: u64 = 2048;
+const RECORDS_EACH: u64 = 128;
 
 impl Ledger {
     /// Stops where the index is not what the records give.
@@ -26,12 +26,14 @@ impl Ledger {
     fn size(&self) -> u64 {
         let (records, counts) = (&self.records, self.index.counts());
         let tasks = counts.all() - counts.ready - counts.blocked;
-        records.jobs().len() as u64 + records.workers().len() as u64 + records.replay().entries().len() as u64 + tasks
+        // An executed transaction is two words in two maps.
+        let executed = records.replay().entries().len() as u64 / 16;
+        records.jobs().len() as u64 + records.workers().len() as u64 + executed + tasks
     }
 
     /// What of the index is not as the records give it, if anything is.
     pub(in crate::ledger) fn index_flaw(&self) -> Option<String> {
-        let anew = match Self::of_records(Arc::clone(&self.genesis), self.saved()) {
+        let anew = match Self::of_records(Arc::clone(&self.genesis), self.network, self.saved()) {
             Ok(anew) => anew,
             Err(error) => return Some(format!("the records are not sound: {error}")),
         };

@@ -9,7 +9,7 @@ use std::{
 
 use super::{Index, Owed, SEGMENTS_MAX};
 use crate::{
-    identity::PublicKey,
+    identity::{NetworkId, PublicKey},
     invariant::known,
     ledger::{
         Counters, Day, Ledger, PAST_KEPT, RestoreError, STANDINGS_KEPT, bounds,
@@ -145,13 +145,17 @@ fn is_other(lease: &Lease, copy: &Lease) -> bool {
 }
 
 impl Ledger {
-    /// The ledger of these records.
+    /// The ledger of these records, in the network of this genesis and id.
     ///
     /// # Errors
     /// What they contradict.
-    pub(in crate::ledger) fn of_records(genesis: Arc<Genesis>, saved: Saved) -> Result<Self, RestoreError> {
+    pub(in crate::ledger) fn of_records(
+        genesis: Arc<Genesis>,
+        network: NetworkId,
+        saved: Saved,
+    ) -> Result<Self, RestoreError> {
         let (head, jobs, workers, executed, (next_recurring, recurring)) = saved;
-        let mut ledger = Self::new(genesis);
+        let mut ledger = Self::founded(genesis, network);
         if head.network != ledger.network {
             return Err(RestoreError::OtherNetwork(head.network));
         }

@@ -61,7 +61,7 @@ impl Ledger {
         if was_fair != is_fair {
             self.begin_shares(is_fair);
         }
-        let anew = Self::of_records(Arc::clone(&self.genesis), self.saved());
+        let anew = Self::of_records(Arc::clone(&self.genesis), self.network, self.saved());
         debug_assert!(anew.is_ok(), "a ledger can be restored from its own records: {anew:?}");
         if let Ok(anew) = anew {
             *self = anew;
