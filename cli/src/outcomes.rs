@@ -149,7 +149,7 @@ impl Content {
 
 /// What a program left.
 #[derive(Clone, Debug)]
-pub struct Leavings {
+pub struct Outputs {
     /// What it wrote to standard output.
     pub stdout: Content,
     /// Standard error; only its end if the program failed.
@@ -159,7 +159,7 @@ pub struct Leavings {
     holders: Vec<PublicKey>,
 }
 
-impl Leavings {
+impl Outputs {
     /// What the program of a proved outcome left. A failed program leaves only the end of its standard error.
     ///
     /// # Errors

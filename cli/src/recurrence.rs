@@ -10,7 +10,7 @@ pub const CRON_HINT: &str = "write minute, hour, day of the month, month and day
                              \"*/15 9-17 * * MON-FRI\", or @daily";
 
 /// How many coming occurrences are shown before anything is sent.
-pub const MOMENTS_SHOWN: usize = 5;
+pub const OCCURRENCES_SHOWN: usize = 5;
 
 /// The catch-up policies, by name.
 pub const CATCH_UP: [(&str, CatchUp); 3] = [("skip", CatchUp::Skip), ("once", CatchUp::Once), ("all", CatchUp::All)];
@@ -50,10 +50,11 @@ impl Recurrence {
     }
 
     /// The next few occurrences.
-    pub fn moments(&self) -> Vec<BlockTime> {
-        let most =
-            self.runs_max.map_or(MOMENTS_SHOWN, |runs| MOMENTS_SHOWN.min(usize::try_from(runs).unwrap_or(usize::MAX)));
-        self.of(Submit::named("")).moments_after(BlockTime(now_us()), most)
+    pub fn occurrences(&self) -> Vec<BlockTime> {
+        let most = self
+            .runs_max
+            .map_or(OCCURRENCES_SHOWN, |runs| OCCURRENCES_SHOWN.min(usize::try_from(runs).unwrap_or(usize::MAX)));
+        self.of(Submit::named("")).occurrences_after(BlockTime(now_us()), most)
     }
 }
 

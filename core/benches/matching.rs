@@ -40,7 +40,7 @@ fn network(order: &[OrderPolicy], placement: &[PlacementPolicy], queued: u32) ->
         let region = ["eu", "us", "as"][number as usize % 3];
         let mut claim = Claim { load: (number * 37 % 1000) as u16, stands_ms: 1 << 40, ..offer(1, 0) };
         claim.labels.insert("region".into(), region.into());
-        claim.holds.insert(digest::Digest::of(&(number % 100).to_be_bytes()));
+        claim.blobs.insert(digest::Digest::of(&(number % 100).to_be_bytes()));
         mesh.claim(&worker(number), claim);
     }
     let first = mesh.submit(&key(1), CLAIMS, spec());

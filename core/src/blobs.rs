@@ -3,7 +3,7 @@
 //!
 //! *Fetching:* a [`Request`], answered by a [`Head`] and, if that is `Found`, the bytes from the offset on.
 //!
-//! *Delivering* an output to a second holder: an [`Offer`], answered by [`Answer`]s. Each is one of the
+//! *Delivering* an output to a second holder: a [`DeliveryOffer`], answered by [`DeliveryAnswer`]s. Each is one of the
 //! [frames](crate::frames), of canonical CBOR.
 
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ impl Head {
 
 /// A worker's request that a holder keep an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
-pub struct Offer {
+pub struct DeliveryOffer {
     /// The attempt whose output it is.
     pub attempt: AttemptId,
     /// The bytes of the manifest and all blobs that it names.
@@ -108,7 +108,7 @@ pub struct Offer {
     pub manifest: ByteString,
 }
 
-impl Offer {
+impl DeliveryOffer {
     /// The offered blobs: the distinct ones that the manifest names; see [`parts`].
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl Offer {
 /// A holder's answer to an offer. It answers once more after the worker has sent what it wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Answer {
+pub enum DeliveryAnswer {
     /// Send these of the manifest's [`parts`], by their indices in rising order: the bytes of one after the
     /// other and nothing else. See [`wanted`].
     Wanted(Vec<u32>),

@@ -132,11 +132,11 @@ faults! {
     /// The network's placement policies give every claim the same score.
     ScoresIgnored,
     /// A speculative attempt goes to the worker that has the first attempt.
-    CopyAtTheSame,
+    SpeculativeAtTheSame,
     /// Speculative attempts are placed before ready tasks.
-    CopiesFirst,
+    SpeculativeFirst,
     /// A task whose attempt is lost goes back to the queue while its speculative attempt lives.
-    CopyForgotten,
+    SpeculativeForgotten,
     /// Ready tasks go in the order of their jobs' admission, whatever their rank.
     RankIgnored,
     /// A task that backs off is never ready again.

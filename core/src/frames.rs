@@ -1,7 +1,7 @@
 //! Cuts a stream of bytes into messages. On the stream, a message is its length, four bytes, least significant
 //! first, and then that many bytes. An empty message is an error.
 //!
-//! To read a stream, call [`Cutter::next_message`] for messages. When there is none, read into [`Cutter::room`]
+//! To read a stream, call [`Cutter::next_message`] for messages. When there is none, read into [`Cutter::spare`]
 //! and pass the number of bytes to [`Cutter::filled`].
 
 use thiserror::Error;
@@ -112,7 +112,7 @@ impl Cutter {
     }
 
     /// The space to read into. It is never empty after [`Cutter::next_message`] has returned `None`.
-    pub fn room(&mut self) -> &mut [u8] {
+    pub fn spare(&mut self) -> &mut [u8] {
         if let Some(Partial { length, bytes, filled }) = &mut self.partial {
             if bytes.len() == *filled {
                 bytes.resize((*length).min(*filled + GROW_BYTES), 0);
@@ -124,16 +124,16 @@ impl Cutter {
         &mut self.buffer[self.end..]
     }
 
-    /// Notes that this many bytes were read into [`Cutter::room`].
+    /// Notes that this many bytes were read into [`Cutter::spare`].
     ///
     /// # Panics
     /// If there are more bytes than space.
     pub fn filled(&mut self, bytes: usize) {
-        let (end, room) = match &mut self.partial {
+        let (end, spare) = match &mut self.partial {
             Some(partial) => (&mut partial.filled, partial.bytes.len()),
             None => (&mut self.end, self.buffer.len()),
         };
-        assert!(bytes <= room - *end, "more was read than there was room for");
+        assert!(bytes <= spare - *end, "more was read than there was room for");
         *end += bytes;
     }
 
@@ -170,10 +170,10 @@ mod tests {
             if stream.is_empty() {
                 return Ok((messages, !cutter.has_begun()));
             }
-            let room = cutter.room();
-            let bytes = room.len().min(piece).min(stream.len());
+            let spare = cutter.spare();
+            let bytes = spare.len().min(piece).min(stream.len());
             assert!(bytes > 0, "there is room");
-            room[..bytes].copy_from_slice(&stream[..bytes]);
+            spare[..bytes].copy_from_slice(&stream[..bytes]);
             cutter.filled(bytes);
             stream = &stream[bytes..];
         }
@@ -199,13 +199,13 @@ mod tests {
     fn a_message_takes_memory_as_it_comes_and_not_as_it_is_announced() {
         let mut cutter = Cutter::new(u32::MAX as usize);
         let header = [0xff, 0xff, 0xff, 0x7f];
-        cutter.room()[..4].copy_from_slice(&header);
+        cutter.spare()[..4].copy_from_slice(&header);
         cutter.filled(4);
         assert_eq!(cutter.next_message(), Ok(None));
-        assert_eq!(cutter.room().len(), GROW_BYTES);
+        assert_eq!(cutter.spare().len(), GROW_BYTES);
         cutter.filled(1);
         assert_eq!(cutter.next_message(), Ok(None));
-        assert_eq!(cutter.room().len(), GROW_BYTES - 1);
+        assert_eq!(cutter.spare().len(), GROW_BYTES - 1);
     }
 
     #[test]
@@ -218,9 +218,9 @@ mod tests {
             if let Some(whole) = cutter.next_message().expect("a message") {
                 break whole;
             }
-            let room = cutter.room();
-            let bytes = room.len().min(stream.len() - taken);
-            room[..bytes].copy_from_slice(&stream[taken..taken + bytes]);
+            let spare = cutter.spare();
+            let bytes = spare.len().min(stream.len() - taken);
+            spare[..bytes].copy_from_slice(&stream[taken..taken + bytes]);
             cutter.filled(bytes);
             taken += bytes;
         };

@@ -50,12 +50,12 @@ pub enum Refusal {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Lane {
+enum Class {
     Workers,
     Submitters,
 }
 
-impl Lane {
+impl Class {
     const fn of(transaction: &SignedTransaction) -> Self {
         match transaction.transaction().action {
             Action::Claim(_) | Action::Report(_) | Action::Drain(_) | Action::Govern(_) => Self::Workers,
@@ -64,12 +64,12 @@ impl Lane {
     }
 }
 
-type Place = (Lane, u64);
+type Arrival = (Class, u64);
 
 #[derive(Debug)]
-struct Entry {
+struct PoolEntry {
     transaction: Arc<SignedTransaction>,
-    place: Place,
+    arrival: Arrival,
     /// The height of a block here that holds the transaction and may still become final.
     in_flight: Option<Height>,
 }
@@ -77,10 +77,10 @@ struct Entry {
 /// Transactions that wait to be ordered.
 #[derive(Debug, Default)]
 pub struct Pool {
-    entries: BTreeMap<TransactionId, Entry>,
-    order: BTreeMap<Place, TransactionId>,
+    entries: BTreeMap<TransactionId, PoolEntry>,
+    order: BTreeMap<Arrival, TransactionId>,
     /// The places of transactions that came in at this peer.
-    local: BTreeMap<Place, TransactionId>,
+    local: BTreeMap<Arrival, TransactionId>,
     by_signer: BTreeMap<PublicKey, usize>,
     bytes: usize,
     arrivals: u64,
@@ -124,13 +124,13 @@ impl Pool {
     ///
     /// # Errors
     /// The pool holds the transaction, or has no capacity for it.
-    pub fn room_for(&self, transaction: &SignedTransaction) -> Result<(), Refusal> {
+    pub fn admits(&self, transaction: &SignedTransaction) -> Result<(), Refusal> {
         if self.entries.contains_key(&transaction.id()) {
             return Err(Refusal::Known);
         }
-        let of_key_max = match Lane::of(transaction) {
-            Lane::Workers => KEY_WORKER_TRANSACTIONS_MAX,
-            Lane::Submitters => KEY_TRANSACTIONS_MAX,
+        let of_key_max = match Class::of(transaction) {
+            Class::Workers => KEY_WORKER_TRANSACTIONS_MAX,
+            Class::Submitters => KEY_TRANSACTIONS_MAX,
         };
         if self.by_signer.get(&transaction.signer()).is_some_and(|count| *count >= of_key_max) {
             return Err(Refusal::KeyFull);
@@ -144,26 +144,26 @@ impl Pool {
     /// Takes a transaction whose signature has been checked by the strict rule.
     ///
     /// # Errors
-    /// See [`Pool::room_for`].
+    /// See [`Pool::admits`].
     pub fn insert(&mut self, transaction: Arc<SignedTransaction>, local: bool) -> Result<(), Refusal> {
-        self.room_for(&transaction)?;
-        let place = (Lane::of(&transaction), self.arrivals);
+        self.admits(&transaction)?;
+        let arrival = (Class::of(&transaction), self.arrivals);
         self.arrivals += 1;
         self.bytes += transaction.wire_bytes();
         self.by_expiry.insert((transaction.transaction().expires, transaction.id()));
         *self.by_signer.entry(transaction.signer()).or_default() += 1;
-        self.order.insert(place, transaction.id());
+        self.order.insert(arrival, transaction.id());
         if local {
-            self.local.insert(place, transaction.id());
+            self.local.insert(arrival, transaction.id());
         }
-        self.entries.insert(transaction.id(), Entry { transaction, place, in_flight: None });
+        self.entries.insert(transaction.id(), PoolEntry { transaction, arrival, in_flight: None });
         Ok(())
     }
 
     fn remove(&mut self, id: TransactionId) {
         let Some(entry) = self.entries.remove(&id) else { return };
-        self.order.remove(&entry.place);
-        self.local.remove(&entry.place);
+        self.order.remove(&entry.arrival);
+        self.local.remove(&entry.arrival);
         self.bytes -= entry.transaction.wire_bytes();
         self.in_flight.remove(&id);
         self.by_expiry.remove(&(entry.transaction.transaction().expires, id));
@@ -188,7 +188,7 @@ impl Pool {
     ) -> Vec<Arc<SignedTransaction>> {
         let share = |most: usize| most - most / 4;
         let mut selection = Selection { pool: self, taken, timely, bytes: 0, chosen: Vec::new() };
-        let (workers, submitters) = ((Lane::Workers, 0)..(Lane::Submitters, 0), (Lane::Submitters, 0)..);
+        let (workers, submitters) = ((Class::Workers, 0)..(Class::Submitters, 0), (Class::Submitters, 0)..);
         let behind = selection.add(self.order.range(workers), share(bytes_max), share(transactions_max));
         selection.add(self.order.range(submitters), bytes_max, transactions_max);
         selection.add(behind.into_iter(), bytes_max, transactions_max);
@@ -262,19 +262,19 @@ impl Selection<'_> {
     /// Adds the transactions that fit. Returns those, of the ones it looked at, that only the bounds keep out.
     fn add<'a>(
         &mut self,
-        places: impl Iterator<Item = (&'a Place, &'a TransactionId)>,
+        arrivals: impl Iterator<Item = (&'a Arrival, &'a TransactionId)>,
         bytes_max: usize,
         transactions_max: usize,
-    ) -> Vec<(&'a Place, &'a TransactionId)> {
+    ) -> Vec<(&'a Arrival, &'a TransactionId)> {
         let mut behind = Vec::new();
-        for (place, id) in places {
-            let Some(Entry { transaction, .. }) = known(self.pool.entries.get(id)) else { continue };
+        for (arrival, id) in arrivals {
+            let Some(PoolEntry { transaction, .. }) = known(self.pool.entries.get(id)) else { continue };
             if self.taken.contains(id) || !self.timely.contains(&transaction.transaction().expires) {
                 continue;
             }
             let larger = self.bytes + transaction.wire_bytes();
             if larger > bytes_max || self.chosen.len() >= transactions_max {
-                behind.push((place, id));
+                behind.push((arrival, id));
                 if behind.len() > transactions_max {
                     break;
                 }

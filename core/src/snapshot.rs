@@ -2,7 +2,7 @@
 //! the first chunk has come.
 //!
 //! A header carries the digest of the list of the snapshot's chunks as its state digest. So each chunk can be
-//! checked by itself, whichever peer sends it. A peer asks others for what they have ([`Ask::Newest`]) and
+//! checked by itself, whichever peer sends it. A peer asks others for what they have ([`SnapshotRequest::Newest`]) and
 //! checks the [`Certified`] against nothing but the genesis. Then it fetches chunks from all peers that offer
 //! the same snapshot, and the few blocks between the snapshot and the header that vouches for it.
 //! [`Installation`](crate::replica::Installation) makes records of them.
@@ -19,10 +19,10 @@ use crate::{
 
 /// Bytes of a chunk. The last chunk of a snapshot may have fewer, but at least one.
 pub const CHUNK_BYTES: usize = 1 << 20;
-/// The most bytes of an encoded [`Offer`].
+/// The most bytes of an encoded [`SnapshotOffer`].
 pub const OFFER_BYTES_MAX: usize = 8 << 20;
-/// The most bytes of an encoded [`Ask`].
-pub const ASK_BYTES_MAX: usize = 64;
+/// The most bytes of an encoded [`SnapshotRequest`].
+pub const SNAPSHOT_REQUEST_BYTES_MAX: usize = 64;
 
 /// The list of a snapshot's chunks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
@@ -160,14 +160,14 @@ impl Certified {
 
 /// What a peer offers to peers that are far behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
-pub struct Offer {
+pub struct SnapshotOffer {
     /// Its newest snapshot that it can prove.
     pub certified: Certified,
     /// The lowest height whose block it has. It has all blocks from there on.
     pub blocks_from: Height,
 }
 
-impl Offer {
+impl SnapshotOffer {
     /// Whether the snapshot serves a peer that has executed this height better than blocks do: it is an
     /// interval ahead, or the blocks are gone.
     #[must_use]
@@ -181,8 +181,8 @@ impl Offer {
 /// What one peer asks of another, over a stream. The answer is one [frame](crate::frames).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ask {
-    /// The newest snapshot. The answer is an [`Offer`] or nothing.
+pub enum SnapshotRequest {
+    /// The newest snapshot. The answer is a [`SnapshotOffer`] or nothing.
     Newest,
     /// A chunk of the snapshot of a height, by its index from 0. The answer is its bytes, or nothing.
     Chunk(Height, u32),
@@ -272,7 +272,7 @@ mod tests {
             assert!(certified.chunks.is_chunk(place, chunk));
             assert!(!certified.chunks.is_chunk(place + 1, chunk) && !certified.chunks.is_chunk(place, &chunk[1..]));
         }
-        let offer = Offer { certified, blocks_from: Height(3) };
+        let offer = SnapshotOffer { certified, blocks_from: Height(3) };
         assert_eq!(codec::decode(&codec::encode(&offer), OFFER_BYTES_MAX), Ok(offer));
     }
 
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn a_snapshot_is_worth_it_if_it_is_far_ahead_or_blocks_are_gone() {
         let genesis = genesis();
-        let offer = |blocks_from| Offer { certified: certified(&genesis).1, blocks_from: Height(blocks_from) };
+        let offer = |blocks_from| SnapshotOffer { certified: certified(&genesis).1, blocks_from: Height(blocks_from) };
         assert!(offer(1).is_worth(Height(0), 8));
         assert!(!offer(1).is_worth(Height(1), 8), "seven blocks are sooner had");
         assert!(offer(4).is_worth(Height(2), 8), "the blocks are there no more");

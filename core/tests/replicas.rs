@@ -9,7 +9,7 @@ use std::{
 
 use meshwork_core::{
     codec::ByteString,
-    consensus::{Evidence, Monotonic, Now, Record, Standing},
+    consensus::{Evidence, Monotonic, Now, Record, VotingStatus},
     digest::Digest,
     identity::{PublicKey, SecretKey},
     ledger::{LedgerEvent, TaskCounts},
@@ -133,7 +133,7 @@ impl Network {
             tip,
             journal: peer.journal.clone(),
             evidence: peer.evidence.clone(),
-            ..Recovered::nothing(Standing::Voting)
+            ..Recovered::nothing(VotingStatus::Voting)
         };
         let config = Config { genesis: Arc::clone(&self.genesis), key: peer.key.clone() };
         peer.replica = Some(Replica::new(config, recovered).expect("what was stored fits together"));
@@ -293,10 +293,10 @@ impl Network {
                 }
                 Action::Closed(..) | Action::Epoch { .. } => unreachable!("nobody governs here"),
                 Action::Evidence(evidence) => self.peers[index].evidence.push(*evidence),
-                Action::Standing(standing) => {
+                Action::VotingStatus(voting_status) => {
                     let own = self.peers[index].replica.as_ref().map(|replica| replica.consensus().evidence());
                     let convicted = own.is_some_and(|mut proofs| proofs.any(|proof| proof.culprit().0 == index as u16));
-                    assert!(convicted, "nobody else has cause to stop voting: {standing:?}");
+                    assert!(convicted, "nobody else has cause to stop voting: {voting_status:?}");
                 }
             }
         }
@@ -468,6 +468,6 @@ fn who_votes_twice_is_known_to_everyone_for_good() {
         assert_eq!(network.peers[index].evidence.len(), 1, "it is kept once");
     }
     assert!(everywhere(&network), "a restart forgets no proof");
-    let standing = network.peers[3].replica.as_ref().map(|replica| replica.consensus().standing());
-    assert_eq!(standing, Some(Standing::VoteUnknown), "a key that votes in two places votes no more");
+    let voting_status = network.peers[3].replica.as_ref().map(|replica| replica.consensus().voting_status());
+    assert_eq!(voting_status, Some(VotingStatus::VoteUnknown), "a key that votes in two places votes no more");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use meshwork_core::{
     codec,
-    consensus::{Ask, Evidence, Judgement, Monotonic, Now, Record, Standing},
+    consensus::{Ask, Evidence, Judgement, Monotonic, Now, Record, VotingStatus},
     digest::Digest,
     identity::SecretKey,
     replica::{Action, Config, Gossip, Message, Recovered, Replica, message_bytes_max},
@@ -39,7 +39,7 @@ fn replica(genesis: &Arc<Genesis>, index: u16, recovered: Recovered) -> Replica 
 }
 
 fn new(genesis: &Arc<Genesis>, index: u16) -> Replica {
-    replica(genesis, index, Recovered::nothing(Standing::Voting))
+    replica(genesis, index, Recovered::nothing(VotingStatus::Voting))
 }
 
 fn vote(genesis: &Genesis, voter: u16, signer: &SecretKey, statement: Statement) -> Vote {
@@ -107,7 +107,7 @@ fn what_follows_from_the_journal_is_stored_before_it_is_told_whatever_evidence_i
     for evidence in [vec![], vec![evidence]] {
         let journal = vec![Record::Certified(certificate.clone())];
         let kept = evidence.len();
-        let recovered = Recovered { journal, evidence, ..Recovered::nothing(Standing::Voting) };
+        let recovered = Recovered { journal, evidence, ..Recovered::nothing(VotingStatus::Voting) };
         let mut authority = replica(&genesis, 0, recovered);
         assert_eq!(authority.consensus().evidence().count(), kept);
         let mut actions = Vec::new();

@@ -9,9 +9,9 @@ use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt, path::Path, sync
 
 use meshwork_api::Keep;
 use meshwork_core::{
-    consensus::{Monotonic, Now, Standing},
+    consensus::{Monotonic, Now, VotingStatus},
     identity::{NetworkId, SecretKey},
-    replica::{self, Action, Given, Recovered, Replica},
+    replica::{self, Action, Assignment, Recovered, Replica},
     types::{
         self, BlobRef, BlockTime, Claim, Genesis, InlineOutput, Output, Report, ReportItem, Resources,
         SignedTransaction, Submit, TaskSpec, Tasks, Transaction, Usage, Verdict,
@@ -34,7 +34,7 @@ struct Peer {
     replica: Replica,
     store: Store,
     now: u64,
-    given: VecDeque<Given>,
+    given: VecDeque<Assignment>,
     nonce: u64,
 }
 
@@ -49,7 +49,7 @@ impl Peer {
         let genesis = Arc::new(Genesis::from_toml(&text).expect("a genesis"));
         let network = genesis.network_id();
         let config = replica::Config { genesis: Arc::clone(&genesis), key: key.clone() };
-        let replica = Replica::new(config, Recovered::nothing(Standing::Voting)).expect("nothing to contradict");
+        let replica = Replica::new(config, Recovered::nothing(VotingStatus::Voting)).expect("nothing to contradict");
         let store = Store::open(file, &network, keep).expect("a store");
         Self { key, network, genesis, replica, store, now: 1, given: VecDeque::new(), nonce: 0 }
     }
@@ -80,7 +80,7 @@ impl Peer {
         self.store.write(&actions).expect("stored");
         for action in actions {
             if let Action::Executed(executed) = action {
-                self.given.extend(executed.given);
+                self.given.extend(executed.assignments);
             }
         }
     }
@@ -113,7 +113,7 @@ impl Peer {
             waiting,
             load: 0,
             labels: Default::default(),
-            holds: Default::default(),
+            blobs: Default::default(),
             stands_ms,
         })]);
     }
@@ -121,8 +121,8 @@ impl Peer {
     /// Says of all that it was given that it is done.
     fn report(&mut self) -> usize {
         let output = InlineOutput { stdout: b"sixteen bytes ..".to_vec().into(), ..InlineOutput::default() };
-        let given: Vec<Given> = self.given.drain(..).collect();
-        let item = |given: &Given| ReportItem {
+        let given: Vec<Assignment> = self.given.drain(..).collect();
+        let item = |given: &Assignment| ReportItem {
             attempt: given.attempt,
             verdict: Verdict::Succeeded(Output::Inline(output.clone()), Usage::default(), Vec::new()),
         };

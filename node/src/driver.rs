@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use meshwork_core::{
     codec,
-    consensus::{Judgement, Standing},
+    consensus::{Judgement, VotingStatus},
     identity::PublicKey,
     pool::Refusal,
     replica::{self, Action, Executed, Gossip, Installation, Message, Replica, message_bytes_max},
@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     mesh::{Acceptance, MeshEvent, MeshEvents, MeshHandle, Topic},
     metrics::Metrics,
-    store::{FinalBlocks, Reader, Store, StoreError},
+    store::{FinalizedBlocks, Reader, Store, StoreError},
 };
 
 /// How many commands may wait before their senders must.
@@ -52,7 +52,7 @@ enum Command {
 
 /// A block that was executed and stored, for listeners.
 #[derive(Debug)]
-pub struct Final {
+pub struct FinalizedBlock {
     /// The block, and what its execution produced.
     pub executed: Executed,
     /// Time from the block's own time until it was final here, in microseconds.
@@ -63,7 +63,7 @@ pub struct Final {
 #[derive(Clone, Debug)]
 pub enum News {
     /// A block was executed.
-    Final(Arc<Final>),
+    Finalized(Arc<FinalizedBlock>),
     /// The ledger was replaced by a snapshot this many blocks ahead. Listeners are not told what happened in between.
     Jumped(u64),
 }
@@ -77,7 +77,7 @@ pub struct Stopped;
 #[derive(Clone)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
-    finals: broadcast::Sender<News>,
+    finalized: broadcast::Sender<News>,
     reader: Reader,
 }
 
@@ -118,8 +118,8 @@ impl Handle {
 
     /// A receiver of every block that is executed from now on.
     #[must_use]
-    pub fn finals(&self) -> broadcast::Receiver<News> {
-        self.finals.subscribe()
+    pub fn finalized(&self) -> broadcast::Receiver<News> {
+        self.finalized.subscribe()
     }
 
     /// A reader of the store.
@@ -150,7 +150,7 @@ pub struct Driver {
     /// How many blocks in a row have shown this machine's clock to be wrong.
     blocks_off: u32,
     commands: mpsc::Receiver<Command>,
-    finals: broadcast::Sender<News>,
+    finalized: broadcast::Sender<News>,
 }
 
 impl Driver {
@@ -166,8 +166,8 @@ impl Driver {
     ) -> (Self, Handle) {
         let (mesh, events) = mesh;
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let (finals, _) = broadcast::channel(LISTENER_BLOCKS_MAX);
-        let handle = Handle { commands: sender, finals: finals.clone(), reader: store.reader() };
+        let (finalized, _) = broadcast::channel(LISTENER_BLOCKS_MAX);
+        let handle = Handle { commands: sender, finalized: finalized.clone(), reader: store.reader() };
         // The finalization that goes with blocks takes some of a message's bytes.
         let run_bytes_max = message_bytes_max(&config.genesis).saturating_sub(64 << 10);
         let driver = Self {
@@ -181,7 +181,7 @@ impl Driver {
             clock,
             blocks_off: 0,
             commands,
-            finals,
+            finalized,
         };
         (driver, handle)
     }
@@ -281,7 +281,7 @@ impl Driver {
     /// What gossip does with a message. The sender may get points for it.
     fn acceptance(&self, judgement: Judgement, from: PublicKey) -> Acceptance {
         match judgement {
-            Judgement::Accept | Judgement::Held(_) => Acceptance::Accept,
+            Judgement::Accept | Judgement::Deferred(_) => Acceptance::Accept,
             Judgement::Ignore(reason) => {
                 self.metrics.refuse(reason);
                 Acceptance::Ignore
@@ -305,10 +305,10 @@ impl Driver {
         if installation.header.height <= before {
             return Ok(());
         }
-        let standing = self.replica.consensus().standing();
+        let voting_status = self.replica.consensus().voting_status();
         let waiting = self.replica.pool().local_waiting(usize::MAX);
         self.store.install(installation)?;
-        let recovered = self.store.recover(standing)?;
+        let recovered = self.store.recover(voting_status)?;
         let replica = Replica::new(self.config.clone(), recovered);
         self.replica = replica.map_err(|error| StoreError::Unreadable(error.to_string()))?;
         let (now, mut actions) = (self.clock.now(), Vec::new());
@@ -319,7 +319,7 @@ impl Driver {
         // Transactions that were executed meanwhile are refused.
         self.replica.submit(now, waiting, &mut actions);
         // There may be no listeners.
-        let _ = self.finals.send(News::Jumped(self.replica.ledger().height().0 - before.0));
+        let _ = self.finalized.send(News::Jumped(self.replica.ledger().height().0 - before.0));
         self.act(actions)
     }
 
@@ -340,7 +340,7 @@ impl Driver {
                 Action::Gossip(Gossip::Transactions(more)) => transactions.extend(more),
                 Action::Gossip(gossip) => self.publish(&gossip),
                 Action::ServeBlocks { to, epoch, from } => {
-                    if let Some(FinalBlocks { blocks, finalization }) =
+                    if let Some(FinalizedBlocks { blocks, finalization }) =
                         self.store.reader().blocks_from(epoch, from, self.run_bytes_max)?
                     {
                         self.mesh.send(to, codec::encode(&Message::Blocks(blocks, Box::new(finalization))));
@@ -350,7 +350,7 @@ impl Driver {
                     self.metrics.evidence.inc();
                     warn!(authority = %evidence.culprit(), "an authority broke a promise and signed the proof");
                 }
-                Action::Standing(standing) => explain(standing),
+                Action::VotingStatus(voting_status) => explain(voting_status),
             }
         }
         self.publish_all(transactions);
@@ -366,7 +366,7 @@ impl Driver {
     /// Enters an epoch: connects to its authorities.
     fn enter(&self, epoch: Epoch, authorities: &AuthoritySet) {
         info!(%epoch, authorities = authorities.count(), "an epoch begins");
-        explain(self.replica.consensus().standing());
+        explain(self.replica.consensus().voting_status());
         self.mesh.set_authorities(authorities);
     }
 
@@ -405,7 +405,7 @@ impl Driver {
             self.metrics.finality(finality_us);
         }
         // There may be no listeners.
-        let _ = self.finals.send(News::Final(Arc::new(Final { executed, finality_us })));
+        let _ = self.finalized.send(News::Finalized(Arc::new(FinalizedBlock { executed, finality_us })));
     }
 
     /// Logs when this machine's clock becomes wrong, and when it is right again.
@@ -431,15 +431,15 @@ async fn sleep_until(until: Option<std::time::Instant>) {
 }
 
 /// Logs in words what a standing means.
-pub(crate) fn explain(standing: Standing) {
-    match standing {
-        Standing::Voting => info!("this authority votes"),
-        Standing::Follower => info!("this peer follows what the authorities decide"),
-        Standing::JournalLost => error!(
+pub(crate) fn explain(voting_status: VotingStatus) {
+    match voting_status {
+        VotingStatus::Voting => info!("this authority votes"),
+        VotingStatus::Follower => info!("this peer follows what the authorities decide"),
+        VotingStatus::JournalLost => error!(
             "this authority's journal is lost or is another's: it does not vote again with this key, since it might \
              break a promise that it has forgotten; give the authority a new key"
         ),
-        Standing::VoteUnknown => error!(
+        VotingStatus::VoteUnknown => error!(
             "this authority was shown a vote of its own that its journal lacks: another process votes, or voted, with \
              this key; it does not vote again"
         ),

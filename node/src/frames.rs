@@ -68,7 +68,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             }
             let begun = self.cutter.has_begun();
             let wait = if begun { Some(self.patience.stall) } else { self.patience.begin };
-            let read = self.stream.read(self.cutter.room());
+            let read = self.stream.read(self.cutter.spare());
             let bytes = match wait {
                 Some(wait) => timeout(wait, read).await.map_err(|_| StreamError::Stalled)?,
                 None => read.await,

@@ -1,7 +1,7 @@
 //! The life of a node: opens and starts everything in order, runs until it is told to stop, and stops everything in
 //! order.
 
-mod holder;
+mod delivery_policy;
 mod journal_id;
 mod open;
 
@@ -16,10 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use holder::Willing;
+use delivery_policy::PromisedOutputs;
 use meshwork_api::{Keep, NodeFile};
 use meshwork_core::{
-    consensus::Standing,
+    consensus::VotingStatus,
     replica::{self, RecoverError, Replica},
     types::Genesis,
 };
@@ -184,7 +184,7 @@ async fn run_once(
         Driver::new(replica_config, replica, store, (mesh.clone(), events), Arc::clone(&metrics), clock.clone());
     let driver_ended = on_its_own_thread(driver, stored_in(data))?;
     let blobs = Blobs::start(blob_store, mesh.clone(), config.key.clone());
-    blobs.hold(Arc::new(Willing::new(handle.clone())));
+    blobs.hold(Arc::new(PromisedOutputs::new(handle.clone())));
     let sync = Sync {
         genesis: Arc::clone(&genesis),
         mesh: mesh.clone(),
@@ -241,10 +241,10 @@ fn tell_supervisor(state: NotifyState<'_>) {
 
 fn tell_role(replica: &Replica) {
     let height = replica.ledger().height();
-    match replica.consensus().standing() {
-        Standing::Voting => info!(%height, "this peer is an authority"),
-        Standing::Follower => info!(%height, "this peer follows the authorities"),
-        standing => crate::driver::explain(standing),
+    match replica.consensus().voting_status() {
+        VotingStatus::Voting => info!(%height, "this peer is an authority"),
+        VotingStatus::Follower => info!(%height, "this peer follows the authorities"),
+        voting_status => crate::driver::explain(voting_status),
     }
 }
 

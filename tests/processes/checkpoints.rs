@@ -7,7 +7,7 @@ use std::{
 
 use meshwork::{
     keys,
-    outcomes::{self, Leavings},
+    outcomes::{self, Outputs},
     submission, watch,
 };
 use meshwork_core::types::{Action, Limits, Submit, TaskSpec, Tasks};
@@ -50,8 +50,8 @@ async fn a_task_whose_worker_is_killed_goes_on_elsewhere_from_its_last_checkpoin
     let proved = outcomes::of_job(&client, job, mesh.genesis()).await.expect("proofs that hold");
     let outcome = &proved[0].outcome;
     assert!(outcome.worker != worker && outcome.attempt.number.0 > 0, "another has done it: {outcome:?}");
-    let leavings = Leavings::of(&client, outcome).await.expect("its output");
-    let stdout = leavings.read(&client, &leavings.stdout).await.expect("its output");
+    let outputs = Outputs::of(&client, outcome).await.expect("its output");
+    let stdout = outputs.read(&client, &outputs.stdout).await.expect("its output");
     let steps: Vec<u32> = String::from_utf8_lossy(&stdout).lines().filter_map(|line| line.parse().ok()).collect();
     let first = *steps.first().expect("some were left");
     assert!(first > 0, "what was saved is not done again");

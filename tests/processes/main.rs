@@ -4,7 +4,6 @@
 mod checkpoints;
 mod command_line;
 mod control;
-mod copies;
 mod explained;
 mod faults;
 mod governed;
@@ -12,6 +11,7 @@ mod health;
 mod mesh;
 mod readme;
 mod running;
+mod speculation;
 mod syncing;
 mod usage;
 mod workflows;

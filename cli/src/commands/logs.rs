@@ -9,7 +9,7 @@ use crate::{
     client::Client,
     context::{Context, find_job},
     failure::Done,
-    outcomes::{self, Leavings, Proved},
+    outcomes::{self, Outputs, Proved},
     output::{Listing, words::short},
 };
 
@@ -79,15 +79,15 @@ pub async fn run(context: &Context, options: Options) -> Done {
 }
 
 async fn read(client: &Client, proved: &Proved, options: &Options) -> Done<Log> {
-    let leavings = Leavings::of(client, &proved.outcome).await?;
+    let outputs = Outputs::of(client, &proved.outcome).await?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let stdout = match options.stderr {
         true => None,
-        false => Some(text(leavings.read(client, &leavings.stdout).await?)),
+        false => Some(text(outputs.read(client, &outputs.stdout).await?)),
     };
     let stderr = match options.stdout {
         true => None,
-        false => Some(text(leavings.read(client, &leavings.stderr).await?)),
+        false => Some(text(outputs.read(client, &outputs.stderr).await?)),
     };
     Ok(Log {
         task: proved.outcome.attempt.task.to_string(),

@@ -14,7 +14,7 @@ use crate::{
     client::Client,
     context::{Context, find_job},
     failure::{Done, Failure},
-    outcomes::{self, Leavings, Proved},
+    outcomes::{self, Outputs, Proved},
     output::{
         Listing,
         words::{bytes, short},
@@ -129,17 +129,17 @@ pub async fn run(context: &Context, options: Options) -> Done {
 async fn fetch(context: &Context, client: &Client, options: &Options, proved: &[Proved]) -> Done<Vec<ResultView>> {
     let mut views = Vec::with_capacity(proved.len());
     for one in proved {
-        let leavings = Leavings::of(client, &one.outcome).await?;
+        let outputs = Outputs::of(client, &one.outcome).await?;
         if let Some(directory) = &options.out {
-            leavings.write(client, &directory.join(one.outcome.attempt.task.index.to_string())).await?;
+            outputs.write(client, &directory.join(one.outcome.attempt.task.index.to_string())).await?;
         }
         let bare = proved.len() == 1 && options.out.is_none() && !context.output.is_json();
-        if bare && leavings.stdout.bytes() > 0 {
-            let stdout = leavings.read(client, &leavings.stdout).await?;
+        if bare && outputs.stdout.bytes() > 0 {
+            let stdout = outputs.read(client, &outputs.stdout).await?;
             context.output.bytes(&stdout)?;
-            return Ok(vec![view(one, &leavings)]);
+            return Ok(vec![view(one, &outputs)]);
         }
-        views.push(view(one, &leavings));
+        views.push(view(one, &outputs));
     }
     context.output.listing(&views)?;
     match &options.out {
@@ -151,7 +151,7 @@ async fn fetch(context: &Context, client: &Client, options: &Options, proved: &[
     Ok(views)
 }
 
-fn view(proved: &Proved, leavings: &Leavings) -> ResultView {
+fn view(proved: &Proved, outputs: &Outputs) -> ResultView {
     let outcome = &proved.outcome;
     ResultView {
         task: outcome.attempt.task.to_string(),
@@ -162,9 +162,9 @@ fn view(proved: &Proved, leavings: &Leavings) -> ResultView {
         height: outcome.height.0,
         // A proof that does not hold never gets this far.
         verified: true,
-        stdout_bytes: leavings.stdout.bytes(),
-        stderr_bytes: leavings.stderr.bytes(),
-        files: leavings
+        stdout_bytes: outputs.stdout.bytes(),
+        stderr_bytes: outputs.stderr.bytes(),
+        files: outputs
             .files
             .iter()
             .map(|(path, content)| FileView { path: path.clone(), bytes: content.bytes() })

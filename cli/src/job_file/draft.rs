@@ -373,9 +373,9 @@ impl Reading<'_> {
             runs_max: runs.as_ref().map(|runs| runs.value),
             deadline_ms: self.span(file.deadline.as_ref())?,
         };
-        if recurrence.moments().is_empty() {
+        if recurrence.occurrences().is_empty() {
             let at = until.as_ref().map_or(&cron.at, |until| &until.at);
-            return Err(Problem::new(at, "No moment is left for a run", "look at `cron`, `from` and `until`"));
+            return Err(Problem::new(at, "No occurrence is left", "look at `cron`, `from` and `until`"));
         }
         let (run_ms_max, live_ms_max) = (self.span(file.run_limit.as_ref())?, self.span(file.live_limit.as_ref())?);
         let times = Times { run_ms_max, live_ms_max, ..Times::default() };

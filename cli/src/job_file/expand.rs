@@ -307,8 +307,8 @@ impl Filling<'_> {
                 }
                 SupplyTemplate::Text(text) => Supply::Content(Content::Text(fill(text)?)),
                 SupplyTemplate::Output { of, each, file } => {
-                    let Some(giver) = self.targets.read(&fill(of)?, *each, of.at())? else { continue };
-                    if matches!(&giver.which, Which::Places(places) if places.len() != 1) {
+                    let Some(producer) = self.targets.read(&fill(of)?, *each, of.at())? else { continue };
+                    if matches!(&producer.which, Which::Places(places) if places.len() != 1) {
                         let next = "take from one task, or from all of an array";
                         return Err(Problem::new(of.at(), "An input comes from one place", next));
                     }
@@ -316,7 +316,7 @@ impl Filling<'_> {
                     if let Some((file, at)) = file.as_ref().filter(|(file, _)| !is_path_sound(file)) {
                         return Err(not_below(file, "/out", at));
                     }
-                    Supply::Output(giver, file.map(|(file, _)| file))
+                    Supply::Output(producer, file.map(|(file, _)| file))
                 }
             };
             own.inputs.push(Input { path: fill(&input.path)?, supply, at: input.at.clone() });

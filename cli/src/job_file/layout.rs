@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use meshwork_core::{
     ledger::bounds::JOB_EDGES_MAX,
-    types::{After, Giver, LedgerLimits, OutputOf, Submit, When},
+    types::{After, LedgerLimits, OutputOf, Producer, Submit, When},
 };
 
 use super::{
@@ -42,13 +42,14 @@ struct Spot {
 /// The nodes wait in a circle, one waits for more than it may, or there are too many arrays.
 pub fn lay_out(expanded: &Expanded, existing: &Existing, limits: &LedgerLimits) -> Checked<Vec<PlannedArray>> {
     let order = graph::order(expanded)?;
-    let room = Submit::ARRAYS_MAX.saturating_sub(existing.arrays());
+    let arrays_left = Submit::ARRAYS_MAX.saturating_sub(existing.arrays());
     let mut laying = Laying::new(expanded, existing, limits);
-    for unit in graph::units(expanded, &order, room) {
+    for unit in graph::units(expanded, &order, arrays_left) {
         laying.add(&unit)?;
     }
-    if let Some(array) = laying.arrays.get(room) {
-        let what = format!("The job comes to more than {} arrays, of which `{}` is one too many", room, array.name);
+    if let Some(array) = laying.arrays.get(arrays_left) {
+        let what =
+            format!("The job comes to more than {} arrays, of which `{}` is one too many", arrays_left, array.name);
         let next = "write tasks that are alike as one with `each`, or submit several jobs";
         let node = expanded.nodes.iter().find(|node| node.name.value == array.name);
         return Err(Problem::new(&node.map_or(0..0, |node| node.name.at.clone()), what, next));
@@ -186,7 +187,9 @@ impl<'a> Laying<'a> {
         }
         for input in &node.common.inputs {
             if let Some(planned) = self.take_as_array(node, input, in_pieces)? {
-                if let PlannedSource::Output(OutputOf { of: Giver::Same(_) | Giver::Task(_), .. }) = planned.source {
+                if let PlannedSource::Output(OutputOf { of: Producer::Same(_) | Producer::Task(_), .. }) =
+                    planned.source
+                {
                     self.count_edges(node, u64::from(node.count))?;
                 }
                 forming.inputs.push(planned);
@@ -240,17 +243,17 @@ impl<'a> Laying<'a> {
         self.check_same(node, of)?;
         self.take(of)?;
         let spot = &self.spots[of.target];
-        let giver = match (&of.which, &spot.pieces[..]) {
+        let producer = match (&of.which, &spot.pieces[..]) {
             (Which::Whole, pieces) if spot.is_array => match pieces {
-                [(array, ..)] => Giver::All(*array),
+                [(array, ..)] => Producer::All(*array),
                 _ => return Err(self.too_large(of, "take all that is left by")),
             },
-            (Which::Same, [(array, ..)]) if !in_pieces => Giver::Same(*array),
+            (Which::Same, [(array, ..)]) if !in_pieces => Producer::Same(*array),
             (Which::Same, _) => return Ok(None),
-            (Which::Whole, _) => Giver::Task(spot.first),
-            (Which::Places(places), _) => Giver::Task(spot.first + places.first().copied().unwrap_or(0)),
+            (Which::Whole, _) => Producer::Task(spot.first),
+            (Which::Places(places), _) => Producer::Task(spot.first + places.first().copied().unwrap_or(0)),
         };
-        planned(PlannedSource::Output(OutputOf { of: giver, file }))
+        planned(PlannedSource::Output(OutputOf { of: producer, file }))
     }
 
     /// Adds one task's own dependencies and inputs.
@@ -293,7 +296,7 @@ impl<'a> Laying<'a> {
                         Which::Same => spot.first + row,
                         Which::Places(places) => spot.first + places.first().copied().unwrap_or(0),
                     };
-                    PlannedSource::Output(OutputOf { of: Giver::Task(task), file: file.clone() })
+                    PlannedSource::Output(OutputOf { of: Producer::Task(task), file: file.clone() })
                 }
             };
             part.inputs.push(PlannedInput { path: input.path.clone(), source });

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Write},
 };
 
-use meshwork_core::types::{After, Giver, OutputOf, When};
+use meshwork_core::types::{After, OutputOf, Producer, When};
 use serde::Serialize;
 
 use super::{
@@ -37,7 +37,7 @@ struct RecursShown {
     cron: String,
     catch_up: &'static str,
     overlap: &'static str,
-    moments: Vec<String>,
+    occurrences: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -97,7 +97,7 @@ impl Plan {
             cron: recurrence.cron.to_string(),
             catch_up: word(&recurrence.catch_up, &CATCH_UP),
             overlap: word(&recurrence.overlap, &OVERLAP),
-            moments: recurrence.moments().into_iter().map(|time| moment(time.0)).collect(),
+            occurrences: recurrence.occurrences().into_iter().map(|time| moment(time.0)).collect(),
         })
     }
 
@@ -170,9 +170,9 @@ impl Plan {
             PlannedSource::Content(Content::Text(text)) => format!("{text:?}"),
             PlannedSource::Output(OutputOf { of, file }) => {
                 let of = match of {
-                    Giver::Task(task) => self.place_of(*task).1,
-                    Giver::Same(array) => format!("each of {}", self.name_of(*array)),
-                    Giver::All(array) => format!("all of {}", self.name_of(*array)),
+                    Producer::Task(task) => self.place_of(*task).1,
+                    Producer::Same(array) => format!("each of {}", self.name_of(*array)),
+                    Producer::All(array) => format!("all of {}", self.name_of(*array)),
                 };
                 match file {
                     Some(file) => format!("{file} out of {of}"),
@@ -214,8 +214,8 @@ impl Plan {
         let mut take = |input: &PlannedInput| {
             let PlannedSource::Output(OutputOf { of, .. }) = &input.source else { return };
             edges.push(match of {
-                Giver::Task(task) => (self.place_of(*task).0, None),
-                Giver::Same(array) | Giver::All(array) => (self.name_of(*array), None),
+                Producer::Task(task) => (self.place_of(*task).0, None),
+                Producer::Same(array) | Producer::All(array) => (self.name_of(*array), None),
             });
         };
         array.inputs.iter().for_each(&mut take);
@@ -239,9 +239,9 @@ impl fmt::Display for Plan {
             plural(self.count(), "task"),
             plural(self.arrays.len() as u32, "array")
         )?;
-        if let Some(RecursShown { cron, catch_up, overlap, moments }) = self.recurs() {
+        if let Some(RecursShown { cron, catch_up, overlap, occurrences }) = self.recurs() {
             write!(f, "\nruns at {cron} in UTC (catch-up {catch_up}, overlap {overlap}), next at")?;
-            for moment in moments {
+            for moment in occurrences {
                 write!(f, "\n  {moment}")?;
             }
         }

@@ -8,8 +8,8 @@ use meshwork_core::{
     ledger::{
         Gone,
         explain::reasons::{
-            Ahead, Avoided, AwaitedArray, AwaitedTask, BackingOff, Blocked, Done, Hindrance, LeasePlace, Leased, Need,
-            NoOutcome, PaceNow, Precedence, Ready, Requirement, ShareNow, Why,
+            Ahead, Avoided, AwaitedArray, AwaitedTask, BackingOff, Blocked, Done, Hindrance, LeaseStage, Leased, Need,
+            NoOutcome, Precedence, Ready, Requirement, ShareNow, SpeculationNow, Why,
         },
     },
     types::{BlockTime, OrderPolicy, PlacementPolicy, Setback, When},
@@ -234,14 +234,16 @@ fn share(share: &ShareNow, now: BlockTime, facts: &mut Facts) {
     facts.push(("share", format!("{state}: turn in round {turn}, newest round {round}, {left}")));
     if let Some(ends) = share.slice_ends {
         facts.push((
-            "room",
-            format!("a slice of who has had more ends {}: it may be asked to make room", within(ends, now)),
+            "preemption",
+            format!("a slice of who has had more ends {}: it may be preempted", within(ends, now)),
         ));
     }
     if let Some(asked) = &share.asked {
         let task = format!("{}/{} on {}", short(&asked.job), asked.index, short(&asked.worker));
-        facts
-            .push(("room", format!("task {task} was asked to make room; another may be {}", within(asked.until, now))));
+        facts.push((
+            "preemption",
+            format!("task {task} is to be preempted for it; another may be {}", within(asked.until, now)),
+        ));
     }
 }
 
@@ -257,25 +259,25 @@ const fn policy(policy: PlacementPolicy) -> &'static str {
 
 fn leased(why: &Leased, now: BlockTime, facts: &mut Facts) {
     facts.push(match why.place {
-        LeasePlace::Running { since: began, ends } => (
+        LeaseStage::Running { since: began, ends } => (
             "state",
             format!("running since {}; it times out {} if nothing stalls", since(began, now), within(ends, now)),
         ),
-        LeasePlace::Waiting { ends } => {
+        LeaseStage::Waiting { ends } => {
             ("state", format!("waiting at its worker; it is taken back {} if nothing stalls", within(ends, now)))
         }
     });
     facts.push(("worker", format!("{} (attempt #{}, leased {})", why.worker, why.attempt, since(why.leased, now))));
     facts.push(("claims", format!("{} of {} could ever hold it", why.capable, why.standing)));
     match why.pace {
-        PaceNow::Unwatched => {}
-        PaceNow::Watched { look } => {
+        SpeculationNow::Unwatched => {}
+        SpeculationNow::Watched { look } => {
             facts.push(("pace", format!("not known to be slow; looked at {} if nothing stalls", within(look, now))));
         }
-        PaceNow::Slow => {
+        SpeculationNow::Slow => {
             facts.push(("pace", "slow: a copy goes to the first claim that has nothing else to do".into()))
         }
-        PaceNow::Copied { attempt, worker, leased } => {
+        SpeculationNow::Copied { attempt, worker, leased } => {
             let copy = format!("slow: {worker} has a copy (attempt #{attempt}, leased {})", since(leased, now));
             facts.push(("pace", copy));
         }
@@ -300,7 +302,7 @@ fn leased(why: &Leased, now: BlockTime, facts: &mut Facts) {
     facts.push(("policies", format!("{}, then the smallest key", policies.join(", then "))));
     avoids(&why.avoids, facts);
     if let Some(asked) = &why.asked {
-        facts.push(("room", format!("it was asked to make room for {}", short(&asked.by))));
+        facts.push(("preemption", format!("it is to be preempted for {}", short(&asked.by))));
     }
 }
 

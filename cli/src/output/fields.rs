@@ -101,7 +101,7 @@ impl Record for JobView {
             facts.push(("open", format!("for {left}; `meshwork submit --to` adds to it")));
         }
         if let Some(run) = self.run_of {
-            facts.push(("run of", format!("recurring job {}, at {}", run.recurring, moment(run.moment_us))));
+            facts.push(("occurrence of", format!("recurring job {}, at {}", run.recurring, moment(run.moment_us))));
         }
         facts
     }
@@ -122,7 +122,7 @@ impl Record for RecurringView {
         let bounds = [("from", self.from_us.map(moment)), ("until", self.until_us.map(moment))];
         let spans = [
             ("runs", self.runs_max.map(|runs| format!("{runs} at most"))),
-            ("deadline", self.deadline_ms.map(|ms| format!("{} after each moment", duration(ms)))),
+            ("deadline", self.deadline_ms.map(|ms| format!("{} after each occurrence", duration(ms)))),
         ];
         facts.extend(bounds.into_iter().chain(spans).filter_map(|(name, value)| Some((name, value?))));
         let upcoming: Vec<String> = self.upcoming_us.iter().map(|time| moment(*time)).collect();
@@ -130,7 +130,7 @@ impl Record for RecurringView {
             let unless = if self.state == RecurringState::Paused { " (once it is resumed)" } else { "" };
             facts.push(("next", format!("{}{unless}", upcoming.join(", "))));
         }
-        facts.push(("moments", format!("{} run, {} skipped", self.ran, self.skipped)));
+        facts.push(("occurrences", format!("{} run, {} skipped", self.ran, self.skipped)));
         if !self.live.is_empty() {
             facts.push(("under way", self.live.iter().map(short).collect::<Vec<_>>().join(" ")));
         }

@@ -1,6 +1,6 @@
 //! The API's listings as rows of tables.
 
-use meshwork_api::{ArrayView, JobView, MomentsView, PeerView, RecurringView, TaskView, WorkerView};
+use meshwork_api::{ArrayView, JobView, OccurrencesView, PeerView, RecurringView, TaskView, WorkerView};
 
 use super::{
     Listing,
@@ -45,8 +45,8 @@ impl Listing for RecurringView {
     }
 }
 
-impl Listing for MomentsView {
-    const COLUMNS: &'static [&'static str] = &["moment", "moments", "became"];
+impl Listing for OccurrencesView {
+    const COLUMNS: &'static [&'static str] = &["occurrence", "occurrences", "became"];
     fn row(&self) -> Vec<String> {
         let span = match self.moments {
             0 | 1 => moment(self.first_us),

@@ -31,10 +31,10 @@ pub trait Application {
         None
     }
 
-    /// Whether something is left to order above `ancestors`. Asked only after [`super::Input::Reason`]`(true)`.
+    /// Whether something is left to order above `ancestors`. Asked only after [`super::Input::Pending`]`(true)`.
     /// It keeps a leader from spending its turn on an empty block while the pooled transactions already wait in
     /// a block that is not final.
-    fn has_reason(&mut self, ancestors: &[Arc<Block>]) -> bool {
+    fn has_pending(&mut self, ancestors: &[Arc<Block>]) -> bool {
         let _ = ancestors;
         true
     }

@@ -247,7 +247,7 @@ impl Consensus {
         let voted = self.own(self.view, Kind::Notarize).is_some();
         if let Some(round) = self.round(self.view).filter(|_| !voted) {
             for candidate in &round.candidates {
-                if matches!(candidate.judged, Judged::Held(_)) {
+                if matches!(candidate.judged, Judged::Deferred(_)) {
                     self.missing_behind(candidate, &mut missing);
                 }
             }

@@ -69,12 +69,12 @@ pub enum Effect {
         finalization: Certificate,
     },
     /// This authority has stopped voting.
-    Standing(Standing),
+    VotingStatus(VotingStatus),
 }
 
 /// Whether this node votes, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum VotingStatus {
     /// An authority that has the journal of all its votes.
     Voting,
     /// Not an authority: it follows.

@@ -10,7 +10,7 @@
 //! * evidence, which affects nobody but its culprit.
 
 use super::{
-    Consensus, Standing,
+    Consensus, VotingStatus,
     state::{Judged, Kind, Round},
 };
 use crate::{
@@ -35,14 +35,14 @@ impl Consensus {
     pub fn memory(&self, up_to: View, detail: Detail) -> Digest {
         let mut memory = Memory(blake3::Hasher::new());
         memory.number(self.view.0.min(up_to.next().0));
-        memory.number(match self.standing() {
-            Standing::Voting => 0,
-            Standing::Follower => 1,
-            Standing::JournalLost => 2,
-            Standing::VoteUnknown => 3,
+        memory.number(match self.voting_status() {
+            VotingStatus::Voting => 0,
+            VotingStatus::Follower => 1,
+            VotingStatus::JournalLost => 2,
+            VotingStatus::VoteUnknown => 3,
         });
-        memory.number(u64::from(self.reason) << 2 | u64::from(self.started) << 1);
-        memory.number(u64::from(self.pace.quiet && self.view <= up_to));
+        memory.number(u64::from(self.pending) << 2 | u64::from(self.started) << 1);
+        memory.number(u64::from(self.view_state.quiet && self.view <= up_to));
         memory.number(self.tip.epoch.0);
         memory.digest(&self.tip.top);
         memory.number(self.executed.0);
@@ -77,7 +77,7 @@ impl Consensus {
                 memory.digest(&candidate.digest);
                 memory.number(match candidate.judged {
                     // The reason why a block waits is found anew at every input.
-                    Judged::Held(_) => 0,
+                    Judged::Deferred(_) => 0,
                     Judged::Valid => 1,
                     Judged::Invalid(_) => 2,
                 });

@@ -79,7 +79,7 @@ pub enum Input {
     /// Proof against an authority: by gossip, or kept from before a restart.
     Evidence(Evidence),
     /// Whether there is something to order: a pooled transaction, or a lease that falls due.
-    Reason(bool),
+    Pending(bool),
     /// The application has executed the final block at this height and all blocks below.
     Executed(Height),
 }
@@ -132,7 +132,7 @@ pub enum Judgement {
     Accept,
     /// It cannot be judged yet, and is kept until it can be. Its sender did no wrong. Gossip may forward what a
     /// leader signed.
-    Held(&'static str),
+    Deferred(&'static str),
     /// Late, known or of no use here. Nobody is at fault.
     Ignore(&'static str),
     /// No honest peer sends this.
@@ -146,7 +146,7 @@ impl Judgement {
         let rank = |judgement: &Self| match judgement {
             Self::Reject(_) => 3,
             Self::Accept => 2,
-            Self::Held(_) => 1,
+            Self::Deferred(_) => 1,
             Self::Ignore(_) => 0,
         };
         if rank(&other) > rank(&self) { other } else { self }

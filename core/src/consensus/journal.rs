@@ -14,7 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Consensus, Standing,
+    Consensus, VotingStatus,
     evidence::conflict,
     state::{Candidate, Judged, Kind},
 };
@@ -60,7 +60,7 @@ impl Consensus {
             if record.place().is_some_and(|(epoch, _)| epoch > tip.0) {
                 // A record of a later epoch is stored only with the handover before it. These records do not
                 // belong to this store.
-                self.stand_back(Standing::JournalLost);
+                self.stop_voting(VotingStatus::JournalLost);
                 continue;
             }
             match record {
@@ -70,7 +70,7 @@ impl Consensus {
                 }
                 Record::Voted(vote) => self.restore_vote(vote),
                 Record::Certified(certificate) => self.restore_certificate(certificate),
-                Record::Stopped => self.trust = Standing::VoteUnknown,
+                Record::Stopped => self.trust = VotingStatus::VoteUnknown,
             }
         }
     }
@@ -89,7 +89,7 @@ impl Consensus {
     fn restore_vote(&mut self, vote: Vote) {
         // A journal that belongs to another key says nothing about this one's promises.
         if Some(vote.voter) != self.me {
-            self.stand_back(Standing::JournalLost);
+            self.stop_voting(VotingStatus::JournalLost);
             return;
         }
         let view = vote.statement.view();
@@ -112,9 +112,9 @@ impl Consensus {
     }
 
     /// Has this node's key vote no more, in whatever epoch, unless it does not vote anyway.
-    pub(super) fn stand_back(&mut self, standing: Standing) {
-        if self.trust == Standing::Voting {
-            self.trust = standing;
+    pub(super) fn stop_voting(&mut self, voting_status: VotingStatus) {
+        if self.trust == VotingStatus::Voting {
+            self.trust = voting_status;
         }
     }
 }

@@ -124,7 +124,7 @@ mod tests;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use application::{Application, BuildRequest, Check, Close, Content};
-pub use effect::{Effect, Standing};
+pub use effect::{Effect, VotingStatus};
 pub use evidence::Evidence;
 #[cfg(feature = "explore")]
 pub use explore::Detail;
@@ -136,7 +136,7 @@ pub use state::FinalTip;
 use self::{
     chain::MissingSince,
     rules::Rules,
-    state::{Early, Kind, Pace, Round},
+    state::{Early, Kind, Round, ViewState},
 };
 use crate::{
     digest::Digest,
@@ -153,7 +153,7 @@ pub struct Consensus {
     me: Option<AuthorityIndex>,
     key: Option<SecretKey>,
     /// How far this node's journal lets it vote, should it be an authority.
-    trust: Standing,
+    trust: VotingStatus,
     started: bool,
     last: Monotonic,
     /// When this node last proposed.
@@ -175,14 +175,14 @@ pub struct Consensus {
     finalization: Option<Certificate>,
 
     view: View,
-    pace: Pace,
+    view_state: ViewState,
     /// The tip's view and those above.
     rounds: BTreeMap<View, Round>,
     /// The view in whose round each block is.
     index: BTreeMap<Digest, View>,
 
     /// Whether the replica says that there is something to order.
-    reason: bool,
+    pending: bool,
     /// Notarized blocks that are not empty and whose results no certificate covers, by view: their height, and
     /// since when.
     uncovered: BTreeMap<View, (Height, Monotonic)>,
@@ -234,8 +234,8 @@ impl Consensus {
     ///
     /// `closing` holds the final closing blocks above the tip's block: of the tip's epoch, or, where that epoch
     /// is over, of the one before. `journal` holds the records of views above the tip; others are passed over.
-    /// `evidence` is the evidence that was stored. `standing` is [`Standing::JournalLost`] where the journal is
-    /// not the one that belongs to the key, and otherwise [`Standing::Voting`]; the round finds out itself what
+    /// `evidence` is the evidence that was stored. `voting_status` is [`VotingStatus::JournalLost`] where the journal
+    /// is not the one that belongs to the key, and otherwise [`VotingStatus::Voting`]; the round finds out itself what
     /// the key is not good for.
     ///
     /// The consequences of the journal come at the first input; [`Consensus::next_wake`] is due at once.
@@ -246,7 +246,7 @@ impl Consensus {
         closing: Option<Closing>,
         journal: Vec<Record>,
         evidence: Vec<Evidence>,
-        standing: Standing,
+        voting_status: VotingStatus,
     ) -> Self {
         let rules = Rules::new(&config);
         let me = config.key.as_ref().and_then(|key| rules.set.index_of(&key.public()));
@@ -262,10 +262,10 @@ impl Consensus {
         let mut consensus = Self {
             me,
             key: config.key,
-            trust: match standing {
-                Standing::Follower => Standing::Voting,
-                Standing::JournalLost if is_planted(Fault::LostJournalVotes) => Standing::Voting,
-                standing => standing,
+            trust: match voting_status {
+                VotingStatus::Follower => VotingStatus::Voting,
+                VotingStatus::JournalLost if is_planted(Fault::LostJournalVotes) => VotingStatus::Voting,
+                voting_status => voting_status,
             },
             started: false,
             last: Monotonic(0),
@@ -281,10 +281,10 @@ impl Consensus {
             handover,
             early: Early::default(),
             view,
-            pace: Pace::new(Monotonic(0), 0),
+            view_state: ViewState::new(Monotonic(0), 0),
             rounds: BTreeMap::new(),
             index: BTreeMap::new(),
-            reason: false,
+            pending: false,
             uncovered: BTreeMap::new(),
             finalize_sent: BTreeMap::new(),
             missing_since: MissingSince::default(),
@@ -351,8 +351,8 @@ impl Consensus {
 
     /// Whether this node votes, and if not, why.
     #[must_use]
-    pub const fn standing(&self) -> Standing {
-        if self.me.is_some() { self.trust } else { Standing::Follower }
+    pub const fn voting_status(&self) -> VotingStatus {
+        if self.me.is_some() { self.trust } else { VotingStatus::Follower }
     }
 
     /// Proof against authorities that broke a promise in this epoch, at most one each.
@@ -377,7 +377,7 @@ impl Consensus {
     }
 
     fn votes(&self) -> bool {
-        self.standing() == Standing::Voting
+        self.voting_status() == VotingStatus::Voting
     }
 
     /// What this authority has said about a view.

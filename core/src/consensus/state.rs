@@ -147,7 +147,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judged {
     /// Not judged, or not to the end: why.
-    Held(&'static str),
+    Deferred(&'static str),
     /// Good.
     Valid,
     /// No honest leader makes this block: why.
@@ -181,7 +181,7 @@ impl Candidate {
     /// bad.
     pub const fn judgement(&self) -> Judgement {
         match self.judged {
-            Judged::Held(why) => Judgement::Held(why),
+            Judged::Deferred(why) => Judgement::Deferred(why),
             Judged::Valid => Judgement::Accept,
             Judged::Invalid(why) => Judgement::Ignore(why),
         }
@@ -265,7 +265,7 @@ impl Round {
 
 /// The pace of the present view.
 #[derive(Clone)]
-pub(super) struct Pace {
+pub(super) struct ViewState {
     pub entered: Monotonic,
     /// The view's own timeout, grown by the views that failed before.
     pub timeout_us: u64,
@@ -281,7 +281,7 @@ pub(super) struct Pace {
     pub build_later: Option<(Digest, Height)>,
 }
 
-impl Pace {
+impl ViewState {
     /// A view that begins. It is quiet until this node finds a reason for a block.
     pub const fn new(now: Monotonic, timeout_us: u64) -> Self {
         Self { entered: now, timeout_us, deadline: now, quiet: true, fresh: true, judge_at: None, build_later: None }

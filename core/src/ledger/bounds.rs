@@ -8,8 +8,9 @@ use crate::{
     ledger::{index::edges, records::jobs::Job},
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
-        After, Amendment, Array, Ask, BlobRef, BlockTime, Claim, Deadline, Failure, Giver, Input, Labels, LedgerLimits,
-        Output, OutputOf, Recurring, Retry, Selection, Source, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
+        After, Amendment, Array, BlobRef, BlockTime, Claim, Deadline, Failure, Input, Labels, LedgerLimits, Output,
+        OutputOf, Producer, Recurring, Retry, Selection, Source, Spawn, Submit, TaskSpec, Tasks, Times, Verdict,
+        VoidReason,
     },
 };
 
@@ -34,15 +35,15 @@ pub const JOB_EDGES_MAX: u64 = 1 << 20;
 /// The longest time that a job may ask for, in milliseconds: ten years.
 pub const TIME_MS_MAX: u64 = 10 * 366 * 86_400_000;
 /// The latest moment that anything names: the year 2500.
-pub const MOMENT_MAX: BlockTime = BlockTime(16_725_225_600_000_000);
-/// The most missed moments of a recurring job that are caught up with: the last ones.
+pub const TIME_MAX: BlockTime = BlockTime(16_725_225_600_000_000);
+/// The most missed occurrences of a recurring job that are caught up with: the last ones.
 pub const CATCH_UP_MAX: u64 = 100;
 /// The most runs of one recurring job that have not ended.
-pub const LIVE_RUNS_MAX: usize = 64;
+pub const LIVE_OCCURRENCES_MAX: usize = 64;
 /// The most moments of one recurring job that one block looks at; those after them are the next block's.
-pub const RUNS_MAX: usize = 16;
+pub const OCCURRENCES_MAX: usize = 16;
 /// The same of all recurring jobs together.
-pub const BLOCK_RUNS_MAX: usize = 256;
+pub const BLOCK_OCCURRENCES_MAX: usize = 256;
 /// What a stored output may have beyond the task's output limit, in bytes: its manifest.
 pub const MANIFEST_BYTES_MAX: u64 = blobs::MANIFEST_BYTES_MAX as u64;
 
@@ -109,14 +110,14 @@ impl<'a> Paths<'a> {
     }
 }
 
-/// A job's own fields; what is owed already is looked at elsewhere.
+/// A job's own fields; what is outstanding already is looked at elsewhere.
 pub(super) fn check_submit(limits: &LedgerLimits, submit: &Submit) -> Result<(), VoidReason> {
     sound(submit.name.len() <= Submit::NAME_BYTES_MAX && submit.after.len() <= Submit::AFTER_MAX)?;
     let Times { not_before, deadline, run_ms_max, live_ms_max } = submit.times;
     let spans = [run_ms_max, live_ms_max].into_iter().flatten();
     sound(spans.into_iter().all(|ms| (1..=TIME_MS_MAX).contains(&ms)))?;
     let moments = [not_before, deadline, submit.open_until].into_iter().flatten();
-    sound(moments.into_iter().all(|moment| moment <= MOMENT_MAX))?;
+    sound(moments.into_iter().all(|moment| moment <= TIME_MAX))?;
     if submit.arrays.is_empty() && submit.open_until.is_none() {
         return Err(VoidReason::TooManyTasks);
     }
@@ -130,7 +131,7 @@ pub(super) fn check_recurring(limits: &LedgerLimits, recurring: &Recurring) -> R
     sound(job.times.not_before.is_none() && job.times.deadline.is_none())?;
     sound(cron.is_sound() && runs_max.is_none_or(|runs| runs > 0))?;
     sound(deadline_ms.is_none_or(|ms| (1..=TIME_MS_MAX).contains(&ms)))?;
-    sound([from, until].into_iter().flatten().all(|moment| *moment <= MOMENT_MAX))?;
+    sound([from, until].into_iter().flatten().all(|moment| *moment <= TIME_MAX))?;
     check_submit(limits, job)
 }
 
@@ -164,12 +165,12 @@ impl Before {
         let array = |array: u16| self.arrays.get(usize::from(array)).filter(|(_, _, feeds)| *feeds);
         file_is_sound
             && match of {
-                Giver::Task(task) => {
+                Producer::Task(task) => {
                     let at = self.arrays.partition_point(|(first, _, _)| *first <= *task as usize);
                     (*task as usize) < self.tasks && at > 0 && self.arrays[at - 1].2
                 }
-                Giver::Same(other) => array(*other).is_some_and(|(_, tasks, _)| *tasks == count),
-                Giver::All(other) => array(*other).is_some() && !is_part,
+                Producer::Same(other) => array(*other).is_some_and(|(_, tasks, _)| *tasks == count),
+                Producer::All(other) => array(*other).is_some() && !is_part,
             }
     }
 
@@ -192,7 +193,7 @@ fn check_arrays(limits: &LedgerLimits, before: &mut Before, arrays: &[Array]) ->
         if before.edges > JOB_EDGES_MAX {
             return Err(VoidReason::TooManyEdges);
         }
-        let is_same = |input: &Input| matches!(input.source, Source::Output(OutputOf { of: Giver::Same(_), .. }));
+        let is_same = |input: &Input| matches!(input.source, Source::Output(OutputOf { of: Producer::Same(_), .. }));
         if array.spec.spawns && array.spec.inputs.iter().any(is_same) {
             // What it asks for has no place in another array.
             return Err(VoidReason::BadDependency);
@@ -251,34 +252,34 @@ pub(super) fn check_selection(which: &Selection) -> Result<(), VoidReason> {
 /// What a submitter asks for instead; whether that is still to come is looked at elsewhere.
 pub(super) fn check_amendment(amendment: &Amendment) -> Result<(), VoidReason> {
     sound(*amendment != Amendment::default())?;
-    sound(!matches!(amendment.deadline, Some(Deadline::At(time)) if time > MOMENT_MAX))
+    sound(!matches!(amendment.deadline, Some(Deadline::At(time)) if time > TIME_MAX))
 }
 
 pub(super) fn check_claim(limits: &LedgerLimits, claim: &Claim) -> Result<(), VoidReason> {
     sound(claim.slots.checked_add(claim.waiting).is_some_and(|attempts| attempts <= limits.claim_attempts_max))?;
-    sound(claim.load <= Claim::LOAD_MAX && are_labels_sound(&claim.labels) && claim.holds.len() <= Claim::HOLDS_MAX)
+    sound(claim.load <= Claim::LOAD_MAX && are_labels_sound(&claim.labels) && claim.blobs.len() <= Claim::BLOBS_MAX)
 }
 
 fn is_stored_soundly(output_bytes: u64, manifest: &BlobRef, bytes: u64) -> bool {
     manifest.bytes <= MANIFEST_BYTES_MAX.min(bytes) && bytes <= output_bytes.saturating_add(MANIFEST_BYTES_MAX)
 }
 
-fn are_asks_few(asks: &[Ask]) -> bool {
-    asks.is_empty() || asks.len() <= Ask::ASKS_MAX && codec::encode(asks).len() <= Ask::BYTES_MAX
+fn are_spawns_few(spawns: &[Spawn]) -> bool {
+    spawns.is_empty() || spawns.len() <= Spawn::SPAWNS_MAX && codec::encode(spawns).len() <= Spawn::BYTES_MAX
 }
 
 /// Whether a worker may say this of an attempt whose task promised at most `output_bytes`.
 pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Returned | Verdict::Yielded => true,
-        Verdict::Succeeded(Output::Inline(output), _, asks) => {
+        Verdict::Succeeded(Output::Inline(output), _, spawns) => {
             let mut paths = BTreeSet::new();
             codec::encode(output).len() <= limits.inline_bytes_max
-                && are_asks_few(asks)
+                && are_spawns_few(spawns)
                 && output.files.iter().all(|(path, _)| is_path_sound(path) && paths.insert(path))
         }
-        Verdict::Succeeded(Output::Stored { manifest, bytes, .. }, _, asks) => {
-            is_stored_soundly(output_bytes, manifest, *bytes) && are_asks_few(asks)
+        Verdict::Succeeded(Output::Stored { manifest, bytes, .. }, _, spawns) => {
+            is_stored_soundly(output_bytes, manifest, *bytes) && are_spawns_few(spawns)
         }
         Verdict::Checkpointed { manifest, bytes, .. } => is_stored_soundly(output_bytes, manifest, *bytes),
         Verdict::Failed(failure, stderr, _) => {

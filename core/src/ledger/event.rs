@@ -56,16 +56,16 @@ pub enum LedgerEvent {
         /// Whether it is paused now.
         paused: bool,
     },
-    /// A moment of a recurring job was run.
+    /// An occurrence of a recurring job was run.
     RecurringRun {
         /// Which.
         recurring: RecurringId,
         /// Which moment of it.
-        moment: BlockTime,
+        occurrence: BlockTime,
         /// As which job.
         job: JobId,
     },
-    /// Moments of a recurring job, one or several in a row, were not run.
+    /// Occurrences of a recurring job, one or several in a row, were not run.
     RecurringSkipped {
         /// Which.
         recurring: RecurringId,
@@ -74,7 +74,7 @@ pub enum LedgerEvent {
         /// The last moment.
         last: BlockTime,
         /// How many there are.
-        moments: u64,
+        occurrences: u64,
         /// Why.
         why: SkipReason,
     },
@@ -114,8 +114,8 @@ pub enum LedgerEvent {
         incarnation: Incarnation,
         /// Whether it took resources at once; else it took a waiting place.
         running: bool,
-        /// Whether it is a copy of a slow attempt, which lives on.
-        copy: bool,
+        /// Whether it is a speculative attempt: a slow one lives on.
+        speculative: bool,
     },
     /// A waiting attempt took resources.
     Started {
@@ -135,8 +135,8 @@ pub enum LedgerEvent {
         /// Whether another attempt of its task lives on.
         goes_on: bool,
     },
-    /// An attempt whose slice is spent is asked to make room for others, at its next checkpoint.
-    RoomAsked {
+    /// An attempt whose slice is spent is to be preempted, at its next checkpoint, for others who wait.
+    PreemptionRequested {
         /// Which.
         attempt: AttemptId,
         /// Who holds it.
@@ -184,7 +184,7 @@ pub enum EndReason {
     Failed,
     /// Its worker gave it back.
     Returned,
-    /// It made room for others, at its last checkpoint.
+    /// It was preempted, at its last checkpoint.
     Yielded,
     /// Its worker's claim ran out.
     ClaimEnded,
@@ -219,8 +219,8 @@ impl EndReason {
 pub enum IgnoredReason {
     /// There is no such task here, or it is forgotten.
     UnknownTask,
-    /// This worker was not given that attempt, or that is forgotten.
-    NotGiven,
+    /// This worker was not assigned that attempt, or that is forgotten.
+    NotAssigned,
     /// The task has its outcome, or was cancelled.
     TaskEnded,
     /// This was said before: in this report, or when the attempt ended.

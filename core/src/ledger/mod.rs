@@ -18,8 +18,8 @@
 //! 3. *What has run out*: claims by key, then attempts by id, then back-offs and jobs' times; then recurring jobs run
 //!    (`steps/deadlines`, `steps/recurring`).
 //! 4. *Matching*: waiting attempts move up, then ready tasks go to free resources, then to free waiting places
-//!    (`steps/matching`), then copies of slow attempts to resources that nobody wants (`steps/speculation`); and who has had more
-//!    than others who still wait may be asked to make room (`steps/preemption`).
+//!    (`steps/matching`), then speculative attempts to resources that nobody wants (`steps/speculation`); and who has
+//!    had more than others who still wait may be preempted (`steps/preemption`).
 //!
 //! # The rules, and where they stand
 //!
@@ -29,9 +29,10 @@
 //! * Failures of the program and losses by workers have a budget each; what never began counts for nothing: `steps/recovery`,
 //!   [`schedule::recovery`](crate::schedule::recovery).
 //! * What keys and jobs submitted, used and had lost is booked where attempts begin and end: `records/usage`.
-//! * A late success is taken while the task is owed; a large output only with a second holder's word: `steps/apply/report`.
+//! * A late success is taken while the task is outstanding; a large output only with a second holder's word:
+//!   `steps/apply/report`.
 //! * Whatever exceeds a bound of the genesis is void, on every peer alike: [`bounds`], `steps/apply/submit`.
-//! * Each moment of a recurring job is run, or the record says why not: `steps/recurring`, `steps/apply/recur`.
+//! * Each occurrence of a recurring job is run, or the record says why not: `steps/recurring`, `steps/apply/recur`.
 //! * A quorum of the present authorities changes who they are, from the next epoch on: `records/governance`,
 //!   `steps/apply/govern`; and at once who may do what, how much of it, and the policies of the scheduler: `records/rules`.
 
@@ -52,10 +53,10 @@ pub use event::{EndReason, IgnoredReason, LedgerEvent};
 pub use records::{
     Counters,
     governance::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, ProposalView},
-    jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, Taken, TaskCounts},
+    jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, ProducedInput, TaskCounts},
     lease_time::LeaseTime,
-    recurring::{PAST_KEPT, PastMoments},
-    rules::{Admission, Allowance, Rules},
+    recurring::{PAST_KEPT, PastOccurrences},
+    rules::{Admission, QuotaUse, Rules},
     usage::{ACCOUNTS_MAX, Account, AccountView, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side},
     workers::STANDINGS_KEPT,
 };
@@ -189,7 +190,7 @@ impl Ledger {
         self.block.controlled = Controlled::default();
         self.end_what_has_run_out(&mut applied);
         self.match_ready_to_claims(&mut applied);
-        self.ask_for_room(&mut applied);
+        self.request_preemptions(&mut applied);
         let leaves: Vec<Digest> = applied.receipts.iter().map(Receipt::digest).collect();
         self.records
             .history_mut()

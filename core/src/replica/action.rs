@@ -2,7 +2,7 @@
 
 use super::{Executed, Gossip, Message};
 use crate::{
-    consensus::{Evidence, Record, Standing},
+    consensus::{Evidence, Record, VotingStatus},
     identity::PublicKey,
     proof::Handover,
     types::{Closing, Epoch, Height, View},
@@ -50,5 +50,5 @@ pub enum Action {
     /// Keep and show the proof that an authority broke a promise. There is at most one for each authority.
     Evidence(Box<Evidence>),
     /// Tell people that this authority has stopped voting, and why.
-    Standing(Standing),
+    VotingStatus(VotingStatus),
 }

@@ -138,7 +138,7 @@ impl Application for Parts<'_> {
         Some(Close { result, next: Arc::clone(self.ledger.next_authorities()) })
     }
 
-    fn has_reason(&mut self, ancestors: &[Arc<Block>]) -> bool {
+    fn has_pending(&mut self, ancestors: &[Arc<Block>]) -> bool {
         let newest = ancestors.last().map_or_else(|| self.ledger.time(), |block| block.header.time);
         // The first block after a deadline does what falls due then, even a block that is not final yet.
         let due = self.ledger.next_due().is_some_and(|due| newest < due && due <= self.clock);

@@ -77,7 +77,7 @@ impl Replica {
                 Effect::Behind { finalization, .. } => {
                     self.behind = self.behind.max(Some(place_of(&finalization)));
                 }
-                Effect::Standing(standing) => actions.push(Action::Standing(standing)),
+                Effect::VotingStatus(voting_status) => actions.push(Action::VotingStatus(voting_status)),
             }
         }
     }

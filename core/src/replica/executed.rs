@@ -9,11 +9,11 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use crate::{
     digest::Digest,
     identity::PublicKey,
-    ledger::{Applied, Gone, Ledger, LedgerEvent, Taken, TaskStateView},
+    ledger::{Applied, Gone, Ledger, LedgerEvent, ProducedInput, TaskStateView},
     snapshot::Chunks,
     types::{
-        AttemptId, BlobRef, Block, BlockTime, Certificate, Height, Incarnation, JobId, Part, Resources, RunOf, TaskId,
-        TaskSpec,
+        AttemptId, BlobRef, Block, BlockTime, Certificate, Height, Incarnation, JobId, Occurrence, Part, Resources,
+        TaskId, TaskSpec,
     },
 };
 
@@ -31,7 +31,7 @@ pub struct Executed {
     /// What happened in it.
     pub applied: Applied,
     /// The attempts that it assigned to this peer's own worker.
-    pub given: Vec<Given>,
+    pub assignments: Vec<Assignment>,
     /// The jobs that ended in it.
     pub ended: Vec<EndedJob>,
     /// The ledger's state, at a snapshot height.
@@ -53,14 +53,14 @@ impl Executed {
             _ => None,
         });
         let ended = ended.collect();
-        let given = applied.events.iter().filter_map(|event| match event {
+        let assignments = applied.events.iter().filter_map(|event| match event {
             LedgerEvent::Leased { attempt, worker, incarnation, .. } if worker == me => {
-                Given::of(ledger, *attempt, *incarnation)
+                Assignment::of(ledger, *attempt, *incarnation)
             }
             _ => None,
         });
-        let given = given.collect();
-        Self { block, digest, finalization, root: ledger.receipts_root(), applied, given, ended, snapshot }
+        let assignments = assignments.collect();
+        Self { block, digest, finalization, root: ledger.receipts_root(), applied, assignments, ended, snapshot }
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) fn execute(ledger: &mut Ledger, block: &Block) -> (Applied, Option<Sn
 
 /// An attempt that this peer's own worker was given, and what it is to run.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct Assignment {
     /// The attempt.
     pub attempt: AttemptId,
     /// The worker's process that got it.
@@ -89,16 +89,16 @@ pub struct Given {
     /// What the task has of its own.
     pub part: Option<Part>,
     /// The task's place in its array.
-    pub place: u32,
+    pub array_index: u32,
     /// The outputs of other tasks that it takes.
-    pub taken: Vec<Taken>,
+    pub produced: Vec<ProducedInput>,
     /// The manifest of the checkpoint that an earlier attempt saved. The attempt goes on from there.
     pub checkpoint: Option<BlobRef>,
     /// Whether others may take its output. The output must then be stored, however small.
     pub feeds: bool,
 }
 
-impl Given {
+impl Assignment {
     /// A live attempt as the ledger has it; `None` if the ledger no longer has the task.
     #[must_use]
     pub fn of(ledger: &Ledger, attempt: AttemptId, incarnation: Incarnation) -> Option<Self> {
@@ -109,8 +109,8 @@ impl Given {
             spec: Arc::clone(task.spec),
             resources: task.resources,
             part: task.part.cloned(),
-            place: task.place,
-            taken: ledger.taken_by(attempt.task),
+            array_index: task.array_index,
+            produced: ledger.produced_inputs(attempt.task),
             checkpoint: task.checkpoint.map(|checkpoint| checkpoint.manifest),
             feeds: task.feeds,
         })
@@ -135,7 +135,7 @@ pub struct EndedJob {
     /// Its tasks in order.
     pub tasks: Vec<EndedTask>,
     /// The occurrence that it is, if it is one of a recurring job.
-    pub run_of: Option<RunOf>,
+    pub occurrence_of: Option<Occurrence>,
 }
 
 /// How a task of an ended job ended.
@@ -153,7 +153,7 @@ pub enum EndedTask {
 impl EndedTask {
     /// The height and index of its outcome's receipt, if it has one.
     #[must_use]
-    pub const fn place(&self) -> Option<(Height, u32)> {
+    pub const fn receipt(&self) -> Option<(Height, u32)> {
         match self {
             Self::Succeeded(height, index) | Self::Failed(height, index) => Some((*height, *index)),
             Self::Gone(_) => None,
@@ -177,7 +177,7 @@ fn ended_job(ledger: &Ledger, id: JobId) -> Option<EndedJob> {
         submitted: job.submitted,
         ended: job.ended?,
         tasks: (0..job.count).filter_map(ended).collect(),
-        run_of: job.run_of,
+        occurrence_of: job.occurrence_of,
     })
 }
 

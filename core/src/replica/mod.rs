@@ -27,7 +27,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 pub use action::Action;
 use application::{Parts, Results};
-pub use executed::{EndedJob, EndedTask, Executed, Given, Snapshot};
+pub use executed::{Assignment, EndedJob, EndedTask, Executed, Snapshot};
 pub use install::{InstallError, Installation};
 pub use message::{BLOCKS_BYTES_MAX, Gossip, Message, gossip_bytes_max, message_bytes_max};
 pub use network_time::NetworkTime;
@@ -75,7 +75,7 @@ pub struct Replica {
     heard_of: Epoch,
     /// The closing blocks of the present epoch, or of the one that has just ended.
     closing: Option<Closing>,
-    has_reason: bool,
+    has_pending: bool,
     offer_at: Monotonic,
     network_time: NetworkTime,
 }
@@ -87,7 +87,7 @@ impl Replica {
     /// The stored parts do not fit together.
     pub fn new(config: Config, recovered: Recovered) -> Result<Self, RecoverError> {
         let Config { genesis, key } = config;
-        let Recovered { snapshot, blocks, tip, closing, mut roots, mut snapshots, journal, evidence, standing } =
+        let Recovered { snapshot, blocks, tip, closing, mut roots, mut snapshots, journal, evidence, voting_status } =
             recovered;
         let mut ledger = match snapshot {
             Some(bytes) => Ledger::restore(Arc::clone(&genesis), &bytes)?,
@@ -127,7 +127,7 @@ impl Replica {
         Ok(Self {
             network,
             me: key.public(),
-            consensus: Consensus::new(round, tip, closing.clone(), journal, evidence, standing),
+            consensus: Consensus::new(round, tip, closing.clone(), journal, evidence, voting_status),
             ledger: Arc::new(ledger),
             executed,
             pool: Pool::default(),
@@ -137,7 +137,7 @@ impl Replica {
             suspects: false,
             heard_of: Epoch(0),
             closing,
-            has_reason: false,
+            has_pending: false,
             offer_at: Monotonic(0),
             network_time,
             genesis,
@@ -154,7 +154,7 @@ impl Replica {
     /// When [`Replica::tick`] is due next.
     #[must_use]
     pub fn next_wake(&self, now: Now) -> Option<Monotonic> {
-        let due = (!self.has_reason).then(|| self.ledger.next_due()).flatten();
+        let due = (!self.has_pending).then(|| self.ledger.next_due()).flatten();
         let due = due.map(|due| Monotonic(now.monotonic.0 + due.micros_since(now.clock)));
         let offer = self.pool.has_work().then_some(self.offer_at);
         let sync = (self.behind.is_some() || self.suspects).then(|| self.sync.next_wake()).flatten();
@@ -280,12 +280,12 @@ impl Replica {
     fn update_reason(&mut self, now: Now, actions: &mut Vec<Action>) {
         loop {
             let due = self.ledger.next_due().is_some_and(|due| due <= now.clock);
-            let has_reason = self.pool.has_work() || due || self.ledger.change_waits();
-            if has_reason == self.has_reason {
+            let has_pending = self.pool.has_work() || due || self.ledger.change_waits();
+            if has_pending == self.has_pending {
                 return;
             }
-            self.has_reason = has_reason;
-            let mut inputs = VecDeque::from([Input::Reason(has_reason)]);
+            self.has_pending = has_pending;
+            let mut inputs = VecDeque::from([Input::Pending(has_pending)]);
             while let Some(input) = inputs.pop_front() {
                 self.round(now, input, &mut inputs, actions);
             }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use thiserror::Error;
 
 use crate::{
-    consensus::{Evidence, Record, Standing},
+    consensus::{Evidence, Record, VotingStatus},
     digest::Digest,
     ledger::RestoreError,
     types::{Block, Certificate, Closing, Header, Height},
@@ -33,13 +33,13 @@ pub struct Recovered {
     /// Proofs that authorities broke promises.
     pub evidence: Vec<Evidence>,
     /// Whether the journal is the one that belongs to this key.
-    pub standing: Standing,
+    pub voting_status: VotingStatus,
 }
 
 impl Recovered {
     /// Nothing stored: the very first start.
     #[must_use]
-    pub const fn nothing(standing: Standing) -> Self {
+    pub const fn nothing(voting_status: VotingStatus) -> Self {
         Self {
             snapshot: None,
             blocks: Vec::new(),
@@ -49,7 +49,7 @@ impl Recovered {
             snapshots: BTreeMap::new(),
             journal: Vec::new(),
             evidence: Vec::new(),
-            standing,
+            voting_status,
         }
     }
 }

@@ -55,7 +55,7 @@ impl Replica {
 
     /// Pools a transaction whose signature is good by the strict rule.
     fn admit_checked(&mut self, now: Now, transaction: &Arc<SignedTransaction>, local: bool) -> Result<(), Refusal> {
-        self.pool.room_for(transaction)?;
+        self.pool.admits(transaction)?;
         self.ledger.check(transaction, self.network_time().at(now))?;
         self.pool.insert(Arc::clone(transaction), local)
     }

@@ -17,7 +17,7 @@ use std::{
 
 use super::{
     order::{Rank, Sequence, Shares},
-    placement::Place,
+    placement::Opening,
     recovery::Avoidance,
 };
 use crate::{
@@ -83,7 +83,7 @@ pub struct KindId(u64);
 
 /// An entry of the queue, as the ledger adds and removes it.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct QueueEntry {
     /// Its submitter.
     pub submitter: PublicKey,
     /// Its kind.
@@ -98,7 +98,7 @@ pub struct Entry {
     pub index: u32,
 }
 
-impl Entry {
+impl QueueEntry {
     /// Its place by the settled part of its rank.
     #[must_use]
     pub const fn key(&self) -> ReadyKey {
@@ -127,15 +127,15 @@ struct Lane {
 struct Tasks {
     kind: Kind,
     lanes: BTreeMap<PublicKey, Lane>,
-    /// The first task of each lane that is not held up.
+    /// The first task of each lane that is not frozen.
     firsts: BTreeMap<ReadyKey, PublicKey>,
     /// For each kind of place, the offers under which no claim had one for this kind, if it is parked.
-    parked: [Option<Offers>; 2],
+    parked: [Option<OffersVersion>; 2],
 }
 
 /// Changes with what claims offer: whenever a claim begins, ends, or offers something else than before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Offers(pub u64);
+pub struct OffersVersion(pub u64);
 
 /// The queue. It is computed from the ledger's state and holds no state of its own.
 #[derive(Clone, Debug, Default)]
@@ -146,13 +146,13 @@ pub struct ReadyQueue {
     /// The kinds in which each submitter has a lane.
     lanes: BTreeMap<PublicKey, BTreeSet<KindId>>,
     /// Submitters whose tasks may not go now.
-    held_up: BTreeSet<PublicKey>,
+    frozen: BTreeSet<PublicKey>,
     next: u64,
 }
 
 impl ReadyQueue {
     /// Adds an entry.
-    pub fn push(&mut self, entry: &Entry, sequence: &Sequence, shares: &Shares) {
+    pub fn push(&mut self, entry: &QueueEntry, sequence: &Sequence, shares: &Shares) {
         let id = *self.ids.entry(entry.kind.clone()).or_insert_with(|| {
             self.next += 1;
             KindId(self.next)
@@ -170,7 +170,7 @@ impl ReadyQueue {
     }
 
     /// Removes an entry, if it is there.
-    pub fn remove(&mut self, entry: &Entry, sequence: &Sequence, shares: &Shares) {
+    pub fn remove(&mut self, entry: &QueueEntry, sequence: &Sequence, shares: &Shares) {
         let Some(id) = known(self.ids.get(&entry.kind).copied()) else { return };
         let Some(tasks) = known(self.kinds.get_mut(&id)) else { return };
         let Some(lane) = known(tasks.lanes.get_mut(&entry.submitter)) else { return };
@@ -191,8 +191,8 @@ impl ReadyQueue {
     }
 
     /// Holds up all tasks of a submitter, or lets them go again.
-    pub fn hold_up(&mut self, submitter: PublicKey, held_up: bool, sequence: &Sequence, shares: &Shares) {
-        let changed = if held_up { self.held_up.insert(submitter) } else { self.held_up.remove(&submitter) };
+    pub fn freeze(&mut self, submitter: PublicKey, frozen: bool, sequence: &Sequence, shares: &Shares) {
+        let changed = if frozen { self.frozen.insert(submitter) } else { self.frozen.remove(&submitter) };
         if changed {
             let kinds: Vec<KindId> = self.lanes.get(&submitter).into_iter().flatten().copied().collect();
             for kind in kinds {
@@ -205,7 +205,7 @@ impl ReadyQueue {
     fn show(&mut self, id: KindId, submitter: &PublicKey, sequence: &Sequence, shares: &Shares) {
         let Some(tasks) = known(self.kinds.get_mut(&id)) else { return };
         let Some(lane) = known(tasks.lanes.get_mut(submitter)) else { return };
-        let first = lane.tasks.first().filter(|_| !self.held_up.contains(submitter));
+        let first = lane.tasks.first().filter(|_| !self.frozen.contains(submitter));
         let first = first.map(|key| ReadyKey { rank: sequence.at_turn(key.rank, submitter, shares), ..*key });
         let is_empty = lane.tasks.is_empty();
         if first != lane.shown {
@@ -266,7 +266,7 @@ impl ReadyQueue {
         mut passes: impl FnMut(&Kind) -> bool + 'a,
     ) -> impl Iterator<Item = (PublicKey, impl Iterator<Item = ReadyKey> + 'a)> + 'a {
         let lanes = self.kinds.values().filter(move |tasks| passes(&tasks.kind)).flat_map(|tasks| &tasks.lanes);
-        let lanes = lanes.filter(move |(submitter, _)| **submitter == own || !self.held_up.contains(submitter));
+        let lanes = lanes.filter(move |(submitter, _)| **submitter == own || !self.frozen.contains(submitter));
         lanes.map(move |(submitter, lane)| {
             let now = move |key: &ReadyKey| ReadyKey { rank: sequence.at_turn(key.rank, submitter, shares), ..*key };
             (*submitter, lane.tasks.iter().map(now).take_while(move |key| *key < place))
@@ -301,7 +301,7 @@ impl ReadyQueue {
             && own.iter().zip(&others).all(alike)
             && heads(self) == heads(other)
             && lanes(self) == lanes(other)
-            && self.held_up == other.held_up
+            && self.frozen == other.frozen
     }
 
     /// The kind with this id.
@@ -311,18 +311,18 @@ impl ReadyQueue {
     }
 
     /// Notes that no claim has such a place for a kind.
-    pub fn park(&mut self, id: KindId, place: Place, offers: Offers) {
+    pub fn park(&mut self, id: KindId, opening: Opening, offers: OffersVersion) {
         if let Some(tasks) = self.kinds.get_mut(&id) {
-            tasks.parked[place as usize] = Some(offers);
+            tasks.parked[opening as usize] = Some(offers);
         }
     }
 
     /// Whether no claim that is unchanged since has such a place for the kind. If the kind avoids workers, any
     /// change of the offers counts, because where its tasks may go depends on what all claims offer.
     #[must_use]
-    pub fn is_parked(&self, id: KindId, place: Place, offers: Offers) -> bool {
+    pub fn is_parked(&self, id: KindId, opening: Opening, offers: OffersVersion) -> bool {
         self.kinds.get(&id).is_some_and(|tasks| {
-            tasks.parked[place as usize].is_some_and(|parked| tasks.kind.avoidance.is_empty() || parked == offers)
+            tasks.parked[opening as usize].is_some_and(|parked| tasks.kind.avoidance.is_empty() || parked == offers)
         })
     }
 }

@@ -30,13 +30,13 @@ pub use ids::{
 };
 pub use job::{After, AfterJob, Array, Extend, Submit, Times, When};
 pub use outcome::{
-    Ask, Delivery, DeliveryStatement, Failure, InlineOutput, Manifest, Output, OutputFile, Usage, Verdict,
+    Delivery, DeliveryStatement, Failure, InlineOutput, Manifest, Output, OutputFile, Spawn, Usage, Verdict,
 };
 pub use receipt::{OutcomeReceipt, Receipt, TransactionReceipt, VoidReason};
-pub use recurring::{CatchUp, Overlap, Recur, Recurring, RunOf, SkipReason};
+pub use recurring::{CatchUp, Occurrence, Overlap, Recur, Recurring, SkipReason};
 pub use task::{
-    BlobRef, Edges, Giver, Input, Labels, Limits, OutputOf, Part, Program, Resources, Retry, Setback, Source, TaskSpec,
-    Tasks,
+    BlobRef, Edges, Input, Labels, Limits, OutputOf, Part, Producer, Program, Resources, Retry, Setback, Source,
+    TaskSpec, Tasks,
 };
 pub use transaction::{Action, Claim, Drain, Envelope, Report, ReportItem, SignedTransaction, Transaction};
 pub use vote::{Certificate, Signers, Statement, Vote};

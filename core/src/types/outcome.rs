@@ -29,8 +29,8 @@ pub struct Usage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The program ended with status 0, left this output, and spawns these tasks, at most [`Ask::ASKS_MAX`].
-    Succeeded(Output, Usage, Vec<Ask>),
+    /// The program ended with status 0, left this output, and spawns these tasks, at most [`Spawn::SPAWNS_MAX`].
+    Succeeded(Output, Usage, Vec<Spawn>),
     /// The program failed for this reason. With it comes the end of what it wrote to standard error, bounded by
     /// the inline limit.
     Failed(Failure, ByteString, Usage),
@@ -51,7 +51,7 @@ pub enum Verdict {
 
 /// A task that a program spawns: one more like the spawning task, in the same job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
-pub struct Ask {
+pub struct Spawn {
     /// Its arguments, after the common ones.
     pub arguments: Vec<String>,
     /// Its inputs besides the common ones: the path below `/in`, and the path below `/out` of the file that the
@@ -59,9 +59,9 @@ pub struct Ask {
     pub inputs: Vec<(String, String)>,
 }
 
-impl Ask {
+impl Spawn {
     /// The most tasks that one outcome spawns.
-    pub const ASKS_MAX: usize = 1024;
+    pub const SPAWNS_MAX: usize = 1024;
     /// The most bytes of all tasks that one outcome spawns, as encoded.
     pub const BYTES_MAX: usize = 64 << 10;
     /// The file below `/out` by which a program spawns tasks, one line of JSON for each. It is no part of the

@@ -139,7 +139,7 @@ pub enum VoidReason {
     )]
     RecurringFull,
     /// The recurring job has no occurrence left.
-    #[error("no moment of the recurring job is still to come")]
+    #[error("no occurrence of the recurring job is still to come")]
     NeverRuns,
     /// There is no such recurring job, or it has ended and is forgotten.
     #[error("there is no such recurring job here")]

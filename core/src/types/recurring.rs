@@ -48,13 +48,13 @@ impl Recurring {
     #[must_use]
     pub fn next_after(&self, time: BlockTime) -> Option<BlockTime> {
         let before = self.from.map_or(time, |from| time.max(BlockTime(from.0.saturating_sub(1))));
-        self.cron.next_after(before).filter(|moment| self.until.is_none_or(|until| *moment <= until))
+        self.cron.next_after(before).filter(|occurrence| self.until.is_none_or(|until| *occurrence <= until))
     }
 
     /// The occurrences after a time, at most `most`.
     #[must_use]
-    pub fn moments_after(&self, time: BlockTime, most: usize) -> Vec<BlockTime> {
-        std::iter::successors(self.next_after(time), |moment| self.next_after(*moment)).take(most).collect()
+    pub fn occurrences_after(&self, time: BlockTime, most: usize) -> Vec<BlockTime> {
+        std::iter::successors(self.next_after(time), |occurrence| self.next_after(*occurrence)).take(most).collect()
     }
 }
 
@@ -90,20 +90,20 @@ pub enum Overlap {
 
 /// The recurring job and the occurrence that a job is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize_tuple, Deserialize_tuple)]
-pub struct RunOf {
+pub struct Occurrence {
     /// The recurring job.
     pub recurring: RecurringId,
     /// The time of the occurrence, which may be before the job was submitted.
-    pub moment: BlockTime,
+    pub time: BlockTime,
 }
 
-impl RunOf {
+impl Occurrence {
     /// The id of the occurrence's job. No transaction and no other occurrence has it, and nobody knows it
     /// before the recurring job is signed.
     #[must_use]
     pub fn job(&self) -> JobId {
         const CONTEXT: &str = "meshwork 1 run of a recurring job";
-        JobId(Digest::of_parts(CONTEXT, &[&self.recurring.0.0, &self.moment.0.to_le_bytes()]))
+        JobId(Digest::of_parts(CONTEXT, &[&self.recurring.0.0, &self.time.0.to_le_bytes()]))
     }
 }
 

@@ -59,7 +59,7 @@ pub enum Source {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct OutputOf {
     /// The tasks whose output it is.
-    pub of: Giver,
+    pub of: Producer,
     /// The file below their `/out`. `None`: all files, in a folder.
     pub file: Option<String>,
 }
@@ -68,7 +68,7 @@ pub struct OutputOf {
 /// output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Giver {
+pub enum Producer {
     /// The task with this index in the job.
     Task(u32),
     /// The task in the same place of the array with this index in the job. Both arrays have the same number of

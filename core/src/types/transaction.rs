@@ -77,9 +77,9 @@ pub struct Claim {
     pub load: u16,
     /// Labels that the machine offers.
     pub labels: Labels,
-    /// Large blobs that the worker has, at most [`Claim::HOLDS_MAX`], each once and in order. Tasks that need
+    /// Large blobs that the worker has, at most [`Claim::BLOBS_MAX`], each once and in order. Tasks that need
     /// one may be placed here rather than elsewhere.
-    pub holds: BTreeSet<Digest>,
+    pub blobs: BTreeSet<Digest>,
     /// How long the claim stands from the block that executes it, in milliseconds of lease time, within the
     /// genesis' bounds.
     pub stands_ms: u64,
@@ -89,10 +89,10 @@ impl Claim {
     /// The largest load score: a full machine.
     pub const LOAD_MAX: u16 = 1000;
     /// The most blobs in a claim.
-    pub const HOLDS_MAX: usize = 64;
+    pub const BLOBS_MAX: usize = 64;
     /// The fewest bytes of a blob that a claim lists. A smaller one is fetched so soon that it does not matter
     /// who has it.
-    pub const HELD_BYTES_MIN: u64 = 1 << 20;
+    pub const BLOB_BYTES_MIN: u64 = 1 << 20;
 
     /// The sequence number of a key's next claim or drain, after the last one known here. As long as the clock
     /// rises, it rises over restarts, even if the last one known here is old.

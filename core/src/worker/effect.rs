@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    replica::Given,
-    types::{Action, Ask, AttemptId, BlockTime, Output, Usage},
+    replica::Assignment,
+    types::{Action, AttemptId, BlockTime, Output, Spawn, Usage},
 };
 
 /// What the worker calls a transaction of which it has not heard the id.
@@ -15,10 +15,10 @@ pub struct Ticket(pub u64);
 #[derive(Clone, Debug)]
 pub enum Effect {
     /// Fetch and compile what an attempt needs, and say [`super::Progress::Prepared`].
-    Prepare(Arc<Given>),
+    Prepare(Arc<Assignment>),
     /// Run an attempt, which is prepared: say [`super::Progress::Saved`] for each checkpoint that another holds,
     /// [`super::Progress::Ran`] when the program has ended, and [`super::Progress::Ended`] when a large output is delivered.
-    Run(Arc<Given>),
+    Run(Arc<Assignment>),
     /// Stop whatever goes on for an attempt, and let go of what was prepared. Nothing that it leaves counts, and nothing
     /// more has to be said of it.
     Stop(AttemptId),
@@ -32,12 +32,12 @@ pub enum Effect {
         /// What the attempt used.
         usage: Usage,
         /// What its program asks for.
-        asks: Vec<Ask>,
+        spawns: Vec<Spawn>,
     },
     /// Say [`super::Input::LookedUp`]: a claim is due.
     LookUp {
         /// Whether the large blobs that are here are to be looked up too.
-        holds: bool,
+        blobs: bool,
     },
     /// Sign a transaction, say [`super::Input::Signed`], and hand it in; say [`super::Input::Refused`] if it is not taken.
     HandIn {

@@ -7,7 +7,7 @@ use crate::{
     digest::Digest,
     identity::PublicKey,
     ledger::{EndReason, IgnoredReason, LedgerEvent},
-    replica::{Executed, Given, NetworkTime},
+    replica::{Assignment, Executed, NetworkTime},
     types::{AttemptId, Incarnation, Labels, Receipt, Resources, TransactionId, Verdict},
 };
 
@@ -30,7 +30,7 @@ pub enum Input {
     /// A block was executed. One that holds nothing for this worker need not be told.
     Executed(News),
     /// Some blocks were missed: what the ledger says now.
-    Resynchronized(Standing),
+    Resynchronized(LedgerStatus),
     /// What became of what it had done, all that is known by now.
     Progress(Vec<Progress>),
     /// Some time has passed. Comes a few times each second.
@@ -67,7 +67,7 @@ pub struct News {
     /// The worker's transactions in the block, and whether each was executed; the others were void.
     pub receipts: Vec<(TransactionId, bool)>,
     /// The attempts that it was given.
-    pub given: Vec<Given>,
+    pub assignments: Vec<Assignment>,
 }
 
 /// What happened to a worker.
@@ -92,7 +92,7 @@ pub enum Happened {
     /// The claim of its key stands no more.
     ClaimEnded,
     /// An attempt is to make room for others at its next checkpoint.
-    RoomAsked(AttemptId),
+    PreemptionRequested(AttemptId),
     /// The ledger knows a checkpoint of an attempt.
     Checkpointed(AttemptId),
 }
@@ -110,14 +110,14 @@ impl News {
         Self {
             happened: applied.events.iter().filter_map(|event| Happened::of(event, key)).collect(),
             receipts: own.map(|(_, receipt)| (receipt.id, receipt.result.is_ok())).collect(),
-            given: executed.given.clone(),
+            assignments: executed.assignments.clone(),
         }
     }
 
     /// Whether the block holds nothing for the worker.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.happened.is_empty() && self.receipts.is_empty() && self.given.is_empty()
+        self.happened.is_empty() && self.receipts.is_empty() && self.assignments.is_empty()
     }
 
     /// Whether a transaction of the worker's was executed in the block.
@@ -137,7 +137,9 @@ impl Happened {
             }
             LedgerEvent::ClaimBegan { worker, incarnation } if worker == key => Some(Self::ClaimBegan(*incarnation)),
             LedgerEvent::ClaimEnded { worker, .. } if worker == key => Some(Self::ClaimEnded),
-            LedgerEvent::RoomAsked { attempt, worker } if worker == key => Some(Self::RoomAsked(*attempt)),
+            LedgerEvent::PreemptionRequested { attempt, worker } if worker == key => {
+                Some(Self::PreemptionRequested(*attempt))
+            }
             LedgerEvent::Checkpointed { attempt, worker } if worker == key => Some(Self::Checkpointed(*attempt)),
             _ => None,
         }
@@ -146,9 +148,9 @@ impl Happened {
 
 /// What the ledger says of a worker's key at one height.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct LedgerStatus {
     /// What the key holds, each with the process that may run it.
-    pub leases: Vec<Given>,
+    pub leases: Vec<Assignment>,
     /// The process whose claim stands, if one does.
     pub stands: Option<Incarnation>,
 }
@@ -176,5 +178,5 @@ pub struct LookedUp {
     /// The newest sequence number and incarnation of the worker's key that the ledger knows, if any.
     pub last: Option<(u64, Incarnation)>,
     /// The large blobs that are here, if they were asked for.
-    pub holds: Option<BTreeSet<Digest>>,
+    pub blobs: Option<BTreeSet<Digest>>,
 }

@@ -12,7 +12,7 @@
 //! | a free slot, and memory for what is prepared | begin that, in the order of leases. A waiting attempt is begun as soon as there is room *here*: the ledger learns of the room by the very report that made it | `handle/begin.rs` |
 //! | an attempt's run ended | free its slot at once, though its output is still on its way to a second holder | `handle/progress.rs` |
 //! | an outcome | say it in the next report, in place of a checkpoint that waits to be said | `handle/progress.rs`, `outbox.rs` |
-//! | an outcome of what was taken back meanwhile | say it if it is a success: the ledger takes it while the task is owed | `handle/progress.rs` |
+//! | an outcome of what was taken back meanwhile | say it if it is a success: the ledger takes it while the task is outstanding | `handle/progress.rs` |
 //! | the end of an attempt | stop whatever goes on for it, be that its delivery; if it was lost, keep saying a success that it had | `handle/executed.rs` |
 //! | a word of its that was ignored | forget that word, not a newer one on the same attempt; if its holder was not believed have it delivered to another, at most four times | `handle/executed.rs` |
 //! | a report that was void, refused or lost | say what it held again | `outbox.rs` |
@@ -25,8 +25,8 @@
 //! | a pause | claim none, return what has not begun; what runs goes on | `handle/pause.rs` |
 //! | being told to leave | return what has not begun, stop what runs; wait, for five seconds at most, until what has run is delivered, said and taken; then drain, and wait as long for that to be executed | `handle/drain.rs` |
 //!
-//! What it asks to hold in waiting places is what its slots run in two rounds of reporting (`pace.rs`): enough never to be idle, and
-//! no more than others could run sooner.
+//! What it asks to hold in waiting places is what its slots run in two rounds of reporting (`throughput.rs`): enough
+//! never to be idle, and no more than others could run sooner.
 //!
 //! Bounds: it holds what it claimed, at most `claim_attempts_max`; each attempt has one word that is not taken; two reports are on
 //! their way at once, and one claim.
@@ -36,9 +36,9 @@ mod handle;
 mod input;
 mod offer;
 mod outbox;
-mod pace;
 #[cfg(test)]
 mod tests;
+mod throughput;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,12 +46,12 @@ use std::{
 };
 
 pub use effect::{Effect, Ticket};
-pub use input::{Config, Happened, Input, LookedUp, News, Progress, Standing};
+pub use input::{Config, Happened, Input, LedgerStatus, LookedUp, News, Progress};
 
-use self::{offer::Offer, outbox::Outbox, pace::Pace};
+use self::{offer::Offer, outbox::Outbox, throughput::Throughput};
 use crate::{
     consensus::{Monotonic, Now},
-    replica::{Given, NetworkTime},
+    replica::{Assignment, NetworkTime},
     types::{Action, AttemptId, BlockTime, Genesis, Incarnation, TransactionId},
 };
 
@@ -68,16 +68,16 @@ pub struct Worker {
     network_time: NetworkTime,
     held: BTreeMap<AttemptId, Held>,
     /// The attempts that wait for preparation or a slot, in the order of their leases.
-    line: BTreeMap<u64, AttemptId>,
+    queue: BTreeMap<u64, AttemptId>,
     leases: u64,
     running: u32,
     memory_used: u64,
-    /// Those that are to make room at their next checkpoint.
-    asked: BTreeSet<AttemptId>,
+    /// Those that are to be preempted at their next checkpoint.
+    preempted: BTreeSet<AttemptId>,
     /// How often an output was delivered again.
     redelivered: BTreeMap<AttemptId, u32>,
     outbox: Outbox,
-    pace: Pace,
+    throughput: Throughput,
     offer: Offer,
     /// Whether what a claim needs is being looked up.
     looks_up: bool,
@@ -87,9 +87,9 @@ pub struct Worker {
 
 /// An attempt that this worker holds.
 struct Held {
-    given: Arc<Given>,
+    assignment: Arc<Assignment>,
     /// Its place in the line.
-    place: u64,
+    order: u64,
     since: Monotonic,
     phase: Phase,
 }
@@ -144,14 +144,14 @@ impl Worker {
             transaction_life_ms: TRANSACTION_LIFE_MS.min(limits.transaction_life_ms_max / 2),
             network_time: NetworkTime::begun(BlockTime::default()),
             held: BTreeMap::new(),
-            line: BTreeMap::new(),
+            queue: BTreeMap::new(),
             leases: 0,
             running: 0,
             memory_used: 0,
-            asked: BTreeSet::new(),
+            preempted: BTreeSet::new(),
             redelivered: BTreeMap::new(),
             outbox: Outbox::new(limits.report_items_max, limits.transaction_bytes_max / 2),
-            pace: Pace::default(),
+            throughput: Throughput::default(),
             offer: Offer::new(genesis, config.slots),
             looks_up: false,
             tickets: 0,
@@ -187,16 +187,16 @@ impl Worker {
         let Some(held) = self.held.get_mut(attempt) else { return };
         if held.phase == Phase::Running {
             self.running -= 1;
-            self.memory_used -= held.given.resources.memory_bytes;
+            self.memory_used -= held.assignment.resources.memory_bytes;
         } else if held.phase.waits() {
-            self.line.remove(&held.place);
+            self.queue.remove(&held.order);
         }
         held.phase = then;
     }
 
     /// The ledger has ended an attempt.
     fn forget(&mut self, attempt: &AttemptId) {
-        self.asked.remove(attempt);
+        self.preempted.remove(attempt);
         self.free(attempt, Phase::Over);
         self.held.remove(attempt);
     }

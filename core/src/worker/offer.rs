@@ -1,8 +1,9 @@
-//! When a worker claims, and what it offers: as often as its leases need, and when its load or pace has moved enough.
+//! When a worker claims, and what it offers: as often as its leases need, and when its load or throughput has moved
+//! enough.
 
 use std::collections::BTreeSet;
 
-use super::{Ticket, input::Config, pace::Pace};
+use super::{Ticket, input::Config, throughput::Throughput};
 use crate::{
     consensus::Monotonic,
     digest::Digest,
@@ -40,7 +41,7 @@ pub(super) struct Offer {
     load: u16,
     has_disk_space: bool,
     paused: bool,
-    holds: BTreeSet<Digest>,
+    blobs: BTreeSet<Digest>,
     held: Option<Monotonic>,
     sent: Option<Sent>,
     has_stood: bool,
@@ -56,7 +57,7 @@ impl Offer {
             load: 0,
             has_disk_space: true,
             paused: false,
-            holds: BTreeSet::new(),
+            blobs: BTreeSet::new(),
             held: None,
             sent: None,
             has_stood: false,
@@ -90,8 +91,8 @@ impl Offer {
     }
 
     /// The large blobs that are here.
-    pub(super) fn hold(&mut self, holds: BTreeSet<Digest>, now: Monotonic) {
-        (self.holds, self.held) = (holds, Some(now));
+    pub(super) fn hold(&mut self, blobs: BTreeSet<Digest>, now: Monotonic) {
+        (self.blobs, self.held) = (blobs, Some(now));
     }
 
     /// Whether to claim now, if so many waiting places are wanted.
@@ -110,7 +111,7 @@ impl Offer {
             return age_us >= LOST_AFTER_US.min(self.stands_us / 3);
         }
         let renews_us = if is_planted(Fault::HeartbeatMissed) { self.stands_us / 3 * 2 } else { self.stands_us / 3 };
-        let moved = Pace::differs(sent.waiting, wanted) || sent.load.abs_diff(self.load) >= LOAD_STEP;
+        let moved = Throughput::differs(sent.waiting, wanted) || sent.load.abs_diff(self.load) >= LOAD_STEP;
         sent.offers != self.offers() || age_us >= renews_us || moved
     }
 
@@ -134,7 +135,7 @@ impl Offer {
             waiting,
             load,
             labels: config.labels.clone(),
-            holds: self.holds.clone(),
+            blobs: self.blobs.clone(),
             stands_ms: self.stands_us / 1000,
         }
     }

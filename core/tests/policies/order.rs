@@ -6,8 +6,8 @@ use meshwork_core::{
     identity::{PublicKey, SecretKey},
     schedule::{
         order::{Facts, Fair, Sequence, Shares},
-        placement::Place,
-        ready::{Entry, Kind, Needs, Offers, ReadyQueue},
+        placement::Opening,
+        ready::{Kind, Needs, OffersVersion, QueueEntry, ReadyQueue},
         recovery::Avoidance,
     },
     types::{BlockTime, OrderPolicy, ScheduleParameters},
@@ -111,9 +111,9 @@ enum Step {
         which: usize,
         used_ms: u64,
     },
-    HoldUp {
+    Freeze {
         submitter: u8,
-        held_up: bool,
+        frozen: bool,
     },
 }
 
@@ -125,7 +125,7 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         5 => vec(0..3u32, 0..2).prop_map(|cores| Step::Take { full: cores.iter().map(|cores| cores * 1000).collect() }),
         2 => (0..50usize, 0..20_000u64).prop_map(|(which, used_ms)| Step::Settle { which, used_ms }),
-        1 => (0..3u8, any::<bool>()).prop_map(|(submitter, held_up)| Step::HoldUp { submitter, held_up }),
+        1 => (0..3u8, any::<bool>()).prop_map(|(submitter, frozen)| Step::Freeze { submitter, frozen }),
     ]
 }
 
@@ -134,9 +134,9 @@ fn policies() -> impl Strategy<Value = Vec<OrderPolicy>> {
     sample::subsequence(vec![Fair, Priority, Deadline, Shortest, Fifo], 1..=4).prop_shuffle()
 }
 
-fn entry(waiting: &Waiting, sequence: &Sequence) -> Entry {
+fn entry(waiting: &Waiting, sequence: &Sequence) -> QueueEntry {
     let needs = Needs { millicores: waiting.millicores, ..Needs::default() };
-    Entry {
+    QueueEntry {
         submitter: waiting.submitter,
         kind: Kind { needs: Arc::new(needs), avoidance: Avoidance::default() },
         rank: sequence.rank(&waiting.facts),
@@ -172,7 +172,7 @@ proptest! {
         for person in &people {
             rounds.accounts.insert(*person, (0, 0));
         }
-        let (mut list, mut gone, mut held_up): (Vec<Waiting>, Vec<Waiting>, Vec<PublicKey>) = Default::default();
+        let (mut list, mut gone, mut frozen): (Vec<Waiting>, Vec<Waiting>, Vec<PublicKey>) = Default::default();
         let (mut number, mut now) = (0, 0);
         for step in steps {
             match step {
@@ -199,7 +199,7 @@ proptest! {
                 }
                 Step::Take { full } => {
                     let may_go = |waiting: &&Waiting| {
-                        !full.contains(&waiting.millicores) && !held_up.contains(&waiting.submitter)
+                        !full.contains(&waiting.millicores) && !frozen.contains(&waiting.submitter)
                     };
                     let expected = list.iter().filter(may_go).min_by(|a, b| compare(a, b, &policies, &rounds)).cloned();
                     let mut passed = None;
@@ -209,7 +209,7 @@ proptest! {
                         if !full.contains(&kind.needs.millicores) {
                             break Some(head);
                         }
-                        queue.park(head.kind, Place::Resources, Offers(1));
+                        queue.park(head.kind, Opening::Resources, OffersVersion(1));
                         passed = Some(head);
                     };
                     let key = |waiting: &Waiting| (waiting.facts.number, waiting.is_fresh, waiting.index);
@@ -232,11 +232,11 @@ proptest! {
                     queue.share_changed(&ended.submitter, &sequence, &shares);
                     rounds.settle(&ended.submitter, ended.cost(), used_ms);
                 }
-                Step::HoldUp { submitter, held_up: hold } => {
+                Step::Freeze { submitter, frozen: hold } => {
                     let submitter = people[usize::from(submitter)];
-                    queue.hold_up(submitter, hold, &sequence, &shares);
-                    held_up.retain(|held| *held != submitter);
-                    held_up.extend(hold.then_some(submitter));
+                    queue.freeze(submitter, hold, &sequence, &shares);
+                    frozen.retain(|held| *held != submitter);
+                    frozen.extend(hold.then_some(submitter));
                 }
             }
         }

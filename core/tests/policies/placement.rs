@@ -6,8 +6,8 @@ use meshwork_core::{
     digest::Digest,
     identity::{PublicKey, SecretKey},
     schedule::placement::{
-        Candidate, OpenClaims, Place, Policies, Score,
-        choose::{Cursor, Pair, Search, Wish},
+        Candidate, OpenClaims, Opening, Policies, Score,
+        choose::{Cursor, Pair, Preferences, Search},
     },
     types::{Claim, PlacementPolicy},
 };
@@ -53,7 +53,7 @@ impl Offer {
             PlacementPolicy::LeastLoaded => u64::from(self.load) * 1000 + 1_000_000 * u64::from(self.running) / 3,
             PlacementPolicy::RoundRobin => self.turn,
             PlacementPolicy::Pack => u64::from(Self::SLOTS - self.running),
-            PlacementPolicy::Locality => u64::from(!wanted.is_some_and(|blob| self.claim.holds.contains(&blob))),
+            PlacementPolicy::Locality => u64::from(!wanted.is_some_and(|blob| self.claim.blobs.contains(&blob))),
             PlacementPolicy::Random => unreachable!("compared otherwise"),
         }
     }
@@ -87,7 +87,7 @@ fn offers() -> impl Strategy<Value = Vec<Offer>> {
     vec(offer, 1..8).prop_map(|offers| {
         let offer = |(at, drawn): (usize, DrawnOffer)| {
             let (zone, arch, holds, load, running) = drawn;
-            let mut claim = Claim { holds: holds.into_iter().map(blob).collect(), ..Claim::default() };
+            let mut claim = Claim { blobs: holds.into_iter().map(blob).collect(), ..Claim::default() };
             claim.labels.insert("arch".into(), arch.to_string());
             if let Some(zone) = zone {
                 claim.labels.insert("zone".into(), zone.to_string());
@@ -115,7 +115,7 @@ impl Market {
         let mut market = Self { policies, open, offers: BTreeMap::new() };
         for offer in offers {
             market.offers.insert(offer.key, offer.clone());
-            market.open.update(Place::Resources, offer.key, None, market.score(&offer));
+            market.open.update(Opening::Resources, offer.key, None, market.score(&offer));
         }
         market
     }
@@ -138,14 +138,14 @@ impl Market {
             if refused.contains(key) { None } else { self.score(offer) }
         };
         let has = |key: &PublicKey, pair: Pair<'_>| self.offers.get(key).is_some_and(|offer| offer.has(pair));
-        let wish = Wish {
+        let preferences = Preferences {
             prefers: task.prefers.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect(),
             spread: task.spread.then_some(("zone", Some(spread))),
-            holds: task.wants.filter(|_| self.policies.is_local).map(blob),
+            blob: task.wants.filter(|_| self.policies.is_local).map(blob),
             draw,
         };
-        Search { open: &self.open, policies: &self.policies, place: Place::Resources, look, has: &has }
-            .find(&wish, cursor)
+        Search { open: &self.open, policies: &self.policies, opening: Opening::Resources, look, has: &has }
+            .find(&preferences, cursor)
     }
 
     fn give(&mut self, key: PublicKey, turn: u64) {
@@ -154,7 +154,7 @@ impl Market {
         offer.running += 1;
         offer.turn = turn;
         let now = self.score(&offer);
-        self.open.update(Place::Resources, key, before, now);
+        self.open.update(Opening::Resources, key, before, now);
         self.offers.insert(key, offer);
     }
 }

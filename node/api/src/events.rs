@@ -6,7 +6,7 @@ use meshwork_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{ChangeView, MomentsView, TaskCounts, TaskState};
+use crate::{ChangeView, OccurrencesView, TaskCounts, TaskState};
 
 /// `GET /v1/events[?job=JOB]`: server-sent events, each the JSON of one of these.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ pub enum EventView {
         recurring: RecurringId,
         /// The occurrences, and why they were not run.
         #[serde(flatten)]
-        moments: MomentsView,
+        moments: OccurrencesView,
     },
     /// A quorum of the authorities approved a change. Not sent if one job was asked for.
     ChangeApproved {

@@ -8,7 +8,7 @@ use meshwork_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::RunView;
+use crate::OccurrenceView;
 
 /// Tasks by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ pub struct JobView {
     /// Until when arrays may be added, in microseconds since the Unix epoch; nothing if it is closed.
     pub open_until_us: Option<u64>,
     /// The recurring job and occurrence that it was made for; nothing if it does not come from one.
-    pub run_of: Option<RunView>,
+    pub run_of: Option<OccurrenceView>,
 }
 
 /// `GET /v1/jobs/{job}/arrays` (an array in the job's order; empty for a job that the ledger has forgotten).
@@ -109,7 +109,7 @@ pub struct TaskView {
     /// The last checkpoint, while the task has no outcome.
     pub checkpoint: Option<CheckpointView>,
     /// Where the receipt of its outcome is, once there is one.
-    pub receipt: Option<ReceiptPlace>,
+    pub receipt: Option<ReceiptPosition>,
 }
 
 /// `GET /v1/tasks/{job}/{index}/explanation`: why a task waits, or why it was placed where it is.
@@ -172,7 +172,7 @@ pub struct AttemptView {
 
 /// The place of a receipt.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct ReceiptPlace {
+pub struct ReceiptPosition {
     /// The height of its block.
     pub height: Height,
     /// Its index among that block's receipts.
@@ -186,7 +186,7 @@ pub const fn ended_in_words(why: EndReason) -> &'static str {
         EndReason::Succeeded => "succeeded",
         EndReason::Failed => "its program failed",
         EndReason::Returned => "given back before it began",
-        EndReason::Yielded => "made room for others, at its last checkpoint",
+        EndReason::Yielded => "was preempted for others, at its last checkpoint",
         EndReason::ClaimEnded => "lost: its worker's claim ran out",
         EndReason::NewIncarnation => "lost: its worker was started anew",
         EndReason::TimedOut => "lost: nothing was heard of it in time",

@@ -19,13 +19,13 @@ pub use self::{
     events::EventView,
     governance::{AuthorityView, ChangeView, GovernanceView, KeyView, LimitView, ProposalView, RulesView},
     jobs::{
-        ArrayView, AttemptView, CheckpointView, ExplanationView, JobView, ReceiptPlace, TaskCounts, TaskState,
+        ArrayView, AttemptView, CheckpointView, ExplanationView, JobView, ReceiptPosition, TaskCounts, TaskState,
         TaskView, TimelineView, ended_in_words,
     },
     node::{Keep, NodeFile, PeerView, Progress, Role, StatusView, WorkerView},
     queries::{
         BLOCKS_DEFAULT, BLOCKS_MAX, BlockRange, EventFilter, LIST_MAX, PROOFS_MAX, Page, USAGE_ROWS_MAX, UsageQuery,
     },
-    recurring::{MomentsView, RecurringState, RecurringView, RunView},
+    recurring::{OccurrenceView, OccurrencesView, RecurringState, RecurringView},
     usage::{AccountView, UsageBy, UsagePageView, UsageSide, UsageView},
 };

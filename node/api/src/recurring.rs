@@ -2,22 +2,22 @@
 
 use meshwork_core::{
     identity::PublicKey,
-    types::{CatchUp, Height, JobId, Overlap, RecurringId, RunOf},
+    types::{CatchUp, Height, JobId, Occurrence, Overlap, RecurringId},
 };
 use serde::{Deserialize, Serialize};
 
 /// The recurring job and occurrence that a job was made for.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct RunView {
+pub struct OccurrenceView {
     /// The recurring job.
     pub recurring: RecurringId,
     /// The occurrence, in microseconds since the Unix epoch.
     pub moment_us: u64,
 }
 
-impl From<RunOf> for RunView {
-    fn from(RunOf { recurring, moment }: RunOf) -> Self {
-        Self { recurring, moment_us: moment.0 }
+impl From<Occurrence> for OccurrenceView {
+    fn from(Occurrence { recurring, time: occurrence }: Occurrence) -> Self {
+        Self { recurring, moment_us: occurrence.0 }
     }
 }
 
@@ -62,7 +62,7 @@ pub struct RecurringView {
     /// Its jobs that have not ended, by their occurrences.
     pub live: Vec<JobId>,
     /// What happened to its last occurrences, oldest first.
-    pub past: Vec<MomentsView>,
+    pub past: Vec<OccurrencesView>,
     /// When it ended or was deleted; nothing before.
     pub ended_us: Option<u64>,
 }
@@ -83,7 +83,7 @@ pub enum RecurringState {
 
 /// What happened to one occurrence, or to several in a row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct MomentsView {
+pub struct OccurrencesView {
     /// The first occurrence.
     pub first_us: u64,
     /// The last occurrence.

@@ -21,7 +21,7 @@ const HINTS_MAX: usize = 16;
 fn refuse(error: &StoreError) -> ApiError {
     let status = match error {
         StoreError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        StoreError::Full { .. } | StoreError::NoRoom { .. } | StoreError::TooMany(_) => {
+        StoreError::Full { .. } | StoreError::NoDiskSpace { .. } | StoreError::TooMany(_) => {
             StatusCode::INSUFFICIENT_STORAGE
         }
         StoreError::Mismatch { .. } | StoreError::Io(_) | StoreError::Index(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -9,22 +9,22 @@ use axum::{
 use futures::{Stream, StreamExt};
 use meshwork_api::{EventFilter, EventView, TaskState, ended_in_words};
 use meshwork_core::{
-    ledger::{EndReason, LedgerEvent, PastMoments},
+    ledger::{EndReason, LedgerEvent, PastOccurrences},
     types::{AttemptId, JobId, TaskId},
 };
 use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 
 use super::{Api, error::ApiError, jobs, recurring};
-use crate::driver::{Final, News};
+use crate::driver::{FinalizedBlock, News};
 
 pub(super) async fn stream(
     State(api): State<Api>,
     Query(filter): Query<EventFilter>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
-    let finals = BroadcastStream::new(api.driver.finals());
-    let events = finals.flat_map(move |block| {
+    let finalized = BroadcastStream::new(api.driver.finalized());
+    let events = finalized.flat_map(move |block| {
         let views = match block {
-            Ok(News::Final(block)) => views(&block, &filter),
+            Ok(News::Finalized(block)) => views(&block, &filter),
             Ok(News::Jumped(blocks)) => vec![EventView::Missed { events: blocks }],
             Err(BroadcastStreamRecvError::Lagged(events)) => vec![EventView::Missed { events }],
         };
@@ -34,7 +34,7 @@ pub(super) async fn stream(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(10))))
 }
 
-fn views(block: &Arc<Final>, filter: &EventFilter) -> Vec<EventView> {
+fn views(block: &Arc<FinalizedBlock>, filter: &EventFilter) -> Vec<EventView> {
     let executed = &block.executed;
     let wanted = |job: &JobId| filter.job.is_none_or(|only| only == *job);
     let mut views = Vec::new();
@@ -53,12 +53,15 @@ fn views(block: &Arc<Final>, filter: &EventFilter) -> Vec<EventView> {
             LedgerEvent::JobAdmitted { job, tasks } if wanted(job) => {
                 views.push(EventView::JobAdmitted { job: *job, tasks: *tasks });
             }
-            LedgerEvent::RecurringRun { recurring, moment, job } if filter.job.is_none() => {
-                views.push(EventView::RecurringRun { recurring: *recurring, moment_us: moment.0, job: *job });
+            LedgerEvent::RecurringRun { recurring, occurrence, job } if filter.job.is_none() => {
+                views.push(EventView::RecurringRun { recurring: *recurring, moment_us: occurrence.0, job: *job });
             }
-            LedgerEvent::RecurringSkipped { recurring, first, last, moments, why } if filter.job.is_none() => {
-                let past = PastMoments { first: *first, last: *last, moments: *moments, became: Err(*why) };
-                views.push(EventView::RecurringSkipped { recurring: *recurring, moments: recurring::moments(&past) });
+            LedgerEvent::RecurringSkipped { recurring, first, last, occurrences, why } if filter.job.is_none() => {
+                let past = PastOccurrences { first: *first, last: *last, occurrences: *occurrences, became: Err(*why) };
+                views.push(EventView::RecurringSkipped {
+                    recurring: *recurring,
+                    moments: recurring::occurrences(&past),
+                });
             }
             LedgerEvent::ChangeApproved { proposal, change } if filter.job.is_none() => {
                 views.push(EventView::ChangeApproved { proposal: *proposal, change: (&**change).into() });
@@ -95,8 +98,8 @@ fn task_view(event: &LedgerEvent, done: &BTreeSet<TaskId>) -> Option<(JobId, Eve
         Some((job, EventView::Task { job, index, attempt: number.0, state, worker, why }))
     };
     match event {
-        LedgerEvent::Leased { attempt, worker, copy: true, .. } => {
-            view(attempt, *worker, TaskState::Running, Some("a copy, since another attempt is slow"))
+        LedgerEvent::Leased { attempt, worker, speculative: true, .. } => {
+            view(attempt, *worker, TaskState::Running, Some("speculative, since another attempt is slow"))
         }
         LedgerEvent::Leased { attempt, worker, running, .. } => {
             view(attempt, *worker, if *running { TaskState::Running } else { TaskState::Waiting }, None)

@@ -6,7 +6,7 @@ use axum::{
 };
 use meshwork_api::{AuthorityView, GovernanceView, KeyView, LimitView, ProposalView, RulesView};
 use meshwork_core::{
-    ledger::{Allowance, Ledger, ProposalView as Open},
+    ledger::{Ledger, ProposalView as Open, QuotaUse},
     types::{KeyLimit, Limit, NetworkLimit, Permission},
 };
 
@@ -58,7 +58,7 @@ pub(super) async fn key(State(api): State<Api>, Path(key): Path<String>) -> Resu
         let ledger = replica.ledger();
         let rules = ledger.rules();
         let own = rules.quotas().get(&key);
-        let limit = |Allowance { limit, used, most }| LimitView {
+        let limit = |QuotaUse { limit, used, most }| LimitView {
             limit,
             used,
             most,
@@ -68,7 +68,7 @@ pub(super) async fn key(State(api): State<Api>, Path(key): Path<String>) -> Resu
             key,
             may_submit: rules.admission(Permission::Submit).includes(&key),
             may_work: rules.admission(Permission::Work).includes(&key),
-            limits: ledger.allowances(&key).map(limit).into(),
+            limits: ledger.quota_uses(&key).map(limit).into(),
             first_end_us: ledger.first_end_of(&key).map(|at| at.0),
         }
     });

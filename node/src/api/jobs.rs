@@ -9,8 +9,8 @@ use axum::{
     response::IntoResponse,
 };
 use meshwork_api::{
-    ArrayView, AttemptView, CheckpointView, JobView, LIST_MAX, PROOFS_MAX, Page, ReceiptPlace, RunView, TaskCounts,
-    TaskState, TaskView, ended_in_words,
+    ArrayView, AttemptView, CheckpointView, JobView, LIST_MAX, OccurrenceView, PROOFS_MAX, Page, ReceiptPosition,
+    TaskCounts, TaskState, TaskView, ended_in_words,
 };
 use meshwork_core::{
     codec,
@@ -43,7 +43,7 @@ fn live_view(job: &ledger::JobView<'_>) -> JobView {
         tasks: job.count,
         counts: job.counts.into(),
         open_until_us: job.open_until.map(|time| time.0),
-        run_of: job.run_of.map(RunView::from),
+        run_of: job.occurrence_of.map(OccurrenceView::from),
     }
 }
 
@@ -67,7 +67,7 @@ fn ended_view(job: &EndedJob) -> JobView {
         tasks: u32::try_from(job.tasks.len()).unwrap_or(u32::MAX),
         counts,
         open_until_us: None,
-        run_of: job.run_of.map(RunView::from),
+        run_of: job.occurrence_of.map(OccurrenceView::from),
     }
 }
 
@@ -142,12 +142,16 @@ fn task_view(task: &ledger::TaskView<'_>) -> TaskView {
         TaskStateView::BackingOff { .. } => (TaskState::BackingOff, None, None),
         TaskStateView::Leased { attempt, worker, ends, .. } => {
             attempts.push(AttemptView { number: attempt.0, worker, ended: None });
-            attempts.extend(task.copy.map(|(copy, worker)| AttemptView { number: copy.0, worker, ended: None }));
+            attempts.extend(task.speculative.map(|(speculative, worker)| AttemptView {
+                number: speculative.0,
+                worker,
+                ended: None,
+            }));
             (if ends.is_some() { TaskState::Running } else { TaskState::Waiting }, Some(worker), None)
         }
         TaskStateView::Done { succeeded, height, receipt, .. } => {
             let state = if succeeded { TaskState::Succeeded } else { TaskState::Failed };
-            (state, None, Some(ReceiptPlace { height, index: receipt }))
+            (state, None, Some(ReceiptPosition { height, index: receipt }))
         }
         TaskStateView::Gone(gone) => (state_of(gone), None, None),
     };
@@ -166,7 +170,7 @@ fn ended_task_view(job: &EndedJob, index: u32) -> Option<TaskView> {
         EndedTask::Failed(..) => TaskState::Failed,
         EndedTask::Gone(gone) => state_of(*gone),
     };
-    let receipt = task.place().map(|(height, index)| ReceiptPlace { height, index });
+    let receipt = task.receipt().map(|(height, index)| ReceiptPosition { height, index });
     Some(TaskView { job: job.id, index, state, worker: None, attempts: Vec::new(), checkpoint: None, receipt })
 }
 
@@ -287,7 +291,7 @@ async fn places(api: &Api, id: JobId, from: u32, limit: usize) -> Result<Vec<(He
         return Ok(places);
     }
     let job = api.driver.reader().ended_job(id)?.ok_or_else(|| no_such_job(&id))?;
-    Ok(job.tasks.iter().skip(from as usize).filter_map(EndedTask::place).take(limit).collect())
+    Ok(job.tasks.iter().skip(from as usize).filter_map(EndedTask::receipt).take(limit).collect())
 }
 
 /// The proofs of outcomes from an index on, as far as they can be proven now.

@@ -13,7 +13,7 @@ use axum::{
 };
 use meshwork_api::{PeerView, Role, StatusView, WorkerView};
 use meshwork_core::{
-    consensus::{Evidence, Standing},
+    consensus::{Evidence, VotingStatus},
     ledger,
 };
 
@@ -47,10 +47,10 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
             network,
             key,
             version: env!("CARGO_PKG_VERSION").into(),
-            role: match round.standing() {
-                Standing::Voting => Role::Authority,
-                Standing::Follower => Role::Follower,
-                Standing::JournalLost | Standing::VoteUnknown => Role::AuthorityWithoutJournal,
+            role: match round.voting_status() {
+                VotingStatus::Voting => Role::Authority,
+                VotingStatus::Follower => Role::Follower,
+                VotingStatus::JournalLost | VotingStatus::VoteUnknown => Role::AuthorityWithoutJournal,
             },
             height: ledger.height(),
             time_us: ledger.time().0,

@@ -4,9 +4,9 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use meshwork_api::{LIST_MAX, MomentsView, Page, RecurringState, RecurringView};
+use meshwork_api::{LIST_MAX, OccurrencesView, Page, RecurringState, RecurringView};
 use meshwork_core::{
-    ledger::{self, PastMoments},
+    ledger::{self, PastOccurrences},
     types::{BlockTime, RecurringId, SkipReason},
 };
 
@@ -17,18 +17,18 @@ const UPCOMING: usize = 5;
 
 fn in_words(why: SkipReason) -> String {
     match why {
-        SkipReason::Overlap => "an earlier run had not ended".into(),
+        SkipReason::Overlap => "the job of an earlier occurrence had not ended".into(),
         SkipReason::Missed => "missed: the network stood still, or it was paused".into(),
-        SkipReason::TooManyRuns => "as many of its runs as may be there had not ended".into(),
+        SkipReason::TooManyRuns => "as many of its jobs as may be there had not ended".into(),
         SkipReason::Void(why) => why.to_string(),
     }
 }
 
-pub(super) fn moments(past: &PastMoments) -> MomentsView {
-    MomentsView {
+pub(super) fn occurrences(past: &PastOccurrences) -> OccurrencesView {
+    OccurrencesView {
         first_us: past.first.0,
         last_us: past.last.0,
-        moments: past.moments,
+        moments: past.occurrences,
         job: past.became.ok(),
         skipped: past.became.err().map(in_words),
     }
@@ -59,8 +59,8 @@ fn view(view: &ledger::RecurringView<'_>, now: BlockTime) -> RecurringView {
         upcoming_us: view.upcoming(now, UPCOMING).into_iter().map(|time| time.0).collect(),
         ran: view.ran,
         skipped: view.skipped,
-        live: view.runs.clone(),
-        past: view.past.iter().map(moments).collect(),
+        live: view.live_jobs.clone(),
+        past: view.past.iter().map(occurrences).collect(),
         ended_us: view.ended.map(|time| time.0),
     }
 }

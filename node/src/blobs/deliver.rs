@@ -3,7 +3,7 @@
 use std::io;
 
 use meshwork_core::{
-    blobs::{Answer, FRAME_BYTES_MAX, Offer, decode_manifest, parts, wanted},
+    blobs::{DeliveryAnswer, DeliveryOffer, FRAME_BYTES_MAX, decode_manifest, parts, wanted},
     codec::ByteString,
     digest::Digest,
     identity::PublicKey,
@@ -31,7 +31,7 @@ struct Delivering {
     to: PublicKey,
     statement: DeliveryStatement,
     parts: Vec<BlobRef>,
-    offer: Offer,
+    offer: DeliveryOffer,
 }
 
 impl Blobs {
@@ -60,7 +60,7 @@ impl Blobs {
                 height: Default::default(),
             },
             parts,
-            offer: Offer { attempt, bytes, manifest: ByteString::from(content) },
+            offer: DeliveryOffer { attempt, bytes, manifest: ByteString::from(content) },
         };
         for fresh in [false, true] {
             let pooled = self.0.deliveries.take(to, fresh).await?;
@@ -88,23 +88,23 @@ impl Blobs {
         let mut sent = false;
         loop {
             match wire::read_value(stream, FRAME_BYTES_MAX, HOLD_MAX).await.map_err(broken)? {
-                Answer::Wanted(places) if !sent => {
+                DeliveryAnswer::Wanted(places) if !sent => {
                     sent = true;
                     for part in wanted(&what.parts, &places).ok_or(DeliverError::Nonsense(what.to))? {
                         self.send_part(stream, part).await?.map_err(broken)?;
                     }
                     wire::flush(stream).await.map_err(broken)?;
                 }
-                Answer::Refused(reason) => {
+                DeliveryAnswer::Refused(reason) => {
                     let reason = reason.chars().filter(|letter| !letter.is_control()).take(256).collect();
                     return Err(DeliverError::Refused { holder: what.to, attempt: what.statement.attempt, reason });
                 }
-                Answer::Held(delivery) => {
+                DeliveryAnswer::Held(delivery) => {
                     let statement = DeliveryStatement { height: delivery.height, ..what.statement };
                     let good = delivery.holder == what.to && statement.is_signed_by(&delivery, &self.0.mesh.network());
                     return if good { Ok(delivery) } else { Err(DeliverError::Nonsense(what.to)) };
                 }
-                Answer::Wanted(_) => return Err(DeliverError::Nonsense(what.to)),
+                DeliveryAnswer::Wanted(_) => return Err(DeliverError::Nonsense(what.to)),
             }
         }
     }

@@ -32,7 +32,7 @@ pub enum StoreError {
     },
     /// The disk is nearly full.
     #[error("the disk has {free} bytes left, which this peer keeps for its ledger. Make room on it")]
-    NoRoom {
+    NoDiskSpace {
         /// The free bytes.
         free: u64,
     },

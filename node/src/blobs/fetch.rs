@@ -204,7 +204,7 @@ struct Partial {
 }
 
 /// A peer that has the blob and is about to send it from an offset on.
-struct Giver {
+struct Provider {
     peer: PublicKey,
     stream: Stream,
     offset: u64,
@@ -219,18 +219,18 @@ impl Search {
             let mut others = Others::default();
             let mut asking = FuturesUnordered::new();
             let mut blameless = false;
-            while let Some(giver) = self.next_giver(&mut others, &mut asking, partial.as_ref()).await {
+            while let Some(provider) = self.next_provider(&mut others, &mut asking, partial.as_ref()).await {
                 if round > 0 {
                     // It is not known whose bytes were wrong, so this round never mixes the bytes of two peers.
                     partial = None;
                 }
                 let offset = partial.as_ref().map_or(0, |partial| partial.writer.bytes());
-                if giver.offset != offset {
+                if provider.offset != offset {
                     // Another peer has sent more since this one was asked.
-                    asking.push(self.ask(giver.peer, offset).boxed());
+                    asking.push(self.ask(provider.peer, offset).boxed());
                     continue;
                 }
-                let Giver { peer, mut stream, .. } = giver;
+                let Provider { peer, mut stream, .. } = provider;
                 match self.receive(&mut stream, &mut partial).await {
                     Ok(()) => {
                         self.blobs.0.fetches.keep(peer, stream);
@@ -266,12 +266,12 @@ impl Search {
     }
 
     /// The next peer that has the blob, among those being asked and further ones; `None` once all were asked.
-    async fn next_giver(
+    async fn next_provider(
         &mut self,
         others: &mut Others,
-        asking: &mut FuturesUnordered<BoxFuture<'static, Option<Giver>>>,
+        asking: &mut FuturesUnordered<BoxFuture<'static, Option<Provider>>>,
         partial: Option<&Partial>,
-    ) -> Option<Giver> {
+    ) -> Option<Provider> {
         let offset = partial.map_or(0, |partial| partial.writer.bytes());
         let mut is_last = false;
         let mut patience = Duration::ZERO;
@@ -286,7 +286,7 @@ impl Search {
             tokio::select! {
                 biased;
                 Some(answer) = asking.next() => match answer {
-                    Some(giver) => return Some(giver),
+                    Some(provider) => return Some(provider),
                     None => patience = Duration::ZERO,
                 },
                 further = further, if !is_last => match further {
@@ -325,7 +325,7 @@ impl Search {
 
     /// Asks one peer, a second time over a new stream if the peer had closed a pooled one. `None` if it does not have
     /// the blob or cannot be reached.
-    fn ask(&self, peer: PublicKey, offset: u64) -> impl Future<Output = Option<Giver>> + Send + 'static {
+    fn ask(&self, peer: PublicKey, offset: u64) -> impl Future<Output = Option<Provider>> + Send + 'static {
         let (blobs, blob) = (self.blobs.clone(), self.blob);
         async move {
             for fresh in [false, true] {
@@ -346,7 +346,7 @@ impl Search {
                     return None;
                 }
                 return match Head::decode(&head) {
-                    Some(Head::Found(bytes)) if bytes == blob.bytes => Some(Giver { peer, stream, offset }),
+                    Some(Head::Found(bytes)) if bytes == blob.bytes => Some(Provider { peer, stream, offset }),
                     Some(Head::Missing | Head::Busy) => {
                         blobs.0.fetches.keep(peer, stream);
                         None
@@ -376,8 +376,8 @@ impl Search {
                 return Err(Failed::Passed);
             }
             let left = usize::try_from(self.blob.bytes - writer.bytes()).unwrap_or(usize::MAX);
-            let room = left.min(chunk.len());
-            match wire::read_some(stream, &mut chunk[..room]).await {
+            let length = left.min(chunk.len());
+            match wire::read_some(stream, &mut chunk[..length]).await {
                 Ok(0) | Err(_) => {
                     *partial = Some(Partial { writer, givers });
                     return Err(Failed::Passed);

@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use futures::AsyncReadExt;
 use meshwork_core::{
-    blobs::{Answer, FRAME_BYTES_MAX, Offer, REASON_BYTES_MAX},
+    blobs::{DeliveryAnswer, DeliveryOffer, FRAME_BYTES_MAX, REASON_BYTES_MAX},
     digest::Digest,
     identity::PublicKey,
     types::{AttemptId, BlobRef, DeliveryStatement, Height},
@@ -37,10 +37,10 @@ const WRONG_POINTS: u32 = 200;
 pub struct Refusal(pub String);
 
 /// Decides whose outputs this peer holds. The node answers from the ledger.
-pub trait Holder: Send + Sync + 'static {
+pub trait DeliveryPolicy: Send + Sync + 'static {
     /// Decides whether this peer holds `bytes` bytes of the output of `attempt`, which `from` has run. Returns the
     /// height that this peer has executed, which it will sign.
-    fn may_hold(
+    fn accepts(
         &self,
         from: PublicKey,
         attempt: AttemptId,
@@ -68,21 +68,21 @@ impl From<io::Error> for Ended {
 }
 
 impl Blobs {
-    /// Starts to take deliveries, as far as `holder` allows.
+    /// Starts to take deliveries, as far as `policy` allows.
     ///
     /// # Panics
     /// If it is called twice.
-    pub fn hold(&self, holder: Arc<impl Holder>) {
+    pub fn hold(&self, policy: Arc<impl DeliveryPolicy>) {
         let mesh = &self.0.mesh;
         let incoming = mesh.accept(mesh.protocol(KIND)).expect("deliveries are taken once");
-        tokio::spawn(take(self.clone(), incoming, holder));
+        tokio::spawn(take(self.clone(), incoming, policy));
     }
 }
 
-async fn take(blobs: Blobs, incoming: Incoming, holder: Arc<impl Holder>) {
+async fn take(blobs: Blobs, incoming: Incoming, policy: Arc<impl DeliveryPolicy>) {
     let turns = Arc::new(Semaphore::new(HOLDS_MAX));
     incoming
-        .serve_each(STREAMS_MAX, |from, stream| take_stream(blobs.clone(), from, stream, holder.clone(), turns.clone()))
+        .serve_each(STREAMS_MAX, |from, stream| take_stream(blobs.clone(), from, stream, policy.clone(), turns.clone()))
         .await;
 }
 
@@ -90,11 +90,11 @@ async fn take_stream(
     blobs: Blobs,
     from: PublicKey,
     mut stream: Stream,
-    holder: Arc<impl Holder>,
+    policy: Arc<impl DeliveryPolicy>,
     turns: Arc<Semaphore>,
 ) {
     loop {
-        match take_one(&blobs, from, &mut stream, &*holder, &turns).await {
+        match take_one(&blobs, from, &mut stream, &*policy, &turns).await {
             Ok(Ended::Answered) => {}
             Ok(Ended::Closed) => return,
             Ok(Ended::Broken(error)) | Err(Ended::Broken(error)) => {
@@ -105,7 +105,7 @@ async fn take_stream(
                 tracing::warn!(peer = %from, what, "a delivery is not what it says");
                 blobs.0.mesh.penalize(from, WRONG_POINTS);
                 // The worker is told, but nothing waits for it: the rest of the stream has no meaning any more.
-                let _ = wire::write_value(&mut stream, &Answer::Refused(what.to_owned())).await;
+                let _ = wire::write_value(&mut stream, &DeliveryAnswer::Refused(what.to_owned())).await;
                 return;
             }
             Err(Ended::Answered | Ended::Closed) => return,
@@ -117,10 +117,10 @@ async fn take_one(
     blobs: &Blobs,
     from: PublicKey,
     stream: &mut Stream,
-    holder: &impl Holder,
+    policy: &impl DeliveryPolicy,
     turns: &Semaphore,
 ) -> Result<Ended, Ended> {
-    let offer: Offer = match wire::read_value(stream, FRAME_BYTES_MAX, IDLE_MAX).await {
+    let offer: DeliveryOffer = match wire::read_value(stream, FRAME_BYTES_MAX, IDLE_MAX).await {
         Ok(offer) => offer,
         Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::TimedOut) => {
             return Ok(Ended::Closed);
@@ -137,7 +137,7 @@ async fn take_one(
     let allowed = if parts.iter().any(|part| part.bytes > BLOB_BYTES_MAX) {
         Err(Refusal("one of its blobs is too large".to_owned()))
     } else {
-        holder.may_hold(from, offer.attempt, digest, bytes).await
+        policy.accepts(from, offer.attempt, digest, bytes).await
     };
     let height = match allowed {
         Ok(height) => height,
@@ -150,7 +150,7 @@ async fn take_one(
     }
     if !lacking.is_empty() {
         let places = lacking.iter().map(|(place, _)| *place).collect();
-        wire::write_value(stream, &Answer::Wanted(places)).await?;
+        wire::write_value(stream, &DeliveryAnswer::Wanted(places)).await?;
     }
     let lacking: Vec<BlobRef> = lacking.into_iter().map(|(_, part)| part).collect();
     let stored = receive(blobs, stream, &lacking, &offer.manifest).await?;
@@ -161,7 +161,7 @@ async fn take_one(
     let manifest = BlobRef { digest, bytes: offer.manifest.len() as u64 };
     let statement = DeliveryStatement { attempt: offer.attempt, manifest, bytes, height };
     let delivery = statement.sign(&blobs.0.key, &blobs.0.mesh.network());
-    wire::write_value(stream, &Answer::Held(delivery)).await?;
+    wire::write_value(stream, &DeliveryAnswer::Held(delivery)).await?;
     Ok(Ended::Answered)
 }
 
@@ -169,7 +169,7 @@ async fn refuse(stream: &mut Stream, reason: &str) -> Result<Ended, Ended> {
     let end =
         reason.char_indices().map(|(at, letter)| at + letter.len_utf8()).take_while(|end| *end <= REASON_BYTES_MAX);
     let reason = reason[..end.last().unwrap_or(0)].to_owned();
-    wire::write_value(stream, &Answer::Refused(reason)).await?;
+    wire::write_value(stream, &DeliveryAnswer::Refused(reason)).await?;
     Ok(Ended::Answered)
 }
 
@@ -218,8 +218,8 @@ async fn receive_large(blobs: &Blobs, stream: &mut Stream, part: BlobRef) -> Res
     let mut left = part.bytes;
     let mut chunk = vec![0; CHUNK_BYTES];
     while left > 0 {
-        let room = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let read = timeout(wire::STALL_MAX, stream.read(&mut chunk[..room]));
+        let length = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = timeout(wire::STALL_MAX, stream.read(&mut chunk[..length]));
         let bytes = read.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         if bytes == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());

@@ -33,7 +33,7 @@ use tokio::{io::AsyncRead, task::spawn_blocking};
 
 pub use deliver::Delivered;
 pub use error::{DeliverError, FetchError, StoreError};
-pub use hold::{Holder, Refusal};
+pub use hold::{DeliveryPolicy, Refusal};
 pub use store::{BlobInfo, BlobStore};
 
 use self::{fetch::Fetching, pool::Pool};

@@ -181,7 +181,7 @@ impl BlobStore {
             if self.has(&blob.digest) {
                 continue;
             }
-            let room = self.reserve(blob.bytes)?;
+            let reservation = self.reserve(blob.bytes)?;
             let name = self.new_name();
             let written = File::create_new(&name).and_then(|mut file| {
                 file.write_all(bytes)?;
@@ -190,13 +190,13 @@ impl BlobStore {
             dirs.insert(written.and_then(|()| self.rename(&name, &blob.digest)).inspect_err(|_| {
                 let _ = fs::remove_file(&name);
             })?);
-            fresh.push((blob, room));
+            fresh.push((blob, reservation));
         }
         for dir in dirs {
             File::open(dir)?.sync_all()?;
         }
-        for (blob, room) in fresh {
-            self.insert(blob, room);
+        for (blob, reservation) in fresh {
+            self.insert(blob, reservation);
         }
         Ok(stored)
     }
@@ -275,7 +275,7 @@ impl BlobStore {
     }
 
     /// Records a blob whose file is durable.
-    pub(super) fn insert(&self, blob: BlobRef, room: Reservation) {
+    pub(super) fn insert(&self, blob: BlobRef, reservation: Reservation) {
         let added = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let added_ms = u64::try_from(added.as_millis()).unwrap_or(u64::MAX);
         let entry = Entry { bytes: blob.bytes, added_ms, announced: false };
@@ -286,7 +286,7 @@ impl BlobStore {
             state.bytes += blob.bytes;
         }
         drop(state);
-        drop(room);
+        drop(reservation);
         if news {
             self.0.index.note(blob.digest, Some(entry));
         }
@@ -294,9 +294,9 @@ impl BlobStore {
 
     /// Reserves bytes of the quota until the reservation is dropped.
     pub(super) fn reserve(&self, bytes: u64) -> Result<Reservation, StoreError> {
-        let mut room = Reservation { store: self.clone(), bytes: 0 };
-        room.grow(bytes)?;
-        Ok(room)
+        let mut reservation = Reservation { store: self.clone(), bytes: 0 };
+        reservation.grow(bytes)?;
+        Ok(reservation)
     }
 }
 
@@ -310,7 +310,7 @@ impl Reservation {
     pub(super) fn grow(&mut self, bytes: u64) -> Result<(), StoreError> {
         let Inner { quota, disk_space, .. } = &*self.store.0;
         if !disk_space.is_enough() {
-            return Err(StoreError::NoRoom { free: disk_space.free_bytes() });
+            return Err(StoreError::NoDiskSpace { free: disk_space.free_bytes() });
         }
         let mut state = self.store.lock();
         let used = state.bytes + state.reserved;

@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 use meshwork_core::{
-    blobs::{Answer, Head, Request},
+    blobs::{DeliveryAnswer, Head, Request},
     codec,
     digest::Digest,
     identity::{PublicKey, SecretKey},
@@ -16,7 +16,7 @@ use meshwork_core::{
 use redb::Database;
 use tempfile::TempDir;
 
-use super::{BLOB_BYTES_MAX, BlobStore, Blobs, DeliverError, FetchError, Holder, Refusal, StoreError};
+use super::{BLOB_BYTES_MAX, BlobStore, Blobs, DeliverError, DeliveryPolicy, FetchError, Refusal, StoreError};
 use crate::{
     disk_space::DiskSpace,
     mesh::testing::{NETWORK, TestMesh, all_connected, config, mesh, meshes, until, within},
@@ -267,8 +267,8 @@ async fn what_nobody_has_and_what_may_not_be_is_an_error() {
 
 struct Anyone;
 
-impl Holder for Anyone {
-    async fn may_hold(&self, _: PublicKey, _: AttemptId, _: Digest, bytes: u64) -> Result<Height, Refusal> {
+impl DeliveryPolicy for Anyone {
+    async fn accepts(&self, _: PublicKey, _: AttemptId, _: Digest, bytes: u64) -> Result<Height, Refusal> {
         if bytes > 10_000_000 { Err(Refusal("more than was promised".to_owned())) } else { Ok(Height(17)) }
     }
 }
@@ -362,7 +362,7 @@ async fn a_holder_that_signs_something_else_is_not_believed() {
     tokio::spawn(async move {
         while let Some((_, mut stream)) = incoming.next().await {
             let statement = DeliveryStatement { attempt: attempt(9), manifest, bytes: sum, height: Height(1) };
-            let answer = Answer::Held(statement.sign(&secret, &NETWORK));
+            let answer = DeliveryAnswer::Held(statement.sign(&secret, &NETWORK));
             let _ = crate::wire::write_value(&mut stream, &answer).await;
             let _ = stream.read(&mut [0; 4096]).await;
         }

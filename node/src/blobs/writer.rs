@@ -25,7 +25,7 @@ pub(super) struct BlobWriter {
     hasher: blake3::Hasher,
     buffer: Vec<u8>,
     bytes: u64,
-    room: Option<Reservation>,
+    reservation: Option<Reservation>,
     file: Option<(PathBuf, File)>,
 }
 
@@ -37,7 +37,7 @@ impl BlobWriter {
             hasher: blake3::Hasher::new(),
             buffer: Vec::new(),
             bytes: 0,
-            room: None,
+            reservation: None,
             file: None,
         }
     }
@@ -53,9 +53,9 @@ impl BlobWriter {
         if sum > self.bytes_max {
             return Err(StoreError::TooLarge { bytes_max: self.bytes_max });
         }
-        match &mut self.room {
-            Some(room) => room.grow(bytes.len() as u64)?,
-            None => self.room = Some(self.store.reserve(bytes.len() as u64)?),
+        match &mut self.reservation {
+            Some(reservation) => reservation.grow(bytes.len() as u64)?,
+            None => self.reservation = Some(self.store.reserve(bytes.len() as u64)?),
         }
         self.hasher.update(bytes);
         self.bytes = sum;
@@ -93,8 +93,8 @@ impl BlobWriter {
         if self.store.has(&found) {
             return Ok(blob);
         }
-        let room = match self.room.take() {
-            Some(room) => room,
+        let reservation = match self.reservation.take() {
+            Some(reservation) => reservation,
             None => self.store.reserve(0)?,
         };
         self.flush()?;
@@ -105,7 +105,7 @@ impl BlobWriter {
             })?;
             File::open(dir)?.sync_all()?;
         }
-        self.store.insert(blob, room);
+        self.store.insert(blob, reservation);
         Ok(blob)
     }
 

@@ -88,12 +88,12 @@ impl MeshEvents {
         self.gossip.try_recv().ok().map(|gossip| self.gossip(gossip))
     }
 
-    fn message(&mut self, ((from, bytes), _room): Queued<(PublicKey, Vec<u8>)>) -> MeshEvent {
+    fn message(&mut self, ((from, bytes), _permit): Queued<(PublicKey, Vec<u8>)>) -> MeshEvent {
         self.in_a_row += 1;
         MeshEvent::Message { from, bytes }
     }
 
-    fn gossip(&mut self, ((topic, bytes, from, id), _room): Queued<Gossiped>) -> MeshEvent {
+    fn gossip(&mut self, ((topic, bytes, from, id), _permit): Queued<Gossiped>) -> MeshEvent {
         self.in_a_row = 0;
         MeshEvent::Gossip { topic, bytes, from, id }
     }
@@ -103,29 +103,29 @@ impl MeshEvents {
 #[derive(Clone)]
 pub(super) struct MessageSink {
     queue: mpsc::Sender<Queued<(PublicKey, Vec<u8>)>>,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl MessageSink {
     /// Waits for capacity; false once the reader is gone. Waiting tasks get capacity in turn, so that one peer's
     /// flood does not shut out the others.
     pub(super) async fn send(&self, from: PublicKey, bytes: Vec<u8>) -> bool {
-        let Ok(room) = self.room.clone().acquire_many_owned(permits(bytes.len())).await else { return false };
-        self.queue.send(((from, bytes), room)).await.is_ok()
+        let Ok(permits) = self.permits.clone().acquire_many_owned(permits(bytes.len())).await else { return false };
+        self.queue.send(((from, bytes), permits)).await.is_ok()
     }
 }
 
 /// The writing end of gossip, for the Swarm's task, which never waits.
 pub(super) struct GossipSink {
     queue: mpsc::Sender<Queued<Gossiped>>,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl GossipSink {
     /// Queues a gossip message; false if the queue is full.
     pub(super) fn try_send(&self, topic: Topic, bytes: Vec<u8>, from: PublicKey, id: GossipId) -> bool {
-        let Ok(room) = self.room.clone().try_acquire_many_owned(permits(bytes.len())) else { return false };
-        self.queue.try_send(((topic, bytes, from, id), room)).is_ok()
+        let Ok(permits) = self.permits.clone().try_acquire_many_owned(permits(bytes.len())) else { return false };
+        self.queue.try_send(((topic, bytes, from, id), permits)).is_ok()
     }
 }
 
@@ -137,12 +137,12 @@ fn permits(bytes: usize) -> u32 {
 pub(super) fn queues(config: &MeshConfig, links: Arc<Links>) -> (MessageSink, GossipSink, MeshEvents) {
     let (message_sender, messages) = mpsc::channel(MESSAGE_EVENTS_MAX);
     let (gossip_sender, gossip) = mpsc::channel(GOSSIP_EVENTS_MAX);
-    let room = |bytes: usize, largest: usize| Arc::new(Semaphore::new(bytes.max(largest)));
-    let messages_room = room(MESSAGE_EVENT_BYTES_MAX, config.message_bytes_max);
-    let gossip_room = room(GOSSIP_EVENT_BYTES_MAX, config.gossip_bytes_max);
+    let permits = |bytes: usize, largest: usize| Arc::new(Semaphore::new(bytes.max(largest)));
+    let message_permits = permits(MESSAGE_EVENT_BYTES_MAX, config.message_bytes_max);
+    let gossip_permits = permits(GOSSIP_EVENT_BYTES_MAX, config.gossip_bytes_max);
     (
-        MessageSink { queue: message_sender, room: messages_room },
-        GossipSink { queue: gossip_sender, room: gossip_room },
+        MessageSink { queue: message_sender, permits: message_permits },
+        GossipSink { queue: gossip_sender, permits: gossip_permits },
         MeshEvents { links, messages, gossip, in_a_row: 0 },
     )
 }

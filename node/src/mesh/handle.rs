@@ -31,7 +31,7 @@ use super::{
 
 /// A request to the Swarm's task.
 pub(super) enum Command {
-    Publish { topic: Topic, bytes: Vec<u8>, room: OwnedSemaphorePermit },
+    Publish { topic: Topic, bytes: Vec<u8>, permits: OwnedSemaphorePermit },
     Open(OpenRequest),
     Peers(oneshot::Sender<Vec<PeerInfo>>),
     Provide(Digest),
@@ -75,12 +75,12 @@ pub struct PeerInfo {
 pub(super) struct Opener {
     commands: mpsc::Sender<Command>,
     /// One permit for each stream that is being opened.
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Opener {
     pub(super) fn new(commands: mpsc::Sender<Command>, opens_max: usize) -> Self {
-        Self { commands, room: Arc::new(Semaphore::new(opens_max)) }
+        Self { commands, permits: Arc::new(Semaphore::new(opens_max)) }
     }
 
     pub(super) async fn open(
@@ -89,7 +89,7 @@ impl Opener {
         protocol: StreamProtocol,
         limit: Duration,
     ) -> Result<Stream, OpenError> {
-        let _room = self.room.try_acquire().map_err(|_| OpenError::Busy)?;
+        let _permit = self.permits.try_acquire().map_err(|_| OpenError::Busy)?;
         let (reply, answer) = oneshot::channel();
         let opened = async {
             let command = Command::Open(OpenRequest { key, protocol, reply });
@@ -107,7 +107,7 @@ pub(super) struct Shared {
     pub(super) gossip_bytes_max: usize,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) verdicts: mpsc::UnboundedSender<Verdict>,
-    pub(super) publish_room: Arc<Semaphore>,
+    pub(super) publish_permits: Arc<Semaphore>,
     pub(super) opener: Opener,
     pub(super) outbox: Arc<Outbox>,
     pub(super) acceptors: Acceptors,
@@ -147,8 +147,8 @@ impl MeshHandle {
         let queued = bytes.len() <= self.0.gossip_bytes_max
             && u32::try_from(bytes.len())
                 .ok()
-                .and_then(|permits| self.0.publish_room.clone().try_acquire_many_owned(permits).ok())
-                .is_some_and(|room| self.0.commands.try_send(Command::Publish { topic, bytes, room }).is_ok());
+                .and_then(|permits| self.0.publish_permits.clone().try_acquire_many_owned(permits).ok())
+                .is_some_and(|permits| self.0.commands.try_send(Command::Publish { topic, bytes, permits }).is_ok());
         if !queued {
             one(&self.0.counters.gossip_unpublished);
         }

@@ -10,13 +10,13 @@ use std::{
     path::Path,
 };
 
-use meshwork_core::consensus::Standing;
+use meshwork_core::consensus::VotingStatus;
 
 use super::{NodeError, at};
 use crate::store::Store;
 
 /// Checks whether this store's journal belongs to the key. A key that never had a journal adopts this one.
-pub(super) fn check(store: &Store, file: &Path) -> Result<Standing, NodeError> {
+pub(super) fn check(store: &Store, file: &Path) -> Result<VotingStatus, NodeError> {
     let stored = store.journal_id().map_err(NodeError::Store)?;
     let beside_key = match fs::read_to_string(file) {
         Ok(text) => Some(text.trim().to_owned()),
@@ -24,8 +24,8 @@ pub(super) fn check(store: &Store, file: &Path) -> Result<Standing, NodeError> {
         Err(error) => return Err(at(file)(error)),
     };
     match (stored, beside_key) {
-        (Some(stored), Some(beside_key)) if hex::encode(&stored) == beside_key => Ok(Standing::Voting),
-        (_, Some(_)) => Ok(Standing::JournalLost),
+        (Some(stored), Some(beside_key)) if hex::encode(&stored) == beside_key => Ok(VotingStatus::Voting),
+        (_, Some(_)) => Ok(VotingStatus::JournalLost),
         // In this order: a crash in between leaves a store whose journal is empty, and no identity beside the key.
         (Some(stored), None) => remember(file, &stored),
         (None, None) => {
@@ -36,14 +36,14 @@ pub(super) fn check(store: &Store, file: &Path) -> Result<Standing, NodeError> {
     }
 }
 
-fn remember(file: &Path, id: &[u8]) -> Result<Standing, NodeError> {
+fn remember(file: &Path, id: &[u8]) -> Result<VotingStatus, NodeError> {
     let write = || {
         let mut out = fs::File::create(file)?;
         out.write_all(hex::encode(id).as_bytes())?;
         out.sync_all()
     };
     write().map_err(at(file))?;
-    Ok(Standing::Voting)
+    Ok(VotingStatus::Voting)
 }
 
 #[cfg(test)]
@@ -60,14 +60,14 @@ mod tests {
         let network = NetworkId([1; 32]);
         {
             let store = Store::open(&first, &network, Keep::Full).unwrap();
-            assert_eq!(check(&store, &id).unwrap(), Standing::Voting);
-            assert_eq!(check(&store, &id).unwrap(), Standing::Voting);
+            assert_eq!(check(&store, &id).unwrap(), VotingStatus::Voting);
+            assert_eq!(check(&store, &id).unwrap(), VotingStatus::Voting);
         }
         // The store is lost. A new one in its place is not the key's.
         let store = Store::open(&second, &network, Keep::Full).unwrap();
-        assert_eq!(check(&store, &id).unwrap(), Standing::JournalLost);
-        assert_eq!(check(&store, &id).unwrap(), Standing::JournalLost);
+        assert_eq!(check(&store, &id).unwrap(), VotingStatus::JournalLost);
+        assert_eq!(check(&store, &id).unwrap(), VotingStatus::JournalLost);
         let store = Store::open(&first, &network, Keep::Full).unwrap();
-        assert_eq!(check(&store, &id).unwrap(), Standing::Voting);
+        assert_eq!(check(&store, &id).unwrap(), VotingStatus::Voting);
     }
 }

@@ -31,7 +31,7 @@ use meshwork_core::{
     replica::{Action, Executed},
     types::Height,
 };
-pub use read::{FinalBlocks, Reader, StoredBlock};
+pub use read::{FinalizedBlocks, Reader, StoredBlock};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable};
 use thiserror::Error;
 
@@ -223,7 +223,7 @@ impl Store {
         let wants = |action: &Action| {
             !matches!(
                 action,
-                Action::Send { .. } | Action::Gossip(_) | Action::ServeBlocks { .. } | Action::Standing(_)
+                Action::Send { .. } | Action::Gossip(_) | Action::ServeBlocks { .. } | Action::VotingStatus(_)
             )
         };
         if !actions.iter().any(wants) {
@@ -293,7 +293,7 @@ fn store_action(write: &redb::WriteTransaction, action: &Action, keep: Keep) -> 
                 table.insert(place, codec::encode(evidence).as_slice())?;
             }
         }
-        Action::Send { .. } | Action::Gossip(_) | Action::ServeBlocks { .. } | Action::Standing(_) => {}
+        Action::Send { .. } | Action::Gossip(_) | Action::ServeBlocks { .. } | Action::VotingStatus(_) => {}
     }
     Ok(())
 }

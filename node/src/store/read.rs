@@ -26,7 +26,7 @@ pub struct StoredBlock {
 
 /// Consecutive final blocks, oldest first. The proof that the last one is final covers all of them.
 #[derive(Debug)]
-pub struct FinalBlocks {
+pub struct FinalizedBlocks {
     /// The blocks, at least one.
     pub blocks: Vec<Arc<Block>>,
     /// The finalization of the last block.
@@ -141,11 +141,16 @@ impl Reader {
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
-    pub fn blocks_from(&self, epoch: Epoch, from: Height, bytes_max: usize) -> Result<Option<FinalBlocks>, StoreError> {
+    pub fn blocks_from(
+        &self,
+        epoch: Epoch,
+        from: Height,
+        bytes_max: usize,
+    ) -> Result<Option<FinalizedBlocks>, StoreError> {
         let read = self.0.begin_read()?;
         let below: Option<Closing> = get(&read, tables::CLOSINGS, "closing blocks", from.previous())?;
         if let Some(Closing { blocks, finalization }) = below.filter(|closing| closing.finalization.epoch == epoch) {
-            return Ok(Some(FinalBlocks { blocks, finalization }));
+            return Ok(Some(FinalizedBlocks { blocks, finalization }));
         }
         let finalizations = read.open_table(tables::FINALIZATIONS)?;
         let mut blocks: Vec<Arc<Block>> = Vec::new();
@@ -178,7 +183,7 @@ impl Reader {
         }
         let Some((count, finalization)) = found else { return Ok(None) };
         blocks.truncate(count);
-        Ok(Some(FinalBlocks { blocks, finalization }))
+        Ok(Some(FinalizedBlocks { blocks, finalization }))
     }
 
     /// The handovers that began each epoch from 1 up to this one.
@@ -278,7 +283,7 @@ impl Reader {
 mod tests {
     use meshwork_api::Keep;
     use meshwork_core::{
-        consensus::Standing,
+        consensus::VotingStatus,
         identity::NetworkId,
         ledger::Applied,
         replica::{Action, Executed},
@@ -317,7 +322,7 @@ mod tests {
             finalization: is_final.then(|| finalization(block)),
             root: Digest::ZERO,
             applied: Applied::default(),
-            given: Vec::new(),
+            assignments: Vec::new(),
             ended: Vec::new(),
             snapshot: None,
         }))
@@ -334,7 +339,7 @@ mod tests {
         let closed = Action::Closed(Height(2), Box::new(closing.clone()));
         store.write(&[executed(&first, true), executed(&last, false), closed]).unwrap();
         // A restart here is after the epoch's end.
-        let recovered = store.recover(Standing::Voting).unwrap();
+        let recovered = store.recover(VotingStatus::Voting).unwrap();
         assert_eq!(recovered.tip, Some((last.header.clone(), None)));
         assert_eq!(recovered.closing, Some(closing));
         let next = block(1, 3, Role::Inner, last.header.digest());
@@ -351,6 +356,6 @@ mod tests {
             "for one who has the last block, and not what closed its epoch"
         );
         assert_eq!(served(1, 3), [Arc::clone(&next)]);
-        assert!(store.recover(Standing::Voting).unwrap().closing.is_none(), "that epoch is over for long");
+        assert!(store.recover(VotingStatus::Voting).unwrap().closing.is_none(), "that epoch is over for long");
     }
 }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use meshwork_core::{
-    consensus::{Evidence, Record, Standing},
+    consensus::{Evidence, Record, VotingStatus},
     digest::Digest,
     replica::Recovered,
     snapshot::Chunks,
@@ -24,7 +24,7 @@ impl Store {
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
-    pub fn recover(&self, standing: Standing) -> Result<Recovered, StoreError> {
+    pub fn recover(&self, voting_status: VotingStatus) -> Result<Recovered, StoreError> {
         let read = self.database.begin_read()?;
         let snapshot = newest_snapshot(&read)?;
         let from = snapshot.as_ref().map_or(Height(1), |(height, _)| height.next());
@@ -67,7 +67,7 @@ impl Store {
             snapshots: digests(&read, tables::SNAPSHOT_DIGESTS, snapshots_from)?,
             journal,
             evidence,
-            standing,
+            voting_status,
         })
     }
 }

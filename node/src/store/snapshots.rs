@@ -4,7 +4,7 @@
 use meshwork_core::{
     codec,
     replica::{Installation, Snapshot},
-    snapshot::{CHUNK_BYTES, Certified, Chunks, Offer},
+    snapshot::{CHUNK_BYTES, Certified, Chunks, SnapshotOffer},
     types::{Block, Certificate, Header, Height, SnapshotDigest},
 };
 use redb::{Durability, ReadableDatabase, ReadableTable, WriteTransaction};
@@ -72,7 +72,7 @@ impl Reader {
     ///
     /// # Errors
     /// The disk fails, or the store is damaged.
-    pub fn offer(&self) -> Result<Option<Offer>, StoreError> {
+    pub fn offer(&self) -> Result<Option<SnapshotOffer>, StoreError> {
         let read = self.0.begin_read()?;
         let snapshots = read.open_table(tables::SNAPSHOTS)?;
         for entry in snapshots.iter()?.rev() {
@@ -83,7 +83,7 @@ impl Reader {
                 let handovers = self.handovers(finalization.epoch)?;
                 let blocks_from = self.lowest_block()?.unwrap_or(digest.height.next());
                 let certified = Certified { chunks, headers, finalization, handovers };
-                return Ok(Some(Offer { certified, blocks_from }));
+                return Ok(Some(SnapshotOffer { certified, blocks_from }));
             }
         }
         Ok(None)

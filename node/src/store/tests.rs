@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use meshwork_api::Keep;
 use meshwork_core::{
-    consensus::{Monotonic, Now, Standing},
+    consensus::{Monotonic, Now, VotingStatus},
     identity::{PublicKey, SecretKey},
     replica::{Config, Installation, Recovered, Replica},
     types::{BlockTime, Genesis, Height},
@@ -41,7 +41,7 @@ fn open(dir: &Path, keep: Keep) -> Store {
 fn with_blocks(keep: Keep, height: u64) -> (TempDir, Store, Replica) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut store = open(dir.path(), keep);
-    let mut replica = Replica::new(config(), Recovered::nothing(Standing::Voting)).expect("nothing to contradict");
+    let mut replica = Replica::new(config(), Recovered::nothing(VotingStatus::Voting)).expect("nothing to contradict");
     let mut now = 1;
     while replica.ledger().height().0 < height {
         now += 1_000_000;
@@ -53,7 +53,7 @@ fn with_blocks(keep: Keep, height: u64) -> (TempDir, Store, Replica) {
 }
 
 fn height_of(store: &Store) -> Result<Height, StoreError> {
-    let recovered = store.recover(Standing::Voting)?;
+    let recovered = store.recover(VotingStatus::Voting)?;
     Ok(Replica::new(config(), recovered).expect("it fits together").ledger().height())
 }
 

@@ -14,7 +14,7 @@ use meshwork_core::{
     codec::ByteString,
     identity::PublicKey,
     replica::{Installation, message_bytes_max},
-    snapshot::{Ask, CHUNK_BYTES, Certified, OFFER_BYTES_MAX, Offer},
+    snapshot::{CHUNK_BYTES, Certified, OFFER_BYTES_MAX, SnapshotOffer, SnapshotRequest},
     types::Block,
 };
 use rand::seq::IteratorRandom;
@@ -39,7 +39,7 @@ const ROUNDS_MAX: usize = 5;
 /// A snapshot that a peer offers, checked, and the stream to that peer.
 pub(super) struct Held {
     pub(super) peer: PublicKey,
-    pub(super) offer: Offer,
+    pub(super) offer: SnapshotOffer,
     stream: Stream,
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn offers(sync: &Sync) -> Vec<Held> {
 
 async fn offer_of(sync: &Sync, peer: PublicKey) -> Option<Held> {
     let mut stream = sync.mesh.open_stream(peer, sync.mesh.protocol(KIND)).await.ok()?;
-    let offer: Offer = ask(&mut stream, Ask::Newest, OFFER_BYTES_MAX).await.ok()??;
+    let offer: SnapshotOffer = ask(&mut stream, SnapshotRequest::Newest, OFFER_BYTES_MAX).await.ok()??;
     match offer.certified.verify(&sync.genesis) {
         Ok(()) => Some(Held { peer, offer, stream }),
         Err(error) => {
@@ -64,7 +64,7 @@ async fn offer_of(sync: &Sync, peer: PublicKey) -> Option<Held> {
 /// Asks for one thing; `None` if the peer does not have it.
 async fn ask<T: Serialize + DeserializeOwned>(
     stream: &mut Stream,
-    ask: Ask,
+    ask: SnapshotRequest,
     bytes_max: usize,
 ) -> io::Result<Option<T>> {
     write_value(stream, &ask).await?;
@@ -121,7 +121,7 @@ async fn fetch_some(sync: &Sync, mut held: Held, certified: &Certified, work: &M
     let height = certified.height();
     loop {
         let Some(place) = lock(work).todo.pop_front() else { return Some(held) };
-        let came = ask::<ByteString>(&mut held.stream, Ask::Chunk(height, place), CHUNK_BYTES + 64).await;
+        let came = ask::<ByteString>(&mut held.stream, SnapshotRequest::Chunk(height, place), CHUNK_BYTES + 64).await;
         let chunk = match came {
             Ok(Some(chunk)) if certified.chunks.is_chunk(place, &chunk) => chunk,
             other => {
@@ -150,7 +150,7 @@ async fn blocks(sync: &Sync, held: &mut Vec<Held>, certified: &Certified) -> Res
             let Some(peer) = held.first_mut() else {
                 return Err(format!("nobody is left who gives the block of height {}", header.height));
             };
-            let came = ask::<Block>(&mut peer.stream, Ask::Block(header.height), bytes_max).await;
+            let came = ask::<Block>(&mut peer.stream, SnapshotRequest::Block(header.height), bytes_max).await;
             match came {
                 Ok(Some(block)) if certified.is_block(place, &block) => break block,
                 Ok(Some(_)) => blame(sync, peer.peer, "a block is not what its header says"),

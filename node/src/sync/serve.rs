@@ -5,7 +5,7 @@ use std::{io, sync::Arc, time::Duration};
 use meshwork_core::{
     codec::ByteString,
     identity::PublicKey,
-    snapshot::{ASK_BYTES_MAX, Ask},
+    snapshot::{SNAPSHOT_REQUEST_BYTES_MAX, SnapshotRequest},
 };
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
@@ -30,7 +30,9 @@ pub(super) async fn serve(incoming: Incoming, reader: Reader) {
 
 async fn serve_stream(from: PublicKey, mut stream: Stream, reader: Reader, turns: Arc<Semaphore>) {
     loop {
-        let Ok(ask) = read_value::<Ask>(&mut stream, ASK_BYTES_MAX, IDLE_MAX).await else { return };
+        let Ok(ask) = read_value::<SnapshotRequest>(&mut stream, SNAPSHOT_REQUEST_BYTES_MAX, IDLE_MAX).await else {
+            return;
+        };
         let Ok(_turn) = turns.acquire().await else { return };
         if let Err(error) = answer(ask, &mut stream, &reader).await {
             tracing::debug!(peer = %from, %error, ?ask, "a question was not answered");
@@ -40,14 +42,14 @@ async fn serve_stream(from: PublicKey, mut stream: Stream, reader: Reader, turns
     }
 }
 
-async fn answer(ask: Ask, stream: &mut Stream, reader: &Reader) -> io::Result<()> {
+async fn answer(ask: SnapshotRequest, stream: &mut Stream, reader: &Reader) -> io::Result<()> {
     match ask {
-        Ask::Newest => write_value(stream, &look(reader, Reader::offer).await?).await,
-        Ask::Chunk(height, place) => {
+        SnapshotRequest::Newest => write_value(stream, &look(reader, Reader::offer).await?).await,
+        SnapshotRequest::Chunk(height, place) => {
             let chunk = look(reader, move |reader| reader.snapshot_chunk(height, place)).await?;
             write_value(stream, &chunk.map(ByteString::from)).await
         }
-        Ask::Block(height) => {
+        SnapshotRequest::Block(height) => {
             let stored = look(reader, move |reader| reader.block(height)).await?;
             write_value(stream, &stored.map(|stored| stored.block)).await
         }

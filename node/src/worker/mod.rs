@@ -1,7 +1,7 @@
 //! The volunteer: carries out what [`meshwork_core::worker`] decides. It fetches, runs and delivers in tasks of their own, measures
 //! the machine, signs, and hands in through the driver, as does anyone on this peer.
 
-mod asks;
+mod spawns;
 mod task;
 
 use std::{
@@ -12,11 +12,11 @@ use std::{
 
 use meshwork_core::{
     identity::{NetworkId, SecretKey},
-    replica::Given,
+    replica::Assignment,
     types::{
-        Action, Ask, AttemptId, BlockTime, Claim, Genesis, Output, Resources, SignedTransaction, Transaction, Usage,
+        Action, AttemptId, BlockTime, Claim, Genesis, Output, Resources, SignedTransaction, Spawn, Transaction, Usage,
     },
-    worker::{self, Config, Effect, Input, LookedUp, News, Progress, Standing, Ticket},
+    worker::{self, Config, Effect, Input, LedgerStatus, LookedUp, News, Progress, Ticket},
 };
 pub use task::TaskContext;
 use tokio::sync::{broadcast::error::RecvError, mpsc};
@@ -27,7 +27,7 @@ use crate::{
     clock::Clock,
     config::WorkerConfig,
     disk_space::DiskSpace,
-    driver::{self, Final, Handle, Stopped},
+    driver::{self, FinalizedBlock, Handle, Stopped},
     load::LoadSampler,
 };
 
@@ -114,12 +114,12 @@ impl Worker {
         mut heard: mpsc::UnboundedReceiver<Heard>,
         stop: CancellationToken,
     ) -> Result<(), Stopped> {
-        let mut finals = self.driver.finals();
+        let mut finalized = self.driver.finalized();
         let mut tick = tokio::time::interval(TICK);
         let mut leaves = false;
         while !self.has_left {
             tokio::select! {
-                news = finals.recv() => self.on_news(news).await?,
+                news = finalized.recv() => self.on_news(news).await?,
                 Some(first) = heard.recv() => self.on_heard(first, &mut heard).await?,
                 _ = tick.tick() => {
                     let tick = self.tick();
@@ -137,7 +137,7 @@ impl Worker {
 
     async fn on_news(&mut self, news: Result<driver::News, RecvError>) -> Result<(), Stopped> {
         let input = match news {
-            Ok(driver::News::Final(block)) => self.news_of(&block),
+            Ok(driver::News::Finalized(block)) => self.news_of(&block),
             Ok(driver::News::Jumped(_)) | Err(RecvError::Lagged(_)) => Some(self.standing().await?),
             Err(RecvError::Closed) => return Err(Stopped),
         };
@@ -147,7 +147,7 @@ impl Worker {
         }
     }
 
-    fn news_of(&self, block: &Final) -> Option<Input> {
+    fn news_of(&self, block: &FinalizedBlock) -> Option<Input> {
         let news = News::of(&block.executed, &self.key.public());
         (!news.is_empty()).then_some(Input::Executed(news))
     }
@@ -157,10 +157,10 @@ impl Worker {
         let me = self.key.public();
         let standing = self.driver.query(move |replica| {
             let ledger = replica.ledger();
-            let given = |attempt, incarnation| Given::of(ledger, attempt, incarnation);
+            let assignment = |attempt, incarnation| Assignment::of(ledger, attempt, incarnation);
             let leases = ledger.leases_of(&me).into_iter();
-            Standing {
-                leases: leases.filter_map(|lease| given(lease.attempt, lease.incarnation)).collect(),
+            LedgerStatus {
+                leases: leases.filter_map(|lease| assignment(lease.attempt, lease.incarnation)).collect(),
                 stands: ledger.worker(&me).map(|worker| worker.claim.incarnation),
             }
         });
@@ -211,22 +211,24 @@ impl Worker {
         let (mut effects, mut looks_up) = (Vec::new(), None);
         loop {
             let Some(input) = inputs.pop_front() else {
-                let Some(holds) = looks_up.take() else { return Ok(()) };
-                inputs.push_back(self.look_up(holds).await?);
+                let Some(blobs) = looks_up.take() else { return Ok(()) };
+                inputs.push_back(self.look_up(blobs).await?);
                 continue;
             };
             self.machine.handle(self.clock.now(), input, &mut effects);
             let mut prepared = Vec::new();
             for effect in effects.drain(..) {
                 match effect {
-                    Effect::Prepare(given) => prepared.extend(self.prepare(given)),
-                    Effect::Run(given) => self.spawn_run(given),
+                    Effect::Prepare(assignment) => prepared.extend(self.prepare(assignment)),
+                    Effect::Run(assignment) => self.spawn_run(assignment),
                     Effect::Stop(attempt) => self.stop(&attempt),
-                    Effect::Deliver { attempt, output, usage, asks } => self.deliver(attempt, output, (usage, asks)),
+                    Effect::Deliver { attempt, output, usage, spawns } => {
+                        self.deliver(attempt, output, (usage, spawns))
+                    }
                     Effect::HandIn { ticket, action, expires } => {
                         inputs.push_back(self.hand_in(ticket, action, expires));
                     }
-                    Effect::LookUp { holds } => looks_up = Some(holds),
+                    Effect::LookUp { blobs } => looks_up = Some(blobs),
                     Effect::Left { is_known } => self.leave(is_known),
                 }
             }
@@ -237,9 +239,9 @@ impl Worker {
     }
 
     /// Prepares an attempt, unless that is done already.
-    fn prepare(&mut self, given: Arc<Given>) -> Option<Progress> {
-        let attempt = given.attempt;
-        let task = task::Task::new(given);
+    fn prepare(&mut self, assignment: Arc<Assignment>) -> Option<Progress> {
+        let attempt = assignment.attempt;
+        let task = task::Task::new(assignment);
         let stop = CancellationToken::new();
         let prepared = self.context.prepared_already(&task);
         let is_prepared = prepared.is_some();
@@ -259,11 +261,11 @@ impl Worker {
         None
     }
 
-    fn spawn_run(&mut self, given: Arc<Given>) {
-        let Some(goes_on) = self.going_on.get_mut(&given.attempt) else { return };
+    fn spawn_run(&mut self, assignment: Arc<Assignment>) {
+        let Some(goes_on) = self.going_on.get_mut(&assignment.attempt) else { return };
         let Some(prepared) = goes_on.prepared.take() else { return };
         let (context, heard, stop) = (Arc::clone(&self.context), self.heard.clone(), goes_on.stop.clone());
-        tokio::spawn(async move { context.run(task::Task::new(given), prepared, stop, heard).await });
+        tokio::spawn(async move { context.run(task::Task::new(assignment), prepared, stop, heard).await });
     }
 
     fn stop(&mut self, attempt: &AttemptId) {
@@ -273,13 +275,13 @@ impl Worker {
         }
     }
 
-    fn deliver(&mut self, attempt: AttemptId, output: Output, (usage, asks): (Usage, Vec<Ask>)) {
+    fn deliver(&mut self, attempt: AttemptId, output: Output, (usage, spawns): (Usage, Vec<Spawn>)) {
         warn!(%attempt, "the ledger does not believe who holds an output, and it is delivered again");
         let stop = CancellationToken::new();
         self.going_on.insert(attempt, GoesOn { stop: stop.clone(), prepared: None });
         let (context, heard) = (Arc::clone(&self.context), self.heard.clone());
         tokio::spawn(async move {
-            if let Some(verdict) = context.deliver_again(attempt, output, (usage, asks), stop).await {
+            if let Some(verdict) = context.deliver_again(attempt, output, (usage, spawns), stop).await {
                 // A worker that has gone needs to know nothing.
                 let _ = heard.send(Heard::Progress(Progress::Ended(attempt, verdict)));
             }
@@ -304,15 +306,15 @@ impl Worker {
         Input::Signed { ticket, id }
     }
 
-    async fn look_up(&self, holds: bool) -> Result<Input, Stopped> {
+    async fn look_up(&self, blobs: bool) -> Result<Input, Stopped> {
         let me = self.key.public();
         let query = self.driver.query(move |replica| {
             (replica.lacks_blocks(), replica.network_time(), replica.ledger().last_sequence(&me))
         });
         let (lacks_blocks, network_time, last) = query.await?;
-        let newest = || self.context.blob_store().newest(Claim::HELD_BYTES_MIN, Claim::HOLDS_MAX);
-        let holds = holds.then(|| newest().into_iter().collect());
-        Ok(Input::LookedUp(LookedUp { lacks_blocks, network_time, last, holds }))
+        let newest = || self.context.blob_store().newest(Claim::BLOB_BYTES_MIN, Claim::BLOBS_MAX);
+        let blobs = blobs.then(|| newest().into_iter().collect());
+        Ok(Input::LookedUp(LookedUp { lacks_blocks, network_time, last, blobs }))
     }
 
     fn leave(&mut self, is_known: bool) {

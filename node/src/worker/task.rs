@@ -13,10 +13,10 @@ use meshwork_core::{
     codec::{self, ByteString},
     digest::Digest,
     identity::PublicKey,
-    ledger::Taken,
-    replica::Given,
+    ledger::ProducedInput,
+    replica::Assignment,
     types::{
-        Ask, AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, OutputFile, Source,
+        AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, OutputFile, Source, Spawn,
         Usage, Verdict,
     },
     worker::Progress,
@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Heard, asks};
+use super::{Heard, spawns};
 use crate::{
     blobs::{BlobStore, Blobs, Delivered, FetchError, StoreError},
     driver::Handle,
@@ -49,11 +49,11 @@ const DELIVER_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// An attempt and what it is to run.
 #[derive(Clone)]
-pub struct Task(Arc<Given>);
+pub struct Task(Arc<Assignment>);
 
 impl Task {
-    pub const fn new(given: Arc<Given>) -> Self {
-        Self(given)
+    pub const fn new(assignment: Arc<Assignment>) -> Self {
+        Self(assignment)
     }
 
     fn program(&self) -> BlobRef {
@@ -72,7 +72,7 @@ impl Task {
     fn is_without_inputs(&self) -> bool {
         self.0.checkpoint.is_none()
             && self.0.spec.stdin.is_none()
-            && self.0.taken.is_empty()
+            && self.0.produced.is_empty()
             && self.blobs().next().is_none()
     }
 }
@@ -166,7 +166,7 @@ impl TaskContext {
             for (path, blob) in task.blobs() {
                 inputs.push((path.to_owned(), self.fetch(blob).await?));
             }
-            for taken in &task.0.taken {
+            for taken in &task.0.produced {
                 self.take(taken, &mut inputs).await?;
             }
             let stdin = match task.0.spec.stdin {
@@ -181,7 +181,7 @@ impl TaskContext {
     }
 
     /// Fetches what another task left, as far as it is taken.
-    async fn take(&self, taken: &Taken, inputs: &mut Vec<(String, PathBuf)>) -> Result<(), Verdict> {
+    async fn take(&self, taken: &ProducedInput, inputs: &mut Vec<(String, PathBuf)>) -> Result<(), Verdict> {
         let unavailable = || failed(Failure::InputUnavailable(taken.manifest.digest));
         let path = self.fetch(taken.manifest).await?;
         let encoding = tokio::fs::read(path).await.map_err(|error| {
@@ -206,7 +206,7 @@ impl TaskContext {
     /// What an attempt before this one saved. If that is not to be had any more, this one starts over.
     async fn saved_before(&self, task: &Task) -> Vec<(String, PathBuf)> {
         let Some(manifest) = task.0.checkpoint else { return Vec::new() };
-        let taken = Taken { path: String::new(), manifest, file: None };
+        let taken = ProducedInput { path: String::new(), manifest, file: None };
         let mut saved = Vec::new();
         match self.take(&taken, &mut saved).await {
             Ok(()) => saved.into_iter().map(|(path, file)| (path.trim_start_matches('/').to_owned(), file)).collect(),
@@ -319,10 +319,10 @@ impl TaskContext {
     }
 
     fn execution(&self, task: &Task, prepared: Prepared, saves: watch::Sender<Saved>) -> Execution {
-        let Given { spec, resources, part, place, attempt, .. } = &*task.0;
+        let Assignment { spec, resources, part, array_index, attempt, .. } = &*task.0;
         let own = part.iter().flat_map(|part| &part.arguments);
         let mut environment = spec.environment.clone();
-        environment.insert("MESHWORK_TASK_INDEX".into(), place.to_string());
+        environment.insert("MESHWORK_TASK_INDEX".into(), array_index.to_string());
         // The task and not the attempt: every attempt of a task computes the same.
         let seed = Digest::of_value("meshwork 1 task seed", &attempt.task);
         Execution {
@@ -344,9 +344,9 @@ impl TaskContext {
     async fn pack(&self, task: &Task, success: Success, usage: Usage, stop: &CancellationToken) -> Option<Verdict> {
         let attempt = task.0.attempt;
         let Success { stdout, stderr, mut files } = success;
-        let asks = if task.0.spec.spawns { asks::take(&mut files) } else { Ok(Vec::new()) };
-        let asks = match asks {
-            Ok(asks) => asks,
+        let spawns = if task.0.spec.spawns { spawns::take(&mut files) } else { Ok(Vec::new()) };
+        let spawns = match spawns {
+            Ok(spawns) => spawns,
             Err(mut why) => {
                 why.truncate(why.floor_char_boundary(self.genesis.ledger.inline_bytes_max));
                 return Some(Verdict::Failed(Failure::SpawnRefused, why.into_bytes().into(), usage));
@@ -360,13 +360,13 @@ impl TaskContext {
             let files = files.iter().map(|(path, file)| (path.clone(), bytes(file.as_slice()))).collect();
             let output = InlineOutput { stdout: bytes(stdout.as_slice()), stderr: bytes(stderr.as_slice()), files };
             if codec::encode(&output).len() <= inline_bytes_max {
-                return Some(Verdict::Succeeded(Output::Inline(output), usage, asks));
+                return Some(Verdict::Succeeded(Output::Inline(output), usage, spawns));
             }
         }
         match self.store(stdout, stderr, files).await {
             Ok(manifest) => {
                 let Delivered { bytes, delivery } = self.deliver(attempt, manifest, stop).await?;
-                Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage, asks))
+                Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage, spawns))
             }
             Err(error) => {
                 warn!(%attempt, %error, "an output cannot be stored here, and its attempt is given back");
@@ -458,14 +458,14 @@ impl TaskContext {
         &self,
         attempt: AttemptId,
         output: Output,
-        (usage, asks): (Usage, Vec<Ask>),
+        (usage, spawns): (Usage, Vec<Spawn>),
         stop: CancellationToken,
     ) -> Option<Verdict> {
         let Output::Stored { manifest, .. } = output else {
-            return Some(Verdict::Succeeded(output, usage, asks));
+            return Some(Verdict::Succeeded(output, usage, spawns));
         };
         let Delivered { bytes, delivery } = self.deliver(attempt, manifest, &stop).await?;
-        Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage, asks))
+        Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage, spawns))
     }
 }
 

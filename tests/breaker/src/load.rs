@@ -146,8 +146,8 @@ impl Submitter {
         let jobs = client.jobs().await.unwrap_or_default();
         for job in jobs.into_iter().filter(|job| job.ended_us.is_none()) {
             said.push(format!("{name}: {} {} has {:?}", job.name, job.id, job.counts));
-            let owed = [TaskState::Ready, TaskState::BackingOff, TaskState::Waiting, TaskState::Running];
-            for state in owed {
+            let outstanding = [TaskState::Ready, TaskState::BackingOff, TaskState::Waiting, TaskState::Running];
+            for state in outstanding {
                 let found = client.tasks(job.id, 0, 1, Some(state)).await.unwrap_or_default();
                 let Some(task) = found.into_iter().next() else { continue };
                 let why = client.explanation(TaskId { job: job.id, index: task.index }).await;

@@ -8,14 +8,14 @@ use std::{
 };
 
 use meshwork_core::{
-    consensus::{Monotonic, Now, Record, Standing},
+    consensus::{Monotonic, Now, Record, VotingStatus},
     digest::Digest,
     identity::{NetworkId, SecretKey},
     ledger::Ledger,
     merkle::{self, Position},
     proof::{Handover, Proof},
     replica::{Action, Config, Executed, Gossip, Message, Recovered, Replica},
-    snapshot::{Certified, Chunks, Offer},
+    snapshot::{Certified, Chunks, SnapshotOffer},
     types::{
         self, Access, Authority, Block, BlockTime, Certificate, ConsensusParameters, Epoch, Genesis, Header, Height,
         LedgerLimits, Receipt, Role, ScheduleParameters, SignedTransaction, SnapshotDigest, Transaction, View,
@@ -161,7 +161,7 @@ impl Run {
                     }
                 }
                 Action::Closed(..) | Action::Epoch { .. } => unreachable!("nobody governs here"),
-                Action::Evidence(_) | Action::Standing(_) => {}
+                Action::Evidence(_) | Action::VotingStatus(_) => {}
             }
         }
     }
@@ -236,7 +236,7 @@ impl Store {
             snapshots: self.digests.clone(),
             journal,
             evidence: Vec::new(),
-            standing: Standing::Voting,
+            voting_status: VotingStatus::Voting,
         }
     }
 }
@@ -250,7 +250,7 @@ impl Network {
         let id = genesis.network_id();
         let new = |key: &SecretKey| {
             let config = Config { genesis: Arc::clone(&genesis), key: key.clone() };
-            Replica::new(config, Recovered::nothing(Standing::Voting)).expect("nothing fits nothing")
+            Replica::new(config, Recovered::nothing(VotingStatus::Voting)).expect("nothing fits nothing")
         };
         let mut run = Run {
             replicas: authorities.iter().map(new).collect(),
@@ -367,7 +367,7 @@ impl Network {
     /// What the first authority could offer to a peer that is far behind: each snapshot that a final header
     /// vouches for.
     #[must_use]
-    pub fn offers(&self) -> Vec<Offer> {
+    pub fn offers(&self) -> Vec<SnapshotOffer> {
         let offer = |(height, bytes): (&Height, &Vec<u8>)| {
             let digest = SnapshotDigest { height: *height, state: self.snapshot_digest(*height)? };
             let carries = |block: &&Arc<Block>| block.header.snapshots.contains(&digest);
@@ -378,7 +378,7 @@ impl Network {
             let headers = self.end.blocks.range(*height..=*last).map(|(_, block)| block.header.clone()).collect();
             let finalization = finalization.clone();
             let certified = Certified { chunks: Chunks::of(bytes), headers, finalization, handovers: Vec::new() };
-            Some(Offer { certified, blocks_from: Height(1) })
+            Some(SnapshotOffer { certified, blocks_from: Height(1) })
         };
         self.end.snapshots.iter().filter_map(offer).collect()
     }

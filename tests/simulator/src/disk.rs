@@ -7,11 +7,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use meshwork_core::{
     codec,
-    consensus::{Evidence, Record, Standing},
+    consensus::{Evidence, Record, VotingStatus},
     digest::Digest,
     proof::Handover,
     replica::{Action, BLOCKS_BYTES_MAX, Executed, Installation, Message, Recovered},
-    snapshot::{Certified, Chunks, Offer},
+    snapshot::{Certified, Chunks, SnapshotOffer},
     types::{Block, Certificate, Closing, Epoch, Height, Role, SnapshotDigest},
 };
 
@@ -89,7 +89,9 @@ impl Transaction {
                 Action::Epoch { epoch, handover } => Write::Handover(*epoch, (**handover).clone()),
                 Action::Executed(executed) => Write::executed(executed),
                 Action::Evidence(evidence) => Write::Evidence((**evidence).clone()),
-                Action::Send { .. } | Action::Gossip(_) | Action::ServeBlocks { .. } | Action::Standing(_) => continue,
+                Action::Send { .. } | Action::Gossip(_) | Action::ServeBlocks { .. } | Action::VotingStatus(_) => {
+                    continue;
+                }
             };
             transaction.writes.push(write);
         }
@@ -171,7 +173,7 @@ impl Disk {
 
     /// The state that a replica starts from.
     #[must_use]
-    pub fn recover(&self, standing: Standing) -> Recovered {
+    pub fn recover(&self, voting_status: VotingStatus) -> Recovered {
         let state = &self.seen;
         let snapshot = state.snapshots.last_key_value();
         let from = snapshot.map_or(Height(1), |(height, _)| height.next());
@@ -185,14 +187,14 @@ impl Disk {
             closing: newest.and_then(|stored| stored.closing.clone()),
             journal: state.journal.values().cloned().collect(),
             evidence: state.evidence.clone(),
-            standing,
+            voting_status,
         }
     }
 
     /// Everything that a peer which is far behind fetches: the newest snapshot that stored headers vouch for,
     /// its bytes, and the blocks up to the header that vouches for it.
     #[must_use]
-    pub fn offer(&self) -> Option<(Offer, Vec<u8>, Vec<Arc<Block>>)> {
+    pub fn offer(&self) -> Option<(SnapshotOffer, Vec<u8>, Vec<Arc<Block>>)> {
         let state = &self.seen;
         state.snapshots.iter().rev().find_map(|(height, bytes)| {
             let chunks = Chunks::of(bytes);
@@ -215,7 +217,7 @@ impl Disk {
                         headers,
                     };
                     let blocks_from = *state.blocks.first_key_value()?.0;
-                    return Some((Offer { certified, blocks_from }, bytes.clone(), blocks));
+                    return Some((SnapshotOffer { certified, blocks_from }, bytes.clone(), blocks));
                 }
             }
             None

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use meshwork_core::{
-    consensus::{Monotonic, Now, Standing},
+    consensus::{Monotonic, Now, VotingStatus},
     identity::{PublicKey, SecretKey},
     replica::{Action, Config, Gossip, Message, Replica},
     types::{BlockTime, Genesis},
@@ -169,9 +169,9 @@ impl Peer {
     /// # Errors
     /// What is stored does not fit together.
     pub fn start(&mut self, scenario: &Scenario, genesis: &Arc<Genesis>, now_us: u64) -> Result<(), String> {
-        let standing = if self.has_lost_journal { Standing::JournalLost } else { Standing::Voting };
+        let voting_status = if self.has_lost_journal { VotingStatus::JournalLost } else { VotingStatus::Voting };
         let config = Config { genesis: Arc::clone(genesis), key: self.key.clone() };
-        let replica = Replica::new(config, self.disk.recover(standing)).map_err(|error| error.to_string())?;
+        let replica = Replica::new(config, self.disk.recover(voting_status)).map_err(|error| error.to_string())?;
         self.life += 1;
         self.wakes_at = None;
         let now = self.now(now_us);

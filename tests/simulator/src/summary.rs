@@ -24,7 +24,7 @@ pub struct Summary {
     /// Outcomes accepted.
     pub outcomes: u64,
     /// Speculative attempts given.
-    pub copies: u64,
+    pub speculative: u64,
     /// Faults injected, by kind.
     pub faults: BTreeMap<String, u64>,
     /// How long it all took, in seconds.
@@ -52,7 +52,7 @@ impl Summary {
         self.blocks += outcome.blocks;
         self.tasks += outcome.tasks;
         self.outcomes += outcome.outcomes;
-        self.copies += outcome.copies;
+        self.speculative += outcome.speculative;
         for (kind, count) in &outcome.faults {
             *self.faults.entry((*kind).to_owned()).or_default() += count;
         }
@@ -71,7 +71,7 @@ impl Summary {
         self.blocks += other.blocks;
         self.tasks += other.tasks;
         self.outcomes += other.outcomes;
-        self.copies += other.copies;
+        self.speculative += other.speculative;
         for (kind, count) in other.faults {
             *self.faults.entry(kind).or_default() += count;
         }
@@ -84,7 +84,7 @@ impl fmt::Display for Summary {
         let faults: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         write!(
             f,
-            "{} networks, {:.1} hours of theirs in {:.0} s ({:.0} authority-hours), {} blocks, {} tasks, {} outcomes, {} copies; {}; {} violations",
+            "{} networks, {:.1} hours of theirs in {:.0} s ({:.0} authority-hours), {} blocks, {} tasks, {} outcomes, {} speculative attempts; {}; {} violations",
             self.seeds,
             self.simulated_hours,
             self.real_s,
@@ -92,7 +92,7 @@ impl fmt::Display for Summary {
             self.blocks,
             self.tasks,
             self.outcomes,
-            self.copies,
+            self.speculative,
             faults.join(", "),
             self.violations
         )

@@ -71,7 +71,9 @@ fn sought(fault: Planted) -> Family {
         Planted::ShrinksAndKeeps => directed::wavering,
         Planted::ReturnsCount => directed::returned,
         Planted::SharesIgnored => directed::shares,
-        Planted::CopyAtTheSame | Planted::CopiesFirst | Planted::CopyForgotten => directed::stragglers,
+        Planted::SpeculativeAtTheSame | Planted::SpeculativeFirst | Planted::SpeculativeForgotten => {
+            directed::stragglers
+        }
         Planted::AnyoneGoverns
         | Planted::FewerApprove
         | Planted::ThresholdOfGenesis

@@ -24,7 +24,7 @@ use crate::{
     figures::{percentile, rounded},
     keys,
     local_mesh::LocalMesh,
-    outcomes::{self, Leavings, Proved},
+    outcomes::{self, Outputs, Proved},
     output::{Output, progress::Board, words::short},
     programs, submission, watch,
 };
@@ -245,11 +245,11 @@ impl<'a> Story<'a> {
         let client = &self.observers[0].client;
         let mut tiles = Vec::with_capacity(proved.len());
         for one in proved {
-            let leavings = Leavings::of(client, &one.outcome).await?;
-            let tile = leavings.files.iter().find(|(path, _)| path == scene::OUTPUT).ok_or_else(|| {
+            let outputs = Outputs::of(client, &one.outcome).await?;
+            let tile = outputs.files.iter().find(|(path, _)| path == scene::OUTPUT).ok_or_else(|| {
                 Failure::failed(format!("Task {} left no {}.", one.outcome.attempt.task, scene::OUTPUT))
             })?;
-            tiles.push(leavings.read(client, &tile.1).await?);
+            tiles.push(outputs.read(client, &tile.1).await?);
         }
         self.scene.write(&tiles, image)
     }

@@ -64,7 +64,7 @@ fn the_examples_are_shown_as_the_page_says() {
     assert_eq!(example("names.toml").job.name, "names-world");
     let shown = example("nightly.toml").to_string();
     assert!(shown.contains("runs at 30 3 * * 1-5 in UTC (catch-up once, overlap queue)"), "{shown}");
-    assert_eq!(shown.matches("T03:30:00Z").count(), 5, "the next five moments: {shown}");
+    assert_eq!(shown.matches("T03:30:00Z").count(), 5, "the next five occurrences: {shown}");
     let dot = example("failure.toml").dot();
     assert!(dot.contains("\"bad\" -> \"mend\" [label=fail, style=dotted];"), "{dot}");
 }

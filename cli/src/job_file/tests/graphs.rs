@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use meshwork_core::types::{After, Edges, Giver, OutputOf, When};
+use meshwork_core::types::{After, Edges, OutputOf, Producer, When};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::*;
@@ -51,8 +51,8 @@ fn everyone_stands_after_whom_it_waits_for() {
         });
         outputs.collect()
     };
-    assert_eq!(sources(b), [output(Giver::Same(0), None)]);
-    assert_eq!(sources(c), [output(Giver::All(0), None), output(Giver::Task(2), Some("x"))]);
+    assert_eq!(sources(b), [output(Producer::Same(0), None)]);
+    assert_eq!(sources(c), [output(Producer::All(0), None), output(Producer::Task(2), Some("x"))]);
     assert_eq!(check_by_ledger(&plan), Ok(()));
 }
 
@@ -133,7 +133,7 @@ fn an_array_in_pieces_can_be_waited_for_and_taken_from() {
     assert_eq!(task(next[1], 0).after.ok, [next[0].tasks.count()]);
     let short = task(named("short")[0], 4_000);
     assert!(
-        matches!(&short.inputs[0].source, PlannedSource::Output(OutputOf { of: Giver::Task(4_000), .. })),
+        matches!(&short.inputs[0].source, PlannedSource::Output(OutputOf { of: Producer::Task(4_000), .. })),
         "{short:?}"
     );
     assert_eq!(named("last")[0].after.len(), n.len() + next.len());

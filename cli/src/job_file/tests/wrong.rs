@@ -162,7 +162,7 @@ fn a_job_recurs_by_an_expression_and_known_policies() {
     assert_said(&recurs("cron = \"@daily\"\noverlap = \"never\""), "3:11", &["\"never\"", "queue, alongside"]);
     assert_said(&recurs("cron = \"@daily\"\ncatch-up = \"queue\""), "3:12", &["skip, once, all"]);
     assert_said(&recurs("cron = \"@daily\"\nruns = 0"), "3:8", &["at least once"]);
-    assert_said(&recurs("cron = \"@daily\"\nuntil = \"1ms\""), "3:9", &["No moment is left"]);
+    assert_said(&recurs("cron = \"@daily\"\nuntil = \"1ms\""), "3:9", &["No occurrence is left"]);
     assert_said(&recurs("overlap = \"skip\""), "1:1", &["says not when", "cron"]);
     assert_said(&recurs("crom = \"@daily\""), "2:1", &["`crom`", "`cron`"]);
     let daily = recurs("cron = \"@daily\"");

@@ -14,7 +14,7 @@ impl Consensus {
     /// final, or after something named was first missed; and at least Δ after the last ask.
     pub(super) fn ask_due(&self) -> Option<Monotonic> {
         let authority = self.me.is_some();
-        let stuck = authority.then_some(self.pace.deadline);
+        let stuck = authority.then_some(self.view_state.deadline);
         let unfinal = self.finalize_sent.values().next().copied();
         let first = [stuck, unfinal, self.missing_since.oldest()].into_iter().flatten().min()?;
         let due = first.max(self.asked.unwrap_or_default());

@@ -105,8 +105,8 @@ impl Consensus {
                 Some(held)
             }
             Input::Votes(votes) if votes.iter().any(|vote| is_next(vote.epoch)) && self.is_closing() => {
-                let room = EARLY_VOTES_MAX.saturating_sub(self.early.votes.len());
-                let early = votes.iter().filter(|vote| is_next(vote.epoch)).take(room);
+                let left = EARLY_VOTES_MAX.saturating_sub(self.early.votes.len());
+                let early = votes.iter().filter(|vote| is_next(vote.epoch)).take(left);
                 self.early.votes.extend(early.cloned());
                 Some(held)
             }

@@ -12,7 +12,7 @@ mod timer;
 mod vote;
 
 use super::{
-    Application, Consensus, Effect, Input, Judgement, Monotonic, Now, Standing, Step,
+    Application, Consensus, Effect, Input, Judgement, Monotonic, Now, Step, VotingStatus,
     state::{Kind, Round},
 };
 use crate::{
@@ -55,9 +55,9 @@ impl Consensus {
             Input::Tell(tell) => self.on_tell(&mut step, tell),
             Input::Blocks { blocks, finalization } => self.on_blocks(&mut step, blocks, finalization),
             Input::Evidence(evidence) => self.on_evidence(&mut step, evidence),
-            Input::Reason(reason) => {
-                self.reason = reason;
-                self.pace.fresh = true;
+            Input::Pending(pending) => {
+                self.pending = pending;
+                self.view_state.fresh = true;
                 Judgement::Accept
             }
             Input::Executed(height) => self.on_executed(height),
@@ -147,13 +147,13 @@ impl Consensus {
         }
         let mut wakes = vec![self.ask_due(), self.gossip_at];
         if self.me.is_some() {
-            let pace = &self.pace;
-            wakes.push(pace.judge_at);
-            wakes.push(Some(pace.deadline));
-            if pace.quiet {
+            let view_state = &self.view_state;
+            wakes.push(view_state.judge_at);
+            wakes.push(Some(view_state.deadline));
+            if view_state.quiet {
                 wakes.push(self.uncovered_due());
                 let leads = Some(self.leader()) == self.me;
-                wakes.push(leads.then(|| pace.entered.plus_us(self.rules.heartbeat_us)));
+                wakes.push(leads.then(|| view_state.entered.plus_us(self.rules.heartbeat_us)));
             }
         }
         // Whatever was due by the last call was done then, or waits for something else.
@@ -163,9 +163,9 @@ impl Consensus {
     /// Stops voting for good: this key votes, or voted, somewhere else.
     fn stop(&mut self, step: &mut Step<'_>) {
         if self.votes() {
-            self.stand_back(Standing::VoteUnknown);
+            self.stop_voting(VotingStatus::VoteUnknown);
             step.effects.push(Effect::Persist(super::Record::Stopped));
-            step.effects.push(Effect::Standing(self.standing()));
+            step.effects.push(Effect::VotingStatus(self.voting_status()));
             step.votes.clear();
         }
     }

@@ -73,7 +73,8 @@ impl Consensus {
             // A peer that knows of a newer finalization did not look at this one before passing it on.
             return Judgement::Ignore(why);
         }
-        let refused = self.insert_candidate(Candidate::new(proposal, digest, Judged::Held("not its view's turn yet")));
+        let refused =
+            self.insert_candidate(Candidate::new(proposal, digest, Judged::Deferred("not its view's turn yet")));
         if Some(leader) != self.me && self.me.is_some() && !checked {
             self.record(step, vote);
         }
@@ -150,7 +151,7 @@ impl Consensus {
             return false;
         }
         let candidates = self.round(view).map_or(&[][..], |round| &round.candidates);
-        let held = candidates.iter().filter(|candidate| matches!(candidate.judged, Judged::Held(_)));
+        let held = candidates.iter().filter(|candidate| matches!(candidate.judged, Judged::Deferred(_)));
         let held: Vec<Digest> = held.map(|candidate| candidate.digest).collect();
         for digest in held {
             let Some(candidate) = known(self.candidate(&digest)) else { continue };
@@ -179,10 +180,10 @@ impl Consensus {
         }
         let executed = self.executed;
         if self.candidate(digest).is_some_and(|candidate| candidate.later_at == Some(executed)) {
-            return Judged::Held("its result is not executed here yet");
+            return Judged::Deferred("its result is not executed here yet");
         }
         let Some(ancestors) = self.ancestors(&proposal.block.header.parent) else {
-            return Judged::Held("an ancestor is missing");
+            return Judged::Deferred("an ancestor is missing");
         };
         if let Some(judged) = self.judge_role(&proposal.block.header, app) {
             return judged;
@@ -199,7 +200,7 @@ impl Consensus {
                 if let Some(candidate) = self.candidate_mut(digest) {
                     candidate.later_at = Some(executed);
                 }
-                Judged::Held("its result is not executed here yet")
+                Judged::Deferred("its result is not executed here yet")
             }
         }
     }
@@ -207,7 +208,7 @@ impl Consensus {
     /// Judges the role of a block whose links are good: a closing block, and a block at a gate that is its
     /// epoch's last or not. Both depend on what is executed here.
     fn judge_role<A: Application>(&self, header: &Header, app: &mut A) -> Option<Judged> {
-        let unknown = Judged::Held("its result is not executed here yet");
+        let unknown = Judged::Deferred("its result is not executed here yet");
         match header.role {
             Role::Closing(None) => Some(Judged::Valid),
             Role::Closing(Some(_)) if self.executed < header.height => Some(unknown),
@@ -244,7 +245,7 @@ impl Consensus {
             return Some(Judged::Invalid("a block below what is final"));
         }
         let Some(parent) = self.parent(&header.parent) else {
-            return Some(Judged::Held("its parent is missing"));
+            return Some(Judged::Deferred("its parent is missing"));
         };
         let later = parent.time.0.saturating_add(1);
         let (closing, next) = (header.role.is_closing(), header.role.next_authorities());
@@ -271,23 +272,23 @@ impl Consensus {
         let certified =
             parent.view == self.tip.view || self.round(parent.view).and_then(Round::notarized) == Some(parent.digest);
         if !certified {
-            return Some(Judged::Held("its parent is not notarized here"));
+            return Some(Judged::Deferred("its parent is not notarized here"));
         }
         let passed = &mut crate::consensus::chain::Missing::default();
         if !self.nullified_between(parent.view, header.view, passed) && !is_planted(Fault::ViewsSkipped) {
-            return Some(Judged::Held("a view between its parent and it is open here"));
+            return Some(Judged::Deferred("a view between its parent and it is open here"));
         }
         // The chain passes through the tip, so what is final up to the tip are the block's own ancestors.
         if header.final_height > self.tip.height && !is_planted(Fault::FinalOnTrust) {
-            return Some(Judged::Held("its F is not final here"));
+            return Some(Judged::Deferred("its F is not final here"));
         }
         if closing {
             return None;
         }
         let ahead_us = header.time.0.saturating_sub(step.now.clock.0.saturating_add(self.rules.clock_bound_us));
         if ahead_us > 0 && header.time.0 != later && !is_planted(Fault::TimeOnTrust) {
-            self.pace.judge_at = Some(step.now.monotonic.plus_us(ahead_us));
-            return Some(Judged::Held("its time has not come"));
+            self.view_state.judge_at = Some(step.now.monotonic.plus_us(ahead_us));
+            return Some(Judged::Deferred("its time has not come"));
         }
         None
     }

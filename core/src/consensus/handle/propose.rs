@@ -27,7 +27,7 @@ impl Consensus {
             return false;
         }
         let now = step.now;
-        if self.pace.quiet && now.monotonic < self.pace.entered.plus_us(self.rules.heartbeat_us) {
+        if self.view_state.quiet && now.monotonic < self.view_state.entered.plus_us(self.rules.heartbeat_us) {
             return false;
         }
         let Some(parent) = self.best_parent(&mut Missing::default()) else { return false };
@@ -36,7 +36,7 @@ impl Consensus {
         if self.tip.height < parent.final_height {
             return false;
         }
-        if self.pace.build_later == Some((parent.digest, self.executed)) {
+        if self.view_state.build_later == Some((parent.digest, self.executed)) {
             return false;
         }
         if self.proposed == Some(now.monotonic) {
@@ -48,7 +48,7 @@ impl Consensus {
             false => self.build(&parent, now.clock, app),
         };
         let Some(block) = block else {
-            self.pace.build_later = Some((parent.digest, self.executed));
+            self.view_state.build_later = Some((parent.digest, self.executed));
             return false;
         };
         self.proposed = Some(now.monotonic);
@@ -61,7 +61,7 @@ impl Consensus {
         let round = &self.rules.genesis.consensus;
         let (height, final_height) = (parent.height.next(), self.tip.height);
         let piled = height.0.saturating_sub(final_height.0) > PILE_MAX;
-        let room = self.rules.run_bytes_max().saturating_sub(self.unfinal_bytes(&ancestors));
+        let bytes_left = self.rules.run_bytes_max().saturating_sub(self.unfinal_bytes(&ancestors));
         let time = clock.max(BlockTime(parent.time.0.saturating_add(1)));
         let request = BuildRequest {
             view: self.view,
@@ -72,7 +72,7 @@ impl Consensus {
             parent_result_height: parent.result_height,
             ancestors: &ancestors,
             transactions_max: if piled { 0 } else { round.block_transactions_max },
-            bytes_max: if piled { 0 } else { round.block_bytes_max.min(room) },
+            bytes_max: if piled { 0 } else { round.block_bytes_max.min(bytes_left) },
         };
         let Content { transactions, result, snapshots } = app.build(&request)?;
         let ends = self.rules.is_gate(height) && app.has_change(self.tip.epoch, parent.final_height);

@@ -71,7 +71,7 @@ impl Consensus {
         debug_assert!(height <= self.tip.height, "only what is final is executed");
         self.executed = self.executed.max(height);
         self.unexecuted = self.unexecuted.split_off(&height.next());
-        self.pace.fresh = true;
+        self.view_state.fresh = true;
         Judgement::Accept
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     consensus::{
         Application, Consensus, Step,
         chain::Missing,
-        state::{Kind, Pace},
+        state::{Kind, ViewState},
     },
     fault::{Fault, is_planted},
     types::{Statement, View},
@@ -16,8 +16,8 @@ impl Consensus {
         debug_assert!(view >= self.view);
         self.view = view;
         let now = step.now.monotonic;
-        self.pace = Pace::new(now, self.rules.timeout_us(self.failed_views()));
-        self.pace.deadline = now.plus_us(self.rules.heartbeat_us).plus_us(self.pace.timeout_us);
+        self.view_state = ViewState::new(now, self.rules.timeout_us(self.failed_views()));
+        self.view_state.deadline = now.plus_us(self.rules.heartbeat_us).plus_us(self.view_state.timeout_us);
     }
 
     /// The views above the last finalization that were nullified here *or* by a quorum. Counting only the
@@ -37,33 +37,33 @@ impl Consensus {
 
     /// Ends the quiet of a view, once there is a reason for a block. Returns whether it did.
     pub(super) fn look_for_reason<A: Application>(&mut self, step: &mut Step<'_>, app: &mut A) -> bool {
-        if !self.pace.quiet || self.me.is_none() {
+        if !self.view_state.quiet || self.me.is_none() {
             return false;
         }
         let now = step.now.monotonic;
-        if !self.is_closing() && self.uncovered_due().is_none_or(|due| due > now) && !self.has_reason(app) {
+        if !self.is_closing() && self.uncovered_due().is_none_or(|due| due > now) && !self.has_pending(app) {
             return false;
         }
-        self.pace.quiet = false;
-        self.pace.deadline = self.pace.deadline.min(now.plus_us(self.pace.timeout_us));
+        self.view_state.quiet = false;
+        self.view_state.deadline = self.view_state.deadline.min(now.plus_us(self.view_state.timeout_us));
         true
     }
 
     /// Whether something is left to order above the block that this view would stand on. Asks the application
     /// once each time that its answer may have changed.
-    fn has_reason<A: Application>(&mut self, app: &mut A) -> bool {
-        if !self.reason || !self.pace.fresh {
+    fn has_pending<A: Application>(&mut self, app: &mut A) -> bool {
+        if !self.pending || !self.view_state.fresh {
             return false;
         }
         let parent = self.best_parent(&mut Missing::default());
         if let Some(ancestors) = parent.and_then(|parent| self.ancestors(&parent.digest)) {
-            self.pace.fresh = false;
-            return app.has_reason(&ancestors);
+            self.view_state.fresh = false;
+            return app.has_pending(&ancestors);
         }
         // While blocks are lacking, this node cannot know what is ordered already. That must not last for a
         // heartbeat.
-        let hurried = self.pace.entered.plus_us(self.pace.timeout_us);
-        self.pace.deadline = self.pace.deadline.min(hurried.max(self.last));
+        let hurried = self.view_state.entered.plus_us(self.view_state.timeout_us);
+        self.view_state.deadline = self.view_state.deadline.min(hurried.max(self.last));
         false
     }
 
@@ -74,7 +74,7 @@ impl Consensus {
         if !self.votes() || said(Kind::Nullify) || said(Kind::Finalize) {
             return false;
         }
-        if step.now.monotonic < self.pace.deadline && !self.is_silent(self.rules.leader(view)) {
+        if step.now.monotonic < self.view_state.deadline && !self.is_silent(self.rules.leader(view)) {
             return false;
         }
         self.cast(step, Statement::Nullify(view), None);

@@ -1,6 +1,6 @@
 //! Tests, over many seeds, that authorities always agree, and that a network that is well makes progress.
 
-use super::{super::Standing, network::Network, seeds};
+use super::{super::VotingStatus, network::Network, seeds};
 
 const SIZES: [usize; 4] = [1, 2, 4, 7];
 
@@ -157,7 +157,7 @@ fn an_authority_without_its_journal_follows_and_does_not_vote() {
         network.crash(2);
         network.nodes[2].disk.journal.clear();
         let genesis = network.genesis.clone();
-        network.nodes[2].start(&genesis, Standing::JournalLost);
+        network.nodes[2].start(&genesis, VotingStatus::JournalLost);
         let proposals = network.proposals.len();
         for _ in 0..10 {
             network.submit();

@@ -29,7 +29,8 @@ fn changed(genesis: &Genesis) -> Arc<AuthoritySet> {
 fn lone_with(own: SecretKey, journal: Vec<Record>) -> Lone {
     let genesis = gated();
     let tip = FinalTip::genesis(&genesis);
-    let round = Consensus::new(config(&genesis, Some(own)), tip, None, journal.clone(), Vec::new(), Standing::Voting);
+    let round =
+        Consensus::new(config(&genesis, Some(own)), tip, None, journal.clone(), Vec::new(), VotingStatus::Voting);
     let app = App { approved: Some((Height(0), changed(&genesis))), ..App::default() };
     Lone::of(genesis, round, app, journal)
 }
@@ -262,9 +263,9 @@ fn nothing_is_begun_before_the_last_block_is_executed_here() {
 }
 
 /// Sees an epoch end. Returns the standing of the authority with this key before and after.
-fn standing_after(own: usize) -> (Standing, Standing) {
+fn voting_status_after(own: usize) -> (VotingStatus, VotingStatus) {
     let mut lone = lone_with(key(own), Vec::new());
-    let before = lone.round.standing();
+    let before = lone.round.voting_status();
     let block = last(&lone, 1);
     let mut ahead = App::default();
     ahead.execute(&block.block);
@@ -277,17 +278,17 @@ fn standing_after(own: usize) -> (Standing, Standing) {
     execute(&mut lone, &block);
     assert_eq!(lone.round.epoch(), Epoch(1));
     lone.tick_after_ms(3_000);
-    assert_eq!(lone.said().is_empty(), lone.round.standing() != Standing::Voting);
-    (before, lone.round.standing())
+    assert_eq!(lone.said().is_empty(), lone.round.voting_status() != VotingStatus::Voting);
+    (before, lone.round.voting_status())
 }
 
 #[test]
 fn one_who_leaves_follows_and_one_who_joins_votes_from_then_on() {
     // Authorities 0 to 2 sign the certificate. It would show each of them a vote of its own that it does not
     // know, so they are left out.
-    assert_eq!(standing_after(3), (Standing::Voting, Standing::Follower));
-    assert_eq!(standing_after(4), (Standing::Follower, Standing::Voting));
-    assert_eq!(standing_after(7), (Standing::Follower, Standing::Follower));
+    assert_eq!(voting_status_after(3), (VotingStatus::Voting, VotingStatus::Follower));
+    assert_eq!(voting_status_after(4), (VotingStatus::Follower, VotingStatus::Voting));
+    assert_eq!(voting_status_after(7), (VotingStatus::Follower, VotingStatus::Follower));
 }
 
 #[test]
@@ -320,14 +321,14 @@ fn a_restart_with_the_handover_stored_is_in_the_next_epoch_and_knows_no_journal_
     let authorities = changed(&lone.genesis);
     let start = |journal: Vec<Record>| {
         let config = Config { authorities: Arc::clone(&authorities), ..config(&lone.genesis, Some(key(0))) };
-        Consensus::new(config, tip.clone(), Some(closing.clone()), journal, Vec::new(), Standing::Voting)
+        Consensus::new(config, tip.clone(), Some(closing.clone()), journal, Vec::new(), VotingStatus::Voting)
     };
     let round = start(lone.journal.clone());
-    assert_eq!((round.epoch(), round.view(), round.standing()), (Epoch(1), View(1), Standing::Voting));
+    assert_eq!((round.epoch(), round.view(), round.voting_status()), (Epoch(1), View(1), VotingStatus::Voting));
     assert_eq!(round.handover(), Some(&closing.finalization), "for those who ask");
     assert!(round.rounds.is_empty());
     let mut later = lone.vote(0, Statement::Nullify(View(3)));
     later.epoch = Epoch(2);
     let round = start(vec![Record::Voted(later)]);
-    assert_eq!(round.standing(), Standing::JournalLost, "it has promised something where it has never been");
+    assert_eq!(round.voting_status(), VotingStatus::JournalLost, "it has promised something where it has never been");
 }

@@ -25,13 +25,14 @@ pub struct Lone {
 impl Lone {
     /// Authority 0, which leads views 4, 8, …
     pub fn new() -> Self {
-        Self::restored(Vec::new(), Standing::Voting)
+        Self::restored(Vec::new(), VotingStatus::Voting)
     }
 
-    pub fn restored(journal: Vec<Record>, standing: Standing) -> Self {
+    pub fn restored(journal: Vec<Record>, voting_status: VotingStatus) -> Self {
         let genesis = genesis(4);
         let tip = FinalTip::genesis(&genesis);
-        let round = Consensus::new(config(&genesis, Some(key(0))), tip, None, journal.clone(), Vec::new(), standing);
+        let round =
+            Consensus::new(config(&genesis, Some(key(0))), tip, None, journal.clone(), Vec::new(), voting_status);
         Self::of(genesis, round, App::default(), journal)
     }
 
@@ -56,7 +57,7 @@ impl Lone {
     pub fn hurry(&mut self) {
         let waiting = transaction(&self.genesis, 1);
         self.app.pool.insert(waiting.id(), waiting);
-        self.tell(Input::Reason(true));
+        self.tell(Input::Pending(true));
     }
 
     pub fn tick_after_ms(&mut self, ms: u64) {

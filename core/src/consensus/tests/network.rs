@@ -176,7 +176,7 @@ impl Network {
             Packet::Restart => {
                 if self.nodes[to].round.is_none() {
                     let genesis = Arc::clone(&self.genesis);
-                    self.nodes[to].start(&genesis, Standing::Voting);
+                    self.nodes[to].start(&genesis, VotingStatus::Voting);
                     self.reason(to);
                 }
                 return;
@@ -201,7 +201,7 @@ impl Network {
 
     fn reason(&mut self, node: usize) {
         let reason = !self.nodes[node].app.pool.is_empty();
-        self.input(node, Input::Reason(reason));
+        self.input(node, Input::Pending(reason));
     }
 
     pub fn input(&mut self, node: usize, input: Input) -> Option<Judgement> {
@@ -212,7 +212,7 @@ impl Network {
         let round = round.as_mut()?;
         let judgement = round.handle(now, input, app, &mut effects);
         if *twin {
-            round.trust = Standing::Voting;
+            round.trust = VotingStatus::Voting;
         } else {
             let lying = matches!(judgement, Judgement::Reject(_)) && !self.nodes.iter().any(|node| node.twin);
             assert!(!lying, "seed {}: an honest node was called a liar: {judgement:?}", self.seed);
@@ -288,8 +288,8 @@ impl Network {
                     self.post(node, 5_000, Packet::Blocks(blocks, certificate));
                 }
             }
-            Effect::Standing(standing) => {
-                assert!(self.nodes[node].twin, "seed {}: node {node} stopped: {standing:?}", self.seed);
+            Effect::VotingStatus(voting_status) => {
+                assert!(self.nodes[node].twin, "seed {}: node {node} stopped: {voting_status:?}", self.seed);
             }
         }
     }

@@ -74,7 +74,7 @@ impl Application for App {
         self.approved.clone().map(|(_, next)| Close { result, next })
     }
 
-    fn has_reason(&mut self, ancestors: &[Arc<Block>]) -> bool {
+    fn has_pending(&mut self, ancestors: &[Arc<Block>]) -> bool {
         self.fresh(ancestors).next().is_some()
     }
 }
@@ -127,12 +127,12 @@ impl Node {
             evidence: Vec::new(),
             twin: false,
         };
-        node.start(genesis, Standing::Voting);
+        node.start(genesis, VotingStatus::Voting);
         node
     }
 
     /// Starts from the disk. The pool keeps its transactions that are not final yet.
-    pub fn start(&mut self, genesis: &Arc<Genesis>, standing: Standing) {
+    pub fn start(&mut self, genesis: &Arc<Genesis>, voting_status: VotingStatus) {
         let pool = std::mem::take(&mut self.app.pool);
         self.app = App { pool, ..App::default() };
         for block in &self.disk.blocks {
@@ -141,7 +141,7 @@ impl Node {
         let done = &self.app.done;
         self.app.pool.retain(|id, _| !done.contains(id));
         let (tip, journal) = (self.disk.tip(genesis), self.disk.journal.clone());
-        let round = Consensus::new(config(genesis, self.key.clone()), tip, None, journal, Vec::new(), standing);
+        let round = Consensus::new(config(genesis, self.key.clone()), tip, None, journal, Vec::new(), voting_status);
         self.round = Some(round);
     }
 

@@ -25,7 +25,7 @@ fn a_follower_that_is_far_behind_asks_for_blocks_though_others_become_final_fast
     let genesis = genesis(4);
     let quarter_us = genesis.consensus.delta_ms * 1000 / 4;
     let tip = FinalTip::genesis(&genesis);
-    let round = Consensus::new(config(&genesis, None), tip, None, Vec::new(), Vec::new(), Standing::Follower);
+    let round = Consensus::new(config(&genesis, None), tip, None, Vec::new(), Vec::new(), VotingStatus::Follower);
     let mut lone = Lone::of(genesis, round, App::default(), Vec::new());
     // Another block is missing each time, and none of them for as long as a node waits before it asks.
     let asked = (100..116u64).filter(|view| {
@@ -42,23 +42,23 @@ fn a_follower_that_is_far_behind_asks_for_blocks_though_others_become_final_fast
 fn a_view_nullified_here_or_by_a_quorum_makes_the_next_timer_longer_and_only_a_finalization_resets_it() {
     let mut lone = Lone::new();
     lone.hurry();
-    assert_eq!(lone.round.pace.timeout_us, 300_000);
+    assert_eq!(lone.round.view_state.timeout_us, 300_000);
     lone.tick_after_ms(300);
     // This node nullified the view, and the others notarized it.
     let block = lone.notarized(1, None);
-    assert_eq!((lone.round.view(), lone.round.pace.timeout_us), (View(2), 450_000));
+    assert_eq!((lone.round.view(), lone.round.view_state.timeout_us), (View(2), 450_000));
     // The others nullify the view.
     lone.votes(&[1, 2, 3], Statement::Nullify(View(2)));
-    assert_eq!((lone.round.view(), lone.round.pace.timeout_us), (View(3), 675_000));
+    assert_eq!((lone.round.view(), lone.round.view_state.timeout_us), (View(3), 675_000));
     lone.notarized(3, Some(&block));
-    assert_eq!(lone.round.pace.timeout_us, 675_000, "a notarization does not reset it");
+    assert_eq!(lone.round.view_state.timeout_us, 675_000, "a notarization does not reset it");
     lone.votes(&[1, 2, 3], finalize(&block));
     lone.votes(&[1, 2, 3], Statement::Nullify(View(4)));
-    assert_eq!(lone.round.pace.timeout_us, 675_000, "views 2 and 4 failed above the last finalization");
+    assert_eq!(lone.round.view_state.timeout_us, 675_000, "views 2 and 4 failed above the last finalization");
     let block = lone.notarized(5, None);
     lone.votes(&[1, 2, 3], finalize(&block));
     lone.votes(&[1, 2, 3], Statement::Nullify(View(6)));
-    assert_eq!(lone.round.pace.timeout_us, 450_000);
+    assert_eq!(lone.round.view_state.timeout_us, 450_000);
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn a_view_that_was_finalized_is_never_nullified() {
     let block = lone.proposal(1, None, |_| {});
     // A crash may keep the vote and lose the notarization. Then the view goes on.
     let journal = vec![Record::Voted(lone.vote(0, finalize(&block)))];
-    let mut again = Lone::restored(journal, Standing::Voting);
+    let mut again = Lone::restored(journal, VotingStatus::Voting);
     assert_eq!(again.round.view(), View(1));
     for _ in 0..3 {
         again.tick_after_ms(60_000);
@@ -190,7 +190,7 @@ fn a_block_ahead_of_the_clock_is_held_until_its_time_comes() {
     let mut lone = Lone::new();
     let ahead_us = 900_000;
     let block = lone.proposal(1, None, |block| block.header.time = BlockTime(CLOCK + ahead_us));
-    assert!(matches!(lone.tell(Input::Proposal(block.clone())), Judgement::Held(_)));
+    assert!(matches!(lone.tell(Input::Proposal(block.clone())), Judgement::Deferred(_)));
     // The bound is 500 ms.
     let wake = lone.round.next_wake().expect("it waits");
     assert_eq!(wake.0, ahead_us - 500_000);
@@ -212,7 +212,7 @@ fn a_leader_with_a_fast_clock_cannot_stop_those_who_follow() {
     other.tell(Input::Proposal(fast.clone()));
     other.votes(&[1, 2, 3], notarize(&fast));
     let worse = other.proposal(2, Some(&fast), |block| block.header.time = BlockTime(CLOCK * 2 + 2));
-    assert!(matches!(other.tell(Input::Proposal(worse)), Judgement::Held(_)));
+    assert!(matches!(other.tell(Input::Proposal(worse)), Judgement::Deferred(_)));
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_proposal_waits_for_its_parents_notarization_and_for_the_views_between() {
     let mut lone = Lone::new();
     let parent = lone.proposal(1, None, |_| {});
     let block = lone.proposal(3, Some(&parent), |_| {});
-    assert!(matches!(lone.tell(Input::Proposal(block.clone())), Judgement::Held(_)));
+    assert!(matches!(lone.tell(Input::Proposal(block.clone())), Judgement::Deferred(_)));
     let jump = lone.certificate(&[1, 2, 3], nullify(2));
     lone.told(jump);
     assert_eq!((lone.round.view(), lone.said()), (View(3), vec![]));
@@ -236,7 +236,7 @@ fn a_proposal_waits_for_its_parents_notarization_and_for_the_views_between() {
     let block = lone.proposal(4, Some(&parent), |block| block.header.view = View(5));
     let jump = lone.certificate(&[1, 2, 3], nullify(4));
     lone.told(jump);
-    assert!(matches!(lone.tell(Input::Proposal(block.clone())), Judgement::Held(_)), "view 2 is open");
+    assert!(matches!(lone.tell(Input::Proposal(block.clone())), Judgement::Deferred(_)), "view 2 is open");
     lone.tick_after_ms(100);
     let named = lone
         .effects
@@ -259,7 +259,7 @@ fn third_with_f(lone: &mut Lone) -> (Proposal, Proposal) {
 fn an_f_above_the_parents_is_believed_only_when_shown() {
     let mut lone = Lone::new();
     let (first, mut third) = third_with_f(&mut lone);
-    assert!(matches!(lone.tell(Input::Proposal(third.clone())), Judgement::Held(_)), "a copy that shows nothing");
+    assert!(matches!(lone.tell(Input::Proposal(third.clone())), Judgement::Deferred(_)), "a copy that shows nothing");
     third.finalization = Some(lone.certificate(&[1, 2, 3], nullify(1)));
     assert!(
         !matches!(lone.tell(Input::Proposal(third.clone())), Judgement::Accept),
@@ -288,7 +288,7 @@ fn a_block_whose_result_is_not_executed_here_is_held_until_it_is() {
     lone.votes(&[1, 2, 3], nullify(4));
     let expected = Digest::of_parts("test result", &[&Digest::ZERO.0, &first.block.header.digest().0]);
     let block = lone.proposal(5, Some(&third), |block| block.header.result = expected);
-    assert!(matches!(lone.tell(Input::Proposal(block.clone())), Judgement::Held(_)));
+    assert!(matches!(lone.tell(Input::Proposal(block.clone())), Judgement::Deferred(_)));
     lone.app.execute(&first.block);
     lone.tell(Input::Executed(Height(1)));
     assert!(lone.said().contains(&notarize(&block)));

@@ -28,7 +28,7 @@ struct Follower {
 impl Follower {
     fn new(genesis: &Arc<Genesis>) -> Self {
         let tip = FinalTip::genesis(genesis);
-        let round = Consensus::new(config(genesis, None), tip, None, Vec::new(), Vec::new(), Standing::Follower);
+        let round = Consensus::new(config(genesis, None), tip, None, Vec::new(), Vec::new(), VotingStatus::Follower);
         Self { round, now_us: 1000 }
     }
 

@@ -107,16 +107,16 @@ fn an_authority_that_is_shown_a_vote_of_its_own_that_its_journal_lacks_stops_vot
     let mut forged = forgotten.clone();
     forged.signature = lone.vote(0, nullify(4)).signature;
     assert!(matches!(lone.tell(Input::Votes(vec![forged])), Judgement::Reject(_)));
-    assert_eq!(lone.round.standing(), Standing::Voting);
+    assert_eq!(lone.round.voting_status(), VotingStatus::Voting);
     lone.tell(Input::Votes(vec![forgotten]));
-    assert_eq!(lone.round.standing(), Standing::VoteUnknown);
-    assert!(lone.effects.iter().any(|effect| matches!(effect, Effect::Standing(Standing::VoteUnknown))));
+    assert_eq!(lone.round.voting_status(), VotingStatus::VoteUnknown);
+    assert!(lone.effects.iter().any(|effect| matches!(effect, Effect::VotingStatus(VotingStatus::VoteUnknown))));
     let block = lone.proposal(1, None, |_| {});
     lone.tell(Input::Proposal(block));
     lone.tick_after_ms(60_000);
     assert_eq!(lone.said(), []);
-    let again = Lone::restored(lone.journal, Standing::Voting);
-    assert_eq!(again.round.standing(), Standing::VoteUnknown);
+    let again = Lone::restored(lone.journal, VotingStatus::Voting);
+    assert_eq!(again.round.voting_status(), VotingStatus::VoteUnknown);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn it_stops_for_a_certificate_with_its_own_unknown_signature_too() {
     let mut lone = Lone::new();
     let certificate = lone.certificate(&[0, 1, 2], nullify(7));
     lone.told(certificate);
-    assert_eq!((lone.round.standing(), lone.round.view()), (Standing::VoteUnknown, View(8)));
+    assert_eq!((lone.round.voting_status(), lone.round.view()), (VotingStatus::VoteUnknown, View(8)));
     assert_eq!(lone.said(), []);
 }
 
@@ -134,7 +134,7 @@ fn its_own_votes_that_it_knows_are_no_news() {
     let block = lone.notarized(1, None);
     let own = [notarize(&block), finalize(&block)].map(|statement| lone.vote(0, statement));
     assert!(matches!(lone.tell(Input::Votes(own.to_vec())), Judgement::Ignore(_)));
-    assert_eq!(lone.round.standing(), Standing::Voting);
+    assert_eq!(lone.round.voting_status(), VotingStatus::Voting);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn a_restart_keeps_every_promise_its_view_and_what_it_has_to_show() {
     let first = lone.notarized(1, None);
     let second = lone.proposal(2, Some(&first), |_| {});
     lone.tell(Input::Proposal(second.clone()));
-    let mut again = Lone::restored(lone.journal.clone(), Standing::Voting);
+    let mut again = Lone::restored(lone.journal.clone(), VotingStatus::Voting);
     assert_eq!((again.round.view(), again.said()), (View(2), vec![]));
     let rival = again.proposal(2, Some(&first), |block| block.header.time.0 += 1);
     again.tell(Input::Proposal(rival));
@@ -163,7 +163,7 @@ fn a_restart_with_a_finalization_in_its_journal_goes_on_from_there() {
     let block = lone.proposal(1, None, |_| {});
     let finalization = lone.certificate(&[1, 2, 3], finalize(&block));
     lone.tell(Input::Certificate(finalization));
-    let mut again = Lone::restored(lone.journal, Standing::Voting);
+    let mut again = Lone::restored(lone.journal, VotingStatus::Voting);
     assert_eq!((again.round.view(), again.round.tip().height), (View(2), Height(0)));
     again.tell(Input::Proposal(block));
     assert_eq!(again.round.tip().height, Height(1));
@@ -173,7 +173,7 @@ fn a_restart_with_a_finalization_in_its_journal_goes_on_from_there() {
 fn a_journal_of_another_key_makes_it_follow() {
     let lone = Lone::new();
     let other = Record::Voted(lone.vote(1, nullify(1)));
-    assert_eq!(Lone::restored(vec![other], Standing::Voting).round.standing(), Standing::JournalLost);
+    assert_eq!(Lone::restored(vec![other], VotingStatus::Voting).round.voting_status(), VotingStatus::JournalLost);
 }
 
 #[test]

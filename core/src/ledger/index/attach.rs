@@ -7,7 +7,7 @@ use crate::{
     invariant::known,
     ledger::{
         Ledger,
-        records::jobs::{AttemptRef, Phase, Run, TaskRef, TaskState},
+        records::jobs::{Allocation, AttemptRef, Phase, TaskRef, TaskState},
     },
     types::Resources,
 };
@@ -31,9 +31,9 @@ impl Ledger {
                 self.index.due.back_offs.insert((*until, task));
             }
             Phase::Leased(_) => {
-                let [oldest, copy] = job.attempts(task.index);
+                let [oldest, speculative] = job.attempts(task.index);
                 self.watch(task, true);
-                oldest.into_iter().chain(copy).for_each(|attempt| self.hold(attempt));
+                oldest.into_iter().chain(speculative).for_each(|attempt| self.index_lease(attempt));
             }
         }
     }
@@ -56,9 +56,9 @@ impl Ledger {
                 self.index.due.back_offs.remove(&(*until, task));
             }
             Phase::Leased(_) => {
-                let [oldest, copy] = job.attempts(task.index);
+                let [oldest, speculative] = job.attempts(task.index);
                 self.watch(task, false);
-                oldest.into_iter().chain(copy).for_each(|attempt| self.let_go(attempt));
+                oldest.into_iter().chain(speculative).for_each(|attempt| self.unindex_lease(attempt));
             }
         }
     }
@@ -68,10 +68,10 @@ impl Ledger {
         self.watch_slice(task, keeps);
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let Some(lease) = known(job.lease(task.index)) else { return };
-        let (number, is_slow, has_copy) = (lease.number, lease.is_slow(), lease.copy.is_some());
-        if has_copy {
-            let copies = &mut job.index.copies;
-            *copies = if keeps { copies.saturating_add(1) } else { copies.saturating_sub(1) };
+        let (number, is_slow, has_speculative) = (lease.number, lease.is_slow(), lease.speculative.is_some());
+        if has_speculative {
+            let speculative = &mut job.index.speculative;
+            *speculative = if keeps { speculative.saturating_add(1) } else { speculative.saturating_sub(1) };
         }
         if is_slow {
             if keeps {
@@ -83,20 +83,20 @@ impl Ledger {
     }
 
     /// Makes all that is computed from an attempt's lease know it.
-    pub(super) fn hold(&mut self, attempt: AttemptRef) {
+    pub(super) fn index_lease(&mut self, attempt: AttemptRef) {
         let task = attempt.task();
         let Some(job) = known(self.records.job(task.job)) else { return };
         let Some(lease) = known(job.live(task.index).and_then(|live| live.lease_of(attempt.number))) else { return };
-        let (key, submitter, number, run, due) =
-            (lease.worker, job.record.submitter, lease.number, lease.run, lease.due());
+        let (key, submitter, number, allocation, due) =
+            (lease.worker, job.record.submitter, lease.number, lease.allocation, lease.due());
         if let Some(worker) = known(self.records.worker_mut(&key)) {
-            let held = &mut worker.index.held;
-            if let Some(Run { resources: Resources { millicores, memory_bytes }, .. }) = run {
-                held.running.insert(number, attempt);
-                held.millicores = held.millicores.saturating_add(u64::from(millicores));
-                held.memory_bytes = held.memory_bytes.saturating_add(memory_bytes);
+            let leases = &mut worker.index.leases;
+            if let Some(Allocation { resources: Resources { millicores, memory_bytes }, .. }) = allocation {
+                leases.running.insert(number, attempt);
+                leases.millicores = leases.millicores.saturating_add(u64::from(millicores));
+                leases.memory_bytes = leases.memory_bytes.saturating_add(memory_bytes);
             } else {
-                held.waiting.insert(number, attempt);
+                leases.waiting.insert(number, attempt);
             }
         }
         self.index.due.attempts.insert((due, attempt));
@@ -106,29 +106,29 @@ impl Ledger {
     }
 
     /// Makes all that is computed from an attempt's lease forget it.
-    pub(super) fn let_go(&mut self, attempt: AttemptRef) {
+    pub(super) fn unindex_lease(&mut self, attempt: AttemptRef) {
         let task = attempt.task();
         let Some(job) = known(self.records.job(task.job)) else { return };
         let Some(lease) = known(job.live(task.index).and_then(|live| live.lease_of(attempt.number))) else { return };
-        let (key, submitter, number, run, due) =
-            (lease.worker, job.record.submitter, lease.number, lease.run, lease.due());
+        let (key, submitter, number, allocation, due) =
+            (lease.worker, job.record.submitter, lease.number, lease.allocation, lease.due());
         let asked_now = || job.segment(task.index).map(|segment| segment.terms.resources);
         let amended = if is_planted(Fault::FreedAsAmended) { asked_now() } else { None };
         if let Some(worker) = known(self.records.worker_mut(&key)) {
-            let held = &mut worker.index.held;
-            if let Some(Run { resources, .. }) = run {
+            let leases = &mut worker.index.leases;
+            if let Some(Allocation { resources, .. }) = allocation {
                 let Resources { millicores, memory_bytes } = amended.unwrap_or(resources);
-                held.running.remove(&number);
-                held.millicores = held.millicores.saturating_sub(u64::from(millicores));
-                held.memory_bytes = held.memory_bytes.saturating_sub(memory_bytes);
+                leases.running.remove(&number);
+                leases.millicores = leases.millicores.saturating_sub(u64::from(millicores));
+                leases.memory_bytes = leases.memory_bytes.saturating_sub(memory_bytes);
                 if is_planted(Fault::FreedTwice) {
-                    held.millicores = held.millicores.saturating_sub(u64::from(millicores));
+                    leases.millicores = leases.millicores.saturating_sub(u64::from(millicores));
                 }
             } else {
-                held.waiting.remove(&number);
+                leases.waiting.remove(&number);
             }
             self.index.changed.insert(key);
-            if !held.waiting.is_empty() {
+            if !leases.waiting.is_empty() {
                 self.index.unsettled.entry(key).or_insert(false);
             }
         }
@@ -142,7 +142,7 @@ impl Ledger {
     pub(super) fn count_spread(&mut self, task: TaskRef, key: PublicKey, more: bool) {
         let Some(job) = known(self.records.job(task.job)) else { return };
         let Some(label) = job.spec(task.index).and_then(|spec| spec.spread.clone()) else { return };
-        let Some((array, _)) = known(job.place(task.index)) else { return };
+        let Some((array, _)) = known(job.array_index(task.index)) else { return };
         let standing = self.records.worker(&key).and_then(|worker| worker.record.standing.as_ref());
         let value = standing.and_then(|standing| standing.claim.labels.get(&label)).cloned();
         let Some((value, job)) = value.zip(self.records.job_mut(task.job)) else { return };

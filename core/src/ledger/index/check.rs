@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Index, JobIndex, Standing};
+use super::{Index, JobIndex, SegmentSummary};
 use crate::ledger::{Ledger, records::jobs::Job};
 
 /// How many records are taken up anew for each block.
@@ -66,30 +66,30 @@ impl Index {
     fn parts_like(&self, anew: &Self) -> impl Iterator<Item = (&'static str, bool)> {
         let Self {
             job_numbers,
-            standing,
+            claims_standing,
             quotas,
             counts,
             due,
             recurring,
             waiters,
             slow,
-            spent,
-            asking,
+            preemptible,
+            preemptors,
             ready,
             open,
             ..
         } = self;
         let parts = [
             ("the numbers of jobs", *job_numbers == anew.job_numbers),
-            ("how many claims stand", *standing == anew.standing),
+            ("how many claims stand", *claims_standing == anew.claims_standing),
             ("what submitters have taken", *quotas == anew.quotas),
             ("how many tasks are in which state", *counts == anew.counts),
             ("deadlines", *due == anew.due),
             ("recurring jobs", *recurring == anew.recurring),
             ("who waits for which job", *waiters == anew.waiters),
             ("slow attempts", *slow == anew.slow),
-            ("spent slices", *spent == anew.spent),
-            ("who asks for room", *asking == anew.asking),
+            ("spent slices", *preemptible == anew.preemptible),
+            ("who asks for room", *preemptors == anew.preemptors),
             ("the queue", ready.holds_as(&anew.ready)),
             ("the claims that are open", *open == anew.open),
             ("jobs that have just ended", self.just_ended.is_empty()),
@@ -103,14 +103,14 @@ impl Index {
 impl JobIndex {
     /// What of it is not as in the one that was made anew.
     fn flaw(&self, anew: &Self, has_ended: bool) -> Option<&'static str> {
-        let Self { count, standings, graph, counts, copies, spread, due } = self;
-        let alike = |(own, anew): (&Standing, &Standing)| own.is_like(anew, has_ended);
+        let Self { count, summaries, graph, counts, speculative, spread, due } = self;
+        let alike = |(own, anew): (&SegmentSummary, &SegmentSummary)| own.is_like(anew, has_ended);
         let parts = [
             ("tasks", *count == anew.count),
-            ("segments", standings.len() == anew.standings.len() && standings.iter().zip(&anew.standings).all(alike)),
+            ("segments", summaries.len() == anew.summaries.len() && summaries.iter().zip(&anew.summaries).all(alike)),
             ("things waited for", *graph == anew.graph),
             ("counts", *counts == anew.counts),
-            ("copies", *copies == anew.copies),
+            ("copies", *speculative == anew.speculative),
             ("leases by label", *spread == anew.spread),
             ("deadlines", *due == anew.due),
         ];
@@ -118,10 +118,10 @@ impl JobIndex {
     }
 }
 
-impl Standing {
+impl SegmentSummary {
     /// Whether two are of the same tasks. How none of them are counted is of no account, nor what is needed once the job has ended.
     fn is_like(&self, other: &Self, has_ended: bool) -> bool {
-        let counted = |standing: &Self| standing.counted.filter(|(_, count)| *count > 0);
+        let counted = |summary: &Self| summary.counted.filter(|(_, count)| *count > 0);
         self.stateless == other.stateless
             && counted(self) == counted(other)
             && (has_ended || self.needs == other.needs && self.rank == other.rank)
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::{
         ledger::{
-            index::Owed,
+            index::Outstanding,
             tests::mesh::{Mesh, genesis, key, offer, spec},
         },
         schedule::ready::ReadyQueue,
@@ -156,15 +156,15 @@ mod tests {
             assert!(flaw.as_ref().is_some_and(|flaw| flaw.contains(what)), "{what}: {flaw:?}");
         };
         named(flaw(|ledger| ledger.index.counts.ready += 1), "in which state");
-        named(flaw(|ledger| ledger.index.standing += 1), "claims stand");
+        named(flaw(|ledger| ledger.index.claims_standing += 1), "claims stand");
         named(flaw(|ledger| ledger.index.due.attempts.clear()), "deadlines");
         named(flaw(|ledger| ledger.index.ready = ReadyQueue::default()), "queue");
-        named(flaw(|ledger| ledger.owe(key(100).public(), Owed::definition(1))), "have taken");
+        named(flaw(|ledger| ledger.add_outstanding(key(100).public(), Outstanding::definition(1))), "have taken");
         named(flaw(|ledger| ledger.index.changed.extend([key(1).public()])), "last matching");
         let first = |ledger: &Ledger| *ledger.records.jobs().keys().next().expect("a job");
-        named(flaw(|ledger| ledger.records.job_mut(first(ledger)).expect("a job").index.copies += 1), "copies");
+        named(flaw(|ledger| ledger.records.job_mut(first(ledger)).expect("a job").index.speculative += 1), "copies");
         let worker = key(1).public();
-        named(flaw(|ledger| ledger.records.worker_mut(&worker).expect("known").index.held.millicores += 1), "holds");
+        named(flaw(|ledger| ledger.records.worker_mut(&worker).expect("known").index.leases.millicores += 1), "holds");
         named(flaw(|ledger| ledger.records.counters_mut().jobs = u64::MAX), "not sound");
     }
 }

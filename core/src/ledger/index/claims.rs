@@ -10,10 +10,10 @@ use crate::{
         records::{
             jobs::{AttemptRef, TaskRef},
             lease_time::LeaseTime,
-            workers::{Standing, Worker, WorkerRecord},
+            workers::{StandingClaim, Worker, WorkerRecord},
         },
     },
-    schedule::placement::Place,
+    schedule::placement::Opening,
     types::{BlockTime, Claim, Incarnation},
 };
 
@@ -26,7 +26,7 @@ impl Ledger {
         }
         self.records.add_worker(key, Worker { record, index: WorkerIndex::empty() });
         if let Some(until) = until {
-            self.index.standing += 1;
+            self.index.claims_standing += 1;
             self.index.due.claims.insert((until, key));
         }
         self.await_forgetting(key);
@@ -54,11 +54,12 @@ impl Ledger {
         let before = worker.record.standing.take();
         let seat = before.as_ref().map_or_else(|| self.index.open.free_seat(), |standing| standing.seat);
         let (from, since) = before.as_ref().map_or((height, time), |standing| (standing.from, standing.since));
-        let running_at_claim = worker.index.held.running.len() as u32;
+        let running_at_claim = worker.index.leases.running.len() as u32;
         worker.record.sequence = claim.sequence;
         worker.record.incarnation = claim.incarnation;
         worker.record.last = time;
-        worker.record.standing = Some(Standing { claim: claim.clone(), from, since, until, seat, running_at_claim });
+        worker.record.standing =
+            Some(StandingClaim { claim: claim.clone(), from, since, until, seat, running_at_claim });
         let before = before.map(|standing| (standing.until, standing.claim));
         let offers_the_same = before.as_ref().is_some_and(|(_, before)| {
             before.slots == claim.slots && before.resources == claim.resources && before.labels == claim.labels
@@ -69,13 +70,13 @@ impl Ledger {
         match &before {
             Some((until, before)) => {
                 self.index.due.claims.remove(&(*until, key));
-                if before.labels != claim.labels || before.holds != claim.holds {
+                if before.labels != claim.labels || before.blobs != claim.blobs {
                     self.index.open.forget(&key, before);
                     self.index.open.describe(key, claim);
                 }
             }
             None => {
-                self.index.standing += 1;
+                self.index.claims_standing += 1;
                 self.index.open.take_seat(seat);
                 self.index.open.describe(key, claim);
                 self.await_forgetting(key);
@@ -99,7 +100,7 @@ impl Ledger {
         if worker.record.standing.as_ref().is_none_or(|standing| standing.claim.labels == claim.labels) {
             return Vec::new();
         }
-        worker.held().attempts().iter().map(AttemptRef::task).collect()
+        worker.leases().attempts().iter().map(AttemptRef::task).collect()
     }
 
     /// Ends a worker's standing claim and all that it holds.
@@ -114,7 +115,7 @@ impl Ledger {
         self.index.due.claims.remove(&(standing.until, key));
         self.index.open.forget(&key, &standing.claim);
         self.index.open.leave_seat(standing.seat);
-        self.index.standing -= 1;
+        self.index.claims_standing -= 1;
         self.index.offers.0 += 1;
         self.reindex(key);
         self.await_forgetting(key);
@@ -153,7 +154,7 @@ impl Ledger {
         let Some(worker) = known(self.records.worker_mut(&key)) else { return };
         let now = worker.scores(&self.policies);
         let before = std::mem::replace(&mut worker.index.indexed, now);
-        self.index.open.update(Place::Resources, key, before[0], now[0]);
-        self.index.open.update(Place::Waiting, key, before[1], now[1]);
+        self.index.open.update(Opening::Resources, key, before[0], now[0]);
+        self.index.open.update(Opening::Waiting, key, before[1], now[1]);
     }
 }

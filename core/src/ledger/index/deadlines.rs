@@ -22,8 +22,8 @@ pub(in crate::ledger) struct Deadlines {
     pub(super) back_offs: BTreeSet<(BlockTime, TaskRef)>,
     /// When slices end.
     pub(super) slices: BTreeSet<(LeaseTime, TaskRef)>,
-    /// When somebody who asked an attempt to make room may ask another.
-    pub(super) asked: BTreeSet<(LeaseTime, TaskRef)>,
+    /// When somebody for whom an attempt is preempted may have another preempted.
+    pub(super) preemptions: BTreeSet<(LeaseTime, TaskRef)>,
     /// When time alone changes something about a job.
     pub(super) jobs: BTreeSet<(BlockTime, JobNumber)>,
     /// When ended jobs are dropped.
@@ -52,7 +52,7 @@ impl Deadlines {
             attempts: BTreeSet::new(),
             back_offs: BTreeSet::new(),
             slices: BTreeSet::new(),
-            asked: BTreeSet::new(),
+            preemptions: BTreeSet::new(),
             jobs: BTreeSet::new(),
             retention: BTreeSet::new(),
             workers: BTreeSet::new(),
@@ -76,7 +76,7 @@ impl Deadlines {
 
     /// Attempts that have not made room in time.
     pub(in crate::ledger) fn take_asked(&mut self, now: LeaseTime) -> Vec<TaskRef> {
-        take_due(&mut self.asked, now)
+        take_due(&mut self.preemptions, now)
     }
 
     /// Jobs about which something changes.
@@ -110,8 +110,8 @@ impl Deadlines {
     }
 
     /// Until when attempts may make room that were asked to, the first first.
-    pub(in crate::ledger) fn asked(&self) -> impl Iterator<Item = (LeaseTime, TaskRef)> {
-        self.asked.iter().copied()
+    pub(in crate::ledger) fn preemptions(&self) -> impl Iterator<Item = (LeaseTime, TaskRef)> {
+        self.preemptions.iter().copied()
     }
 
     /// When the first lease runs out, of a claim or an attempt, or is looked at; or the first slice ends, if that matters.

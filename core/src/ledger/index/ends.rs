@@ -11,7 +11,7 @@ use crate::{
         Applied, Day, EndReason, Gone, Ledger, LedgerEvent,
         records::{
             jobs::{AttemptRef, Done, PastAttempt, Phase, TaskRef, TaskState},
-            usage::Entry,
+            usage::UsageEntry,
         },
     },
     schedule::{order::Fair, recovery::Next},
@@ -43,7 +43,7 @@ impl Ledger {
             Others::None => self.detach(task),
             Others::Live => {
                 self.watch(task, false);
-                self.let_go(attempt);
+                self.unindex_lease(attempt);
             }
         }
         let (now, lease_time) = (self.time(), self.lease_time());
@@ -54,19 +54,19 @@ impl Ledger {
             number: lease.attempt,
             worker: lease.worker,
             leased: lease.leased,
-            started: lease.run.map(|run| run.started),
+            started: lease.allocation.map(|allocation| allocation.started),
             ended: now,
             why,
             avoided: why.is_avoided(),
         };
         live.remember(past);
         let slot_ms = lease.ran_ms(lease_time);
-        let resources = lease.run.map(|run| run.resources).unwrap_or_default();
-        let end = Entry::end(why, resources, slot_ms, said);
+        let resources = lease.allocation.map(|allocation| allocation.resources).unwrap_or_default();
+        let end = UsageEntry::end(why, resources, slot_ms, said);
         days.book(Day::of(now), &mut job.record, Some(lease.worker), &end);
         let (id, submitter) = (job.attempt_id(task.index, lease.attempt), job.record.submitter);
         if self.sequence.is_fair() {
-            let used = if lease.run.is_some() { Fair::cost(resources.millicores, slot_ms) } else { 0 };
+            let used = if lease.allocation.is_some() { Fair::cost(resources.millicores, slot_ms) } else { 0 };
             self.records.shares_mut().settle(&submitter, lease.cost, used);
             self.index.ready.share_changed(&submitter, &self.sequence, self.records.shares());
         }
@@ -118,7 +118,7 @@ impl Ledger {
         let receipt = u32::try_from(applied.receipts.len()).unwrap_or(u32::MAX);
         let (now, height) = (self.time(), self.height());
         let Some((job, days)) = known(self.records.job_and_days(task.job)) else { return };
-        let Some((array, _)) = known(job.place(task.index)) else { return };
+        let Some((array, _)) = known(job.array_index(task.index)) else { return };
         let feeds = job.record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds);
         let manifest = match &outcome.verdict {
             Verdict::Succeeded(Output::Stored { manifest, .. }, ..) if feeds => Some(Box::new(*manifest)),
@@ -139,7 +139,7 @@ impl Ledger {
         job.record.states.insert(task.index, TaskState::Done(Box::new(done)));
         let output_bytes = job.spec(task.index).map_or(0, |spec| spec.limits.output_bytes);
         let submitter = job.record.submitter;
-        if let Some(entry) = Entry::outcome(&outcome, is_late) {
+        if let Some(entry) = UsageEntry::outcome(&outcome, is_late) {
             days.book(Day::of(now), &mut job.record, Some(outcome.worker), &entry);
         }
         applied.receipts.push(Receipt::Outcome(outcome));
@@ -147,7 +147,7 @@ impl Ledger {
         let counters = self.records.counters_mut();
         *if succeeded { &mut counters.succeeded } else { &mut counters.failed } += 1;
         self.attach(task);
-        self.settle_debt(submitter, output_bytes, 1);
+        self.settle_tasks(submitter, output_bytes, 1);
         self.follow_task(task, if succeeded { Ending::Well } else { Ending::Failed }, applied);
     }
 
@@ -160,7 +160,7 @@ impl Ledger {
         job.record.states.insert(task.index, TaskState::Gone(why));
         self.attach(task);
         self.records.counters_mut().cancelled += 1;
-        self.settle_debt(submitter, output_bytes, 1);
+        self.settle_tasks(submitter, output_bytes, 1);
     }
 
     /// The time after a setback is over: the task is ready again.

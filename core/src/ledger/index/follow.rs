@@ -8,7 +8,7 @@ use crate::{
     invariant::known,
     ledger::{
         Applied, Ledger,
-        records::jobs::{Gone, Job, Live, Phase, Stand, TaskCounts, TaskRef, TaskState},
+        records::jobs::{FreshState, Gone, Job, Live, Phase, TaskCounts, TaskRef, TaskState},
     },
     schedule::ready::JobNumber,
     types::{AfterJob, When},
@@ -50,22 +50,22 @@ impl Job {
 impl Ledger {
     /// Counts the tasks of a segment that have no states of their own, and puts them into the queue or takes them out, as they
     /// stand now.
-    pub(in crate::ledger) fn stand_segment(&mut self, number: JobNumber, at: usize) {
+    pub(in crate::ledger) fn recount_segment(&mut self, number: JobNumber, at: usize) {
         let now = self.time();
         let Some(job) = known(self.records.job_mut(number)) else { return };
-        let stand = job.stand(at, now);
+        let state = job.fresh_state(at, now);
         let Some(entry) = known(job.run(at)) else { return };
-        let Some(standing) = known(job.index.standings.get_mut(at)) else { return };
-        let count = standing.stateless;
-        let before = standing.counted.replace((stand, count));
+        let Some(summary) = known(job.index.summaries.get_mut(at)) else { return };
+        let count = summary.stateless;
+        let before = summary.counted.replace((state, count));
         for counts in [&mut job.index.counts, &mut self.index.counts] {
             if let Some((before, count)) = before {
-                *counts.of_stand(before) -= u64::from(count);
+                *counts.of_fresh(before) -= u64::from(count);
             }
-            *counts.of_stand(stand) += u64::from(count);
+            *counts.of_fresh(state) += u64::from(count);
         }
-        let queued = |stand: Option<(Stand, u32)>| matches!(stand, Some((Stand::Ready, 1..)));
-        match (queued(before), queued(Some((stand, count)))) {
+        let queued = |state: Option<(FreshState, u32)>| matches!(state, Some((FreshState::Ready, 1..)));
+        match (queued(before), queued(Some((state, count)))) {
             (false, true) => self.index.ready.push(&entry, &self.sequence, self.records.shares()),
             (true, false) => self.index.ready.remove(&entry, &self.sequence, self.records.shares()),
             _ => {}
@@ -88,7 +88,7 @@ impl Ledger {
         let Some(job) = known(self.records.job(number)) else { return };
         let (segments, free) = (job.segments_of(array), job.index.graph.free_of(array));
         for at in segments {
-            self.stand_segment(number, at);
+            self.recount_segment(number, at);
         }
         for index in free {
             self.free(TaskRef { job: number, index });
@@ -108,8 +108,8 @@ impl Ledger {
         let phase = if segment.held { Phase::Held } else { Phase::Ready };
         let live = Live::at(phase);
         job.record.states.insert(task.index, TaskState::Live(Box::new(live)));
-        job.index.standings[at].stateless -= 1;
-        self.stand_segment(task.job, at);
+        job.index.summaries[at].stateless -= 1;
+        self.recount_segment(task.job, at);
         self.attach(task);
     }
 
@@ -156,12 +156,12 @@ impl Ledger {
         }
         let (array, output_bytes, submitter) = (segment.array, segment.spec.limits.output_bytes, job.record.submitter);
         job.record.states.insert(task.index, TaskState::Gone(Gone::Skipped));
-        job.index.standings[at].stateless -= 1;
+        job.index.summaries[at].stateless -= 1;
         job.index.graph.end(array, task.index, Ending::Gone, next);
-        self.stand_segment(task.job, at);
+        self.recount_segment(task.job, at);
         self.attach(task);
         self.records.counters_mut().skipped += 1;
-        self.settle_debt(submitter, output_bytes, 1);
+        self.settle_tasks(submitter, output_bytes, 1);
     }
 
     /// The tasks of a segment that have no states of their own will have no outcome.
@@ -176,12 +176,12 @@ impl Ledger {
         let (array, output_bytes, submitter) = (segment.array, segment.spec.limits.output_bytes, job.record.submitter);
         let count = stateless.len() as u64;
         job.index.graph.vanish(array, stateless.into_iter(), next);
-        self.stand_segment(number, at);
+        self.recount_segment(number, at);
         match why {
             Gone::Skipped => self.records.counters_mut().skipped += count,
             Gone::Cancelled | Gone::Expired => self.records.counters_mut().cancelled += count,
         }
-        self.settle_debt(submitter, output_bytes, count);
+        self.settle_tasks(submitter, output_bytes, count);
     }
 
     /// Jobs have ended; what that means to the jobs that wait for them, and to those that wait for these.
@@ -219,7 +219,7 @@ impl Ledger {
     /// A task has ended, as others of its job see it.
     pub(in crate::ledger) fn end_in_graph(&mut self, task: TaskRef, ending: Ending, consequences: &mut Consequences) {
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
-        let Some((array, _)) = known(job.place(task.index)) else { return };
+        let Some((array, _)) = known(job.array_index(task.index)) else { return };
         job.index.graph.end(array, task.index, ending, consequences);
     }
 }

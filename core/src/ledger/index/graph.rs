@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::{
     invariant::{cannot_be, known},
     ledger::records::jobs::ArrayRecord,
-    types::{After, Giver, Input, Part, Source, TaskSpec, Tasks, When},
+    types::{After, Input, Part, Producer, Source, TaskSpec, Tasks, When},
 };
 
 /// How something that was waited for ended.
@@ -81,7 +81,7 @@ impl Consequences {
 }
 
 /// Whose output inputs take.
-fn givers(inputs: &[Input]) -> impl Iterator<Item = Giver> + '_ {
+fn producers(inputs: &[Input]) -> impl Iterator<Item = Producer> + '_ {
     inputs.iter().filter_map(|input| match &input.source {
         Source::Output(output) => Some(output.of),
         Source::Blob(_) => None,
@@ -105,11 +105,11 @@ impl Common {
         for after in after {
             if after.each { &mut common.each } else { &mut common.whole }.push((after.array, after.when));
         }
-        for giver in givers(&spec.inputs) {
-            match giver {
-                Giver::All(array) => common.whole.push((array, When::Ok)),
-                Giver::Same(array) => common.each.push((array, When::Ok)),
-                Giver::Task(task) => common.single.push((task, When::Ok)),
+        for producer in producers(&spec.inputs) {
+            match producer {
+                Producer::All(array) => common.whole.push((array, When::Ok)),
+                Producer::Same(array) => common.each.push((array, When::Ok)),
+                Producer::Task(task) => common.single.push((task, When::Ok)),
             }
         }
         common
@@ -122,10 +122,10 @@ impl Common {
         if let Some(part) = part {
             after.extend(part.after.all());
             // No single task takes a whole array's output; see the bounds.
-            after.extend(givers(&part.inputs).filter_map(|giver| match giver {
-                Giver::Task(task) => Some((task, When::Ok)),
-                Giver::Same(array) => Some((first(array) + place, When::Ok)),
-                Giver::All(_) => None,
+            after.extend(producers(&part.inputs).filter_map(|producer| match producer {
+                Producer::Task(task) => Some((task, When::Ok)),
+                Producer::Same(array) => Some((first(array) + place, When::Ok)),
+                Producer::All(_) => None,
             }));
         }
         after
@@ -146,7 +146,7 @@ pub(in crate::ledger) fn edges(after: &[After], spec: &TaskSpec, tasks: &Tasks) 
     let common = Common::of(after, spec);
     let alike = (common.each.len() + common.single.len()) as u64 * tasks.count() as u64;
     let Tasks::Each(parts) = tasks else { return alike };
-    let own = |part: &Part| part.after.all().count() + givers(&part.inputs).count();
+    let own = |part: &Part| part.after.all().count() + producers(&part.inputs).count();
     alike + parts.iter().map(|part| own(part) as u64).sum::<u64>()
 }
 
@@ -199,7 +199,7 @@ impl Graph {
             }
         }
         self.edges += edges(&array.after, spec, &array.tasks);
-        let has_edges = |part: &Part| !part.after.is_empty() || givers(&part.inputs).next().is_some();
+        let has_edges = |part: &Part| !part.after.is_empty() || producers(&part.inputs).next().is_some();
         let is_single = !common.each.is_empty()
             || !common.single.is_empty()
             || matches!(&*array.tasks, Tasks::Each(parts) if parts.iter().any(has_edges));

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::Graph;
 use crate::{
-    ledger::records::jobs::{Stand, TaskCounts},
+    ledger::records::jobs::{FreshState, TaskCounts},
     schedule::{order::Rank, ready::Needs},
     types::BlockTime,
 };
@@ -15,12 +15,12 @@ pub(in crate::ledger) struct JobIndex {
     /// How many tasks it has.
     pub(super) count: u32,
     /// Of each segment. Of a job that has ended nothing looks at them any more.
-    pub(super) standings: Vec<Standing>,
+    pub(super) summaries: Vec<SegmentSummary>,
     /// What its tasks wait for; nothing any more once it has ended.
     pub(super) graph: Graph,
     pub(super) counts: TaskCounts,
-    /// How many of its tasks have a copy that lives beside their attempt.
-    pub(super) copies: u64,
+    /// How many of its tasks have a speculative attempt that lives.
+    pub(super) speculative: u64,
     /// How many of its leases are at each value of the labels that its arrays are spread over.
     pub(super) spread: BTreeMap<u16, BTreeMap<String, u32>>,
     /// When time alone changes something about it next.
@@ -29,13 +29,13 @@ pub(in crate::ledger) struct JobIndex {
 
 /// What is computed from a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::ledger) struct Standing {
+pub(in crate::ledger) struct SegmentSummary {
     pub(super) needs: Arc<Needs>,
     pub(super) rank: Rank,
     /// How many tasks have no state of their own.
     pub(super) stateless: u32,
     /// How these were last counted; ready ones are in the queue.
-    pub(super) counted: Option<(Stand, u32)>,
+    pub(super) counted: Option<(FreshState, u32)>,
 }
 
 impl JobIndex {
@@ -43,10 +43,10 @@ impl JobIndex {
     pub(super) fn empty() -> Self {
         Self {
             count: 0,
-            standings: Vec::new(),
+            summaries: Vec::new(),
             graph: Graph::empty(),
             counts: TaskCounts::default(),
-            copies: 0,
+            speculative: 0,
             spread: BTreeMap::new(),
             due: None,
         }
@@ -57,8 +57,8 @@ impl JobIndex {
     }
 
     /// What is computed from a segment.
-    pub(in crate::ledger) fn standing(&self, at: usize) -> Option<&Standing> {
-        self.standings.get(at)
+    pub(in crate::ledger) fn summary(&self, at: usize) -> Option<&SegmentSummary> {
+        self.summaries.get(at)
     }
 
     pub(in crate::ledger) const fn graph(&self) -> &Graph {
@@ -69,8 +69,8 @@ impl JobIndex {
         &self.counts
     }
 
-    pub(in crate::ledger) const fn copies(&self) -> u64 {
-        self.copies
+    pub(in crate::ledger) const fn speculative(&self) -> u64 {
+        self.speculative
     }
 
     /// How many leases of an array are at each value of the label that it is spread over.
@@ -79,7 +79,7 @@ impl JobIndex {
     }
 }
 
-impl Standing {
+impl SegmentSummary {
     pub(in crate::ledger) const fn needs(&self) -> &Arc<Needs> {
         &self.needs
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Graph, JobIndex, Owed, Standing};
+use super::{Graph, JobIndex, Outstanding, SegmentSummary};
 use crate::{
     fault::{Fault, is_planted},
     invariant::known,
@@ -10,7 +10,7 @@ use crate::{
         Applied, Day, Gone, Ledger, LedgerEvent,
         records::{
             jobs::{ArrayRecord, Job, JobRecord, Segment, TaskCounts},
-            usage::Entry,
+            usage::UsageEntry,
         },
     },
     schedule::{
@@ -62,8 +62,11 @@ impl Ledger {
             job.record.arrays.push(record);
             job.record.segments.push(segment);
             let tasks = u64::from(tasks);
-            days.book(today, &mut job.record, None, &Entry::Tasks(tasks));
-            self.owe(submitter, Owed { tasks, output_bytes: output_bytes.saturating_mul(tasks), definition_bytes: 0 });
+            days.book(today, &mut job.record, None, &UsageEntry::Tasks(tasks));
+            self.add_outstanding(
+                submitter,
+                Outstanding { tasks, output_bytes: output_bytes.saturating_mul(tasks), definition_bytes: 0 },
+            );
             self.records.counters_mut().tasks += tasks;
             self.take_up_segment(number);
             self.follow(number, more);
@@ -74,7 +77,7 @@ impl Ledger {
     /// Takes up the next segment of a job, of which nothing is computed yet.
     pub(super) fn take_up_segment(&mut self, number: JobNumber) {
         let Some(job) = known(self.records.job(number)) else { return };
-        let at = job.index.standings.len();
+        let at = job.index.summaries.len();
         let Some(segment) = known(job.record.segments.get(at)) else { return };
         let (needs, rank) = (self.needs_of(segment), self.rank_of(job, segment));
         let own = job.record.states.range(segment.start..segment.end).count();
@@ -84,9 +87,9 @@ impl Ledger {
             self.index.quotas.need(submitter, &needs);
         }
         let Some(job) = known(self.records.job_mut(number)) else { return };
-        job.index.standings.push(Standing { needs, rank, stateless, counted: None });
+        job.index.summaries.push(SegmentSummary { needs, rank, stateless, counted: None });
         job.index.count = end;
-        self.stand_segment(number, at);
+        self.recount_segment(number, at);
     }
 
     /// What the tasks of a segment need, in the one copy that there is of it.
@@ -201,20 +204,20 @@ impl Ledger {
         let definition_bytes = std::mem::take(&mut job.record.definition_bytes);
         let TaskCounts { cancelled, skipped, .. } = job.index.counts;
         applied.events.push(LedgerEvent::JobEnded { job: job.id, cancelled, skipped });
-        let (submitter, run) = (job.record.submitter, job.record.run_of);
-        for standing in &job.index.standings {
-            self.index.quotas.need_no_more(submitter, &standing.needs);
+        let (submitter, run) = (job.record.submitter, job.record.occurrence_of);
+        for summary in &job.index.summaries {
+            self.index.quotas.need_no_more(submitter, &summary.needs);
         }
         for other in after {
             self.await_job_no_more(number, other.job);
         }
         if let Some(run) = run {
-            self.index.recurring.end_run(run);
+            self.index.recurring.end_occurrence(run);
         }
         self.keep_ended(number, now);
         self.await_time(number);
         self.index.just_ended.push(number);
-        self.owe_less(submitter, Owed::definition(definition_bytes));
+        self.subtract_outstanding(submitter, Outstanding::definition(definition_bytes));
     }
 
     /// An ended job is dropped when it has been kept for long enough.

@@ -7,33 +7,33 @@ use crate::{
     ledger::{
         Applied, Day, Ledger, LedgerEvent,
         records::{
-            jobs::{AttemptRef, Lease, Live, Pace, Phase, Run, Stand, TaskRef, TaskState},
-            usage::Entry as Booking,
+            jobs::{Allocation, AttemptRef, FreshState, Lease, Live, Phase, Speculation, TaskRef, TaskState},
+            usage::UsageEntry,
         },
     },
-    schedule::{placement::Place, ready::Entry},
+    schedule::{placement::Opening, ready::QueueEntry},
     types::AttemptNumber,
 };
 
 impl Ledger {
     /// Takes an entry off the queue, whose last task is about to be leased.
-    pub(in crate::ledger) fn take_off(&mut self, entry: &Entry) {
+    pub(in crate::ledger) fn take_off(&mut self, entry: &QueueEntry) {
         self.index.ready.remove(entry, &self.sequence, self.records.shares());
     }
 
     /// Gives a ready task, which has been taken off the queue, to a worker.
-    pub(in crate::ledger) fn lease(&mut self, task: TaskRef, key: PublicKey, place: Place, applied: &mut Applied) {
-        let run = if place == Place::Resources { self.run(task) } else { None };
-        let Some(lease) = known(self.draw_up(task, key, run)) else { return };
+    pub(in crate::ledger) fn lease(&mut self, task: TaskRef, key: PublicKey, opening: Opening, applied: &mut Applied) {
+        let allocation = if opening == Opening::Resources { self.allocate(task) } else { None };
+        let Some(lease) = known(self.draw_up(task, key, allocation)) else { return };
         let now = self.time();
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let Some(at) = known(job.segment_at(task.index)) else { return };
         let segment = &mut job.record.segments[at];
         let state = job.record.states.entry(task.index).or_insert_with(|| {
             segment.fresh = task.index + 1;
-            let standing = &mut job.index.standings[at];
-            standing.stateless -= 1;
-            standing.counted = Some((Stand::Ready, standing.stateless));
+            let summary = &mut job.index.summaries[at];
+            summary.stateless -= 1;
+            summary.counted = Some((FreshState::Ready, summary.stateless));
             TaskState::Live(Box::default())
         });
         let TaskState::Live(live) = state else { return cannot_be("what is leased has ended") };
@@ -51,27 +51,31 @@ impl Ledger {
     }
 
     /// Gives a task whose attempt runs to a second worker too.
-    pub(in crate::ledger) fn lease_copy(&mut self, task: TaskRef, key: PublicKey, applied: &mut Applied) {
-        let Some(run) = known(self.run(task)) else { return };
-        let Some(copy) = known(self.draw_up(task, key, Some(Run { pace: Pace::Settled, ..run }))) else { return };
-        let given = AttemptRef::of(task, copy.attempt);
+    pub(in crate::ledger) fn lease_speculative(&mut self, task: TaskRef, key: PublicKey, applied: &mut Applied) {
+        let Some(allocation) = known(self.allocate(task)) else { return };
+        let Some(speculative) =
+            known(self.draw_up(task, key, Some(Allocation { speculation: Speculation::Settled, ..allocation })))
+        else {
+            return;
+        };
+        let given = AttemptRef::of(task, speculative.attempt);
         self.watch(task, false);
         let live = self.records.job_mut(task.job).and_then(|job| job.live_mut(task.index));
         if let Some(live) = known(live) {
             live.attempts = live.attempts.saturating_add(1);
             if let Some(lease) = known(live.lease_mut()) {
-                lease.set_pace(Pace::Settled);
-                lease.copy = Some(Box::new(copy));
+                lease.set_speculation(Speculation::Settled);
+                lease.speculative = Some(Box::new(speculative));
             }
         }
-        self.records.counters_mut().copies += 1;
+        self.records.counters_mut().speculative += 1;
         self.watch(task, true);
-        self.hold(given);
+        self.index_lease(given);
         self.note_lease(given, true, applied);
     }
 
     /// The lease of a task's next attempt.
-    fn draw_up(&mut self, task: TaskRef, key: PublicKey, run: Option<Run>) -> Option<Lease> {
+    fn draw_up(&mut self, task: TaskRef, key: PublicKey, allocation: Option<Allocation>) -> Option<Lease> {
         let cost = self.first_cost(task);
         let (leased, waits_until) = (self.time(), self.lease_time().plus_ms(self.genesis.ledger.allowance_ms));
         let attempts = self.records.job(task.job)?.live(task.index).map_or(0, |live| live.attempts);
@@ -85,55 +89,61 @@ impl Ledger {
             incarnation: worker.record.incarnation,
             leased,
             waits_until,
-            run,
+            allocation,
             cost,
             slices: 1,
-            asked: None,
-            copy: None,
+            preemption: None,
+            speculative: None,
         })
     }
 
     /// A task's time with resources, from now on.
-    fn run(&self, task: TaskRef) -> Option<Run> {
+    fn allocate(&self, task: TaskRef) -> Option<Allocation> {
         let segment = self.records.job(task.job)?.segment(task.index)?;
         let allowance_ms = if is_planted(Fault::NoAllowance) { 0 } else { self.genesis.ledger.allowance_ms };
-        Some(Run {
+        Some(Allocation {
             since: self.lease_time(),
             started: self.time(),
             resources: segment.terms.resources,
             ends: self.lease_time().plus_ms(segment.spec.limits.wall_ms.saturating_add(allowance_ms)),
-            pace: self.first_pace(&segment.spec),
+            speculation: self.first_speculation(&segment.spec),
         })
     }
 
     /// Books a lease that was given, charges for it, and tells.
-    fn note_lease(&mut self, given: AttemptRef, copy: bool, applied: &mut Applied) {
+    fn note_lease(&mut self, given: AttemptRef, speculative: bool, applied: &mut Applied) {
         let task = given.task();
         let today = Day::of(self.time());
         self.records.counters_mut().leases += 1;
         let Some((job, days)) = known(self.records.job_and_days(task.job)) else { return };
         let lease = job.live(task.index).and_then(|live| live.lease_of(given.number));
-        let Some(&Lease { worker, incarnation, cost, run, .. }) = known(lease) else { return };
-        days.book(today, &mut job.record, Some(worker), &Booking::Lease);
+        let Some(&Lease { worker, incarnation, cost, allocation, .. }) = known(lease) else { return };
+        days.book(today, &mut job.record, Some(worker), &UsageEntry::Lease);
         let (submitter, attempt) = (job.record.submitter, job.attempt_id(task.index, given.number));
         if self.sequence.is_fair() {
             self.records.shares_mut().charge(&submitter, cost);
             self.index.ready.share_changed(&submitter, &self.sequence, self.records.shares());
         }
-        applied.events.push(LedgerEvent::Leased { attempt, worker, incarnation, running: run.is_some(), copy });
+        applied.events.push(LedgerEvent::Leased {
+            attempt,
+            worker,
+            incarnation,
+            running: allocation.is_some(),
+            speculative,
+        });
     }
 
     /// Gives a waiting attempt resources.
     pub(in crate::ledger) fn start(&mut self, task: TaskRef, key: PublicKey, applied: &mut Applied) {
-        let Some(mut run) = known(self.run(task)) else { return };
+        let Some(mut allocation) = known(self.allocate(task)) else { return };
         self.detach(task);
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let wall_ms = job.spec(task.index).map_or(0, |spec| spec.limits.wall_ms);
         let Some(lease) = known(job.live_mut(task.index).and_then(Live::lease_mut)) else { return };
         if is_planted(Fault::TimeoutFromLease) {
-            run.ends = lease.waits_until.plus_ms(wall_ms);
+            allocation.ends = lease.waits_until.plus_ms(wall_ms);
         }
-        lease.run = Some(run);
+        lease.allocation = Some(allocation);
         let number = lease.attempt;
         let attempt = job.attempt_id(task.index, number);
         self.attach(task);
@@ -141,15 +151,15 @@ impl Ledger {
     }
 
     /// Says how fast an attempt is found to be, and looks at it again when that says so.
-    pub(in crate::ledger) fn set_pace(&mut self, attempt: AttemptRef, pace: Pace) {
+    pub(in crate::ledger) fn set_speculation(&mut self, attempt: AttemptRef, speculation: Speculation) {
         let task = attempt.task();
         let lease = self.records.job_mut(task.job).and_then(|job| job.live_mut(task.index)?.lease_mut());
         let Some(lease) = known(lease.filter(|lease| lease.attempt == attempt.number)) else { return };
         self.index.due.attempts.remove(&(lease.due(), attempt));
-        lease.set_pace(pace);
+        lease.set_speculation(speculation);
         let (number, due) = (lease.number, lease.due());
         self.index.due.attempts.insert((due, attempt));
-        if pace == Pace::Slow {
+        if speculation == Speculation::Slow {
             self.index.slow.insert(number, task);
         }
     }

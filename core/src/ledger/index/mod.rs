@@ -7,7 +7,7 @@
 //! * `follow`: what follows for those that waited; `graph`: what the tasks of a job wait for.
 //! * `jobs`: jobs are taken up, end and are forgotten; `segments`: their tasks come to stand apart; `recurring` jobs.
 //! * `claims`: workers' claims begin, change and end. `slices`: whose time slice runs, is spent, and is asked for.
-//! * `quotas`: what is owed to submitters, what they have at workers, and whether more may be placed.
+//! * `quotas`: what is outstanding to submitters, what they have at workers, and whether more may be placed.
 //! * `check`: in debug builds, whether after a block the index is what the records give.
 
 mod attach;
@@ -35,11 +35,11 @@ use std::{
 pub(in crate::ledger) use deadlines::Deadlines;
 pub(in crate::ledger) use ends::Others;
 pub(in crate::ledger) use graph::{Awaited, Consequences, Ending, Graph, Judged, edges, judge};
-pub(in crate::ledger) use job::{JobIndex, Standing};
-pub(in crate::ledger) use quotas::Owed;
+pub(in crate::ledger) use job::{JobIndex, SegmentSummary};
+pub(in crate::ledger) use quotas::Outstanding;
 pub(in crate::ledger) use recurring::RecurringIndex;
 pub(in crate::ledger) use segments::{SEGMENT_BYTES, SEGMENTS_MAX};
-pub(in crate::ledger) use worker::{Held, WorkerIndex};
+pub(in crate::ledger) use worker::{HeldLeases, WorkerIndex};
 
 #[cfg(doc)]
 use crate::ledger::records::Records;
@@ -50,8 +50,8 @@ use crate::{
         recurring::RecurringNumber,
     },
     schedule::{
-        placement::{OpenClaims, Place},
-        ready::{JobNumber, KindId, Needs, Offers, ReadyQueue},
+        placement::{OpenClaims, Opening},
+        ready::{JobNumber, KindId, Needs, OffersVersion, ReadyQueue},
     },
     types::{BlockTime, JobId},
 };
@@ -63,24 +63,24 @@ use quotas::Quotas;
 pub(in crate::ledger) struct Index {
     job_numbers: BTreeMap<JobId, JobNumber>,
     /// How many workers' claims stand.
-    standing: usize,
+    claims_standing: usize,
     quotas: Quotas,
     counts: TaskCounts,
     due: Deadlines,
     recurring: RecurringIndex,
     /// The jobs that wait for each job.
     waiters: BTreeMap<JobId, BTreeSet<JobNumber>>,
-    /// The slow attempts that may have a copy, by the numbers of their leases.
+    /// The slow attempts that may have a speculative one, by the numbers of their leases.
     slow: BTreeMap<u64, TaskRef>,
-    /// The attempts that can be asked to make room.
-    spent: BTreeSet<TaskRef>,
-    /// The submitters for whom an attempt is asked to make room.
-    asking: BTreeSet<PublicKey>,
+    /// The attempts that can be preempted.
+    preemptible: BTreeSet<TaskRef>,
+    /// The submitters for whom an attempt is to be preempted.
+    preemptors: BTreeSet<PublicKey>,
     /// Which kinds are parked in it is a memo, and so is how it numbers them: neither decides anything.
     ready: ReadyQueue,
     open: OpenClaims,
     /// Counts how often what claims offer has changed. A memo for what is parked: only whether it is the same matters.
-    offers: Offers,
+    offers: OffersVersion,
     /// Jobs that have ended, and whose waiters are yet to be told; none between blocks.
     just_ended: Vec<JobNumber>,
     /// The workers whose waiting attempts may move up or have to go, and whether because their claim changed; none between blocks.
@@ -94,18 +94,18 @@ impl Index {
     pub(in crate::ledger) fn empty() -> Self {
         Self {
             job_numbers: BTreeMap::new(),
-            standing: 0,
+            claims_standing: 0,
             quotas: Quotas::empty(),
             counts: TaskCounts::default(),
             due: Deadlines::empty(),
             recurring: RecurringIndex::empty(),
             waiters: BTreeMap::new(),
             slow: BTreeMap::new(),
-            spent: BTreeSet::new(),
-            asking: BTreeSet::new(),
+            preemptible: BTreeSet::new(),
+            preemptors: BTreeSet::new(),
             ready: ReadyQueue::default(),
             open: OpenClaims::default(),
-            offers: Offers::default(),
+            offers: OffersVersion::default(),
             just_ended: Vec::new(),
             unsettled: BTreeMap::new(),
             changed: BTreeSet::new(),
@@ -118,8 +118,8 @@ impl Index {
     }
 
     /// How many workers' claims stand.
-    pub(in crate::ledger) const fn standing(&self) -> usize {
-        self.standing
+    pub(in crate::ledger) const fn claims_standing(&self) -> usize {
+        self.claims_standing
     }
 
     pub(in crate::ledger) const fn quotas(&self) -> &Quotas {
@@ -154,14 +154,14 @@ impl Index {
         self.slow.values().copied()
     }
 
-    /// The attempts that can be asked to make room.
-    pub(in crate::ledger) const fn spent(&self) -> &BTreeSet<TaskRef> {
-        &self.spent
+    /// The attempts that can be preempted.
+    pub(in crate::ledger) const fn preemptible(&self) -> &BTreeSet<TaskRef> {
+        &self.preemptible
     }
 
-    /// Whether an attempt is asked to make room for this submitter.
+    /// Whether an attempt is to be preempted for this submitter.
     pub(in crate::ledger) fn is_asking(&self, submitter: &PublicKey) -> bool {
-        self.asking.contains(submitter)
+        self.preemptors.contains(submitter)
     }
 
     pub(in crate::ledger) const fn ready(&self) -> &ReadyQueue {
@@ -173,13 +173,13 @@ impl Index {
     }
 
     /// Remembers that no claim has such a place for a kind.
-    pub(in crate::ledger) fn park(&mut self, kind: KindId, place: Place) {
-        self.ready.park(kind, place, self.offers);
+    pub(in crate::ledger) fn park(&mut self, kind: KindId, opening: Opening) {
+        self.ready.park(kind, opening, self.offers);
     }
 
     /// Whether no claim that has not changed since has such a place for a kind.
-    pub(in crate::ledger) fn is_parked(&self, kind: KindId, place: Place) -> bool {
-        self.ready.is_parked(kind, place, self.offers)
+    pub(in crate::ledger) fn is_parked(&self, kind: KindId, opening: Opening) -> bool {
+        self.ready.is_parked(kind, opening, self.offers)
     }
 
     /// A worker whose waiting attempts may move up or have to go, and whether because its claim changed.

@@ -1,5 +1,6 @@
-//! Quotas: what is owed to submitters, what their unfinished jobs take, and how many of their tasks workers hold. It is counted
-//! here, for each of them and in all, since the genesis and the rules in force bound both. How much there may be is the rules'.
+//! Quotas: what is outstanding to submitters, what their unfinished jobs take, and how many of their tasks workers
+//! hold. It is counted here, for each of them and in all, since the genesis and the rules in force bound both. How much
+//! there may be is the rules'.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,7 +15,7 @@ use crate::{
 
 /// What is bounded for each submitter and in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::ledger) struct Owed {
+pub(in crate::ledger) struct Outstanding {
     /// Unfinished tasks.
     pub(in crate::ledger) tasks: u64,
     /// Bytes of output that they may leave.
@@ -23,7 +24,7 @@ pub(in crate::ledger) struct Owed {
     pub(in crate::ledger) definition_bytes: u64,
 }
 
-impl Owed {
+impl Outstanding {
     /// Bytes of definition, and nothing else.
     pub(in crate::ledger) const fn definition(definition_bytes: u64) -> Self {
         Self { tasks: 0, output_bytes: 0, definition_bytes }
@@ -48,8 +49,8 @@ type KnownNeeds = BTreeMap<Arc<Needs>, u64>;
 /// What submitters have taken of what is bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct Quotas {
-    owed: Owed,
-    owed_by_key: BTreeMap<PublicKey, Owed>,
+    outstanding: Outstanding,
+    outstanding_by_key: BTreeMap<PublicKey, Outstanding>,
     /// The leases of each submitter's tasks.
     leased_by_key: BTreeMap<PublicKey, u64>,
     needs: KnownNeeds,
@@ -59,8 +60,8 @@ pub(in crate::ledger) struct Quotas {
 impl Quotas {
     pub(super) const fn empty() -> Self {
         Self {
-            owed: Owed { tasks: 0, output_bytes: 0, definition_bytes: 0 },
-            owed_by_key: BTreeMap::new(),
+            outstanding: Outstanding { tasks: 0, output_bytes: 0, definition_bytes: 0 },
+            outstanding_by_key: BTreeMap::new(),
             leased_by_key: BTreeMap::new(),
             needs: BTreeMap::new(),
             needs_by_key: BTreeMap::new(),
@@ -68,21 +69,21 @@ impl Quotas {
     }
 
     /// What is owed in all.
-    pub(in crate::ledger) const fn owed(&self) -> Owed {
-        self.owed
+    pub(in crate::ledger) const fn outstanding(&self) -> Outstanding {
+        self.outstanding
     }
 
     /// What is owed to a submitter.
-    pub(in crate::ledger) fn owed_to(&self, key: &PublicKey) -> Owed {
-        self.owed_by_key.get(key).copied().unwrap_or_default()
+    pub(in crate::ledger) fn outstanding_of(&self, key: &PublicKey) -> Outstanding {
+        self.outstanding_by_key.get(key).copied().unwrap_or_default()
     }
 
     /// The submitters to whom anything is owed, with what that is.
-    pub(in crate::ledger) const fn owed_by_key(&self) -> &BTreeMap<PublicKey, Owed> {
-        &self.owed_by_key
+    pub(in crate::ledger) const fn outstanding_by_key(&self) -> &BTreeMap<PublicKey, Outstanding> {
+        &self.outstanding_by_key
     }
 
-    /// How many leases of a submitter's tasks workers hold, copies among them.
+    /// How many leases of a submitter's tasks workers hold, speculative ones among them.
     pub(in crate::ledger) fn leased_of(&self, key: &PublicKey) -> u64 {
         self.leased_by_key.get(key).copied().unwrap_or(0)
     }
@@ -127,23 +128,23 @@ impl Quotas {
         }
     }
 
-    /// Counts what more is owed to a submitter. Whether it had nothing unfinished before, and has now.
-    pub(super) fn owe(&mut self, submitter: PublicKey, more: &Owed) -> bool {
-        let of_key = self.owed_by_key.entry(submitter).or_default();
+    /// Counts what more is outstanding for a submitter. Whether it had nothing unfinished before, and has now.
+    pub(super) fn add_outstanding(&mut self, submitter: PublicKey, more: &Outstanding) -> bool {
+        let of_key = self.outstanding_by_key.entry(submitter).or_default();
         let begins = of_key.tasks == 0 && more.tasks > 0;
         of_key.raise(more);
-        self.owed.raise(more);
+        self.outstanding.raise(more);
         begins
     }
 
     /// Counts what less is owed to a submitter: what still is, if anything was.
-    fn owe_less(&mut self, submitter: PublicKey, less: &Owed) -> Option<Owed> {
-        self.owed.lower(less);
-        let of_key = self.owed_by_key.get_mut(&submitter)?;
+    fn subtract_outstanding(&mut self, submitter: PublicKey, less: &Outstanding) -> Option<Outstanding> {
+        self.outstanding.lower(less);
+        let of_key = self.outstanding_by_key.get_mut(&submitter)?;
         of_key.lower(less);
         let left = *of_key;
-        if left == Owed::default() {
-            self.owed_by_key.remove(&submitter);
+        if left == Outstanding::default() {
+            self.outstanding_by_key.remove(&submitter);
         }
         Some(left)
     }
@@ -158,73 +159,73 @@ impl Quotas {
 }
 
 impl Ledger {
-    /// Counts what more is owed to a submitter.
-    pub(in crate::ledger) fn owe(&mut self, submitter: PublicKey, more: Owed) {
-        if more == Owed::default() {
+    /// Counts what more is outstanding for a submitter.
+    pub(in crate::ledger) fn add_outstanding(&mut self, submitter: PublicKey, more: Outstanding) {
+        if more == Outstanding::default() {
             return;
         }
-        if self.index.quotas.owe(submitter, &more) {
+        if self.index.quotas.add_outstanding(submitter, &more) {
             if self.sequence.is_fair() {
                 self.records.shares_mut().begin(&submitter);
             }
-            self.hold_up_by_rules(submitter);
+            self.freeze_by_rules(submitter);
         }
     }
 
     /// Counts so many fewer unfinished tasks of a submitter, each of which promised so many bytes.
-    pub(super) fn settle_debt(&mut self, submitter: PublicKey, output_bytes: u64, tasks: u64) {
+    pub(super) fn settle_tasks(&mut self, submitter: PublicKey, output_bytes: u64, tasks: u64) {
         if is_planted(Fault::DebtsStay) {
             return;
         }
         let output_bytes = output_bytes.saturating_mul(tasks);
-        self.owe_less(submitter, Owed { tasks, output_bytes, definition_bytes: 0 });
+        self.subtract_outstanding(submitter, Outstanding { tasks, output_bytes, definition_bytes: 0 });
     }
 
     /// Counts what less is owed to a submitter.
-    pub(in crate::ledger) fn owe_less(&mut self, submitter: PublicKey, less: Owed) {
-        if less == Owed::default() {
+    pub(in crate::ledger) fn subtract_outstanding(&mut self, submitter: PublicKey, less: Outstanding) {
+        if less == Outstanding::default() {
             return;
         }
-        let Some(left) = known(self.index.quotas.owe_less(submitter, &less)) else { return };
+        let Some(left) = known(self.index.quotas.subtract_outstanding(submitter, &less)) else { return };
         if left.tasks == 0 {
             if less.tasks > 0 && self.sequence.is_fair() {
                 self.records.shares_mut().end(&submitter);
             }
-            self.index.ready.hold_up(submitter, false, &self.sequence, self.records.shares());
+            self.index.ready.freeze(submitter, false, &self.sequence, self.records.shares());
         }
     }
 
     /// Counts one lease of a submitter's tasks more or less.
     pub(super) fn count_leased(&mut self, key: PublicKey, more: bool) {
         self.index.quotas.count_leased(key, more);
-        self.hold_up_by_rules(key);
+        self.freeze_by_rules(key);
     }
 
     /// Whether none of a submitter's tasks may be placed now.
-    pub(in crate::ledger) fn is_held_up(&self, key: &PublicKey) -> bool {
+    pub(in crate::ledger) fn is_frozen(&self, key: &PublicKey) -> bool {
         let leased = self.index.quotas.leased_of(key);
         let is_full = leased >= self.key_limit(key, KeyLimit::Running) && !is_planted(Fault::RunsPastQuota);
         is_full || !self.records.rules().admission(Permission::Submit).includes(key)
     }
 
     /// Lets the tasks of a submitter who has any be placed, or not, as the rules have it now.
-    pub(super) fn hold_up_by_rules(&mut self, key: PublicKey) {
-        self.index.ready.hold_up(key, self.is_held_up(&key), &self.sequence, self.records.shares());
+    pub(super) fn freeze_by_rules(&mut self, key: PublicKey) {
+        self.index.ready.freeze(key, self.is_frozen(&key), &self.sequence, self.records.shares());
     }
 
     /// The rules have changed for this submitter.
     pub(in crate::ledger) fn follow_rules_of(&mut self, key: PublicKey) {
-        if self.index.quotas.owed_to(&key).tasks > 0 {
-            self.hold_up_by_rules(key);
+        if self.index.quotas.outstanding_of(&key).tasks > 0 {
+            self.freeze_by_rules(key);
         }
     }
 
     /// The rules have changed for all submitters.
     pub(in crate::ledger) fn follow_rules(&mut self) {
-        let owed = self.index.quotas.owed_by_key.iter().filter(|(_, owed)| owed.tasks > 0);
-        let keys: Vec<PublicKey> = owed.map(|(key, _)| *key).collect();
+        let outstanding = self.index.quotas.outstanding_by_key.iter().filter(|(_, outstanding)| outstanding.tasks > 0);
+        let keys: Vec<PublicKey> = outstanding.map(|(key, _)| *key).collect();
         for key in keys {
-            self.hold_up_by_rules(key);
+            self.freeze_by_rules(key);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Which recurring jobs there are, when their moments come, and which of their runs live.
+//! Which recurring jobs there are, when their occurrences come, and which of their runs live.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Owed;
+use super::Outstanding;
 use crate::{
     identity::PublicKey,
     invariant::known,
@@ -10,11 +10,11 @@ use crate::{
         Applied, Ledger, LedgerEvent,
         records::recurring::{RecurringJob, RecurringNumber, RecurringRecord},
     },
-    types::{BlockTime, JobId, RecurringId, RunOf},
+    types::{BlockTime, JobId, Occurrence, RecurringId},
 };
 
-/// The runs of one recurring job, by their moments.
-type Runs = BTreeMap<BlockTime, JobId>;
+/// The runs of one recurring job, by their occurrences.
+type LiveJobs = BTreeMap<BlockTime, JobId>;
 
 /// What is computed from recurring jobs, and from the jobs that are their runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,12 +24,12 @@ pub(in crate::ledger) struct RecurringIndex {
     by_key: BTreeMap<PublicKey, u64>,
     /// How many have not ended.
     live: u64,
-    /// When the next moment of each comes that is not paused.
+    /// When the next occurrence of each comes that is not paused.
     due: BTreeSet<(BlockTime, RecurringNumber)>,
     /// When ended ones are dropped.
     retention: BTreeSet<(BlockTime, RecurringNumber)>,
     /// Runs that have not ended, of those that have any.
-    runs: BTreeMap<RecurringNumber, Runs>,
+    live_jobs: BTreeMap<RecurringNumber, LiveJobs>,
 }
 
 impl RecurringIndex {
@@ -40,7 +40,7 @@ impl RecurringIndex {
             live: 0,
             due: BTreeSet::new(),
             retention: BTreeSet::new(),
-            runs: BTreeMap::new(),
+            live_jobs: BTreeMap::new(),
         }
     }
 
@@ -54,30 +54,30 @@ impl RecurringIndex {
         (self.by_key.get(submitter).copied().unwrap_or(0), self.live)
     }
 
-    /// The first moment that something has to become of.
+    /// The first occurrence that something has to become of.
     pub(in crate::ledger) fn next_due(&self) -> Option<BlockTime> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Takes the one out whose moment has come first, if one's has.
+    /// Takes the one out whose occurrence has come first, if one's has.
     pub(super) fn take_due(&mut self, now: BlockTime) -> Option<RecurringNumber> {
         let (at, number) = self.due.first().copied()?;
         (at <= now).then(|| self.due.pop_first())?;
         Some(number)
     }
 
-    /// The runs of one that have not ended, by their moments.
-    pub(in crate::ledger) fn runs(&self, number: RecurringNumber) -> impl DoubleEndedIterator<Item = JobId> {
-        self.runs.get(&number).into_iter().flat_map(Runs::values).copied()
+    /// The runs of one that have not ended, by their occurrences.
+    pub(in crate::ledger) fn live_jobs(&self, number: RecurringNumber) -> impl DoubleEndedIterator<Item = JobId> {
+        self.live_jobs.get(&number).into_iter().flat_map(LiveJobs::values).copied()
     }
 
     /// A run has ended.
-    pub(super) fn end_run(&mut self, run: RunOf) {
+    pub(super) fn end_occurrence(&mut self, run: Occurrence) {
         let Some(number) = self.number_of(&run.recurring) else { return };
-        if let Some(runs) = self.runs.get_mut(&number) {
-            runs.remove(&run.moment);
-            if runs.is_empty() {
-                self.runs.remove(&number);
+        if let Some(live_jobs) = self.live_jobs.get_mut(&number) {
+            live_jobs.remove(&run.time);
+            if live_jobs.is_empty() {
+                self.live_jobs.remove(&number);
             }
         }
     }
@@ -100,7 +100,7 @@ impl Ledger {
         let ended = record.ended;
         self.index.recurring.numbers.insert(id, number);
         self.records.recurring_mut().add(RecurringJob { id, record });
-        self.owe(submitter, Owed::definition(definition_bytes));
+        self.add_outstanding(submitter, Outstanding::definition(definition_bytes));
         match ended {
             Some(ended) => self.keep_ended_recurring(ended, number),
             None => {
@@ -108,18 +108,19 @@ impl Ledger {
                 *self.index.recurring.by_key.entry(submitter).or_default() += 1;
             }
         }
-        self.await_moment(number);
+        self.await_occurrence(number);
     }
 
-    /// A job that has not ended is a run of a recurring one, which may be forgotten.
-    pub(in crate::ledger) fn take_up_run(&mut self, run: RunOf, job: JobId) {
+    /// A job that has not ended is an occurrence of a recurring one, which may be forgotten.
+    pub(in crate::ledger) fn take_up_occurrence(&mut self, run: Occurrence, job: JobId) {
         if let Some(number) = self.index.recurring.number_of(&run.recurring) {
-            self.index.recurring.runs.entry(number).or_default().insert(run.moment, job);
+            self.index.recurring.live_jobs.entry(number).or_default().insert(run.time, job);
         }
     }
 
-    /// Notes when something has to become of a moment next, of a recurring job that is not among those that are due.
-    pub(in crate::ledger) fn await_moment(&mut self, number: RecurringNumber) {
+    /// Notes when something has to become of an occurrence next, of a recurring job that is not among those that are
+    /// due.
+    pub(in crate::ledger) fn await_occurrence(&mut self, number: RecurringNumber) {
         let Some(RecurringJob { record, .. }) = known(self.records.recurring().numbered(number)) else { return };
         if let Some(next) = record.next.filter(|_| !record.is_paused && record.ended.is_none()) {
             self.index.recurring.due.insert((next, number));
@@ -147,13 +148,13 @@ impl Ledger {
             self.index.recurring.retention.pop_first();
             if let Some(RecurringJob { id, .. }) = known(self.records.recurring_mut().remove(number)) {
                 self.index.recurring.numbers.remove(&id);
-                self.index.recurring.runs.remove(&number);
+                self.index.recurring.live_jobs.remove(&number);
                 applied.events.push(LedgerEvent::RecurringForgotten { recurring: id });
             }
         }
     }
 
-    /// Ends a recurring job: no moment of it is run any more.
+    /// Ends a recurring job: no occurrence of it is run any more.
     pub(in crate::ledger) fn end_recurring(
         &mut self,
         number: RecurringNumber,
@@ -172,7 +173,7 @@ impl Ledger {
         record.recurring.job.arrays.clear();
         let (submitter, definition_bytes) = (record.submitter, std::mem::take(&mut record.definition_bytes));
         applied.events.push(LedgerEvent::RecurringEnded { recurring: *id, deleted: is_deleted });
-        self.owe_less(submitter, Owed::definition(definition_bytes));
+        self.subtract_outstanding(submitter, Outstanding::definition(definition_bytes));
         self.index.recurring.count_ended(&submitter);
         self.keep_ended_recurring(now, number);
     }

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Index, Owed, SEGMENTS_MAX};
+use super::{Index, Outstanding, SEGMENTS_MAX};
 use crate::{
     identity::{NetworkId, PublicKey},
     invariant::known,
@@ -15,7 +15,10 @@ use crate::{
         Counters, Day, Ledger, PAST_KEPT, RestoreError, STANDINGS_KEPT, bounds,
         records::{
             Records,
-            jobs::{ATTEMPTS_KEPT, ArrayRecord, Job, JobRecord, Lease, Live, Pace, Phase, Stand, TaskRef, TaskState},
+            jobs::{
+                ATTEMPTS_KEPT, ArrayRecord, FreshState, Job, JobRecord, Lease, Live, Phase, Speculation, TaskRef,
+                TaskState,
+            },
             recurring::{RecurringNumber, RecurringRecord},
             replay::{Executed, Replay},
             usage::Days,
@@ -44,10 +47,10 @@ impl Head {
         let history = &self.history;
         rule(history.is_consistent() && history.size() == self.height.0, "the history is not as long as the ledger")?;
         rule(self.time >= genesis.time, "it is older than the genesis")?;
-        let Counters { jobs, tasks, leases, copies, succeeded, failed, cancelled, skipped, lost, late, ignored } =
+        let Counters { jobs, tasks, leases, speculative, succeeded, failed, cancelled, skipped, lost, late, ignored } =
             self.counters;
         let own = [self.height.0, self.share_round, self.next_job, self.next_lease, self.next_turn, next_recurring];
-        let ever = [jobs, tasks, leases, copies, succeeded, failed, cancelled, skipped, lost, late, ignored];
+        let ever = [jobs, tasks, leases, speculative, succeeded, failed, cancelled, skipped, lost, late, ignored];
         let mut numbers = own.iter().chain(&ever);
         rule(numbers.all(|number| *number < COUNT_MAX), "a number is larger than could be counted to")?;
         rule(self.govern.is_consistent(genesis, self.height, self.time), "what authorities have settled")?;
@@ -99,7 +102,7 @@ impl Job {
     /// Whether its account holds its tasks and its leases.
     fn is_accounted_for(&self) -> bool {
         let (usage, counts) = (&self.record.usage, self.counts());
-        let ended = usage.attempts_leased.checked_sub(counts.running + counts.waiting + self.index.copies);
+        let ended = usage.attempts_leased.checked_sub(counts.running + counts.waiting + self.index.speculative);
         usage.is_sound() && usage.tasks_submitted == u64::from(self.count()) && ended == Some(usage.attempts_ended())
     }
 
@@ -122,7 +125,7 @@ impl Job {
                     match self.record.states.get(&index) {
                         Some(TaskState::Live(_) | TaskState::Done(_)) => is_free,
                         Some(TaskState::Gone(_)) => true,
-                        None => !is_free || self.stand(at, now) != Stand::Blocked,
+                        None => !is_free || self.fresh_state(at, now) != FreshState::Blocked,
                     }
                 })
         })
@@ -139,9 +142,12 @@ fn restore_replay(executed: Vec<(TransactionId, Executed)>) -> Result<Replay, Re
     Ok(replay)
 }
 
-/// Whether a copy is a later attempt at another worker, without a copy of its own.
-fn is_other(lease: &Lease, copy: &Lease) -> bool {
-    copy.copy.is_none() && copy.attempt > lease.attempt && copy.number > lease.number && copy.worker != lease.worker
+/// Whether a speculative attempt is a later one, at another worker, without one of its own.
+fn is_other(lease: &Lease, speculative: &Lease) -> bool {
+    speculative.speculative.is_none()
+        && speculative.attempt > lease.attempt
+        && speculative.number > lease.number
+        && speculative.worker != lease.worker
 }
 
 impl Ledger {
@@ -185,16 +191,20 @@ impl Ledger {
 
     /// Who has had what; the lanes of the queue were put up without knowing it.
     fn restore_shares(&mut self, round: u64, shares: BTreeMap<PublicKey, Share>) -> Result<(), RestoreError> {
-        let owed = &self.index.quotas;
-        let owes = |key: &PublicKey| owed.owed_to(key).tasks > 0;
-        let paying = shares.keys().filter(|key| !owes(key)).count();
+        let outstanding = &self.index.quotas;
+        let has_outstanding = |key: &PublicKey| outstanding.outstanding_of(key).tasks > 0;
+        let paying = shares.keys().filter(|key| !has_outstanding(key)).count();
         rule(paying <= SHARES_KEPT, "more shares are remembered than may be")?;
         rule(shares.is_empty() || self.sequence.is_fair(), "shares are kept that nothing looks at")?;
-        let has_one = |(key, owed): (&PublicKey, &Owed)| owed.tasks == 0 || shares.contains_key(key);
-        rule(!self.sequence.is_fair() || owed.owed_by_key().iter().all(has_one), "a submitter has no share")?;
+        let has_one =
+            |(key, outstanding): (&PublicKey, &Outstanding)| outstanding.tasks == 0 || shares.contains_key(key);
+        rule(
+            !self.sequence.is_fair() || outstanding.outstanding_by_key().iter().all(has_one),
+            "a submitter has no share",
+        )?;
         rule(shares.values().all(|share| share.round <= round), "a share is of a later round")?;
         let keys: Vec<PublicKey> = shares.keys().copied().collect();
-        self.records.take_up_shares(round, shares, owes);
+        self.records.take_up_shares(round, shares, has_outstanding);
         for key in keys {
             self.index.ready.share_changed(&key, &self.sequence, self.records.shares());
         }
@@ -222,8 +232,8 @@ impl Ledger {
         let is_new = *number < self.records.recurring().next() && self.index.recurring.number_of(&id).is_none();
         rule(is_new, "a recurring job's number or id is not its own")?;
         let now = self.time();
-        let moments = [Some(record.time), record.resumed, *ended, past.back().map(|past| past.last)];
-        rule(moments.iter().flatten().all(|time| *time <= now), "a recurring job is of a later time")?;
+        let occurrences = [Some(record.time), record.resumed, *ended, past.back().map(|past| past.last)];
+        rule(occurrences.iter().flatten().all(|time| *time <= now), "a recurring job is of a later time")?;
         rule(record.height <= self.height(), "a recurring job is of a later height")?;
         rule(past.len() <= PAST_KEPT, "more is remembered of a recurring job than may be")?;
         rule(record.ran < COUNT_MAX && record.skipped < COUNT_MAX, "a recurring job ran more often than could be")?;
@@ -272,10 +282,10 @@ impl Ledger {
                 rule(agrees, "a task is held that is not, or the other way round")?;
             }
         }
-        if let Some(run) = record.run_of {
-            rule(run.job() == id && run.moment <= record.time, "a run is of another moment")?;
+        if let Some(occurrence) = record.occurrence_of {
+            rule(occurrence.job() == id && occurrence.time <= record.time, "an occurrence is of another time")?;
             if record.ended.is_none() {
-                self.take_up_run(run, id);
+                self.take_up_occurrence(occurrence, id);
             }
         }
         let has_ended = record.ended.is_some();
@@ -301,28 +311,29 @@ impl Ledger {
         let definition_bytes = record.definition_bytes;
         let is_owed = record.ended.is_none();
         self.take_up(id, record);
-        self.owe(submitter, Owed::definition(definition_bytes));
+        self.add_outstanding(submitter, Outstanding::definition(definition_bytes));
         if is_owed {
             self.put_back_graph(number, arrays);
         }
-        while self.records.job(number).is_some_and(|job| job.index.standings.len() < job.record.segments.len()) {
+        while self.records.job(number).is_some_and(|job| job.index.summaries.len() < job.record.segments.len()) {
             self.take_up_segment(number);
         }
         let Some(job) = known(self.records.job(number)) else { return };
-        let mut owed = Owed::default();
-        let mut owe = |spec: &TaskSpec, tasks: u64| {
-            owed.tasks = owed.tasks.saturating_add(tasks);
-            owed.output_bytes = owed.output_bytes.saturating_add(spec.limits.output_bytes.saturating_mul(tasks));
+        let mut outstanding = Outstanding::default();
+        let mut add_outstanding = |spec: &TaskSpec, tasks: u64| {
+            outstanding.tasks = outstanding.tasks.saturating_add(tasks);
+            outstanding.output_bytes =
+                outstanding.output_bytes.saturating_add(spec.limits.output_bytes.saturating_mul(tasks));
         };
-        for (segment, standing) in job.record.segments.iter().zip(&job.index.standings) {
+        for (segment, summary) in job.record.segments.iter().zip(&job.index.summaries) {
             let live = job.record.states.range(segment.start..segment.end);
             let live = live.filter(|(_, state)| matches!(state, TaskState::Live(_))).count() as u64;
-            let stateless = if segment.gone.is_some() { 0 } else { u64::from(standing.stateless) };
-            owe(&segment.spec, live + stateless);
+            let stateless = if segment.gone.is_some() { 0 } else { u64::from(summary.stateless) };
+            add_outstanding(&segment.spec, live + stateless);
         }
         let (after, tasks): (Vec<JobId>, Vec<u32>) =
             (job.record.after.iter().map(|after| after.job).collect(), job.record.states.keys().copied().collect());
-        self.owe(submitter, owed);
+        self.add_outstanding(submitter, outstanding);
         for other in after {
             self.await_job(number, other);
         }
@@ -358,16 +369,22 @@ impl Ledger {
             let worker = self.records.worker(&lease.worker);
             let stands = |w: &Worker| w.record.standing.is_some() && w.record.incarnation == lease.incarnation;
             rule(worker.is_some_and(stands), "a lease has no claim")?;
-            let pace = lease.run.map_or(Pace::Settled, |run| run.pace);
-            let is_copied = oldest.copy.is_some() || lease.attempt != oldest.attempt;
-            rule(!is_copied || lease.run.is_some() && pace == Pace::Settled, "a copy of what may have none")?;
+            let speculation = lease.allocation.map_or(Speculation::Settled, |allocation| allocation.speculation);
+            let is_speculated = oldest.speculative.is_some() || lease.attempt != oldest.attempt;
+            rule(
+                !is_speculated || lease.allocation.is_some() && speculation == Speculation::Settled,
+                "a speculative attempt of what may have none",
+            )?;
         }
-        rule(oldest.copy.as_ref().is_none_or(|copy| is_other(oldest, copy)), "a copy is no other attempt")
+        rule(
+            oldest.speculative.as_ref().is_none_or(|speculative| is_other(oldest, speculative)),
+            "a speculative attempt is no other one",
+        )
     }
 
     fn check_held(&self) -> Result<(), RestoreError> {
         let most = u64::from(self.genesis.ledger.claim_attempts_max);
-        let held = |worker: &Worker| (worker.held().running().len() + worker.held().waiting().len()) as u64;
+        let held = |worker: &Worker| (worker.leases().running().len() + worker.leases().waiting().len()) as u64;
         // A claim that shrank may hold more than it offers, but never twice what any may offer.
         rule(self.records.workers().values().all(|worker| held(worker) <= 2 * most), "a worker holds more than any may")
     }

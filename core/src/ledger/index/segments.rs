@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::Standing;
+use super::SegmentSummary;
 use crate::{
     invariant::known,
     ledger::{
         Ledger,
-        records::jobs::{Phase, Segment, Stand, TaskRef, TaskState},
+        records::jobs::{FreshState, Phase, Segment, TaskRef, TaskState},
     },
     schedule::ready::JobNumber,
 };
@@ -47,28 +47,28 @@ impl Ledger {
             return;
         }
         for at in &places {
-            self.lay_down(number, *at);
+            self.uncount_segment(number, *at);
         }
         let Some(job) = known(self.records.job_mut(number)) else { return };
         let submitter = job.record.submitter;
-        let (segments, standings) =
-            (std::mem::take(&mut job.record.segments), std::mem::take(&mut job.index.standings));
+        let (segments, summaries) =
+            (std::mem::take(&mut job.record.segments), std::mem::take(&mut job.index.summaries));
         let mut more = Vec::new();
-        for (mut segment, standing) in segments.into_iter().zip(standings) {
+        for (mut segment, summary) in segments.into_iter().zip(summaries) {
             for start in starts.range(segment.start + 1..segment.end) {
                 let (left, right) = segment.split_before(*start);
-                more.push(Arc::clone(&standing.needs));
-                job.index.standings.push(Standing { needs: Arc::clone(&standing.needs), ..standing });
+                more.push(Arc::clone(&summary.needs));
+                job.index.summaries.push(SegmentSummary { needs: Arc::clone(&summary.needs), ..summary });
                 job.record.segments.push(left);
                 segment = right;
             }
-            job.index.standings.push(standing);
+            job.index.summaries.push(summary);
             job.record.segments.push(segment);
         }
         for needs in &more {
             self.index.quotas.need(submitter, needs);
         }
-        self.stand_again(number);
+        self.recount_segments(number);
     }
 
     /// Joins neighbouring segments of a job that stand alike.
@@ -81,31 +81,31 @@ impl Ledger {
             return;
         }
         for at in &places {
-            self.lay_down(number, *at);
-            self.lay_down(number, at + 1);
+            self.uncount_segment(number, *at);
+            self.uncount_segment(number, at + 1);
         }
         let Some(job) = known(self.records.job_mut(number)) else { return };
         let submitter = job.record.submitter;
-        let (segments, standings) =
-            (std::mem::take(&mut job.record.segments), std::mem::take(&mut job.index.standings));
+        let (segments, summaries) =
+            (std::mem::take(&mut job.record.segments), std::mem::take(&mut job.index.summaries));
         let mut fewer = Vec::new();
-        for (segment, standing) in segments.into_iter().zip(standings) {
+        for (segment, summary) in segments.into_iter().zip(summaries) {
             match job.record.segments.last_mut().filter(|last| last.goes_on_as(&segment)) {
                 Some(last) => {
                     last.fresh = if last.fresh == last.end { segment.fresh } else { last.fresh };
                     last.end = segment.end;
-                    fewer.push(standing.needs);
+                    fewer.push(summary.needs);
                 }
                 None => {
                     job.record.segments.push(segment);
-                    job.index.standings.push(standing);
+                    job.index.summaries.push(summary);
                 }
             }
         }
         for needs in &fewer {
             self.index.quotas.need_no_more(submitter, needs);
         }
-        self.stand_again(number);
+        self.recount_segments(number);
     }
 
     /// Changes what holds for all tasks of a segment, and puts those that wait where they then belong.
@@ -123,7 +123,7 @@ impl Ledger {
         for index in &waiting {
             self.detach(TaskRef { job: number, index: *index });
         }
-        self.lay_down(number, at);
+        self.uncount_segment(number, at);
         let Some(job) = known(self.records.job_mut(number)) else { return };
         let Some(segment) = known(job.record.segments.get_mut(at)) else { return };
         change(segment);
@@ -137,55 +137,55 @@ impl Ledger {
         for index in &waiting {
             self.attach(TaskRef { job: number, index: *index });
         }
-        self.stand_segment(number, at);
+        self.recount_segment(number, at);
     }
 
     /// What the tasks of a segment need and where they stand in the queue, by what is asked for them now.
     fn value_segment(&mut self, number: JobNumber, at: usize) {
         let Some(job) = known(self.records.job(number)) else { return };
-        let (Some(segment), Some(standing)) = (job.record.segments.get(at), job.index.standings.get(at)) else {
+        let (Some(segment), Some(summary)) = (job.record.segments.get(at), job.index.summaries.get(at)) else {
             return;
         };
         let (needs, rank, submitter) = (self.needs_of(segment), self.rank_of(job, segment), job.record.submitter);
-        let before = Arc::clone(&standing.needs);
+        let before = Arc::clone(&summary.needs);
         if before != needs {
             self.index.quotas.need(submitter, &needs);
             self.index.quotas.need_no_more(submitter, &before);
         }
-        let standing = self.records.job_mut(number).and_then(|job| job.index.standings.get_mut(at));
-        if let Some(standing) = standing {
-            (standing.needs, standing.rank) = (needs, rank);
+        let summary = self.records.job_mut(number).and_then(|job| job.index.summaries.get_mut(at));
+        if let Some(summary) = summary {
+            (summary.needs, summary.rank) = (needs, rank);
         }
     }
 
     /// Takes the tasks of a segment that have no states of their own out of the counts and the queue.
-    fn lay_down(&mut self, number: JobNumber, at: usize) {
+    fn uncount_segment(&mut self, number: JobNumber, at: usize) {
         let Some(job) = known(self.records.job_mut(number)) else { return };
         let Some(entry) = known(job.run(at)) else { return };
-        let Some((stand, count)) = job.index.standings.get_mut(at).and_then(|standing| standing.counted.take()) else {
+        let Some((state, count)) = job.index.summaries.get_mut(at).and_then(|summary| summary.counted.take()) else {
             return;
         };
         for counts in [&mut job.index.counts, &mut self.index.counts] {
-            *counts.of_stand(stand) -= u64::from(count);
+            *counts.of_fresh(state) -= u64::from(count);
         }
-        if stand == Stand::Ready && count > 0 {
+        if state == FreshState::Ready && count > 0 {
             self.index.ready.remove(&entry, &self.sequence, self.records.shares());
         }
     }
 
     /// Stands the segments that were laid down.
-    fn stand_again(&mut self, number: JobNumber) {
+    fn recount_segments(&mut self, number: JobNumber) {
         let Some(job) = known(self.records.job_mut(number)) else { return };
-        let laid_down = |at: &usize| job.index.standings[*at].counted.is_none();
-        let places: Vec<usize> = (0..job.index.standings.len()).filter(laid_down).collect();
+        let laid_down = |at: &usize| job.index.summaries[*at].counted.is_none();
+        let places: Vec<usize> = (0..job.index.summaries.len()).filter(laid_down).collect();
         for at in &places {
             let Some(segment) = known(job.record.segments.get(*at)) else { return };
             let own = job.record.states.range(segment.start..segment.end).count();
             let stateless = (segment.end - segment.start).saturating_sub(u32::try_from(own).unwrap_or(u32::MAX));
-            job.index.standings[*at].stateless = stateless;
+            job.index.summaries[*at].stateless = stateless;
         }
         for at in places {
-            self.stand_segment(number, at);
+            self.recount_segment(number, at);
         }
     }
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::{
     ledger::records::jobs::AttemptRef,
-    schedule::placement::{Place, Score},
+    schedule::placement::{Opening, Score},
     types::BlockTime,
 };
 
 /// What is computed of a worker. It stands beside its record, so that whoever found the one has the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct WorkerIndex {
-    pub(super) held: Held,
-    /// Where the worker stands among the open claims, by [`Place`].
+    pub(super) leases: HeldLeases,
+    /// Where the worker stands among the open claims, by [`Opening`].
     pub(super) indexed: [Option<Score>; 2],
     /// When it is forgotten, if its claim does not stand.
     pub(super) forgotten: Option<BlockTime>,
@@ -20,7 +20,7 @@ pub(in crate::ledger) struct WorkerIndex {
 
 /// What a worker holds, by the number of the lease. Computed from the tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::ledger) struct Held {
+pub(in crate::ledger) struct HeldLeases {
     pub(super) running: BTreeMap<u64, AttemptRef>,
     pub(super) waiting: BTreeMap<u64, AttemptRef>,
     /// Taken by what runs.
@@ -31,21 +31,21 @@ pub(in crate::ledger) struct Held {
 impl WorkerIndex {
     /// That of a worker that holds nothing and whose claim does not stand.
     pub(super) const fn empty() -> Self {
-        let held = Held { running: BTreeMap::new(), waiting: BTreeMap::new(), millicores: 0, memory_bytes: 0 };
-        Self { held, indexed: [None; 2], forgotten: None }
+        let leases = HeldLeases { running: BTreeMap::new(), waiting: BTreeMap::new(), millicores: 0, memory_bytes: 0 };
+        Self { leases, indexed: [None; 2], forgotten: None }
     }
 
-    pub(in crate::ledger) const fn held(&self) -> &Held {
-        &self.held
+    pub(in crate::ledger) const fn leases(&self) -> &HeldLeases {
+        &self.leases
     }
 
     /// Its score among the open claims, if it has such a place.
-    pub(in crate::ledger) const fn score(&self, place: Place) -> Option<Score> {
-        self.indexed[place as usize]
+    pub(in crate::ledger) const fn score(&self, opening: Opening) -> Option<Score> {
+        self.indexed[opening as usize]
     }
 }
 
-impl Held {
+impl HeldLeases {
     /// Attempts that have resources.
     pub(in crate::ledger) const fn running(&self) -> &BTreeMap<u64, AttemptRef> {
         &self.running
@@ -68,9 +68,9 @@ impl Held {
 
     /// All of it, in the order in which it was given.
     pub(in crate::ledger) fn attempts(&self) -> Vec<AttemptRef> {
-        let mut held: Vec<(u64, AttemptRef)> =
+        let mut leases: Vec<(u64, AttemptRef)> =
             self.running.iter().chain(&self.waiting).map(|(number, attempt)| (*number, *attempt)).collect();
-        held.sort_unstable();
-        held.into_iter().map(|(_, attempt)| attempt).collect()
+        leases.sort_unstable();
+        leases.into_iter().map(|(_, attempt)| attempt).collect()
     }
 }

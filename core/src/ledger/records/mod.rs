@@ -40,10 +40,10 @@ pub struct Counters {
     pub jobs: u64,
     /// Their tasks.
     pub tasks: u64,
-    /// Leases given, copies among them.
+    /// Leases given, speculative ones among them.
     pub leases: u64,
-    /// Copies of slow attempts given.
-    pub copies: u64,
+    /// Speculative attempts given.
+    pub speculative: u64,
     /// Tasks that ended with a success.
     pub succeeded: u64,
     /// Tasks that ended with a failure.

@@ -75,7 +75,7 @@ pub struct Rules {
 
 /// How much of one limit a submitter has taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub struct QuotaUse {
     /// Of what.
     pub limit: KeyLimit,
     /// So much is taken.

@@ -5,11 +5,11 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use crate::{
     fault::{Fault, is_planted},
     ledger::{
-        index::{Held, WorkerIndex},
+        index::{HeldLeases, WorkerIndex},
         records::lease_time::LeaseTime,
     },
     schedule::{
-        placement::{Candidate, Place, Policies, Score},
+        placement::{Candidate, Opening, Policies, Score},
         ready::Needs,
     },
     types::{BlockTime, Claim, Height, Incarnation, Resources},
@@ -29,14 +29,14 @@ pub(in crate::ledger) struct WorkerRecord {
     pub(in crate::ledger) last: BlockTime,
     /// See [`Candidate::turn`].
     pub(in crate::ledger) turn: u64,
-    pub(in crate::ledger) standing: Option<Standing>,
+    pub(in crate::ledger) standing: Option<StandingClaim>,
     /// Past standings, oldest first: from the first height after which the claim stood to the first after which it did not.
     pub(in crate::ledger) stood: Vec<(Height, Height)>,
 }
 
 /// A claim that stands.
 #[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
-pub(in crate::ledger) struct Standing {
+pub(in crate::ledger) struct StandingClaim {
     pub(in crate::ledger) claim: Claim,
     /// The height since which claims of this key have stood without a break.
     pub(in crate::ledger) from: Height,
@@ -49,7 +49,7 @@ pub(in crate::ledger) struct Standing {
     pub(in crate::ledger) running_at_claim: u32,
 }
 
-impl Standing {
+impl StandingClaim {
     /// Whether a task could ever run under this claim, whatever runs there now.
     pub(in crate::ledger) fn could_ever_hold(&self, needs: &Needs) -> bool {
         let Claim { slots, resources, labels, .. } = &self.claim;
@@ -69,42 +69,42 @@ pub(in crate::ledger) struct Worker {
 }
 
 impl Worker {
-    pub(in crate::ledger) const fn held(&self) -> &Held {
-        self.index.held()
+    pub(in crate::ledger) const fn leases(&self) -> &HeldLeases {
+        self.index.leases()
     }
 
     /// Whether what the task needs is free and could be taken, waiting leases aside. Under a claim that offers less than
     /// what runs takes, nothing is.
-    pub(in crate::ledger) fn has_room(&self, needs: &Needs) -> bool {
+    pub(in crate::ledger) fn has_capacity(&self, needs: &Needs) -> bool {
         let Some(standing) = &self.record.standing else { return false };
         let offer = &standing.claim.resources;
         let fits = |taken: u64, needed: u64, offered: u64| taken.checked_add(needed).is_some_and(|sum| sum <= offered);
-        let runs = if is_planted(Fault::SlotsNotCounted) { 0 } else { self.held().running().len() as u64 };
+        let runs = if is_planted(Fault::SlotsNotCounted) { 0 } else { self.leases().running().len() as u64 };
         runs < u64::from(standing.claim.slots)
-            && fits(self.held().millicores(), u64::from(needs.millicores), u64::from(offer.millicores))
-            && fits(self.held().memory_bytes(), needs.memory_bytes, offer.memory_bytes)
+            && fits(self.leases().millicores(), u64::from(needs.millicores), u64::from(offer.millicores))
+            && fits(self.leases().memory_bytes(), needs.memory_bytes, offer.memory_bytes)
             && standing.could_ever_hold(needs)
     }
 
     /// Whether what a task needs would be free if something that takes so much ran there no more.
-    pub(in crate::ledger) fn would_have_room(&self, needs: &Needs, gone: Resources) -> bool {
+    pub(in crate::ledger) fn would_have_capacity(&self, needs: &Needs, gone: Resources) -> bool {
         let Some(standing) = &self.record.standing else { return false };
         let offer = &standing.claim.resources;
         let fits = |taken: u64, gone: u64, needed: u64, offered: u64| {
             taken.saturating_sub(gone).checked_add(needed).is_some_and(|sum| sum <= offered)
         };
-        let (millicores, memory) = (self.held().millicores(), self.held().memory_bytes());
-        self.held().running().len() as u64 <= u64::from(standing.claim.slots)
+        let (millicores, memory) = (self.leases().millicores(), self.leases().memory_bytes());
+        self.leases().running().len() as u64 <= u64::from(standing.claim.slots)
             && fits(millicores, gone.millicores.into(), needs.millicores.into(), offer.millicores.into())
             && fits(memory, gone.memory_bytes, needs.memory_bytes, offer.memory_bytes)
             && standing.could_ever_hold(needs)
     }
 
     /// Whether an open claim's place is one for a task with these needs.
-    pub(in crate::ledger) fn takes(&self, needs: &Needs, place: Place) -> bool {
-        match place {
-            Place::Resources => self.has_room(needs),
-            Place::Waiting => self.record.standing.as_ref().is_some_and(|standing| standing.could_ever_hold(needs)),
+    pub(in crate::ledger) fn takes(&self, needs: &Needs, opening: Opening) -> bool {
+        match opening {
+            Opening::Resources => self.has_capacity(needs),
+            Opening::Waiting => self.record.standing.as_ref().is_some_and(|standing| standing.could_ever_hold(needs)),
         }
     }
 
@@ -115,7 +115,7 @@ impl Worker {
         if slots == 0 {
             return [None; 2];
         }
-        let (running, waiting) = (self.held().running().len() as u32, self.held().waiting().len() as u32);
+        let (running, waiting) = (self.leases().running().len() as u32, self.leases().waiting().len() as u32);
         let score = policies.score(&Candidate {
             load,
             slots,
@@ -131,7 +131,7 @@ impl Worker {
     }
 
     /// Ends the claim's standing, after this height's block.
-    pub(in crate::ledger) fn end_standing(&mut self, height: Height, time: BlockTime) -> Option<Standing> {
+    pub(in crate::ledger) fn end_standing(&mut self, height: Height, time: BlockTime) -> Option<StandingClaim> {
         let standing = self.record.standing.take()?;
         self.record.last = self.record.last.max(time);
         if standing.from < height {

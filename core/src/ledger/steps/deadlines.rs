@@ -12,8 +12,8 @@ use crate::{
 
 impl Ledger {
     /// The earliest block time at which time alone would change who holds what: a claim or an attempt runs out, or an attempt may
-    /// be found to be slow (if nothing stalls until then), a back-off is over, a job's time has come, or a recurring job's moment.
-    /// Always later than the last block.
+    /// be found to be slow (if nothing stalls until then), a back-off is over, a job's time has come, or an occurrence
+    /// of a recurring job. Always later than the last block.
     #[must_use]
     pub fn next_due(&self) -> Option<BlockTime> {
         // A slice that ends changes something only if somebody waits.
@@ -47,7 +47,7 @@ impl Ledger {
         self.end_attempts(applied);
         self.end_slices();
         for task in self.index.due_mut().take_asked(self.records.lease_time()) {
-            self.gives_no_room(task);
+            self.preemption_lapsed(task);
         }
         let now = self.time();
         while let Some(task) = self.index.due().back_off_over(now)
@@ -59,7 +59,7 @@ impl Ledger {
             self.job_is_due(number, applied);
         }
         self.follow_ended_jobs(applied);
-        self.run_what_recurs(applied);
+        self.run_occurrences(applied);
         self.follow_ended_jobs(applied);
     }
 
@@ -75,7 +75,7 @@ impl Ledger {
             if lease.ends() <= self.lease_time() {
                 ended.push((job.attempt_id(task.index, attempt.number), attempt));
             } else {
-                self.look_at_pace(attempt);
+                self.look_for_straggler(attempt);
             }
         }
         ended.sort_unstable();

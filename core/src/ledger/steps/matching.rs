@@ -1,4 +1,5 @@
-//! Matching: waiting attempts move up, then ready tasks go to claims, then copies of slow attempts to what is left (`copies`).
+//! Matching: waiting attempts move up, then ready tasks go to claims, then speculative attempts to what is left
+//! (`speculative`).
 //!
 //! Every claim's free resources are filled before any waiting place is. Within each of the two passes the tasks go in
 //! order; a task that no claim can take holds up only those that need the same. No task is looked at that is not placed, but
@@ -18,10 +19,10 @@ use crate::{
     },
     schedule::{
         placement::{
-            Place,
-            choose::{Cursor, Pair, Search, Wish},
+            Opening,
+            choose::{Cursor, Pair, Preferences, Search},
         },
-        ready::{Entry, Kind, KindId, Needs, ReadyKey},
+        ready::{Kind, KindId, Needs, QueueEntry, ReadyKey},
         recovery::Allowed,
     },
 };
@@ -39,14 +40,14 @@ impl Ledger {
             self.settle(key, changed, applied);
         }
         if is_planted(Fault::WaitingFirst) {
-            self.fill(Place::Waiting, applied);
+            self.fill(Opening::Waiting, applied);
         }
-        if is_planted(Fault::CopiesFirst) {
-            self.give_copies(applied);
+        if is_planted(Fault::SpeculativeFirst) {
+            self.lease_speculatively(applied);
         }
-        self.fill(Place::Resources, applied);
-        self.fill(Place::Waiting, applied);
-        self.give_copies(applied);
+        self.fill(Opening::Resources, applied);
+        self.fill(Opening::Waiting, applied);
+        self.lease_speculatively(applied);
         self.index.matched();
     }
 
@@ -54,7 +55,7 @@ impl Ledger {
     /// has no place.
     fn settle(&mut self, key: PublicKey, changed: bool, applied: &mut Applied) {
         if changed && !is_planted(Fault::ShrinksAndKeeps) {
-            let waiting = self.records.worker(&key).map(|worker| worker.held().waiting().values().copied().collect());
+            let waiting = self.records.worker(&key).map(|worker| worker.leases().waiting().values().copied().collect());
             let waiting: Vec<AttemptRef> = waiting.unwrap_or_default();
             for attempt in waiting {
                 if !self.could_ever_hold(key, attempt.task()) {
@@ -63,7 +64,7 @@ impl Ledger {
             }
         }
         while let Some(attempt) = self.waiting_at(key, |waiting| waiting.first_key_value())
-            && self.has_room(key, attempt.task())
+            && self.has_capacity(key, attempt.task())
         {
             self.start(attempt.task(), key, applied);
         }
@@ -81,7 +82,7 @@ impl Ledger {
         key: PublicKey,
         which: impl FnOnce(&'a BTreeMap<u64, AttemptRef>) -> Option<(&'a u64, &'a AttemptRef)>,
     ) -> Option<AttemptRef> {
-        which(self.records.worker(&key)?.held().waiting()).map(|(_, attempt)| *attempt)
+        which(self.records.worker(&key)?.leases().waiting()).map(|(_, attempt)| *attempt)
     }
 
     fn could_ever_hold(&self, key: PublicKey, task: TaskRef) -> bool {
@@ -94,30 +95,30 @@ impl Ledger {
             .is_some_and(|standing| job.needs(task.index).is_some_and(|needs| standing.could_ever_hold(needs)))
     }
 
-    fn has_room(&self, key: PublicKey, task: TaskRef) -> bool {
+    fn has_capacity(&self, key: PublicKey, task: TaskRef) -> bool {
         let both = self.records.worker(&key).zip(self.records.job(task.job));
         let Some((worker, job)) = known(both) else { return false };
-        job.needs(task.index).is_some_and(|needs| worker.has_room(needs))
+        job.needs(task.index).is_some_and(|needs| worker.has_capacity(needs))
     }
 
     /// Gives ready tasks to the claims that have such a place, in order, until no more fit.
-    fn fill(&mut self, place: Place, applied: &mut Applied) {
+    fn fill(&mut self, opening: Opening, applied: &mut Applied) {
         let mut passes: BTreeMap<KindId, Pass> = BTreeMap::new();
         let mut full = BTreeSet::new();
         let mut passed = None;
-        while !self.index.open().is_empty(place)
+        while !self.index.open().is_empty(opening)
             && let Some(head) = self.index.ready().head_after(passed)
         {
             let kind = head.kind;
-            if full.contains(&kind) || !passes.contains_key(&kind) && self.stays_parked(place, kind) {
+            if full.contains(&kind) || !passes.contains_key(&kind) && self.stays_parked(opening, kind) {
                 passed = Some(head);
                 continue;
             }
             let pass =
                 passes.entry(kind).or_insert_with(|| Pass { allowed: self.allowed(kind), cursor: Cursor::default() });
             let Some((task, entry, is_last)) = known(self.first_of(&head.key)) else { return };
-            let Some(found) = self.find_claim(place, kind, task, pass) else {
-                self.index.park(kind, place);
+            let Some(found) = self.find_claim(opening, kind, task, pass) else {
+                self.index.park(kind, opening);
                 full.insert(kind);
                 passed = Some(head);
                 continue;
@@ -125,17 +126,17 @@ impl Ledger {
             if is_last {
                 self.take_off(&entry);
             }
-            self.lease(task, found, place, applied);
+            self.lease(task, found, opening, applied);
             if is_planted(Fault::LeasedTwice)
-                && let Some(again) = self.find_claim(place, kind, task, pass)
+                && let Some(again) = self.find_claim(opening, kind, task, pass)
             {
-                self.lease(task, again, place, applied);
+                self.lease(task, again, opening, applied);
             }
         }
     }
 
     /// The task that stands for an entry of the queue, the entry, and whether it ends with that task.
-    fn first_of(&self, key: &ReadyKey) -> Option<(TaskRef, Entry, bool)> {
+    fn first_of(&self, key: &ReadyKey) -> Option<(TaskRef, QueueEntry, bool)> {
         let job = self.records.job(key.job)?;
         let at = job.segment_at(key.index)?;
         let segment = job.record.segments.get(at)?;
@@ -148,31 +149,32 @@ impl Ledger {
     }
 
     /// Whether a kind found no place before, and no claim that changed since has one for what it needs.
-    fn stays_parked(&self, place: Place, kind: KindId) -> bool {
+    fn stays_parked(&self, opening: Opening, kind: KindId) -> bool {
         let Some(Kind { needs, .. }) = known(self.index.ready().kind(kind)) else { return true };
-        self.index.is_parked(kind, place)
+        self.index.is_parked(kind, opening)
             && !self.index.changed().iter().any(|key| {
                 let worker = self.records.worker(key);
-                worker.is_some_and(|worker| worker.index.score(place).is_some() && worker.takes(needs, place))
+                worker.is_some_and(|worker| worker.index.score(opening).is_some() && worker.takes(needs, opening))
             })
     }
 
     /// The claim that gets a task, if one has such a place for its kind.
-    fn find_claim(&self, place: Place, kind: KindId, task: TaskRef, pass: &mut Pass) -> Option<PublicKey> {
+    fn find_claim(&self, opening: Opening, kind: KindId, task: TaskRef, pass: &mut Pass) -> Option<PublicKey> {
         let Kind { needs, avoidance } = self.index.ready().kind(kind)?;
         if is_planted(Fault::HashOrder) {
-            let open: std::collections::HashSet<_> = self.index.open().from(place, None).map(|(_, key)| key).collect();
-            let takes = |key: &PublicKey| self.records.worker(key).is_some_and(|worker| worker.takes(needs, place));
+            let open: std::collections::HashSet<_> =
+                self.index.open().from(opening, None).map(|(_, key)| key).collect();
+            let takes = |key: &PublicKey| self.records.worker(key).is_some_and(|worker| worker.takes(needs, opening));
             return open.into_iter().find(takes);
         }
         let permits = |key: &PublicKey| avoidance.permits(pass.allowed, key);
-        self.search(place, needs, task, permits, &mut pass.cursor)
+        self.search(opening, needs, task, permits, &mut pass.cursor)
     }
 
     /// The best claim for a task, of those that have such a place and are permitted.
     pub(in crate::ledger) fn search(
         &self,
-        place: Place,
+        opening: Opening,
         needs: &Needs,
         task: TaskRef,
         permits: impl Fn(&PublicKey) -> bool,
@@ -180,25 +182,27 @@ impl Ledger {
     ) -> Option<PublicKey> {
         let look = |key: &PublicKey| {
             let worker = self.records.worker(key)?;
-            let score = worker.index.score(place)?;
-            (worker.takes(needs, place) && permits(key)).then_some(score)
+            let score = worker.index.score(opening)?;
+            (worker.takes(needs, opening) && permits(key)).then_some(score)
         };
         let has = |key: &PublicKey, (label, value): Pair<'_>| {
             let standing = self.records.worker(key).and_then(|worker| worker.record.standing.as_ref());
             standing.is_some_and(|standing| standing.claim.labels.get(label).is_some_and(|own| own == value))
         };
-        let search = Search { open: self.index.open(), policies: &self.policies, place, look, has: &has };
-        search.find(&self.wish(task), cursor)
+        let search = Search { open: self.index.open(), policies: &self.policies, opening, look, has: &has };
+        search.find(&self.preferences(task), cursor)
     }
 
     /// What a task's submitter and the network wish for it besides what it needs.
-    fn wish(&self, task: TaskRef) -> Wish<'_> {
-        let Some(job) = known(self.records.job(task.job)) else { return Wish::default() };
-        let Some((spec, (array, _))) = job.spec(task.index).zip(job.place(task.index)) else { return Wish::default() };
-        Wish {
+    fn preferences(&self, task: TaskRef) -> Preferences<'_> {
+        let Some(job) = known(self.records.job(task.job)) else { return Preferences::default() };
+        let Some((spec, (array, _))) = job.spec(task.index).zip(job.array_index(task.index)) else {
+            return Preferences::default();
+        };
+        Preferences {
             prefers: spec.prefers.iter().map(|(label, value)| (label.as_str(), value.as_str())).collect(),
             spread: spec.spread.as_deref().map(|label| (label, job.index.spread(array))),
-            holds: if self.policies.is_local { job.largest_input(task.index) } else { None },
+            blob: if self.policies.is_local { job.largest_input(task.index) } else { None },
             draw: self.policies.are_drawn().then(|| self.draw("lease", self.records.numbers().lease)),
         }
     }
@@ -217,7 +221,7 @@ impl Ledger {
     pub(in crate::ledger) fn allowed_to(&self, Kind { needs, avoidance }: &Kind) -> Allowed {
         let capable = self.records.workers().iter().filter(|(_, worker)| {
             if is_planted(Fault::BackWhereLost) {
-                return worker.takes(needs, Place::Resources);
+                return worker.takes(needs, Opening::Resources);
             }
             worker.record.standing.as_ref().is_some_and(|standing| standing.could_ever_hold(needs))
         });

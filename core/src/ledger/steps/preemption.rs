@@ -1,8 +1,9 @@
-//! Making room: where submitters have shares, an attempt whose time slice is spent, and whose program saves checkpoints, is asked to
-//! stop at its next one when a submitter waits that has had less. Whoever cannot be resumed is never stopped for others.
+//! Preemption: where submitters have shares, an attempt whose time slice is spent, and whose program saves checkpoints,
+//! is asked to stop at its next one when a submitter waits that has had less. Whoever cannot be resumed is never
+//! stopped for others.
 //!
-//! Nobody is asked for more than one who waits at a time, and an attempt that has not made room a slice later is given up on:
-//! another may be asked. What it was asked stays: it may still make room.
+//! Nobody is asked for more than one who waits at a time, and a request that nothing has come of a slice later is given
+//! up on: another may be made. The first one stands: the attempt may still stop.
 
 use crate::{
     identity::PublicKey,
@@ -14,8 +15,8 @@ use crate::{
 /// How many attempts are held against tasks that wait in one block, at most. Who is not looked at now may be in a later block.
 const LOOKS_MAX: usize = 65_536;
 
-/// Who could make room for whom.
-struct Candidate {
+/// Whom to preempt.
+struct Victim {
     turn: u64,
     task: TaskRef,
 }
@@ -28,10 +29,10 @@ impl Ledger {
         job.cost_of(task.index, self.slice_ms(task).map_or(expected_ms, |slice_ms| slice_ms.min(expected_ms)))
     }
 
-    /// After matching: asks for room for those who still wait, in their order.
-    pub(in crate::ledger) fn ask_for_room(&mut self, applied: &mut Applied) {
+    /// After matching: requests preemptions for those who still wait, in their order.
+    pub(in crate::ledger) fn request_preemptions(&mut self, applied: &mut Applied) {
         let (mut passed, mut looks) = (None, 0);
-        while !self.index.spent().is_empty()
+        while !self.index.preemptible().is_empty()
             && looks < LOOKS_MAX
             && let Some(head) = self.index.ready().head_after(passed)
         {
@@ -42,24 +43,24 @@ impl Ledger {
             if self.index.is_asking(&submitter) {
                 continue;
             }
-            looks += self.index.spent().len();
-            if let Some(task) = self.who_makes_room(&submitter, &needs) {
-                self.ask(task, submitter, applied);
+            looks += self.index.preemptible().len();
+            if let Some(task) = self.choose_victim(&submitter, &needs) {
+                self.request_preemption(task, submitter, applied);
             }
         }
     }
 
     /// Of the attempts whose slice is spent, the one whose submitter has had most, if that is more than who waits has had, and
     /// the task would fit in its place.
-    fn who_makes_room(&self, waits: &PublicKey, needs: &Needs) -> Option<TaskRef> {
+    fn choose_victim(&self, waits: &PublicKey, needs: &Needs) -> Option<TaskRef> {
         let turn = self.records.shares().turn(waits);
-        let mut best: Option<Candidate> = None;
-        for task in self.index.spent() {
+        let mut best: Option<Victim> = None;
+        for task in self.index.preemptible() {
             let Some(job) = known(self.records.job(task.job)) else { continue };
             let own = self.records.shares().turn(&job.record.submitter);
             let is_better = own > turn && best.as_ref().is_none_or(|best| own > best.turn);
             if is_better && self.would_fit(*task, needs) {
-                best = Some(Candidate { turn: own, task: *task });
+                best = Some(Victim { turn: own, task: *task });
             }
         }
         best.map(|best| best.task)
@@ -69,9 +70,9 @@ impl Ledger {
     pub(in crate::ledger) fn would_fit(&self, task: TaskRef, needs: &Needs) -> bool {
         let Some(job) = known(self.records.job(task.job)) else { return false };
         let lease = job.lease(task.index);
-        let both = lease.and_then(|lease| Some((lease.worker, lease.run?)));
-        let Some((worker, run)) = known(both) else { return false };
+        let both = lease.and_then(|lease| Some((lease.worker, lease.allocation?)));
+        let Some((worker, allocation)) = known(both) else { return false };
         let Some(worker) = known(self.records.worker(&worker)) else { return false };
-        worker.held().waiting().is_empty() && worker.would_have_room(needs, run.resources)
+        worker.leases().waiting().is_empty() && worker.would_have_capacity(needs, allocation.resources)
     }
 }

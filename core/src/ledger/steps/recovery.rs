@@ -30,7 +30,7 @@ impl Ledger {
         } else {
             Next::Ready
         };
-        if others == Others::Live && !is_planted(Fault::CopyForgotten) {
+        if others == Others::Live && !is_planted(Fault::SpeculativeForgotten) {
             return;
         }
         let Some(job) = known(self.records.job(task.job)) else { return };
@@ -98,7 +98,7 @@ impl Ledger {
     /// Ends all leases of a worker.
     pub(in crate::ledger) fn give_back_all(&mut self, key: PublicKey, why: EndReason, applied: &mut Applied) {
         let Some(worker) = self.records.worker(&key) else { return };
-        for attempt in worker.held().attempts() {
+        for attempt in worker.leases().attempts() {
             self.give_back(attempt, why, applied);
         }
     }

@@ -1,28 +1,28 @@
-//! Has something become of each moment in the block in which it comes.
+//! Has something become of each occurrence in the block in which it comes.
 
 use crate::{
     fault::{Fault, is_planted},
     invariant::known,
     ledger::{
         Applied, Gone, Ledger, LedgerEvent, bounds,
-        records::recurring::{PastMoments, RecurringJob, RecurringNumber},
+        records::recurring::{PastOccurrences, RecurringJob, RecurringNumber},
     },
     types::{
-        AfterJob, BlockTime, CatchUp, JobId, Overlap, Permission, Recurring, RunOf, SkipReason, Submit, Times,
+        AfterJob, BlockTime, CatchUp, JobId, Occurrence, Overlap, Permission, Recurring, SkipReason, Submit, Times,
         VoidReason, When,
     },
 };
 
 impl Ledger {
-    /// How late a moment may be come to before it counts as missed, in milliseconds: a minute, or as long as the network may
-    /// be silent without having stood still, if that is longer.
+    /// How late an occurrence may be come to before it counts as missed, in milliseconds: a minute, or as long as the
+    /// network may be silent without having stood still, if that is longer.
     fn late_ms(&self) -> u64 {
         self.stall_threshold_ms.max(60_000)
     }
 
-    /// Has something become of the moments that have come.
-    pub(in crate::ledger) fn run_what_recurs(&mut self, applied: &mut Applied) {
-        let (mut left, mut bytes_left) = (bounds::BLOCK_RUNS_MAX, self.genesis.consensus.block_bytes_max as u64);
+    /// Has something become of the occurrences that have come.
+    pub(in crate::ledger) fn run_occurrences(&mut self, applied: &mut Applied) {
+        let (mut left, mut bytes_left) = (bounds::BLOCK_OCCURRENCES_MAX, self.genesis.consensus.block_bytes_max as u64);
         let mut again = Vec::new();
         while left > 0
             && bytes_left > 0
@@ -31,11 +31,11 @@ impl Ledger {
             self.skip_missed(number, applied);
             let recurring = self.records.recurring().numbered(number);
             let (mut tried, bytes) = (0, recurring.map_or(0, |recurring| recurring.record.definition_bytes));
-            while tried < left.min(bounds::RUNS_MAX)
+            while tried < left.min(bounds::OCCURRENCES_MAX)
                 && bytes_left > 0
-                && let Some(moment) = self.moment_that_came(number)
+                && let Some(occurrence) = self.occurrence_that_came(number)
             {
-                self.reach(number, moment, applied);
+                self.reach(number, occurrence, applied);
                 tried += 1;
                 bytes_left = bytes_left.saturating_sub(bytes);
             }
@@ -43,14 +43,14 @@ impl Ledger {
             again.push(number);
         }
         for number in again {
-            self.await_moment(number);
+            self.await_occurrence(number);
         }
     }
 
-    /// The next moment of a recurring job, if it has come.
-    fn moment_that_came(&self, number: RecurringNumber) -> Option<BlockTime> {
-        let moment = self.records.recurring().numbered(number)?.record.next?;
-        (moment <= self.time()).then_some(moment)
+    /// The next occurrence of a recurring job, if it has come.
+    fn occurrence_that_came(&self, number: RecurringNumber) -> Option<BlockTime> {
+        let occurrence = self.records.recurring().numbered(number)?.record.next?;
+        (occurrence <= self.time()).then_some(occurrence)
     }
 
     /// Skips what was missed and is not to be caught up with.
@@ -59,9 +59,9 @@ impl Ledger {
         let Some(RecurringJob { record, .. }) = known(self.records.recurring().numbered(number)) else { return };
         let Recurring { cron, catch_up, until, .. } = &record.recurring;
         let Some(next) = known(record.next) else { return };
-        // The last time at which a moment would have been missed.
+        // The last time at which an occurrence would have been missed.
         let late = BlockTime(self.time().0.saturating_sub(late_us.saturating_add(1)));
-        let missed = record.resumed.map_or(late, |resumed| late.max(resumed)).min(until.unwrap_or(bounds::MOMENT_MAX));
+        let missed = record.resumed.map_or(late, |resumed| late.max(resumed)).min(until.unwrap_or(bounds::TIME_MAX));
         if missed < next {
             return;
         }
@@ -77,71 +77,77 @@ impl Ledger {
         // Back from the end over those that are caught up with: the one before them is the last to be skipped.
         let mut last = cron.last_until(missed);
         for _ in 0..keep {
-            last = last.and_then(|moment| cron.last_until(BlockTime(moment.0.saturating_sub(1))));
+            last = last.and_then(|occurrence| cron.last_until(BlockTime(occurrence.0.saturating_sub(1))));
         }
         let Some(last) = last.filter(|last| *last >= next) else { return };
         self.skip(number, (next, last, count - keep), SkipReason::Missed, applied);
     }
 
-    /// A moment has come: it is run, or skipped with a reason.
-    fn reach(&mut self, number: RecurringNumber, moment: BlockTime, applied: &mut Applied) {
-        match self.try_run(number, moment, applied) {
+    /// An occurrence has come: it is run, or skipped with a reason.
+    fn reach(&mut self, number: RecurringNumber, occurrence: BlockTime, applied: &mut Applied) {
+        match self.try_run(number, occurrence, applied) {
             Ok(job) => {
                 let Some(RecurringJob { id, .. }) = known(self.records.recurring().numbered(number)) else { return };
-                applied.events.push(LedgerEvent::RecurringRun { recurring: *id, moment, job });
+                applied.events.push(LedgerEvent::RecurringRun { recurring: *id, occurrence, job });
                 let became = Ok(job);
-                self.pass_moments(number, PastMoments { first: moment, last: moment, moments: 1, became }, applied);
+                self.pass_occurrences(
+                    number,
+                    PastOccurrences { first: occurrence, last: occurrence, occurrences: 1, became },
+                    applied,
+                );
             }
-            Err(why) => self.skip(number, (moment, moment, 1), why, applied),
+            Err(why) => self.skip(number, (occurrence, occurrence, 1), why, applied),
         }
     }
 
     fn try_run(
         &mut self,
         number: RecurringNumber,
-        moment: BlockTime,
+        occurrence: BlockTime,
         applied: &mut Applied,
     ) -> Result<JobId, SkipReason> {
         let Some(RecurringJob { id, record }) = known(self.records.recurring().numbered(number)) else {
             return Err(SkipReason::Void(VoidReason::UnknownRecurring));
         };
-        let run = RunOf { recurring: *id, moment };
+        let run = Occurrence { recurring: *id, time: occurrence };
         let Recurring { job, overlap, deadline_ms, .. } = &record.recurring;
-        let mut submit =
-            Submit { times: Times { deadline: deadline_ms.map(|ms| moment.plus_ms(ms)), ..job.times }, ..job.clone() };
+        let mut submit = Submit {
+            times: Times { deadline: deadline_ms.map(|ms| occurrence.plus_ms(ms)), ..job.times },
+            ..job.clone()
+        };
         let (submitter, bytes) = (record.submitter, record.definition_bytes);
         if !self.records.rules().admission(Permission::Submit).includes(&submitter) {
             return Err(SkipReason::Void(VoidReason::NotPermitted));
         }
-        let last = self.index.recurring().runs(number).next_back();
+        let last = self.index.recurring().live_jobs(number).next_back();
         if let Some(before) = last.filter(|_| !is_planted(Fault::OverlapIgnored)) {
             match overlap {
                 Overlap::Skip => return Err(SkipReason::Overlap),
                 Overlap::Queue => submit.after.push(AfterJob { job: before, when: When::Any }),
                 Overlap::Alongside => {}
                 Overlap::Cancel => {
-                    let runs: Vec<JobId> = self.index.recurring().runs(number).collect();
-                    for job in runs {
-                        self.stop_run(job, applied);
+                    let live_jobs: Vec<JobId> = self.index.recurring().live_jobs(number).collect();
+                    for job in live_jobs {
+                        self.stop_occurrence(job, applied);
                     }
                 }
             }
         }
-        let live = self.index.recurring().runs(number).count();
-        if live >= bounds::LIVE_RUNS_MAX {
+        let live = self.index.recurring().live_jobs(number).count();
+        if live >= bounds::LIVE_OCCURRENCES_MAX {
             return Err(SkipReason::TooManyRuns);
         }
         if submit.times.deadline.is_some_and(|deadline| deadline <= self.time()) {
             return Err(SkipReason::Void(VoidReason::DeadlinePassed));
         }
-        self.check_room(&submitter, &submit.arrays, bytes).map_err(SkipReason::Void)?;
+        self.check_quotas(&submitter, &submit.arrays, bytes).map_err(SkipReason::Void)?;
         let job = run.job();
-        self.take_up_run(run, job);
+        self.take_up_occurrence(run, job);
         self.admit(job, submitter, &submit, bytes, Some(run), applied);
         Ok(job)
     }
 
-    fn stop_run(&mut self, job: JobId, applied: &mut Applied) {
+    fn stop_occurrence(&mut self, job: JobId, applied: &mut Applied) {
         if let Some(number) = known(self.index.number_of(&job)) {
             self.stop_job(number, Gone::Cancelled, applied);
         }
@@ -150,17 +156,17 @@ impl Ledger {
     fn skip(
         &mut self,
         number: RecurringNumber,
-        (first, last, moments): (BlockTime, BlockTime, u64),
+        (first, last, occurrences): (BlockTime, BlockTime, u64),
         why: SkipReason,
         applied: &mut Applied,
     ) {
         let Some(RecurringJob { id, .. }) = known(self.records.recurring().numbered(number)) else { return };
-        applied.events.push(LedgerEvent::RecurringSkipped { recurring: *id, first, last, moments, why });
-        self.pass_moments(number, PastMoments { first, last, moments, became: Err(why) }, applied);
+        applied.events.push(LedgerEvent::RecurringSkipped { recurring: *id, first, last, occurrences, why });
+        self.pass_occurrences(number, PastOccurrences { first, last, occurrences, became: Err(why) }, applied);
     }
 
-    /// Something has become of these moments; what comes next.
-    fn pass_moments(&mut self, number: RecurringNumber, past: PastMoments, applied: &mut Applied) {
+    /// Something has become of these occurrences; what comes next.
+    fn pass_occurrences(&mut self, number: RecurringNumber, past: PastOccurrences, applied: &mut Applied) {
         let Some(RecurringJob { record, .. }) = known(self.records.recurring_mut().numbered_mut(number)) else {
             return;
         };

@@ -38,10 +38,11 @@ impl Ledger {
         if !is_fair {
             return;
         }
-        for (key, _) in self.index.quotas().owed_by_key().iter().filter(|(_, owed)| owed.tasks > 0) {
+        for (key, _) in self.index.quotas().outstanding_by_key().iter().filter(|(_, outstanding)| outstanding.tasks > 0)
+        {
             self.records.shares_mut().begin(key);
         }
-        let held: Vec<_> = self.records.workers().values().flat_map(|worker| worker.held().attempts()).collect();
+        let held: Vec<_> = self.records.workers().values().flat_map(|worker| worker.leases().attempts()).collect();
         for attempt in held {
             let Some(job) = known(self.records.job(attempt.task().job)) else { continue };
             let (lease, submitter) = (self.lease_of(attempt), job.record.submitter);

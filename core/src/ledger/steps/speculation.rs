@@ -1,10 +1,11 @@
-//! Copies: an attempt that takes far longer than most of its program's may have a second one beside it, at a worker that has nothing
-//! else to do. The first to succeed is taken, and the other ends. (Speculative execution: Dean and Ghemawat, MapReduce, OSDI
+//! Speculative attempts: an attempt that takes far longer than most of its program's may have a second one beside it,
+//! at a worker that has nothing else to do. The first to succeed is taken, and the other ends. (Backup tasks: Dean and
+//! Ghemawat, MapReduce, OSDI
 //! 2004, §3.6.)
 //!
-//! An attempt has at most one copy, ever, and a copy has none; nothing ready waits for a claim that one is given; and a copy counts
-//! as any lease does among what its submitter may have leased. An attempt that ends badly while the other lives is counted, and
-//! the task goes on with the other.
+//! An attempt has at most one speculative attempt, ever, and that has none; nothing ready waits for a claim that one is
+//! given; and it counts as any lease does among what its submitter may have leased. An attempt that ends badly while
+//! the other lives is counted, and the task goes on with the other.
 
 use std::{cell::Cell, collections::BTreeSet, sync::Arc};
 
@@ -14,11 +15,11 @@ use crate::{
     invariant::known,
     ledger::{
         Applied, Ledger,
-        records::jobs::{AttemptRef, Pace, Run, TaskRef},
+        records::jobs::{Allocation, AttemptRef, Speculation, TaskRef},
     },
     schedule::{
         estimate::{Estimate, SLOW_MS_MIN},
-        placement::{Place, choose::Cursor},
+        placement::{Opening, choose::Cursor},
         ready::Needs,
         recovery::{Allowed, Avoidance},
     },
@@ -32,12 +33,12 @@ const VAIN_MAX: usize = 16;
 
 impl Ledger {
     /// When an attempt that takes resources now is first held against others of its program.
-    pub(in crate::ledger) fn first_pace(&self, spec: &TaskSpec) -> Pace {
+    pub(in crate::ledger) fn first_speculation(&self, spec: &TaskSpec) -> Speculation {
         if !spec.copies {
-            return Pace::Settled;
+            return Speculation::Settled;
         }
         let after_ms = self.slow_after_ms(spec).unwrap_or(SLOW_MS_MIN);
-        Pace::Watched(self.lease_time().plus_ms(after_ms.saturating_add(1)))
+        Speculation::Watched(self.lease_time().plus_ms(after_ms.saturating_add(1)))
     }
 
     fn slow_after_ms(&self, spec: &TaskSpec) -> Option<u64> {
@@ -46,36 +47,36 @@ impl Ledger {
 
     /// Holds an attempt against what was learned of its program by now. If nothing can be said yet, it is looked at again when it
     /// has run for twice as long; if it is not slow, no sooner than after another quarter: so the looks are few.
-    pub(in crate::ledger) fn look_at_pace(&mut self, attempt: AttemptRef) {
+    pub(in crate::ledger) fn look_for_straggler(&mut self, attempt: AttemptRef) {
         let (task, now) = (attempt.task(), self.lease_time());
         let Some(job) = known(self.records.job(task.job)) else { return };
         let Some((lease, spec)) = known(job.lease(task.index).zip(job.spec(task.index))) else { return };
-        let Some(Run { since, .. }) = known(lease.run) else { return };
+        let Some(Allocation { since, .. }) = known(lease.allocation) else { return };
         let ran_ms = lease.ran_ms(now);
-        let pace = match self.slow_after_ms(spec) {
-            Some(after_ms) if ran_ms > after_ms => Pace::Slow,
+        let speculation = match self.slow_after_ms(spec) {
+            Some(after_ms) if ran_ms > after_ms => Speculation::Slow,
             Some(after_ms) => {
                 let after_ms = after_ms.saturating_add(1).max(ran_ms.saturating_add(ran_ms / 4));
-                Pace::Watched(since.plus_ms(after_ms))
+                Speculation::Watched(since.plus_ms(after_ms))
             }
-            None => Pace::Watched(since.plus_ms(ran_ms.max(SLOW_MS_MIN).saturating_mul(2))),
+            None => Speculation::Watched(since.plus_ms(ran_ms.max(SLOW_MS_MIN).saturating_mul(2))),
         };
-        self.set_pace(attempt, pace);
+        self.set_speculation(attempt, speculation);
     }
 
-    /// After everything that is ready has been placed: gives copies of slow attempts, the oldest first, to claims that have
-    /// resources left.
-    pub(in crate::ledger) fn give_copies(&mut self, applied: &mut Applied) {
+    /// After everything that is ready has been placed: gives speculative attempts, the oldest first, to claims that
+    /// have resources left.
+    pub(in crate::ledger) fn lease_speculatively(&mut self, applied: &mut Applied) {
         let slow: Vec<TaskRef> = self.index.slow().take(LOOKS_MAX).collect();
         let mut full: BTreeSet<Arc<Needs>> = BTreeSet::new();
         let mut vain = 0;
         for task in slow {
-            if self.index.open().is_empty(Place::Resources) || vain == VAIN_MAX {
+            if self.index.open().is_empty(Opening::Resources) || vain == VAIN_MAX {
                 return;
             }
-            let Some(needs) = self.needs_of_copy(task).filter(|needs| !full.contains(needs)) else { continue };
-            match self.find_for_copy(task, &needs) {
-                Ok(key) => self.lease_copy(task, key, applied),
+            let Some(needs) = self.needs_of_speculative(task).filter(|needs| !full.contains(needs)) else { continue };
+            match self.find_for_speculative(task, &needs) {
+                Ok(key) => self.lease_speculative(task, key, applied),
                 Err(Unfound { elsewhere }) => {
                     vain += 1;
                     if !elsewhere {
@@ -87,28 +88,29 @@ impl Ledger {
     }
 
     /// What a task needs, if it may be given out now.
-    fn needs_of_copy(&self, task: TaskRef) -> Option<Arc<Needs>> {
+    fn needs_of_speculative(&self, task: TaskRef) -> Option<Arc<Needs>> {
         let job = self.records.job(task.job)?;
-        let may_go = !job.segment(task.index)?.held && !self.is_held_up(&job.record.submitter);
+        let may_go = !job.segment(task.index)?.held && !self.is_frozen(&job.record.submitter);
         job.needs(task.index).filter(|_| may_go).cloned()
     }
 
-    /// The best claim for a copy: one that the task has no reason to avoid, and another than where it runs.
-    fn find_for_copy(&self, task: TaskRef, needs: &Needs) -> Result<PublicKey, Unfound> {
+    /// The best claim for a speculative attempt: one that the task has no reason to avoid, and another than where it
+    /// runs.
+    fn find_for_speculative(&self, task: TaskRef, needs: &Needs) -> Result<PublicKey, Unfound> {
         let elsewhere = Cell::new(false);
         let live = self.records.job(task.job).and_then(|job| job.live(task.index));
         let Some((live, own)) = known(live.and_then(|live| Some((live, live.lease()?.worker)))) else {
             return Err(Unfound { elsewhere: false });
         };
         let past = live.history().past.iter().filter(|past| past.avoided).map(|past| past.worker);
-        let own = Some(own).filter(|_| !is_planted(Fault::CopyAtTheSame));
+        let own = Some(own).filter(|_| !is_planted(Fault::SpeculativeAtTheSame));
         let avoidance = Avoidance::of(past.chain(own));
         let permits = |key: &PublicKey| {
             let permitted = avoidance.permits(Allowed::Newcomers, key);
             elsewhere.set(elsewhere.get() || !permitted);
             permitted
         };
-        let found = self.search(Place::Resources, needs, task, permits, &mut Cursor::default());
+        let found = self.search(Opening::Resources, needs, task, permits, &mut Cursor::default());
         found.ok_or(Unfound { elsewhere: elsewhere.get() })
     }
 }

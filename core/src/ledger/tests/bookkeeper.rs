@@ -146,8 +146,8 @@ impl Bookkeeper {
             assert_eq!(Account::sum(jobs.map(|(_, account)| account)), account, "the jobs of {submitter}");
         }
         let all = Account::sum(submitters.iter().map(|(_, account)| account));
-        let copies = ledger.jobs().map(|job| job.copies).sum::<u64>();
-        let live = ledger.totals().tasks.running + ledger.totals().tasks.waiting + copies;
+        let speculative = ledger.jobs().map(|job| job.speculative).sum::<u64>();
+        let live = ledger.totals().tasks.running + ledger.totals().tasks.waiting + speculative;
         assert_eq!(all.attempts_leased, all.attempts_ended() + live, "an attempt lives, or has ended in one way");
         let ever = ledger.totals().ever;
         assert_eq!((all.tasks_submitted, all.attempts_leased), (ever.tasks, ever.leases));

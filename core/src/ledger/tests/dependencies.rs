@@ -144,16 +144,16 @@ fn a_long_chain_of_jobs_that_wait_in_vain_ends_in_one_block() {
 fn what_a_task_takes_of_another_it_waits_for_and_finds() {
     let mut mesh = Mesh::new(genesis());
     mesh.claim(&key(1), offer(10, 0));
-    let take = |path: &str, of: Giver, file: Option<&str>| Input {
+    let take = |path: &str, of: Producer, file: Option<&str>| Input {
         path: path.into(),
         source: Source::Output(OutputOf { of, file: file.map(Into::into) }),
     };
     let taker = |inputs| Array::new(TaskSpec { inputs, ..spec() }, Tasks::Repeat(1));
-    let giver = Array { feeds: true, ..repeat(2) };
+    let producer = Array { feeds: true, ..repeat(2) };
     let arrays = vec![
-        giver.clone(),
-        taker(vec![take("all", Giver::All(0), None), take("sums", Giver::All(0), Some("sum"))]),
-        taker(vec![take("one", Giver::Task(1), Some("sum"))]),
+        producer.clone(),
+        taker(vec![take("all", Producer::All(0), None), take("sums", Producer::All(0), Some("sum"))]),
+        taker(vec![take("one", Producer::Task(1), Some("sum"))]),
     ];
     let job = submit(&mut mesh, job_of(arrays));
     mesh.next();
@@ -174,7 +174,7 @@ fn what_a_task_takes_of_another_it_waits_for_and_finds() {
         assert_eq!(held, if index == 1 { vec![0, 3] } else { vec![3, 2] });
     }
     let paths = |index| {
-        let taken = mesh.ledger.taken_by(TaskId { job, index });
+        let taken = mesh.ledger.produced_inputs(TaskId { job, index });
         taken.into_iter().map(|taken| (taken.path, taken.file)).collect::<Vec<_>>()
     };
     let sum = || Some("sum".to_owned());
@@ -183,7 +183,10 @@ fn what_a_task_takes_of_another_it_waits_for_and_finds() {
         [("all/0".into(), None), ("all/1".into(), None), ("sums/0/sum".into(), sum()), ("sums/1/sum".into(), sum())];
     assert_eq!(paths(2), all);
     let restored = Ledger::restore(Arc::clone(mesh.ledger.genesis()), &mesh.ledger.snapshot()).expect("own snapshot");
-    assert_eq!(restored.taken_by(TaskId { job, index: 2 }), mesh.ledger.taken_by(TaskId { job, index: 2 }));
+    assert_eq!(
+        restored.produced_inputs(TaskId { job, index: 2 }),
+        mesh.ledger.produced_inputs(TaskId { job, index: 2 })
+    );
 }
 
 #[test]
@@ -198,19 +201,19 @@ fn what_does_not_stand_before_a_task_cannot_be_waited_for() {
     let good = [
         vec![Array::new(spec(), part(ok(&[0])))],
         vec![repeat(2), Array::new(spec(), part(ok(&[0, 1, 2])))],
-        vec![feeding.clone(), take(Giver::Same(0))],
-        vec![feeding.clone(), take(Giver::Task(1))],
+        vec![feeding.clone(), take(Producer::Same(0))],
+        vec![feeding.clone(), take(Producer::Task(1))],
     ];
     let bad = [
         vec![Array::new(spec(), part(ok(&[1])))],
         vec![Array::new(spec(), part(ok(&[7])))],
         vec![Array { after: vec![after(0, false, When::Ok)], ..repeat(2) }],
         vec![repeat(2), Array { after: vec![after(0, true, When::Ok)], ..repeat(3) }],
-        vec![repeat(2), take(Giver::Same(0))],
-        vec![feeding.clone(), take(Giver::Same(1))],
-        vec![feeding.clone(), repeat(1), take(Giver::Task(2))],
-        vec![repeat(3), feeding.clone(), take(Giver::Task(2))],
-        vec![Array { feeds: true, ..repeat(3) }, take(Giver::Same(0))],
+        vec![repeat(2), take(Producer::Same(0))],
+        vec![feeding.clone(), take(Producer::Same(1))],
+        vec![feeding.clone(), repeat(1), take(Producer::Task(2))],
+        vec![repeat(3), feeding.clone(), take(Producer::Task(2))],
+        vec![Array { feeds: true, ..repeat(3) }, take(Producer::Same(0))],
     ];
     let verdict = |arrays: Vec<Array>| {
         let mut mesh = Mesh::new(genesis());

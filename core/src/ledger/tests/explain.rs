@@ -8,7 +8,7 @@ use crate::{
         explain::{
             LOOKS_MAX, NAMED_MAX,
             reasons::{
-                Blocked, Claims, Explanation, Hindrance, LeasePlace, Leased, Need, NoOutcome, Precedence, Ready, Why,
+                Blocked, Claims, Explanation, Hindrance, LeaseStage, Leased, Need, NoOutcome, Precedence, Ready, Why,
             },
         },
         timeline::{Span, What},
@@ -323,8 +323,8 @@ fn a_spent_slice_puts_others_ahead_and_says_who_makes_room_when() {
 fn a_lease_says_what_spoke_for_its_claim_and_when_it_times_out() {
     let policies = [PlacementPolicy::Locality, PlacementPolicy::LeastLoaded];
     let mut mesh = with_policies(&[OrderPolicy::Fifo], &policies);
-    let large = BlobRef { digest: Digest::of(b"large"), bytes: Claim::HELD_BYTES_MIN };
-    let near = Claim { holds: [large.digest].into(), ..offer(2, 1) };
+    let large = BlobRef { digest: Digest::of(b"large"), bytes: Claim::BLOB_BYTES_MIN };
+    let near = Claim { blobs: [large.digest].into(), ..offer(2, 1) };
     mesh.claim(&key(1), labelled(near, &[("zone", "x"), ("disk", "ssd")]));
     mesh.claim(&key(2), labelled(offer(2, 0), &[("zone", "y")]));
     let pair = |label: &str, value: &str| (label.to_owned(), value.to_owned());
@@ -345,16 +345,16 @@ fn a_lease_says_what_spoke_for_its_claim_and_when_it_times_out() {
     assert_eq!((spread.label.as_str(), spread.value.as_deref(), spread.values), ("zone", Some("x"), 2));
     let allowance_ms = mesh.ledger.genesis().ledger.allowance_ms;
     let ends = mesh.now.plus_ms(10_000 + allowance_ms);
-    assert_eq!(lease.place, LeasePlace::Running { since: mesh.now, ends });
+    assert_eq!(lease.place, LeaseStage::Running { since: mesh.now, ends });
     let waiting = mesh.submit(&key(100), 2, spec());
     mesh.next();
     mesh.next();
     let waits = (0..2)
         .map(|index| leased(&mesh, waiting, index))
-        .find(|lease| matches!(lease.place, LeasePlace::Waiting { .. }));
+        .find(|lease| matches!(lease.place, LeaseStage::Waiting { .. }));
     let waits = waits.expect("one waits at its worker");
     let since = waits.leased;
-    assert_eq!(waits.place, LeasePlace::Waiting { ends: since.plus_ms(allowance_ms) });
+    assert_eq!(waits.place, LeaseStage::Waiting { ends: since.plus_ms(allowance_ms) });
 }
 
 #[test]

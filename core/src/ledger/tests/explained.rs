@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::random::{Witness, could_hold, has_room, may_be_placed};
+use super::random::{Witness, could_hold, has_capacity, may_be_placed};
 use crate::{
     ledger::{
         Ledger, TaskStateView, WorkerView,
-        explain::reasons::{Explanation, Hindrance, LeasePlace, Leased, Need, PaceNow, Ready, Why},
+        explain::reasons::{Explanation, Hindrance, LeaseStage, Leased, Need, Ready, SpeculationNow, Why},
         timeline::What,
     },
     schedule::ready::JobNumber,
@@ -71,19 +71,19 @@ fn could_ever(ledger: &Ledger, task: TaskId) -> Vec<WorkerView<'_>> {
 fn check_ready(ledger: &Ledger, witness: &Witness, task: TaskId, said: &Ready, ready: &[TaskId]) {
     let asked = ledger.task(task).expect("a task");
     let capable = could_ever(ledger, task);
-    let is_held_up = !may_be_placed(ledger, task);
-    assert_eq!(matches!(said.hindrance, Hindrance::Barred | Hindrance::Quota), is_held_up);
-    let has_no_claim = capable.is_empty() && !is_held_up;
+    let is_frozen = !may_be_placed(ledger, task);
+    assert_eq!(matches!(said.hindrance, Hindrance::Barred | Hindrance::Quota), is_frozen);
+    let has_no_claim = capable.is_empty() && !is_frozen;
     assert_eq!(said.hindrance == Hindrance::NoClaim, has_no_claim, "no claim could ever hold it iff none does");
     assert_ne!(said.hindrance, Hindrance::Nothing, "what could be placed is");
     let (usable, avoided): (Vec<&WorkerView<'_>>, Vec<&WorkerView<'_>>) =
         capable.iter().partition(|worker| witness.permits(ledger, task, &worker.key));
     let is_open = |worker: &&WorkerView<'_>| {
-        worker.waiting == 0 && has_room(ledger, worker, &asked, 0, 0) || worker.waiting < worker.claim.waiting
+        worker.waiting == 0 && has_capacity(ledger, worker, &asked, 0, 0) || worker.waiting < worker.claim.waiting
     };
     let avoided_open = avoided.iter().filter(|worker| is_open(worker)).count();
     let open = usable.iter().filter(|worker| is_open(worker)).count();
-    assert!(open == 0 || is_held_up, "what could be placed is");
+    assert!(open == 0 || is_frozen, "what could be placed is");
     let full = usable.len() - open;
     let counts = [ledger.workers().count(), capable.len(), avoided.len(), avoided_open, full, open];
     let claims = said.claims;
@@ -129,7 +129,7 @@ fn check_ready(ledger: &Ledger, witness: &Witness, task: TaskId, said: &Ready, r
 fn place(ledger: &Ledger, id: TaskId) -> ([u64; ScheduleParameters::ORDER_MAX], JobNumber, bool, u32) {
     let number = ledger.index.number_of(&id.job).expect("a job");
     let job = ledger.records.job(number).expect("a job");
-    let rank = job.index.standing(job.segment_at(id.index).expect("a task")).expect("a segment").rank();
+    let rank = job.index.summary(job.segment_at(id.index).expect("a task")).expect("a segment").rank();
     let rank = ledger.sequence.at_turn(rank, &job.record.submitter, ledger.records.shares());
     (rank.0, number, ledger.task(id).expect("a task").attempts == 0, id.index)
 }
@@ -142,11 +142,11 @@ fn check_leased(ledger: &Ledger, task: TaskId, said: &Leased) {
     assert_eq!(said.capable as usize, could_ever(ledger, task).len());
     let ends = ends.map(|ends| ends.as_block_time(ledger.lease_time(), ledger.time()));
     match said.place {
-        LeasePlace::Running { ends: said, .. } => assert_eq!(ends, Some(said)),
-        LeasePlace::Waiting { ends: said } => assert!(ends.is_none() && said > ledger.time()),
+        LeaseStage::Running { ends: said, .. } => assert_eq!(ends, Some(said)),
+        LeaseStage::Waiting { ends: said } => assert!(ends.is_none() && said > ledger.time()),
     }
-    if let PaceNow::Copied { attempt, worker: other, .. } = said.pace {
-        assert!(attempt > said.attempt && other != worker, "a copy is a later attempt elsewhere");
+    if let SpeculationNow::Copied { attempt, worker: other, .. } = said.pace {
+        assert!(attempt > said.attempt && other != worker, "a speculative attempt is a later attempt elsewhere");
     }
     if let Some(spread) = &said.spread {
         let label = ledger.worker(&worker).expect("it stands").claim.labels.get(&spread.label).cloned();
@@ -163,7 +163,7 @@ fn check_timeline(ledger: &Ledger, witness: &Witness, task: TaskId, explanation:
     assert_eq!((own.index, timeline.tasks.len()), (task.index, 1));
     let mut at = timeline.submitted;
     for (place, span) in own.spans.iter().enumerate() {
-        let beside = own.copies.iter().any(|copy| copy.from < at && copy.to == Some(span.from));
+        let beside = own.copies.iter().any(|speculative| speculative.from < at && speculative.to == Some(span.from));
         assert!(span.from == at || beside, "{own:?}");
         assert!(span.to.is_some() || place + 1 == own.spans.len(), "only the last goes on");
         at = span.to.unwrap_or(ledger.time());
@@ -180,8 +180,8 @@ fn check_timeline(ledger: &Ledger, witness: &Witness, task: TaskId, explanation:
         assert!(span.from < span.to.unwrap_or(BlockTime(u64::MAX)), "{own:?}");
     }
     let mut last = own.spans.last().map(|span| (span.what, span.to.is_none()));
-    if let Some(copy) = own.copies.last().filter(|copy| copy.to.is_none()) {
-        last = Some((copy.what, true));
+    if let Some(speculative) = own.copies.last().filter(|speculative| speculative.to.is_none()) {
+        last = Some((speculative.what, true));
     }
     match (&explanation.why, last) {
         (Why::Ready(_), Some((What::Queued, true)))

@@ -7,13 +7,13 @@ use std::{
 
 use proptest::{collection::vec, prelude::*};
 
-use super::{bookkeeper, mesh::*, moments::Moments};
+use super::{bookkeeper, mesh::*, occurrences::Occurrences};
 use crate::{
     digest::Digest,
     identity::PublicKey,
     ledger::{
         Applied, Day, EndReason, Ledger, LedgerEvent, TaskCounts, TaskStateView, TaskView, WorkerView,
-        explain::reasons::{PaceNow, Why},
+        explain::reasons::{SpeculationNow, Why},
         records::jobs::Job,
     },
     types::*,
@@ -154,7 +154,7 @@ pub(super) struct Witness {
     avoided: BTreeMap<TaskId, BTreeMap<PublicKey, u32>>,
     jobs: Vec<(JobId, u32)>,
     incarnations: BTreeMap<u8, u64>,
-    moments: Moments,
+    occurrences: Occurrences,
 }
 
 impl Witness {
@@ -162,12 +162,15 @@ impl Witness {
         for event in &applied.events {
             match event {
                 LedgerEvent::JobAdmitted { job, tasks } => self.jobs.push((*job, *tasks)),
-                LedgerEvent::Leased { attempt, worker, running, copy, .. } => {
+                LedgerEvent::Leased { attempt, worker, running, speculative, .. } => {
                     let live = self.live.entry(attempt.task).or_default();
-                    assert_eq!(live.len(), usize::from(*copy), "too many live leases of {}", attempt.task);
+                    assert_eq!(live.len(), usize::from(*speculative), "too many live leases of {}", attempt.task);
                     for other in live.iter() {
-                        assert!(self.began.contains(other) && *running, "{attempt} is a copy of what waits");
-                        assert_ne!(self.given[other], *worker, "{attempt} is a copy at the same worker");
+                        assert!(
+                            self.began.contains(other) && *running,
+                            "{attempt} is a speculative attempt of what waits"
+                        );
+                        assert_ne!(self.given[other], *worker, "{attempt} is a speculative attempt at the same worker");
                     }
                     live.push(*attempt);
                     assert_eq!(self.given.insert(*attempt, *worker), None, "{attempt} is given twice");
@@ -232,7 +235,7 @@ fn taken(ledger: &Ledger, worker: &WorkerView<'_>) -> u32 {
 }
 
 /// Whether a worker has room for a task, had it so many slots and millicores more free than it has.
-pub(super) fn has_room(
+pub(super) fn has_capacity(
     ledger: &Ledger,
     worker: &WorkerView<'_>,
     task: &TaskView<'_>,
@@ -281,7 +284,7 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
             mesh.sign(&key(100 + by), Action::Recur(Recur::Submit(Box::new(recurring))));
         }
         Act::Change { by, which, how } => {
-            if let Some(id) = witness.moments.ids.iter().rev().nth(which).copied() {
+            if let Some(id) = witness.occurrences.ids.iter().rev().nth(which).copied() {
                 let change = match how {
                     0 | 1 => Recur::Pause(id),
                     2 | 3 => Recur::Resume(id),
@@ -325,10 +328,10 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
                     4 => Verdict::Yielded,
                     _ => checkpoint(mesh, attempt),
                 };
-                if let Verdict::Succeeded(_, _, asks) = &mut verdict
+                if let Verdict::Succeeded(_, _, spawns) = &mut verdict
                     && which % 3 == 0
                 {
-                    asks.resize_with(which % 4, Ask::default);
+                    spawns.resize_with(which % 4, Spawn::default);
                 }
                 if let Verdict::Succeeded(_, usage, _) | Verdict::Failed(_, _, usage) = &mut verdict {
                     usage.cpu_us = bookkeeper::cpu_us(attempt);
@@ -388,15 +391,18 @@ fn check_counts(ledger: &Ledger) {
     assert_eq!(totals.tasks, all);
     assert_eq!(totals.workers, ledger.workers().count() as u64);
     assert_eq!(
-        (ledger.index.quotas().owed().tasks, ledger.index.quotas().owed().output_bytes),
+        (ledger.index.quotas().outstanding().tasks, ledger.index.quotas().outstanding().output_bytes),
         (all.unfinished(), all.unfinished() * 1000)
     );
-    assert_eq!(ledger.index.quotas().owed_by_key().values().map(|owed| owed.tasks).sum::<u64>(), all.unfinished());
+    assert_eq!(
+        ledger.index.quotas().outstanding_by_key().values().map(|outstanding| outstanding.tasks).sum::<u64>(),
+        all.unfinished()
+    );
     let unfinished = ledger.records.jobs().values().filter(|job| job.record.ended.is_none());
     let segments = unfinished.map(|job| job.record.segments.len() as u64).sum::<u64>();
     assert_eq!(ledger.index.quotas().needs().values().sum::<u64>(), segments);
-    let owed = ledger.index.quotas().owed_by_key().keys();
-    let needs = owed.filter_map(|key| ledger.index.quotas().needs_of(key)).flat_map(BTreeMap::values);
+    let outstanding = ledger.index.quotas().outstanding_by_key().keys();
+    let needs = outstanding.filter_map(|key| ledger.index.quotas().needs_of(key)).flat_map(BTreeMap::values);
     assert_eq!(needs.sum::<u64>(), segments);
 }
 
@@ -420,20 +426,20 @@ fn check_claims(ledger: &Ledger, witness: &Witness, applied: &Applied) {
         if let Some(first) = waits {
             let task = ledger.task(leases[first].attempt.task).expect("a task");
             assert!(could_hold(&worker, &task), "what waits there could never run there");
-            assert!(!has_room(ledger, &worker, &task, 0, 0), "what waits could run");
+            assert!(!has_capacity(ledger, &worker, &task, 0, 0), "what waits could run");
         }
     }
     assert_eq!(held, witness.live.values().map(Vec::len).sum::<usize>(), "each lease is one of a standing claim");
     for (task, live) in &witness.live {
-        let copies = ledger.task(*task).and_then(|task| task.copy).into_iter().count();
-        assert_eq!(live.len().saturating_sub(1), copies, "{task} shows its copy");
+        let speculative = ledger.task(*task).and_then(|task| task.speculative).into_iter().count();
+        assert_eq!(live.len().saturating_sub(1), speculative, "{task} shows its speculative attempt");
     }
 }
 
 /// How many leases of a submitter's tasks workers hold.
 fn leased_of(ledger: &Ledger, submitter: &PublicKey) -> u64 {
     let own = ledger.jobs().filter(|job| job.submitter == *submitter);
-    own.map(|job| job.counts.running + job.counts.waiting + job.copies).sum()
+    own.map(|job| job.counts.running + job.counts.waiting + job.speculative).sum()
 }
 
 /// Whether the rules let a submitter's tasks be placed, as many as workers hold.
@@ -460,7 +466,7 @@ fn check_rules(ledger: &Ledger, applied: &Applied) {
 /// The order holds, and nothing waits that could be placed.
 fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
     let rank = |job: &Job, task: TaskId| {
-        job.index.standing(job.segment_at(task.index).expect("a task")).expect("a segment").rank()
+        job.index.summary(job.segment_at(task.index).expect("a task")).expect("a segment").rank()
     };
     // A schedule that changed in this block is that of the next.
     let is_new = |event: &LedgerEvent| matches!(event, LedgerEvent::ChangeApproved { change, .. } if matches!(**change, Change::SetSchedule(_)));
@@ -487,24 +493,27 @@ fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
     for task in &ready {
         let asked = ledger.task(*task).expect("a task");
         for worker in ledger.workers().filter(|worker| witness.permits(ledger, *task, &worker.key)) {
-            let open = worker.waiting == 0 && has_room(ledger, &worker, &asked, 0, 0);
+            let open = worker.waiting == 0 && has_capacity(ledger, &worker, &asked, 0, 0);
             let place = could_hold(&worker, &asked) && worker.waiting < worker.claim.waiting;
             assert!(!open && !place, "{task} waits though {:?} could take it", worker.key);
         }
     }
-    check_copies(ledger, witness);
+    check_speculative(ledger, witness);
     for event in &applied.events {
-        let LedgerEvent::Leased { attempt, worker, running, copy, .. } = event else { continue };
+        let LedgerEvent::Leased { attempt, worker, running, speculative, .. } = event else { continue };
         let placed = ledger.task(attempt.task).expect("a task");
         let holder = ledger.worker(worker).expect("it stands");
         assert!(witness.permits(ledger, attempt.task, worker), "{attempt} went where it should not go again");
         let was_fresh = attempt.number.0 == 0;
-        assert!(!copy || !witness.avoids(attempt.task, worker), "the copy {attempt} went where it should not");
-        for task in ready.iter().filter(|task| *copy || goes_before(**task, attempt.task, was_fresh)) {
+        assert!(
+            !speculative || !witness.avoids(attempt.task, worker),
+            "the speculative attempt {attempt} went where it should not"
+        );
+        for task in ready.iter().filter(|task| *speculative || goes_before(**task, attempt.task, was_fresh)) {
             if witness.permits(ledger, *task, worker) {
                 let asked = ledger.task(*task).expect("a task");
                 let could = if *running {
-                    has_room(ledger, &holder, &asked, 1, placed.terms.resources.millicores)
+                    has_capacity(ledger, &holder, &asked, 1, placed.terms.resources.millicores)
                 } else {
                     could_hold(&holder, &asked)
                 };
@@ -513,25 +522,25 @@ fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
         }
         if !running {
             for other in ledger.workers().filter(|other| witness.permits(ledger, attempt.task, &other.key)) {
-                let open = other.waiting == 0 && has_room(ledger, &other, &placed, 0, 0);
+                let open = other.waiting == 0 && has_capacity(ledger, &other, &placed, 0, 0);
                 assert!(!open, "{attempt} waits though {:?} has resources for it", other.key);
             }
         }
     }
 }
 
-/// No claim is left that could take a copy of a slow attempt.
-fn check_copies(ledger: &Ledger, witness: &Witness) {
+/// No claim is left that could take a speculative attempt of a slow attempt.
+fn check_speculative(ledger: &Ledger, witness: &Witness) {
     for (task, _) in witness.live.iter().filter(|(_, live)| live.len() == 1) {
         let Why::Leased(why) = ledger.explain(*task).expect("a task").why else { continue };
         let job = ledger.records.job(ledger.index.number_of(&task.job).expect("a job")).expect("a job");
         let is_held = job.segment(task.index).is_some_and(|segment| segment.held);
-        if why.pace != PaceNow::Slow || is_held || !may_be_placed(ledger, *task) {
+        if why.pace != SpeculationNow::Slow || is_held || !may_be_placed(ledger, *task) {
             continue;
         }
         let asked = ledger.task(*task).expect("a task");
         for worker in ledger.workers().filter(|w| w.key != why.worker && !witness.avoids(*task, &w.key)) {
-            let open = worker.waiting == 0 && has_room(ledger, &worker, &asked, 0, 0);
+            let open = worker.waiting == 0 && has_capacity(ledger, &worker, &asked, 0, 0);
             assert!(!open, "{task} is slow, and {:?} has nothing to do", worker.key);
         }
     }
@@ -561,7 +570,7 @@ fn tell(order: &[OrderPolicy], placement: &[PlacementPolicy], story: &[(Vec<Act>
         let ledger = &mesh.ledger;
         witness.jobs.retain(|(job, _)| ledger.job(*job).is_some());
         witness.see(&applied);
-        witness.moments.see(&applied, ledger);
+        witness.occurrences.see(&applied, ledger);
         check_counts(ledger);
         check_claims(ledger, &witness, &applied);
         check_rules(ledger, &applied);

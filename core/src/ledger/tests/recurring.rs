@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::mesh::*;
 use crate::{
-    ledger::{Applied, Ledger, LedgerEvent, PAST_KEPT, PastMoments, RecurringState, bounds},
+    ledger::{Applied, Ledger, LedgerEvent, PAST_KEPT, PastOccurrences, RecurringState, bounds},
     types::*,
 };
 
@@ -44,10 +44,10 @@ fn recur(mesh: &mut Mesh, by: u8, recur: Recur) -> Result<(), VoidReason> {
 }
 
 /// A network that makes a block a minute until then, and one whenever something falls due.
-fn until(mesh: &mut Mesh, moment: BlockTime) -> Applied {
+fn until(mesh: &mut Mesh, occurrence: BlockTime) -> Applied {
     let mut all = Applied::default();
-    while mesh.now < moment {
-        let due = mesh.ledger.next_due().map_or(moment, |due| due.min(moment));
+    while mesh.now < occurrence {
+        let due = mesh.ledger.next_due().map_or(occurrence, |due| due.min(occurrence));
         let step_ms = due.micros_since(mesh.now).div_ceil(1000).clamp(1, MINUTE_MS);
         let applied = mesh.pass(step_ms);
         all.events.extend(applied.events);
@@ -55,10 +55,10 @@ fn until(mesh: &mut Mesh, moment: BlockTime) -> Applied {
     all
 }
 
-/// The moments that were run.
+/// The occurrences that were run.
 fn runs(applied: &Applied) -> Vec<BlockTime> {
     let run = |event: &LedgerEvent| match event {
-        LedgerEvent::RecurringRun { moment, .. } => Some(*moment),
+        LedgerEvent::RecurringRun { occurrence, .. } => Some(*occurrence),
         _ => None,
     };
     applied.events.iter().filter_map(run).collect()
@@ -67,18 +67,20 @@ fn runs(applied: &Applied) -> Vec<BlockTime> {
 /// Those that were not: the first and the last of each row, how many, and why.
 fn skips(applied: &Applied) -> Vec<(BlockTime, BlockTime, u64, SkipReason)> {
     let skip = |event: &LedgerEvent| match event {
-        LedgerEvent::RecurringSkipped { first, last, moments, why, .. } => Some((*first, *last, *moments, *why)),
+        LedgerEvent::RecurringSkipped { first, last, occurrences, why, .. } => {
+            Some((*first, *last, *occurrences, *why))
+        }
         _ => None,
     };
     applied.events.iter().filter_map(skip).collect()
 }
 
-fn past(ledger: &Ledger, id: RecurringId) -> Vec<PastMoments> {
+fn past(ledger: &Ledger, id: RecurringId) -> Vec<PastOccurrences> {
     ledger.recurring_job(id).expect("there").past
 }
 
-fn job_at(id: RecurringId, moment: BlockTime) -> JobId {
-    RunOf { recurring: id, moment }.job()
+fn job_at(id: RecurringId, occurrence: BlockTime) -> JobId {
+    Occurrence { recurring: id, time: occurrence }.job()
 }
 
 /// Has the worker end what it holds, well.
@@ -99,9 +101,9 @@ fn a_recurring_job_runs_at_each_of_its_moments() {
     assert_eq!(mesh.ledger.next_due(), Some(hour(4)));
     let job = mesh.ledger.job(job_at(id, hour(2))).expect("a job like any other");
     assert_eq!((job.name, job.submitter, job.submitted), ("again", key(100).public(), hour(2)));
-    assert_eq!(job.run_of, Some(RunOf { recurring: id, moment: hour(2) }));
+    assert_eq!(job.occurrence_of, Some(Occurrence { recurring: id, time: hour(2) }));
     let view = mesh.ledger.recurring_job(id).expect("there");
-    assert_eq!((view.ran, view.skipped, view.next, view.runs.len()), (3, 0, Some(hour(4)), 3));
+    assert_eq!((view.ran, view.skipped, view.next, view.live_jobs.len()), (3, 0, Some(hour(4)), 3));
     assert_eq!(view.past[1].became, Ok(job_at(id, hour(2))));
     mesh.claim(&key(1), offer(4, 0));
     mesh.next();
@@ -125,7 +127,7 @@ fn moments_are_from_one_time_to_another_and_so_many() {
     let applied = until(&mut mesh, hour(8));
     let of = |wanted: RecurringId| -> Vec<BlockTime> {
         let run = |event: &LedgerEvent| match event {
-            LedgerEvent::RecurringRun { recurring, moment, .. } if *recurring == wanted => Some(*moment),
+            LedgerEvent::RecurringRun { recurring, occurrence, .. } if *recurring == wanted => Some(*occurrence),
             _ => None,
         };
         applied.events.iter().filter_map(run).collect()
@@ -175,21 +177,21 @@ fn catching_up_with_all_has_a_bound_and_takes_as_many_blocks_as_it_needs() {
     let first = minute(mesh.now.0 / 60_000_000 + 1);
     let applied = mesh.pass(7 * HOUR_MS);
     let then = mesh.now;
-    let late = |moment: &BlockTime| then.micros_since(*moment) > 60_000_000;
+    let late = |occurrence: &BlockTime| then.micros_since(*occurrence) > 60_000_000;
     let (skipped, mut ran) = (skips(&applied), runs(&applied));
-    assert_eq!(ran.len(), bounds::RUNS_MAX);
+    assert_eq!(ran.len(), bounds::OCCURRENCES_MAX);
     assert_eq!(mesh.ledger.next_due(), Some(BlockTime(mesh.now.0 + 1)), "the next block comes at once");
     assert_eq!(skipped.len(), 1);
     assert_eq!((skipped[0].0, skipped[0].3), (first, SkipReason::Missed));
     while mesh.ledger.next_due().is_some_and(|due| due.micros_since(mesh.now) < 1000) {
         ran.extend(runs(&mesh.next()));
     }
-    assert_eq!(ran.iter().filter(|moment| late(moment)).count() as u64, bounds::CATCH_UP_MAX);
-    assert_eq!(ran[0].0, skipped[0].1.0 + 60_000_000, "each moment is in one of the two");
+    assert_eq!(ran.iter().filter(|occurrence| late(occurrence)).count() as u64, bounds::CATCH_UP_MAX);
+    assert_eq!(ran[0].0, skipped[0].1.0 + 60_000_000, "each occurrence is in one of the two");
     assert!(ran.windows(2).all(|two| two[1].0 == two[0].0 + 60_000_000));
     assert_eq!(skipped[0].2 + ran.len() as u64, 7 * 60);
     let view = mesh.ledger.recurring_job(id).expect("there");
-    assert_eq!((view.past.len(), view.runs.len()), (PAST_KEPT, 1));
+    assert_eq!((view.past.len(), view.live_jobs.len()), (PAST_KEPT, 1));
 }
 
 #[test]
@@ -210,7 +212,11 @@ fn while_it_is_paused_nothing_runs_and_what_was_missed_is_caught_up_with() {
         assert_eq!(mesh.ledger.recurring_job(id).expect("there").state, RecurringState::Paused);
         mesh.sign(&key(100), Action::Recur(Recur::Resume(id)));
         let applied = mesh.next();
-        assert_eq!((runs(&applied), skips(&applied)), (ran, skipped), "a pause of a moment misses that moment");
+        assert_eq!(
+            (runs(&applied), skips(&applied)),
+            (ran, skipped),
+            "a pause of an occurrence misses that occurrence"
+        );
         assert_eq!(mesh.ledger.recurring_job(id).expect("there").state, RecurringState::Active);
         assert_eq!(runs(&until(&mut mesh, hour(5))), [hour(5)]);
     }
@@ -225,8 +231,8 @@ fn a_moment_is_skipped_while_the_run_before_has_not_ended() {
     let overlap = SkipReason::Overlap;
     assert_eq!(skips(&applied), [(hour(2), hour(2), 1, overlap), (hour(3), hour(3), 1, overlap)]);
     let rows = past(&mesh.ledger, id);
-    assert_eq!(rows.len(), 2, "moments in a row that were skipped for one reason are one line");
-    assert_eq!((rows[1].first, rows[1].last, rows[1].moments), (hour(2), hour(3), 2));
+    assert_eq!(rows.len(), 2, "occurrences in a row that were skipped for one reason are one line");
+    assert_eq!((rows[1].first, rows[1].last, rows[1].occurrences), (hour(2), hour(3), 2));
     work(&mut mesh);
     work(&mut mesh);
     assert!(mesh.ledger.job(job_at(id, hour(1))).is_some_and(|job| job.ended.is_some()));
@@ -256,19 +262,19 @@ fn a_moment_can_cancel_what_runs() {
     let applied = until(&mut mesh, hour(2));
     assert_eq!(runs(&applied), [hour(1), hour(2)]);
     assert!(applied.events.contains(&LedgerEvent::JobEnded { job: job_at(id, hour(1)), cancelled: 1, skipped: 0 }));
-    assert_eq!(mesh.ledger.recurring_job(id).expect("there").runs, [job_at(id, hour(2))]);
+    assert_eq!(mesh.ledger.recurring_job(id).expect("there").live_jobs, [job_at(id, hour(2))]);
 }
 
 #[test]
 fn as_many_runs_as_there_may_be_are_never_exceeded() {
     let mut mesh = Mesh::new(genesis());
     let id = submit(&mut mesh, recurring(HOURLY, CatchUp::Once, Overlap::Queue));
-    let most = bounds::LIVE_RUNS_MAX as u64;
+    let most = bounds::LIVE_OCCURRENCES_MAX as u64;
     let applied = until(&mut mesh, hour(most + 2));
     assert_eq!(runs(&applied).len() as u64, most);
     let why = SkipReason::TooManyRuns;
     assert_eq!(skips(&applied), [1, 2].map(|at| (hour(most + at), hour(most + at), 1, why)));
-    assert_eq!(mesh.ledger.recurring_job(id).expect("there").runs.len() as u64, most);
+    assert_eq!(mesh.ledger.recurring_job(id).expect("there").live_jobs.len() as u64, most);
 }
 
 #[test]
@@ -284,7 +290,7 @@ fn where_a_bound_is_full_the_moment_is_skipped_and_the_record_says_why() {
     assert_eq!(skips(&applied), [(hour(1), hour(1), 1, why)]);
     assert_eq!(past(&mesh.ledger, id)[0].became, Err(why));
     mesh.cancel(&key(100), other);
-    assert_eq!(runs(&until(&mut mesh, hour(2))), [hour(2)], "the next moment is tried again");
+    assert_eq!(runs(&until(&mut mesh, hour(2))), [hour(2)], "the next occurrence is tried again");
     let mut late = Recurring { deadline_ms: Some(1), ..recurring(HOURLY, CatchUp::Once, Overlap::Skip) };
     late.job.name = "late".into();
     submit(&mut mesh, late);
@@ -333,7 +339,7 @@ fn recurring_jobs_are_bounded_in_number_and_bytes() {
     let mut mesh = Mesh::new(small);
     let try_submit = |mesh: &mut Mesh, by| recur(mesh, by, Recur::Submit(Box::new(plain())));
     let first = submit(&mut mesh, plain());
-    let bytes = mesh.ledger.index.quotas().owed().definition_bytes;
+    let bytes = mesh.ledger.index.quotas().outstanding().definition_bytes;
     assert!(bytes > 100, "its definition counts as long as it is there");
     assert_eq!(try_submit(&mut mesh, 100), Ok(()));
     assert_eq!(try_submit(&mut mesh, 100), Err(VoidReason::KeyRecurringFull));
@@ -349,7 +355,7 @@ fn recurring_jobs_are_bounded_in_number_and_bytes() {
     let full = SkipReason::Void(VoidReason::KeyDefinitionsFull);
     assert_eq!(skips(&until(&mut mesh, hour(1))), [(hour(1), hour(1), 1, full)], "and each run's counts too");
     assert_eq!(recur(&mut mesh, 100, Recur::Delete(id)), Ok(()));
-    assert_eq!(mesh.ledger.index.quotas().owed().definition_bytes, 0);
+    assert_eq!(mesh.ledger.index.quotas().outstanding().definition_bytes, 0);
 }
 
 #[test]
@@ -361,16 +367,16 @@ fn what_cannot_recur_is_void() {
         assert_eq!(recur(&mut mesh, 100, Recur::Submit(Box::new(wrong))), Err(why));
     };
     let mut check = check;
-    let moment = Some(hour(9));
+    let occurrence = Some(hour(9));
     check(&|wrong| wrong.cron.minutes = 0, VoidReason::Malformed);
-    check(&|wrong| wrong.job.open_until = moment, VoidReason::Malformed);
-    check(&|wrong| wrong.job.times.deadline = moment, VoidReason::Malformed);
-    check(&|wrong| wrong.job.times.not_before = moment, VoidReason::Malformed);
+    check(&|wrong| wrong.job.open_until = occurrence, VoidReason::Malformed);
+    check(&|wrong| wrong.job.times.deadline = occurrence, VoidReason::Malformed);
+    check(&|wrong| wrong.job.times.not_before = occurrence, VoidReason::Malformed);
     let after = AfterJob { job: JobId(crate::digest::Digest::ZERO), when: When::Any };
     check(&|wrong| wrong.job.after.push(after), VoidReason::Malformed);
     check(&|wrong| wrong.runs_max = Some(0), VoidReason::Malformed);
     check(&|wrong| wrong.deadline_ms = Some(0), VoidReason::Malformed);
-    check(&|wrong| wrong.until = Some(BlockTime(bounds::MOMENT_MAX.0 + 1)), VoidReason::Malformed);
+    check(&|wrong| wrong.until = Some(BlockTime(bounds::TIME_MAX.0 + 1)), VoidReason::Malformed);
     check(&|wrong| wrong.job.arrays.clear(), VoidReason::TooManyTasks);
     check(&|wrong| wrong.until = Some(minute(59)), VoidReason::NeverRuns);
     let never = Cron { days: 1 << 30, months: 1 << 2, ..HOURLY };
@@ -382,13 +388,13 @@ fn many_that_fall_due_at_once_are_spread_over_blocks_the_earliest_first() {
     let mut genesis = genesis();
     genesis.ledger.key_recurring_max = 1000;
     let mut mesh = Mesh::new(genesis);
-    let count = bounds::BLOCK_RUNS_MAX + 10;
+    let count = bounds::BLOCK_OCCURRENCES_MAX + 10;
     for _ in 0..count {
         mesh.sign(&key(100), Action::Recur(Recur::Submit(Box::new(plain()))));
     }
     mesh.next();
     let applied = until(&mut mesh, hour(1));
-    assert_eq!(runs(&applied).len(), bounds::BLOCK_RUNS_MAX);
+    assert_eq!(runs(&applied).len(), bounds::BLOCK_OCCURRENCES_MAX);
     assert_eq!(mesh.ledger.next_due(), Some(BlockTime(mesh.now.0 + 1)));
     assert_eq!(runs(&mesh.next()).len(), 10);
     assert_eq!(mesh.ledger.next_due(), Some(hour(2)));
@@ -422,7 +428,7 @@ fn a_restored_ledger_runs_the_same_moments() {
     let genesis = Arc::clone(mesh.ledger.genesis());
     let mut twin = Ledger::restore(genesis, &mesh.ledger.snapshot()).expect("own snapshot");
     assert_eq!(twin.snapshot(), mesh.ledger.snapshot());
-    assert_eq!(twin.index.quotas().owed(), mesh.ledger.index.quotas().owed());
+    assert_eq!(twin.index.quotas().outstanding(), mesh.ledger.index.quotas().outstanding());
     for later_ms in [HOUR_MS, 5 * HOUR_MS, 1, 1, HOUR_MS] {
         if later_ms == 5 * HOUR_MS {
             mesh.sign(&key(100), Action::Recur(Recur::Resume(ids[0])));
@@ -437,7 +443,8 @@ fn a_restored_ledger_runs_the_same_moments() {
 
 #[test]
 fn ids_of_runs_differ_from_each_other_and_from_transactions() {
-    let run = |digest, moment| RunOf { recurring: RecurringId(crate::digest::Digest::of(digest)), moment };
+    let run =
+        |digest, occurrence| Occurrence { recurring: RecurringId(crate::digest::Digest::of(digest)), time: occurrence };
     let ids = [run(b"a", hour(1)), run(b"a", hour(2)), run(b"b", hour(1))].map(|run| run.job());
     assert!(ids[0] != ids[1] && ids[0] != ids[2] && ids[1] != ids[2]);
 }

@@ -39,8 +39,12 @@ fn only_the_worker_that_was_given_an_attempt_is_heard() {
     mesh.report(&key(1), attempt(job, 1, 0), success());
     mesh.report(&key(1), attempt(JobId(Digest::ZERO), 0, 0), success());
     let applied = mesh.next();
-    let expected =
-        [IgnoredReason::NotGiven, IgnoredReason::NotGiven, IgnoredReason::UnknownTask, IgnoredReason::UnknownTask];
+    let expected = [
+        IgnoredReason::NotAssigned,
+        IgnoredReason::NotAssigned,
+        IgnoredReason::UnknownTask,
+        IgnoredReason::UnknownTask,
+    ];
     assert_eq!(ignored(&applied), expected);
     assert_eq!(mesh.held(&key(1)), [(0, 0, true)]);
 }
@@ -52,7 +56,7 @@ fn a_task_that_nobody_was_given_has_no_outcome() {
     let job = mesh.submit(&key(100), 2, spec());
     mesh.next();
     mesh.report(&key(1), attempt(job, 1, 0), success());
-    assert_eq!(ignored(&mesh.next()), [IgnoredReason::NotGiven]);
+    assert_eq!(ignored(&mesh.next()), [IgnoredReason::NotAssigned]);
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn workers_hold_no_more_of_a_submitters_tasks_than_its_quota_has_it() {
         mesh.claim(&key(4), offer(8, 0));
         mesh.next();
         assert_eq!((of(&mesh, job), of(&mesh, other)), (8, 9), "each key's limit is far away");
-        assert_eq!(mesh.ledger.allowances(&key(100).public()).map(|own| own.used)[..2], [8, 8]);
+        assert_eq!(mesh.ledger.quota_uses(&key(100).public()).map(|own| own.used)[..2], [8, 8]);
     }
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of a task by the kind of its setback; checkpoints; and making room.
+//! What becomes of a task by the kind of its setback; checkpoints; and preemption.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -183,15 +183,18 @@ fn whoever_has_had_more_makes_room_at_a_checkpoint_once_its_slice_is_spent() {
     mesh.next();
     let modest = mesh.submit(&key(101), 1, TaskSpec { expected_ms: 100, ..spec() });
     let applied = mesh.pass(1_000);
-    assert!(!applied.events.iter().any(|event| matches!(event, LedgerEvent::RoomAsked { .. })), "its slice runs");
+    assert!(
+        !applied.events.iter().any(|event| matches!(event, LedgerEvent::PreemptionRequested { .. })),
+        "its slice runs"
+    );
     mesh.report(&key(1), attempt(greedy, 0, 0), Verdict::Yielded);
     assert_eq!(ignored(&mesh.next()), [IgnoredReason::Malformed], "nobody asked");
     let applied = mesh.pass(1_000);
     let asked: Vec<&LedgerEvent> =
-        applied.events.iter().filter(|event| matches!(event, LedgerEvent::RoomAsked { .. })).collect();
+        applied.events.iter().filter(|event| matches!(event, LedgerEvent::PreemptionRequested { .. })).collect();
     assert_eq!(
         asked,
-        [&LedgerEvent::RoomAsked { attempt: attempt(greedy, 0, 0), worker: key(1).public() }],
+        [&LedgerEvent::PreemptionRequested { attempt: attempt(greedy, 0, 0), worker: key(1).public() }],
         "one is enough"
     );
     let restored = Ledger::restore(Arc::clone(mesh.ledger.genesis()), &mesh.ledger.snapshot()).expect("own snapshot");
@@ -218,7 +221,7 @@ fn nobody_is_asked_for_room_who_could_not_go_on_or_whose_place_would_not_do() {
         mesh.next();
         mesh.submit(&key(101), 1, TaskSpec { resources: Resources { millicores, memory_bytes: 0 }, ..spec() });
         let applied = mesh.idle(3_000);
-        let has_asked = applied.events.iter().any(|event| matches!(event, LedgerEvent::RoomAsked { .. }));
+        let has_asked = applied.events.iter().any(|event| matches!(event, LedgerEvent::PreemptionRequested { .. }));
         assert_eq!(has_asked, asked, "{checkpoints} {millicores}");
     }
 }

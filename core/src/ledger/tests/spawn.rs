@@ -21,14 +21,14 @@ fn spawning() -> TaskSpec {
     TaskSpec { spawns: true, ..spec() }
 }
 
-fn asks(count: u32) -> Vec<Ask> {
-    (0..count).map(|ask| Ask { arguments: vec![ask.to_string()], ..Ask::default() }).collect()
+fn spawns(count: u32) -> Vec<Spawn> {
+    (0..count).map(|ask| Spawn { arguments: vec![ask.to_string()], ..Spawn::default() }).collect()
 }
 
 /// The first attempt of a task ends well and asks for so much.
-fn ask(mesh: &mut Mesh, job: JobId, index: u32, asks: Vec<Ask>) -> Applied {
+fn ask(mesh: &mut Mesh, job: JobId, index: u32, spawns: Vec<Spawn>) -> Applied {
     let Verdict::Succeeded(output, usage, _) = success() else { unreachable!() };
-    mesh.report(&key(1), attempt(job, index, 0), Verdict::Succeeded(output, usage, asks));
+    mesh.report(&key(1), attempt(job, index, 0), Verdict::Succeeded(output, usage, spawns));
     mesh.next()
 }
 
@@ -44,7 +44,7 @@ fn what_is_asked_for_runs_with_its_own_arguments_and_may_ask_again() {
     let mut mesh = Mesh::new(genesis());
     mesh.claim(&key(1), offer(4, 0));
     let job = submit(&mut mesh, 10, spawning(), false);
-    let applied = ask(&mut mesh, job, 0, asks(2));
+    let applied = ask(&mut mesh, job, 0, spawns(2));
     assert!(applied.events.contains(&LedgerEvent::JobExtended { job, tasks: 3 }), "{:?}", applied.events);
     let own = |mesh: &Mesh, index| {
         let task = mesh.ledger.task(TaskId { job, index }).expect("a task");
@@ -55,7 +55,7 @@ fn what_is_asked_for_runs_with_its_own_arguments_and_may_ask_again() {
     ask(&mut mesh, job, 1, Vec::new());
     let restored = Ledger::restore(Arc::clone(mesh.ledger.genesis()), &mesh.ledger.snapshot()).expect("own snapshot");
     mesh.ledger = restored;
-    ask(&mut mesh, job, 2, asks(8));
+    ask(&mut mesh, job, 2, spawns(8));
     assert_eq!(mesh.ledger.job(job).expect("a job").count, 11);
     for index in 3..10 {
         ask(&mut mesh, job, index, Vec::new());
@@ -73,7 +73,7 @@ fn who_may_not_ask_or_asks_for_too_much_has_failed() {
         let mut mesh = Mesh::new(genesis());
         mesh.claim(&key(1), offer(1, 0));
         let job = submit(&mut mesh, spawns_max, spec, false);
-        let applied = ask(&mut mesh, job, 0, asks(count));
+        let applied = ask(&mut mesh, job, 0, spawns(count));
         assert_eq!(failure_of(&applied), Some(Failure::SpawnRefused));
         let job = mesh.ledger.job(job).expect("a job");
         assert_eq!((job.count, job.counts.failed, job.ended.is_some()), (1, 1, true));
@@ -86,11 +86,11 @@ fn the_bound_is_that_of_all_tasks_together_and_a_retry_may_ask_for_less() {
     mesh.claim(&key(1), offer(4, 0));
     let spec = TaskSpec { retry: Retry::of(1, 0), ..spawning() };
     let job = submit(&mut mesh, 3, spec, false);
-    ask(&mut mesh, job, 0, asks(2));
-    let applied = ask(&mut mesh, job, 1, asks(2));
+    ask(&mut mesh, job, 0, spawns(2));
+    let applied = ask(&mut mesh, job, 1, spawns(2));
     assert_eq!(outcomes(&applied).len(), 0, "the failure is forgiven");
     let Verdict::Succeeded(output, usage, _) = success() else { unreachable!() };
-    mesh.report(&key(1), attempt(job, 1, 1), Verdict::Succeeded(output, usage, asks(1)));
+    mesh.report(&key(1), attempt(job, 1, 1), Verdict::Succeeded(output, usage, spawns(1)));
     mesh.next();
     assert_eq!(mesh.ledger.job(job).expect("a job").count, 4);
 }
@@ -102,11 +102,11 @@ fn what_a_key_may_have_bounds_what_its_tasks_ask_for() {
     let mut mesh = Mesh::new(tight);
     mesh.claim(&key(1), offer(1, 0));
     let job = submit(&mut mesh, 10, spawning(), false);
-    assert_eq!(failure_of(&ask(&mut mesh, job, 0, asks(2))), Some(Failure::SpawnRefused));
+    assert_eq!(failure_of(&ask(&mut mesh, job, 0, spawns(2))), Some(Failure::SpawnRefused));
     let mut mesh = Mesh::new(mesh.ledger.genesis().as_ref().clone());
     mesh.claim(&key(1), offer(1, 0));
     let job = submit(&mut mesh, 10, spawning(), false);
-    assert_eq!(failure_of(&ask(&mut mesh, job, 0, asks(1))), None);
+    assert_eq!(failure_of(&ask(&mut mesh, job, 0, spawns(1))), None);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_late_success_asks_too_and_one_that_may_not_changes_nothing() {
         mesh.next();
         mesh.claim(&key(2), offer(1, 0));
         mesh.next();
-        let applied = ask(&mut mesh, job, 0, asks(count));
+        let applied = ask(&mut mesh, job, 0, spawns(count));
         assert_eq!((outcomes(&applied).len(), ignored(&applied).len()), (usize::from(taken), usize::from(!taken)));
         assert_eq!(mesh.holder(job, u32::from(taken)), Some(key(2).public()), "it runs what is owed");
     }
@@ -129,23 +129,23 @@ fn a_late_success_asks_too_and_one_that_may_not_changes_nothing() {
 fn what_is_asked_for_takes_what_the_asking_task_left() {
     let mut mesh = Mesh::new(genesis());
     mesh.claim(&key(1), offer(4, 0));
-    let takes = |path: &str| vec![Ask { inputs: vec![(path.into(), "part/1".into())], ..Ask::default() }];
+    let takes = |path: &str| vec![Spawn { inputs: vec![(path.into(), "part/1".into())], ..Spawn::default() }];
     // One that feeds nobody has left nothing that could be taken.
     let job = submit(&mut mesh, 10, spawning(), false);
     assert_eq!(failure_of(&ask(&mut mesh, job, 0, takes("in"))), Some(Failure::SpawnRefused));
     let job = submit(&mut mesh, 10, spawning(), true);
     let id = attempt(job, 0, 0);
-    let stored = |asks| {
+    let stored = |spawns| {
         let Verdict::Succeeded(output, usage, _) = super::reports::stored(&mesh, id, &key(200), mesh.ledger.height())
         else {
             unreachable!()
         };
-        Verdict::Succeeded(output, usage, asks)
+        Verdict::Succeeded(output, usage, spawns)
     };
     let verdict = stored(takes("in"));
     mesh.report(&key(1), id, verdict);
     mesh.next();
-    let taken = mesh.ledger.taken_by(TaskId { job, index: 1 });
+    let taken = mesh.ledger.produced_inputs(TaskId { job, index: 1 });
     assert_eq!((taken.len(), taken[0].path.as_str(), taken[0].file.as_deref()), (1, "in", Some("part/1")));
     assert!(mesh.holder(job, 1).is_some());
 }
@@ -155,9 +155,9 @@ fn more_than_one_outcome_may_ask_for_is_no_verdict() {
     let mut mesh = Mesh::new(genesis());
     mesh.claim(&key(1), offer(1, 0));
     let job = submit(&mut mesh, u32::MAX, spawning(), false);
-    let long = vec![Ask { arguments: vec!["x".repeat(Ask::BYTES_MAX)], ..Ask::default() }];
-    for asks in [asks(Ask::ASKS_MAX as u32 + 1), long] {
-        let applied = ask(&mut mesh, job, 0, asks);
+    let long = vec![Spawn { arguments: vec!["x".repeat(Spawn::BYTES_MAX)], ..Spawn::default() }];
+    for spawns in [spawns(Spawn::SPAWNS_MAX as u32 + 1), long] {
+        let applied = ask(&mut mesh, job, 0, spawns);
         assert_eq!(ignored(&applied).len(), 1);
     }
 }
@@ -166,7 +166,7 @@ fn more_than_one_outcome_may_ask_for_is_no_verdict() {
 fn a_spawning_array_that_takes_from_the_same_place_of_another_is_void() {
     let mut mesh = Mesh::new(genesis());
     let first = Array { feeds: true, ..Array::new(spec(), Tasks::Repeat(1)) };
-    let source = Source::Output(OutputOf { of: Giver::Same(0), file: None });
+    let source = Source::Output(OutputOf { of: Producer::Same(0), file: None });
     let spec = TaskSpec { inputs: vec![Input { path: "x".into(), source }], ..spawning() };
     let arrays = vec![first, Array::new(spec, Tasks::Repeat(1))];
     let id = mesh.sign(&key(100), Action::Submit(Submit { arrays, spawns_max: 1, ..Submit::named("job") }));

@@ -13,13 +13,13 @@ fn task() -> TaskSpec {
     TaskSpec { resources: Resources { millicores: 1000, memory_bytes: 3 << 20 }, ..spec() }
 }
 
-fn roomy(slots: u32, waiting: u32) -> Claim {
+fn ample(slots: u32, waiting: u32) -> Claim {
     Claim { resources: Resources { millicores: slots * 1000, memory_bytes: 1 << 40 }, ..offer(slots, waiting) }
 }
 
 fn success_of(cpu_us: u64) -> Verdict {
-    let Verdict::Succeeded(output, usage, asks) = success() else { unreachable!() };
-    Verdict::Succeeded(output, Usage { cpu_us, ..usage }, asks)
+    let Verdict::Succeeded(output, usage, spawns) = success() else { unreachable!() };
+    Verdict::Succeeded(output, Usage { cpu_us, ..usage }, spawns)
 }
 
 fn by_day(mesh: &Mesh, side: Side) -> Vec<(u32, Account)> {
@@ -29,7 +29,7 @@ fn by_day(mesh: &Mesh, side: Side) -> Vec<(u32, Account)> {
 #[test]
 fn an_attempt_is_booked_to_its_job_its_submitter_and_its_worker() {
     let mut mesh = Mesh::new(genesis());
-    mesh.claim(&key(1), roomy(1, 0));
+    mesh.claim(&key(1), ample(1, 0));
     let job = mesh.submit(&key(100), 3, task());
     mesh.next();
     mesh.pass(700);
@@ -55,7 +55,7 @@ fn an_attempt_is_booked_to_its_job_its_submitter_and_its_worker() {
 #[test]
 fn no_more_processor_time_is_booked_than_was_reserved() {
     let mut mesh = Mesh::new(genesis());
-    mesh.claim(&key(1), roomy(1, 1));
+    mesh.claim(&key(1), ample(1, 1));
     let job = mesh.submit(&key(100), 2, task());
     mesh.next();
     mesh.pass(200);
@@ -72,7 +72,7 @@ fn a_span_that_crosses_midnight_is_booked_on_the_day_on_which_it_ends() {
     let mut genesis = genesis();
     genesis.time = BlockTime(Day(1).begins().0 - 500_000);
     let mut mesh = Mesh::new(genesis);
-    mesh.claim(&key(1), roomy(1, 0));
+    mesh.claim(&key(1), ample(1, 0));
     let job = mesh.submit(&key(100), 1, task());
     mesh.next();
     mesh.report(&key(1), attempt(job, 0, 0), success_of(1000));
@@ -87,11 +87,11 @@ fn a_span_that_crosses_midnight_is_booked_on_the_day_on_which_it_ends() {
 #[test]
 fn a_late_success_books_its_output_and_takes_nothing_back() {
     let mut mesh = Mesh::new(genesis());
-    mesh.claim(&key(1), roomy(1, 0));
+    mesh.claim(&key(1), ample(1, 0));
     let job = mesh.submit(&key(100), 1, task());
     mesh.next();
     mesh.pass(1000);
-    mesh.claim(&key(1), Claim { incarnation: Incarnation(2), ..roomy(1, 0) });
+    mesh.claim(&key(1), Claim { incarnation: Incarnation(2), ..ample(1, 0) });
     mesh.next();
     let lost = *mesh.ledger.job(job).expect("known").usage;
     assert_eq!((lost.attempts_lost, lost.lost_core_us, lost.attempts_leased), (1, 1_001_000, 2));
@@ -112,7 +112,7 @@ fn a_late_success_books_its_output_and_takes_nothing_back() {
 #[test]
 fn what_failed_was_lost_time_and_what_was_stopped_was_not() {
     let mut mesh = Mesh::new(genesis());
-    mesh.claim(&key(1), roomy(2, 0));
+    mesh.claim(&key(1), ample(2, 0));
     let job = mesh.submit(&key(100), 2, task());
     mesh.next();
     mesh.report(&key(1), attempt(job, 0, 0), failure());
@@ -127,7 +127,7 @@ fn what_failed_was_lost_time_and_what_was_stopped_was_not() {
 #[test]
 fn a_stall_of_the_network_is_nobodys_use() {
     let mut mesh = Mesh::new(genesis());
-    mesh.claim(&key(1), roomy(1, 0));
+    mesh.claim(&key(1), ample(1, 0));
     let job = mesh.submit(&key(100), 1, task());
     mesh.next();
     mesh.report(&key(1), attempt(job, 0, 0), success());
@@ -151,7 +151,7 @@ fn accounts_outlive_their_jobs_by_the_days_that_are_kept() {
 #[test]
 fn a_snapshot_whose_accounts_are_not_what_its_tasks_say_is_refused() {
     let mut mesh = Mesh::new(genesis());
-    mesh.claim(&key(1), roomy(1, 0));
+    mesh.claim(&key(1), ample(1, 0));
     mesh.submit(&key(100), 2, task());
     mesh.next();
     let good = mesh.ledger.clone();

@@ -1,7 +1,7 @@
 //! When a job ends at the earliest, as far as can be known when it is submitted: what tells its submitter that a deadline cannot be met.
 
 use crate::{
-    ledger::{Ledger, records::workers::Standing},
+    ledger::{Ledger, records::workers::StandingClaim},
     schedule::{estimate::Estimate, ready::Needs},
     types::{Array, BlockTime, Claim, Submit, TaskSpec},
 };
@@ -46,7 +46,7 @@ impl Ledger {
     }
 }
 
-fn places_of(Standing { claim, .. }: &Standing, needs: &Needs) -> u64 {
+fn places_of(StandingClaim { claim, .. }: &StandingClaim, needs: &Needs) -> u64 {
     let Claim { slots, resources, .. } = claim;
     let by = |offered: u64, needed: u64| offered.checked_div(needed).unwrap_or(u64::MAX);
     let cores = by(resources.millicores.into(), needs.millicores.into());

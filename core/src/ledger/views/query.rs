@@ -7,17 +7,19 @@ use crate::{
     fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey},
     ledger::{
-        Account, Counters, Ledger, Taken,
+        Account, Counters, Ledger, ProducedInput,
         records::{
-            jobs::{AttemptRef, Checkpoint, Done, Gone, Job, Lease, PastAttempt, Phase, Stand, TaskCounts, TaskState},
+            jobs::{
+                AttemptRef, Checkpoint, Done, FreshState, Gone, Job, Lease, PastAttempt, Phase, TaskCounts, TaskState,
+            },
             lease_time::LeaseTime,
             workers::Worker,
         },
     },
     merkle::Frontier,
     types::{
-        After, AfterJob, AttemptId, AttemptNumber, BlockTime, Claim, Genesis, Height, Incarnation, JobId, Part,
-        Resources, RunOf, TaskId, TaskSpec, Tasks, Terms, Times, TransactionId, VoidReason,
+        After, AfterJob, AttemptId, AttemptNumber, BlockTime, Claim, Genesis, Height, Incarnation, JobId, Occurrence,
+        Part, Resources, TaskId, TaskSpec, Tasks, Terms, Times, TransactionId, VoidReason,
     },
 };
 
@@ -44,16 +46,16 @@ pub struct JobView<'a> {
     pub open_until: Option<BlockTime>,
     /// How many are in which state.
     pub counts: TaskCounts,
-    /// How many of those that run have a copy beside them.
-    pub copies: u64,
+    /// How many of those that run have a speculative attempt beside them.
+    pub speculative: u64,
     /// When its first task was leased, if one was.
     pub began: Option<BlockTime>,
     /// When its last task ended, if all have.
     pub ended: Option<BlockTime>,
     /// What it used and had lost so far.
     pub usage: &'a Account,
-    /// Which run of which recurring job it is, if it is one.
-    pub run_of: Option<RunOf>,
+    /// Which occurrence of which recurring job it is, if it is one.
+    pub occurrence_of: Option<Occurrence>,
 }
 
 /// An array of a job's tasks.
@@ -90,8 +92,8 @@ pub struct TaskView<'a> {
     pub losses: u32,
     /// The attempts that ended, in that order; at most [`ATTEMPTS_KEPT`](crate::ledger::ATTEMPTS_KEPT).
     pub past: &'a [PastAttempt],
-    /// The copy of its attempt that lives beside it, and who has that, if there is one.
-    pub copy: Option<(AttemptNumber, PublicKey)>,
+    /// The speculative attempt that lives beside its first, and who has that, if there is one.
+    pub speculative: Option<(AttemptNumber, PublicKey)>,
     /// What its program saved last, while it is not done.
     pub checkpoint: Option<Checkpoint>,
     /// What its array's tasks have in common.
@@ -105,7 +107,7 @@ pub struct TaskView<'a> {
     /// The array that it is of, by its place in the job.
     pub array: u16,
     /// Its place in that array.
-    pub place: u32,
+    pub array_index: u32,
     /// How long an attempt was expected to run when it was admitted, in milliseconds.
     pub expected_ms: u64,
     /// Whether other tasks may take what it leaves: that has to be stored, however small.
@@ -126,7 +128,7 @@ pub enum TaskStateView {
         /// The block time at which it is ready again.
         until: BlockTime,
     },
-    /// A worker holds it, perhaps another a copy.
+    /// A worker holds it, perhaps another a speculative attempt.
     Leased {
         /// The oldest attempt that lives.
         attempt: AttemptNumber,
@@ -302,11 +304,11 @@ impl Ledger {
 
     /// What a task that may begin takes of what others left.
     #[must_use]
-    pub fn taken_by(&self, id: TaskId) -> Vec<Taken> {
+    pub fn produced_inputs(&self, id: TaskId) -> Vec<ProducedInput> {
         let Some(job) = self.index.number_of(&id.job).and_then(|number| self.records.job(number)) else {
             return Vec::new();
         };
-        job.taken_by(id.index)
+        job.produced_inputs(id.index)
     }
 
     /// The workers whose claims stand, by key.
@@ -323,7 +325,7 @@ impl Ledger {
     /// What a worker holds, in the order in which it was given.
     #[must_use]
     pub fn leases_of(&self, key: &PublicKey) -> Vec<LeaseView> {
-        let held = self.records.worker(key).map(|worker| worker.held().attempts()).unwrap_or_default();
+        let held = self.records.worker(key).map(|worker| worker.leases().attempts()).unwrap_or_default();
         held.into_iter().filter_map(|attempt| self.view_of_lease(attempt)).collect()
     }
 
@@ -332,8 +334,8 @@ impl Ledger {
         Some(LeaseView {
             attempt: job.attempt_id(attempt.task().index, attempt.number),
             incarnation: lease.incarnation,
-            running: lease.run.is_some(),
-            resources: lease.run.map(|run| run.resources).unwrap_or_default(),
+            running: lease.allocation.is_some(),
+            resources: lease.allocation.map(|allocation| allocation.resources).unwrap_or_default(),
         })
     }
 
@@ -365,7 +367,7 @@ impl Ledger {
         Totals {
             jobs: self.records.jobs().len() as u64,
             tasks: *self.index.counts(),
-            workers: self.index.standing() as u64,
+            workers: self.index.claims_standing() as u64,
             ever: *self.records.counters(),
         }
     }
@@ -384,11 +386,11 @@ pub(in crate::ledger) fn view_of_job(job: &Job) -> JobView<'_> {
         after: &record.after,
         open_until: record.open_until,
         counts: *job.counts(),
-        copies: job.index.copies(),
+        speculative: job.index.speculative(),
         began: record.began,
         ended: record.ended,
         usage: &record.usage,
-        run_of: record.run_of,
+        occurrence_of: record.occurrence_of,
     }
 }
 
@@ -396,7 +398,7 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
     let record = &job.record;
     let at = job.segment_at(id.index)?;
     let segment = record.segments.get(at)?;
-    let (array, place) = job.place(id.index)?;
+    let (array, array_index) = job.array_index(id.index)?;
     let mut view = TaskView {
         id,
         state: TaskStateView::Ready,
@@ -404,14 +406,14 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
         failures: 0,
         losses: 0,
         past: &[],
-        copy: None,
+        speculative: None,
         checkpoint: None,
         spec: &segment.spec,
         terms: segment.terms,
         resources: segment.terms.resources,
         part: job.part(id.index),
         array,
-        place,
+        array_index,
         expected_ms: segment.expected_ms,
         feeds: record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds),
     };
@@ -429,7 +431,7 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
                     attempt: lease.attempt,
                     worker: lease.worker,
                     incarnation: lease.incarnation,
-                    ends: lease.run.map(|run| run.ends),
+                    ends: lease.allocation.map(|allocation| allocation.ends),
                 },
                 (Phase::BackingOff(until), _) => TaskStateView::BackingOff { until: *until },
                 (Phase::Held, _) => TaskStateView::Held,
@@ -437,19 +439,19 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
             };
             let history = live.history();
             (view.attempts, view.failures, view.losses) = (live.attempts, history.failures, history.losses);
-            if let Some(Lease { run: Some(run), copy, .. }) = live.lease() {
-                view.resources = run.resources;
-                view.copy = copy.as_ref().map(|copy| (copy.attempt, copy.worker));
+            if let Some(Lease { allocation: Some(allocation), speculative, .. }) = live.lease() {
+                view.resources = allocation.resources;
+                view.speculative = speculative.as_ref().map(|speculative| (speculative.attempt, speculative.worker));
             }
             view.past = &history.past;
             view.checkpoint = live.checkpoint.as_deref().copied();
         }
         None => {
-            view.state = match job.stand(at, now) {
-                Stand::Ready => TaskStateView::Ready,
-                Stand::Blocked => TaskStateView::Blocked,
-                Stand::Held => TaskStateView::Held,
-                Stand::Gone(gone) => TaskStateView::Gone(gone),
+            view.state = match job.fresh_state(at, now) {
+                FreshState::Ready => TaskStateView::Ready,
+                FreshState::Blocked => TaskStateView::Blocked,
+                FreshState::Held => TaskStateView::Held,
+                FreshState::Gone(gone) => TaskStateView::Gone(gone),
             };
         }
     }
@@ -458,21 +460,21 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
 
 fn view_of_worker(key: PublicKey, worker: &Worker) -> Option<WorkerView<'_>> {
     let standing = worker.record.standing.as_ref()?;
-    let (claim, held) = (&standing.claim, worker.held());
-    let running = held.running().len() as u32;
+    let (claim, leases) = (&standing.claim, worker.leases());
+    let running = leases.running().len() as u32;
     let offer = claim.resources;
-    let millicores = u64::from(offer.millicores).saturating_sub(held.millicores());
+    let millicores = u64::from(offer.millicores).saturating_sub(leases.millicores());
     Some(WorkerView {
         key,
         claim,
         since: standing.since,
         until: standing.until,
         running,
-        waiting: held.waiting().len() as u32,
+        waiting: leases.waiting().len() as u32,
         slots_free: claim.slots.saturating_sub(running),
         resources_free: Resources {
             millicores: u32::try_from(millicores).unwrap_or(u32::MAX),
-            memory_bytes: offer.memory_bytes.saturating_sub(held.memory_bytes()),
+            memory_bytes: offer.memory_bytes.saturating_sub(leases.memory_bytes()),
         },
     })
 }

@@ -4,7 +4,7 @@ use crate::{
     identity::PublicKey,
     ledger::{
         Ledger,
-        records::recurring::{PastMoments, RecurringJob},
+        records::recurring::{PastOccurrences, RecurringJob},
     },
     types::{BlockTime, Height, JobId, Recurring, RecurringId},
 };
@@ -24,38 +24,39 @@ pub struct RecurringView<'a> {
     pub recurring: &'a Recurring,
     /// How it stands.
     pub state: RecurringState,
-    /// The first moment that nothing has become of, if one is still to come; of one that is paused it may be long ago.
+    /// The first occurrence that nothing has become of, if one is still to come; of one that is paused it may be long
+    /// ago.
     pub next: Option<BlockTime>,
-    /// How many moments were run.
+    /// How many occurrences were run.
     pub ran: u64,
     /// How many were not.
     pub skipped: u64,
     /// What became of the last ones, oldest first; at most [`PAST_KEPT`](crate::ledger::PAST_KEPT).
-    pub past: Vec<PastMoments>,
+    pub past: Vec<PastOccurrences>,
     /// When it ended, if it has.
     pub ended: Option<BlockTime>,
-    /// Its runs that have not ended, by their moments.
-    pub runs: Vec<JobId>,
+    /// The jobs of its occurrences that have not ended, in their order.
+    pub live_jobs: Vec<JobId>,
 }
 
 impl RecurringView<'_> {
-    /// Its next moments that are still to come, so many at most, if it is not paused or deleted before.
+    /// Its next occurrences that are still to come, so many at most, if it is not paused or deleted before.
     #[must_use]
     pub fn upcoming(&self, now: BlockTime, most: usize) -> Vec<BlockTime> {
         let left = self.recurring.runs_max.map_or(u64::MAX, |runs| runs.saturating_sub(self.ran));
         let most = most.min(usize::try_from(left).unwrap_or(usize::MAX));
-        if self.ended.is_some() { Vec::new() } else { self.recurring.moments_after(now, most) }
+        if self.ended.is_some() { Vec::new() } else { self.recurring.occurrences_after(now, most) }
     }
 }
 
 /// How a recurring job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecurringState {
-    /// Its next moment is awaited.
+    /// Its next occurrence is awaited.
     Active,
     /// Its submitter has paused it.
     Paused,
-    /// It has no more moments.
+    /// It has no more occurrences.
     Ended,
     /// Its submitter has deleted it.
     Deleted,
@@ -93,7 +94,7 @@ impl Ledger {
             skipped: record.skipped,
             past: record.past.iter().copied().collect(),
             ended: record.ended,
-            runs: self.index.recurring().runs(record.number).collect(),
+            live_jobs: self.index.recurring().live_jobs(record.number).collect(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     identity::PublicKey,
-    ledger::{Allowance, Ledger, Rules},
+    ledger::{Ledger, QuotaUse, Rules},
     types::{BlockTime, KeyLimit, Limit},
 };
 
@@ -27,17 +27,17 @@ impl Ledger {
 
     /// What a submitter has taken of each of its limits.
     #[must_use]
-    pub fn allowances(&self, key: &PublicKey) -> [Allowance; KeyLimit::ALL.len()] {
-        let owed = self.index.quotas().owed_to(key);
+    pub fn quota_uses(&self, key: &PublicKey) -> [QuotaUse; KeyLimit::ALL.len()] {
+        let outstanding = self.index.quotas().outstanding_of(key);
         KeyLimit::ALL.map(|limit| {
             let used = match limit {
-                KeyLimit::Tasks => owed.tasks,
+                KeyLimit::Tasks => outstanding.tasks,
                 KeyLimit::Running => self.index.quotas().leased_of(key),
-                KeyLimit::OutputBytes => owed.output_bytes,
-                KeyLimit::DefinitionBytes => owed.definition_bytes,
+                KeyLimit::OutputBytes => outstanding.output_bytes,
+                KeyLimit::DefinitionBytes => outstanding.definition_bytes,
                 KeyLimit::Recurring => self.index.recurring().live(key).0,
             };
-            Allowance { limit, used, most: self.key_limit(key, limit) }
+            QuotaUse { limit, used, most: self.key_limit(key, limit) }
         })
     }
 

@@ -55,10 +55,10 @@ pub struct TaskTimeline {
     pub ended: Option<TaskEnd>,
     /// How many attempts there were, the present one included. Of a task that was done, up to the one that did it.
     pub attempts: u32,
-    /// What it went through, one after the other without a gap but for times when only a copy lived, each for longer than nothing
-    /// unless an attempt ended by it. Nothing of a task that will have no outcome.
+    /// What it went through, one after the other without a gap but for times when only a speculative attempt lived,
+    /// each for longer than nothing unless an attempt ended by it. Nothing of a task that will have no outcome.
     pub spans: Vec<Span>,
-    /// What copies of its attempts went through, each beside the attempt that it was a copy of, and perhaps beyond.
+    /// What its speculative attempts went through, each beside the slow one, and perhaps beyond.
     pub copies: Vec<Span>,
 }
 
@@ -178,7 +178,7 @@ impl Attempt {
         Self {
             span: AttemptSpan { attempt: lease.attempt.0, worker: lease.worker, ended: None, accepted: false },
             leased: lease.leased,
-            started: lease.run.map(|run| run.started),
+            started: lease.allocation.map(|allocation| allocation.started),
             ended: None,
         }
     }
@@ -204,7 +204,7 @@ impl Spans {
         }
     }
 
-    /// The next attempt; one that began before the last one ended is a copy of it.
+    /// The next attempt; one that began before the last one ended is speculative.
     fn attempt(&mut self, attempt: &Attempt) {
         let Attempt { span, leased, started, ended } = attempt;
         if self.at.is_none_or(|at| *leased < at) {

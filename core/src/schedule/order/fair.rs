@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::{Facts, Order, Place};
+use super::{Facts, Order, OrderKey};
 use crate::identity::PublicKey;
 
 /// Shares of processor time across submitters. The cost of an attempt is its expected duration in milliseconds
@@ -37,8 +37,8 @@ impl Fair {
 }
 
 impl Order for Fair {
-    fn place(&self, _facts: &Facts) -> Place {
-        Place::Share
+    fn order_key(&self, _facts: &Facts) -> OrderKey {
+        OrderKey::Share
     }
 }
 

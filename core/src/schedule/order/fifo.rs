@@ -1,12 +1,12 @@
 //! In the order of admission, whatever the priority.
 
-use super::{Facts, Order, Place};
+use super::{Facts, Order, OrderKey};
 
 /// First in, first out.
 pub struct Fifo;
 
 impl Order for Fifo {
-    fn place(&self, facts: &Facts) -> Place {
-        Place::Fixed(facts.number)
+    fn order_key(&self, facts: &Facts) -> OrderKey {
+        OrderKey::Fixed(facts.number)
     }
 }

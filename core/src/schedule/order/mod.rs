@@ -40,7 +40,7 @@ pub struct Facts {
 
 /// The number that one policy gives a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum OrderKey {
     /// This number, for good.
     Fixed(u64),
     /// The round of its submitter's turn: see [`Shares::turn`].
@@ -50,7 +50,7 @@ pub enum Place {
 /// Which ready task goes next.
 pub trait Order: Send + Sync {
     /// The number that this policy gives a task.
-    fn place(&self, facts: &Facts) -> Place;
+    fn order_key(&self, facts: &Facts) -> OrderKey;
 }
 
 /// The numbers that all policies of a sequence give a task. The number by its submitter's share changes; a
@@ -94,8 +94,8 @@ impl Sequence {
     pub fn rank(&self, facts: &Facts) -> Rank {
         let mut rank = Rank::default();
         for (policy, part) in self.policies.iter().zip(&mut rank.0) {
-            if let Place::Fixed(place) = policy.place(facts) {
-                *part = place;
+            if let OrderKey::Fixed(key) = policy.order_key(facts) {
+                *part = key;
             }
         }
         rank

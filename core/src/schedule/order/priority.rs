@@ -1,6 +1,6 @@
 //! The larger priority first, with ageing, so that nothing starves.
 
-use super::{Facts, Order, Place};
+use super::{Facts, Order, OrderKey};
 
 /// Priority with ageing. Block time is cut into spans of `ageing_ms`. A job belongs to the span of its
 /// admission, put back by one span for each level of its priority. The earlier span goes first, and within a
@@ -14,13 +14,13 @@ pub struct Priority {
 }
 
 impl Order for Priority {
-    fn place(&self, facts: &Facts) -> Place {
+    fn order_key(&self, facts: &Facts) -> OrderKey {
         let levels_below_top = u64::from(i16::MAX.abs_diff(facts.priority));
         let span = facts.admitted.0 / self.ageing_ms.max(1).saturating_mul(1000);
         // 16 bits hold the levels within a span. No span comes near the other 48 bits before the year 9,000,
         // even at a millisecond each.
         let span = span.saturating_add(levels_below_top).min(u64::MAX >> 16);
-        Place::Fixed(span << 16 | levels_below_top)
+        OrderKey::Fixed(span << 16 | levels_below_top)
     }
 }
 
@@ -36,9 +36,9 @@ mod tests {
 
     fn place(admitted_us: u64, priority: i16) -> u64 {
         let facts = Facts { number: 0, admitted: BlockTime(admitted_us), priority, deadline: None, expected_ms: 0 };
-        match (Priority { ageing_ms: AGEING_MS }).place(&facts) {
-            Place::Fixed(place) => place,
-            Place::Share => panic!("priority looks at no share"),
+        match (Priority { ageing_ms: AGEING_MS }).order_key(&facts) {
+            OrderKey::Fixed(place) => place,
+            OrderKey::Share => panic!("priority looks at no share"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The shortest expected duration first.
 
-use super::{Facts, Order, Place};
+use super::{Facts, Order, OrderKey};
 
 /// Shortest expected duration first: what the ledger had learned of the program when the job was admitted, or
 /// else what the submitter declared. Long tasks starve under a stream of short ones, unless an ageing policy
@@ -8,7 +8,7 @@ use super::{Facts, Order, Place};
 pub struct Shortest;
 
 impl Order for Shortest {
-    fn place(&self, facts: &Facts) -> Place {
-        Place::Fixed(facts.expected_ms)
+    fn order_key(&self, facts: &Facts) -> OrderKey {
+        OrderKey::Fixed(facts.expected_ms)
     }
 }

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BinaryHeap},
 };
 
-use super::{OpenClaims, Place, Policies, Score};
+use super::{OpenClaims, Opening, Policies, Score};
 use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
@@ -24,14 +24,14 @@ pub type Pair<'a> = (&'a str, &'a str);
 
 /// What a task wishes of a claim, besides its needs.
 #[derive(Clone, Debug, Default)]
-pub struct Wish<'a> {
+pub struct Preferences<'a> {
     /// Labels that the claim should have, the most important first. Each counts for more than all after it
     /// together.
     pub prefers: Vec<Pair<'a>>,
     /// A label over whose values the job's tasks are spread, and how many of them hold leases at each value.
     pub spread: Option<(&'a str, Option<&'a BTreeMap<String, u32>>)>,
     /// A blob that the claim should hold.
-    pub holds: Option<Digest>,
+    pub blob: Option<Digest>,
     /// The draw for the task, if placement draws.
     pub draw: Option<Digest>,
 }
@@ -77,7 +77,7 @@ pub struct Search<'a, L: Fn(&PublicKey) -> Option<Score>> {
     /// The network's policies.
     pub policies: &'a Policies,
     /// The kind of place to find.
-    pub place: Place,
+    pub opening: Opening,
     /// The score of a claim if it has such a place for the task.
     pub look: L,
     /// Whether a claim has a label.
@@ -87,28 +87,28 @@ pub struct Search<'a, L: Fn(&PublicKey) -> Option<Score>> {
 impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
     /// The best claim for a task with this wish, if any can take it. `cursor` is that of tasks with the same
     /// needs.
-    pub fn find(&self, wish: &Wish<'_>, cursor: &mut Cursor) -> Option<PublicKey> {
-        self.preferred(wish, &wish.prefers, &mut Vec::new(), cursor)
+    pub fn find(&self, preferences: &Preferences<'_>, cursor: &mut Cursor) -> Option<PublicKey> {
+        self.preferred(preferences, &preferences.prefers, &mut Vec::new(), cursor)
     }
 
     /// Searches the claims that meet the next preference, then those that do not. `met` are the labels that
     /// claims must have.
     fn preferred<'w>(
         &self,
-        wish: &Wish<'w>,
+        preferences: &Preferences<'w>,
         prefers: &[Pair<'w>],
         met: &mut Vec<Pair<'w>>,
         cursor: &mut Cursor,
     ) -> Option<PublicKey> {
-        let Some((first, rest)) = prefers.split_first() else { return self.spread(wish, met, cursor) };
+        let Some((first, rest)) = prefers.split_first() else { return self.spread(preferences, met, cursor) };
         met.push(*first);
-        let found = self.preferred(wish, rest, met, cursor);
+        let found = self.preferred(preferences, rest, met, cursor);
         met.pop();
-        found.or_else(|| self.preferred(wish, rest, met, cursor))
+        found.or_else(|| self.preferred(preferences, rest, met, cursor))
     }
 
-    fn spread(&self, wish: &Wish<'_>, met: &[Pair<'_>], cursor: &mut Cursor) -> Option<PublicKey> {
-        if let Some((label, counts)) = wish.spread.filter(|_| !is_planted(Fault::SpreadIgnored))
+    fn spread(&self, preferences: &Preferences<'_>, met: &[Pair<'_>], cursor: &mut Cursor) -> Option<PublicKey> {
+        if let Some((label, counts)) = preferences.spread.filter(|_| !is_planted(Fault::SpreadIgnored))
             && self.open.values(label).nth(SPREAD_MAX).is_none()
         {
             let mut values: Vec<(u32, &str)> = self
@@ -119,18 +119,18 @@ impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
             values.sort_unstable();
             for (_, value) in values {
                 let met: Vec<Pair<'_>> = met.iter().copied().chain([(label, value)]).collect();
-                if let Some(found) = self.local(wish, &met, cursor) {
+                if let Some(found) = self.local(preferences, &met, cursor) {
                     return Some(found);
                 }
             }
         }
-        self.local(wish, met, cursor)
+        self.local(preferences, met, cursor)
     }
 
-    fn local(&self, wish: &Wish<'_>, met: &[Pair<'_>], cursor: &mut Cursor) -> Option<PublicKey> {
-        let held = wish.holds.filter(|blob| self.open.holders(blob).is_some());
-        let found = held.and_then(|blob| self.among(Some(blob), wish.draw, met, cursor));
-        found.or_else(|| self.among(None, wish.draw, met, cursor))
+    fn local(&self, preferences: &Preferences<'_>, met: &[Pair<'_>], cursor: &mut Cursor) -> Option<PublicKey> {
+        let held = preferences.blob.filter(|blob| self.open.holders(blob).is_some());
+        let found = held.and_then(|blob| self.among(Some(blob), preferences.draw, met, cursor));
+        found.or_else(|| self.among(None, preferences.draw, met, cursor))
     }
 
     /// The best claim that holds this blob, if there is one to hold, and has all these labels.
@@ -179,7 +179,7 @@ impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
             Some(Reached::From(from)) if !comes_forward => Some(from),
             _ => None,
         };
-        let found = self.open.from(self.place, from).find(|(_, key)| look(key).is_some());
+        let found = self.open.from(self.opening, from).find(|(_, key)| look(key).is_some());
         cursor.0.insert(sought, found.map_or(Reached::Nowhere, Reached::From));
         found.map(|(_, key)| key)
     }
@@ -192,11 +192,11 @@ impl<L: Fn(&PublicKey) -> Option<Score>> Search<'_, L> {
         let mut seat = 0;
         for drawn in draws {
             seat = u64::from_be_bytes(*drawn) % seats;
-            let next = self.open.from(self.place, Some((Score([seat, 0]), PublicKey([0; 32])))).next();
+            let next = self.open.from(self.opening, Some((Score([seat, 0]), PublicKey([0; 32])))).next();
             if let Some((_, key)) = next.filter(|(score, key)| score.0[0] == seat && look(key).is_some()) {
                 return Some(key);
             }
         }
-        self.open.around(self.place, Score([seat, 0])).map(|(_, key)| key).find(|key| look(key).is_some())
+        self.open.around(self.opening, Score([seat, 0])).map(|(_, key)| key).find(|key| look(key).is_some())
     }
 }

@@ -13,7 +13,7 @@ mod random;
 mod round_robin;
 
 pub use least_loaded::LeastLoaded;
-pub use open::{OpenClaims, Place};
+pub use open::{OpenClaims, Opening};
 pub use pack::Pack;
 pub use random::Random;
 pub use round_robin::RoundRobin;

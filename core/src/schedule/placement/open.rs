@@ -10,7 +10,7 @@ use crate::{digest::Digest, identity::PublicKey, invariant::known, types::Claim}
 
 /// The kinds of places that a claim has for tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Opening {
     /// Free resources: the task runs.
     Resources,
     /// A waiting place.
@@ -30,21 +30,21 @@ pub struct OpenClaims {
 }
 
 impl OpenClaims {
-    fn of(&self, place: Place) -> &BTreeSet<(Score, PublicKey)> {
-        match place {
-            Place::Resources => &self.resources,
-            Place::Waiting => &self.waiting,
+    fn of(&self, opening: Opening) -> &BTreeSet<(Score, PublicKey)> {
+        match opening {
+            Opening::Resources => &self.resources,
+            Opening::Waiting => &self.waiting,
         }
     }
 
     /// Moves a claim from its score `before` to its score `now`. `None` means that it has no such place.
-    pub fn update(&mut self, place: Place, worker: PublicKey, before: Option<Score>, now: Option<Score>) {
+    pub fn update(&mut self, opening: Opening, worker: PublicKey, before: Option<Score>, now: Option<Score>) {
         if before == now {
             return;
         }
-        let claims = match place {
-            Place::Resources => &mut self.resources,
-            Place::Waiting => &mut self.waiting,
+        let claims = match opening {
+            Opening::Resources => &mut self.resources,
+            Opening::Waiting => &mut self.waiting,
         };
         if let Some(before) = before {
             claims.remove(&(before, worker));
@@ -56,24 +56,24 @@ impl OpenClaims {
 
     /// Whether no claim has such a place free.
     #[must_use]
-    pub fn is_empty(&self, place: Place) -> bool {
-        self.of(place).is_empty()
+    pub fn is_empty(&self, opening: Opening) -> bool {
+        self.of(opening).is_empty()
     }
 
     /// The claims with such a place, best first, from this one on.
     pub fn from(
         &self,
-        place: Place,
+        opening: Opening,
         start: Option<(Score, PublicKey)>,
     ) -> impl Iterator<Item = (Score, PublicKey)> + '_ {
         let start = start.map_or(Bound::Unbounded, Bound::Included);
-        self.of(place).range((start, Bound::Unbounded)).copied()
+        self.of(opening).range((start, Bound::Unbounded)).copied()
     }
 
     /// The claims with such a place, from the first of this score on, and then those before it.
-    pub fn around(&self, place: Place, start: Score) -> impl Iterator<Item = (Score, PublicKey)> + '_ {
+    pub fn around(&self, opening: Opening, start: Score) -> impl Iterator<Item = (Score, PublicKey)> + '_ {
         let start = (start, PublicKey([0; 32]));
-        let claims = self.of(place);
+        let claims = self.of(opening);
         claims.range(start..).chain(claims.range(..start)).copied()
     }
 
@@ -82,7 +82,7 @@ impl OpenClaims {
         for (label, value) in &claim.labels {
             self.labels.entry(label.clone()).or_default().entry(value.clone()).or_default().insert(worker);
         }
-        for blob in &claim.holds {
+        for blob in &claim.blobs {
             self.holders.entry(*blob).or_default().insert(worker);
         }
     }
@@ -101,7 +101,7 @@ impl OpenClaims {
                 self.labels.remove(label);
             }
         }
-        for blob in &claim.holds {
+        for blob in &claim.blobs {
             if let Some(workers) = known(self.holders.get_mut(blob)) {
                 workers.remove(worker);
                 if workers.is_empty() {

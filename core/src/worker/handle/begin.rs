@@ -12,7 +12,7 @@ impl Worker {
     /// Begins what is ready and fits, in the order of leases.
     pub(super) fn begin(&mut self, effects: &mut Vec<Effect>) {
         let mut begun = Vec::new();
-        for (place, attempt) in &self.line {
+        for (order, attempt) in &self.queue {
             if self.running >= self.config.slots {
                 break;
             }
@@ -20,7 +20,7 @@ impl Worker {
                 cannot_be("what stands in the line is held");
                 continue;
             };
-            let memory = self.memory_used + held.given.resources.memory_bytes;
+            let memory = self.memory_used + held.assignment.resources.memory_bytes;
             let fits = memory <= self.config.resources.memory_bytes || is_planted(Fault::MemoryNotCounted);
             if !fits || held.phase != Phase::Ready {
                 continue;
@@ -28,11 +28,11 @@ impl Worker {
             held.phase = Phase::Running;
             self.running += 1;
             self.memory_used = memory;
-            begun.push(*place);
-            effects.push(Effect::Run(Arc::clone(&held.given)));
+            begun.push(*order);
+            effects.push(Effect::Run(Arc::clone(&held.assignment)));
         }
-        for place in begun {
-            self.line.remove(&place);
+        for order in begun {
+            self.queue.remove(&order);
         }
     }
 }

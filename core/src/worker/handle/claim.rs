@@ -10,25 +10,25 @@ use crate::{
 impl Worker {
     /// Has looked up what a claim needs, if one is due.
     pub(super) fn look_up(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let waiting = self.pace.waiting_places(self.config.slots);
+        let waiting = self.throughput.waiting_places(self.config.slots);
         if !self.looks_up && self.offer.is_due(waiting, now.monotonic) {
             self.looks_up = true;
-            effects.push(Effect::LookUp { holds: self.offer.wants_holds(now.monotonic) });
+            effects.push(Effect::LookUp { blobs: self.offer.wants_holds(now.monotonic) });
         }
     }
 
     pub(super) fn on_looked_up(&mut self, now: Now, looked_up: LookedUp, effects: &mut Vec<Effect>) {
         self.looks_up = false;
-        let LookedUp { lacks_blocks, network_time, last, holds } = looked_up;
-        let waiting = self.pace.waiting_places(self.config.slots);
+        let LookedUp { lacks_blocks, network_time, last, blobs } = looked_up;
+        let waiting = self.throughput.waiting_places(self.config.slots);
         // It would be given what it does not hear of. Another may have that once this one's claim has run out.
         if lacks_blocks || self.stage != Stage::Working || !self.offer.is_due(waiting, now.monotonic) {
             return;
         }
         self.network_time = network_time;
         self.exceed(last);
-        if let Some(holds) = holds {
-            self.offer.hold(holds, now.monotonic);
+        if let Some(blobs) = blobs {
+            self.offer.hold(blobs, now.monotonic);
         }
         let signs_as = (self.next_sequence(now), self.incarnation);
         let ticket = self.next_ticket();

@@ -6,7 +6,7 @@ use crate::{
     consensus::Now,
     fault::{Fault, is_planted},
     ledger::{EndReason, IgnoredReason},
-    replica::Given,
+    replica::Assignment,
     types::{AttemptId, Incarnation, Verdict},
     worker::{Effect, Happened, Held, News, Phase, Stage, Worker},
 };
@@ -22,9 +22,9 @@ impl Worker {
                 Happened::Ignored { attempt, why } => self.on_ignored(attempt, *why, &news, effects),
                 Happened::ClaimBegan(incarnation) => self.on_claim_began(*incarnation),
                 Happened::ClaimEnded => self.offer.lapsed(),
-                Happened::RoomAsked(attempt) => {
+                Happened::PreemptionRequested(attempt) => {
                     if self.held.contains_key(attempt) {
-                        self.asked.insert(*attempt);
+                        self.preempted.insert(*attempt);
                     }
                 }
                 Happened::Checkpointed(attempt) => self.on_checkpointed(attempt, &news, effects),
@@ -32,7 +32,7 @@ impl Worker {
         }
         for (id, is_good) in &news.receipts {
             if let Some(judged) = self.outbox.executed(*id, *is_good, now.monotonic) {
-                self.pace.round(judged.took);
+                self.throughput.round(judged.took);
                 for attempt in judged.taken_late {
                     self.redelivered.remove(&attempt);
                 }
@@ -42,26 +42,26 @@ impl Worker {
                 self.leave(*is_good, effects);
             }
         }
-        self.take(now, news.given, effects);
+        self.take(now, news.assignments, effects);
     }
 
     /// Has prepared what this process was given.
-    pub(super) fn take(&mut self, now: Now, given: Vec<Given>, effects: &mut Vec<Effect>) {
+    pub(super) fn take(&mut self, now: Now, assignments: Vec<Assignment>, effects: &mut Vec<Effect>) {
         // What comes to one that leaves goes back with its drain.
         if self.stage != Stage::Working {
             return;
         }
-        for given in given {
-            let attempt = given.attempt;
+        for assignment in assignments {
+            let attempt = assignment.attempt;
             let is_known = self.held.contains_key(&attempt) && !is_planted(Fault::BegunTwice);
-            if given.incarnation != self.incarnation || is_known {
+            if assignment.incarnation != self.incarnation || is_known {
                 continue;
             }
             self.leases += 1;
-            let (place, since, given) = (self.leases, now.monotonic, Arc::new(given));
-            self.line.insert(place, attempt);
-            effects.push(Effect::Prepare(Arc::clone(&given)));
-            self.held.insert(attempt, Held { given, place, since, phase: Phase::Preparing });
+            let (order, since, assignment) = (self.leases, now.monotonic, Arc::new(assignment));
+            self.queue.insert(order, attempt);
+            effects.push(Effect::Prepare(Arc::clone(&assignment)));
+            self.held.insert(attempt, Held { assignment, order, since, phase: Phase::Preparing });
         }
         if self.offer.is_paused() {
             self.return_what_waits(effects);
@@ -89,11 +89,11 @@ impl Worker {
         }
     }
 
-    /// The ledger knows a checkpoint: whoever was asked to make room can do so now.
+    /// The ledger knows a checkpoint: an attempt that is to be preempted can stop now.
     fn on_checkpointed(&mut self, attempt: &AttemptId, news: &News, effects: &mut Vec<Effect>) {
         self.outbox.settle_if_said(attempt, news);
         let runs = self.held.get(attempt).is_some_and(|held| held.phase == Phase::Running);
-        if runs && self.asked.remove(attempt) {
+        if runs && self.preempted.remove(attempt) {
             effects.push(Effect::Stop(*attempt));
             if is_planted(Fault::YieldKeepsSlot) {
                 self.running += 1;
@@ -109,12 +109,12 @@ impl Worker {
         match (why, verdict) {
             // Another will be said.
             (_, Verdict::Checkpointed { .. }) => {}
-            (IgnoredReason::NotDelivered, Verdict::Succeeded(output, usage, asks)) => {
+            (IgnoredReason::NotDelivered, Verdict::Succeeded(output, usage, spawns)) => {
                 let tries = self.redelivered.entry(*attempt).or_default();
                 *tries += 1;
                 if *tries <= DELIVERIES_MAX || is_planted(Fault::DeliversForEver) {
                     self.free(attempt, Phase::Delivering);
-                    effects.push(Effect::Deliver { attempt: *attempt, output, usage, asks });
+                    effects.push(Effect::Deliver { attempt: *attempt, output, usage, spawns });
                 } else {
                     self.give_up(attempt);
                 }

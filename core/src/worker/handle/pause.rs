@@ -13,7 +13,7 @@ impl Worker {
 
     /// Gives back everything that has not begun.
     pub(super) fn return_what_waits(&mut self, effects: &mut Vec<Effect>) {
-        let waits: Vec<AttemptId> = self.line.values().copied().collect();
+        let waits: Vec<AttemptId> = self.queue.values().copied().collect();
         waits.into_iter().for_each(|attempt| self.return_unbegun(attempt, effects));
     }
 

@@ -10,7 +10,7 @@ impl Worker {
         match progress {
             Progress::Prepared(attempt, prepared) => self.on_prepared(attempt, prepared),
             Progress::Ran(attempt, took) => {
-                self.pace.task(took);
+                self.throughput.task(took);
                 if self.is(&attempt, Phase::Running) {
                     self.free(&attempt, Phase::Delivering);
                 }
@@ -21,7 +21,8 @@ impl Worker {
                 }
             }
             Progress::Ended(attempt, verdict) => {
-                // What was taken back in the meantime may still be a late success, which the ledger takes if it is owed.
+                // What was taken back in the meantime may still be a late success, which the ledger takes if its task
+                // is outstanding.
                 if self.held.contains_key(&attempt) || matches!(verdict, Verdict::Succeeded(..)) {
                     self.free(&attempt, Phase::Said);
                     self.outbox.push(attempt, verdict);

@@ -6,19 +6,19 @@ use crate::{
     consensus::Now,
     ledger::EndReason,
     types::AttemptId,
-    worker::{Effect, Standing, Worker},
+    worker::{Effect, LedgerStatus, Worker},
 };
 
 impl Worker {
-    pub(super) fn on_resynchronized(&mut self, now: Now, standing: Standing, effects: &mut Vec<Effect>) {
-        let Standing { leases, stands } = standing;
+    pub(super) fn on_resynchronized(&mut self, now: Now, standing: LedgerStatus, effects: &mut Vec<Effect>) {
+        let LedgerStatus { leases, stands } = standing;
         match stands {
             Some(incarnation) if incarnation > self.incarnation => self.on_claim_began(incarnation),
             _ if self.offer.is_superseded() => self.offer.lapsed(),
             _ => {}
         }
-        let own = leases.iter().filter(|given| given.incarnation == self.incarnation);
-        let own: BTreeSet<AttemptId> = own.map(|given| given.attempt).collect();
+        let own = leases.iter().filter(|assignment| assignment.incarnation == self.incarnation);
+        let own: BTreeSet<AttemptId> = own.map(|assignment| assignment.attempt).collect();
         let gone: Vec<AttemptId> = self.held.keys().filter(|attempt| !own.contains(attempt)).copied().collect();
         for attempt in gone {
             self.on_ended(&attempt, EndReason::TakenBack, effects);

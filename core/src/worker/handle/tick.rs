@@ -19,11 +19,11 @@ impl Worker {
         if self.running < self.config.slots || is_planted(Fault::PatienceIgnored) {
             return;
         }
-        let patience_us = u64::try_from(self.pace.patience().as_micros()).unwrap_or(u64::MAX);
+        let patience_us = u64::try_from(self.throughput.patience().as_micros()).unwrap_or(u64::MAX);
         let is_late = |attempt: &AttemptId| {
             self.held.get(attempt).is_some_and(|held| now.monotonic > held.since.plus_us(patience_us))
         };
-        let late: Vec<AttemptId> = self.line.values().copied().filter(is_late).collect();
+        let late: Vec<AttemptId> = self.queue.values().copied().filter(is_late).collect();
         late.into_iter().for_each(|attempt| self.return_unbegun(attempt, effects));
     }
 }

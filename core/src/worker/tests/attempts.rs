@@ -24,8 +24,8 @@ fn what_was_prepared_in_the_same_step_is_begun_in_it() {
 #[test]
 fn what_does_not_fit_beside_what_runs_waits_for_memory_and_lets_others_go_before_it() {
     let mut story = Story::standing();
-    let given = [600, 600, 300].iter().zip(0..).map(|(memory, index)| story.given(index, *memory)).collect();
-    story.tell(Input::Executed(News { given, ..News::default() }));
+    let assignment = [600, 600, 300].iter().zip(0..).map(|(memory, index)| story.assignment(index, *memory)).collect();
+    story.tell(Input::Executed(News { assignments: assignment, ..News::default() }));
     assert_eq!(story.prepared(&[0, 1, 2]), ["run 0", "run 2"]);
     assert_eq!(story.ran(2, 1000), nothing());
     assert_eq!(story.ran(0, 1000), ["run 1"]);
@@ -34,8 +34,8 @@ fn what_does_not_fit_beside_what_runs_waits_for_memory_and_lets_others_go_before
 #[test]
 fn what_is_another_processes_is_not_begun() {
     let mut story = Story::standing();
-    let other = Given { incarnation: Incarnation(BEGAN - 1), ..story.given(0, 1) };
-    assert_eq!(story.tell(Input::Executed(News { given: vec![other], ..News::default() })), nothing());
+    let other = Assignment { incarnation: Incarnation(BEGAN - 1), ..story.assignment(0, 1) };
+    assert_eq!(story.tell(Input::Executed(News { assignments: vec![other], ..News::default() })), nothing());
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn who_is_asked_to_make_room_yields_at_the_next_checkpoint_that_the_ledger_knows
     let mut story = Story::running(&[0, 1]);
     story.gives(&[2]);
     story.prepared(&[2]);
-    assert_eq!(story.happens(vec![Happened::RoomAsked(attempt(0))]), nothing());
+    assert_eq!(story.happens(vec![Happened::PreemptionRequested(attempt(0))]), nothing());
     assert_eq!(story.saved(0, 1), ["report 0 saved 1"]);
     let known = vec![Happened::Checkpointed(attempt(0))];
     assert_eq!(story.executes(0, known), ["stop 0", "run 2", "report 0 yielded"]);
@@ -91,8 +91,8 @@ fn who_is_asked_to_make_room_yields_at_the_next_checkpoint_that_the_ledger_knows
 #[test]
 fn who_holds_it_no_more_is_not_asked_for_room() {
     let mut story = Story::standing();
-    story.happens(vec![Happened::RoomAsked(attempt(0))]);
-    assert!(story.worker.asked.is_empty());
+    story.happens(vec![Happened::PreemptionRequested(attempt(0))]);
+    assert!(story.worker.preempted.is_empty());
 }
 
 #[test]
@@ -121,8 +121,8 @@ fn what_waits_while_a_slot_is_free_is_kept() {
 fn after_missed_blocks_what_is_held_goes_on_what_is_gone_is_stopped_and_what_is_new_is_taken() {
     let mut story = Story::running(&[0, 1]);
     story.gives(&[2]);
-    let leases = [0, 2, 3].map(|index| story.given(index, 1)).to_vec();
-    let standing = Standing { leases, stands: Some(story.worker.incarnation) };
+    let leases = [0, 2, 3].map(|index| story.assignment(index, 1)).to_vec();
+    let standing = LedgerStatus { leases, stands: Some(story.worker.incarnation) };
     assert_eq!(story.tell(Input::Resynchronized(standing)), ["stop 1", "prepare 3"]);
     assert_eq!(story.prepared(&[2, 3]), ["run 2"]);
 }

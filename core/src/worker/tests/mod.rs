@@ -80,8 +80,8 @@ fn word(verdict: &Verdict) -> String {
 /// An effect in a few words.
 fn told(effect: &Effect) -> String {
     match effect {
-        Effect::Prepare(given) => format!("prepare {}", given.attempt.task.index),
-        Effect::Run(given) => format!("run {}", given.attempt.task.index),
+        Effect::Prepare(assignment) => format!("prepare {}", assignment.attempt.task.index),
+        Effect::Run(assignment) => format!("run {}", assignment.attempt.task.index),
         Effect::Stop(attempt) => format!("stop {}", attempt.task.index),
         Effect::Deliver { attempt, .. } => format!("deliver {}", attempt.task.index),
         Effect::LookUp { .. } => "look up".into(),
@@ -157,7 +157,7 @@ impl Story {
                         lacks_blocks: self.lacks_blocks,
                         network_time: NetworkTime::begun(BlockTime::default()),
                         last: self.last,
-                        holds: None,
+                        blobs: None,
                     })),
                     _ => {}
                 }
@@ -181,15 +181,15 @@ impl Story {
         self.tick()
     }
 
-    fn given(&self, index: u32, memory_bytes: u64) -> Given {
-        Given {
+    fn assignment(&self, index: u32, memory_bytes: u64) -> Assignment {
+        Assignment {
             attempt: attempt(index),
             incarnation: self.worker.incarnation,
             spec: Arc::new(TaskSpec::of(blob(0))),
             resources: Resources { millicores: 1000, memory_bytes },
             part: None,
-            place: index,
-            taken: Vec::new(),
+            array_index: index,
+            produced: Vec::new(),
             checkpoint: None,
             feeds: false,
         }
@@ -197,8 +197,8 @@ impl Story {
 
     /// A block gives it attempts that take so little that any two fit.
     fn gives(&mut self, indices: &[u32]) -> Vec<String> {
-        let given = indices.iter().map(|index| self.given(*index, 1)).collect();
-        self.tell(Input::Executed(News { given, ..News::default() }))
+        let assignment = indices.iter().map(|index| self.assignment(*index, 1)).collect();
+        self.tell(Input::Executed(News { assignments: assignment, ..News::default() }))
     }
 
     /// What it was given is prepared.
@@ -244,7 +244,7 @@ impl Story {
     /// The transaction that it handed in so many before the last is executed, and this comes of it.
     fn executes(&mut self, before: usize, happened: Vec<Happened>) -> Vec<String> {
         let (ticket, _) = self.handed_in[self.handed_in.len() - 1 - before];
-        self.tell(Input::Executed(News { happened, receipts: vec![(id(ticket), true)], given: Vec::new() }))
+        self.tell(Input::Executed(News { happened, receipts: vec![(id(ticket), true)], assignments: Vec::new() }))
     }
 
     fn executes_last(&mut self) -> Vec<String> {

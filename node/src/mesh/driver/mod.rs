@@ -131,9 +131,9 @@ impl Driver {
 
     fn on_command(&mut self, command: Command) {
         match command {
-            Command::Publish { topic, bytes, room } => {
+            Command::Publish { topic, bytes, permits } => {
                 self.publish(topic, bytes);
-                drop(room);
+                drop(permits);
             }
             Command::Open(request) => self.open(request),
             Command::Peers(reply) => {

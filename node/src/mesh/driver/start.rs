@@ -142,7 +142,7 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
         gossip_bytes_max: config.gossip_bytes_max,
         commands,
         verdicts,
-        publish_room: Arc::new(Semaphore::new(PUBLISH_BYTES_MAX.max(config.gossip_bytes_max))),
+        publish_permits: Arc::new(Semaphore::new(PUBLISH_BYTES_MAX.max(config.gossip_bytes_max))),
         opener,
         outbox,
         acceptors,

@@ -9,7 +9,7 @@ use crate::{
     hosts::{
         Member,
         plan::{SMALL_AUTHORITY, SMALL_WORKER},
-        volume::{fill, make_room},
+        volume::{fill, free_space},
     },
     network::Network,
 };
@@ -56,7 +56,7 @@ impl Fault for Disk {
     fn heal(&mut self, network: &Network, round: usize) -> Done {
         let name = VICTIMS[round];
         self.observe(network, name)?;
-        network.with(|hosts| make_room(hosts.small_disk(name).ok_or_else(|| no_small_disk(name))?))
+        network.with(|hosts| free_space(hosts.small_disk(name).ok_or_else(|| no_small_disk(name))?))
     }
 
     fn notes(&mut self) -> Vec<String> {

@@ -70,7 +70,7 @@ pub fn fill(folder: &Path) -> Done<u64> {
 ///
 /// # Errors
 /// The system refuses.
-pub fn make_room(folder: &Path) -> Done {
+pub fn free_space(folder: &Path) -> Done {
     let path = folder.join(FILLING);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::file("remove", &path, &error)),

@@ -6,13 +6,13 @@ pub(crate) mod work;
 use std::collections::BTreeSet;
 
 use meshwork_core::{
-    blobs::{Answer, Head, Offer, Request},
+    blobs::{DeliveryAnswer, DeliveryOffer, Head, Request},
     codec::{self, ByteString},
     consensus::{Evidence, Tell},
     digest::Digest,
     frames,
     replica::{Gossip, Message},
-    snapshot::Ask,
+    snapshot::SnapshotRequest,
     types::{
         Access, Action, BlobRef, Change, Epoch, Genesis, Govern, Height, KeyLimit, Limit, Manifest, NetworkLimit,
         OrderPolicy, OutputFile, Permission, PlacementPolicy, Receipt, Recur, Statement, Verdict, View,
@@ -244,7 +244,10 @@ fn stored(network: &Network, seeds: &mut Seeds) {
     let offers = network.offers();
     assert!(offers.iter().all(|offer| offer.certified.verify(&network.genesis).is_ok()), "an offer that does not hold");
     seeds.some("snapshot-offer", &offers);
-    seeds.some("snapshot-ask", [Ask::Newest, Ask::Chunk(Height(8), 3), Ask::Block(Height(9))]);
+    seeds.some(
+        "snapshot-ask",
+        [SnapshotRequest::Newest, SnapshotRequest::Chunk(Height(8), 3), SnapshotRequest::Block(Height(9))],
+    );
     seeds.some("record", &network.records);
     seeds.some("receipts", network.receipts().values());
     let outcomes = || network.receipts().values().flatten().filter(|receipt| matches!(receipt, Receipt::Outcome(_)));
@@ -273,14 +276,14 @@ fn blobs(network: &Network, seeds: &mut Seeds) {
         Receipt::Transaction(_) => None,
     });
     let attempt = attempt.expect("a task has ended");
-    seeds.value("blob-offer", &Offer { attempt, bytes, manifest: ByteString::from(encoding) });
-    seeds.value("blob-answer", &Answer::Wanted(vec![0, 2]));
-    seeds.value("blob-answer", &Answer::Refused("there is no room for it".into()));
+    seeds.value("blob-offer", &DeliveryOffer { attempt, bytes, manifest: ByteString::from(encoding) });
+    seeds.value("blob-answer", &DeliveryAnswer::Wanted(vec![0, 2]));
+    seeds.value("blob-answer", &DeliveryAnswer::Refused("there is no room for it".into()));
     for receipt in receipts() {
         if let Receipt::Outcome(outcome) = receipt
             && let Verdict::Succeeded(meshwork_core::types::Output::Stored { delivery, .. }, ..) = &outcome.verdict
         {
-            seeds.value("blob-answer", &Answer::Held(delivery.clone()));
+            seeds.value("blob-answer", &DeliveryAnswer::Held(delivery.clone()));
             break;
         }
     }

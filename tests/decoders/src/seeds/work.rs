@@ -9,10 +9,10 @@ use meshwork_core::{
     identity::{NetworkId, PublicKey, SecretKey},
     ledger::Ledger,
     types::{
-        Action, After, AfterJob, Amendment, Array, Ask, AttemptId, BlobRef, CatchUp, Claim, Control, Cron,
-        DeliveryStatement, Directive, Drain, Edges, Extend, Failure, Filter, Giver, Incarnation, InlineOutput, Input,
-        Labels, Limits, Output, OutputOf, Overlap, Part, Recur, Recurring, Report, ReportItem, Resources, Retry,
-        Selection, Setback, Source, Submit, TaskSpec, Tasks, Times, Usage, Verdict, When,
+        Action, After, AfterJob, Amendment, Array, AttemptId, BlobRef, CatchUp, Claim, Control, Cron,
+        DeliveryStatement, Directive, Drain, Edges, Extend, Failure, Filter, Incarnation, InlineOutput, Input, Labels,
+        Limits, Output, OutputOf, Overlap, Part, Producer, Recur, Recurring, Report, ReportItem, Resources, Retry,
+        Selection, Setback, Source, Spawn, Submit, TaskSpec, Tasks, Times, Usage, Verdict, When,
     },
 };
 
@@ -110,19 +110,19 @@ fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
             let statement =
                 DeliveryStatement { attempt, manifest, bytes: 900, height: meshwork_core::types::Height(1) };
             let delivery = statement.sign(&holder, id);
-            Verdict::Succeeded(Output::Stored { manifest, bytes: 900, delivery }, usage, asks(attempt.task.index))
+            Verdict::Succeeded(Output::Stored { manifest, bytes: 900, delivery }, usage, spawns(attempt.task.index))
         }
-        _ => Verdict::Succeeded(Output::Inline(inline()), usage, asks(attempt.task.index)),
+        _ => Verdict::Succeeded(Output::Inline(inline()), usage, spawns(attempt.task.index)),
     }
 }
 
 /// The tasks that a task spawns: for some two plain ones, for one a task that takes its output. That is refused
 /// if its array feeds none.
-fn asks(index: u32) -> Vec<Ask> {
-    let plain = || Ask { arguments: vec!["3".into()], ..Ask::default() };
+fn spawns(index: u32) -> Vec<Spawn> {
+    let plain = || Spawn { arguments: vec!["3".into()], ..Spawn::default() };
     match index {
         2 | 5 => vec![plain(), plain()],
-        7 => vec![Ask { inputs: vec![("part".into(), "a/b".into())], ..plain() }],
+        7 => vec![Spawn { inputs: vec![("part".into(), "a/b".into())], ..plain() }],
         _ => Vec::new(),
     }
 }
@@ -142,7 +142,7 @@ fn claim(sequence: u64, slots: u32, waiting: u32) -> Claim {
         waiting,
         load: 250,
         labels: labels(),
-        holds: [Digest::of(b"common")].into(),
+        blobs: [Digest::of(b"common")].into(),
         stands_ms: 60_000,
     }
 }
@@ -165,9 +165,9 @@ fn graph(ledger: &Ledger) -> Submit {
         path: path.into(),
         source: Source::Output(OutputOf { of, file: file.map(Into::into) }),
     };
-    let taker = TaskSpec { inputs: vec![output("all", Giver::All(0), Some("a/b"))], ..spec() };
+    let taker = TaskSpec { inputs: vec![output("all", Producer::All(0), Some("a/b"))], ..spec() };
     let edges = Edges { ok: vec![0], any: vec![1, 2], fail: vec![3] };
-    let single = Part { after: edges, inputs: vec![output("one", Giver::Task(1), None)], ..Part::default() };
+    let single = Part { after: edges, inputs: vec![output("one", Producer::Task(1), None)], ..Part::default() };
     let times = Times {
         not_before: Some(ledger.time().plus_ms(1)),
         deadline: Some(ledger.time().plus_ms(60_000)),

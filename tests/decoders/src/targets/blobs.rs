@@ -1,7 +1,7 @@
 //! The messages between peers about blobs, and the frames that carry these and direct messages.
 
 use meshwork_core::{
-    blobs::{Answer, FRAME_BYTES_MAX, Head, Offer, Request, decode_manifest, parts, wanted},
+    blobs::{DeliveryAnswer, DeliveryOffer, FRAME_BYTES_MAX, Head, Request, decode_manifest, parts, wanted},
     digest::Digest,
     frames::{Cutter, append},
     types::{BlobRef, Manifest},
@@ -27,7 +27,7 @@ pub(super) fn manifest(bytes: &[u8]) -> bool {
 
 /// A worker's request that a peer hold a blob.
 pub(super) fn offer(bytes: &[u8]) -> bool {
-    let Some(offer) = canonical::<Offer>(bytes, FRAME_BYTES_MAX) else { return false };
+    let Some(offer) = canonical::<DeliveryOffer>(bytes, FRAME_BYTES_MAX) else { return false };
     if let Ok(blobs) = offer.parts() {
         assert!(blobs.iter().all(|blob| blob.bytes <= offer.bytes));
     }
@@ -36,8 +36,8 @@ pub(super) fn offer(bytes: &[u8]) -> bool {
 
 /// The answer of a holder.
 pub(super) fn answer(bytes: &[u8]) -> bool {
-    let Some(answer) = canonical::<Answer>(bytes, FRAME_BYTES_MAX) else { return false };
-    if let Answer::Wanted(places) = answer {
+    let Some(answer) = canonical::<DeliveryAnswer>(bytes, FRAME_BYTES_MAX) else { return false };
+    if let DeliveryAnswer::Wanted(places) = answer {
         let parts = [1, 2, 3].map(|bytes| BlobRef { digest: Digest::ZERO, bytes });
         if let Some(blobs) = wanted(&parts, &places) {
             assert!(blobs.len() == places.len() && blobs.len() <= parts.len(), "no part is sent twice");
@@ -78,10 +78,10 @@ pub(super) fn frames(bytes: &[u8]) -> bool {
             }
             Ok(None) if rest.is_empty() => break,
             Ok(None) => {
-                let room = cutter.room();
-                let come = room.len().min(usize::from(*piece).max(1)).min(rest.len());
+                let spare = cutter.spare();
+                let come = spare.len().min(usize::from(*piece).max(1)).min(rest.len());
                 assert!(come > 0, "there is room for what comes");
-                room[..come].copy_from_slice(&rest[..come]);
+                spare[..come].copy_from_slice(&rest[..come]);
                 rest = &rest[come..];
                 cutter.filled(come);
             }

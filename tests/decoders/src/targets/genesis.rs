@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshwork_core::{
-    consensus::{Monotonic, Now, Standing},
+    consensus::{Monotonic, Now, VotingStatus},
     replica::{Config, Recovered, Replica, gossip_bytes_max, message_bytes_max},
     types::Genesis,
 };
@@ -27,7 +27,7 @@ pub(super) fn genesis(bytes: &[u8]) -> bool {
     let now = Now { monotonic: Monotonic(1), clock: genesis.time.plus_ms(1) };
     if now.clock.0 < u64::MAX / 2 {
         let config = Config { genesis, key: network().authorities[0].clone() };
-        let replica = Replica::new(config, Recovered::nothing(Standing::Voting)).expect("nothing fits nothing");
+        let replica = Replica::new(config, Recovered::nothing(VotingStatus::Voting)).expect("nothing fits nothing");
         go_on(replica, now);
     }
     true

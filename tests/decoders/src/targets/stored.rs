@@ -7,7 +7,7 @@ use meshwork_core::{
     consensus::Record,
     ledger::Ledger,
     proof::{Handover, Proof},
-    snapshot::{ASK_BYTES_MAX, Ask, OFFER_BYTES_MAX, Offer},
+    snapshot::{OFFER_BYTES_MAX, SNAPSHOT_REQUEST_BYTES_MAX, SnapshotOffer, SnapshotRequest},
     types::{Block, Epoch, Header, Height, Receipt, Statement, TaskId},
 };
 
@@ -73,12 +73,12 @@ pub(super) fn snapshot(bytes: &[u8]) -> bool {
 
 /// The request of a peer that is far behind.
 pub(super) fn ask(bytes: &[u8]) -> bool {
-    canonical::<Ask>(bytes, ASK_BYTES_MAX).is_some()
+    canonical::<SnapshotRequest>(bytes, SNAPSHOT_REQUEST_BYTES_MAX).is_some()
 }
 
 /// An offer of a snapshot. A peer believes it only of a state that existed.
 pub(super) fn offer(bytes: &[u8]) -> bool {
-    let Some(offer) = canonical::<Offer>(bytes, OFFER_BYTES_MAX) else { return false };
+    let Some(offer) = canonical::<SnapshotOffer>(bytes, OFFER_BYTES_MAX) else { return false };
     let certified = &offer.certified;
     let _ = (offer.is_worth(Height(1), 4), certified.chunks.is_chunk(0, bytes));
     if let Some(block) = network().blocks().next() {

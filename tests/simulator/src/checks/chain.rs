@@ -13,7 +13,7 @@ use super::{Checked, rule};
 use crate::scenario::{Fault, START_US, Scenario};
 
 /// The one result of a height, on every peer that executes it.
-struct Final {
+struct FinalizedBlock {
     block: Digest,
     root: Digest,
     state: Option<Digest>,
@@ -22,7 +22,7 @@ struct Final {
 
 /// The final chain.
 pub(super) struct Chain {
-    chain: Vec<Final>,
+    chain: Vec<FinalizedBlock>,
     /// The root before the first block.
     genesis_root: Digest,
     /// R of the newest block.
@@ -125,7 +125,7 @@ impl Chain {
     /// A height is executed for the first time.
     pub(super) fn extend(&mut self, executed: &Executed, root: Digest, state: Option<Digest>) -> Checked {
         let (block, time) = (executed.digest, executed.block.header.time);
-        self.chain.push(Final { block, root, state, time });
+        self.chain.push(FinalizedBlock { block, root, state, time });
         rule(executed.root == root, || {
             format!("the receipts up to height {} are not those of execution", self.height())
         })

@@ -34,7 +34,7 @@ struct Seen {
     /// Oldest first: an attempt and perhaps a speculative one.
     live: Vec<Live>,
     /// Whether the live attempt has, or had, a speculative attempt beside it.
-    copied: bool,
+    speculated: bool,
     ended: Vec<(AttemptId, EndReason)>,
     failures: u32,
     losses: u32,
@@ -71,7 +71,7 @@ impl Said<'_> {
                     | (Verdict::Returned, EndReason::Returned)
                     | (Verdict::Yielded, EndReason::Yielded)
                     | (Verdict::Succeeded(..), EndReason::Succeeded)
-            ) || matches!(&item.verdict, Verdict::Succeeded(_, _, asks) if why == EndReason::Failed && !asks.is_empty())
+            ) || matches!(&item.verdict, Verdict::Succeeded(_, _, spawns) if why == EndReason::Failed && !spawns.is_empty())
         })
     }
 }
@@ -95,7 +95,7 @@ pub(super) struct Leases {
     /// The attempts that each worker holds, in the order of its leases, and whether each has resources.
     held: BTreeMap<PublicKey, BTreeMap<u64, (TaskId, bool)>>,
     outcomes: u64,
-    copies: u64,
+    speculative: u64,
 }
 
 /// The longest gap between two blocks that idleness, clocks and f skipped leaders explain, in milliseconds.
@@ -124,7 +124,7 @@ impl Leases {
             standing: BTreeMap::new(),
             held: BTreeMap::new(),
             outcomes: 0,
-            copies: 0,
+            speculative: 0,
         }
     }
 
@@ -136,8 +136,8 @@ impl Leases {
         self.outcomes
     }
 
-    pub(super) const fn copies(&self) -> u64 {
-        self.copies
+    pub(super) const fn speculative(&self) -> u64 {
+        self.speculative
     }
 
     pub(super) fn is_unfinished(&self, job: &JobId) -> bool {
@@ -151,7 +151,7 @@ impl Leases {
         rule(ledger.lease_time().0 == self.now_us, || "lease time is not block time less the stalls".into())?;
         let mut said = self.hear(block, applied);
         said.barred = barred(applied);
-        let owed = self.owed_successes(&said, ledger);
+        let outstanding = self.outstanding_successes(&said, ledger);
         for event in &applied.events {
             self.happened(event, &said, ledger)?;
         }
@@ -160,7 +160,7 @@ impl Leases {
                 self.received(outcome, ledger)?;
             }
         }
-        self.check_taken(&owed, ledger)?;
+        self.check_taken(&outstanding, ledger)?;
         check_nothing_overdue(ledger)
     }
 
@@ -217,11 +217,11 @@ impl Leases {
                 rule(before.is_some_and(|before| before < *tasks), || format!("job {job} grows by nothing"))
             }
             LedgerEvent::JobEnded { job, .. } => rule(self.ended_jobs.insert(*job), || format!("job {job} ends twice")),
-            LedgerEvent::Leased { attempt, worker, running, copy, .. } => {
-                if *copy {
-                    self.may_have_a_copy(*attempt, *worker, *running, ledger)?;
+            LedgerEvent::Leased { attempt, worker, running, speculative, .. } => {
+                if *speculative {
+                    self.may_be_speculative(*attempt, *worker, *running, ledger)?;
                 }
-                self.leased(*attempt, *worker, *running, *copy)
+                self.leased(*attempt, *worker, *running, *speculative)
             }
             LedgerEvent::Started { attempt, worker } => self.started(*attempt, *worker),
             LedgerEvent::Ended { attempt, worker, why, goes_on } => {
@@ -252,32 +252,38 @@ impl Leases {
 
     /// The task has one attempt, at another worker. It has run for longer than the least time to be slow, and
     /// it is not speculative itself.
-    fn may_have_a_copy(&self, copy: AttemptId, worker: PublicKey, running: bool, ledger: &Ledger) -> Checked {
-        let Some(seen) = self.tasks.get(&copy.task) else { return Err(format!("{copy} is a copy of nothing")) };
-        let [live] = &seen.live[..] else { return Err(format!("{copy} is a copy of {}", seen.live.len())) };
-        rule(!seen.copied, || format!("{copy} is a second copy"))?;
-        rule(running && live.worker != worker, || format!("{copy} waits, or is where {} is", live.attempt))?;
+    fn may_be_speculative(&self, speculative: AttemptId, worker: PublicKey, running: bool, ledger: &Ledger) -> Checked {
+        let Some(seen) = self.tasks.get(&speculative.task) else {
+            return Err(format!("{speculative} is speculative beside nothing"));
+        };
+        let [live] = &seen.live[..] else {
+            return Err(format!("{speculative} is speculative beside {}", seen.live.len()));
+        };
+        rule(!seen.speculated, || format!("{speculative} is a second speculative attempt"))?;
+        rule(running && live.worker != worker, || format!("{speculative} waits, or is where {} is", live.attempt))?;
         let ran_us = live.started_us.map_or(0, |started_us| self.now_us - started_us);
-        rule(ran_us > SLOW_MS_MIN * 1000, || format!("{copy} is a copy of what has run for {ran_us} us"))?;
-        let wanted = ledger.task(copy.task).is_some_and(|task| task.spec.copies);
-        rule(wanted, || format!("{copy} is a copy that its submitter does not want"))
+        rule(ran_us > SLOW_MS_MIN * 1000, || {
+            format!("{speculative} is speculative beside what has run for {ran_us} us")
+        })?;
+        let wanted = ledger.task(speculative.task).is_some_and(|task| task.spec.copies);
+        rule(wanted, || format!("{speculative} is a speculative attempt that its submitter does not want"))
     }
 
-    fn leased(&mut self, attempt: AttemptId, worker: PublicKey, running: bool, copy: bool) -> Checked {
+    fn leased(&mut self, attempt: AttemptId, worker: PublicKey, running: bool, speculative: bool) -> Checked {
         let held = self.held.entry(worker).or_default();
         rule(!running || held.values().all(|(_, running)| *running), || {
             format!("{attempt} takes resources of {worker} for which another waits there")
         })?;
         let seen = self.tasks.entry(attempt.task).or_default();
-        rule(seen.live.len() == usize::from(copy), || format!("{} has too many live leases", attempt.task))?;
+        rule(seen.live.len() == usize::from(speculative), || format!("{} has too many live leases", attempt.task))?;
         rule(seen.outcomes == 0, || format!("{} is leased after its outcome", attempt.task))?;
         rule(seen.given.insert(attempt, worker).is_none(), || format!("{attempt} is given twice"))?;
         let (order, leased_us) = (self.next, self.now_us);
         self.next += 1;
         held.insert(order, (attempt.task, running));
         seen.live.push(Live { attempt, worker, order, leased_us, started_us: running.then_some(leased_us) });
-        seen.copied = copy;
-        self.copies += u64::from(copy);
+        seen.speculated = speculative;
+        self.speculative += u64::from(speculative);
         Ok(())
     }
 
@@ -373,12 +379,12 @@ impl Leases {
     }
 
     /// The attempts whose success is reported by the workers that they were assigned to.
-    fn owed_successes(&self, said: &Said<'_>, ledger: &Ledger) -> Vec<AttemptId> {
+    fn outstanding_successes(&self, said: &Said<'_>, ledger: &Ledger) -> Vec<AttemptId> {
         let items =
             said.reports.iter().flat_map(|(signer, report)| report.items.iter().map(move |item| (signer, item)));
         // An outcome that spawns more tasks than there may be is refused.
         let successes = items.filter(|(_, item)| {
-            ends(item, ledger) && matches!(&item.verdict, Verdict::Succeeded(_, _, asks) if asks.is_empty())
+            ends(item, ledger) && matches!(&item.verdict, Verdict::Succeeded(_, _, spawns) if spawns.is_empty())
         });
         let theirs = successes.filter(|(signer, item)| {
             self.tasks.get(&item.attempt.task).is_some_and(|seen| seen.given.get(&item.attempt) == Some(signer))
@@ -387,8 +393,8 @@ impl Leases {
     }
 
     /// A success is accepted while its task is outstanding, however late.
-    fn check_taken(&self, owed: &[AttemptId], ledger: &Ledger) -> Checked {
-        for attempt in owed {
+    fn check_taken(&self, outstanding: &[AttemptId], ledger: &Ledger) -> Checked {
+        for attempt in outstanding {
             let Some(seen) = self.tasks.get(&attempt.task) else { continue };
             let said_otherwise = seen.ended.iter().any(|(ended, why)| {
                 ended == attempt && matches!(why, EndReason::Failed | EndReason::Returned | EndReason::Yielded)

@@ -13,14 +13,14 @@
 //! * `controls`: what submitters did to their tasks;
 //! * `usage`: accounts that add up, in every way;
 //! * `workers`: what each worker's process does with what it is told;
-//! * `moments`: what becomes of the occurrences of recurring jobs;
+//! * `occurrences`: what becomes of the occurrences of recurring jobs;
 //! * this module: bounds, and the end.
 
 mod chain;
 mod controls;
 mod epochs;
 mod leases;
-mod moments;
+mod occurrences;
 mod placed;
 mod policy;
 mod rules;
@@ -48,8 +48,8 @@ use meshwork_core::{
 use serde::Serialize;
 
 use self::{
-    chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, moments::Moments, placed::Placed, rules::Rules,
-    shares::Shares, usage::Accounts, waits::Waits,
+    chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, occurrences::Occurrences, placed::Placed,
+    rules::Rules, shares::Shares, usage::Accounts, waits::Waits,
 };
 use crate::scenario::{START_US, Scenario};
 
@@ -109,7 +109,7 @@ pub struct Checks {
     accounts: Accounts,
     shares: Shares,
     placed: Placed,
-    moments: Moments,
+    occurrences: Occurrences,
     taken: Vec<Taken>,
     /// The claims and drains of workers in the order in which they were signed, and each worker's newest executed one.
     claims: BTreeMap<TransactionId, u64>,
@@ -134,7 +134,7 @@ impl Checks {
             accounts: Accounts::default(),
             shares: Shares::default(),
             placed: Placed::default(),
-            moments: Moments::default(),
+            occurrences: Occurrences::default(),
             whole_at: BlockTime(START_US + scenario.whole_at_us),
             genesis: Arc::clone(genesis),
             ledger,
@@ -166,8 +166,8 @@ impl Checks {
 
     /// How many speculative attempts were leased.
     #[must_use]
-    pub const fn copies(&self) -> u64 {
-        self.leases.copies()
+    pub const fn speculative(&self) -> u64 {
+        self.leases.speculative()
     }
 
     /// How many outcomes were accepted.
@@ -275,14 +275,14 @@ impl Checks {
             if result.is_ok() {
                 self.waits.hear(transaction);
                 self.controls.hear(transaction, &self.ledger);
-                self.moments.hear(transaction, self.ledger.time());
+                self.occurrences.hear(transaction, self.ledger.time());
             }
         }
         self.waits.check(&applied.events, &self.ledger)?;
         self.controls.check(&applied.events, &self.ledger)?;
         self.accounts.check(&self.ledger)?;
         self.shares.check(&applied.events, &self.ledger)?;
-        self.moments.check(&applied.events, &self.ledger)?;
+        self.occurrences.check(&applied.events, &self.ledger)?;
         let good = executed.block.transactions.iter().filter(|transaction| !void.contains(&transaction.id()));
         self.placed.see(good.map(AsRef::as_ref), &applied.events, &self.ledger);
         policy::check(&self.ledger, &self.placed, &applied.events, self.chain.height())
@@ -348,7 +348,7 @@ impl Checks {
             let ledger = replica.ledger();
             let counts = ledger.totals().tasks;
             rule(counts.unfinished() == 0, || {
-                format!("peer {peer} still owes {} tasks: {counts:?}", counts.unfinished())
+                format!("peer {peer} still has {} tasks outstanding: {counts:?}", counts.unfinished())
             })?;
             let state = ledger.state_digest();
             let (other, known) = *states.entry(ledger.height()).or_insert((*peer, state));
@@ -356,7 +356,7 @@ impl Checks {
                 format!("peers {other} and {peer} have other states at height {}", ledger.height())
             })?;
         }
-        rule(self.moments.is_empty(), || "a recurring job has not ended after its last moment".into())?;
+        rule(self.occurrences.is_empty(), || "a recurring job has not ended after its last moment".into())?;
         let ordered: BTreeSet<TransactionId> = self.chain.transactions().collect();
         for Taken { id, expires, through, life: process } in &self.taken {
             // A process that has ended since has forgotten the transaction.

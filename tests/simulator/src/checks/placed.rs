@@ -12,7 +12,7 @@ use meshwork_core::{
 
 use super::{
     Checked,
-    policy::{Given, Offer},
+    policy::{Leased, Offer},
     rule,
 };
 
@@ -84,8 +84,8 @@ impl Placed {
         &self,
         ledger: &Ledger,
         mut offers: BTreeMap<PublicKey, Offer<'_>>,
-        given: &[Given],
-        may_go: impl Fn(&Given, &TaskView<'_>, &PublicKey) -> bool,
+        given: &[Leased],
+        may_go: impl Fn(&Leased, &TaskView<'_>, &PublicKey) -> bool,
     ) -> Checked {
         let mut counts = counts(ledger, &offers);
         let mut turns = self.turns.clone();
@@ -98,7 +98,7 @@ impl Placed {
             turns.insert(lease.worker, *before);
             let here = offers[&lease.worker].clone();
             let open = |other: &&Offer<'_>| {
-                let open = if lease.running { other.has_room(&task) } else { other.has_place(&task) };
+                let open = if lease.running { other.has_capacity(&task) } else { other.has_waiting_place(&task) };
                 open && other.meets(&task) == here.meets(&task) && may_go(lease, &task, &other.view.key)
             };
             let mut rivals: Vec<&Offer<'_>> = offers.values().filter(open).collect();

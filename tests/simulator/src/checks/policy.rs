@@ -100,7 +100,7 @@ impl Offer<'_> {
     }
 
     /// Undoes a lease.
-    pub(super) fn take_back(&mut self, lease: &Given, task: &TaskView<'_>) {
+    pub(super) fn take_back(&mut self, lease: &Leased, task: &TaskView<'_>) {
         if lease.running {
             let Resources { millicores, memory_bytes } = task.terms.resources;
             self.view.running -= 1;
@@ -112,7 +112,7 @@ impl Offer<'_> {
     }
 
     /// Whether the task could take resources of this claim now.
-    pub(super) fn has_room(&self, task: &TaskView<'_>) -> bool {
+    pub(super) fn has_capacity(&self, task: &TaskView<'_>) -> bool {
         self.view.waiting == 0
             && self.view.running < self.view.claim.slots
             && fits(task.terms.resources, self.free())
@@ -125,7 +125,7 @@ impl Offer<'_> {
         task.spec.prefers.iter().map(meets).collect()
     }
 
-    pub(super) fn has_place(&self, task: &TaskView<'_>) -> bool {
+    pub(super) fn has_waiting_place(&self, task: &TaskView<'_>) -> bool {
         self.view.waiting < self.view.claim.waiting && self.could_ever_hold(task)
     }
 }
@@ -152,9 +152,9 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
         _ => false,
     });
     for task in &ready {
-        let idle = offers
-            .values()
-            .find(|offer| (offer.has_room(task) || offer.has_place(task)) && permits(&offers, task, &offer.view.key));
+        let idle = offers.values().find(|offer| {
+            (offer.has_capacity(task) || offer.has_waiting_place(task)) && permits(&offers, task, &offer.view.key)
+        });
         if let Some(idle) = idle {
             return Err(format!("{} waits though {} has room for it", task.id, idle.view.key));
         }
@@ -162,7 +162,7 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
     let leased = leased(events);
     // A speculative attempt goes only to a worker without any reason against it, and not to the worker of the
     // slow attempt.
-    let may_go = |lease: &Given, task: &TaskView<'_>, key: &PublicKey| match lease.copy {
+    let may_go = |lease: &Leased, task: &TaskView<'_>, key: &PublicKey| match lease.speculative {
         true => lost_by(task, key) == 0 && !holds(task, key, lease.attempt.number),
         false => permits(&offers, task, key),
     };
@@ -170,18 +170,18 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
         placed.check(ledger, offers.clone(), &leased, may_go)?;
     }
     for lease in &leased {
-        let Given { attempt, worker, running, copy } = *lease;
+        let Leased { attempt, worker, running, speculative } = *lease;
         let (Some(task), Some(offer)) = (ledger.task(attempt.task), offers.get(&worker)) else { continue };
         rule(may_go(lease, &task, &worker), || {
             format!("{attempt} goes to {worker}, which lost, returned or has it, though another could hold it")
         })?;
-        if !running && let Some(free) = offers.values().find(|other| other.has_room(&task)) {
+        if !running && let Some(free) = offers.values().find(|other| other.has_capacity(&task)) {
             rule(!may_go(lease, &task, &free.view.key), || {
                 format!("{attempt} waits at {worker} though {} has free resources", free.view.key)
             })?;
         }
         let preferred = offers.values().find(|other| {
-            let open = if running { other.has_room(&task) } else { other.has_place(&task) };
+            let open = if running { other.has_capacity(&task) } else { other.has_waiting_place(&task) };
             open && other.meets(&task) > offer.meets(&task) && may_go(lease, &task, &other.view.key)
         });
         if let Some(preferred) = preferred {
@@ -193,7 +193,8 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
         given_up.memory_bytes = given_up.memory_bytes.saturating_add(task.terms.resources.memory_bytes);
         let waits_before = |other: &&TaskView<'_>| {
             let waits = Waits::of(ledger, &jobs, other, other.attempts > 0);
-            copy || waits.is_some_and(|waits| !other_schedule && waits.goes_before(&here, ledger.rules().schedule()))
+            speculative
+                || waits.is_some_and(|waits| !other_schedule && waits.goes_before(&here, ledger.rules().schedule()))
         };
         let passed_over = ready.iter().filter(waits_before).find(|other| {
             offer.could_ever_hold(other)
@@ -217,16 +218,18 @@ fn used(ledger: &Ledger, worker: &PublicKey) -> Resources {
 }
 
 /// A lease of a block.
-pub(super) struct Given {
+pub(super) struct Leased {
     pub(super) attempt: AttemptId,
     pub(super) worker: PublicKey,
     pub(super) running: bool,
-    copy: bool,
+    speculative: bool,
 }
 
-fn leased(events: &[LedgerEvent]) -> Vec<Given> {
+fn leased(events: &[LedgerEvent]) -> Vec<Leased> {
     let leased = events.iter().filter_map(|event| match *event {
-        LedgerEvent::Leased { attempt, worker, running, copy, .. } => Some(Given { attempt, worker, running, copy }),
+        LedgerEvent::Leased { attempt, worker, running, speculative, .. } => {
+            Some(Leased { attempt, worker, running, speculative })
+        }
         _ => None,
     });
     leased.collect()
@@ -238,7 +241,7 @@ fn holds(task: &TaskView<'_>, worker: &PublicKey, but: AttemptNumber) -> bool {
         TaskStateView::Leased { attempt, worker, .. } => Some((attempt, worker)),
         _ => None,
     };
-    oldest.into_iter().chain(task.copy).any(|(attempt, holder)| attempt != but && holder == *worker)
+    oldest.into_iter().chain(task.speculative).any(|(attempt, holder)| attempt != but && holder == *worker)
 }
 
 /// No claim gets more than it offers, and its free resources are those that no attempt takes.

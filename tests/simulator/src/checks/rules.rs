@@ -74,5 +74,5 @@ impl Rules {
 /// How many leases workers hold for a submitter's tasks.
 pub(super) fn leased_of(ledger: &Ledger, submitter: &PublicKey) -> u64 {
     let own = ledger.jobs().filter(|job| job.submitter == *submitter);
-    own.map(|job| job.counts.running + job.counts.waiting + job.copies).sum()
+    own.map(|job| job.counts.running + job.counts.waiting + job.speculative).sum()
 }

@@ -41,7 +41,7 @@ impl Accounts {
             })?;
         }
         let (totals, ended) = (ledger.totals(), all.attempts_ended());
-        let live = totals.tasks.running + totals.tasks.waiting + ledger.jobs().map(|job| job.copies).sum::<u64>();
+        let live = totals.tasks.running + totals.tasks.waiting + ledger.jobs().map(|job| job.speculative).sum::<u64>();
         rule(all.attempts_leased == ended + live, || {
             format!("{} attempts were leased, {ended} have ended, and {live} live", all.attempts_leased)
         })?;

@@ -28,7 +28,7 @@ impl Job {
     }
 
     /// The array of a task, and the task's place in it.
-    fn place(&self, index: u32) -> Option<(u16, u32)> {
+    fn array_index(&self, index: u32) -> Option<(u16, u32)> {
         let arrays = 0..self.arrays.len() as u16;
         arrays
             .map(|array| (array, self.tasks(array)))
@@ -38,7 +38,7 @@ impl Job {
 
     /// All dependencies of a task within its job: on which tasks, and how these have to end as a whole.
     fn waits(&self, index: u32) -> Vec<(std::ops::Range<u32>, When)> {
-        let Some((array, place)) = self.place(index) else { return Vec::new() };
+        let Some((array, place)) = self.array_index(index) else { return Vec::new() };
         let Array { after, tasks, .. } = &self.arrays[usize::from(array)];
         let mut waits = Vec::new();
         for after in after {

@@ -10,9 +10,9 @@ use std::{
 use meshwork_core::{
     consensus::Now,
     ledger::EndReason,
-    replica::Given,
+    replica::Assignment,
     types::{Action, AttemptId, Claim, Genesis, Incarnation, Report, TransactionId, Verdict},
-    worker::{Config, Effect, Happened, Input, News, Progress, Standing, Ticket},
+    worker::{Config, Effect, Happened, Input, LedgerStatus, News, Progress, Ticket},
 };
 
 use super::{Checked, rule};
@@ -43,7 +43,7 @@ enum Phase {
 
 /// An attempt for which something goes on.
 struct GoesOn {
-    given: Arc<Given>,
+    given: Arc<Assignment>,
     order: u64,
     since_us: u64,
     phase: Phase,
@@ -80,7 +80,7 @@ struct Claims {
 
 /// How long tasks and rounds take, as exponential averages.
 #[derive(Clone, Copy, Default)]
-struct Pace {
+struct Throughput {
     task: Option<Duration>,
     round: Option<Duration>,
 }
@@ -106,13 +106,13 @@ pub struct Watch {
     running: u32,
     memory_used: u64,
     begun: BTreeSet<AttemptId>,
-    asked: BTreeSet<AttemptId>,
+    preempted: BTreeSet<AttemptId>,
     deliveries: BTreeMap<AttemptId, u32>,
     redelivering: BTreeSet<AttemptId>,
     words: BTreeMap<AttemptId, Word>,
     reports: BTreeMap<Ticket, Sent>,
     claims: Claims,
-    pace: Pace,
+    throughput: Throughput,
     is_paused: bool,
     leaves_us: Option<u64>,
     /// What has to be stopped by the input that is being handled.
@@ -141,13 +141,13 @@ impl Watch {
             running: 0,
             memory_used: 0,
             begun: BTreeSet::new(),
-            asked: BTreeSet::new(),
+            preempted: BTreeSet::new(),
             deliveries: BTreeMap::new(),
             redelivering: BTreeSet::new(),
             words: BTreeMap::new(),
             reports: BTreeMap::new(),
             claims: Claims::default(),
-            pace: Pace::default(),
+            throughput: Throughput::default(),
             is_paused: false,
             leaves_us: None,
             to_stop: BTreeSet::new(),
@@ -223,13 +223,13 @@ impl Watch {
                 }
                 Happened::ClaimBegan(incarnation) => self.claim_began(*incarnation),
                 Happened::ClaimEnded => self.claim_ended(),
-                Happened::RoomAsked(attempt) if self.leases.contains(attempt) => {
-                    self.asked.insert(*attempt);
+                Happened::PreemptionRequested(attempt) if self.leases.contains(attempt) => {
+                    self.preempted.insert(*attempt);
                 }
-                Happened::RoomAsked(_) => {}
+                Happened::PreemptionRequested(_) => {}
                 Happened::Checkpointed(attempt) => {
                     let runs = self.goes_on.get(attempt).is_some_and(|goes_on| goes_on.phase == Phase::Running);
-                    if runs && self.asked.remove(attempt) {
+                    if runs && self.preempted.remove(attempt) {
                         self.to_stop.insert(*attempt);
                     }
                 }
@@ -238,7 +238,7 @@ impl Watch {
         for (id, is_good) in &news.receipts {
             self.judged(*id, *is_good);
         }
-        self.given(&news.given);
+        self.given(&news.assignments);
     }
 
     fn judged(&mut self, id: TransactionId, is_good: bool) {
@@ -249,7 +249,7 @@ impl Watch {
         let report = self.reports.iter().find(|(_, sent)| sent.id == Some(id)).map(|(ticket, _)| *ticket);
         let Some(ticket) = report else { return };
         let took_us = self.reports.get(&ticket).map_or(0, |sent| self.now_us - sent.at_us);
-        self.pace.round = average(self.pace.round, Duration::from_micros(took_us));
+        self.throughput.round = average(self.throughput.round, Duration::from_micros(took_us));
         if is_good {
             // Each word of it is taken, or was ignored.
             self.words.retain(|_, word| word.report != Some(ticket));
@@ -257,7 +257,7 @@ impl Watch {
         self.report_is_back(ticket);
     }
 
-    fn given(&mut self, given: &[Given]) {
+    fn given(&mut self, given: &[Assignment]) {
         if self.leaves_us.is_none() {
             let own = self.claims.last.map(|(.., incarnation)| incarnation);
             let own = given.iter().filter(|given| Some(given.incarnation) == own);
@@ -268,7 +268,7 @@ impl Watch {
     fn ended(&mut self, attempt: AttemptId, why: EndReason) {
         use EndReason::{ClaimEnded, Drained, NewIncarnation, TakenBack, TimedOut};
         self.leases.remove(&attempt);
-        self.asked.remove(&attempt);
+        self.preempted.remove(&attempt);
         let is_lost = matches!(why, ClaimEnded | NewIncarnation | TimedOut | Drained | TakenBack);
         if !is_lost || self.words.get(&attempt).is_some_and(|word| !word.is_success) {
             self.words.remove(&attempt);
@@ -276,7 +276,7 @@ impl Watch {
         self.to_stop.insert(attempt);
     }
 
-    fn resynchronized(&mut self, standing: &Standing) {
+    fn resynchronized(&mut self, standing: &LedgerStatus) {
         let own = self.claims.last.map(|(.., incarnation)| incarnation);
         match standing.stands {
             Some(incarnation) if own.is_some_and(|own| incarnation > own) => self.claim_began(incarnation),
@@ -316,7 +316,7 @@ impl Watch {
                 }
             }
             Progress::Ran(attempt, took) => {
-                self.pace.task = average(self.pace.task, *took);
+                self.throughput.task = average(self.throughput.task, *took);
                 self.comes_to(*attempt, Phase::Delivering);
             }
             Progress::Saved(..) => {}
@@ -399,7 +399,7 @@ impl Watch {
         }
     }
 
-    fn prepares(&mut self, given: &Arc<Given>) -> Checked {
+    fn prepares(&mut self, given: &Arc<Assignment>) -> Checked {
         let attempt = given.attempt;
         let is_new = !self.begun.contains(&attempt) && !self.goes_on.contains_key(&attempt);
         rule(is_new, || format!("its worker prepares {attempt} anew"))?;
@@ -411,7 +411,7 @@ impl Watch {
         Ok(())
     }
 
-    fn runs(&mut self, given: &Given) -> Checked {
+    fn runs(&mut self, given: &Assignment) -> Checked {
         let attempt = given.attempt;
         let is_ready = self.goes_on.get(&attempt).is_some_and(|goes_on| goes_on.phase == Phase::Ready);
         rule(is_ready && self.begun.insert(attempt), || format!("its worker begins {attempt}, which is not ready"))?;
@@ -465,7 +465,9 @@ impl Watch {
     /// What its slots run in two rounds.
     fn places(&self) -> u128 {
         let slots = u128::from(self.slots);
-        let (Some(task), Some(round)) = (self.pace.task, self.pace.round) else { return slots.min(self.places_max) };
+        let (Some(task), Some(round)) = (self.throughput.task, self.throughput.round) else {
+            return slots.min(self.places_max);
+        };
         let tasks = round.as_micros() * ROUNDS * slots / task.as_micros().max(1);
         tasks.min(PLACES_MAX).min(self.places_max)
     }
@@ -507,7 +509,7 @@ impl Watch {
 
     /// What has to come to pass with time.
     fn check_times(&self) -> Checked {
-        let patience = PATIENCE.0.max(self.pace.round.unwrap_or_default() * PATIENCE.1);
+        let patience = PATIENCE.0.max(self.throughput.round.unwrap_or_default() * PATIENCE.1);
         let late = |attempt: &&AttemptId| {
             self.goes_on
                 .get(attempt)

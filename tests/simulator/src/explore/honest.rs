@@ -6,7 +6,7 @@ use std::sync::Arc;
 use meshwork_core::{
     consensus::{
         Application, BuildRequest, Check, Close, Consensus, Content, Detail, Effect, FinalTip, Input, Monotonic, Now,
-        Record, Standing,
+        Record, VotingStatus,
     },
     digest::Digest,
     types::{AuthoritySet, Block, Certificate, Closing, Epoch, Height, Proposal, Statement, View},
@@ -80,7 +80,7 @@ impl Honest {
             said: Set::default(),
             proposed: Set::default(),
         };
-        honest.input(setting, names, Input::Reason(true));
+        honest.input(setting, names, Input::Pending(true));
         honest
     }
 
@@ -146,7 +146,7 @@ impl Honest {
             | Effect::GossipFinalization(_)
             | Effect::Behind { .. }
             | Effect::Evidence(_)
-            | Effect::Standing(_) => {}
+            | Effect::VotingStatus(_) => {}
             Effect::Closed { closing, .. } => {
                 self.disk.chain.retain(|block| !block.header.role.is_closing());
                 self.disk.chain.extend(closing.blocks.iter().cloned());
@@ -190,7 +190,7 @@ impl Honest {
     /// Crashes, and starts from the disk.
     pub fn crash(&mut self, setting: &Setting, names: &mut Names) {
         self.round = start(setting, self.authority, &self.disk);
-        self.input(setting, names, Input::Reason(true));
+        self.input(setting, names, Input::Pending(true));
     }
 
     /// A digest of all that decides what the authority does next, and of what it has said.
@@ -239,7 +239,7 @@ fn start(setting: &Setting, authority: u16, disk: &Disk) -> Consensus {
         None => FinalTip::genesis(&setting.genesis),
         Some(block) => FinalTip::stored(&block.header, disk.finalization.clone(), closing.as_ref()),
     };
-    Consensus::new(setting.config(authority), tip, closing, disk.journal.clone(), Vec::new(), Standing::Voting)
+    Consensus::new(setting.config(authority), tip, closing, disk.journal.clone(), Vec::new(), VotingStatus::Voting)
 }
 
 fn name_of(record: &Record) -> [u8; 41] {

@@ -191,7 +191,7 @@ impl Network {
             | Effect::Prune { .. }
             | Effect::Finalized { .. }
             | Effect::Evidence(_)
-            | Effect::Standing(_) => {}
+            | Effect::VotingStatus(_) => {}
             Effect::Closed { .. } | Effect::Epoch { .. } => unreachable!("no view here reaches a gate"),
         }
     }

@@ -1,6 +1,6 @@
 //! The properties that must always hold.
 
-use meshwork_core::{consensus::Standing, types::Statement};
+use meshwork_core::{consensus::VotingStatus, types::Statement};
 
 use super::{
     honest::Honest,
@@ -27,9 +27,9 @@ pub(super) fn of_one(setting: &Setting, names: &Names, honest: &Honest) -> Resul
     if setting.bound.grain == Grain::Vote {
         of_evidence(setting, honest)?;
     }
-    match honest.round.standing() {
-        Standing::Voting => Ok(()),
-        standing => Err(format!("{authority} stopped voting: {standing:?}")),
+    match honest.round.voting_status() {
+        VotingStatus::Voting => Ok(()),
+        voting_status => Err(format!("{authority} stopped voting: {voting_status:?}")),
     }
 }
 

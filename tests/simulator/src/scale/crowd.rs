@@ -146,7 +146,7 @@ impl Network<'_> {
         let peer = self.random.random_range(self.fulls.len()..self.setup.peers);
         let signed = self.sign(peer, Action::Submit(submit));
         if self.is_measured(self.now_us) {
-            self.record.owed += 1;
+            self.record.outstanding += 1;
         }
         self.hand_in(peer, vec![signed]);
     }

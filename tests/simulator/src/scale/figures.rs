@@ -224,7 +224,7 @@ impl Figures {
             tasks_per_s: per_s(record.outcomes),
             void_per_s: per_s(record.void),
             backlog_tasks: totals.tasks.unfinished(),
-            jobs_not_final: record.owed,
+            jobs_not_final: record.outstanding,
             workers: totals.workers,
             proposal_bytes: mean(record.proposal_bytes, record.proposals),
             proposal_bytes_max: record.proposal_bytes_max,

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use meshwork_core::{
-    consensus::{Monotonic, Now, Standing},
+    consensus::{Monotonic, Now, VotingStatus},
     identity::PublicKey,
     replica::{Action, Config, Gossip, Message, Recovered, Replica},
     types::{BlockTime, Genesis},
@@ -58,7 +58,7 @@ impl Full {
         let key = Scenario::key(peer);
         let public = key.public();
         let config = Config { genesis: Arc::clone(genesis), key };
-        let replica = Replica::new(config, Recovered::nothing(Standing::Voting)).expect("nothing is stored yet");
+        let replica = Replica::new(config, Recovered::nothing(VotingStatus::Voting)).expect("nothing is stored yet");
         Self { public, replica, inbox: VecDeque::new(), syncing: None, wakes_at_us: None }
     }
 

@@ -163,7 +163,7 @@ impl<'a> Network<'a> {
             self.now_us = at_us;
             self.mesh.counting = self.is_measured(at_us);
             let until_us = self.setup.until_us();
-            if at_us >= until_us && (self.record.owed == 0 || at_us >= until_us + PATIENCE_US) {
+            if at_us >= until_us && (self.record.outstanding == 0 || at_us >= until_us + PATIENCE_US) {
                 return;
             }
             self.handle(event);
@@ -213,7 +213,7 @@ impl<'a> Network<'a> {
     fn carry_out(&mut self, full: usize, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Persist(_) | Action::Prune(..) | Action::Standing(_) => {}
+                Action::Persist(_) | Action::Prune(..) | Action::VotingStatus(_) => {}
                 Action::Closed(..) | Action::Epoch { .. } => unreachable!("nobody governs here"),
                 Action::Executed(executed) => self.executed(full, &executed),
                 Action::Send { to, message } => {

@@ -48,7 +48,7 @@ impl Times {
 #[derive(Default)]
 pub struct Record {
     /// Jobs submitted while measuring that are not known to be final.
-    pub owed: u64,
+    pub outstanding: u64,
     /// The time from submitting a job until its block is final at its submitter.
     pub job_final: Times,
     /// The same, at the first authority.
@@ -136,7 +136,7 @@ impl Record {
 
     /// A job is final.
     pub fn job_final(&mut self, known_us: u64, final_us: u64) {
-        self.owed = self.owed.saturating_sub(1);
+        self.outstanding = self.outstanding.saturating_sub(1);
         self.job_known.note(known_us);
         self.job_final.note(final_us);
     }

@@ -13,12 +13,12 @@ use meshwork_core::{
     consensus::Now,
     digest::Digest,
     identity::{NetworkId, PublicKey},
-    replica::{Executed, Given},
+    replica::{Assignment, Executed},
     types::{
-        Action, Ask, AttemptId, BlobRef, BlockTime, DeliveryStatement, Failure, Genesis, Height, InlineOutput, Labels,
-        Output, Resources, Usage, Verdict,
+        Action, AttemptId, BlobRef, BlockTime, DeliveryStatement, Failure, Genesis, Height, InlineOutput, Labels,
+        Output, Resources, Spawn, Usage, Verdict,
     },
-    worker::{self, Config, Effect, Input, News, Progress, Standing, Ticket},
+    worker::{self, Config, Effect, Input, LedgerStatus, News, Progress, Ticket},
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
@@ -98,7 +98,7 @@ pub enum Wish {
     /// To know what a claim needs.
     LookUp {
         /// Whether its blobs too.
-        holds: bool,
+        blobs: bool,
     },
     /// To have something signed and handed in.
     HandIn {
@@ -116,7 +116,7 @@ pub enum Wish {
 /// What goes on for an attempt.
 struct GoesOn {
     number: u64,
-    given: Arc<Given>,
+    given: Arc<Assignment>,
     /// Since when its program runs, and what was done before, in microseconds.
     since_us: u64,
     done_us: u64,
@@ -134,7 +134,7 @@ pub struct Worker {
     is_steady: bool,
     going_on: BTreeMap<AttemptId, GoesOn>,
     /// Outputs that are being delivered, by which of the things that went on that is, and what is said once they are.
-    delivering: BTreeMap<AttemptId, (u64, Usage, Vec<Ask>)>,
+    delivering: BTreeMap<AttemptId, (u64, Usage, Vec<Spawn>)>,
     begun: u64,
     /// What it has missed since it came to lag.
     missed: Option<Vec<News>>,
@@ -212,7 +212,7 @@ impl Worker {
     }
 
     /// It has missed blocks: `standing` is what the ledger says by now. The newest of what it missed still come to it.
-    pub fn catch_up(&mut self, now: Now, standing: Standing) -> Vec<Wish> {
+    pub fn catch_up(&mut self, now: Now, standing: LedgerStatus) -> Vec<Wish> {
         let mut missed = self.missed.take().unwrap_or_default();
         let mut wishes = self.tell(now, Input::Resynchronized(standing));
         let lost = self.random.random_range(1..=missed.len().max(1)).min(missed.len());
@@ -268,10 +268,10 @@ impl Worker {
                     Effect::Prepare(given) => prepared.extend(self.prepare(given, &mut wishes)),
                     Effect::Run(given) => self.run(now, given, &mut wishes),
                     Effect::Stop(attempt) => self.stop(&attempt),
-                    Effect::Deliver { attempt, usage, asks, .. } => {
-                        self.deliver(attempt, (usage, asks), &mut wishes);
+                    Effect::Deliver { attempt, usage, spawns, .. } => {
+                        self.deliver(attempt, (usage, spawns), &mut wishes);
                     }
-                    Effect::LookUp { holds } => wishes.push(Wish::LookUp { holds }),
+                    Effect::LookUp { blobs } => wishes.push(Wish::LookUp { blobs }),
                     Effect::HandIn { ticket, action, expires } => {
                         wishes.extend(self.mask.says(now, ticket, action, expires));
                     }
@@ -283,7 +283,7 @@ impl Worker {
         wishes
     }
 
-    fn goes_on(&mut self, given: Arc<Given>) -> u64 {
+    fn goes_on(&mut self, given: Arc<Assignment>) -> u64 {
         self.begun += 1;
         let (number, attempt) = (self.begun, given.attempt);
         self.going_on.insert(attempt, GoesOn { number, given, since_us: 0, done_us: 0 });
@@ -295,7 +295,7 @@ impl Worker {
         self.delivering.remove(attempt);
     }
 
-    fn prepare(&mut self, given: Arc<Given>, wishes: &mut Vec<Wish>) -> Option<Progress> {
+    fn prepare(&mut self, given: Arc<Assignment>, wishes: &mut Vec<Wish>) -> Option<Progress> {
         let attempt = given.attempt;
         let number = self.goes_on(given);
         if self.is_steady || self.percent(PREPARED_PERCENT) {
@@ -308,7 +308,7 @@ impl Worker {
         None
     }
 
-    fn run(&mut self, now: Now, given: Arc<Given>, wishes: &mut Vec<Wish>) {
+    fn run(&mut self, now: Now, given: Arc<Assignment>, wishes: &mut Vec<Wish>) {
         let attempt = given.attempt;
         // What a checkpoint holds is how far it has come, in milliseconds.
         let done_us = given.checkpoint.map_or(0, |checkpoint| checkpoint.bytes * 1000);
@@ -330,10 +330,10 @@ impl Worker {
         self.random.random_range(5_000..most_us)
     }
 
-    fn deliver(&mut self, attempt: AttemptId, (usage, asks): (Usage, Vec<Ask>), wishes: &mut Vec<Wish>) {
+    fn deliver(&mut self, attempt: AttemptId, (usage, spawns): (Usage, Vec<Spawn>), wishes: &mut Vec<Wish>) {
         self.begun += 1;
         let number = self.begun;
-        self.delivering.insert(attempt, (number, usage, asks));
+        self.delivering.insert(attempt, (number, usage, spawns));
         let after_us = self.delivery_us();
         wishes.push(Wish::Later(after_us, Due { attempt, number, what: What::Delivered }));
     }
@@ -345,10 +345,10 @@ impl Worker {
             if self.delivering.get(&attempt).is_none_or(|(delivery, ..)| *delivery != number) {
                 return Vec::new();
             }
-            let Some((_, usage, asks)) = self.delivering.remove(&attempt) else { return Vec::new() };
+            let Some((_, usage, spawns)) = self.delivering.remove(&attempt) else { return Vec::new() };
             let manifest = BlobRef { digest: Digest::of(&attempt.task.index.to_be_bytes()), bytes: 10 };
             let output = self.stored(attempt, manifest, height);
-            let verdict = Verdict::Succeeded(output, usage, asks);
+            let verdict = Verdict::Succeeded(output, usage, spawns);
             return self.tell(now, Input::Progress(vec![Progress::Ended(attempt, verdict)]));
         }
         let Some(goes_on) = self.going_on.get(&attempt).filter(|goes_on| goes_on.number == number) else {
@@ -391,21 +391,21 @@ impl Worker {
     }
 
     /// A program has ended: its output is small, or to be delivered first.
-    fn ends(&mut self, given: &Arc<Given>, ran: Progress, wishes: &mut Vec<Wish>) -> Vec<Progress> {
+    fn ends(&mut self, given: &Arc<Assignment>, ran: Progress, wishes: &mut Vec<Wish>) -> Vec<Progress> {
         let attempt = given.attempt;
         if given.spec.arguments.iter().any(|argument| argument == "fail") {
             let failed = Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default());
             return vec![ran, Progress::Ended(attempt, failed)];
         }
         // Every other task that may asks for one more.
-        let asks = given.spec.spawns && attempt.task.index.is_multiple_of(2);
-        let asks = if asks { vec![Ask::default()] } else { Vec::new() };
+        let spawns = given.spec.spawns && attempt.task.index.is_multiple_of(2);
+        let spawns = if spawns { vec![Spawn::default()] } else { Vec::new() };
         if given.feeds || self.mask.stores() || self.percent(STORED_PERCENT) {
-            self.deliver(attempt, (Usage::default(), asks), wishes);
+            self.deliver(attempt, (Usage::default(), spawns), wishes);
             return vec![ran];
         }
         let Verdict::Succeeded(output, usage, _) = success(&attempt) else { return vec![ran] };
-        vec![ran, Progress::Ended(attempt, Verdict::Succeeded(output, usage, asks))]
+        vec![ran, Progress::Ended(attempt, Verdict::Succeeded(output, usage, spawns))]
     }
 
     /// Something that a second holder signs for. Not every holder is believed.

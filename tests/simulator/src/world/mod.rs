@@ -54,7 +54,7 @@ pub struct Outcome {
     /// Outcomes accepted.
     pub outcomes: u64,
     /// Speculative attempts given.
-    pub copies: u64,
+    pub speculative: u64,
     /// The faults, by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// A digest of everything that happened, in order: always the same for the same scenario.
@@ -116,7 +116,7 @@ pub fn run<'a>(scenario: &'a Scenario, tell: Option<&'a mut dyn FnMut(u64, Strin
         blocks: world.checks.height(),
         tasks: world.checks.tasks(),
         outcomes: world.checks.outcomes(),
-        copies: world.checks.copies(),
+        speculative: world.checks.speculative(),
         faults,
         trace: Digest(*world.trace.finalize().as_bytes()),
     }
@@ -276,7 +276,9 @@ impl<'a> World<'a> {
                 |replica| {
                     let (height, epoch) = (replica.ledger().height(), replica.consensus().epoch());
                     let tasks = replica.ledger().totals().tasks.unfinished();
-                    format!("peer {index} stands at height {height} of epoch {epoch}, and owes {tasks} tasks")
+                    format!(
+                        "peer {index} stands at height {height} of epoch {epoch}, and has {tasks} tasks outstanding"
+                    )
                 },
             )
         })

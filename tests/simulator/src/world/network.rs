@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use meshwork_core::{
     codec,
-    consensus::Standing,
+    consensus::VotingStatus,
     digest::Digest,
     identity::PublicKey,
     replica::{Gossip, Message},
@@ -70,7 +70,8 @@ impl World<'_> {
     pub(super) fn forge_on(&mut self, index: usize, gossip: &Gossip) {
         let peer = &mut self.peers[index];
         let clock = peer.now(self.now).clock;
-        let not_vote = peer.replica.as_ref().is_some_and(|replica| replica.consensus().standing() != Standing::Voting);
+        let not_vote =
+            peer.replica.as_ref().is_some_and(|replica| replica.consensus().voting_status() != VotingStatus::Voting);
         if let (Some(forger), Gossip::Proposal(proposal)) = (&mut peer.forger, gossip) {
             let forged = forger.on_proposal(proposal, not_vote, clock, &mut self.random);
             self.say(index, forged);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshwork_core::{
-    consensus::{Evidence, Judgement, Standing},
+    consensus::{Evidence, Judgement, VotingStatus},
     proof::Handover,
     replica::{Action, Executed, Gossip, Installation, Message, message_bytes_max},
     types::Epoch,
@@ -88,7 +88,7 @@ impl World<'_> {
                     self.blame(index, from, judgement);
                 }
                 if let Some(rumour) = rumour
-                    && matches!(judgement, Judgement::Accept | Judgement::Held(_))
+                    && matches!(judgement, Judgement::Accept | Judgement::Deferred(_))
                 {
                     self.forward(index, from, rumour, &gossip);
                 }
@@ -174,10 +174,10 @@ impl World<'_> {
                         self.violate(culprit, "there is evidence against an honest authority".into());
                     }
                 }
-                Action::Standing(standing) => {
-                    self.note(|| format!("peer {index} now stands as {standing:?}"));
+                Action::VotingStatus(voting_status) => {
+                    self.note(|| format!("peer {index} now stands as {voting_status:?}"));
                     let peer = &self.peers[index];
-                    if standing == Standing::Voting {
+                    if voting_status == VotingStatus::Voting {
                         continue;
                     }
                     if peer.lie == Some(Lie::Twin) {

@@ -4,9 +4,9 @@ use std::{collections::VecDeque, sync::Arc};
 
 use meshwork_core::{
     pool::Refusal,
-    replica::{self, Given},
+    replica::{self, Assignment},
     types::{Action, BlockTime, Incarnation, VoidReason},
-    worker::{Input, LookedUp, Standing, Ticket},
+    worker::{Input, LedgerStatus, LookedUp, Ticket},
 };
 use rand::RngExt;
 
@@ -34,16 +34,16 @@ impl World<'_> {
         let peer = &mut self.peers[index];
         let now = peer.now(self.now);
         let (Some(worker), Some(replica)) = (&mut peer.worker, &peer.replica) else { return };
-        if let Errand::LookUp(holds) = errand {
-            let wishes = self.look_up(index, holds);
+        if let Errand::LookUp(blobs) = errand {
+            let wishes = self.look_up(index, blobs);
             return self.fulfil(index, wishes, actions);
         }
         let next_tick = matches!(errand, Errand::Tick).then(|| worker.tick_us());
         let wishes = if matches!(errand, Errand::CatchUp) {
             let (ledger, me) = (replica.ledger(), &peer.public);
-            let given = |attempt, incarnation| Given::of(ledger, attempt, incarnation);
+            let given = |attempt, incarnation| Assignment::of(ledger, attempt, incarnation);
             let leases = ledger.leases_of(me).into_iter();
-            let standing = Standing {
+            let standing = LedgerStatus {
                 leases: leases.filter_map(|lease| given(lease.attempt, lease.incarnation)).collect(),
                 stands: ledger.worker(me).map(|worker| worker.claim.incarnation),
             };
@@ -63,11 +63,11 @@ impl World<'_> {
         while let Some(wish) = wishes.pop_front() {
             match wish {
                 Wish::Later(after_us, due) => self.post_errand(index, after_us, Errand::Due(due)),
-                Wish::LookUp { holds } if self.scenario.workers.len() > FEW => {
+                Wish::LookUp { blobs } if self.scenario.workers.len() > FEW => {
                     let after_us = GATHERED_US - self.now % GATHERED_US;
-                    self.post_errand(index, after_us, Errand::LookUp(holds));
+                    self.post_errand(index, after_us, Errand::LookUp(blobs));
                 }
-                Wish::LookUp { holds } => wishes.extend(self.look_up(index, holds)),
+                Wish::LookUp { blobs } => wishes.extend(self.look_up(index, blobs)),
                 Wish::HandIn { ticket, action, expires } => {
                     wishes.extend(self.hand_in(index, ticket, (action, expires), actions));
                 }
@@ -79,14 +79,14 @@ impl World<'_> {
         }
     }
 
-    fn look_up(&mut self, index: usize, holds: bool) -> Vec<Wish> {
+    fn look_up(&mut self, index: usize, blobs: bool) -> Vec<Wish> {
         let peer = &self.peers[index];
         let Some(replica) = &peer.replica else { return Vec::new() };
         let looked_up = LookedUp {
             lacks_blocks: replica.lacks_blocks(),
             network_time: replica.network_time(),
             last: replica.ledger().last_sequence(&peer.public),
-            holds: holds.then(Default::default),
+            blobs: blobs.then(Default::default),
         };
         self.tell_worker(index, Input::LookedUp(looked_up))
     }

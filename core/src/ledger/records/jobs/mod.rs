@@ -11,24 +11,24 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 pub use tasks::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
-pub(in crate::ledger) use tasks::{Asked, Done, Lease, Live, Pace, Phase, Run, TaskState};
+pub(in crate::ledger) use tasks::{Allocation, Done, Lease, Live, Phase, Preemption, Speculation, TaskState};
 
 use crate::{
     digest::Digest,
     identity::PublicKey,
     invariant::known,
     ledger::{
-        index::{Ending, Graph, JobIndex, Standing},
+        index::{Ending, Graph, JobIndex, SegmentSummary},
         records::usage::Account,
     },
     schedule::{
         order::Fair,
-        ready::{Entry, JobNumber, Kind, Needs},
+        ready::{JobNumber, Kind, Needs, QueueEntry},
         recovery::Avoidance,
     },
     types::{
-        After, AfterJob, AttemptId, AttemptNumber, BlobRef, BlockTime, Claim, Giver, Height, JobId, OutputOf, Part,
-        RunOf, Source, TaskId, TaskSpec, Tasks, Terms, Times,
+        After, AfterJob, AttemptId, AttemptNumber, BlobRef, BlockTime, Claim, Height, JobId, Occurrence, OutputOf,
+        Part, Producer, Source, TaskId, TaskSpec, Tasks, Terms, Times,
     },
 };
 
@@ -83,8 +83,8 @@ pub(in crate::ledger) struct JobRecord {
     pub(in crate::ledger) ended: Option<BlockTime>,
     /// What it used and had lost so far.
     pub(in crate::ledger) usage: Account,
-    /// Which run of which recurring job it is, if it is one.
-    pub(in crate::ledger) run_of: Option<RunOf>,
+    /// Which occurrence of which recurring job it is, if it is one.
+    pub(in crate::ledger) occurrence_of: Option<Occurrence>,
     /// How many tasks its tasks may ask for.
     pub(in crate::ledger) spawns_max: u32,
     /// How many they have.
@@ -123,7 +123,7 @@ pub(in crate::ledger) struct Segment {
 
 /// How the tasks of a segment that have no states of their own stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::ledger) enum Stand {
+pub(in crate::ledger) enum FreshState {
     Ready,
     Blocked,
     Held,
@@ -141,7 +141,7 @@ pub(in crate::ledger) struct Job {
 
 /// What a task takes that another left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct ProducedInput {
     /// Where it finds that below `/in`: a file if `file` is said, else a folder.
     pub path: String,
     /// What the other left, as a manifest.
@@ -206,11 +206,11 @@ impl Job {
     }
 
     pub(in crate::ledger) fn needs(&self, index: u32) -> Option<&Arc<Needs>> {
-        self.index.standing(self.segment_at(index)?).map(Standing::needs)
+        self.index.summary(self.segment_at(index)?).map(SegmentSummary::needs)
     }
 
     /// The array that a task is of, and its place there.
-    pub(in crate::ledger) fn place(&self, index: u32) -> Option<(u16, u32)> {
+    pub(in crate::ledger) fn array_index(&self, index: u32) -> Option<(u16, u32)> {
         let array = self.segment(index)?.array;
         let first = self.record.segments.partition_point(|segment| segment.array < array);
         Some((array, index - self.record.segments.get(first)?.start))
@@ -218,7 +218,7 @@ impl Job {
 
     /// What a task has of its own.
     pub(in crate::ledger) fn part(&self, index: u32) -> Option<&Part> {
-        let (array, place) = self.place(index)?;
+        let (array, place) = self.array_index(index)?;
         self.record.arrays.get(usize::from(array))?.tasks.part(place)
     }
 
@@ -228,18 +228,18 @@ impl Job {
     }
 
     /// How the tasks of a segment stand that have no states of their own.
-    pub(in crate::ledger) fn stand(&self, at: usize, now: BlockTime) -> Stand {
-        let Some(segment) = known(self.record.segments.get(at)) else { return Stand::Blocked };
+    pub(in crate::ledger) fn fresh_state(&self, at: usize, now: BlockTime) -> FreshState {
+        let Some(segment) = known(self.record.segments.get(at)) else { return FreshState::Blocked };
         if let Some(gone) = segment.gone {
-            return Stand::Gone(gone);
+            return FreshState::Gone(gone);
         }
         if self.is_shut(now)
             || !self.index.graph().is_open(segment.array)
             || self.index.graph().is_single(segment.array)
         {
-            return Stand::Blocked;
+            return FreshState::Blocked;
         }
-        if segment.held { Stand::Held } else { Stand::Ready }
+        if segment.held { FreshState::Held } else { FreshState::Ready }
     }
 
     /// How many tasks of an array are in which state.
@@ -251,18 +251,18 @@ impl Job {
                 *counts.of_state(state) += 1;
                 stateless -= 1;
             }
-            *counts.of_stand(self.stand(at, now)) += stateless;
+            *counts.of_fresh(self.fresh_state(at, now)) += stateless;
         }
         counts
     }
 
     /// A ready task that has a state of its own, for the queue.
-    pub(in crate::ledger) fn entry(&self, index: u32, live: &Live) -> Option<Entry> {
-        let standing = self.index.standing(self.segment_at(index)?)?;
-        Some(Entry {
+    pub(in crate::ledger) fn entry(&self, index: u32, live: &Live) -> Option<QueueEntry> {
+        let summary = self.index.summary(self.segment_at(index)?)?;
+        Some(QueueEntry {
             submitter: self.record.submitter,
-            kind: Kind { needs: Arc::clone(standing.needs()), avoidance: live.avoidance() },
-            rank: standing.rank(),
+            kind: Kind { needs: Arc::clone(summary.needs()), avoidance: live.avoidance() },
+            rank: summary.rank(),
             job: self.record.number,
             is_fresh: live.attempts == 0,
             index,
@@ -270,12 +270,12 @@ impl Job {
     }
 
     /// The ready tasks of a segment that have none, for the queue.
-    pub(in crate::ledger) fn run(&self, at: usize) -> Option<Entry> {
-        let (segment, standing) = (self.record.segments.get(at)?, self.index.standing(at)?);
-        Some(Entry {
+    pub(in crate::ledger) fn run(&self, at: usize) -> Option<QueueEntry> {
+        let (segment, summary) = (self.record.segments.get(at)?, self.index.summary(at)?);
+        Some(QueueEntry {
             submitter: self.record.submitter,
-            kind: Kind { needs: Arc::clone(standing.needs()), avoidance: Avoidance::default() },
-            rank: standing.rank(),
+            kind: Kind { needs: Arc::clone(summary.needs()), avoidance: Avoidance::default() },
+            rank: summary.rank(),
             job: self.record.number,
             is_fresh: true,
             index: segment.start,
@@ -296,27 +296,27 @@ impl Job {
             Source::Output(_) => None,
         });
         let largest = inputs.chain(spec.stdin).max_by_key(|blob| (blob.bytes, blob.digest))?;
-        (largest.bytes >= Claim::HELD_BYTES_MIN).then_some(largest.digest)
+        (largest.bytes >= Claim::BLOB_BYTES_MIN).then_some(largest.digest)
     }
 
     /// What a task takes of what others left.
-    pub(in crate::ledger) fn taken_by(&self, index: u32) -> Vec<Taken> {
-        let (Some(spec), Some((_, place))) = (self.spec(index), self.place(index)) else { return Vec::new() };
+    pub(in crate::ledger) fn produced_inputs(&self, index: u32) -> Vec<ProducedInput> {
+        let (Some(spec), Some((_, place))) = (self.spec(index), self.array_index(index)) else { return Vec::new() };
         let own = self.part(index).into_iter().flat_map(|part| &part.inputs);
         let mut taken = Vec::new();
         for input in spec.inputs.iter().chain(own) {
             let Source::Output(OutputOf { of, file }) = &input.source else { continue };
-            let mut take = |giver: u32, path: String| {
-                if let Some(TaskState::Done(done)) = self.record.states.get(&giver)
+            let mut take = |producer: u32, path: String| {
+                if let Some(TaskState::Done(done)) = self.record.states.get(&producer)
                     && let Some(manifest) = &done.manifest
                 {
-                    taken.push(Taken { path, manifest: **manifest, file: file.clone() });
+                    taken.push(ProducedInput { path, manifest: **manifest, file: file.clone() });
                 }
             };
             match of {
-                Giver::Task(task) => take(*task, input.path.clone()),
-                Giver::Same(array) => take(self.index.graph().first(*array) + place, input.path.clone()),
-                Giver::All(array) => {
+                Producer::Task(task) => take(*task, input.path.clone()),
+                Producer::Same(array) => take(self.index.graph().first(*array) + place, input.path.clone()),
+                Producer::All(array) => {
                     for (place, task) in self.index.graph().tasks_of(*array).enumerate() {
                         let path = match file {
                             Some(file) => format!("{}/{place}/{file}", input.path),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::Stand;
+use super::FreshState;
 use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
@@ -44,7 +44,7 @@ pub(in crate::ledger) struct Live {
     /// How many attempts there were, those that live included.
     pub(in crate::ledger) attempts: u32,
     /// What became of those that ended, if any has. (Most tasks are leased once, and there are many of them.)
-    history: Option<Box<History>>,
+    history: Option<Box<AttemptHistory>>,
     /// What the program saved last.
     pub(in crate::ledger) checkpoint: Option<Box<Checkpoint>>,
     pub(in crate::ledger) phase: Phase,
@@ -52,7 +52,7 @@ pub(in crate::ledger) struct Live {
 
 /// What became of a task's attempts so far.
 #[derive(Clone, Debug, Default, Serialize_tuple, Deserialize_tuple)]
-pub(in crate::ledger) struct History {
+pub(in crate::ledger) struct AttemptHistory {
     /// How many of them ended by the program's failure.
     pub(in crate::ledger) failures: u32,
     /// How many were lost or drained after they had taken resources.
@@ -66,7 +66,8 @@ pub(in crate::ledger) struct History {
 }
 
 /// That of a task none of whose attempts has ended.
-static NOTHING: History = History { failures: 0, losses: 0, returns: 0, setbacks: BTreeMap::new(), past: Vec::new() };
+static NOTHING: AttemptHistory =
+    AttemptHistory { failures: 0, losses: 0, returns: 0, setbacks: BTreeMap::new(), past: Vec::new() };
 
 /// What a program saved to go on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
@@ -104,77 +105,78 @@ pub(in crate::ledger) struct Lease {
     /// When it has waited too long for resources.
     pub(in crate::ledger) waits_until: LeaseTime,
     /// Since when it has resources, and until when, if it has.
-    pub(in crate::ledger) run: Option<Run>,
+    pub(in crate::ledger) allocation: Option<Allocation>,
     /// What it was charged of its submitter's share.
     pub(in crate::ledger) cost: u64,
     /// For how many slices that is, where it goes by slices.
     pub(in crate::ledger) slices: u32,
-    /// Whether, and by whom, it was asked to make room.
-    pub(in crate::ledger) asked: Option<Box<Asked>>,
-    /// Another attempt of the task, at another worker, since this one is slow. It has resources, as this one, and no copy.
-    pub(in crate::ledger) copy: Option<Box<Lease>>,
+    /// Whether, and for whom, it is to be preempted.
+    pub(in crate::ledger) preemption: Option<Box<Preemption>>,
+    /// Another attempt of the task, at another worker, since this one is slow. It has resources, as this one, and none
+    /// of its own.
+    pub(in crate::ledger) speculative: Option<Box<Lease>>,
 }
 
-/// A wish for room.
+/// A request that an attempt be preempted.
 #[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
-pub(in crate::ledger) struct Asked {
+pub(in crate::ledger) struct Preemption {
     /// The submitter that waits for it.
     pub(in crate::ledger) by: PublicKey,
     /// When it may ask another.
     pub(in crate::ledger) until: LeaseTime,
 }
 
-/// An attempt's time with resources.
+/// The resources that an attempt has of its worker, and for how long.
 #[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
-pub(in crate::ledger) struct Run {
+pub(in crate::ledger) struct Allocation {
     pub(in crate::ledger) since: LeaseTime,
     pub(in crate::ledger) started: BlockTime,
     /// What it takes of its worker, whatever is asked for the task since.
     pub(in crate::ledger) resources: Resources,
     /// When it times out.
     pub(in crate::ledger) ends: LeaseTime,
-    pub(in crate::ledger) pace: Pace,
+    pub(in crate::ledger) speculation: Speculation,
 }
 
-/// Whether an attempt is one to have a copy of.
+/// Whether an attempt is one to have a speculative attempt beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(in crate::ledger) enum Pace {
+pub(in crate::ledger) enum Speculation {
     /// At this time it is held against what was learned of its program.
     Watched(LeaseTime),
-    /// It takes far longer than most: a copy goes to the first claim that has nothing else to do.
+    /// It takes far longer than most: a speculative attempt goes to the first claim that has nothing else to do.
     Slow,
-    /// No: it has or had a copy, or is one, or its submitter wants none.
+    /// No: it has or had one, or is one, or its submitter wants none.
     Settled,
 }
 
 impl Lease {
     /// When it runs out, as things stand.
     pub(in crate::ledger) fn ends(&self) -> LeaseTime {
-        self.run.map_or(self.waits_until, |run| run.ends)
+        self.allocation.map_or(self.waits_until, |allocation| allocation.ends)
     }
 
     /// When time alone changes something about it next.
     pub(in crate::ledger) fn due(&self) -> LeaseTime {
-        match self.run {
-            Some(Run { pace: Pace::Watched(look), ends, .. }) => look.min(ends),
+        match self.allocation {
+            Some(Allocation { speculation: Speculation::Watched(look), ends, .. }) => look.min(ends),
             _ => self.ends(),
         }
     }
 
     pub(in crate::ledger) fn is_slow(&self) -> bool {
-        self.run.is_some_and(|run| run.pace == Pace::Slow)
+        self.allocation.is_some_and(|allocation| allocation.speculation == Speculation::Slow)
     }
 
-    pub(in crate::ledger) const fn set_pace(&mut self, pace: Pace) {
-        if let Some(run) = &mut self.run {
-            run.pace = pace;
+    pub(in crate::ledger) const fn set_speculation(&mut self, speculation: Speculation) {
+        if let Some(allocation) = &mut self.allocation {
+            allocation.speculation = speculation;
         }
     }
 
     /// For how long it has had resources, in milliseconds of lease time.
     pub(in crate::ledger) fn ran_ms(&self, now: LeaseTime) -> u64 {
-        self.run.map_or(0, |run| now.0.saturating_sub(run.since.0) / 1000)
+        self.allocation.map_or(0, |allocation| now.0.saturating_sub(allocation.since.0) / 1000)
     }
 }
 
@@ -256,12 +258,12 @@ impl TaskCounts {
         self.unfinished() + self.succeeded + self.failed + self.cancelled + self.skipped
     }
 
-    pub(in crate::ledger) fn of_stand(&mut self, stand: Stand) -> &mut u64 {
-        match stand {
-            Stand::Ready => &mut self.ready,
-            Stand::Blocked => &mut self.blocked,
-            Stand::Held => &mut self.held,
-            Stand::Gone(gone) => self.of_gone(gone),
+    pub(in crate::ledger) fn of_fresh(&mut self, state: FreshState) -> &mut u64 {
+        match state {
+            FreshState::Ready => &mut self.ready,
+            FreshState::Blocked => &mut self.blocked,
+            FreshState::Held => &mut self.held,
+            FreshState::Gone(gone) => self.of_gone(gone),
         }
     }
 
@@ -281,7 +283,7 @@ impl TaskCounts {
                 Phase::Ready => &mut self.ready,
                 Phase::Held => &mut self.held,
                 Phase::BackingOff(_) => &mut self.backing_off,
-                Phase::Leased(Lease { run: Some(_), .. }) => &mut self.running,
+                Phase::Leased(Lease { allocation: Some(_), .. }) => &mut self.running,
                 Phase::Leased(_) => &mut self.waiting,
             },
         }
@@ -306,11 +308,11 @@ impl Live {
         past.push(attempt);
     }
 
-    pub(in crate::ledger) fn history(&self) -> &History {
+    pub(in crate::ledger) fn history(&self) -> &AttemptHistory {
         self.history.as_deref().unwrap_or(&NOTHING)
     }
 
-    pub(in crate::ledger) fn history_mut(&mut self) -> &mut History {
+    pub(in crate::ledger) fn history_mut(&mut self) -> &mut AttemptHistory {
         self.history.get_or_insert_default()
     }
 
@@ -338,7 +340,7 @@ impl Live {
     /// All attempts that live, oldest first.
     pub(in crate::ledger) fn leases(&self) -> impl Iterator<Item = &Lease> {
         let oldest = self.lease();
-        oldest.into_iter().chain(oldest.and_then(|lease| lease.copy.as_deref()))
+        oldest.into_iter().chain(oldest.and_then(|lease| lease.speculative.as_deref()))
     }
 
     /// That of an attempt, if it lives.
@@ -346,13 +348,16 @@ impl Live {
         self.leases().find(|lease| lease.attempt == attempt)
     }
 
-    /// Takes out the lease of an attempt. Its copy, if it had one, goes on in its place.
+    /// Takes out the lease of an attempt. A speculative one, if it had one, goes on in its place.
     pub(in crate::ledger) fn end_lease(&mut self, attempt: AttemptNumber) -> Option<Lease> {
         let Phase::Leased(lease) = &mut self.phase else { return None };
         if lease.attempt != attempt {
-            return lease.copy.take_if(|copy| copy.attempt == attempt).map(|copy| *copy);
+            return lease
+                .speculative
+                .take_if(|speculative| speculative.attempt == attempt)
+                .map(|speculative| *speculative);
         }
-        let next = lease.copy.take().map_or(Phase::Ready, |copy| Phase::Leased(*copy));
+        let next = lease.speculative.take().map_or(Phase::Ready, |speculative| Phase::Leased(*speculative));
         match std::mem::replace(&mut self.phase, next) {
             Phase::Leased(lease) => Some(lease),
             _ => None,

@@ -72,7 +72,7 @@ figures! {
     /// Attempts that were given back by their worker before they began, or taken back since there was no place for them
     /// any more.
     attempts_returned,
-    /// Attempts that made room for others at a checkpoint.
+    /// Attempts that were preempted, at a checkpoint.
     attempts_yielded,
     /// Attempts that ended with their job, or by the outcome of another attempt of their task.
     attempts_cancelled,
@@ -97,7 +97,7 @@ figures! {
 
 /// Something that happened, as accounts take it in.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::ledger) enum Entry {
+pub(in crate::ledger) enum UsageEntry {
     /// So many tasks were added to a job.
     Tasks(u64),
     /// An attempt was leased.
@@ -139,12 +139,12 @@ const fn raise(figure: &mut u64, by: u64) {
 
 impl Account {
     /// Takes in what happened.
-    pub(in crate::ledger) fn enter(&mut self, entry: &Entry) {
+    pub(in crate::ledger) fn enter(&mut self, entry: &UsageEntry) {
         match entry {
-            Entry::Tasks(tasks) => raise(&mut self.tasks_submitted, *tasks),
-            Entry::Lease => raise(&mut self.attempts_leased, 1),
-            Entry::End(end) => self.end(end),
-            Entry::Success { output_bytes, is_late } => {
+            UsageEntry::Tasks(tasks) => raise(&mut self.tasks_submitted, *tasks),
+            UsageEntry::Lease => raise(&mut self.attempts_leased, 1),
+            UsageEntry::End(end) => self.end(end),
+            UsageEntry::Success { output_bytes, is_late } => {
                 raise(&mut self.output_bytes, *output_bytes);
                 raise(&mut self.late_successes, u64::from(*is_late));
             }

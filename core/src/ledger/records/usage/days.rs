@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, ops::RangeInclusive};
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::{Account, Entry};
+use super::{Account, UsageEntry};
 use crate::{identity::PublicKey, types::BlockTime};
 
 /// How many days are kept, today among them.
@@ -104,7 +104,7 @@ impl DayBook {
         }
     }
 
-    fn enter(&mut self, side: Side, key: PublicKey, entry: &Entry) {
+    fn enter(&mut self, side: Side, key: PublicKey, entry: &UsageEntry) {
         let is_full = self.len() >= DAY_ACCOUNTS_MAX;
         let book = self.side_mut(side);
         if let Some(account) = book.keys.get_mut(&key) {
@@ -180,7 +180,7 @@ impl Days {
         today: Day,
         submitter: PublicKey,
         worker: Option<PublicKey>,
-        entry: &Entry,
+        entry: &UsageEntry,
     ) {
         let book = self.books.entry(today).or_default();
         let before = book.len();

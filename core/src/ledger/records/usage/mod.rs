@@ -36,7 +36,7 @@ mod days;
 mod tests;
 
 use account::AttemptEnd;
-pub(in crate::ledger) use account::Entry;
+pub(in crate::ledger) use account::UsageEntry;
 pub use account::{Account, AccountView};
 pub use days::{ACCOUNTS_MAX, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side};
 pub(in crate::ledger) use days::{DayBook, Days};
@@ -69,7 +69,7 @@ fn output_bytes(output: &Output) -> u64 {
     }
 }
 
-impl Entry {
+impl UsageEntry {
     /// An attempt has ended for this reason, after so long with these resources; what its worker says of it, if that is why.
     pub(in crate::ledger) fn end(why: EndReason, resources: Resources, slot_ms: u64, said: Option<&Verdict>) -> Self {
         // A word on an earlier attempt says nothing of the one that ends by it.
@@ -95,10 +95,10 @@ impl Days {
         today: Day,
         job: &mut JobRecord,
         worker: Option<PublicKey>,
-        entry: &Entry,
+        entry: &UsageEntry,
     ) {
         job.usage.enter(entry);
-        let is_loss = matches!(entry, Entry::End(end) if end.why.is_loss());
+        let is_loss = matches!(entry, UsageEntry::End(end) if end.why.is_loss());
         let worker = worker.filter(|_| !is_loss || !is_planted(Fault::LossOfNoWorker));
         self.enter(today, job.submitter, worker, entry);
     }

@@ -17,7 +17,7 @@ fn name(number: u32) -> PublicKey {
 /// A lease to each of so many keys, of a task of its own.
 fn book(days: &mut Days, today: u32, keys: std::ops::Range<u32>) {
     for key in keys {
-        days.enter(Day(today), name(key), Some(name(key)), &Entry::Lease);
+        days.enter(Day(today), name(key), Some(name(key)), &UsageEntry::Lease);
     }
 }
 
@@ -75,13 +75,13 @@ fn what_cannot_have_been_booked_is_refused() {
     assert_eq!(with(|books| drop(books.insert(Day(101), DayBook::default()))), Ok(()));
     let lopsided = |books: &mut BTreeMap<Day, DayBook>| {
         let mut days = Days::default();
-        days.enter(Day(500), name(0), None, &Entry::Lease);
+        days.enter(Day(500), name(0), None, &UsageEntry::Lease);
         books.append(&mut days.records().clone());
     };
     assert!(with(lopsided).is_err());
     let boundless = |books: &mut BTreeMap<Day, DayBook>| {
         let mut days = Days::default();
-        let entry = Entry::Success { output_bytes: u64::MAX, is_late: false };
+        let entry = UsageEntry::Success { output_bytes: u64::MAX, is_late: false };
         days.enter(Day(500), name(0), Some(name(0)), &entry);
         books.append(&mut days.records().clone());
     };

@@ -23,7 +23,7 @@ impl Ledger {
             }
         }
         let stands = worker.is_some_and(|worker| worker.record.standing.is_some());
-        if !stands && self.index.standing() >= self.genesis.ledger.workers_max {
+        if !stands && self.index.claims_standing() >= self.genesis.ledger.workers_max {
             return Err(VoidReason::WorkersFull);
         }
         if worker.is_none() && !self.may_know_another() {

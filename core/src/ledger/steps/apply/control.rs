@@ -11,8 +11,8 @@ use crate::{
     invariant::known,
     ledger::{
         Applied, EndReason, Ledger, bounds,
-        index::{Consequences, Ending, Owed, SEGMENT_BYTES, SEGMENTS_MAX},
-        records::jobs::{AttemptRef, Gone, Job, Phase, Stand, TaskRef, TaskState},
+        index::{Consequences, Ending, Outstanding, SEGMENT_BYTES, SEGMENTS_MAX},
+        records::jobs::{AttemptRef, FreshState, Gone, Job, Phase, TaskRef, TaskState},
     },
     schedule::ready::{JobNumber, Needs},
     types::{Amendment, BlockTime, Control, Deadline, Directive, Filter, JobId, Selection, VoidReason},
@@ -44,12 +44,12 @@ impl Controlled {
 }
 
 impl Filter {
-    const fn of_stand(stand: Stand) -> Option<Self> {
-        match stand {
-            Stand::Ready => Some(Self::Ready),
-            Stand::Blocked => Some(Self::Blocked),
-            Stand::Held => Some(Self::Held),
-            Stand::Gone(_) => None,
+    const fn of_fresh(state: FreshState) -> Option<Self> {
+        match state {
+            FreshState::Ready => Some(Self::Ready),
+            FreshState::Blocked => Some(Self::Blocked),
+            FreshState::Held => Some(Self::Held),
+            FreshState::Gone(_) => None,
         }
     }
 
@@ -59,7 +59,7 @@ impl Filter {
             Phase::Ready => Some(Self::Ready),
             Phase::Held => Some(Self::Held),
             Phase::BackingOff(_) => Some(Self::BackingOff),
-            Phase::Leased(lease) if lease.run.is_some() => Some(Self::Running),
+            Phase::Leased(lease) if lease.allocation.is_some() => Some(Self::Running),
             Phase::Leased(_) => Some(Self::Waiting),
         }
     }
@@ -96,7 +96,7 @@ impl Job {
             let mut at = self.segment_at(range.start).unwrap_or(usize::MAX);
             while let Some(segment) = self.record.segments.get(at).filter(|segment| segment.start < range.end) {
                 let (start, end) = (segment.start.max(range.start), segment.end.min(range.end));
-                let takes_rest = picks(Filter::of_stand(self.stand(at, now)));
+                let takes_rest = picks(Filter::of_fresh(self.fresh_state(at, now)));
                 let (mut runs, mut next) = (Runs::default(), start);
                 for (index, state) in self.record.states.range(start..end) {
                     if takes_rest {
@@ -152,7 +152,7 @@ impl Ledger {
             if job.record.segments.len() + more > job.record.arrays.len() + SEGMENTS_MAX {
                 return Err(VoidReason::TooManySegments);
             }
-            self.check_room(signer, &[], more as u64 * SEGMENT_BYTES)?;
+            self.check_quotas(signer, &[], more as u64 * SEGMENT_BYTES)?;
         }
         match directive {
             Directive::Amend(amendment) if amendment.is_of_resources() => {
@@ -250,12 +250,12 @@ impl Ledger {
     fn charge_segments(&mut self, number: JobNumber, before: usize) {
         let Some(job) = known(self.records.job_mut(number)) else { return };
         let (submitter, now, record) = (job.record.submitter, job.record.segments.len(), &mut job.record);
-        let bytes = |segments: usize| Owed::definition(segments as u64 * SEGMENT_BYTES);
+        let bytes = |segments: usize| Outstanding::definition(segments as u64 * SEGMENT_BYTES);
         let (more, fewer) = (bytes(now.saturating_sub(before)), bytes(before.saturating_sub(now)));
         record.definition_bytes =
             record.definition_bytes.saturating_add(more.definition_bytes).saturating_sub(fewer.definition_bytes);
-        self.owe(submitter, more);
-        self.owe_less(submitter, fewer);
+        self.add_outstanding(submitter, more);
+        self.subtract_outstanding(submitter, fewer);
     }
 
     /// Ends tasks of a job without an outcome, and what waited for their success with them.

@@ -3,7 +3,7 @@
 use crate::{
     identity::PublicKey,
     invariant::known,
-    ledger::{Applied, Ledger, LedgerEvent, bounds, index::Owed},
+    ledger::{Applied, Ledger, LedgerEvent, bounds, index::Outstanding},
     types::{Extend, VoidReason},
 };
 
@@ -19,7 +19,7 @@ impl Ledger {
             return Err(VoidReason::JobClosed);
         }
         bounds::check_extend(&self.genesis.ledger, job, &extend.arrays)?;
-        self.check_room(signer, &extend.arrays, bytes)
+        self.check_quotas(signer, &extend.arrays, bytes)
     }
 
     pub(in crate::ledger) fn extend(&mut self, extend: &Extend, definition_bytes: u64, applied: &mut Applied) {
@@ -31,7 +31,7 @@ impl Ledger {
             job.record.open_until = None;
             applied.events.push(LedgerEvent::JobClosed { job: extend.job });
         }
-        self.owe(submitter, Owed::definition(definition_bytes));
+        self.add_outstanding(submitter, Outstanding::definition(definition_bytes));
         if !extend.arrays.is_empty() {
             let tasks = self.add_arrays(number, &extend.arrays);
             applied.events.push(LedgerEvent::JobExtended { job: extend.job, tasks });

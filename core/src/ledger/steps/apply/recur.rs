@@ -7,7 +7,7 @@ use crate::{
     invariant::known,
     ledger::{
         Applied, Ledger, LedgerEvent, bounds,
-        records::recurring::{RecurringRecord, next_moment},
+        records::recurring::{RecurringRecord, next_occurrence},
     },
     types::{KeyLimit, Limit, NetworkLimit, Recur, Recurring, RecurringId, VoidReason},
 };
@@ -34,7 +34,7 @@ impl Ledger {
 
     fn check_recurring(&self, signer: &PublicKey, recurring: &Recurring, bytes: u64) -> Result<(), VoidReason> {
         bounds::check_recurring(&self.genesis.ledger, recurring)?;
-        next_moment(recurring, self.time()).ok_or(VoidReason::NeverRuns)?;
+        next_occurrence(recurring, self.time()).ok_or(VoidReason::NeverRuns)?;
         let (of_key, in_all) = self.index.recurring().live(signer);
         if of_key >= self.key_limit(signer, KeyLimit::Recurring) {
             return Err(VoidReason::KeyRecurringFull);
@@ -43,7 +43,7 @@ impl Ledger {
             return Err(VoidReason::RecurringFull);
         }
         // Its definition counts at once; its tasks count when they are there.
-        self.check_room(signer, &[], bytes)
+        self.check_quotas(signer, &[], bytes)
     }
 
     pub(in crate::ledger) fn recur(
@@ -82,7 +82,7 @@ impl Ledger {
             time: self.time(),
             definition_bytes,
             recurring: recurring.clone(),
-            next: next_moment(recurring, self.time()),
+            next: next_occurrence(recurring, self.time()),
             is_paused: false,
             resumed: None,
             ran: 0,
@@ -109,6 +109,6 @@ impl Ledger {
             }
             applied.events.push(LedgerEvent::RecurringPaused { recurring: id, paused: pauses });
         }
-        self.await_moment(number);
+        self.await_occurrence(number);
     }
 }

@@ -1,7 +1,8 @@
 //! Report: a worker's words on attempts that it was given, judged one by one.
 //!
-//! The outcome of a live attempt is always taken. Of an attempt that was lost before, a success is taken while the task is
-//! owed; anything else changes nothing. A large output is taken only with a second holder's word that it has it.
+//! The outcome of a live attempt is always taken. Of an attempt that was lost before, a success is taken while the task
+//! is outstanding; anything else changes nothing. A large output is taken only with a second holder's word that it has
+//! it.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// Whether an attempt that a worker was given still lives.
-enum Given {
+enum Reported {
     Live,
     Late,
 }
@@ -43,7 +44,7 @@ impl Ledger {
             let judged =
                 if seen.insert(item.attempt) { self.judge(&signer, item) } else { Err(IgnoredReason::Repeated) };
             match judged {
-                Ok((task, given)) => self.take(signer, task, &given, item, applied),
+                Ok((task, reported)) => self.take(signer, task, &reported, item, applied),
                 Err(IgnoredReason::TaskEnded) if is_planted(Fault::EndedTaskReported) => {
                     applied.receipts.push(crate::types::Receipt::Outcome(self.outcome(signer, item)));
                 }
@@ -56,7 +57,7 @@ impl Ledger {
         }
     }
 
-    fn judge(&self, signer: &PublicKey, item: &ReportItem) -> Result<(TaskRef, Given), IgnoredReason> {
+    fn judge(&self, signer: &PublicKey, item: &ReportItem) -> Result<(TaskRef, Reported), IgnoredReason> {
         let AttemptId { task: id, number } = item.attempt;
         let job_number = self.index.number_of(&id.job).ok_or(IgnoredReason::UnknownTask)?;
         let job = self.records.job(job_number).ok_or(IgnoredReason::UnknownTask)?;
@@ -64,23 +65,23 @@ impl Ledger {
             _ if id.index >= job.count() => return Err(IgnoredReason::UnknownTask),
             Some(TaskState::Live(live)) => live,
             Some(TaskState::Done(_) | TaskState::Gone(_)) => return Err(IgnoredReason::TaskEnded),
-            None => return Err(IgnoredReason::NotGiven),
+            None => return Err(IgnoredReason::NotAssigned),
         };
         let lease = live.lease_of(number);
         let lease = lease.filter(|lease| lease.worker == *signer || is_planted(Fault::AnyonesReport));
-        let given = if lease.is_some() {
-            Given::Live
+        let reported = if lease.is_some() {
+            Reported::Live
         } else {
             let past = live.history().past.iter().find(|past| past.number == number && past.worker == *signer);
-            match (past.ok_or(IgnoredReason::NotGiven)?.why, &item.verdict) {
+            match (past.ok_or(IgnoredReason::NotAssigned)?.why, &item.verdict) {
                 (EndReason::Failed | EndReason::Returned | EndReason::Yielded, _) => {
                     return Err(IgnoredReason::Repeated);
                 }
                 (_, Verdict::Succeeded(..)) if is_planted(Fault::LateSuccessDropped) => {
                     return Err(IgnoredReason::Late);
                 }
-                (_, Verdict::Succeeded(..)) => Given::Late,
-                (_, Verdict::Failed(..)) if is_planted(Fault::LateFailureTaken) => Given::Late,
+                (_, Verdict::Succeeded(..)) => Reported::Late,
+                (_, Verdict::Failed(..)) if is_planted(Fault::LateFailureTaken) => Reported::Late,
                 _ => return Err(IgnoredReason::Late),
             }
         };
@@ -89,7 +90,7 @@ impl Ledger {
         if !bounds::is_verdict_sound(limits, output_bytes, &item.verdict) {
             return Err(IgnoredReason::Malformed);
         }
-        let (array, _) = job.place(id.index).ok_or(IgnoredReason::UnknownTask)?;
+        let (array, _) = job.array_index(id.index).ok_or(IgnoredReason::UnknownTask)?;
         if job.record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds)
             && matches!(item.verdict, Verdict::Succeeded(Output::Inline(_), ..))
         {
@@ -106,8 +107,8 @@ impl Ledger {
         let checkpoints = job.spec(id.index).is_some_and(|spec| spec.checkpoints);
         let is_misplaced = match &item.verdict {
             Verdict::Checkpointed { .. } => !checkpoints,
-            // Nobody makes room who was not asked to.
-            Verdict::Yielded => lease.is_none_or(|lease| lease.asked.is_none()),
+            // Nothing is preempted for which nobody asked.
+            Verdict::Yielded => lease.is_none_or(|lease| lease.preemption.is_none()),
             _ => false,
         };
         if is_misplaced {
@@ -115,13 +116,13 @@ impl Ledger {
         }
         let task = TaskRef { job: job_number, index: id.index };
         // A late one cannot fail any more.
-        if matches!(given, Given::Late)
-            && let Verdict::Succeeded(_, _, asks) = &item.verdict
-            && self.check_spawn(task, asks).is_err()
+        if matches!(reported, Reported::Late)
+            && let Verdict::Succeeded(_, _, spawns) = &item.verdict
+            && self.check_spawn(task, spawns).is_err()
         {
             return Err(IgnoredReason::Late);
         }
-        Ok((task, given))
+        Ok((task, reported))
     }
 
     /// Whether another peer holds what an attempt left: one signed for it.
@@ -139,7 +140,14 @@ impl Ledger {
             && statement.is_signed_by(delivery, &self.network)
     }
 
-    fn take(&mut self, worker: PublicKey, task: TaskRef, given: &Given, item: &ReportItem, applied: &mut Applied) {
+    fn take(
+        &mut self,
+        worker: PublicKey,
+        task: TaskRef,
+        reported: &Reported,
+        item: &ReportItem,
+        applied: &mut Applied,
+    ) {
         let attempt = AttemptRef::of(task, item.attempt.number);
         match &item.verdict {
             Verdict::Returned => self.give_back(attempt, EndReason::Returned, applied),
@@ -153,28 +161,28 @@ impl Ledger {
                 }
             }
             Verdict::Failed(failure, ..) => {
-                if matches!(given, Given::Late) && is_planted(Fault::LateFailureTaken) {
+                if matches!(reported, Reported::Late) && is_planted(Fault::LateFailureTaken) {
                     self.release(task, EndReason::Failed, applied);
                     return self.finish(task, self.outcome(worker, item), applied);
                 }
                 self.fail(worker, task, failure, item, applied);
             }
-            Verdict::Succeeded(_, usage, asks) => {
-                let Ok(spawn) = self.check_spawn(task, asks) else {
+            Verdict::Succeeded(_, usage, spawns) => {
+                let Ok(spawn) = self.check_spawn(task, spawns) else {
                     let failure = Failure::SpawnRefused;
                     let verdict = Verdict::Failed(failure.clone(), ByteString::default(), *usage);
                     let refused = ReportItem { attempt: item.attempt, verdict };
                     return self.fail(worker, task, &failure, &refused, applied);
                 };
-                match given {
-                    Given::Live => {
+                match reported {
+                    Reported::Live => {
                         self.learn(attempt);
                         let ended = self.end_attempt(attempt, EndReason::Succeeded, Some(&item.verdict), applied);
                         if ended.is_some_and(|(_, others)| others == Others::Live) {
                             self.release(task, EndReason::Superseded, applied);
                         }
                     }
-                    Given::Late => {
+                    Reported::Late => {
                         self.records.counters_mut().late += 1;
                         self.release(task, EndReason::Superseded, applied);
                     }
@@ -210,7 +218,7 @@ impl Ledger {
         let task = attempt.task();
         let Some(job) = known(self.records.job(task.job)) else { return };
         let lease = job.live(task.index).and_then(|live| live.lease_of(attempt.number));
-        if let Some(lease) = lease.filter(|lease| lease.run.is_some()) {
+        if let Some(lease) = lease.filter(|lease| lease.allocation.is_some()) {
             let Some(program) = known(job.spec(task.index).map(|spec| spec.program_blob().digest)) else { return };
             let (ran_ms, now) = (lease.ran_ms(self.lease_time()), self.time());
             self.records.estimates_mut().learn(program, ran_ms, now);

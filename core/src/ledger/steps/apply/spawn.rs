@@ -10,62 +10,66 @@ use crate::{
     codec,
     fault::{Fault, is_planted},
     invariant::known,
-    ledger::{Applied, Ledger, LedgerEvent, bounds, index::Owed, records::jobs::TaskRef},
-    types::{Array, Ask, Edges, Giver, Input, OutputOf, Part, Source, Tasks, VoidReason},
+    ledger::{Applied, Ledger, LedgerEvent, bounds, index::Outstanding, records::jobs::TaskRef},
+    types::{Array, Edges, Input, OutputOf, Part, Producer, Source, Spawn, Tasks, VoidReason},
 };
 
 /// What an array costs besides what its tasks say, in bytes of definition.
 const ARRAY_BYTES: u64 = 256;
 
 /// What is asked for, as far as it may be.
-pub(in crate::ledger) struct Spawn {
+pub(in crate::ledger) struct SpawnedArray {
     array: Array,
     definition_bytes: u64,
 }
 
 impl Ledger {
     /// The array that a task asks for, if it asks for anything.
-    pub(in crate::ledger) fn check_spawn(&self, task: TaskRef, asks: &[Ask]) -> Result<Option<Spawn>, VoidReason> {
-        if asks.is_empty() {
+    pub(in crate::ledger) fn check_spawn(
+        &self,
+        task: TaskRef,
+        spawns: &[Spawn],
+    ) -> Result<Option<SpawnedArray>, VoidReason> {
+        if spawns.is_empty() {
             return Ok(None);
         }
         let job = self.records.job(task.job).ok_or(VoidReason::UnknownJob)?;
-        let (spec, (array, _)) = job.spec(task.index).zip(job.place(task.index)).ok_or(VoidReason::UnknownJob)?;
-        let asking = job.record.arrays.get(usize::from(array)).ok_or(VoidReason::UnknownJob)?;
-        let more = u32::try_from(asks.len()).unwrap_or(u32::MAX);
+        let (spec, (array, _)) = job.spec(task.index).zip(job.array_index(task.index)).ok_or(VoidReason::UnknownJob)?;
+        let spawner = job.record.arrays.get(usize::from(array)).ok_or(VoidReason::UnknownJob)?;
+        let more = u32::try_from(spawns.len()).unwrap_or(u32::MAX);
         let spawned = job.record.spawned.checked_add(more);
         if !spec.spawns
             || spawned.is_none_or(|spawned| spawned > job.record.spawns_max) && !is_planted(Fault::SpawnsUnbounded)
         {
             return Err(VoidReason::TooManyTasks);
         }
-        let part = |ask: &Ask| Part {
-            arguments: ask.arguments.clone(),
-            inputs: ask.inputs.iter().map(|(path, file)| left_by(task.index, path, file)).collect(),
+        let part = |spawn: &Spawn| Part {
+            arguments: spawn.arguments.clone(),
+            inputs: spawn.inputs.iter().map(|(path, file)| left_by(task.index, path, file)).collect(),
             after: Edges::default(),
         };
         let array = Array {
-            name: asking.name.clone(),
+            name: spawner.name.clone(),
             spec: Arc::clone(spec),
-            tasks: Arc::new(Tasks::Each(asks.iter().map(part).collect())),
+            tasks: Arc::new(Tasks::Each(spawns.iter().map(part).collect())),
             after: Vec::new(),
-            feeds: asking.feeds,
+            feeds: spawner.feeds,
         };
         bounds::check_extend(&self.genesis.ledger, job, std::slice::from_ref(&array))?;
         let definition_bytes = ARRAY_BYTES + codec::encode(&array.tasks).len() as u64;
-        self.check_room(&job.record.submitter, std::slice::from_ref(&array), definition_bytes)?;
-        Ok(Some(Spawn { array, definition_bytes }))
+        self.check_quotas(&job.record.submitter, std::slice::from_ref(&array), definition_bytes)?;
+        Ok(Some(SpawnedArray { array, definition_bytes }))
     }
 
     /// Adds it to the job of the task that asked, which is about to have its outcome.
-    pub(in crate::ledger) fn spawn(&mut self, task: TaskRef, spawn: Spawn, applied: &mut Applied) {
-        let Spawn { array, definition_bytes } = spawn;
+    pub(in crate::ledger) fn spawn(&mut self, task: TaskRef, spawn: SpawnedArray, applied: &mut Applied) {
+        let SpawnedArray { array, definition_bytes } = spawn;
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let more = u32::try_from(array.tasks.count()).unwrap_or(u32::MAX);
         job.record.spawned = job.record.spawned.saturating_add(more);
         job.record.definition_bytes = job.record.definition_bytes.saturating_add(definition_bytes);
         let (id, submitter) = (job.id, job.record.submitter);
-        self.owe(submitter, Owed::definition(definition_bytes));
+        self.add_outstanding(submitter, Outstanding::definition(definition_bytes));
         let tasks = self.add_arrays(task.job, &[array]);
         applied.events.push(LedgerEvent::JobExtended { job: id, tasks });
         self.open_job(task.job);
@@ -74,6 +78,6 @@ impl Ledger {
 
 /// A file that a task has left, as another's input.
 fn left_by(task: u32, path: &str, file: &str) -> Input {
-    let source = Source::Output(OutputOf { of: Giver::Task(task), file: Some(file.to_owned()) });
+    let source = Source::Output(OutputOf { of: Producer::Task(task), file: Some(file.to_owned()) });
     Input { path: path.to_owned(), source }
 }

@@ -7,9 +7,9 @@ use std::{
 
 use crate::{
     identity::PublicKey,
-    ledger::{Account, Applied, Ledger, LedgerEvent, bounds, index::Owed, records::jobs::JobRecord},
+    ledger::{Account, Applied, Ledger, LedgerEvent, bounds, index::Outstanding, records::jobs::JobRecord},
     schedule::ready::Needs,
-    types::{Array, JobId, KeyLimit, Limit, NetworkLimit, RunOf, Submit, VoidReason},
+    types::{Array, JobId, KeyLimit, Limit, NetworkLimit, Occurrence, Submit, VoidReason},
 };
 
 /// The output that arrays may leave; one that cannot be counted is larger than any bound.
@@ -33,20 +33,21 @@ impl Ledger {
         if submit.after.iter().any(|after| self.index.number_of(&after.job).is_none()) {
             return Err(VoidReason::UnknownJob);
         }
-        self.check_room(signer, &submit.arrays, bytes)
+        self.check_quotas(signer, &submit.arrays, bytes)
     }
 
-    /// Whether so much more may be owed to a submitter.
-    pub(in crate::ledger) fn check_room(
+    /// Whether so much more may be outstanding for a submitter.
+    pub(in crate::ledger) fn check_quotas(
         &self,
         signer: &PublicKey,
         arrays: &[Array],
         bytes: u64,
     ) -> Result<(), VoidReason> {
-        let (of_key, in_all) = (self.index.quotas().owed_to(signer), self.index.quotas().owed());
+        let (of_key, in_all) = (self.index.quotas().outstanding_of(signer), self.index.quotas().outstanding());
         let tasks = arrays.iter().map(|array| array.tasks.count() as u64).sum();
         let output_bytes = output_bytes(arrays);
-        let fits = |owed: u64, more: u64, most: u64| owed.checked_add(more).is_some_and(|sum| sum <= most);
+        let fits =
+            |outstanding: u64, more: u64, most: u64| outstanding.checked_add(more).is_some_and(|sum| sum <= most);
         if !fits(of_key.tasks, tasks, self.key_limit(signer, KeyLimit::Tasks)) {
             return Err(VoidReason::KeyTasksFull);
         }
@@ -100,7 +101,7 @@ impl Ledger {
         signer: PublicKey,
         submit: &Submit,
         definition_bytes: u64,
-        run_of: Option<RunOf>,
+        occurrence_of: Option<Occurrence>,
         applied: &mut Applied,
     ) {
         let number = self.records.number_job();
@@ -121,12 +122,12 @@ impl Ledger {
             began: None,
             ended: None,
             usage: Account::default(),
-            run_of,
+            occurrence_of,
             spawns_max: submit.spawns_max,
             spawned: 0,
         };
         self.take_up(id, record);
-        self.owe(signer, Owed::definition(definition_bytes));
+        self.add_outstanding(signer, Outstanding::definition(definition_bytes));
         let tasks = self.add_arrays(number, &submit.arrays);
         self.records.counters_mut().jobs += 1;
         applied.events.push(LedgerEvent::JobAdmitted { job: id, tasks });

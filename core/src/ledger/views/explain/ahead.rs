@@ -12,10 +12,10 @@ use super::{
 use crate::{
     identity::PublicKey,
     invariant::known,
-    ledger::{Ledger, index::Standing, records::jobs::Job},
+    ledger::{Ledger, index::SegmentSummary, records::jobs::Job},
     schedule::{
         order::Rank,
-        ready::{Entry, JobNumber, Kind, ReadyKey},
+        ready::{JobNumber, Kind, QueueEntry, ReadyKey},
     },
 };
 
@@ -29,7 +29,7 @@ impl Ledger {
         &self,
         job: &Job,
         index: u32,
-        entry: &Entry,
+        entry: &QueueEntry,
         usable: &BTreeSet<PublicKey>,
     ) -> Ahead {
         let rank = self.sequence.at_turn(entry.rank, &entry.submitter, self.records.shares());
@@ -112,7 +112,7 @@ impl Ledger {
         let run = self.records.job(key.job).filter(|_| key.is_fresh).and_then(|job| {
             let at = job.segment_at(key.index)?;
             let is_run = !job.graph().is_single(job.record.segments.get(at)?.array);
-            is_run.then(|| job.index.standing(at).map_or(0, Standing::stateless))
+            is_run.then(|| job.index.summary(at).map_or(0, SegmentSummary::stateless))
         });
         run.map_or(1, u64::from)
     }

@@ -15,7 +15,7 @@ use crate::{
 
 impl Job {
     fn waits_for(&self, index: u32) -> Awaited {
-        let Some(((array, place), segment)) = self.place(index).zip(self.segment(index)) else {
+        let Some(((array, place), segment)) = self.array_index(index).zip(self.segment(index)) else {
             return Awaited::default();
         };
         let record = self.record.arrays.get(usize::from(array));

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{
     NAMED_MAX,
-    reasons::{AskedBy, Avoided, LargestInput, LeasePlace, Leased, LeasesAt, PaceNow, Preference, Spread},
+    reasons::{Avoided, LargestInput, LeaseStage, Leased, LeasesAt, PreemptionFor, Preference, SpeculationNow, Spread},
 };
 use crate::{
     identity::PublicKey,
     ledger::{
         Ledger,
-        records::jobs::{Job, Lease, Live, Pace, TaskRef},
+        records::jobs::{Job, Lease, Live, Speculation, TaskRef},
     },
     types::Claim,
 };
@@ -29,9 +29,9 @@ impl Ledger {
             met: label(name) == Some(value),
         });
         let input = job.largest_input(task.index);
-        let place = match lease.run {
-            Some(run) => LeasePlace::Running { since: run.started, ends: self.at(run.ends) },
-            None => LeasePlace::Waiting { ends: self.at(lease.waits_until) },
+        let place = match lease.allocation {
+            Some(allocation) => LeaseStage::Running { since: allocation.started, ends: self.at(allocation.ends) },
+            None => LeaseStage::Waiting { ends: self.at(lease.waits_until) },
         };
         let capable = self.records.workers().values().filter_map(|worker| worker.record.standing.as_ref());
         let capable = capable.filter(|standing| standing.could_ever_hold(needs)).count();
@@ -41,34 +41,41 @@ impl Ledger {
             incarnation: lease.incarnation.0,
             leased: lease.leased,
             place,
-            standing: u32::try_from(self.index.standing()).unwrap_or(u32::MAX),
+            standing: u32::try_from(self.index.claims_standing()).unwrap_or(u32::MAX),
             capable: u32::try_from(capable).unwrap_or(u32::MAX),
             prefers: prefers.collect(),
             spread: spec.spread.as_deref().and_then(|label| self.spread_over(job, task.index, label, claim)),
             input: input.map(|digest| {
-                let held = claim.is_some_and(|claim| claim.holds.contains(&digest));
+                let held = claim.is_some_and(|claim| claim.blobs.contains(&digest));
                 LargestInput { digest, held }
             }),
             placement: self.records.rules().schedule().placement.clone(),
             avoids: self.avoided_by(live),
-            asked: lease.asked.as_ref().map(|asked| AskedBy { by: asked.by, until: self.at(asked.until) }),
-            pace: self.pace_of(lease),
+            asked: lease
+                .preemption
+                .as_ref()
+                .map(|preemption| PreemptionFor { by: preemption.by, until: self.at(preemption.until) }),
+            pace: self.speculation_of(lease),
         })
     }
 
     /// What is known of how fast an attempt is.
-    fn pace_of(&self, lease: &Lease) -> PaceNow {
-        match (&lease.copy, lease.run.map(|run| run.pace)) {
-            (Some(copy), _) => PaceNow::Copied { attempt: copy.attempt.0, worker: copy.worker, leased: copy.leased },
-            (None, Some(Pace::Watched(look))) => PaceNow::Watched { look: self.at(look) },
-            (None, Some(Pace::Slow)) => PaceNow::Slow,
-            (None, Some(Pace::Settled) | None) => PaceNow::Unwatched,
+    fn speculation_of(&self, lease: &Lease) -> SpeculationNow {
+        match (&lease.speculative, lease.allocation.map(|allocation| allocation.speculation)) {
+            (Some(speculative), _) => SpeculationNow::Copied {
+                attempt: speculative.attempt.0,
+                worker: speculative.worker,
+                leased: speculative.leased,
+            },
+            (None, Some(Speculation::Watched(look))) => SpeculationNow::Watched { look: self.at(look) },
+            (None, Some(Speculation::Slow)) => SpeculationNow::Slow,
+            (None, Some(Speculation::Settled) | None) => SpeculationNow::Unwatched,
         }
     }
 
     /// How many leases of a task's array there are at each value of a label that claims have.
     fn spread_over(&self, job: &Job, index: u32, label: &str, claim: Option<&Claim>) -> Option<Spread> {
-        let (array, _) = job.place(index)?;
+        let (array, _) = job.array_index(index)?;
         let counts = job.index.spread(array);
         let at = |value: &str| counts.and_then(|counts| counts.get(value)).copied().unwrap_or(0);
         let value = claim.and_then(|claim| claim.labels.get(label)).cloned();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     LOOKS_MAX,
-    reasons::{AskedOf, Claims, Hindrance, Need, Precedence, Ready, Requirement, ShareNow},
+    reasons::{Claims, Hindrance, Need, Precedence, PreemptionOf, Ready, Requirement, ShareNow},
 };
 use crate::{
     identity::PublicKey,
@@ -12,12 +12,12 @@ use crate::{
         Ledger,
         records::{
             jobs::{Job, TaskRef},
-            workers::{Standing, Worker},
+            workers::{StandingClaim, Worker},
         },
     },
     schedule::{
-        placement::Place,
-        ready::{Entry, Kind, Needs},
+        placement::Opening,
+        ready::{Kind, Needs, QueueEntry},
     },
     types::{BlockTime, KeyLimit, OrderPolicy, Permission},
 };
@@ -30,7 +30,7 @@ fn count(number: usize) -> u32 {
 impl Worker {
     /// Whether a task with these needs would be placed here now.
     fn is_open_to(&self, needs: &Needs) -> bool {
-        [Place::Resources, Place::Waiting]
+        [Opening::Resources, Opening::Waiting]
             .into_iter()
             .any(|place| self.index.score(place).is_some() && self.takes(needs, place))
     }
@@ -70,7 +70,7 @@ impl Ledger {
         })
     }
 
-    fn standings(&self) -> impl Iterator<Item = (&PublicKey, &Worker, &Standing)> {
+    fn standing_claims(&self) -> impl Iterator<Item = (&PublicKey, &Worker, &StandingClaim)> {
         self.records.workers().iter().filter_map(|(key, worker)| Some((key, worker, worker.record.standing.as_ref()?)))
     }
 
@@ -78,7 +78,7 @@ impl Ledger {
     fn sort_claims(&self, kind: &Kind) -> (Claims, BTreeSet<PublicKey>) {
         let allowed = self.allowed_to(kind);
         let (mut claims, mut usable) = (Claims::default(), BTreeSet::new());
-        for (key, worker, standing) in self.standings() {
+        for (key, worker, standing) in self.standing_claims() {
             claims.standing += 1;
             if !standing.could_ever_hold(&kind.needs) {
                 continue;
@@ -98,7 +98,7 @@ impl Ledger {
 
     /// Each thing that is needed, by itself.
     fn requirements(&self, needs: &Needs) -> Vec<Requirement> {
-        let claims = || self.standings().map(|(_, _, standing)| &standing.claim);
+        let claims = || self.standing_claims().map(|(_, _, standing)| &standing.claim);
         let requirement = |need, claims: usize| Requirement { need, claims: count(claims) };
         let (millicores, memory) = (needs.millicores, needs.memory_bytes);
         let offered = |offered: Option<u32>| offered.unwrap_or(0);
@@ -136,7 +136,7 @@ impl Ledger {
         self.first_to_end(|attempt| self.lease_of(*attempt).is_some_and(|lease| workers.contains(&lease.worker)))
     }
 
-    fn share_of(&self, entry: &Entry, spent: bool) -> ShareNow {
+    fn share_of(&self, entry: &QueueEntry, spent: bool) -> ShareNow {
         let submitter = &entry.submitter;
         let (round, shares) = self.records.shares().records();
         let turn = self.records.shares().turn(submitter);
@@ -152,20 +152,20 @@ impl Ledger {
             spent,
             left_ms: shares.get(submitter).map_or(0, |share| share.left),
             slice_ends: ends.map(|(at, _)| self.at(at)),
-            asked: self.asked_for(submitter),
+            asked: self.preemption_for(submitter),
         }
     }
 
-    /// The attempt that was asked to make room for a submitter.
-    fn asked_for(&self, submitter: &PublicKey) -> Option<AskedOf> {
+    /// The attempt that is to be preempted for a submitter.
+    fn preemption_for(&self, submitter: &PublicKey) -> Option<PreemptionOf> {
         if !self.index.is_asking(submitter) {
             return None;
         }
-        self.index.due().asked().take(LOOKS_MAX).find_map(|(until, task)| {
+        self.index.due().preemptions().take(LOOKS_MAX).find_map(|(until, task)| {
             let job = self.records.job(task.job)?;
             let lease = job.lease(task.index)?;
-            lease.asked.as_ref().filter(|asked| asked.by == *submitter)?;
-            Some(AskedOf { job: job.id, index: task.index, worker: lease.worker, until: self.at(until) })
+            lease.preemption.as_ref().filter(|preemption| preemption.by == *submitter)?;
+            Some(PreemptionOf { job: job.id, index: task.index, worker: lease.worker, until: self.at(until) })
         })
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use ready::{
-    Ahead, AheadBy, AskedOf, Avoided, Claims, Hindrance, JobAhead, Need, Precedence, Ready, Requirement, ShareNow,
+    Ahead, AheadBy, Avoided, Claims, Hindrance, JobAhead, Need, Precedence, PreemptionOf, Ready, Requirement, ShareNow,
 };
 
 use crate::{
@@ -165,7 +165,7 @@ pub struct Leased {
     #[serde(rename = "leased_us")]
     pub leased: BlockTime,
     /// Whether it runs or waits there.
-    pub place: LeasePlace,
+    pub place: LeaseStage,
     /// How many claims stand.
     pub standing: u32,
     /// How many of these could ever hold it.
@@ -180,17 +180,17 @@ pub struct Leased {
     pub placement: Vec<PlacementPolicy>,
     /// Where it would rather not go.
     pub avoids: Vec<Avoided>,
-    /// Whether it was asked to make room, and for whom.
-    pub asked: Option<AskedBy>,
-    /// Whether it is slow, and has a copy elsewhere.
-    pub pace: PaceNow,
+    /// Whether it is to be preempted, and for whom.
+    pub asked: Option<PreemptionFor>,
+    /// Whether it is slow, and has a speculative attempt elsewhere.
+    pub pace: SpeculationNow,
 }
 
 /// How an attempt that lives compares with others of its program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum PaceNow {
-    /// It is not looked at: it waits, it is or had a copy, or its submitter wants none.
+pub enum SpeculationNow {
+    /// It is not looked at: it waits, it is speculative or had a speculative attempt, or its submitter wants none.
     Unwatched,
     /// It is not known to be slow.
     Watched {
@@ -198,9 +198,9 @@ pub enum PaceNow {
         #[serde(rename = "look_us")]
         look: BlockTime,
     },
-    /// It takes far longer than most, and no claim has anything left for a copy.
+    /// It takes far longer than most, and no claim has anything left for a speculative attempt.
     Slow,
-    /// Another worker has a copy.
+    /// Another worker runs a speculative attempt.
     Copied {
         /// Which attempt that is, from 0.
         attempt: u32,
@@ -215,7 +215,7 @@ pub enum PaceNow {
 /// What a lease has of its worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum LeasePlace {
+pub enum LeaseStage {
     /// Resources: it runs.
     Running {
         /// Since when.
@@ -276,9 +276,9 @@ pub struct LargestInput {
     pub held: bool,
 }
 
-/// A wish for room.
+/// A request that an attempt be preempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AskedBy {
+pub struct PreemptionFor {
     /// The submitter that waits for it.
     pub by: PublicKey,
     /// From when on that submitter may ask another.

@@ -182,16 +182,16 @@ pub struct ShareNow {
     pub spent: bool,
     /// What is left to it of the rounds that it was granted, in milliseconds of one core; below 0 if it has had more.
     pub left_ms: i64,
-    /// When the first slice ends of an attempt that could then be asked to make room for it.
+    /// When the first slice ends of an attempt that could then be preempted for it.
     #[serde(rename = "slice_ends_us")]
     pub slice_ends: Option<BlockTime>,
-    /// The attempt that was asked to make room for its submitter, if one was.
-    pub asked: Option<AskedOf>,
+    /// The attempt that is to be preempted for its submitter, if one was.
+    pub asked: Option<PreemptionOf>,
 }
 
-/// An attempt that was asked to make room.
+/// An attempt that is to be preempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AskedOf {
+pub struct PreemptionOf {
     /// Its job.
     pub job: JobId,
     /// Its task's place in that job.

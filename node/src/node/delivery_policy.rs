@@ -8,21 +8,21 @@ use meshwork_core::{
 };
 
 use crate::{
-    blobs::{Holder, Refusal},
+    blobs::{DeliveryPolicy, Refusal},
     driver::Handle,
 };
 
 /// Accepts outputs of attempts that the ledger gave to the sender, up to the size that their tasks may leave.
-pub(super) struct Willing(Handle);
+pub(super) struct PromisedOutputs(Handle);
 
-impl Willing {
+impl PromisedOutputs {
     pub(super) const fn new(driver: Handle) -> Self {
         Self(driver)
     }
 }
 
-impl Holder for Willing {
-    async fn may_hold(&self, from: PublicKey, attempt: AttemptId, _: Digest, bytes: u64) -> Result<Height, Refusal> {
+impl DeliveryPolicy for PromisedOutputs {
+    async fn accepts(&self, from: PublicKey, attempt: AttemptId, _: Digest, bytes: u64) -> Result<Height, Refusal> {
         let refuse = |reason: &str| Err(Refusal(reason.to_owned()));
         let look = move |replica: &meshwork_core::replica::Replica| {
             let ledger = replica.ledger();
@@ -31,7 +31,7 @@ impl Holder for Willing {
             let present = matches!(
                 task.state,
                 TaskStateView::Leased { attempt: number, worker, .. } if number == attempt.number && worker == from
-            ) || task.copy == Some((attempt.number, from));
+            ) || task.speculative == Some((attempt.number, from));
             Some((past || present, task.spec.limits.output_bytes, ledger.height()))
         };
         match self.0.query(look).await {

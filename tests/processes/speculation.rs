@@ -14,8 +14,8 @@ use crate::running::{kill, local_mesh, program};
 const LONG: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_attempt_has_a_copy_at_an_idle_worker_which_does_it_when_the_first_is_killed() {
-    let mut mesh = local_mesh("copies", 1, 2).await;
+async fn a_slow_attempt_has_a_speculative_attempt_at_an_idle_worker_which_does_it_when_the_first_is_killed() {
+    let mut mesh = local_mesh("speculation", 1, 2).await;
     let client = mesh.peers()[0].client().expect("running");
     let module = client.put_bytes(fs::read(program("steps.wasm")).expect("a program")).await.expect("taken");
     let key = keys::generate();
@@ -39,7 +39,7 @@ async fn a_slow_attempt_has_a_copy_at_an_idle_worker_which_does_it_when_the_firs
 
     let until = Instant::now() + LONG;
     let attempts = loop {
-        assert!(Instant::now() < until, "there is a copy");
+        assert!(Instant::now() < until, "there is a speculative attempt");
         let tasks = client.tasks(job, 0, 1, None).await.unwrap_or_default();
         if let Some(task) = tasks.into_iter().next().filter(|task| task.attempts.len() == 2) {
             break task.attempts;
@@ -54,5 +54,9 @@ async fn a_slow_attempt_has_a_copy_at_an_idle_worker_which_does_it_when_the_firs
     assert_eq!(ended.expect("in time").expect("ended").counts.succeeded, 1);
     let proved = outcomes::of_job(&client, job, mesh.genesis()).await.expect("proofs that hold");
     let outcome = &proved[0].outcome;
-    assert_eq!((outcome.worker, outcome.attempt.number.0), (copy, 1), "the copy did it, and nobody began again");
+    assert_eq!(
+        (outcome.worker, outcome.attempt.number.0),
+        (copy, 1),
+        "the speculative attempt did it, and nobody began again"
+    );
 }

@@ -1,11 +1,11 @@
-//! Copies of attempts that take far longer than most.
+//! Speculative attempts, beside those that take far longer than most.
 
 use super::mesh::*;
 use crate::{
     identity::SecretKey,
     ledger::{
         EndReason, IgnoredReason, Ledger, LedgerEvent, TaskStateView,
-        explain::reasons::{PaceNow, Why},
+        explain::reasons::{SpeculationNow, Why},
         timeline::What,
     },
     types::*,
@@ -50,15 +50,16 @@ fn slow() -> (Mesh, JobId) {
     slow_of(spec())
 }
 
-/// Who has the attempt, and who the copy.
+/// Who has the attempt, and who the speculative one.
 fn holders(mesh: &Mesh, job: JobId) -> [SecretKey; 2] {
-    let copy = mesh.ledger.task(TaskId { job, index: 0 }).expect("a task").copy.expect("a copy");
-    assert_eq!(copy.0, AttemptNumber(1));
+    let speculative =
+        mesh.ledger.task(TaskId { job, index: 0 }).expect("a task").speculative.expect("a speculative attempt");
+    assert_eq!(speculative.0, AttemptNumber(1));
     let seed_of = |public| (1..=9).map(key).find(|key| key.public() == public).expect("a worker");
-    [mesh.holder(job, 0).map(seed_of).expect("a holder"), seed_of(copy.1)]
+    [mesh.holder(job, 0).map(seed_of).expect("a holder"), seed_of(speculative.1)]
 }
 
-fn pace(mesh: &Mesh, job: JobId) -> PaceNow {
+fn pace(mesh: &Mesh, job: JobId) -> SpeculationNow {
     match mesh.ledger.explain(TaskId { job, index: 0 }).expect("a task").why {
         Why::Leased(why) => why.pace,
         other => panic!("it is not leased: {other:?}"),
@@ -66,14 +67,16 @@ fn pace(mesh: &Mesh, job: JobId) -> PaceNow {
 }
 
 #[test]
-fn a_slow_attempt_has_a_copy_where_nothing_else_is_to_be_done_and_the_first_to_succeed_is_taken() {
+fn a_slow_attempt_has_a_speculative_attempt_where_nothing_else_is_to_be_done_and_the_first_to_succeed_is_taken() {
     for first in [0, 1] {
         let (mut mesh, job) = slow();
         let holders = holders(&mesh, job);
         assert_eq!((mesh.held(&holders[0]), mesh.held(&holders[1])), (vec![(0, 0, true)], vec![(0, 1, true)]));
         let view = mesh.ledger.job(job).expect("a job");
-        assert_eq!((view.counts.running, view.copies, mesh.ledger.totals().ever.copies), (1, 1, 1));
-        let PaceNow::Copied { attempt: 1, worker, .. } = pace(&mesh, job) else { panic!("it has a copy") };
+        assert_eq!((view.counts.running, view.speculative, mesh.ledger.totals().ever.speculative), (1, 1, 1));
+        let SpeculationNow::Copied { attempt: 1, worker, .. } = pace(&mesh, job) else {
+            panic!("it has a speculative attempt")
+        };
         assert_eq!(worker, holders[1].public());
         let [winner, loser] = [first, 1 - first];
         mesh.report(&holders[winner], attempt(job, 0, winner as u32), success());
@@ -82,7 +85,7 @@ fn a_slow_attempt_has_a_copy_where_nothing_else_is_to_be_done_and_the_first_to_s
         let ended = [(0, winner as u32, EndReason::Succeeded), (0, loser as u32, EndReason::Superseded)];
         assert_eq!(ends(&applied), ended);
         assert!(holders.iter().all(|holder| mesh.held(holder).is_empty()));
-        assert_eq!(mesh.ledger.job(job).expect("a job").copies, 0);
+        assert_eq!(mesh.ledger.job(job).expect("a job").speculative, 0);
         assert_eq!(mesh.ledger.totals().ever.late, 0, "it was in time");
         mesh.report(&holders[loser], attempt(job, 0, loser as u32), success());
         assert_eq!(ignored(&mesh.next()), [IgnoredReason::TaskEnded]);
@@ -90,13 +93,13 @@ fn a_slow_attempt_has_a_copy_where_nothing_else_is_to_be_done_and_the_first_to_s
 }
 
 #[test]
-fn what_is_not_slow_has_no_copy() {
+fn what_is_not_slow_has_no_speculative_attempt() {
     let mut mesh = taught(genesis(), &[1, 2]);
     let job = mesh.submit(&key(100), 1, spec());
     mesh.next();
-    assert!(matches!(pace(&mesh, job), PaceNow::Watched { .. }));
+    assert!(matches!(pace(&mesh, job), SpeculationNow::Watched { .. }));
     mesh.idle(USUAL_MS * 2 - 100);
-    assert_eq!(mesh.ledger.totals().ever.copies, 0);
+    assert_eq!(mesh.ledger.totals().ever.speculative, 0);
 }
 
 #[test]
@@ -114,43 +117,46 @@ fn nothing_is_known_to_be_slow_before_three_attempts_have_told() {
         mesh.report(&by, attempt(job, index, 0), success());
     }
     mesh.idle(6_000);
-    assert_eq!(mesh.ledger.task(slowest).expect("a task").copy, None);
+    assert_eq!(mesh.ledger.task(slowest).expect("a task").speculative, None);
     let other = mesh.submit(&key(100), 1, spec());
     mesh.next();
     let by = (1..=4).map(key).find(|key| Some(key.public()) == mesh.holder(other, 0)).expect("a holder");
     mesh.report(&by, attempt(other, 0, 0), success());
     mesh.idle(2_000);
-    assert!(mesh.ledger.task(slowest).expect("a task").copy.is_some(), "it has run for far longer than three others");
+    assert!(
+        mesh.ledger.task(slowest).expect("a task").speculative.is_some(),
+        "it has run for far longer than three others"
+    );
 }
 
 #[test]
-fn a_submitter_that_wants_no_copies_has_none() {
+fn a_submitter_that_wants_no_speculative_attempts_has_none() {
     let (mesh, job) = slow_of(TaskSpec { copies: false, ..spec() });
-    assert_eq!(pace(&mesh, job), PaceNow::Unwatched);
-    assert_eq!(mesh.ledger.totals().ever.copies, 0);
+    assert_eq!(pace(&mesh, job), SpeculationNow::Unwatched);
+    assert_eq!(mesh.ledger.totals().ever.speculative, 0);
 }
 
 #[test]
-fn a_copy_goes_nowhere_that_something_ready_could_go_and_never_waits() {
+fn a_speculative_attempt_goes_nowhere_that_something_ready_could_go_and_never_waits() {
     let mut mesh = taught(genesis(), &[1]);
     let job = mesh.submit(&key(100), 1, spec());
     mesh.next();
     mesh.idle(SLOW_MS);
-    assert_eq!(pace(&mesh, job), PaceNow::Slow, "there is only the worker that has it");
+    assert_eq!(pace(&mesh, job), SpeculationNow::Slow, "there is only the worker that has it");
     let other = mesh.submit(&key(101), 1, TaskSpec { copies: false, ..spec() });
     mesh.claim(&key(2), offer(1, 2));
     mesh.next();
     assert_eq!((mesh.running(&key(1)), mesh.waiting(&key(1))), (1, 0));
     assert_eq!(mesh.holder(other, 0), Some(key(2).public()));
     mesh.idle(1_000);
-    assert_eq!(pace(&mesh, job), PaceNow::Slow, "there is a waiting place, but none for copies");
+    assert_eq!(pace(&mesh, job), SpeculationNow::Slow, "there is a waiting place, but none for speculative attempts");
     mesh.report(&key(2), attempt(other, 0, 0), success());
     mesh.next();
     assert_eq!(mesh.held(&key(2)), [(0, 1, true)]);
 }
 
 #[test]
-fn a_held_task_has_no_copy_and_a_quota_counts_copies() {
+fn a_held_task_has_no_speculative_attempt_and_a_quota_counts_speculative_attempts() {
     for held in [true, false] {
         let mut mesh = taught(genesis(), &[1, 2]);
         let job = mesh.submit(&key(100), 1, spec());
@@ -163,7 +169,7 @@ fn a_held_task_has_no_copy_and_a_quota_counts_copies() {
         }
         mesh.next();
         mesh.idle(SLOW_MS);
-        assert_eq!((pace(&mesh, job), mesh.ledger.totals().ever.copies), (PaceNow::Slow, 0));
+        assert_eq!((pace(&mesh, job), mesh.ledger.totals().ever.speculative), (SpeculationNow::Slow, 0));
         if held {
             mesh.control(&key(100), Control { job, which: Selection::default(), directive: Directive::Release });
         } else {
@@ -171,13 +177,14 @@ fn a_held_task_has_no_copy_and_a_quota_counts_copies() {
             mesh.sign(&key(200), Action::Govern(Govern::Propose(Change::SetQuota(key(100).public(), quota))));
         }
         mesh.next();
-        assert!(matches!(pace(&mesh, job), PaceNow::Copied { .. }));
+        assert!(matches!(pace(&mesh, job), SpeculationNow::Copied { .. }));
         assert_eq!(mesh.ledger.index.quotas().leased_of(&key(100).public()), 2);
     }
 }
 
 #[test]
-fn a_task_goes_on_with_what_is_left_when_its_attempt_or_the_copy_is_lost_and_has_no_other_copy() {
+fn a_task_goes_on_with_what_is_left_when_its_attempt_or_the_speculative_attempt_is_lost_and_has_no_other_speculative_attempt()
+ {
     for lost in [0, 1] {
         let (mut mesh, job) = slow();
         let holders = holders(&mesh, job);
@@ -188,9 +195,9 @@ fn a_task_goes_on_with_what_is_left_when_its_attempt_or_the_copy_is_lost_and_has
         let left = &holders[1 - lost];
         assert_eq!(mesh.holder(job, 0), Some(left.public()));
         let task = mesh.ledger.task(TaskId { job, index: 0 }).expect("a task");
-        assert_eq!((task.copy, task.losses, task.attempts), (None, 1, 2));
+        assert_eq!((task.speculative, task.losses, task.attempts), (None, 1, 2));
         assert!(mesh.idle(4_000).events.iter().all(|event| !matches!(event, LedgerEvent::Leased { .. })));
-        assert_eq!(pace(&mesh, job), PaceNow::Unwatched);
+        assert_eq!(pace(&mesh, job), SpeculationNow::Unwatched);
         // A late success of the one that was lost is as good.
         mesh.report(&holders[lost], attempt(job, 0, lost as u32), success());
         let applied = mesh.next();
@@ -241,7 +248,7 @@ fn a_failure_of_the_program_is_the_tasks_but_what_the_machine_may_be_to_blame_fo
 }
 
 #[test]
-fn an_attempt_that_runs_out_leaves_its_copy_and_a_copy_has_its_own_time() {
+fn an_attempt_that_runs_out_leaves_its_speculative_attempt_and_a_speculative_attempt_has_its_own_time() {
     let (mut mesh, job) = slow();
     let [_, second] = holders(&mesh, job);
     let mut next_end = || loop {
@@ -274,7 +281,7 @@ fn a_cancelled_task_ends_with_all_its_attempts_and_a_worker_that_starts_anew_los
 }
 
 #[test]
-fn a_copy_is_shown_beside_what_it_is_a_copy_of_and_survives_a_restart() {
+fn a_speculative_attempt_is_shown_beside_the_slow_one_and_survives_a_restart() {
     let (mut mesh, job) = slow();
     let [first, second] = holders(&mesh, job);
     let restored = Ledger::restore(mesh.ledger.genesis().clone(), &mesh.ledger.snapshot()).expect("own snapshot");
@@ -287,10 +294,15 @@ fn a_copy_is_shown_beside_what_it_is_a_copy_of_and_survives_a_restart() {
     mesh.pass(500);
     let timeline = mesh.ledger.timeline(job, 0, 1).expect("a job");
     let task = &timeline.tasks[0];
-    let [copy] = &task.copies[..] else { panic!("one copy: {task:?}") };
+    let [speculative] = &task.copies[..] else { panic!("one speculative attempt: {task:?}") };
     let ran = task.spans.last().expect("it ran");
     assert!(matches!(ran.what, What::Running(own) if own.worker == first.public() && !own.accepted));
-    assert!(matches!(copy.what, What::Running(own) if own.worker == second.public() && own.accepted));
-    assert!(ran.from < copy.from && Some(copy.from) < ran.to && ran.to < copy.to && copy.to == Some(mesh.now));
+    assert!(matches!(speculative.what, What::Running(own) if own.worker == second.public() && own.accepted));
+    assert!(
+        ran.from < speculative.from
+            && Some(speculative.from) < ran.to
+            && ran.to < speculative.to
+            && speculative.to == Some(mesh.now)
+    );
     assert_eq!(task.forgotten(), 0);
 }

@@ -17,7 +17,7 @@ const PATIENCE_ROUNDS: u32 = 20;
 
 /// Exponential averages of how long tasks and rounds take.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Throughput {
     task: Option<Duration>,
     round: Option<Duration>,
 }
@@ -26,7 +26,7 @@ fn average(before: Option<Duration>, now: Duration) -> Duration {
     before.map_or(now, |before| (before * (MEMORY - 1) + now) / MEMORY)
 }
 
-impl Pace {
+impl Throughput {
     /// A task held its slot for so long.
     pub(super) fn task(&mut self, took: Duration) {
         self.task = Some(average(self.task, took));
@@ -63,35 +63,35 @@ mod tests {
 
     #[test]
     fn short_tasks_are_held_for_two_rounds_and_long_ones_are_not_hoarded() {
-        let mut pace = Pace::default();
-        assert_eq!(pace.waiting_places(2), 2);
-        pace.round(Duration::from_millis(20));
-        pace.task(Duration::from_millis(1));
-        assert_eq!(pace.waiting_places(2), 80);
+        let mut throughput = Throughput::default();
+        assert_eq!(throughput.waiting_places(2), 2);
+        throughput.round(Duration::from_millis(20));
+        throughput.task(Duration::from_millis(1));
+        assert_eq!(throughput.waiting_places(2), 80);
         for _ in 0..100 {
-            pace.task(Duration::from_secs(60));
+            throughput.task(Duration::from_secs(60));
         }
-        assert_eq!(pace.waiting_places(2), 0);
-        pace.round(Duration::from_secs(10_000));
+        assert_eq!(throughput.waiting_places(2), 0);
+        throughput.round(Duration::from_secs(10_000));
         for _ in 0..200 {
-            pace.task(Duration::from_micros(1));
+            throughput.task(Duration::from_micros(1));
         }
-        assert_eq!(pace.waiting_places(2), WAITING_MAX);
+        assert_eq!(throughput.waiting_places(2), WAITING_MAX);
     }
 
     #[test]
     fn small_changes_are_not_worth_a_claim() {
-        assert!(!Pace::differs(10, 15) && !Pace::differs(15, 10) && !Pace::differs(0, 1));
-        assert!(Pace::differs(10, 17) && Pace::differs(17, 10) && Pace::differs(0, 2));
+        assert!(!Throughput::differs(10, 15) && !Throughput::differs(15, 10) && !Throughput::differs(0, 1));
+        assert!(Throughput::differs(10, 17) && Throughput::differs(17, 10) && Throughput::differs(0, 2));
     }
 
     #[test]
     fn patience_is_twenty_rounds_and_two_seconds_at_least() {
-        let mut pace = Pace::default();
-        assert_eq!(pace.patience(), PATIENCE_MIN);
-        pace.round(Duration::from_millis(20));
-        assert_eq!(pace.patience(), PATIENCE_MIN);
-        pace.round(Duration::from_millis(8 * 1000 + 20));
-        assert_eq!(pace.patience(), Duration::from_millis(20 * 1020));
+        let mut throughput = Throughput::default();
+        assert_eq!(throughput.patience(), PATIENCE_MIN);
+        throughput.round(Duration::from_millis(20));
+        assert_eq!(throughput.patience(), PATIENCE_MIN);
+        throughput.round(Duration::from_millis(8 * 1000 + 20));
+        assert_eq!(throughput.patience(), Duration::from_millis(20 * 1020));
     }
 }

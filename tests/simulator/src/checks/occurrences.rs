@@ -20,7 +20,7 @@ struct Book {
 
 /// All recurring jobs that have not ended.
 #[derive(Default)]
-pub(super) struct Moments {
+pub(super) struct Occurrences {
     books: BTreeMap<RecurringId, Book>,
 }
 
@@ -28,7 +28,7 @@ const fn next(after: BlockTime) -> BlockTime {
     BlockTime((after.0 / MINUTE_US + 1) * MINUTE_US)
 }
 
-impl Moments {
+impl Occurrences {
     /// A transaction was executed at this time, and was not void.
     pub(super) fn hear(&mut self, transaction: &SignedTransaction, now: BlockTime) {
         if let Action::Recur(Recur::Submit(recurring)) = &transaction.transaction().action {
@@ -41,24 +41,24 @@ impl Moments {
     pub(super) fn check(&mut self, events: &[LedgerEvent], ledger: &Ledger) -> Checked {
         let now = ledger.time();
         for event in events {
-            let (id, first, last, moments, why) = match *event {
-                LedgerEvent::RecurringRun { recurring, moment, .. } => (recurring, moment, moment, 1, None),
-                LedgerEvent::RecurringSkipped { recurring, first, last, moments, why } => {
-                    (recurring, first, last, moments, Some(why))
+            let (id, first, last, occurrences, why) = match *event {
+                LedgerEvent::RecurringRun { recurring, occurrence, .. } => (recurring, occurrence, occurrence, 1, None),
+                LedgerEvent::RecurringSkipped { recurring, first, last, occurrences, why } => {
+                    (recurring, first, last, occurrences, Some(why))
                 }
                 LedgerEvent::RecurringEnded { recurring, .. } => {
                     let book = self.books.remove(&recurring);
                     let is_over = |book: Book| book.recurring.until.is_some_and(|until| next(book.last) > until);
-                    rule(book.is_some_and(is_over), || format!("{recurring} ends before its last moment"))?;
+                    rule(book.is_some_and(is_over), || format!("{recurring} ends before its last occurrence"))?;
                     continue;
                 }
                 _ => continue,
             };
             let Some(book) = self.books.get_mut(&id) else { return Err(format!("{id} runs, and is unknown")) };
             rule(first == next(book.last), || {
-                format!("a moment of {id} before {first:?} is left out, or comes twice")
+                format!("an occurrence of {id} before {first:?} is left out, or comes twice")
             })?;
-            rule(last.0 == first.0 + (moments - 1) * MINUTE_US, || format!("moments of {id} are miscounted"))?;
+            rule(last.0 == first.0 + (occurrences - 1) * MINUTE_US, || format!("occurrences of {id} are miscounted"))?;
             let is_late = now.micros_since(last) > MINUTE_US;
             let Recurring { catch_up, overlap, .. } = book.recurring;
             let fits = match why {
@@ -71,7 +71,9 @@ impl Moments {
             book.last = last;
         }
         let left = self.books.iter().find(|(_, book)| next(book.last) <= now);
-        rule(left.is_none(), || format!("nothing became of a moment of {:?} that has come", left.map(|(id, _)| id)))
+        rule(left.is_none(), || {
+            format!("nothing became of an occurrence of {:?} that has come", left.map(|(id, _)| id))
+        })
     }
 
     /// Whether a recurring job that has not ended could still run.
