@@ -130,7 +130,7 @@ pub enum DeliveryAnswer {
     /// The holder refuses, for this reason.
     Refused(String),
     /// The holder has everything, durably.
-    Held(Delivery),
+    Stored(Delivery),
 }
 
 /// Decodes a manifest.

@@ -207,7 +207,7 @@ fn a_full_disk_stops_a_peer_from_taking_more_and_it_goes_on_when_there_is_room()
             fs::remove_file(file.path()).expect("removed");
         }
     }
-    until("there is space", || peer.log().contains("there is room on the disk again"));
+    until("there is space", || peer.log().contains("there is space on the disk again"));
     let api = api_of(&peer.home, peer.directory.path());
     let peer = Alone { api, ..peer };
     until("it works again", || peer.submits().status == Some(0));

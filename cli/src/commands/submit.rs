@@ -92,7 +92,7 @@ pub struct Options {
     /// Never start a speculative attempt: a second one, at an idle worker, of an attempt that takes far longer than
     /// most
     #[arg(long)]
-    no_copies: bool,
+    no_speculation: bool,
     /// Label that a worker must offer. Repeat for each label
     #[arg(long = "require", value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
@@ -324,7 +324,7 @@ async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<Tas
         retry: Retry::of(options.retries, milliseconds(options.retry_delay)),
         checkpoints: options.checkpoints,
         spawns: options.spawn_max.is_some(),
-        copies: !options.no_copies,
+        speculation: !options.no_speculation,
         ..TaskSpec::of(program)
     })
 }

@@ -128,6 +128,6 @@ pub fn describe(verdict: &Verdict) -> String {
         Verdict::Failed(failure, ..) => format!("failed: {failure}"),
         Verdict::Returned => "returned".into(),
         Verdict::Checkpointed { .. } => "saved a checkpoint".into(),
-        Verdict::Yielded => "was preempted".into(),
+        Verdict::Preempted => "was preempted".into(),
     }
 }

@@ -68,7 +68,7 @@ pub struct Draft {
     /// Whether the program may spawn tasks.
     pub spawns: bool,
     /// Whether slow attempts may get speculative attempts.
-    pub copies: bool,
+    pub speculation: bool,
     /// Whether the file says that other tasks may take the outputs.
     pub feeds: bool,
 }
@@ -237,7 +237,7 @@ impl Reading<'_> {
             recovery: self.recovery(&task.recovery, &default.recovery)?,
             checkpoints: task.checkpoints.or(default.checkpoints).unwrap_or(false),
             spawns: task.spawns.or(default.spawns).unwrap_or(false),
-            copies: task.copies.or(default.copies).unwrap_or(true),
+            speculation: task.speculation.or(default.speculation).unwrap_or(true),
             feeds: task.feeds.or(default.feeds).unwrap_or(false),
         })
     }

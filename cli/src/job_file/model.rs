@@ -109,7 +109,7 @@ pub struct Task {
     pub spawns: Option<bool>,
     /// Whether an attempt that takes far longer than most may get a speculative attempt at an idle worker. Default:
     /// true.
-    pub copies: Option<bool>,
+    pub speculation: Option<bool>,
     /// Labels that a worker must offer.
     pub requires: Named<At<Scalar>>,
     /// Labels that a worker should offer, as "key=value", the most important first; at most four.

@@ -144,7 +144,7 @@ fn array_of(array: &PlannedArray, blobs: &BTreeMap<Content, BlobRef>) -> Array {
         recovery: array.draft.recovery.clone(),
         checkpoints: array.draft.checkpoints,
         spawns: array.draft.spawns,
-        copies: array.draft.copies,
+        speculation: array.draft.speculation,
     };
     let tasks = match &array.tasks {
         PlannedTasks::Repeat(count) => Tasks::Repeat(*count),

@@ -203,7 +203,7 @@ fn by(precedence: Precedence) -> &'static str {
         Precedence::Policy(OrderPolicy::Deadline) => "by an earlier deadline",
         Precedence::Policy(OrderPolicy::Shortest) => "expected to be shorter",
         Precedence::Policy(OrderPolicy::Fair) => "since its submitter has had less",
-        Precedence::Place => "of the same job, by place",
+        Precedence::WithinJob => "of the same job, by place",
     }
 }
 
@@ -238,11 +238,11 @@ fn share(share: &ShareNow, now: BlockTime, facts: &mut Facts) {
             format!("a slice of who has had more ends {}: it may be preempted", within(ends, now)),
         ));
     }
-    if let Some(asked) = &share.asked {
-        let task = format!("{}/{} on {}", short(&asked.job), asked.index, short(&asked.worker));
+    if let Some(preemption) = &share.preemption {
+        let task = format!("{}/{} on {}", short(&preemption.job), preemption.index, short(&preemption.worker));
         facts.push((
             "preemption",
-            format!("task {task} is to be preempted for it; another may be {}", within(asked.until, now)),
+            format!("task {task} is to be preempted for it; another may be {}", within(preemption.until, now)),
         ));
     }
 }
@@ -258,7 +258,7 @@ const fn policy(policy: PlacementPolicy) -> &'static str {
 }
 
 fn leased(why: &Leased, now: BlockTime, facts: &mut Facts) {
-    facts.push(match why.place {
+    facts.push(match why.stage {
         LeaseStage::Running { since: began, ends } => (
             "state",
             format!("running since {}; it times out {} if nothing stalls", since(began, now), within(ends, now)),
@@ -269,17 +269,17 @@ fn leased(why: &Leased, now: BlockTime, facts: &mut Facts) {
     });
     facts.push(("worker", format!("{} (attempt #{}, leased {})", why.worker, why.attempt, since(why.leased, now))));
     facts.push(("claims", format!("{} of {} could ever hold it", why.capable, why.standing)));
-    match why.pace {
+    match why.speculation {
         SpeculationNow::Unwatched => {}
         SpeculationNow::Watched { look } => {
-            facts.push(("pace", format!("not known to be slow; looked at {} if nothing stalls", within(look, now))));
+            facts.push(("speculation", format!("not known to be slow; looked at {} if nothing stalls", within(look, now))));
         }
         SpeculationNow::Slow => {
-            facts.push(("pace", "slow: a copy goes to the first claim that has nothing else to do".into()))
+            facts.push(("speculation", "slow: a speculative attempt goes to the first claim that has nothing else to do".into()))
         }
-        SpeculationNow::Copied { attempt, worker, leased } => {
-            let copy = format!("slow: {worker} has a copy (attempt #{attempt}, leased {})", since(leased, now));
-            facts.push(("pace", copy));
+        SpeculationNow::Speculated { attempt, worker, leased } => {
+            let words = format!("slow: {worker} runs a speculative one (attempt #{attempt}, leased {})", since(leased, now));
+            facts.push(("speculation", words));
         }
     }
     for wish in &why.prefers {
@@ -295,14 +295,14 @@ fn leased(why: &Leased, now: BlockTime, facts: &mut Facts) {
         facts.push(("spread", format!("over {} ({own}): {}{more}", spread.label, leases.join(", "))));
     }
     if let Some(input) = &why.input {
-        let held = if input.held { "the worker has it" } else { "the worker does not say that it has it" };
+        let held = if input.cached { "the worker has it" } else { "the worker does not say that it has it" };
         facts.push(("input", format!("{}, the largest: {held}", short(&input.digest))));
     }
     let policies: Vec<&str> = why.placement.iter().map(|one| policy(*one)).collect();
     facts.push(("policies", format!("{}, then the smallest key", policies.join(", then "))));
     avoids(&why.avoids, facts);
-    if let Some(asked) = &why.asked {
-        facts.push(("preemption", format!("it is to be preempted for {}", short(&asked.by))));
+    if let Some(preemption) = &why.preemption {
+        facts.push(("preemption", format!("it is to be preempted for {}", short(&preemption.by))));
     }
 }
 

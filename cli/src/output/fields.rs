@@ -100,8 +100,8 @@ impl Record for JobView {
             let left = duration(until_ms(until));
             facts.push(("open", format!("for {left}; `meshwork submit --to` adds to it")));
         }
-        if let Some(run) = self.run_of {
-            facts.push(("occurrence of", format!("recurring job {}, at {}", run.recurring, moment(run.moment_us))));
+        if let Some(run) = self.occurrence_of {
+            facts.push(("occurrence of", format!("recurring job {}, at {}", run.recurring, moment(run.occurrence_us))));
         }
         facts
     }

@@ -81,7 +81,7 @@ impl Meaning {
             Some(EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut | EndReason::Drained) => {
                 Self::Lost
             }
-            Some(EndReason::Returned | EndReason::Yielded | EndReason::TakenBack) => Self::GivenBack,
+            Some(EndReason::Returned | EndReason::Preempted | EndReason::TakenBack) => Self::GivenBack,
             Some(EndReason::Superseded | EndReason::Cancelled) => Self::Stopped,
         }
     }
@@ -175,7 +175,7 @@ fn by_task(timeline: &TimelineView) -> Vec<Lane<'_>> {
             label: format!("{} {}", task.index, task.array).trim_end().to_owned(),
             title: format!("{}/{}", timeline.job, task.index),
             rows: std::iter::once(&task.spans)
-                .chain(Some(&task.copies).filter(|copies| !copies.is_empty()))
+                .chain(Some(&task.speculative).filter(|speculative| !speculative.is_empty()))
                 .map(|spans| spans.iter().map(|span| Bar { task, span }).collect())
                 .collect(),
         })
@@ -185,7 +185,7 @@ fn by_task(timeline: &TimelineView) -> Vec<Lane<'_>> {
 fn by_worker(timeline: &TimelineView, now_us: u64) -> Vec<Lane<'_>> {
     let mut held: BTreeMap<PublicKey, Vec<Bar<'_>>> = BTreeMap::new();
     for task in &timeline.tasks {
-        for span in task.spans.iter().chain(&task.copies) {
+        for span in task.spans.iter().chain(&task.speculative) {
             if let Some(attempt) = span.what.attempt() {
                 held.entry(attempt.worker).or_default().push(Bar { task, span });
             }
@@ -310,7 +310,7 @@ mod tests {
     }
 
     fn task(index: u32, array: &str, ended: Option<TaskEnd>, spans: Vec<Span>) -> TaskTimeline {
-        TaskTimeline { index, array: array.into(), ended, attempts: 2, spans, copies: Vec::new() }
+        TaskTimeline { index, array: array.into(), ended, attempts: 2, spans, speculative: Vec::new() }
     }
 
     fn timeline(name: &str) -> TimelineView {

@@ -48,7 +48,7 @@ impl Listing for RecurringView {
 impl Listing for OccurrencesView {
     const COLUMNS: &'static [&'static str] = &["occurrence", "occurrences", "became"];
     fn row(&self) -> Vec<String> {
-        let span = match self.moments {
+        let span = match self.occurrences {
             0 | 1 => moment(self.first_us),
             _ => format!("{} to {}", moment(self.first_us), moment(self.last_us)),
         };
@@ -56,7 +56,7 @@ impl Listing for OccurrencesView {
             (Some(job), _) => format!("job {}", short(job)),
             (None, why) => format!("skipped: {}", why.as_deref().unwrap_or_default()),
         };
-        vec![span, self.moments.to_string(), became]
+        vec![span, self.occurrences.to_string(), became]
     }
 }
 

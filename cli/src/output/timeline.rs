@@ -37,7 +37,7 @@ impl Listing for TaskTimeline {
             told.push(format!("({} attempts are forgotten)", self.forgotten()));
         }
         told.extend(self.spans.iter().map(|span| in_words(self, span)));
-        told.extend(self.copies.iter().map(|span| format!("beside it {}", in_words(self, span))));
+        told.extend(self.speculative.iter().map(|span| format!("beside it {}", in_words(self, span))));
         let ended = self.ended.map(end_in_words).unwrap_or_default();
         vec![self.index.to_string(), self.array.clone(), ended.to_owned(), told.join(", ")]
     }

@@ -14,7 +14,7 @@ pub const COLUMNS: [Column; 13] = [
     ("ok", |account| account.attempts_succeeded.to_string()),
     ("failed", |account| account.attempts_failed.to_string()),
     ("lost", |account| account.attempts_lost.to_string()),
-    ("returned", |account| account.attempts_returned.saturating_add(account.attempts_yielded).to_string()),
+    ("returned", |account| account.attempts_returned.saturating_add(account.attempts_preempted).to_string()),
     ("cancelled", |account| account.attempts_cancelled.to_string()),
     ("cpu", |account| duration(account.cpu_us / 1000)),
     ("held", |account| duration(account.slot_ms)),

@@ -271,7 +271,7 @@ fn are_spawns_few(spawns: &[Spawn]) -> bool {
 /// Whether a worker may say this of an attempt whose task promised at most `output_bytes`.
 pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::Returned | Verdict::Yielded => true,
+        Verdict::Returned | Verdict::Preempted => true,
         Verdict::Succeeded(Output::Inline(output), _, spawns) => {
             let mut paths = BTreeSet::new();
             codec::encode(output).len() <= limits.inline_bytes_max

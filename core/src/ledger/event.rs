@@ -185,7 +185,7 @@ pub enum EndReason {
     /// Its worker gave it back.
     Returned,
     /// It was preempted, at its last checkpoint.
-    Yielded,
+    Preempted,
     /// Its worker's claim ran out.
     ClaimEnded,
     /// Its worker's process was started anew.

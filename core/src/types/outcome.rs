@@ -46,7 +46,7 @@ pub enum Verdict {
         delivery: Delivery,
     },
     /// The attempt was preempted: the worker was asked to stop the program, and did so at its last checkpoint.
-    Yielded,
+    Preempted,
 }
 
 /// A task that a program spawns: one more like the spawning task, in the same job.

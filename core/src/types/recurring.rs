@@ -102,7 +102,7 @@ impl Occurrence {
     /// before the recurring job is signed.
     #[must_use]
     pub fn job(&self) -> JobId {
-        const CONTEXT: &str = "meshwork 1 run of a recurring job";
+        const CONTEXT: &str = "meshwork 1 occurrence of a recurring job";
         JobId(Digest::of_parts(CONTEXT, &[&self.recurring.0.0, &self.time.0.to_le_bytes()]))
     }
 }
@@ -116,7 +116,7 @@ pub enum SkipReason {
     /// The network stood still, or the recurring job was paused.
     Missed,
     /// As many of its jobs were unfinished as is allowed at once.
-    TooManyRuns,
+    TooManyOccurrences,
     /// The ledger would have found its job void.
     Void(super::VoidReason),
 }

@@ -211,7 +211,7 @@ pub struct TaskSpec {
     pub spawns: bool,
     /// Whether a slow attempt may get a speculative attempt: a second one at a worker that has nothing else to
     /// do.
-    pub copies: bool,
+    pub speculation: bool,
 }
 
 impl TaskSpec {
@@ -238,7 +238,7 @@ impl TaskSpec {
             recovery: BTreeMap::new(),
             checkpoints: false,
             spawns: false,
-            copies: true,
+            speculation: true,
         }
     }
 

@@ -42,7 +42,7 @@ pub enum EventView {
         /// The recurring job.
         recurring: RecurringId,
         /// The occurrence, in microseconds since the Unix epoch.
-        moment_us: u64,
+        occurrence_us: u64,
         /// The job that was made for it.
         job: JobId,
     },
@@ -52,7 +52,7 @@ pub enum EventView {
         recurring: RecurringId,
         /// The occurrences, and why they were not run.
         #[serde(flatten)]
-        moments: OccurrencesView,
+        occurrences: OccurrencesView,
     },
     /// A quorum of the authorities approved a change. Not sent if one job was asked for.
     ChangeApproved {

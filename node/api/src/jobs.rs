@@ -73,7 +73,7 @@ pub struct JobView {
     /// Until when arrays may be added, in microseconds since the Unix epoch; nothing if it is closed.
     pub open_until_us: Option<u64>,
     /// The recurring job and occurrence that it was made for; nothing if it does not come from one.
-    pub run_of: Option<OccurrenceView>,
+    pub occurrence_of: Option<OccurrenceView>,
 }
 
 /// `GET /v1/jobs/{job}/arrays` (an array in the job's order; empty for a job that the ledger has forgotten).
@@ -186,7 +186,7 @@ pub const fn ended_in_words(why: EndReason) -> &'static str {
         EndReason::Succeeded => "succeeded",
         EndReason::Failed => "its program failed",
         EndReason::Returned => "given back before it began",
-        EndReason::Yielded => "was preempted for others, at its last checkpoint",
+        EndReason::Preempted => "was preempted for others, at its last checkpoint",
         EndReason::ClaimEnded => "lost: its worker's claim ran out",
         EndReason::NewIncarnation => "lost: its worker was started anew",
         EndReason::TimedOut => "lost: nothing was heard of it in time",

@@ -12,12 +12,12 @@ pub struct OccurrenceView {
     /// The recurring job.
     pub recurring: RecurringId,
     /// The occurrence, in microseconds since the Unix epoch.
-    pub moment_us: u64,
+    pub occurrence_us: u64,
 }
 
 impl From<Occurrence> for OccurrenceView {
     fn from(Occurrence { recurring, time: occurrence }: Occurrence) -> Self {
-        Self { recurring, moment_us: occurrence.0 }
+        Self { recurring, occurrence_us: occurrence.0 }
     }
 }
 
@@ -89,7 +89,7 @@ pub struct OccurrencesView {
     /// The last occurrence.
     pub last_us: u64,
     /// The number of occurrences.
-    pub moments: u64,
+    pub occurrences: u64,
     /// The job of the one that was run.
     pub job: Option<JobId>,
     /// Why they were skipped, in words.

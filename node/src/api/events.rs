@@ -54,13 +54,13 @@ fn views(block: &Arc<FinalizedBlock>, filter: &EventFilter) -> Vec<EventView> {
                 views.push(EventView::JobAdmitted { job: *job, tasks: *tasks });
             }
             LedgerEvent::RecurringRun { recurring, occurrence, job } if filter.job.is_none() => {
-                views.push(EventView::RecurringRun { recurring: *recurring, moment_us: occurrence.0, job: *job });
+                views.push(EventView::RecurringRun { recurring: *recurring, occurrence_us: occurrence.0, job: *job });
             }
             LedgerEvent::RecurringSkipped { recurring, first, last, occurrences, why } if filter.job.is_none() => {
                 let past = PastOccurrences { first: *first, last: *last, occurrences: *occurrences, became: Err(*why) };
                 views.push(EventView::RecurringSkipped {
                     recurring: *recurring,
-                    moments: recurring::occurrences(&past),
+                    occurrences: recurring::occurrences(&past),
                 });
             }
             LedgerEvent::ChangeApproved { proposal, change } if filter.job.is_none() => {

@@ -43,7 +43,7 @@ fn live_view(job: &ledger::JobView<'_>) -> JobView {
         tasks: job.count,
         counts: job.counts.into(),
         open_until_us: job.open_until.map(|time| time.0),
-        run_of: job.occurrence_of.map(OccurrenceView::from),
+        occurrence_of: job.occurrence_of.map(OccurrenceView::from),
     }
 }
 
@@ -67,7 +67,7 @@ fn ended_view(job: &EndedJob) -> JobView {
         tasks: u32::try_from(job.tasks.len()).unwrap_or(u32::MAX),
         counts,
         open_until_us: None,
-        run_of: job.occurrence_of.map(OccurrenceView::from),
+        occurrence_of: job.occurrence_of.map(OccurrenceView::from),
     }
 }
 

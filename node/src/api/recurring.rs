@@ -19,7 +19,7 @@ fn in_words(why: SkipReason) -> String {
     match why {
         SkipReason::Overlap => "the job of an earlier occurrence had not ended".into(),
         SkipReason::Missed => "missed: the network stood still, or it was paused".into(),
-        SkipReason::TooManyRuns => "as many of its jobs as may be there had not ended".into(),
+        SkipReason::TooManyOccurrences => "as many of its jobs as may be there had not ended".into(),
         SkipReason::Void(why) => why.to_string(),
     }
 }
@@ -28,7 +28,7 @@ pub(super) fn occurrences(past: &PastOccurrences) -> OccurrencesView {
     OccurrencesView {
         first_us: past.first.0,
         last_us: past.last.0,
-        moments: past.occurrences,
+        occurrences: past.occurrences,
         job: past.became.ok(),
         skipped: past.became.err().map(in_words),
     }

@@ -99,7 +99,7 @@ impl Blobs {
                     let reason = reason.chars().filter(|letter| !letter.is_control()).take(256).collect();
                     return Err(DeliverError::Refused { holder: what.to, attempt: what.statement.attempt, reason });
                 }
-                DeliveryAnswer::Held(delivery) => {
+                DeliveryAnswer::Stored(delivery) => {
                     let statement = DeliveryStatement { height: delivery.height, ..what.statement };
                     let good = delivery.holder == what.to && statement.is_signed_by(&delivery, &self.0.mesh.network());
                     return if good { Ok(delivery) } else { Err(DeliverError::Nonsense(what.to)) };

@@ -161,7 +161,7 @@ async fn take_one(
     let manifest = BlobRef { digest, bytes: offer.manifest.len() as u64 };
     let statement = DeliveryStatement { attempt: offer.attempt, manifest, bytes, height };
     let delivery = statement.sign(&blobs.0.key, &blobs.0.mesh.network());
-    wire::write_value(stream, &DeliveryAnswer::Held(delivery)).await?;
+    wire::write_value(stream, &DeliveryAnswer::Stored(delivery)).await?;
     Ok(Ended::Answered)
 }
 

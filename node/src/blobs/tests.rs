@@ -362,7 +362,7 @@ async fn a_holder_that_signs_something_else_is_not_believed() {
     tokio::spawn(async move {
         while let Some((_, mut stream)) = incoming.next().await {
             let statement = DeliveryStatement { attempt: attempt(9), manifest, bytes: sum, height: Height(1) };
-            let answer = DeliveryAnswer::Held(statement.sign(&secret, &NETWORK));
+            let answer = DeliveryAnswer::Stored(statement.sign(&secret, &NETWORK));
             let _ = crate::wire::write_value(&mut stream, &answer).await;
             let _ = stream.read(&mut [0; 4096]).await;
         }

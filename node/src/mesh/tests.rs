@@ -90,7 +90,8 @@ async fn peers_of_another_network_are_turned_away() {
 async fn peers_without_a_common_version_part_and_each_is_told_who_is_to_be_upgraded() {
     let old = mesh(config(1, &[])).await;
     let mut newer = config(2, &[&old]);
-    newer.versions = Versions { lowest: 2, newest: 3 };
+    let next = Versions::OWN.newest + 1;
+    newer.versions = Versions { lowest: next, newest: next + 1 };
     let new = mesh(newer).await;
     until(|| old.handle.apart().is_some() && new.handle.apart().is_some()).await;
     for (mesh, words) in [(&old, "this program is to be upgraded"), (&new, "that peer is to be upgraded")] {
@@ -98,7 +99,7 @@ async fn peers_without_a_common_version_part_and_each_is_told_who_is_to_be_upgra
         assert!(mesh.handle.connected().is_empty());
     }
     let mut between = config(3, &[&old, &new]);
-    between.versions = Versions { lowest: 1, newest: 2 };
+    between.versions = Versions { lowest: Versions::OWN.newest, newest: next };
     let between = mesh(between).await;
     until(|| between.handle.connected().len() == 2).await;
 }

@@ -5,7 +5,7 @@ use redb::TableDefinition;
 use super::long;
 
 /// The store's format. A store of another format is refused.
-pub const FORMAT: u64 = 4;
+pub const FORMAT: u64 = 5;
 
 /// Facts about the store itself: see the keys below.
 pub const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");

@@ -189,7 +189,7 @@ pub fn small_task(program: BlobRef) -> TaskSpec {
         resources: Resources { millicores: 1000, memory_bytes: 16 << 20 },
         limits: Limits { wall_ms: 60_000, fuel: u64::MAX, output_bytes: 1 << 20 },
         retry: Retry::of(0, 0),
-        copies: false,
+        speculation: false,
         ..TaskSpec::of(program)
     }
 }

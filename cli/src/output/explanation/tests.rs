@@ -73,7 +73,7 @@ fn who_is_ahead_is_said_with_what_puts_them_there() {
             jobs: 12,
             first: vec![first(41, fair), first(1, Precedence::Admission)],
         },
-        share: Some(ShareNow { turn: 4, round: 2, spent: true, left_ms: -1500, slice_ends: None, asked: None }),
+        share: Some(ShareNow { turn: 4, round: 2, spent: true, left_ms: -1500, slice_ends: None, preemption: None }),
     })));
     for words in [
         "at least 42 tasks, of 12 jobs and 1 submitter",

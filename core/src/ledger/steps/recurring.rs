@@ -135,7 +135,7 @@ impl Ledger {
         }
         let live = self.index.recurring().live_jobs(number).count();
         if live >= bounds::LIVE_OCCURRENCES_MAX {
-            return Err(SkipReason::TooManyRuns);
+            return Err(SkipReason::TooManyOccurrences);
         }
         if submit.times.deadline.is_some_and(|deadline| deadline <= self.time()) {
             return Err(SkipReason::Void(VoidReason::DeadlinePassed));

@@ -98,7 +98,7 @@ impl Bookkeeper {
                                 account.lost_core_us += core_us;
                             }
                             EndReason::Returned | EndReason::TakenBack => account.attempts_returned += 1,
-                            EndReason::Yielded => account.attempts_yielded += 1,
+                            EndReason::Preempted => account.attempts_preempted += 1,
                             EndReason::Superseded | EndReason::Cancelled => account.attempts_cancelled += 1,
                         }
                     });

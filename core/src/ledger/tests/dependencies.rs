@@ -275,7 +275,7 @@ fn nothing_begins_before_its_time_and_all_ends_when_its_time_is_over() {
     let mut mesh = Mesh::new(genesis());
     mesh.claim(&key(1), Claim { stands_ms: 600_000, ..offer(10, 0) });
     let now = mesh.now;
-    let unwatched = Array { spec: Arc::new(TaskSpec { copies: false, ..spec() }), ..repeat(2) };
+    let unwatched = Array { spec: Arc::new(TaskSpec { speculation: false, ..spec() }), ..repeat(2) };
     let with = |times| Submit { times, ..job_of(vec![unwatched.clone()]) };
     let late = submit(&mut mesh, with(Times { not_before: Some(now.plus_ms(5_000)), ..Times::default() }));
     let brief = submit(&mut mesh, with(Times { run_ms_max: Some(3_000), ..Times::default() }));

@@ -197,7 +197,7 @@ fn where_all_is_full_it_says_when_a_place_comes_free_at_the_latest() {
     // What waits there gives its place back after the allowance, which is sooner than what runs has to end.
     assert_eq!(ready.frees, Some(mesh.now.plus_ms(allowance_ms)));
     assert_eq!((ready.ahead.tasks, ready.ahead.jobs, ready.ahead.submitters, ready.ahead.all), (5, 1, 1, true));
-    assert_eq!(ready.ahead.first[0].by, Precedence::Place);
+    assert_eq!(ready.ahead.first[0].by, Precedence::WithinJob);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn those_ahead_are_counted_by_job_with_what_puts_them_there() {
             (high, 3, Precedence::Policy(OrderPolicy::Priority)),
             (short, 7, Precedence::Policy(OrderPolicy::Shortest)),
             (same, 40, Precedence::Admission),
-            (mine, 2_000, Precedence::Place),
+            (mine, 2_000, Precedence::WithinJob),
         ]
     );
     assert_eq!((ahead.tasks, ahead.jobs, ahead.submitters, ahead.all), (2_050, 4, 3, true));
@@ -304,7 +304,7 @@ fn a_spent_slice_puts_others_ahead_and_says_who_makes_room_when() {
     assert_eq!(mine.ahead.first[0].by, Precedence::Policy(OrderPolicy::Fair));
     let share = mine.share.expect("there are shares");
     assert!(share.spent && share.left_ms <= 0 && share.turn > share.round, "{share:?}");
-    assert_eq!((share.slice_ends, share.asked), (None, None), "nobody has had more than it");
+    assert_eq!((share.slice_ends, share.preemption), (None, None), "nobody has had more than it");
     let theirs = ready(&mesh, second, 0);
     assert_eq!(theirs.ahead.tasks, 0);
     let share = theirs.share.expect("there are shares");
@@ -313,9 +313,9 @@ fn a_spent_slice_puts_others_ahead_and_says_who_makes_room_when() {
     // When the slice is over the attempt is asked, and both sides say so.
     mesh.claim(&key(1), offer(3, 0));
     mesh.idle(slice_ms + 1_000);
-    let asked = ready(&mesh, second, 1).share.expect("shares").asked.expect("it was asked");
+    let asked = ready(&mesh, second, 1).share.expect("shares").preemption.expect("it was asked");
     assert_eq!((asked.job, asked.index, asked.worker), (first, 0, key(1).public()));
-    let by = leased(&mesh, first, 0).asked.expect("it was asked");
+    let by = leased(&mesh, first, 0).preemption.expect("it was asked");
     assert_eq!((by.by, by.until), (key(101).public(), asked.until));
 }
 
@@ -339,22 +339,22 @@ fn a_lease_says_what_spoke_for_its_claim_and_when_it_times_out() {
     let lease = leased(&mesh, job, 0);
     assert_eq!((lease.worker, lease.standing, lease.capable), (key(1).public(), 2, 2));
     assert_eq!(lease.prefers.iter().map(|wish| wish.met).collect::<Vec<_>>(), [true, false]);
-    assert_eq!(lease.input.map(|input| (input.digest, input.held)), Some((large.digest, true)));
+    assert_eq!(lease.input.map(|input| (input.digest, input.cached)), Some((large.digest, true)));
     assert_eq!(lease.placement, policies);
     let spread = lease.spread.expect("it is spread");
     assert_eq!((spread.label.as_str(), spread.value.as_deref(), spread.values), ("zone", Some("x"), 2));
     let allowance_ms = mesh.ledger.genesis().ledger.allowance_ms;
     let ends = mesh.now.plus_ms(10_000 + allowance_ms);
-    assert_eq!(lease.place, LeaseStage::Running { since: mesh.now, ends });
+    assert_eq!(lease.stage, LeaseStage::Running { since: mesh.now, ends });
     let waiting = mesh.submit(&key(100), 2, spec());
     mesh.next();
     mesh.next();
     let waits = (0..2)
         .map(|index| leased(&mesh, waiting, index))
-        .find(|lease| matches!(lease.place, LeaseStage::Waiting { .. }));
+        .find(|lease| matches!(lease.stage, LeaseStage::Waiting { .. }));
     let waits = waits.expect("one waits at its worker");
     let since = waits.leased;
-    assert_eq!(waits.place, LeaseStage::Waiting { ends: since.plus_ms(allowance_ms) });
+    assert_eq!(waits.stage, LeaseStage::Waiting { ends: since.plus_ms(allowance_ms) });
 }
 
 #[test]

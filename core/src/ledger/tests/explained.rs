@@ -141,11 +141,11 @@ fn check_leased(ledger: &Ledger, task: TaskId, said: &Leased) {
     assert_eq!((said.attempt, said.worker), (attempt.0, worker));
     assert_eq!(said.capable as usize, could_ever(ledger, task).len());
     let ends = ends.map(|ends| ends.as_block_time(ledger.lease_time(), ledger.time()));
-    match said.place {
+    match said.stage {
         LeaseStage::Running { ends: said, .. } => assert_eq!(ends, Some(said)),
         LeaseStage::Waiting { ends: said } => assert!(ends.is_none() && said > ledger.time()),
     }
-    if let SpeculationNow::Copied { attempt, worker: other, .. } = said.pace {
+    if let SpeculationNow::Speculated { attempt, worker: other, .. } = said.speculation {
         assert!(attempt > said.attempt && other != worker, "a speculative attempt is a later attempt elsewhere");
     }
     if let Some(spread) = &said.spread {
@@ -163,7 +163,7 @@ fn check_timeline(ledger: &Ledger, witness: &Witness, task: TaskId, explanation:
     assert_eq!((own.index, timeline.tasks.len()), (task.index, 1));
     let mut at = timeline.submitted;
     for (place, span) in own.spans.iter().enumerate() {
-        let beside = own.copies.iter().any(|speculative| speculative.from < at && speculative.to == Some(span.from));
+        let beside = own.speculative.iter().any(|speculative| speculative.from < at && speculative.to == Some(span.from));
         assert!(span.from == at || beside, "{own:?}");
         assert!(span.to.is_some() || place + 1 == own.spans.len(), "only the last goes on");
         at = span.to.unwrap_or(ledger.time());
@@ -173,14 +173,14 @@ fn check_timeline(ledger: &Ledger, witness: &Witness, task: TaskId, explanation:
             assert_eq!(witness.given.get(&id), Some(&attempt.worker));
         }
     }
-    for span in &own.copies {
+    for span in &own.speculative {
         let attempt = span.what.attempt().expect("an attempt");
         let id = AttemptId { task, number: AttemptNumber(attempt.attempt) };
         assert_eq!(witness.given.get(&id), Some(&attempt.worker));
         assert!(span.from < span.to.unwrap_or(BlockTime(u64::MAX)), "{own:?}");
     }
     let mut last = own.spans.last().map(|span| (span.what, span.to.is_none()));
-    if let Some(speculative) = own.copies.last().filter(|speculative| speculative.to.is_none()) {
+    if let Some(speculative) = own.speculative.last().filter(|speculative| speculative.to.is_none()) {
         last = Some((speculative.what, true));
     }
     match (&explanation.why, last) {
@@ -191,7 +191,7 @@ fn check_timeline(ledger: &Ledger, witness: &Witness, task: TaskId, explanation:
         | (Why::Leased(_), Some((What::Waiting(_) | What::Running(_), true))) => assert!(own.ended.is_none()),
         (Why::Done(done), Some((_, false))) => {
             let accepted =
-                own.spans.iter().chain(&own.copies).filter_map(|span| span.what.attempt()).find(|own| own.accepted);
+                own.spans.iter().chain(&own.speculative).filter_map(|span| span.what.attempt()).find(|own| own.accepted);
             assert_eq!(accepted.map(|own| own.attempt), Some(done.attempt));
         }
         (Why::Gone(_), None) => assert!(own.ended.is_some()),

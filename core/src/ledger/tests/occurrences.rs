@@ -83,7 +83,7 @@ impl Page {
                 assert!(self.recurring.overlap == Overlap::Skip && !self.live.is_empty(), "nothing overlaps");
             }
             SkipReason::Void(why) => assert!(matches!(why, VoidReason::KeyTasksFull | VoidReason::NotPermitted)),
-            SkipReason::TooManyRuns => panic!("so many cannot be there"),
+            SkipReason::TooManyOccurrences => panic!("so many cannot be there"),
         }
         self.last = last;
     }

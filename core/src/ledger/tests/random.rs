@@ -325,7 +325,7 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
                     0 | 1 => success(),
                     2 => failure(),
                     3 => Verdict::Returned,
-                    4 => Verdict::Yielded,
+                    4 => Verdict::Preempted,
                     _ => checkpoint(mesh, attempt),
                 };
                 if let Verdict::Succeeded(_, _, spawns) = &mut verdict
@@ -535,7 +535,7 @@ fn check_speculative(ledger: &Ledger, witness: &Witness) {
         let Why::Leased(why) = ledger.explain(*task).expect("a task").why else { continue };
         let job = ledger.records.job(ledger.index.number_of(&task.job).expect("a job")).expect("a job");
         let is_held = job.segment(task.index).is_some_and(|segment| segment.held);
-        if why.pace != SpeculationNow::Slow || is_held || !may_be_placed(ledger, *task) {
+        if why.speculation != SpeculationNow::Slow || is_held || !may_be_placed(ledger, *task) {
             continue;
         }
         let asked = ledger.task(*task).expect("a task");

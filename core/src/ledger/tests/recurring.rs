@@ -272,7 +272,7 @@ fn as_many_runs_as_there_may_be_are_never_exceeded() {
     let most = bounds::LIVE_OCCURRENCES_MAX as u64;
     let applied = until(&mut mesh, hour(most + 2));
     assert_eq!(runs(&applied).len() as u64, most);
-    let why = SkipReason::TooManyRuns;
+    let why = SkipReason::TooManyOccurrences;
     assert_eq!(skips(&applied), [1, 2].map(|at| (hour(most + at), hour(most + at), 1, why)));
     assert_eq!(mesh.ledger.recurring_job(id).expect("there").live_jobs.len() as u64, most);
 }

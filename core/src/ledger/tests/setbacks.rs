@@ -187,7 +187,7 @@ fn whoever_has_had_more_makes_room_at_a_checkpoint_once_its_slice_is_spent() {
         !applied.events.iter().any(|event| matches!(event, LedgerEvent::PreemptionRequested { .. })),
         "its slice runs"
     );
-    mesh.report(&key(1), attempt(greedy, 0, 0), Verdict::Yielded);
+    mesh.report(&key(1), attempt(greedy, 0, 0), Verdict::Preempted);
     assert_eq!(ignored(&mesh.next()), [IgnoredReason::Malformed], "nobody asked");
     let applied = mesh.pass(1_000);
     let asked: Vec<&LedgerEvent> =
@@ -200,9 +200,9 @@ fn whoever_has_had_more_makes_room_at_a_checkpoint_once_its_slice_is_spent() {
     let restored = Ledger::restore(Arc::clone(mesh.ledger.genesis()), &mesh.ledger.snapshot()).expect("own snapshot");
     mesh.ledger = restored;
     assert!(mesh.next().events.is_empty(), "nobody is asked twice");
-    mesh.report(&key(1), attempt(greedy, 0, 0), Verdict::Yielded);
+    mesh.report(&key(1), attempt(greedy, 0, 0), Verdict::Preempted);
     let applied = mesh.next();
-    assert_eq!(ends(&applied), [(0, 0, EndReason::Yielded)]);
+    assert_eq!(ends(&applied), [(0, 0, EndReason::Preempted)]);
     assert_eq!(mesh.holder(modest, 0), Some(key(1).public()));
     let task = mesh.ledger.task(TaskId { job: greedy, index: 0 }).expect("a task");
     assert_eq!((task.state, task.failures, task.losses), (TaskStateView::Ready, 0, 0), "it spends no budget");

@@ -59,9 +59,9 @@ fn holders(mesh: &Mesh, job: JobId) -> [SecretKey; 2] {
     [mesh.holder(job, 0).map(seed_of).expect("a holder"), seed_of(speculative.1)]
 }
 
-fn pace(mesh: &Mesh, job: JobId) -> SpeculationNow {
+fn speculation(mesh: &Mesh, job: JobId) -> SpeculationNow {
     match mesh.ledger.explain(TaskId { job, index: 0 }).expect("a task").why {
-        Why::Leased(why) => why.pace,
+        Why::Leased(why) => why.speculation,
         other => panic!("it is not leased: {other:?}"),
     }
 }
@@ -74,7 +74,7 @@ fn a_slow_attempt_has_a_speculative_attempt_where_nothing_else_is_to_be_done_and
         assert_eq!((mesh.held(&holders[0]), mesh.held(&holders[1])), (vec![(0, 0, true)], vec![(0, 1, true)]));
         let view = mesh.ledger.job(job).expect("a job");
         assert_eq!((view.counts.running, view.speculative, mesh.ledger.totals().ever.speculative), (1, 1, 1));
-        let SpeculationNow::Copied { attempt: 1, worker, .. } = pace(&mesh, job) else {
+        let SpeculationNow::Speculated { attempt: 1, worker, .. } = speculation(&mesh, job) else {
             panic!("it has a speculative attempt")
         };
         assert_eq!(worker, holders[1].public());
@@ -97,7 +97,7 @@ fn what_is_not_slow_has_no_speculative_attempt() {
     let mut mesh = taught(genesis(), &[1, 2]);
     let job = mesh.submit(&key(100), 1, spec());
     mesh.next();
-    assert!(matches!(pace(&mesh, job), SpeculationNow::Watched { .. }));
+    assert!(matches!(speculation(&mesh, job), SpeculationNow::Watched { .. }));
     mesh.idle(USUAL_MS * 2 - 100);
     assert_eq!(mesh.ledger.totals().ever.speculative, 0);
 }
@@ -131,8 +131,8 @@ fn nothing_is_known_to_be_slow_before_three_attempts_have_told() {
 
 #[test]
 fn a_submitter_that_wants_no_speculative_attempts_has_none() {
-    let (mesh, job) = slow_of(TaskSpec { copies: false, ..spec() });
-    assert_eq!(pace(&mesh, job), SpeculationNow::Unwatched);
+    let (mesh, job) = slow_of(TaskSpec { speculation: false, ..spec() });
+    assert_eq!(speculation(&mesh, job), SpeculationNow::Unwatched);
     assert_eq!(mesh.ledger.totals().ever.speculative, 0);
 }
 
@@ -142,14 +142,14 @@ fn a_speculative_attempt_goes_nowhere_that_something_ready_could_go_and_never_wa
     let job = mesh.submit(&key(100), 1, spec());
     mesh.next();
     mesh.idle(SLOW_MS);
-    assert_eq!(pace(&mesh, job), SpeculationNow::Slow, "there is only the worker that has it");
-    let other = mesh.submit(&key(101), 1, TaskSpec { copies: false, ..spec() });
+    assert_eq!(speculation(&mesh, job), SpeculationNow::Slow, "there is only the worker that has it");
+    let other = mesh.submit(&key(101), 1, TaskSpec { speculation: false, ..spec() });
     mesh.claim(&key(2), offer(1, 2));
     mesh.next();
     assert_eq!((mesh.running(&key(1)), mesh.waiting(&key(1))), (1, 0));
     assert_eq!(mesh.holder(other, 0), Some(key(2).public()));
     mesh.idle(1_000);
-    assert_eq!(pace(&mesh, job), SpeculationNow::Slow, "there is a waiting place, but none for speculative attempts");
+    assert_eq!(speculation(&mesh, job), SpeculationNow::Slow, "there is a waiting place, but none for speculative attempts");
     mesh.report(&key(2), attempt(other, 0, 0), success());
     mesh.next();
     assert_eq!(mesh.held(&key(2)), [(0, 1, true)]);
@@ -169,7 +169,7 @@ fn a_held_task_has_no_speculative_attempt_and_a_quota_counts_speculative_attempt
         }
         mesh.next();
         mesh.idle(SLOW_MS);
-        assert_eq!((pace(&mesh, job), mesh.ledger.totals().ever.speculative), (SpeculationNow::Slow, 0));
+        assert_eq!((speculation(&mesh, job), mesh.ledger.totals().ever.speculative), (SpeculationNow::Slow, 0));
         if held {
             mesh.control(&key(100), Control { job, which: Selection::default(), directive: Directive::Release });
         } else {
@@ -177,7 +177,7 @@ fn a_held_task_has_no_speculative_attempt_and_a_quota_counts_speculative_attempt
             mesh.sign(&key(200), Action::Govern(Govern::Propose(Change::SetQuota(key(100).public(), quota))));
         }
         mesh.next();
-        assert!(matches!(pace(&mesh, job), SpeculationNow::Copied { .. }));
+        assert!(matches!(speculation(&mesh, job), SpeculationNow::Speculated { .. }));
         assert_eq!(mesh.ledger.index.quotas().leased_of(&key(100).public()), 2);
     }
 }
@@ -197,7 +197,7 @@ fn a_task_goes_on_with_what_is_left_when_its_attempt_or_the_speculative_attempt_
         let task = mesh.ledger.task(TaskId { job, index: 0 }).expect("a task");
         assert_eq!((task.speculative, task.losses, task.attempts), (None, 1, 2));
         assert!(mesh.idle(4_000).events.iter().all(|event| !matches!(event, LedgerEvent::Leased { .. })));
-        assert_eq!(pace(&mesh, job), SpeculationNow::Unwatched);
+        assert_eq!(speculation(&mesh, job), SpeculationNow::Unwatched);
         // A late success of the one that was lost is as good.
         mesh.report(&holders[lost], attempt(job, 0, lost as u32), success());
         let applied = mesh.next();
@@ -294,7 +294,7 @@ fn a_speculative_attempt_is_shown_beside_the_slow_one_and_survives_a_restart() {
     mesh.pass(500);
     let timeline = mesh.ledger.timeline(job, 0, 1).expect("a job");
     let task = &timeline.tasks[0];
-    let [speculative] = &task.copies[..] else { panic!("one speculative attempt: {task:?}") };
+    let [speculative] = &task.speculative[..] else { panic!("one speculative attempt: {task:?}") };
     let ran = task.spans.last().expect("it ran");
     assert!(matches!(ran.what, What::Running(own) if own.worker == first.public() && !own.accepted));
     assert!(matches!(speculative.what, What::Running(own) if own.worker == second.public() && own.accepted));

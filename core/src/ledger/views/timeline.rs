@@ -59,14 +59,14 @@ pub struct TaskTimeline {
     /// each for longer than nothing unless an attempt ended by it. Nothing of a task that will have no outcome.
     pub spans: Vec<Span>,
     /// What its speculative attempts went through, each beside the slow one, and perhaps beyond.
-    pub copies: Vec<Span>,
+    pub speculative: Vec<Span>,
 }
 
 impl TaskTimeline {
     /// How many of its attempts are forgotten.
     #[must_use]
     pub fn forgotten(&self) -> u32 {
-        let spans = self.spans.iter().chain(&self.copies).filter_map(|span| span.what.attempt());
+        let spans = self.spans.iter().chain(&self.speculative).filter_map(|span| span.what.attempt());
         let known: BTreeSet<u32> = spans.map(|span| span.attempt).filter(|number| *number < self.attempts).collect();
         let known = known.len();
         self.attempts.saturating_sub(u32::try_from(known).unwrap_or(u32::MAX))
@@ -189,7 +189,7 @@ struct Spans {
     /// Until when it is known; for good, if something goes on.
     at: Option<BlockTime>,
     spans: Vec<Span>,
-    copies: Vec<Span>,
+    speculative: Vec<Span>,
 }
 
 impl Spans {
@@ -208,7 +208,7 @@ impl Spans {
     fn attempt(&mut self, attempt: &Attempt) {
         let Attempt { span, leased, started, ended } = attempt;
         if self.at.is_none_or(|at| *leased < at) {
-            self.copies.push(Span { from: *leased, to: *ended, what: What::Running(*span) });
+            self.speculative.push(Span { from: *leased, to: *ended, what: What::Running(*span) });
             self.at = self.at.zip(*ended).map(|(at, ended)| at.max(ended));
             return;
         }
@@ -254,13 +254,13 @@ impl Ledger {
             ended: ended(view.state),
             attempts: view.attempts,
             spans: spans.spans,
-            copies: spans.copies,
+            speculative: spans.speculative,
         })
     }
 }
 
 fn spans(job: &Job, view: &TaskView<'_>, now: BlockTime) -> Spans {
-    let mut spans = Spans { at: Some(job.record.time), spans: Vec::new(), copies: Vec::new() };
+    let mut spans = Spans { at: Some(job.record.time), spans: Vec::new(), speculative: Vec::new() };
     let accepted = match view.state {
         TaskStateView::Done { attempt, .. } => Some(attempt),
         TaskStateView::Gone(_) => return spans,

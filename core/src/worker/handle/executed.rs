@@ -72,12 +72,12 @@ impl Worker {
     pub(super) fn on_ended(&mut self, attempt: &AttemptId, why: EndReason, effects: &mut Vec<Effect>) {
         use EndReason::{
             Cancelled, ClaimEnded, Drained, Failed, NewIncarnation, Returned, Succeeded, Superseded, TakenBack,
-            TimedOut, Yielded,
+            TimedOut, Preempted,
         };
         let phase = self.held.get(attempt).map(|held| held.phase);
         self.forget(attempt);
         match why {
-            Succeeded | Failed | Returned | Yielded | Superseded | Cancelled => self.outbox.settle(attempt),
+            Succeeded | Failed | Returned | Preempted | Superseded | Cancelled => self.outbox.settle(attempt),
             ClaimEnded | NewIncarnation | TimedOut | Drained | TakenBack => self.outbox.settle_unless_success(attempt),
         }
         if !self.outbox.has(attempt) {
@@ -99,7 +99,7 @@ impl Worker {
                 self.running += 1;
             }
             self.free(attempt, Phase::Said);
-            self.outbox.push(*attempt, Verdict::Yielded);
+            self.outbox.push(*attempt, Verdict::Preempted);
         }
     }
 

@@ -283,7 +283,7 @@ fn blobs(network: &Network, seeds: &mut Seeds) {
         if let Receipt::Outcome(outcome) = receipt
             && let Verdict::Succeeded(meshwork_core::types::Output::Stored { delivery, .. }, ..) = &outcome.verdict
         {
-            seeds.value("blob-answer", &DeliveryAnswer::Held(delivery.clone()));
+            seeds.value("blob-answer", &DeliveryAnswer::Stored(delivery.clone()));
             break;
         }
     }

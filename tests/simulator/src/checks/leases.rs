@@ -69,7 +69,7 @@ impl Said<'_> {
                 (&item.verdict, why),
                 (Verdict::Failed(..), EndReason::Failed)
                     | (Verdict::Returned, EndReason::Returned)
-                    | (Verdict::Yielded, EndReason::Yielded)
+                    | (Verdict::Preempted, EndReason::Preempted)
                     | (Verdict::Succeeded(..), EndReason::Succeeded)
             ) || matches!(&item.verdict, Verdict::Succeeded(_, _, spawns) if why == EndReason::Failed && !spawns.is_empty())
         })
@@ -265,7 +265,7 @@ impl Leases {
         rule(ran_us > SLOW_MS_MIN * 1000, || {
             format!("{speculative} is speculative beside what has run for {ran_us} us")
         })?;
-        let wanted = ledger.task(speculative.task).is_some_and(|task| task.spec.copies);
+        let wanted = ledger.task(speculative.task).is_some_and(|task| task.spec.speculation);
         rule(wanted, || format!("{speculative} is a speculative attempt that its submitter does not want"))
     }
 
@@ -344,7 +344,7 @@ impl Leases {
                 };
                 rule(!said.reports.iter().any(of_this), || format!("{attempt} times out though it was reported"))
             }
-            EndReason::Failed | EndReason::Returned | EndReason::Yielded | EndReason::Succeeded => {
+            EndReason::Failed | EndReason::Returned | EndReason::Preempted | EndReason::Succeeded => {
                 rule(said.ends(&worker, &attempt, why), || {
                     format!("{attempt} ends as {why:?}, which {worker} did not say")
                 })
@@ -397,7 +397,7 @@ impl Leases {
         for attempt in outstanding {
             let Some(seen) = self.tasks.get(&attempt.task) else { continue };
             let said_otherwise = seen.ended.iter().any(|(ended, why)| {
-                ended == attempt && matches!(why, EndReason::Failed | EndReason::Returned | EndReason::Yielded)
+                ended == attempt && matches!(why, EndReason::Failed | EndReason::Returned | EndReason::Preempted)
             });
             let forgotten = seen.ended.len() > ATTEMPTS_KEPT;
             // Other checks judge whether it was cancelled, and by whom.

@@ -65,7 +65,7 @@ impl Occurrences {
                 None => !is_late || catch_up != CatchUp::Skip,
                 Some(SkipReason::Missed) => is_late && catch_up != CatchUp::All,
                 Some(SkipReason::Overlap) => overlap == Overlap::Skip,
-                Some(SkipReason::TooManyRuns | SkipReason::Void(_)) => false,
+                Some(SkipReason::TooManyOccurrences | SkipReason::Void(_)) => false,
             };
             rule(fits, || format!("{last:?} of {id} is not treated as was said: {why:?}"))?;
             book.last = last;

@@ -430,7 +430,7 @@ impl Watch {
             if matches!(item.verdict, Verdict::Checkpointed { .. }) {
                 continue;
             }
-            if matches!(item.verdict, Verdict::Returned | Verdict::Yielded) && !self.words.contains_key(&attempt) {
+            if matches!(item.verdict, Verdict::Returned | Verdict::Preempted) && !self.words.contains_key(&attempt) {
                 self.heard(attempt, &item.verdict);
             }
             let Some(word) = self.words.get_mut(&attempt) else {

@@ -119,7 +119,7 @@ impl Mask {
 
     fn instead_of(&self, verdict: &Verdict) -> Verdict {
         match (self.manner, verdict) {
-            (_, Verdict::Checkpointed { .. } | Verdict::Yielded) => verdict.clone(),
+            (_, Verdict::Checkpointed { .. } | Verdict::Preempted) => verdict.clone(),
             (Manner::Returns, _) => Verdict::Returned,
             (Manner::Fails | Manner::Late, Verdict::Succeeded(..)) => {
                 Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default())

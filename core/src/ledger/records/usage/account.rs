@@ -73,7 +73,7 @@ figures! {
     /// any more.
     attempts_returned,
     /// Attempts that were preempted, at a checkpoint.
-    attempts_yielded,
+    attempts_preempted,
     /// Attempts that ended with their job, or by the outcome of another attempt of their task.
     attempts_cancelled,
     /// Successes that were taken of attempts that are booked as lost or otherwise ended.
@@ -164,7 +164,7 @@ impl Account {
                 &mut self.attempts_lost
             }
             EndReason::Returned | EndReason::TakenBack => &mut self.attempts_returned,
-            EndReason::Yielded => &mut self.attempts_yielded,
+            EndReason::Preempted => &mut self.attempts_preempted,
             EndReason::Superseded | EndReason::Cancelled => &mut self.attempts_cancelled,
         };
         raise(attempts, 1);
@@ -196,7 +196,7 @@ impl Account {
             .saturating_add(self.attempts_failed)
             .saturating_add(self.attempts_lost)
             .saturating_add(self.attempts_returned)
-            .saturating_add(self.attempts_yielded)
+            .saturating_add(self.attempts_preempted)
             .saturating_add(self.attempts_cancelled)
     }
 

@@ -53,7 +53,7 @@ use crate::{
 const fn reported(verdict: &Verdict) -> Option<&Usage> {
     match verdict {
         Verdict::Succeeded(_, usage, _) | Verdict::Failed(_, _, usage) => Some(usage),
-        Verdict::Returned | Verdict::Yielded | Verdict::Checkpointed { .. } => None,
+        Verdict::Returned | Verdict::Preempted | Verdict::Checkpointed { .. } => None,
     }
 }
 

@@ -74,7 +74,7 @@ impl Ledger {
         } else {
             let past = live.history().past.iter().find(|past| past.number == number && past.worker == *signer);
             match (past.ok_or(IgnoredReason::NotAssigned)?.why, &item.verdict) {
-                (EndReason::Failed | EndReason::Returned | EndReason::Yielded, _) => {
+                (EndReason::Failed | EndReason::Returned | EndReason::Preempted, _) => {
                     return Err(IgnoredReason::Repeated);
                 }
                 (_, Verdict::Succeeded(..)) if is_planted(Fault::LateSuccessDropped) => {
@@ -108,7 +108,7 @@ impl Ledger {
         let is_misplaced = match &item.verdict {
             Verdict::Checkpointed { .. } => !checkpoints,
             // Nothing is preempted for which nobody asked.
-            Verdict::Yielded => lease.is_none_or(|lease| lease.preemption.is_none()),
+            Verdict::Preempted => lease.is_none_or(|lease| lease.preemption.is_none()),
             _ => false,
         };
         if is_misplaced {
@@ -151,7 +151,7 @@ impl Ledger {
         let attempt = AttemptRef::of(task, item.attempt.number);
         match &item.verdict {
             Verdict::Returned => self.give_back(attempt, EndReason::Returned, applied),
-            Verdict::Yielded => self.give_back(attempt, EndReason::Yielded, applied),
+            Verdict::Preempted => self.give_back(attempt, EndReason::Preempted, applied),
             Verdict::Checkpointed { manifest, .. } => {
                 let (number, time) = (item.attempt.number, self.time());
                 let live = self.records.job_mut(task.job).and_then(|job| job.live_mut(task.index));

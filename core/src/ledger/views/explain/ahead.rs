@@ -53,7 +53,7 @@ impl Ledger {
             && let Some(segment) = job.segment(index)
             && !usable.is_empty()
         {
-            add(entry.job, entry.submitter, u64::from(index.saturating_sub(segment.fresh)), Precedence::Place);
+            add(entry.job, entry.submitter, u64::from(index.saturating_sub(segment.fresh)), Precedence::WithinJob);
         }
         let submitters: BTreeSet<PublicKey> = jobs.values().map(|job| job.submitter).collect();
         Ahead {
@@ -125,7 +125,7 @@ impl Ledger {
         match telling.next() {
             Some((policy, _)) => Precedence::Policy(*policy),
             None if key.job != place.job => Precedence::Admission,
-            None => Precedence::Place,
+            None => Precedence::WithinJob,
         }
     }
 }

@@ -29,7 +29,7 @@ impl Ledger {
             met: label(name) == Some(value),
         });
         let input = job.largest_input(task.index);
-        let place = match lease.allocation {
+        let stage = match lease.allocation {
             Some(allocation) => LeaseStage::Running { since: allocation.started, ends: self.at(allocation.ends) },
             None => LeaseStage::Waiting { ends: self.at(lease.waits_until) },
         };
@@ -40,29 +40,29 @@ impl Ledger {
             worker: lease.worker,
             incarnation: lease.incarnation.0,
             leased: lease.leased,
-            place,
+            stage,
             standing: u32::try_from(self.index.claims_standing()).unwrap_or(u32::MAX),
             capable: u32::try_from(capable).unwrap_or(u32::MAX),
             prefers: prefers.collect(),
             spread: spec.spread.as_deref().and_then(|label| self.spread_over(job, task.index, label, claim)),
             input: input.map(|digest| {
-                let held = claim.is_some_and(|claim| claim.blobs.contains(&digest));
-                LargestInput { digest, held }
+                let cached = claim.is_some_and(|claim| claim.blobs.contains(&digest));
+                LargestInput { digest, cached }
             }),
             placement: self.records.rules().schedule().placement.clone(),
             avoids: self.avoided_by(live),
-            asked: lease
+            preemption: lease
                 .preemption
                 .as_ref()
                 .map(|preemption| PreemptionFor { by: preemption.by, until: self.at(preemption.until) }),
-            pace: self.speculation_of(lease),
+            speculation: self.speculation_of(lease),
         })
     }
 
     /// What is known of how fast an attempt is.
     fn speculation_of(&self, lease: &Lease) -> SpeculationNow {
         match (&lease.speculative, lease.allocation.map(|allocation| allocation.speculation)) {
-            (Some(speculative), _) => SpeculationNow::Copied {
+            (Some(speculative), _) => SpeculationNow::Speculated {
                 attempt: speculative.attempt.0,
                 worker: speculative.worker,
                 leased: speculative.leased,

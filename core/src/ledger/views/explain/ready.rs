@@ -152,7 +152,7 @@ impl Ledger {
             spent,
             left_ms: shares.get(submitter).map_or(0, |share| share.left),
             slice_ends: ends.map(|(at, _)| self.at(at)),
-            asked: self.preemption_for(submitter),
+            preemption: self.preemption_for(submitter),
         }
     }
 

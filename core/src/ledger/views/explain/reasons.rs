@@ -165,7 +165,7 @@ pub struct Leased {
     #[serde(rename = "leased_us")]
     pub leased: BlockTime,
     /// Whether it runs or waits there.
-    pub place: LeaseStage,
+    pub stage: LeaseStage,
     /// How many claims stand.
     pub standing: u32,
     /// How many of these could ever hold it.
@@ -181,9 +181,9 @@ pub struct Leased {
     /// Where it would rather not go.
     pub avoids: Vec<Avoided>,
     /// Whether it is to be preempted, and for whom.
-    pub asked: Option<PreemptionFor>,
+    pub preemption: Option<PreemptionFor>,
     /// Whether it is slow, and has a speculative attempt elsewhere.
-    pub pace: SpeculationNow,
+    pub speculation: SpeculationNow,
 }
 
 /// How an attempt that lives compares with others of its program.
@@ -201,7 +201,7 @@ pub enum SpeculationNow {
     /// It takes far longer than most, and no claim has anything left for a speculative attempt.
     Slow,
     /// Another worker runs a speculative attempt.
-    Copied {
+    Speculated {
         /// Which attempt that is, from 0.
         attempt: u32,
         /// Who has it.
@@ -273,7 +273,7 @@ pub struct LargestInput {
     /// Its digest.
     pub digest: Digest,
     /// Whether the claim says that its worker has it.
-    pub held: bool,
+    pub cached: bool,
 }
 
 /// A request that an attempt be preempted.

@@ -168,7 +168,7 @@ pub enum Precedence {
     /// Its job was admitted before.
     Admission,
     /// Of the same job, what was leased before goes before what never was, and then the smaller index first.
-    Place,
+    WithinJob,
 }
 
 /// A submitter's share, as it stands now.
@@ -186,7 +186,7 @@ pub struct ShareNow {
     #[serde(rename = "slice_ends_us")]
     pub slice_ends: Option<BlockTime>,
     /// The attempt that is to be preempted for its submitter, if one was.
-    pub asked: Option<PreemptionOf>,
+    pub preemption: Option<PreemptionOf>,
 }
 
 /// An attempt that is to be preempted.
