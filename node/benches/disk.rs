@@ -1,9 +1,9 @@
 //! What a peer's store takes on disk after a million tasks, for each way of keeping the past:
 //! `cargo bench -p meshwork-node --bench disk [TASKS]`.
 //!
-//! One authority alone orders everything and works: the real replica, in virtual time, on the real store. Each task leaves
-//! sixteen bytes. What the store's file takes of the disk is measured as it is, and again after it was opened anew, which may give
-//! free room back; then what each table has in it, and what the table takes beside that.
+//! One authority alone orders everything and works: the real replica, in virtual time, on the real store. Each task
+//! leaves sixteen bytes. What the store's file takes of the disk is measured as it is, and again after it was opened
+//! anew, which may give free room back; then what each table has in it, and what the table takes beside that.
 
 use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Instant};
 
@@ -24,7 +24,8 @@ use redb::{ReadableDatabase, ReadableTableMetadata, TableHandle, TableStats};
 const JOBS: u32 = 10;
 /// How long a block takes, in microseconds of virtual time.
 const BLOCK_US: u64 = 250_000;
-/// How long nobody submits anything after a job: all of them together take four hours, and the ledger remembers an ended job for one.
+/// How long nobody submits anything after a job: all of them together take four hours, and the ledger remembers an
+/// ended job for one.
 const REST_US: u64 = 24 * 60 * 1_000_000;
 
 struct Peer {

@@ -120,8 +120,8 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> NodeError {
     move |source| NodeError::File { path, source }
 }
 
-/// Runs a node until `shutdown` ends. A worker then gives back what it holds first. If the disk is full it stops, and starts
-/// again when there is space.
+/// Runs a node until `shutdown` ends. A worker then gives back what it holds first. If the disk is full it stops, and
+/// starts again when there is space.
 ///
 /// # Errors
 /// Why the node did not start, or stopped by itself.

@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_secs(300);
 
 const SOON: Duration = Duration::from_secs(60);
 
-pub fn path(path: &Path) -> &str {
+pub(crate) fn path(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
@@ -206,7 +206,7 @@ fn by_hand_from_a_new_network_to_a_verified_result() {
 }
 
 /// Waits until a peer says where its API is, and that it is healthy.
-pub fn api_of(home: &Path, directory: &Path) -> String {
+pub(crate) fn api_of(home: &Path, directory: &Path) -> String {
     let until = Instant::now() + SOON;
     loop {
         if let Ok(text) = fs::read_to_string(home.join("data/node.json")) {

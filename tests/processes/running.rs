@@ -12,16 +12,16 @@ use meshwork::local_mesh::{LocalMesh, Plan};
 use meshwork_core::identity::PublicKey;
 
 /// The program.
-pub const MESHWORK: &str = env!("CARGO_BIN_EXE_meshwork");
+pub(crate) const MESHWORK: &str = env!("CARGO_BIN_EXE_meshwork");
 
 /// A mesh of such processes, one slot to each worker.
-pub async fn local_mesh(name: &str, authorities: usize, workers: usize) -> LocalMesh {
+pub(crate) async fn local_mesh(name: &str, authorities: usize, workers: usize) -> LocalMesh {
     let plan = Plan::new(name, authorities, workers, 1).expect("a plan");
     LocalMesh::start(Plan { executable: MESHWORK.into(), ..plan }).await.expect("started")
 }
 
 /// The same, with this many blocks between two snapshots.
-pub async fn mesh_with_snapshots(name: &str, authorities: usize, workers: usize, interval: u64) -> LocalMesh {
+pub(crate) async fn mesh_with_snapshots(name: &str, authorities: usize, workers: usize, interval: u64) -> LocalMesh {
     let plan = Plan::new(name, authorities, workers, 1).expect("a plan");
     let plan = Plan { executable: MESHWORK.into(), snapshot_interval: interval, ..plan };
     LocalMesh::start(plan).await.expect("started")
@@ -29,14 +29,14 @@ pub async fn mesh_with_snapshots(name: &str, authorities: usize, workers: usize,
 
 /// Kills the peer of a mesh that has this key.
 #[track_caller]
-pub fn kill(mesh: &mut LocalMesh, key: &PublicKey) {
+pub(crate) fn kill(mesh: &mut LocalMesh, key: &PublicKey) {
     let index = mesh.peers().iter().position(|peer| peer.key() == *key).expect("one of the mesh");
     mesh.peer_mut(index).kill();
 }
 
 /// How a command ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// Its exit status.
     pub status: Option<i32>,
     /// What it wrote to standard output.
@@ -48,14 +48,14 @@ pub struct Ended {
 impl Ended {
     /// The command must have succeeded. Returns its standard output without the last line's end.
     #[track_caller]
-    pub fn good(&self) -> &str {
+    pub(crate) fn good(&self) -> &str {
         assert_eq!(self.status, Some(0), "{self:#?}");
         self.stdout.trim_end()
     }
 
     /// The command must have ended with this status and a sentence with these words, without a backtrace.
     #[track_caller]
-    pub fn bad(&self, status: i32, words: &[&str]) {
+    pub(crate) fn bad(&self, status: i32, words: &[&str]) {
         assert_eq!(self.status, Some(status), "{self:#?}");
         assert!(self.stderr.contains("meshwork: ") || self.stderr.contains("error: "), "{self:#?}");
         assert!(!self.stderr.contains("panicked") && !self.stderr.contains("backtrace"), "{self:#?}");
@@ -66,19 +66,19 @@ impl Ended {
 }
 
 /// The path of a task program that comes with its source.
-pub fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/programs").join(name)
 }
 
 /// Runs a command of the program to its end, and kills it if that takes longer than `within`.
 #[track_caller]
-pub fn run(home: &Path, arguments: &[&str], within: Duration) -> Ended {
+pub(crate) fn run(home: &Path, arguments: &[&str], within: Duration) -> Ended {
     run_program(&mut command(home, arguments), within)
 }
 
 /// Runs any command to its end, in the same way.
 #[track_caller]
-pub fn run_program(command: &mut Command, within: Duration) -> Ended {
+pub(crate) fn run_program(command: &mut Command, within: Duration) -> Ended {
     let mut child = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started"));
     let stdout = drain(child.0.stdout.take());
     let stderr = drain(child.0.stderr.take());
@@ -108,7 +108,7 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String>
 }
 
 /// A command of the program with this home, without environment variables that would change it.
-pub fn command(home: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(MESHWORK);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MESHWORK_") || name == "RUST_LOG") {
         command.env_remove(name);
@@ -118,7 +118,7 @@ pub fn command(home: &Path, arguments: &[&str]) -> Command {
 }
 
 /// A process that is killed when the test ends.
-pub struct Running(pub Child);
+pub(crate) struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -21,14 +21,14 @@ const LONG: Duration = Duration::from_secs(300);
 
 /// A peer that votes, one that works, and a submitter. (An output that others take is delivered once a second
 /// peer holds it.)
-pub struct Network {
+pub(crate) struct Network {
     directory: tempfile::TempDir,
     api: String,
     _peers: [Running; 2],
 }
 
 impl Network {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(|genesis| genesis)
     }
 
@@ -61,28 +61,28 @@ impl Network {
     }
 
     /// Runs a command as the submitter.
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.run_as("user", arguments)
     }
 
     /// Runs a command with the key of `peer`, which votes, of `worker`, or of `user`.
-    pub fn run_as(&self, home: &str, arguments: &[&str]) -> Ended {
+    pub(crate) fn run_as(&self, home: &str, arguments: &[&str]) -> Ended {
         let genesis = self.directory.path().join("genesis.toml");
         let all = [&["--api", &self.api, "--genesis", path(&genesis)], arguments].concat();
         run(&self.directory.path().join(home), &all, LONG)
     }
 
     /// That key's public half.
-    pub fn key_of(&self, home: &str) -> String {
+    pub(crate) fn key_of(&self, home: &str) -> String {
         let shown: Value = serde_json::from_str(self.run_as(home, &["quota", "--json"]).good()).expect("JSON");
         shown["key"].as_str().expect("a key").to_owned()
     }
 
-    pub fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         path(&self.directory.path().join(name)).to_owned()
     }
 
-    pub fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let file = self.file(name);
         fs::create_dir_all(Path::new(&file).parent().expect("a directory")).expect("created");
         fs::write(&file, text).expect("written");

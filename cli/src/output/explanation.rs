@@ -272,13 +272,18 @@ fn leased(why: &Leased, now: BlockTime, facts: &mut Facts) {
     match why.speculation {
         SpeculationNow::Unwatched => {}
         SpeculationNow::Watched { look } => {
-            facts.push(("speculation", format!("not known to be slow; looked at {} if nothing stalls", within(look, now))));
+            facts.push((
+                "speculation",
+                format!("not known to be slow; looked at {} if nothing stalls", within(look, now)),
+            ));
         }
-        SpeculationNow::Slow => {
-            facts.push(("speculation", "slow: a speculative attempt goes to the first claim that has nothing else to do".into()))
-        }
+        SpeculationNow::Slow => facts.push((
+            "speculation",
+            "slow: a speculative attempt goes to the first claim that has nothing else to do".into(),
+        )),
         SpeculationNow::Speculated { attempt, worker, leased } => {
-            let words = format!("slow: {worker} runs a speculative one (attempt #{attempt}, leased {})", since(leased, now));
+            let words =
+                format!("slow: {worker} runs a speculative one (attempt #{attempt}, leased {})", since(leased, now));
             facts.push(("speculation", words));
         }
     }

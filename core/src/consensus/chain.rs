@@ -66,7 +66,7 @@ pub(super) struct MissingSince {
 
 impl MissingSince {
     /// Forgets what is no longer missing and starts counting for what newly is.
-    pub fn update(&mut self, missing: &Missing, now: Monotonic) {
+    pub(super) fn update(&mut self, missing: &Missing, now: Monotonic) {
         self.blocks.retain(|digest, _| missing.blocks.contains(digest));
         self.views.retain(|view, _| missing.views.contains(view));
         self.above = missing.above.map(|tip| match self.above {
@@ -82,7 +82,7 @@ impl MissingSince {
     }
 
     /// When the thing that has been missing longest was first missed.
-    pub fn oldest(&self) -> Option<Monotonic> {
+    pub(super) fn oldest(&self) -> Option<Monotonic> {
         let above = self.above.iter().map(|(_, since)| since);
         self.blocks.values().chain(self.views.values()).chain(above).min().copied()
     }

@@ -61,12 +61,12 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         Self::of(Arc::clone(&config.genesis), config.network, Arc::clone(&config.authorities))
     }
 
     /// The rules of the same network under other authorities.
-    pub fn under(&self, set: Arc<AuthoritySet>) -> Self {
+    pub(super) fn under(&self, set: Arc<AuthoritySet>) -> Self {
         Self::of(Arc::clone(&self.genesis), self.network, set)
     }
 
@@ -87,38 +87,38 @@ impl Rules {
     }
 
     /// Whether an epoch may end at this height.
-    pub fn is_gate(&self, height: Height) -> bool {
+    pub(super) fn is_gate(&self, height: Height) -> bool {
         height.0.is_multiple_of(self.genesis.consensus.gate_interval.max(1)) || is_planted(Fault::EndsAnywhere)
     }
 
     /// n, the number of authorities.
-    pub fn authorities(&self) -> usize {
+    pub(super) fn authorities(&self) -> usize {
         self.keys.len()
     }
 
     /// The most bytes of transactions of blocks that become final together.
-    pub fn run_bytes_max(&self) -> usize {
+    pub(super) fn run_bytes_max(&self) -> usize {
         RUN_BYTES + self.genesis.consensus.block_bytes_max
     }
 
     /// Every authority's index, in order.
-    pub fn indices(&self) -> impl Iterator<Item = AuthorityIndex> + use<> {
+    pub(super) fn indices(&self) -> impl Iterator<Item = AuthorityIndex> + use<> {
         // A set has at most 256 authorities.
         (0..self.keys.len() as u16).map(AuthorityIndex)
     }
 
     /// The leader of a view: `authorities[v mod n]`.
-    pub fn leader(&self, view: View) -> AuthorityIndex {
+    pub(super) fn leader(&self, view: View) -> AuthorityIndex {
         self.set.leader(view)
     }
 
-    pub fn key(&self, authority: AuthorityIndex) -> Option<&PublicKey> {
+    pub(super) fn key(&self, authority: AuthorityIndex) -> Option<&PublicKey> {
         self.keys.get(usize::from(authority.0))
     }
 
     /// A view's timeout after this many failed views in a row: 3Δ, and half as much again for each, up to the
     /// cap.
-    pub fn timeout_us(&self, failed: usize) -> u64 {
+    pub(super) fn timeout_us(&self, failed: usize) -> u64 {
         let mut timeout_us = self.delta_us.saturating_mul(3).min(self.timer_us_max);
         for _ in 0..failed {
             if timeout_us >= self.timer_us_max {

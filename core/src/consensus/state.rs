@@ -134,7 +134,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub const fn of(statement: &Statement) -> Self {
+    pub(super) const fn of(statement: &Statement) -> Self {
         match statement {
             Statement::Notarize(..) => Self::Notarize,
             Statement::Nullify(_) => Self::Nullify,
@@ -165,21 +165,21 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    pub const fn new(proposal: Arc<Proposal>, digest: Digest, judged: Judged) -> Self {
+    pub(super) const fn new(proposal: Arc<Proposal>, digest: Digest, judged: Judged) -> Self {
         Self { proposal, digest, judged, later_at: None }
     }
 
-    pub fn header(&self) -> &Header {
+    pub(super) fn header(&self) -> &Header {
         &self.proposal.block.header
     }
 
-    pub fn block(&self) -> &Arc<Block> {
+    pub(super) fn block(&self) -> &Arc<Block> {
         &self.proposal.block
     }
 
     /// A bad block is its leader's fault alone: a peer that passed it on may have lacked what shows that it is
     /// bad.
-    pub const fn judgement(&self) -> Judgement {
+    pub(super) const fn judgement(&self) -> Judgement {
         match self.judged {
             Judged::Deferred(why) => Judgement::Deferred(why),
             Judged::Valid => Judgement::Accept,
@@ -205,32 +205,32 @@ pub(super) struct Round {
 
 impl Round {
     /// The block that a quorum notarized. A finalization shows it as well.
-    pub fn notarized(&self) -> Option<Digest> {
+    pub(super) fn notarized(&self) -> Option<Digest> {
         let certificate = self.certificates.get(&Kind::Notarize).or_else(|| self.certificates.get(&Kind::Finalize))?;
         certificate.statement.block()
     }
 
-    pub fn nullified(&self) -> bool {
+    pub(super) fn nullified(&self) -> bool {
         self.certificates.contains_key(&Kind::Nullify)
     }
 
     /// Whether a vote of this kind can change nothing any more.
-    pub fn settled(&self, kind: Kind) -> bool {
+    pub(super) fn settled(&self, kind: Kind) -> bool {
         self.certificates.contains_key(&kind) || self.certificates.contains_key(&Kind::Finalize)
     }
 
-    pub fn vote(&self, kind: Kind, voter: AuthorityIndex) -> Option<&(Statement, Signature)> {
+    pub(super) fn vote(&self, kind: Kind, voter: AuthorityIndex) -> Option<&(Statement, Signature)> {
         self.votes.get(&(kind, voter))
     }
 
     /// Whether exactly this vote was checked before.
-    pub fn knows(&self, vote: &Vote) -> bool {
+    pub(super) fn knows(&self, vote: &Vote) -> bool {
         let known = self.vote(Kind::of(&vote.statement), vote.voter);
         known.is_some_and(|(statement, signature)| *statement == vote.statement && *signature == vote.signature)
     }
 
     /// A vote of the same authority that an honest one would not have signed besides `vote`.
-    pub fn conflicting(&self, vote: &Vote) -> Option<(Statement, Signature)> {
+    pub(super) fn conflicting(&self, vote: &Vote) -> Option<(Statement, Signature)> {
         [Kind::Notarize, Kind::Nullify, Kind::Finalize]
             .into_iter()
             .filter_map(|kind| self.vote(kind, vote.voter))
@@ -240,7 +240,7 @@ impl Round {
 
     /// Adds a leader's block, if there is space. A `wanted` block takes the place of one that is neither
     /// notarized nor voted for by `me`; the digest of that one is returned.
-    pub fn insert(
+    pub(super) fn insert(
         &mut self,
         candidate: Candidate,
         me: Option<AuthorityIndex>,
@@ -283,7 +283,7 @@ pub(super) struct ViewState {
 
 impl ViewState {
     /// A view that begins. It is quiet until this node finds a reason for a block.
-    pub const fn new(now: Monotonic, timeout_us: u64) -> Self {
+    pub(super) const fn new(now: Monotonic, timeout_us: u64) -> Self {
         Self { entered: now, timeout_us, deadline: now, quiet: true, fresh: true, judge_at: None, build_later: None }
     }
 }

@@ -1,5 +1,5 @@
-//! What the fields of a transaction may be, besides what the genesis bounds: what exceeds one of these makes no sense, or
-//! would cost every peer more than its sender.
+//! What the fields of a transaction may be, besides what the genesis bounds: what exceeds one of these makes no sense,
+//! or would cost every peer more than its sender.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,8 @@ pub const PATH_BYTES_MAX: usize = 1024;
 pub const LABELS_MAX: usize = 64;
 /// Bytes of a label's name, and of its value.
 pub const LABEL_BYTES_MAX: usize = 128;
-/// Different needs (resources and labels) among the unfinished jobs of one submitter. Matching looks once at each of them.
+/// Different needs (resources and labels) among the unfinished jobs of one submitter. Matching looks once at each of
+/// them.
 pub const KEY_NEEDS_MAX: usize = 64;
 /// Different needs among all unfinished jobs.
 pub const NEEDS_MAX: usize = 4096;

@@ -1,5 +1,5 @@
-//! What a block changed, for those who follow the ledger: workers, event streams, tests. Events are no part of the state,
-//! and nothing is proven by them.
+//! What a block changed, for those who follow the ledger: workers, event streams, tests. Events are no part of the
+//! state, and nothing is proven by them.
 
 use serde::{Deserialize, Serialize};
 

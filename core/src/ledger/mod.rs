@@ -1,7 +1,7 @@
 //! The ledger: finalized blocks in; jobs, leases, outcomes and receipts out. The same on every peer, to the byte.
 //!
-//! Start at [`Ledger::apply`]. It reads no clock, checks no transaction's signature and does no I/O: a block is final when it
-//! comes here, and is executed as it stands.
+//! Start at [`Ledger::apply`]. It reads no clock, checks no transaction's signature and does no I/O: a block is final
+//! when it comes here, and is executed as it stands.
 //!
 //! # What it consists of
 //!
@@ -13,8 +13,8 @@
 //! # Within a block, in this order
 //!
 //! 1. *Time*: block time and [`LeaseTime`]; what was remembered long enough is forgotten (`steps/deadlines`).
-//! 2. *Transactions*, in their order. Each is executed, or void with the [`VoidReason`] in its receipt (`steps/apply`, one file
-//!    for each kind).
+//! 2. *Transactions*, in their order. Each is executed, or void with the [`VoidReason`] in its receipt (`steps/apply`,
+//!    one file for each kind).
 //! 3. *What has run out*: claims by key, then attempts by id, then back-offs and jobs' times; then recurring jobs run
 //!    (`steps/deadlines`, `steps/recurring`).
 //! 4. *Matching*: waiting attempts move up, then ready tasks go to free resources, then to free waiting places
@@ -23,18 +23,19 @@
 //!
 //! # The rules, and where they stand
 //!
-//! * A claim is the heartbeat of its worker's leases; a new incarnation, or the claim's end, sends them to recovery, and no
-//!   later claim revives one: `steps/apply/claim`, `index/claims`.
+//! * A claim is the heartbeat of its worker's leases; a new incarnation, or the claim's end, sends them to recovery,
+//!   and no later claim revives one: `steps/apply/claim`, `index/claims`.
 //! * Resources are the ledger's arithmetic: `records/workers`, `steps/matching`.
-//! * Failures of the program and losses by workers have a budget each; what never began counts for nothing: `steps/recovery`,
-//!   [`schedule::recovery`](crate::schedule::recovery).
+//! * Failures of the program and losses by workers have a budget each; what never began counts for nothing:
+//!   `steps/recovery`, [`schedule::recovery`](crate::schedule::recovery).
 //! * What keys and jobs submitted, used and had lost is booked where attempts begin and end: `records/usage`.
 //! * A late success is taken while the task is outstanding; a large output only with a second holder's word:
 //!   `steps/apply/report`.
 //! * Whatever exceeds a bound of the genesis is void, on every peer alike: [`bounds`], `steps/apply/submit`.
 //! * Each occurrence of a recurring job is run, or the record says why not: `steps/recurring`, `steps/apply/recur`.
 //! * A quorum of the present authorities changes who they are, from the next epoch on: `records/governance`,
-//!   `steps/apply/govern`; and at once who may do what, how much of it, and the policies of the scheduler: `records/rules`.
+//!   `steps/apply/govern`; and at once who may do what, how much of it, and the policies of the scheduler:
+//!   `records/rules`.
 
 pub mod bounds;
 mod event;
@@ -86,8 +87,8 @@ use steps::apply::Controlled;
 /// What a block did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// What can be proven of it: the leaves of this height's tree, in order. Each transaction's receipt comes before those
-    /// of the outcomes that it brought.
+    /// What can be proven of it: the leaves of this height's tree, in order. Each transaction's receipt comes before
+    /// those of the outcomes that it brought.
     pub receipts: Vec<Receipt>,
     /// The nodes of the history's tree that this height's leaf completed, for later inclusion paths.
     pub history: Vec<(Position, Digest)>,

@@ -129,8 +129,8 @@ impl Ledger {
         Chunks::of(snapshot).state()
     }
 
-    /// The ledger that a snapshot was taken of. A stranger's snapshot is to be checked against a certified digest too: that
-    /// it can be restored does not make it true.
+    /// The ledger that a snapshot was taken of. A stranger's snapshot is to be checked against a certified digest too:
+    /// that it can be restored does not make it true.
     ///
     /// # Errors
     /// Why it was refused.

@@ -17,10 +17,11 @@ pub enum Effect {
     /// Fetch and compile what an attempt needs, and say [`super::Progress::Prepared`].
     Prepare(Arc<Assignment>),
     /// Run an attempt, which is prepared: say [`super::Progress::Saved`] for each checkpoint that another holds,
-    /// [`super::Progress::Ran`] when the program has ended, and [`super::Progress::Ended`] when a large output is delivered.
+    /// [`super::Progress::Ran`] when the program has ended, and [`super::Progress::Ended`] when a large output is
+    /// delivered.
     Run(Arc<Assignment>),
-    /// Stop whatever goes on for an attempt, and let go of what was prepared. Nothing that it leaves counts, and nothing
-    /// more has to be said of it.
+    /// Stop whatever goes on for an attempt, and let go of what was prepared. Nothing that it leaves counts, and
+    /// nothing more has to be said of it.
     Stop(AttemptId),
     /// Have an output delivered to another holder, since the ledger did not believe the last one, and say
     /// [`super::Progress::Ended`].
@@ -39,7 +40,8 @@ pub enum Effect {
         /// Whether the large blobs that are here are to be looked up too.
         blobs: bool,
     },
-    /// Sign a transaction, say [`super::Input::Signed`], and hand it in; say [`super::Input::Refused`] if it is not taken.
+    /// Sign a transaction, say [`super::Input::Signed`], and hand it in; say [`super::Input::Refused`] if it is not
+    /// taken.
     HandIn {
         /// What it is called here.
         ticket: Ticket,

@@ -1,9 +1,10 @@
-//! The worker: what a volunteer does with what the ledger gives it, as a pure state machine. It runs nothing, measures nothing and
-//! signs nothing itself: inputs come with the time, and what is to be done goes out as effects. Start at [`Worker::handle`].
+//! The worker: what a volunteer does with what the ledger gives it, as a pure state machine. It runs nothing, measures
+//! nothing and signs nothing itself: inputs come with the time, and what is to be done goes out as effects. Start at
+//! [`Worker::handle`].
 //!
-//! The worker decides nothing about who gets what. It offers to hold attempts, begins those that it is given as its own slots and
-//! memory come free, and says what became of them until the ledger knows. Whoever drives it owes it the progress of each
-//! effect, in any order and as late as it likes.
+//! The worker decides nothing about who gets what. It offers to hold attempts, begins those that it is given as its own
+//! slots and memory come free, and says what became of them until the ledger knows. Whoever drives it owes it the
+//! progress of each effect, in any order and as late as it likes.
 //!
 //! | on | do | where |
 //! |---|---|---|
@@ -28,8 +29,8 @@
 //! What it asks to hold in waiting places is what its slots run in two rounds of reporting (`throughput.rs`): enough
 //! never to be idle, and no more than others could run sooner.
 //!
-//! Bounds: it holds what it claimed, at most `claim_attempts_max`; each attempt has one word that is not taken; two reports are on
-//! their way at once, and one claim.
+//! Bounds: it holds what it claimed, at most `claim_attempts_max`; each attempt has one word that is not taken; two
+//! reports are on their way at once, and one claim.
 
 mod effect;
 mod handle;

@@ -15,8 +15,8 @@ use crate::{
 const LOAD_STEP: u16 = 100;
 /// The least time between two claims that are not urgent, in microseconds.
 const CLAIM_EVERY_US: u64 = 500_000;
-/// The least time between two claims if far more is wanted than was claimed, in microseconds: a worker that turns out fast is
-/// not kept idle.
+/// The least time between two claims if far more is wanted than was claimed, in microseconds: a worker that turns out
+/// fast is not kept idle.
 const GROW_EVERY_US: u64 = 50_000;
 /// A claim that is not executed after so long is followed by another, in microseconds.
 const LOST_AFTER_US: u64 = 3_000_000;
@@ -115,8 +115,8 @@ impl Offer {
         sent.offers != self.offers() || age_us >= renews_us || moved
     }
 
-    /// The claim to sign: one of nothing if the worker is paused, or the disk has no space for what tasks bring and leave.
-    /// What runs goes on.
+    /// The claim to sign: one of nothing if the worker is paused, or the disk has no space for what tasks bring and
+    /// leave. What runs goes on.
     pub(super) fn claim(
         &mut self,
         config: &Config,
@@ -170,7 +170,8 @@ impl Offer {
         self.superseded
     }
 
-    /// No claim of this key stands any more: another is due at once. After that of a newer process it has to exceed that.
+    /// No claim of this key stands any more: another is due at once. After that of a newer process it has to exceed
+    /// that.
     pub(super) fn lapsed(&mut self) {
         self.sent = None;
         if self.superseded {

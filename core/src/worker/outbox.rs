@@ -1,7 +1,7 @@
 //! What became of attempts, until the ledger has taken it: batched into reports, offered again if one is lost.
 //!
-//! Each attempt has one word, the newest, and that stands either in the queue or in one report on its way. What the ledger says
-//! of an older word settles nothing.
+//! Each attempt has one word, the newest, and that stands either in the queue or in one report on its way. What the
+//! ledger says of an older word settles nothing.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -37,7 +37,8 @@ impl Throughput {
         self.round = Some(average(self.round, took));
     }
 
-    /// How many waiting places to claim: what `slots` run in two rounds. As long as nothing is known, one for each slot.
+    /// How many waiting places to claim: what `slots` run in two rounds. As long as nothing is known, one for each
+    /// slot.
     pub(super) fn waiting_places(&self, slots: u32) -> u32 {
         let (Some(task), Some(round)) = (self.task, self.round) else { return slots };
         let rounds = if is_planted(Fault::WaitsBeyondRounds) { 10 * ROUNDS } else { ROUNDS };

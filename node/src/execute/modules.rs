@@ -57,7 +57,7 @@ pub(crate) struct Modules {
 }
 
 impl Modules {
-    pub fn new(engine: Engine, niceness: i32) -> wasmtime::Result<Self> {
+    pub(super) fn new(engine: Engine, niceness: i32) -> wasmtime::Result<Self> {
         Ok(Self {
             linker: Arc::new(wasi::link(&engine)?),
             engine,
@@ -69,7 +69,7 @@ impl Modules {
 
     /// Prepares the program `digest`, whose bytes are in the file at `path`. All callers that ask meanwhile wait for
     /// the same compilation, which goes on even if none waits any more.
-    pub async fn prepare(&self, digest: Digest, path: &Path) -> Result<Arc<Prepared>, PrepareError> {
+    pub(super) async fn prepare(&self, digest: Digest, path: &Path) -> Result<Arc<Prepared>, PrepareError> {
         let preparing = {
             let mut kept = self.kept();
             match kept.get(&digest) {

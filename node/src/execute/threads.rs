@@ -42,7 +42,7 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    pub fn start(engine: &Engine, slots: u32, niceness: i32) -> std::io::Result<Self> {
+    pub(super) fn start(engine: &Engine, slots: u32, niceness: i32) -> std::io::Result<Self> {
         let queue = Arc::new((Mutex::new(Queue::default()), Condvar::new()));
         for slot in 0..slots {
             let queue = Arc::clone(&queue);
@@ -65,7 +65,7 @@ impl Threads {
     }
 
     /// Runs `job` on the next free thread. The answer never comes if the job panics.
-    pub fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+    pub(super) fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
         let (answer, answered) = oneshot::channel();
         let running = Running::new(&self.jobs);
         let job = Box::new(move || {

@@ -14,10 +14,10 @@ use super::StoreError;
 const PIECE_BYTES: usize = 4032;
 
 /// A table of long values: the pieces by height and place.
-pub type Table = TableDefinition<'static, (u64, u32), &'static [u8]>;
+pub(super) type Table = TableDefinition<'static, (u64, u32), &'static [u8]>;
 
 /// Sets the value of a height.
-pub fn put(write: &WriteTransaction, table: Table, height: u64, value: &[u8]) -> Result<(), StoreError> {
+pub(super) fn put(write: &WriteTransaction, table: Table, height: u64, value: &[u8]) -> Result<(), StoreError> {
     let mut pieces = write.open_table(table)?;
     // An empty value is one piece, so that it differs from no value.
     let first = &value[..value.len().min(PIECE_BYTES)];
@@ -32,7 +32,7 @@ pub fn put(write: &WriteTransaction, table: Table, height: u64, value: &[u8]) ->
 }
 
 /// The value of a height; `None` if there is none.
-pub fn get(read: &ReadTransaction, table: Table, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
+pub(super) fn get(read: &ReadTransaction, table: Table, height: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let mut value: Option<Vec<u8>> = None;
     for piece in read.open_table(table)?.range((height, 0)..=(height, u32::MAX))? {
         value.get_or_insert_default().extend_from_slice(piece?.1.value());
@@ -41,7 +41,12 @@ pub fn get(read: &ReadTransaction, table: Table, height: u64) -> Result<Option<V
 }
 
 /// The given bytes of a height's value, as far as it reaches.
-pub fn part(read: &ReadTransaction, table: Table, height: u64, bytes: Range<usize>) -> Result<Vec<u8>, StoreError> {
+pub(super) fn part(
+    read: &ReadTransaction,
+    table: Table,
+    height: u64,
+    bytes: Range<usize>,
+) -> Result<Vec<u8>, StoreError> {
     let place = |at: usize| u32::try_from(at / PIECE_BYTES).unwrap_or(u32::MAX);
     let mut part = Vec::with_capacity(bytes.len() + 2 * PIECE_BYTES);
     for piece in
@@ -55,7 +60,7 @@ pub fn part(read: &ReadTransaction, table: Table, height: u64, bytes: Range<usiz
 }
 
 /// The values from a height on, lowest first.
-pub fn from(
+pub(super) fn from(
     read: &ReadTransaction,
     table: Table,
     height: u64,
@@ -80,12 +85,12 @@ pub fn from(
 }
 
 /// The lowest height that has a value.
-pub fn lowest(read: &ReadTransaction, table: Table) -> Result<Option<u64>, StoreError> {
+pub(super) fn lowest(read: &ReadTransaction, table: Table) -> Result<Option<u64>, StoreError> {
     Ok(read.open_table(table)?.first()?.map(|(key, _)| key.value().0))
 }
 
 /// Removes the values below a height.
-pub fn forget_below(write: &WriteTransaction, table: Table, height: u64) -> Result<(), StoreError> {
+pub(super) fn forget_below(write: &WriteTransaction, table: Table, height: u64) -> Result<(), StoreError> {
     write.open_table(table)?.retain_in(..(height, 0), |_, _| false)?;
     Ok(())
 }

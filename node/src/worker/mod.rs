@@ -1,5 +1,5 @@
-//! The volunteer: carries out what [`meshwork_core::worker`] decides. It fetches, runs and delivers in tasks of their own, measures
-//! the machine, signs, and hands in through the driver, as does anyone on this peer.
+//! The volunteer: carries out what [`meshwork_core::worker`] decides. It fetches, runs and delivers in tasks of their
+//! own, measures the machine, signs, and hands in through the driver, as does anyone on this peer.
 
 mod spawns;
 mod task;
@@ -204,8 +204,8 @@ impl Worker {
         Input::Tick { load: self.score, has_disk_space: self.disk_space.is_enough() }
     }
 
-    /// Has the machine handle an input, and carries out what it says. What can be prepared at once is begun before anything is
-    /// waited for.
+    /// Has the machine handle an input, and carries out what it says. What can be prepared at once is begun before
+    /// anything is waited for.
     async fn handle(&mut self, input: Input) -> Result<(), Stopped> {
         let mut inputs = VecDeque::from([input]);
         let (mut effects, mut looks_up) = (Vec::new(), None);

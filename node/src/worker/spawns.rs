@@ -17,7 +17,7 @@ struct Line {
 ///
 /// # Errors
 /// It cannot be understood, or asks for too much at once: what is wrong with it.
-pub fn take(files: &mut Vec<(String, Vec<u8>)>) -> Result<Vec<Spawn>, String> {
+pub(super) fn take(files: &mut Vec<(String, Vec<u8>)>) -> Result<Vec<Spawn>, String> {
     let Some(at) = files.iter().position(|(path, _)| path == Spawn::FILE) else { return Ok(Vec::new()) };
     let (_, content) = files.remove(at);
     let text = str::from_utf8(&content).map_err(|error| format!("{} is not UTF-8: {error}", Spawn::FILE))?;

@@ -340,7 +340,8 @@ impl TaskContext {
         }
     }
 
-    /// Puts a small output that no other task takes into the outcome itself, and any other into blobs that a second holder has.
+    /// Puts a small output that no other task takes into the outcome itself, and any other into blobs that a second
+    /// holder has.
     async fn pack(&self, task: &Task, success: Success, usage: Usage, stop: &CancellationToken) -> Option<Verdict> {
         let attempt = task.0.attempt;
         let Success { stdout, stderr, mut files } = success;
@@ -397,8 +398,9 @@ impl TaskContext {
         storing.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
     }
 
-    /// Has an output held by f + 1 others, so that it outlives this worker and every authority that may be lost with it. One
-    /// is enough to report it; the others have [`MORE_HOLDERS_WITHIN`] more. Nothing if the attempt is stopped meanwhile.
+    /// Has an output held by f + 1 others, so that it outlives this worker and every authority that may be lost with
+    /// it. One is enough to report it; the others have [`MORE_HOLDERS_WITHIN`] more. Nothing if the attempt is stopped
+    /// meanwhile.
     async fn deliver(&self, attempt: AttemptId, manifest: BlobRef, stop: &CancellationToken) -> Option<Delivered> {
         let wanted = self.authorities().await.faulty_max() + 1;
         loop {
@@ -436,8 +438,8 @@ impl TaskContext {
         present.unwrap_or_else(|_| Arc::new(self.genesis.authority_set()))
     }
 
-    /// Who may hold an output: the authorities that are connected, who must take what was promised; if there are none, other
-    /// workers.
+    /// Who may hold an output: the authorities that are connected, who must take what was promised; if there are none,
+    /// other workers.
     async fn holders(&self) -> Vec<PublicKey> {
         let connected: HashSet<PublicKey> = self.mesh.connected().into_iter().collect();
         let authorities = self.authorities().await;

@@ -29,7 +29,7 @@ const LOG_LINES: usize = 20_000;
 
 /// On which hosts, with which program.
 #[derive(Args, Debug)]
-pub struct Begin {
+pub(crate) struct Begin {
     /// The kind of hosts. Without it: containers if an engine with the image answers, else namespaces
     #[arg(long, value_enum)]
     hosts: Option<Kind>,
@@ -49,7 +49,7 @@ pub struct Begin {
 
 /// Settings that are not options.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// How long faults last.
     pub pace: Pace,
     /// How long an ended job stays on the ledger.
@@ -68,7 +68,7 @@ enum Kind {
 }
 
 /// What beginning led to.
-pub enum Begun {
+pub(crate) enum Begun {
     /// A network runs.
     Network {
         /// The network.
@@ -81,7 +81,7 @@ pub enum Begun {
 }
 
 /// Takes the network down when it is dropped, and then removes the folder of its files.
-pub struct Guard {
+pub(crate) struct Guard {
     network: Network,
     /// Removed when it is dropped.
     _scratch: tempfile::TempDir,
@@ -95,7 +95,7 @@ impl Drop for Guard {
 
 impl Guard {
     /// Copies every peer's log to a place that stays, and says where.
-    pub fn keep_logs(&self) {
+    pub(crate) fn keep_logs(&self) {
         let network = &self.network;
         let kept = std::env::temp_dir().join(format!("{}-logs", prefix()));
         if std::fs::create_dir_all(&kept).is_err() {
@@ -118,7 +118,7 @@ fn prefix() -> String {
 ///
 /// # Errors
 /// The network does not start though there is something to run it on.
-pub fn begin(options: &Begin, terms: Terms) -> Done<Begun> {
+pub(crate) fn begin(options: &Begin, terms: Terms) -> Done<Begun> {
     let Some(kind) = possible(options) else {
         say(
             "There is no container engine with the image, and namespaces take root, `ip`, `nft` and `nsenter`: nothing was run.",
@@ -177,7 +177,7 @@ fn program(options: &Begin) -> Done<PathBuf> {
 
 /// Who is in the network, in words.
 #[must_use]
-pub fn in_words() -> String {
+pub(crate) fn in_words() -> String {
     format!("{AUTHORITIES} authorities, {} workers of {SLOTS} slots, a gateway", WORKERS + 1)
 }
 
@@ -185,7 +185,7 @@ pub fn in_words() -> String {
 ///
 /// # Errors
 /// Some do not in time.
-pub async fn everyone_is_there(network: &Network) -> Done {
+pub(crate) async fn everyone_is_there(network: &Network) -> Done {
     let until = Instant::now() + THERE_WITHIN;
     let workers = WORKERS as usize + 1;
     loop {

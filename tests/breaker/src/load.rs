@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use crate::network::Network;
 
 /// The program of the tasks: it sleeps for a fifth of a second. Its source is beside it.
-pub const NAP: &[u8] = include_bytes!("../../programs/nap.wasm");
+pub(crate) const NAP: &[u8] = include_bytes!("../../programs/nap.wasm");
 
 /// How often the job is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -43,7 +43,7 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(280);
 
 /// How many tasks there are.
 #[derive(Clone, Copy, Debug)]
-pub struct Amount {
+pub(crate) struct Amount {
     /// The number to begin with.
     pub first: u32,
     /// Tasks are added when fewer than this many are left.
@@ -52,7 +52,7 @@ pub struct Amount {
 
 /// A submitter, and the peers that it submits to.
 #[derive(Clone)]
-pub struct Submitter {
+pub(crate) struct Submitter {
     network: Network,
     key: Arc<SecretKey>,
     id: NetworkId,
@@ -61,7 +61,7 @@ pub struct Submitter {
 impl Submitter {
     /// A submitter with a new key.
     #[must_use]
-    pub fn new(network: Network) -> Self {
+    pub(crate) fn new(network: Network) -> Self {
         let id = network.genesis().network_id();
         Self { network, key: Arc::new(keys::generate()), id }
     }
@@ -70,7 +70,7 @@ impl Submitter {
     ///
     /// # Errors
     /// No peer takes it.
-    pub async fn upload(&self, content: &[u8]) -> Done<BlobRef> {
+    pub(crate) async fn upload(&self, content: &[u8]) -> Done<BlobRef> {
         let mut why = "nobody runs".to_owned();
         for (name, client) in self.network.clients() {
             match tokio::time::timeout(ANSWER_WITHIN, client.put_bytes(content.to_vec())).await {
@@ -86,7 +86,7 @@ impl Submitter {
     ///
     /// # Errors
     /// The transaction is void, or no peer executes it.
-    pub async fn wish(&self, action: Action) -> Done<SignedTransaction> {
+    pub(crate) async fn wish(&self, action: Action) -> Done<SignedTransaction> {
         let signed = submission::sign(action, submission::EXPIRY_DEFAULT, &self.key, &self.id);
         let began = Instant::now();
         let mut last = "nobody runs".to_owned();
@@ -129,7 +129,7 @@ impl Submitter {
     }
 
     /// A job as seen by the peer that has it furthest ahead, among those that answer.
-    pub async fn job(&self, job: JobId) -> Option<JobView> {
+    pub(crate) async fn job(&self, job: JobId) -> Option<JobView> {
         for (_, client) in self.network.clients() {
             if let Ok(Ok(view)) = tokio::time::timeout(ANSWER_WITHIN, client.job(job)).await {
                 return Some(view);
@@ -140,7 +140,7 @@ impl Submitter {
 
     /// Which jobs have not ended, according to the first peer that answers: one task of each, its state and
     /// why.
-    pub async fn what_waits(&self) -> Vec<String> {
+    pub(crate) async fn what_waits(&self) -> Vec<String> {
         let mut said = Vec::new();
         let Some((name, client)) = self.network.clients().into_iter().next() else { return said };
         let jobs = client.jobs().await.unwrap_or_default();
@@ -162,7 +162,7 @@ impl Submitter {
     ///
     /// # Errors
     /// The job does not end in time; the sentence says how far it came.
-    pub async fn ended(&self, job: JobId, within: Duration) -> Done<JobView> {
+    pub(crate) async fn ended(&self, job: JobId, within: Duration) -> Done<JobView> {
         let until = Instant::now() + within;
         loop {
             self.network.look()?;
@@ -184,7 +184,7 @@ impl Submitter {
 
 /// A short task of this program. No failure is forgiven.
 #[must_use]
-pub fn small_task(program: BlobRef) -> TaskSpec {
+pub(crate) fn small_task(program: BlobRef) -> TaskSpec {
     TaskSpec {
         resources: Resources { millicores: 1000, memory_bytes: 16 << 20 },
         limits: Limits { wall_ms: 60_000, fuel: u64::MAX, output_bytes: 1 << 20 },
@@ -195,7 +195,7 @@ pub fn small_task(program: BlobRef) -> TaskSpec {
 }
 
 /// A job that goes on until it is told to end.
-pub struct Load {
+pub(crate) struct Load {
     submitter: Submitter,
     job: JobId,
     enough: Arc<AtomicBool>,
@@ -207,7 +207,7 @@ impl Load {
     ///
     /// # Errors
     /// No peer takes it.
-    pub async fn begin(submitter: &Submitter, program: BlobRef, amount: Amount) -> Done<Self> {
+    pub(crate) async fn begin(submitter: &Submitter, program: BlobRef, amount: Amount) -> Done<Self> {
         const OPEN_FOR_MS: u64 = 3_600_000;
         let submit = Submit {
             open_until: Some(BlockTime(meshwork::time::now_us()).plus_ms(OPEN_FOR_MS)),
@@ -222,7 +222,7 @@ impl Load {
 
     /// The job's id.
     #[must_use]
-    pub const fn job(&self) -> JobId {
+    pub(crate) const fn job(&self) -> JobId {
         self.job
     }
 
@@ -230,7 +230,7 @@ impl Load {
     ///
     /// # Errors
     /// They do not in time, or something could not be added.
-    pub async fn finish(mut self, within: Duration) -> Done<JobView> {
+    pub(crate) async fn finish(mut self, within: Duration) -> Done<JobView> {
         self.enough.store(true, Ordering::Relaxed);
         let fed = (&mut self.feeder).await;
         fed.map_err(|error| Failure::failed(format!("The load broke: {error}.")))??;

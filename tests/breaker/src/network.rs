@@ -24,7 +24,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 /// A network that can be broken and asked.
 #[derive(Clone)]
-pub struct Network {
+pub(crate) struct Network {
     /// Nothing once the hosts were taken down.
     hosts: Arc<Mutex<Option<Box<dyn Hosts>>>>,
     roster: Arc<watch::Sender<Vec<Member>>>,
@@ -40,7 +40,7 @@ impl Network {
     ///
     /// # Errors
     /// The system does not answer.
-    pub fn new(mut hosts: Box<dyn Hosts>, spared: &[&'static str]) -> Done<Self> {
+    pub(crate) fn new(mut hosts: Box<dyn Hosts>, spared: &[&'static str]) -> Done<Self> {
         let genesis = Arc::new(hosts.founding().genesis.clone());
         let kind = hosts.kind();
         let roster = Arc::new(watch::Sender::new(hosts.look()?));
@@ -51,7 +51,7 @@ impl Network {
     ///
     /// # Errors
     /// The errors of what is done.
-    pub fn with<T>(&self, work: impl FnOnce(&mut dyn Hosts) -> Done<T>) -> Done<T> {
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut dyn Hosts) -> Done<T>) -> Done<T> {
         let mut hosts = self.lock();
         let hosts = hosts.as_mut().ok_or_else(|| Failure::failed("The network was taken down."))?;
         let done = work(&mut **hosts)?;
@@ -60,12 +60,12 @@ impl Network {
     }
 
     /// Lends the hosts, only to be looked at. Nothing once they were taken down.
-    pub fn peek<T>(&self, look: impl FnOnce(&dyn Hosts) -> T) -> Option<T> {
+    pub(crate) fn peek<T>(&self, look: impl FnOnce(&dyn Hosts) -> T) -> Option<T> {
         self.lock().as_ref().map(|hosts| look(&**hosts))
     }
 
     /// Takes all hosts down, whoever else still uses this network.
-    pub fn take_down(&self) {
+    pub(crate) fn take_down(&self) {
         drop(self.lock().take());
     }
 
@@ -73,7 +73,7 @@ impl Network {
     ///
     /// # Errors
     /// The system does not answer.
-    pub fn look(&self) -> Done {
+    pub(crate) fn look(&self) -> Done {
         self.with(|_| Ok(()))
     }
 
@@ -81,7 +81,7 @@ impl Network {
     ///
     /// # Errors
     /// The system does not say how they are.
-    pub async fn hold(&self, time: Duration) -> Done {
+    pub(crate) async fn hold(&self, time: Duration) -> Done {
         let until = tokio::time::Instant::now() + time;
         loop {
             let left = until.saturating_duration_since(tokio::time::Instant::now());
@@ -95,20 +95,20 @@ impl Network {
 
     /// All peers, as of the last look.
     #[must_use]
-    pub fn members(&self) -> Vec<Member> {
+    pub(crate) fn members(&self) -> Vec<Member> {
         self.roster.borrow().clone()
     }
 
     /// The names of the peers that faults may end.
     #[must_use]
-    pub fn mortals(&self) -> Vec<String> {
+    pub(crate) fn mortals(&self) -> Vec<String> {
         let names = self.members().into_iter().map(|member| member.name);
         names.filter(|name| !self.spared.contains(&name.as_str())).collect()
     }
 
     /// The names of the workers among them.
     #[must_use]
-    pub fn mortal_workers(&self) -> Vec<String> {
+    pub(crate) fn mortal_workers(&self) -> Vec<String> {
         let is_worker = |name: &String| self.member(name).is_ok_and(|member| member.role == Role::Worker);
         self.mortals().into_iter().filter(is_worker).collect()
     }
@@ -117,33 +117,33 @@ impl Network {
     ///
     /// # Errors
     /// There is no peer of that name.
-    pub fn member(&self, name: &str) -> Done<Member> {
+    pub(crate) fn member(&self, name: &str) -> Done<Member> {
         let found = self.members().into_iter().find(|member| member.name == name);
         found.ok_or_else(|| Failure::failed(format!("There is no peer {name} any more.")))
     }
 
     /// The addresses of all but some.
     #[must_use]
-    pub fn addresses_but(&self, names: &[&str]) -> Vec<Ipv4Addr> {
+    pub(crate) fn addresses_but(&self, names: &[&str]) -> Vec<Ipv4Addr> {
         let others = self.members().into_iter().filter(|member| !names.contains(&member.name.as_str()));
         others.filter_map(|member| member.address).collect()
     }
 
     /// The genesis and keys of the network.
     #[must_use]
-    pub fn genesis(&self) -> &Genesis {
+    pub(crate) fn genesis(&self) -> &Genesis {
         &self.genesis
     }
 
     /// The kind of its hosts, in words.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub(crate) const fn kind(&self) -> &'static str {
         self.kind
     }
 
     /// Clients of the living peers, the gateway first: the order in which a submitter would ask.
     #[must_use]
-    pub fn clients(&self) -> Vec<(String, Client)> {
+    pub(crate) fn clients(&self) -> Vec<(String, Client)> {
         let mut members: Vec<Member> = self.members().into_iter().filter(|member| member.pid.is_some()).collect();
         members.sort_by_key(|member| (member.role != Role::Gateway, member.name.clone()));
         let client = |member: Member| Some((member.name.clone(), Client::new(&member.api()?).ok()?));
@@ -152,7 +152,7 @@ impl Network {
 
     /// The state of every peer, a line each, and the end of the log of peers that are behind: for when
     /// something has gone wrong.
-    pub async fn in_words(&self) -> Vec<String> {
+    pub(crate) async fn in_words(&self) -> Vec<String> {
         const LOG_LINES: usize = 12;
         /// A peer that is this many heights below the highest is behind.
         const BEHIND: u64 = 20;

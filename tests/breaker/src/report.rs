@@ -15,7 +15,7 @@ const MARKS: [&str; 2] = ["<!-- what the breaker measured -->", "<!-- end of wha
 
 /// What the checks found of a job and of all peers after a fault.
 #[derive(Clone, Debug, Serialize)]
-pub struct Found {
+pub(crate) struct Found {
     /// Tasks of the job.
     pub tasks: u32,
     /// Tasks without an outcome.
@@ -44,7 +44,7 @@ pub struct Found {
 impl Found {
     /// Combines what the checks found.
     #[must_use]
-    pub fn new(job: JobId, tasks: u32, outcomes: Outcomes, compared: Compared) -> Self {
+    pub(crate) fn new(job: JobId, tasks: u32, outcomes: Outcomes, compared: Compared) -> Self {
         let (accepted, accepted_twice) = compared.accepted(Some(job)).unzip();
         let mut differences = compared.differences;
         if outcomes.differing > 0 {
@@ -90,7 +90,7 @@ impl Found {
 
 /// The result of one fault.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// The fault's name on the command line.
     pub name: &'static str,
     /// The fault's name in the table.
@@ -116,7 +116,7 @@ pub struct Row {
 impl Row {
     /// Nothing known yet.
     #[must_use]
-    pub fn new(name: &'static str, title: String) -> Self {
+    pub(crate) fn new(name: &'static str, title: String) -> Self {
         Self {
             name,
             title,
@@ -133,14 +133,14 @@ impl Row {
 
     /// All that does not hold.
     #[must_use]
-    pub fn all_wrong(&self) -> Vec<String> {
+    pub(crate) fn all_wrong(&self) -> Vec<String> {
         let found = self.found.as_ref().map(Found::wrong).unwrap_or_default();
         self.wrong.iter().cloned().chain(found).collect()
     }
 
     /// The row of the table, printed as soon as it is known, because an interrupted run prints no table.
     #[must_use]
-    pub fn in_a_line(&self) -> String {
+    pub(crate) fn in_a_line(&self) -> String {
         let named = COLUMNS.iter().zip(self.cells()).skip(1).map(|(column, cell)| format!("{column} {cell}"));
         format!("{} (in {} s)", named.collect::<Vec<_>>().join(", "), self.took_s)
     }
@@ -187,7 +187,7 @@ const COLUMNS: [&str; 11] = [
 
 /// All results of one run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// The kind of hosts.
     pub hosts: &'static str,
     /// On which machine.
@@ -205,14 +205,14 @@ pub struct Report {
 impl Report {
     /// No results yet.
     #[must_use]
-    pub fn new(hosts: &'static str, network: String) -> Self {
+    pub(crate) fn new(hosts: &'static str, network: String) -> Self {
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self { hosts, machine: machine(), time_s: time.as_secs(), command: command(), network, rows: Vec::new() }
     }
 
     /// The table for a terminal, with observations and failures below it.
     #[must_use]
-    pub fn for_people(&self) -> String {
+    pub(crate) fn for_people(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_header(COLUMNS);
         table.add_rows(self.rows.iter().map(Row::cells));
@@ -232,7 +232,7 @@ impl Report {
 
     /// The table for a page.
     #[must_use]
-    pub fn for_a_page(&self) -> String {
+    pub(crate) fn for_a_page(&self) -> String {
         let date =
             humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(self.time_s));
         let date = date.to_string();
@@ -258,7 +258,7 @@ impl Report {
     ///
     /// # Errors
     /// The file cannot be read or written, or has no such marks.
-    pub fn write_into(&self, path: &Path) -> Done {
+    pub(crate) fn write_into(&self, path: &Path) -> Done {
         let page = fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
         let page = between_marks(&page, &self.for_a_page()).ok_or_else(|| {
             Failure::failed(format!("{} has no place for the table: {} and {}.", path.display(), MARKS[0], MARKS[1]))
@@ -270,7 +270,7 @@ impl Report {
     ///
     /// # Errors
     /// Some check did not; the sentence says how many.
-    pub fn check(&self) -> Done {
+    pub(crate) fn check(&self) -> Done {
         let wrong = self.rows.iter().filter(|row| !row.all_wrong().is_empty()).count();
         match wrong {
             0 => Ok(()),
@@ -298,13 +298,13 @@ fn thousands(value: u64) -> String {
 }
 
 /// Prints progress for the person who runs this.
-pub fn say(sentence: &str) {
+pub(crate) fn say(sentence: &str) {
     eprintln!("breaker: {sentence}");
 }
 
 /// Cores, processor and kernel.
 #[must_use]
-pub fn machine() -> String {
+pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model =
@@ -315,7 +315,7 @@ pub fn machine() -> String {
 
 /// How this program is called, wherever it is installed.
 #[must_use]
-pub fn command() -> String {
+pub(crate) fn command() -> String {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     format!("tests/breaker/run {}", arguments.join(" "))
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// How often each peer is asked.
-pub const INTERVAL: Duration = Duration::from_millis(200);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long a peer may take to answer. It is not asked again before.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -37,7 +37,7 @@ const REMEMBERED: Duration = Duration::from_secs(1800);
 
 /// One answer.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub(crate) struct Reading {
     /// When it came.
     pub at: Instant,
     /// The newest height that the peer has executed.
@@ -58,7 +58,7 @@ struct Seen {
 }
 
 /// An observer. It stops when it is dropped.
-pub struct Sight {
+pub(crate) struct Sight {
     seen: Arc<Mutex<Seen>>,
     task: JoinHandle<()>,
 }
@@ -66,7 +66,7 @@ pub struct Sight {
 impl Sight {
     /// Starts to watch.
     #[must_use]
-    pub fn open(network: Network) -> Self {
+    pub(crate) fn open(network: Network) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let task = tokio::spawn(look(network, seen.clone()));
         Self { seen, task }
@@ -78,25 +78,25 @@ impl Sight {
 
     /// The newest height of all.
     #[must_use]
-    pub fn height(&self) -> u64 {
+    pub(crate) fn height(&self) -> u64 {
         self.lock().heights.back().map_or(0, |(_, height)| *height)
     }
 
     /// How many tasks have ended.
     #[must_use]
-    pub fn ended(&self) -> u64 {
+    pub(crate) fn ended(&self) -> u64 {
         self.lock().ended.back().map_or(0, |(_, ended)| *ended)
     }
 
     /// The height of each peer that has ever answered.
     #[must_use]
-    pub fn heights(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn heights(&self) -> BTreeMap<String, u64> {
         self.lock().latest.iter().map(|(name, reading)| (name.clone(), reading.height)).collect()
     }
 
     /// The longest time in which no task ended, within a span.
     #[must_use]
-    pub fn standstill(&self, from: Instant, to: Instant) -> Duration {
+    pub(crate) fn standstill(&self, from: Instant, to: Instant) -> Duration {
         let seen = self.lock();
         let within = seen.ended.iter().map(|(at, _)| *at).filter(|at| (from..=to).contains(at));
         let (last, longest) = within.fold((from, Duration::ZERO), |(last, longest), at| (at, longest.max(at - last)));
@@ -108,7 +108,7 @@ impl Sight {
     ///
     /// # Errors
     /// That does not happen in time; the sentence says what is missing.
-    pub async fn recovered(&self, network: &Network, since: Instant, within: Duration) -> Done<Duration> {
+    pub(crate) async fn recovered(&self, network: &Network, since: Instant, within: Duration) -> Done<Duration> {
         let mut saying = LONG;
         loop {
             network.look()?;

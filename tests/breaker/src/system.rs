@@ -10,7 +10,7 @@ use std::{
 use meshwork::failure::{Done, Failure};
 
 /// The default bound on a program's time: a busy container engine takes seconds.
-pub const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// How often to look whether the program has ended.
 const LOOK: Duration = Duration::from_millis(5);
@@ -22,7 +22,7 @@ const COMPLAINT_CHARS_MAX: usize = 600;
 ///
 /// # Errors
 /// The program is not there, fails, or does not end in [`SOON`].
-pub fn run(program: &str, arguments: &[&str]) -> Done<String> {
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Done<String> {
     run_within(SOON, program, arguments, "")
 }
 
@@ -30,7 +30,7 @@ pub fn run(program: &str, arguments: &[&str]) -> Done<String> {
 ///
 /// # Errors
 /// The program is not there, fails, or does not end in time.
-pub fn run_within(limit: Duration, program: &str, arguments: &[&str], input: &str) -> Done<String> {
+pub(crate) fn run_within(limit: Duration, program: &str, arguments: &[&str], input: &str) -> Done<String> {
     let said = || format!("{program} {}", arguments.join(" "));
     let cannot = |error: std::io::Error| Failure::failed(format!("Could not run {}: {error}.", said()));
     let mut command = Command::new(program);
@@ -62,7 +62,7 @@ pub fn run_within(limit: Duration, program: &str, arguments: &[&str], input: &st
 
 /// Whether a program of the system succeeds.
 #[must_use]
-pub fn works(program: &str, arguments: &[&str]) -> bool {
+pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
     run(program, arguments).is_ok()
 }
 

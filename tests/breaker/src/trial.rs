@@ -28,7 +28,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(3);
 const WARM_UP: Duration = Duration::from_secs(2);
 
 /// Everything that a trial needs.
-pub struct Stage {
+pub(crate) struct Stage {
     /// The network.
     pub network: Network,
     /// The observer.
@@ -59,7 +59,7 @@ struct Broken {
 
 impl Stage {
     /// Plays the fault. The row says what does not hold.
-    pub async fn play(&mut self, fault: &mut dyn Fault) -> Row {
+    pub(crate) async fn play(&mut self, fault: &mut dyn Fault) -> Row {
         let began = Instant::now();
         let mut row = Row::new(fault.name(), fault.title());
         if let Err(failure) = self.tell(fault, &mut row).await {

@@ -1,5 +1,5 @@
-//! Scenarios made for something, where what a seed draws would come to it seldom. Each is a family: the number shifts a moment or
-//! a delay, so that one of them hits.
+//! Scenarios made for something, where what a seed draws would come to it seldom. Each is a family: the number shifts a
+//! moment or a delay, so that one of them hits.
 
 use meshwork_core::types::{CatchUp, ConsensusParameters, OrderPolicy, Overlap, PlacementPolicy};
 
@@ -97,7 +97,8 @@ pub(crate) const fn job(through: usize, tasks: u32, task_ms: u64) -> Work {
     Work::Job { through, tasks, task_ms, priority: 0, fails: false }
 }
 
-/// More work than there are workers, who return, lose and fail some of it, while it is held, let go, amended and cancelled.
+/// More work than there are workers, who return, lose and fail some of it, while it is held, let go, amended and
+/// cancelled.
 #[must_use]
 pub fn controlled(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest, Manner::Returns, Manner::Overdue]);
@@ -114,7 +115,8 @@ pub fn controlled(seed: u64) -> Scenario {
     scenario
 }
 
-/// Twenty workers with little to do under the usual genesis, and nothing wrong, for five minutes: what the simulator's speed is measured with.
+/// Twenty workers with little to do under the usual genesis, and nothing wrong, for five minutes: what the simulator's
+/// speed is measured with.
 #[must_use]
 pub fn light(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest; 20]);
@@ -246,8 +248,8 @@ pub fn unheard(seed: u64) -> Scenario {
     }
 }
 
-/// A worker renews its claim at the last moment, in a time when only half of the authorities are up: in the block that they make
-/// when all are, the claim would have run out, and is renewed.
+/// A worker renews its claim at the last moment, in a time when only half of the authorities are up: in the block that
+/// they make when all are, the claim would have run out, and is renewed.
 #[must_use]
 pub fn renewed_in_time(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::LastMinute]);
@@ -264,7 +266,8 @@ pub fn renewed_in_time(seed: u64) -> Scenario {
     scenario
 }
 
-/// No quorum can meet, for longer than any claim stands, just as workers begin what they were given or are done with it.
+/// No quorum can meet, for longer than any claim stands, just as workers begin what they were given or are done with
+/// it.
 #[must_use]
 pub fn stalled_reports(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
@@ -293,8 +296,8 @@ pub fn returned(seed: u64) -> Scenario {
     scenario
 }
 
-/// Among others, of whom some have no place where anything could wait, one worker never ends what it has until it is killed; now
-/// little is to be done, now much.
+/// Among others, of whom some have no place where anything could wait, one worker never ends what it has until it is
+/// killed; now little is to be done, now much.
 #[must_use]
 pub fn stragglers(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest, Manner::Wavers, Manner::Silent, Manner::Wavers]);
@@ -382,8 +385,8 @@ pub fn late_reports(seed: u64) -> Scenario {
     }
 }
 
-/// One liar too many: two of four authorities vote on either side of a partition. Nothing can be promised then, and the checks
-/// have to notice.
+/// One liar too many: two of four authorities vote on either side of a partition. Nothing can be promised then, and the
+/// checks have to notice.
 #[must_use]
 pub fn two_liars(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);

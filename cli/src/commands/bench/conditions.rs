@@ -7,7 +7,7 @@ use super::Options;
 
 /// The conditions.
 #[derive(Clone, Debug, Serialize)]
-pub struct Conditions {
+pub(super) struct Conditions {
     version: &'static str,
     build: &'static str,
     cpu: String,
@@ -28,7 +28,7 @@ pub struct Conditions {
 
 impl Conditions {
     /// The conditions of this machine and these options.
-    pub fn here(options: &Options, genesis: &Genesis) -> Self {
+    pub(super) fn here(options: &Options, genesis: &Genesis) -> Self {
         let system = sysinfo::System::new_with_specifics(
             sysinfo::RefreshKind::nothing()
                 .with_cpu(sysinfo::CpuRefreshKind::nothing())
@@ -63,7 +63,7 @@ impl Conditions {
     }
 
     /// One line for people.
-    pub fn in_a_line(&self) -> String {
+    pub(super) fn in_a_line(&self) -> String {
         format!(
             "{} build, {} authorities, {} workers of {} slots, {} tasks; {} cores of {}",
             self.build, self.authorities, self.workers, self.slots_per_worker, self.tasks, self.cores, self.cpu

@@ -20,7 +20,7 @@ const ASK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How a job ended, and when the listener learned of it.
 #[derive(Clone, Copy, Debug)]
-pub struct End {
+pub(super) struct End {
     /// When the listener learned of it.
     pub at: Instant,
     /// How its tasks ended.
@@ -35,7 +35,7 @@ struct Heard {
 }
 
 /// A listener.
-pub struct Ends {
+pub(super) struct Ends {
     client: Client,
     heard: Arc<Mutex<Heard>>,
     task: JoinHandle<()>,
@@ -46,7 +46,7 @@ impl Ends {
     ///
     /// # Errors
     /// The node does not answer.
-    pub async fn listen(client: Client) -> Done<Self> {
+    pub(super) async fn listen(client: Client) -> Done<Self> {
         let heard = Arc::new(Mutex::new(Heard::default()));
         let events = client.events_without_tasks().await?;
         let task = tokio::spawn(hear(client.clone(), heard.clone(), events));
@@ -54,14 +54,14 @@ impl Ends {
     }
 
     /// Starts to wait for a job that is about to be submitted.
-    pub fn expect(&self, job: JobId) -> Waiting {
+    pub(super) fn expect(&self, job: JobId) -> Waiting {
         let (sender, end) = oneshot::channel();
         lock(&self.heard).waiting.insert(job, sender);
         Waiting { client: self.client.clone(), job, end }
     }
 
     /// How long each block with transactions took to become final, in milliseconds, and the newest height.
-    pub fn blocks(&self) -> (Vec<f64>, u64) {
+    pub(super) fn blocks(&self) -> (Vec<f64>, u64) {
         let heard = lock(&self.heard);
         (heard.finality_ms.clone(), heard.height)
     }
@@ -74,7 +74,7 @@ impl Drop for Ends {
 }
 
 /// A job that someone waits for.
-pub struct Waiting {
+pub(super) struct Waiting {
     client: Client,
     job: JobId,
     end: oneshot::Receiver<End>,
@@ -85,7 +85,7 @@ impl Waiting {
     ///
     /// # Errors
     /// The node is gone, or a task did not succeed.
-    pub async fn end(mut self) -> Done<End> {
+    pub(super) async fn end(mut self) -> Done<End> {
         let end = loop {
             if let Ok(heard) = tokio::time::timeout(ASK_INTERVAL, &mut self.end).await {
                 break heard.map_err(|_| Failure::failed("The stream of events ended too early."))?;

@@ -32,7 +32,7 @@ const SENT_BYTES: &str = "meshwork_mesh_wire_bytes_out";
 const WARM_UP_TASKS: u32 = 8;
 
 /// One run of the benchmark.
-pub struct Bench<'a> {
+pub(super) struct Bench<'a> {
     mesh: &'a LocalMesh,
     options: Options,
     output: Output,
@@ -56,7 +56,7 @@ struct Used {
 
 impl<'a> Bench<'a> {
     /// A run on this mesh.
-    pub fn new(mesh: &'a LocalMesh, options: Options, output: Output) -> Self {
+    pub(super) fn new(mesh: &'a LocalMesh, options: Options, output: Output) -> Self {
         Self { mesh, options, output }
     }
 
@@ -64,7 +64,7 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// The mesh or a job fails.
-    pub async fn run(self) -> Done<Report> {
+    pub(super) async fn run(self) -> Done<Report> {
         let submitter = Arc::new(self.submitter().await?);
         let count = self.options.tasks;
         let slots = u32::try_from(self.options.workers).unwrap_or(u32::MAX).saturating_mul(self.options.slots);

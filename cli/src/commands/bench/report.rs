@@ -7,7 +7,7 @@ use crate::output::{Record, words::bytes};
 
 /// The figures. One is absent if this machine or the node does not provide it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub(super) struct Report {
     /// No-op tasks per second in one array, from its submission until the submitter knows that the last task has
     /// ended.
     pub noop_array_per_s: f64,

@@ -22,7 +22,7 @@ const PAGE: u32 = 1000;
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// An observer.
-pub struct Observer {
+pub(super) struct Observer {
     /// The client of the observed peer.
     pub client: Client,
     tally: Arc<Mutex<Tally>>,
@@ -34,7 +34,7 @@ impl Observer {
     ///
     /// # Errors
     /// The peer does not answer.
-    pub async fn start(client: Client, job: JobId, tasks: usize) -> Done<Self> {
+    pub(super) async fn start(client: Client, job: JobId, tasks: usize) -> Done<Self> {
         let tally = Arc::new(Mutex::new(Tally::new(job, tasks)));
         let events = client.events(None).await?;
         let task = tokio::spawn(listen(client.clone(), job, tally.clone(), events));
@@ -42,7 +42,7 @@ impl Observer {
     }
 
     /// The counts so far.
-    pub fn tally(&self) -> MutexGuard<'_, Tally> {
+    pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {
         // The counts survive a panic: each event changes them in one step.
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }

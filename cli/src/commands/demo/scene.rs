@@ -5,10 +5,10 @@ use std::{fs::File, io::BufWriter, path::Path};
 use crate::failure::{Done, Failure};
 
 /// Path of a task's tile, below /in.
-pub const INPUT: &str = "tile";
+pub(super) const INPUT: &str = "tile";
 
 /// Path of a task's rendered tile, below /out.
-pub const OUTPUT: &str = "tile.rgb";
+pub(super) const OUTPUT: &str = "tile.rgb";
 
 /// Bytes of a pixel: red, green and blue.
 const PIXEL_BYTES: usize = 3;
@@ -18,7 +18,7 @@ const TILES_MAX: usize = 100_000;
 
 /// An image cut into tiles.
 #[derive(Clone, Debug)]
-pub struct Scene {
+pub(super) struct Scene {
     width: u32,
     height: u32,
     samples: u32,
@@ -39,7 +39,7 @@ impl Scene {
     ///
     /// # Errors
     /// There would be too many tiles.
-    pub fn new(width: u32, height: u32, side: u32, samples: u32) -> Done<Self> {
+    pub(super) fn new(width: u32, height: u32, side: u32, samples: u32) -> Done<Self> {
         let starts = |length: u32| (0..length).step_by(side as usize);
         let tile = |x, y| Tile { x, y, width: side.min(width - x), height: side.min(height - y) };
         let tiles: Vec<Tile> = starts(height).flat_map(|y| starts(width).map(move |x| tile(x, y))).collect();
@@ -53,12 +53,12 @@ impl Scene {
     }
 
     /// The number of tiles.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.tiles.len()
     }
 
     /// The input of each tile's task.
-    pub fn inputs(&self) -> impl Iterator<Item = String> + '_ {
+    pub(super) fn inputs(&self) -> impl Iterator<Item = String> + '_ {
         self.tiles.iter().map(|tile| {
             format!(
                 "image {} {}\ntile {} {} {} {}\nsamples {}\n",
@@ -92,7 +92,7 @@ impl Scene {
     ///
     /// # Errors
     /// A tile has the wrong size, or the file cannot be written.
-    pub fn write(&self, rendered: &[Vec<u8>], path: &Path) -> Done {
+    pub(super) fn write(&self, rendered: &[Vec<u8>], path: &Path) -> Done {
         let mut pixels = vec![0; self.width as usize * self.height as usize * PIXEL_BYTES];
         for (index, tile) in rendered.iter().enumerate() {
             self.place(&mut pixels, index, tile)?;

@@ -42,7 +42,7 @@ const ASK_TICKS: u32 = 25;
 const FRESH: u32 = 4;
 
 /// One run of the demo.
-pub struct Story<'a> {
+pub(super) struct Story<'a> {
     mesh: &'a mut LocalMesh,
     scene: &'a Scene,
     output: Output,
@@ -67,7 +67,7 @@ impl<'a> Story<'a> {
     ///
     /// # Errors
     /// A peer does not answer, or refuses.
-    pub async fn begin(mesh: &'a mut LocalMesh, scene: &'a Scene, output: Output) -> Done<Self> {
+    pub(super) async fn begin(mesh: &'a mut LocalMesh, scene: &'a Scene, output: Output) -> Done<Self> {
         let key = keys::generate();
         keys::create(&mesh.root().join("submitter/key"), &key)?;
         let survivors = survivors(mesh);
@@ -87,7 +87,7 @@ impl<'a> Story<'a> {
     ///
     /// # Errors
     /// A step failed.
-    pub async fn tell(&mut self, image: &Path) -> Done<(Summary, JobId, String)> {
+    pub(super) async fn tell(&mut self, image: &Path) -> Done<(Summary, JobId, String)> {
         let job = submission::job_of(&self.transaction);
         let began = Instant::now();
         for observer in &self.observers {

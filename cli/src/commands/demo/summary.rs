@@ -9,7 +9,7 @@ use crate::{
 
 /// The figures that the demo prints.
 #[derive(Clone, Debug, Serialize)]
-pub struct Figures {
+pub(super) struct Figures {
     /// Tasks in the job.
     pub tasks: usize,
     /// Tasks that succeeded.
@@ -38,7 +38,7 @@ pub struct Figures {
 
 /// The figures, and what they must agree with.
 #[derive(Clone, Debug)]
-pub struct Summary {
+pub(super) struct Summary {
     /// The figures.
     pub figures: Figures,
     /// How many leases the killed volunteer held, if one was killed.
@@ -70,7 +70,7 @@ impl Summary {
     ///
     /// # Errors
     /// A figure is wrong; the sentence names all that are.
-    pub fn check(&self) -> Done {
+    pub(super) fn check(&self) -> Done {
         let Figures { tasks, completed, lost, accepted_twice, recovered, receipts_verified, .. } = self.figures;
         let mut wrong = Vec::new();
         if completed != tasks || lost != 0 {

@@ -7,7 +7,7 @@ use meshwork_core::{identity::PublicKey, types::JobId};
 
 /// The counts.
 #[derive(Debug)]
-pub struct Tally {
+pub(super) struct Tally {
     job: JobId,
     tasks: Vec<Seen>,
     submitted: Option<Instant>,
@@ -36,7 +36,7 @@ struct Seen {
 
 /// How many tasks are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(super) struct Counts {
     /// No worker holds them.
     pub ready: usize,
     /// A worker holds them.
@@ -47,7 +47,7 @@ pub struct Counts {
 
 /// A lease: a task and the number of its attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Lease {
+pub(super) struct Lease {
     /// The task's index in the job.
     pub index: u32,
     /// Which attempt.
@@ -58,18 +58,18 @@ pub struct Lease {
 
 impl Tally {
     /// Counts for a job of `tasks` tasks, before any event.
-    pub fn new(job: JobId, tasks: usize) -> Self {
+    pub(super) fn new(job: JobId, tasks: usize) -> Self {
         let tasks = vec![Seen::default(); tasks];
         Self { job, tasks, submitted: None, finality_ms: Vec::new(), height: 0, missed: 0 }
     }
 
     /// Notes that the job is being submitted now.
-    pub fn submit(&mut self, now: Instant) {
+    pub(super) fn submit(&mut self, now: Instant) {
         self.submitted = Some(now);
     }
 
     /// Counts an event that arrived now.
-    pub fn take(&mut self, now: Instant, event: &EventView) {
+    pub(super) fn take(&mut self, now: Instant, event: &EventView) {
         match event {
             EventView::Block { height, transactions, finality_ms, .. } => {
                 self.height = self.height.max(height.0);
@@ -100,7 +100,7 @@ impl Tally {
     }
 
     /// Corrects the counts with tasks' present states, after events were missed.
-    pub fn correct(&mut self, now: Instant, views: &[TaskView]) {
+    pub(super) fn correct(&mut self, now: Instant, views: &[TaskView]) {
         for view in views {
             let Some(seen) = self.tasks.get_mut(view.index as usize) else { continue };
             seen.state = Some(view.state);
@@ -113,7 +113,7 @@ impl Tally {
     }
 
     /// How many tasks are in which state.
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for seen in &self.tasks {
             match seen.state {
@@ -126,7 +126,7 @@ impl Tally {
     }
 
     /// The leases that a worker holds.
-    pub fn held_by(&self, worker: PublicKey) -> Vec<Lease> {
+    pub(super) fn held_by(&self, worker: PublicKey) -> Vec<Lease> {
         let held = |(index, seen): (usize, &Seen)| match seen.state {
             Some(state @ (TaskState::Running | TaskState::Waiting)) if seen.worker == Some(worker) => {
                 Some(Lease { index: index as u32, attempt: seen.attempt, running: state == TaskState::Running })
@@ -137,7 +137,7 @@ impl Tally {
     }
 
     /// How long ago a worker got its newest lease.
-    pub fn freshest(&self, worker: PublicKey, now: Instant) -> Option<Duration> {
+    pub(super) fn freshest(&self, worker: PublicKey, now: Instant) -> Option<Duration> {
         let held = |seen: &&Seen| {
             seen.worker == Some(worker) && matches!(seen.state, Some(TaskState::Running | TaskState::Waiting))
         };
@@ -145,31 +145,31 @@ impl Tally {
     }
 
     /// The median time from a lease to its accepted outcome.
-    pub fn usual(&self) -> Option<Duration> {
+    pub(super) fn usual(&self) -> Option<Duration> {
         let mut took: Vec<Duration> = self.tasks.iter().filter_map(|seen| seen.took).collect();
         took.sort_unstable();
         took.get(took.len() / 2).copied()
     }
 
     /// Whether a lease is over.
-    pub fn is_over(&self, lease: &Lease) -> bool {
+    pub(super) fn is_over(&self, lease: &Lease) -> bool {
         self.tasks.get(lease.index as usize).is_none_or(|seen| {
             seen.attempt > lease.attempt || !matches!(seen.state, Some(TaskState::Running | TaskState::Waiting))
         })
     }
 
     /// How many tasks a worker has ended.
-    pub fn ended_by(&self, worker: PublicKey) -> usize {
+    pub(super) fn ended_by(&self, worker: PublicKey) -> usize {
         self.tasks.iter().filter(|seen| seen.worker == Some(worker) && seen.state.is_some_and(is_end)).count()
     }
 
     /// The tasks with more than one outcome.
-    pub fn ended_twice(&self) -> impl Iterator<Item = u32> + '_ {
+    pub(super) fn ended_twice(&self) -> impl Iterator<Item = u32> + '_ {
         self.tasks.iter().enumerate().filter(|(_, seen)| seen.outcomes > 1).map(|(index, _)| index as u32)
     }
 
     /// The time from the submission until this observer knew each task's outcome.
-    pub fn latencies(&self) -> impl Iterator<Item = Duration> + '_ {
+    pub(super) fn latencies(&self) -> impl Iterator<Item = Duration> + '_ {
         self.tasks.iter().filter_map(|seen| seen.ended_after)
     }
 }

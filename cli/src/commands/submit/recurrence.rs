@@ -25,7 +25,7 @@ fn overlap(text: &str) -> Result<Overlap, String> {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Recurring jobs")]
 #[group(id = "recurrence")]
-pub struct Options {
+pub(super) struct Options {
     /// Run the job again and again, by this cron expression in UTC, such as "0 3 * * *"
     #[arg(long, value_name = "EXPRESSION", value_parser = cron)]
     cron: Option<Cron>,
@@ -49,7 +49,7 @@ pub struct Options {
 
 impl Options {
     /// When and how it recurs, if it does.
-    pub fn recurrence(&self) -> Option<Recurrence> {
+    pub(super) fn recurrence(&self) -> Option<Recurrence> {
         Some(Recurrence {
             cron: self.cron?,
             catch_up: self.catch_up,

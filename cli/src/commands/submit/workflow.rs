@@ -27,7 +27,7 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Job files")]
 #[group(id = "workflow")]
-pub struct Options {
+pub(super) struct Options {
     /// Value of a parameter of the job file. Repeat for each parameter
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
     set: Vec<(String, String)>,
@@ -49,7 +49,7 @@ pub struct Options {
 }
 
 /// Whether the command line is about a job file.
-pub fn is_meant(options: &SubmitOptions) -> bool {
+pub(super) fn is_meant(options: &SubmitOptions) -> bool {
     let Options { set, dry_run, to, schema, .. } = &options.workflow;
     let is_file = options.program.as_deref().is_some_and(job_file::is_job_file);
     is_file || *schema || *dry_run || to.is_some() || !set.is_empty()
@@ -59,7 +59,7 @@ pub fn is_meant(options: &SubmitOptions) -> bool {
 ///
 /// # Errors
 /// The file is wrong, or the network does not accept it.
-pub async fn run(context: &Context, options: &SubmitOptions) -> Done {
+pub(super) async fn run(context: &Context, options: &SubmitOptions) -> Done {
     let own = &options.workflow;
     if own.schema {
         return context.output.lines(model::schema().trim_end());

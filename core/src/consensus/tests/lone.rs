@@ -8,9 +8,9 @@ use crate::types::{
     View, Vote,
 };
 
-pub const CLOCK: u64 = 100_000_000;
+pub(super) const CLOCK: u64 = 100_000_000;
 
-pub struct Lone {
+pub(super) struct Lone {
     pub genesis: Arc<Genesis>,
     pub round: Consensus,
     pub app: App,
@@ -24,11 +24,11 @@ pub struct Lone {
 
 impl Lone {
     /// Authority 0, which leads views 4, 8, …
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::restored(Vec::new(), VotingStatus::Voting)
     }
 
-    pub fn restored(journal: Vec<Record>, voting_status: VotingStatus) -> Self {
+    pub(super) fn restored(journal: Vec<Record>, voting_status: VotingStatus) -> Self {
         let genesis = genesis(4);
         let tip = FinalTip::genesis(&genesis);
         let round =
@@ -36,13 +36,13 @@ impl Lone {
         Self::of(genesis, round, App::default(), journal)
     }
 
-    pub fn of(genesis: Arc<Genesis>, round: Consensus, app: App, journal: Vec<Record>) -> Self {
+    pub(super) fn of(genesis: Arc<Genesis>, round: Consensus, app: App, journal: Vec<Record>) -> Self {
         let mut lone = Self { genesis, round, app, now_us: 1000, effects: Vec::new(), journal, epoch: Epoch(0) };
         lone.tell(Input::Tick);
         lone
     }
 
-    pub fn tell(&mut self, input: Input) -> Judgement {
+    pub(super) fn tell(&mut self, input: Input) -> Judgement {
         self.effects.clear();
         let now = Now { monotonic: Monotonic(self.now_us), clock: BlockTime(CLOCK + self.now_us) };
         let judgement = self.round.handle(now, input, &mut self.app, &mut self.effects);
@@ -54,19 +54,19 @@ impl Lone {
     }
 
     /// Pools a transaction.
-    pub fn hurry(&mut self) {
+    pub(super) fn hurry(&mut self) {
         let waiting = transaction(&self.genesis, 1);
         self.app.pool.insert(waiting.id(), waiting);
         self.tell(Input::Pending(true));
     }
 
-    pub fn tick_after_ms(&mut self, ms: u64) {
+    pub(super) fn tick_after_ms(&mut self, ms: u64) {
         self.now_us += ms * 1000;
         self.tell(Input::Tick);
     }
 
     /// The statements that this authority made on the last input.
-    pub fn said(&self) -> Vec<Statement> {
+    pub(super) fn said(&self) -> Vec<Statement> {
         let sent = self.effects.iter().filter_map(|effect| match effect {
             Effect::SendVotes(votes) => Some(votes.iter().map(|vote| vote.statement)),
             _ => None,
@@ -74,17 +74,17 @@ impl Lone {
         sent.flatten().collect()
     }
 
-    pub fn vote(&self, voter: u16, statement: Statement) -> Vote {
+    pub(super) fn vote(&self, voter: u16, statement: Statement) -> Vote {
         let network = self.genesis.network_id();
         Vote::sign(self.epoch, statement, AuthorityIndex(voter), &key(usize::from(voter)), &network)
     }
 
-    pub fn votes(&mut self, voters: &[u16], statement: Statement) -> Judgement {
+    pub(super) fn votes(&mut self, voters: &[u16], statement: Statement) -> Judgement {
         let votes = voters.iter().map(|voter| self.vote(*voter, statement)).collect();
         self.tell(Input::Votes(votes))
     }
 
-    pub fn certificate(&self, signers: &[u16], statement: Statement) -> Certificate {
+    pub(super) fn certificate(&self, signers: &[u16], statement: Statement) -> Certificate {
         Certificate {
             epoch: self.epoch,
             statement,
@@ -94,12 +94,12 @@ impl Lone {
     }
 
     /// Hands in a certificate that another authority tells.
-    pub fn told(&mut self, certificate: Certificate) -> Judgement {
+    pub(super) fn told(&mut self, certificate: Certificate) -> Judgement {
         self.tell(Input::Tell(Tell { certificates: vec![certificate], ..Tell::default() }))
     }
 
     /// A valid empty block on a parent, as its leader would make it in a view, changed by `edit`.
-    pub fn proposal(&self, view: u64, parent: Option<&Proposal>, edit: impl FnOnce(&mut Block)) -> Proposal {
+    pub(super) fn proposal(&self, view: u64, parent: Option<&Proposal>, edit: impl FnOnce(&mut Block)) -> Proposal {
         let parent = parent.map(|parent| parent.block.header.clone());
         let result_height = parent.as_ref().map_or(Height(0), |parent| parent.final_height);
         let header = Header {
@@ -123,7 +123,7 @@ impl Lone {
     }
 
     /// Proposes a block and notarizes it with the votes of 1, 2 and 3.
-    pub fn notarized(&mut self, view: u64, parent: Option<&Proposal>) -> Proposal {
+    pub(super) fn notarized(&mut self, view: u64, parent: Option<&Proposal>) -> Proposal {
         let proposal = self.proposal(view, parent, |_| {});
         self.tell(Input::Proposal(proposal.clone()));
         self.votes(&[1, 2, 3], notarize(&proposal));
@@ -131,10 +131,10 @@ impl Lone {
     }
 }
 
-pub fn notarize(proposal: &Proposal) -> Statement {
+pub(super) fn notarize(proposal: &Proposal) -> Statement {
     Statement::Notarize(proposal.block.header.view, proposal.block.header.digest())
 }
 
-pub fn finalize(proposal: &Proposal) -> Statement {
+pub(super) fn finalize(proposal: &Proposal) -> Statement {
     Statement::Finalize(proposal.block.header.view, proposal.block.header.digest())
 }

@@ -22,32 +22,32 @@ use crate::{
 };
 
 /// A small seeded generator, good enough to shuffle a network (xorshift64*).
-pub struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
-    pub fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         (self.next() >> 11) % bound.max(1)
     }
-    pub fn permille(&mut self, chance: u64) -> bool {
+    pub(super) fn permille(&mut self, chance: u64) -> bool {
         self.below(1000) < chance
     }
 }
 
-pub fn key(index: usize) -> SecretKey {
+pub(super) fn key(index: usize) -> SecretKey {
     SecretKey::from_seed([index as u8 + 1; 32])
 }
 
 /// Δ 100 ms, heartbeat 1 s, cap 10 s.
-pub fn genesis(count: usize) -> Arc<Genesis> {
+pub(super) fn genesis(count: usize) -> Arc<Genesis> {
     let authorities = (0..count).map(|index| Authority {
         name: format!("a{index}"),
         key: key(index).public(),
@@ -70,19 +70,19 @@ pub fn genesis(count: usize) -> Arc<Genesis> {
     })
 }
 
-pub fn config(genesis: &Arc<Genesis>, key: Option<SecretKey>) -> Config {
+pub(super) fn config(genesis: &Arc<Genesis>, key: Option<SecretKey>) -> Config {
     let authorities = Arc::new(genesis.authority_set());
     Config { genesis: Arc::clone(genesis), network: genesis.network_id(), key, authorities }
 }
 
-pub fn transaction(genesis: &Genesis, number: u64) -> Arc<SignedTransaction> {
+pub(super) fn transaction(genesis: &Genesis, number: u64) -> Arc<SignedTransaction> {
     let action = Action::Drain(Drain { sequence: number });
     let transaction = Transaction { nonce: number, expires: BlockTime(u64::MAX), action };
     Arc::new(SignedTransaction::sign(transaction, &SecretKey::from_seed([99; 32]), &genesis.network_id()))
 }
 
 /// The seeds that a test runs with. `MESHWORK_SEEDS=50` makes them fifty times as many.
-pub fn seeds(count: u64) -> std::ops::Range<u64> {
+pub(super) fn seeds(count: u64) -> std::ops::Range<u64> {
     let times = std::env::var("MESHWORK_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     0..count * times
 }

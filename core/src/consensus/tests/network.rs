@@ -15,7 +15,7 @@ use crate::types::{BlockTime, Certificate, Genesis, Proposal, SignedTransaction,
 
 /// A message on its way, or a restart.
 #[derive(Clone)]
-pub enum Packet {
+pub(super) enum Packet {
     Proposal(Arc<Proposal>),
     Finalization(Certificate),
     Votes(Vec<Vote>),
@@ -25,7 +25,7 @@ pub enum Packet {
     Restart,
 }
 
-pub struct Network {
+pub(super) struct Network {
     pub genesis: Arc<Genesis>,
     pub seed: u64,
     pub random: Random,
@@ -55,11 +55,11 @@ pub struct Network {
 
 impl Network {
     /// Makes a network of authorities, and after them followers.
-    pub fn new(authorities: usize, followers: usize, seed: u64) -> Self {
+    pub(super) fn new(authorities: usize, followers: usize, seed: u64) -> Self {
         Self::with(genesis(authorities), followers, seed)
     }
 
-    pub fn with(genesis: Arc<Genesis>, followers: usize, seed: u64) -> Self {
+    pub(super) fn with(genesis: Arc<Genesis>, followers: usize, seed: u64) -> Self {
         let authorities = genesis.authorities.len();
         let keys = (0..authorities).map(|index| Some(key(index))).chain((0..followers).map(|_| None));
         let nodes: Vec<Node> = keys.map(|key| Node::new(&genesis, key)).collect();
@@ -86,7 +86,7 @@ impl Network {
     }
 
     /// Makes the last node a twin of an authority.
-    pub fn add_twin(&mut self, of: usize) {
+    pub(super) fn add_twin(&mut self, of: usize) {
         let mut twin = Node::new(&self.genesis, Some(key(of)));
         (twin.twin, twin.skew_us) = (true, 1_700);
         self.nodes[of].twin = true;
@@ -121,7 +121,7 @@ impl Network {
     }
 
     /// Pools a new transaction everywhere.
-    pub fn submit(&mut self) {
+    pub(super) fn submit(&mut self) {
         self.transactions += 1;
         let transaction = transaction(&self.genesis, self.transactions);
         for to in 0..self.nodes.len() {
@@ -130,22 +130,22 @@ impl Network {
         }
     }
 
-    pub fn crash(&mut self, node: usize) {
+    pub(super) fn crash(&mut self, node: usize) {
         self.nodes[node].round = None;
     }
 
-    pub fn restart_after(&mut self, node: usize, after_us: u64) {
+    pub(super) fn restart_after(&mut self, node: usize, after_us: u64) {
         self.post(node, after_us, Packet::Restart);
     }
 
     /// Lets time pass.
-    pub fn run_ms(&mut self, ms: u64) {
+    pub(super) fn run_ms(&mut self, ms: u64) {
         let until_us = self.now_us + ms * 1000;
         self.run_until(until_us, |_| false);
     }
 
     /// Lets time pass until a condition holds. Returns whether it did in time.
-    pub fn run_until(&mut self, until_us: u64, done: impl Fn(&Self) -> bool) -> bool {
+    pub(super) fn run_until(&mut self, until_us: u64, done: impl Fn(&Self) -> bool) -> bool {
         loop {
             if done(self) {
                 return true;
@@ -204,7 +204,7 @@ impl Network {
         self.input(node, Input::Pending(reason));
     }
 
-    pub fn input(&mut self, node: usize, input: Input) -> Option<Judgement> {
+    pub(super) fn input(&mut self, node: usize, input: Input) -> Option<Judgement> {
         let clock = BlockTime((50_000_000 + self.now_us).saturating_add_signed(self.nodes[node].skew_us));
         let now = Now { monotonic: Monotonic(self.now_us), clock };
         let mut effects = Vec::new();
@@ -332,12 +332,12 @@ impl Network {
         self.nodes[node].disk.finalizations.insert(height, finalization);
     }
 
-    pub fn highest(&self) -> Height {
+    pub(super) fn highest(&self) -> Height {
         Height(self.chain.len() as u64)
     }
 
     /// Whether all honest nodes have executed all transactions.
-    pub fn all_done(&self) -> bool {
+    pub(super) fn all_done(&self) -> bool {
         let mut honest = self.nodes.iter().filter(|node| !node.twin);
         honest.all(|node| node.round.is_some() && node.app.done.len() as u64 == self.transactions)
     }

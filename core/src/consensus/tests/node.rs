@@ -14,7 +14,7 @@ use crate::{
 
 /// A pool, and a "ledger" whose result is a hash over the blocks executed.
 #[derive(Default)]
-pub struct App {
+pub(super) struct App {
     pub pool: BTreeMap<TransactionId, Arc<SignedTransaction>>,
     pub done: BTreeSet<TransactionId>,
     /// By height; the first is that of the genesis.
@@ -24,11 +24,11 @@ pub struct App {
 }
 
 impl App {
-    pub fn result(&self, height: Height) -> Option<Digest> {
+    pub(super) fn result(&self, height: Height) -> Option<Digest> {
         if height.0 == 0 { Some(Digest::ZERO) } else { self.results.get(height.0 as usize - 1).copied() }
     }
 
-    pub fn execute(&mut self, block: &Block) {
+    pub(super) fn execute(&mut self, block: &Block) {
         for transaction in &block.transactions {
             assert!(self.done.insert(transaction.id()), "a transaction is ordered once");
             self.pool.remove(&transaction.id());
@@ -81,7 +81,7 @@ impl Application for App {
 
 /// What the disk of a node keeps.
 #[derive(Default)]
-pub struct Disk {
+pub(super) struct Disk {
     pub journal: Vec<Record>,
     pub blocks: Vec<Arc<Block>>,
     /// Finalizations, by the height of their block.
@@ -89,7 +89,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    pub fn tip(&self, genesis: &Genesis) -> FinalTip {
+    pub(super) fn tip(&self, genesis: &Genesis) -> FinalTip {
         self.blocks.last().map_or_else(
             || FinalTip::genesis(genesis),
             |block| FinalTip::of(&block.header, self.finalizations[&block.header.height].clone()),
@@ -97,14 +97,14 @@ impl Disk {
     }
 
     /// The blocks from a height on, up to one whose finalization is stored.
-    pub fn range(&self, from: Height) -> Option<(Vec<Arc<Block>>, Certificate)> {
+    pub(super) fn range(&self, from: Height) -> Option<(Vec<Arc<Block>>, Certificate)> {
         let (height, certificate) = self.finalizations.range(from..).take(8).last()?;
         let blocks = self.blocks[from.0 as usize - 1..height.0 as usize].to_vec();
         Some((blocks, certificate.clone()))
     }
 }
 
-pub struct Node {
+pub(super) struct Node {
     pub key: Option<SecretKey>,
     pub round: Option<Consensus>,
     pub app: App,
@@ -117,7 +117,7 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(genesis: &Arc<Genesis>, key: Option<SecretKey>) -> Self {
+    pub(super) fn new(genesis: &Arc<Genesis>, key: Option<SecretKey>) -> Self {
         let mut node = Self {
             key,
             round: None,
@@ -132,7 +132,7 @@ impl Node {
     }
 
     /// Starts from the disk. The pool keeps its transactions that are not final yet.
-    pub fn start(&mut self, genesis: &Arc<Genesis>, voting_status: VotingStatus) {
+    pub(super) fn start(&mut self, genesis: &Arc<Genesis>, voting_status: VotingStatus) {
         let pool = std::mem::take(&mut self.app.pool);
         self.app = App { pool, ..App::default() };
         for block in &self.disk.blocks {
@@ -145,15 +145,15 @@ impl Node {
         self.round = Some(round);
     }
 
-    pub fn height(&self) -> Height {
+    pub(super) fn height(&self) -> Height {
         Height(self.disk.blocks.len() as u64)
     }
 
-    pub fn view(&self) -> View {
+    pub(super) fn view(&self) -> View {
         self.round.as_ref().map_or(View(0), Consensus::view)
     }
 
-    pub fn headers(&self) -> impl Iterator<Item = &Header> {
+    pub(super) fn headers(&self) -> impl Iterator<Item = &Header> {
         self.disk.blocks.iter().map(|block| &block.header)
     }
 }

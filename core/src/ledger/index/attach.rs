@@ -1,5 +1,5 @@
-//! A task is *attached* when counts, queues, deadlines, and the worker that holds it know its state. Whoever changes the state of
-//! one detaches it first, and attaches it again.
+//! A task is *attached* when counts, queues, deadlines, and the worker that holds it know its state. Whoever changes
+//! the state of one detaches it first, and attaches it again.
 
 use crate::{
     fault::{Fault, is_planted},

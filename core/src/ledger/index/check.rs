@@ -1,8 +1,9 @@
-//! In debug builds: after a block, the index is what the records give. It is made anew from these, as a restart would, and held
-//! against the one that was kept.
+//! In debug builds: after a block, the index is what the records give. It is made anew from these, as a restart would,
+//! and held against the one that was kept.
 //!
-//! That costs as much as the records are large, and blocks come often. So it is done after every block while there is little, and
-//! where there is much after so many blocks that it costs each of them no more than [`RECORDS_EACH`] records.
+//! That costs as much as the records are large, and blocks come often. So it is done after every block while there is
+//! little, and where there is much after so many blocks that it costs each of them no more than [`RECORDS_EACH`]
+//! records.
 
 use std::sync::Arc;
 
@@ -62,7 +63,8 @@ impl Ledger {
 }
 
 impl Index {
-    /// Each part, and whether it is as in the one that was made anew. Memos are held to what holds for them between blocks.
+    /// Each part, and whether it is as in the one that was made anew. Memos are held to what holds for them between
+    /// blocks.
     fn parts_like(&self, anew: &Self) -> impl Iterator<Item = (&'static str, bool)> {
         let Self {
             job_numbers,
@@ -119,7 +121,8 @@ impl JobIndex {
 }
 
 impl SegmentSummary {
-    /// Whether two are of the same tasks. How none of them are counted is of no account, nor what is needed once the job has ended.
+    /// Whether two are of the same tasks. How none of them are counted is of no account, nor what is needed once the
+    /// job has ended.
     fn is_like(&self, other: &Self, has_ended: bool) -> bool {
         let counted = |summary: &Self| summary.counted.filter(|(_, count)| *count > 0);
         self.stateless == other.stateless

@@ -42,8 +42,8 @@ impl Ledger {
         }
     }
 
-    /// A claim of a worker that is known stands, in place of the one before, until this lease time. What that one stood for is
-    /// taken from it: a new incarnation's leases have been given back.
+    /// A claim of a worker that is known stands, in place of the one before, until this lease time. What that one stood
+    /// for is taken from it: a new incarnation's leases have been given back.
     pub(in crate::ledger) fn stand(&mut self, key: PublicKey, claim: &Claim, until: LeaseTime) {
         let relabelled = self.leases_to_count_again(&key, claim);
         for task in &relabelled {
@@ -122,8 +122,9 @@ impl Ledger {
         applied.events.push(LedgerEvent::ClaimEnded { worker: key, drained: why == EndReason::Drained });
     }
 
-    /// When a worker whose claim ended, or whose last claim or drain was executed, at this time may be forgotten. A claim
-    /// that was signed with an honest expiry before then has expired by then, so its sequence number needs no memory.
+    /// When a worker whose claim ended, or whose last claim or drain was executed, at this time may be forgotten. A
+    /// claim that was signed with an honest expiry before then has expired by then, so its sequence number needs no
+    /// memory.
     fn forgets_worker_at(&self, last: BlockTime) -> BlockTime {
         last.plus_ms(self.genesis.ledger.transaction_life_ms_max).plus_ms(1)
     }

@@ -114,7 +114,8 @@ impl Deadlines {
         self.preemptions.iter().copied()
     }
 
-    /// When the first lease runs out, of a claim or an attempt, or is looked at; or the first slice ends, if that matters.
+    /// When the first lease runs out, of a claim or an attempt, or is looked at; or the first slice ends, if that
+    /// matters.
     pub(in crate::ledger) fn first_by_lease_time(&self, slices_matter: bool) -> Option<LeaseTime> {
         let claim = self.claims.first().map(|(at, _)| *at);
         let attempt = self.attempts.first().map(|(at, _)| *at);

@@ -1,7 +1,7 @@
 //! Attempts end here, and tasks: with an outcome, without one, or to wait again.
 //!
-//! [`Ledger::release`], and [`Ledger::end_attempt`] where no other attempt lives, leave the task *detached* (`attach`); whoever calls
-//! them puts it where it belongs next, by [`Ledger::wait`], [`Ledger::finish`] or [`Ledger::give_up`].
+//! [`Ledger::release`], and [`Ledger::end_attempt`] where no other attempt lives, leave the task *detached* (`attach`);
+//! whoever calls them puts it where it belongs next, by [`Ledger::wait`], [`Ledger::finish`] or [`Ledger::give_up`].
 
 use super::Ending;
 use crate::{
@@ -26,8 +26,8 @@ pub(in crate::ledger) enum Others {
 }
 
 impl Ledger {
-    /// Ends an attempt that lives, with the word of its worker by which it ends, if it ends by one. If no other attempt of the
-    /// task lives, that is left detached.
+    /// Ends an attempt that lives, with the word of its worker by which it ends, if it ends by one. If no other attempt
+    /// of the task lives, that is left detached.
     pub(in crate::ledger) fn end_attempt(
         &mut self,
         attempt: AttemptRef,
@@ -151,7 +151,8 @@ impl Ledger {
         self.follow_task(task, if succeeded { Ending::Well } else { Ending::Failed }, applied);
     }
 
-    /// Ends a live task that will have no outcome, with all its attempts. What that means to others of its job is for the caller.
+    /// Ends a live task that will have no outcome, with all its attempts. What that means to others of its job is for
+    /// the caller.
     pub(in crate::ledger) fn give_up(&mut self, task: TaskRef, why: Gone, applied: &mut Applied) {
         self.release(task, EndReason::Cancelled, applied);
         let Some(job) = known(self.records.job_mut(task.job)) else { return };

@@ -1,7 +1,7 @@
 //! What follows when something ends or opens: tasks, arrays and jobs that waited for it may begin, or wait in vain.
 //!
-//! This and `leases` are what keeps counts and queues in step with the records: there for tasks that have states of their own, here
-//! for those that have none.
+//! This and `leases` are what keeps counts and queues in step with the records: there for tasks that have states of
+//! their own, here for those that have none.
 
 use super::{Consequences, Ending, Judged, judge};
 use crate::{
@@ -48,8 +48,8 @@ impl Job {
 }
 
 impl Ledger {
-    /// Counts the tasks of a segment that have no states of their own, and puts them into the queue or takes them out, as they
-    /// stand now.
+    /// Counts the tasks of a segment that have no states of their own, and puts them into the queue or takes them out,
+    /// as they stand now.
     pub(in crate::ledger) fn recount_segment(&mut self, number: JobNumber, at: usize) {
         let now = self.time();
         let Some(job) = known(self.records.job_mut(number)) else { return };

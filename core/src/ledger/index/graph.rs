@@ -1,7 +1,7 @@
 //! What the tasks of a job wait for: computed from its arrays and from what has become of their tasks.
 //!
-//! An array waits for others as a whole, by its *gate*; where its tasks wait for single tasks besides, it is *single*, and each of
-//! them has a count of what it still waits for.
+//! An array waits for others as a whole, by its *gate*; where its tasks wait for single tasks besides, it is *single*,
+//! and each of them has a count of what it still waits for.
 
 use std::collections::BTreeMap;
 
@@ -169,8 +169,8 @@ impl Graph {
         Self { gates: Vec::new(), waiting: BTreeMap::new(), edges: 0 }
     }
 
-    /// Adds an array none of whose tasks has ended. Whom it waits for has been checked to stand before it; `ended` tells what has
-    /// become of a task. What that means for the new array at once.
+    /// Adds an array none of whose tasks has ended. Whom it waits for has been checked to stand before it; `ended`
+    /// tells what has become of a task. What that means for the new array at once.
     pub(super) fn add(
         &mut self,
         array: &ArrayRecord,

@@ -1,6 +1,7 @@
-//! How what is so is found: queues, deadlines, counts and quotas. All of it can be computed from the [`Records`], and is, when a
-//! ledger takes up a snapshot (`restore`). What changes records so that the index has to follow is done here, by methods of the
-//! ledger that keep the two in step; nobody else can write the index: its fields are this module's own.
+//! How what is so is found: queues, deadlines, counts and quotas. All of it can be computed from the [`Records`], and
+//! is, when a ledger takes up a snapshot (`restore`). What changes records so that the index has to follow is done
+//! here, by methods of the ledger that keep the two in step; nobody else can write the index: its fields are this
+//! module's own.
 //!
 //! * `attach`: a task's state made known, or forgotten; what a worker holds.
 //! * `leases`: leases are given and begin; `ends`: they end, and tasks with them.
@@ -57,8 +58,8 @@ use crate::{
 };
 use quotas::Quotas;
 
-/// What is computed from all records together. What is computed of one job or worker stands beside its record: [`JobIndex`],
-/// [`WorkerIndex`].
+/// What is computed from all records together. What is computed of one job or worker stands beside its record:
+/// [`JobIndex`], [`WorkerIndex`].
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Index {
     job_numbers: BTreeMap<JobId, JobNumber>,
@@ -83,7 +84,8 @@ pub(in crate::ledger) struct Index {
     offers: OffersVersion,
     /// Jobs that have ended, and whose waiters are yet to be told; none between blocks.
     just_ended: Vec<JobNumber>,
-    /// The workers whose waiting attempts may move up or have to go, and whether because their claim changed; none between blocks.
+    /// The workers whose waiting attempts may move up or have to go, and whether because their claim changed; none
+    /// between blocks.
     unsettled: BTreeMap<PublicKey, bool>,
     /// The workers that may have room since the last matching which they did not have then; none between blocks.
     changed: BTreeSet<PublicKey>,

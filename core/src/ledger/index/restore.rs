@@ -1,6 +1,6 @@
-//! Everything that can be computed from the records is computed from them: when a ledger takes up a snapshot, when other
-//! policies are in force, and when a debug build holds the index against it. What the records say is checked as they are taken up:
-//! they may come from a stranger.
+//! Everything that can be computed from the records is computed from them: when a ledger takes up a snapshot, when
+//! other policies are in force, and when a debug build holds the index against it. What the records say is checked as
+//! they are taken up: they may come from a stranger.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -26,7 +26,8 @@ impl Segment {
         (self, right)
     }
 
-    /// Whether this one and the next can be one: they have the same array's specification, so that need not be compared.
+    /// Whether this one and the next can be one: they have the same array's specification, so that need not be
+    /// compared.
     fn goes_on_as(&self, next: &Self) -> bool {
         self.array == next.array
             && self.terms == next.terms

@@ -53,7 +53,8 @@ impl Ledger {
 
     /// A slice is over: the next one is charged, and the attempt may be preempted.
     pub(in crate::ledger) fn begin_slice(&mut self, task: TaskRef) {
-        // A block that brings another schedule may leave slices of attempts that ended in it, until the index is made anew.
+        // A block that brings another schedule may leave slices of attempts that ended in it, until the index is made
+        // anew.
         let (Some(slice_ms), now) = (self.slice_ms(task), self.lease_time()) else { return };
         let Some(job) = self.records.job_mut(task.job) else { return };
         let submitter = job.record.submitter;

@@ -1,10 +1,11 @@
-//! What authorities settle among themselves: who they are in this epoch, what is proposed, and who they will be in the next.
+//! What authorities settle among themselves: who they are in this epoch, what is proposed, and who they will be in the
+//! next.
 //!
-//! A proposal is put to the authorities of one epoch. It is approved once a quorum of them, its proposer among them, has
-//! said so; it ends unapproved with its life or with its epoch, whichever is first: its approvals are those of authorities
-//! that may not be there any more. What is approved of the authorities takes effect together, with the epoch's end (see
-//! [`consensus`](crate::consensus)), all else at once (`rules`); the set that a block's height stands under is that of its header's epoch, on every
-//! peer alike, and with it the stall threshold.
+//! A proposal is put to the authorities of one epoch. It is approved once a quorum of them, its proposer among them,
+//! has said so; it ends unapproved with its life or with its epoch, whichever is first: its approvals are those of
+//! authorities that may not be there any more. What is approved of the authorities takes effect together, with the
+//! epoch's end (see [`consensus`](crate::consensus)), all else at once (`rules`); the set that a block's height stands
+//! under is that of its header's epoch, on every peer alike, and with it the stall threshold.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -114,8 +115,8 @@ impl Governance {
         self.approved_since.is_some()
     }
 
-    /// A block of this header comes: the first of a new epoch puts the next set in force, and what was still proposed ends.
-    /// Whether it is one.
+    /// A block of this header comes: the first of a new epoch puts the next set in force, and what was still proposed
+    /// ends. Whether it is one.
     pub(in crate::ledger) fn enter_epoch(&mut self, header: &Header) -> bool {
         if header.epoch <= self.epoch {
             return false;

@@ -1,5 +1,5 @@
-//! Lease time: block time less every stall so far. Claims and attempts end by it, so a time when no quorum could meet starts
-//! nothing twice.
+//! Lease time: block time less every stall so far. Claims and attempts end by it, so a time when no quorum could meet
+//! starts nothing twice.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +20,8 @@ impl LeaseTime {
         Self(self.0.saturating_add(ms.saturating_mul(1000)))
     }
 
-    /// Lease time at the block at `now`, where it was this at the block at `before`: what a gap has beyond the threshold
-    /// does not count.
+    /// Lease time at the block at `now`, where it was this at the block at `before`: what a gap has beyond the
+    /// threshold does not count.
     #[must_use]
     pub fn after(self, before: BlockTime, now: BlockTime, stall_threshold_ms: u64) -> Self {
         let gap_us = now.micros_since(before);

@@ -150,8 +150,8 @@ impl Records {
         self.lease_time
     }
 
-    /// A block comes, at this height and time. Block time goes back for nobody; lease time leaves stalls out; and what was
-    /// remembered for long enough is forgotten.
+    /// A block comes, at this height and time. Block time goes back for nobody; lease time leaves stalls out; and what
+    /// was remembered for long enough is forgotten.
     pub(in crate::ledger) fn pass_time(&mut self, height: Height, time: BlockTime, stall_threshold_ms: u64) {
         self.lease_time = self.lease_time.after(self.time, time, stall_threshold_ms);
         self.height = height;

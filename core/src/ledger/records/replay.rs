@@ -17,8 +17,8 @@ pub(in crate::ledger) struct Executed {
     void: Option<VoidReason>,
 }
 
-/// The ids of transactions that were executed or found void, until they expire. A void one is remembered too, so that what
-/// its receipt says stays true.
+/// The ids of transactions that were executed or found void, until they expire. A void one is remembered too, so that
+/// what its receipt says stays true.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::ledger) struct Replay {
     executed: BTreeMap<TransactionId, Executed>,

@@ -1,5 +1,5 @@
-//! What is in force of what the genesis settled and a quorum can change at once: who may do what, how much of it, and the
-//! scheduler's policies. Who the authorities are is `govern`'s.
+//! What is in force of what the genesis settled and a quorum can change at once: who may do what, how much of it, and
+//! the scheduler's policies. Who the authorities are is `govern`'s.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

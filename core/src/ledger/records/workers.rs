@@ -30,7 +30,8 @@ pub(in crate::ledger) struct WorkerRecord {
     /// See [`Candidate::turn`].
     pub(in crate::ledger) turn: u64,
     pub(in crate::ledger) standing: Option<StandingClaim>,
-    /// Past standings, oldest first: from the first height after which the claim stood to the first after which it did not.
+    /// Past standings, oldest first: from the first height after which the claim stood to the first after which it did
+    /// not.
     pub(in crate::ledger) stood: Vec<(Height, Height)>,
 }
 
@@ -73,8 +74,8 @@ impl Worker {
         self.index.leases()
     }
 
-    /// Whether what the task needs is free and could be taken, waiting leases aside. Under a claim that offers less than
-    /// what runs takes, nothing is.
+    /// Whether what the task needs is free and could be taken, waiting leases aside. Under a claim that offers less
+    /// than what runs takes, nothing is.
     pub(in crate::ledger) fn has_capacity(&self, needs: &Needs) -> bool {
         let Some(standing) = &self.record.standing else { return false };
         let offer = &standing.claim.resources;

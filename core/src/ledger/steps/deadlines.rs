@@ -11,9 +11,9 @@ use crate::{
 };
 
 impl Ledger {
-    /// The earliest block time at which time alone would change who holds what: a claim or an attempt runs out, or an attempt may
-    /// be found to be slow (if nothing stalls until then), a back-off is over, a job's time has come, or an occurrence
-    /// of a recurring job. Always later than the last block.
+    /// The earliest block time at which time alone would change who holds what: a claim or an attempt runs out, or an
+    /// attempt may be found to be slow (if nothing stalls until then), a back-off is over, a job's time has come, or an
+    /// occurrence of a recurring job. Always later than the last block.
     #[must_use]
     pub fn next_due(&self) -> Option<BlockTime> {
         // A slice that ends changes something only if somebody waits.

@@ -2,9 +2,9 @@
 //! (`speculative`).
 //!
 //! Every claim's free resources are filled before any waiting place is. Within each of the two passes the tasks go in
-//! order; a task that no claim can take holds up only those that need the same. No task is looked at that is not placed, but
-//! for one of each kind; no claim is looked at twice for one kind unless it was given something; and a kind that found
-//! no place looks again only once a claim has changed that could take it.
+//! order; a task that no claim can take holds up only those that need the same. No task is looked at that is not
+//! placed, but for one of each kind; no claim is looked at twice for one kind unless it was given something; and a kind
+//! that found no place looks again only once a claim has changed that could take it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,8 +51,8 @@ impl Ledger {
         self.index.matched();
     }
 
-    /// Moves a worker's waiting attempts up, in their order, and takes back those for which its claim (if it was `changed`)
-    /// has no place.
+    /// Moves a worker's waiting attempts up, in their order, and takes back those for which its claim (if it was
+    /// `changed`) has no place.
     fn settle(&mut self, key: PublicKey, changed: bool, applied: &mut Applied) {
         if changed && !is_planted(Fault::ShrinksAndKeeps) {
             let waiting = self.records.worker(&key).map(|worker| worker.leases().waiting().values().copied().collect());

@@ -12,7 +12,8 @@ use crate::{
     schedule::ready::Needs,
 };
 
-/// How many attempts are held against tasks that wait in one block, at most. Who is not looked at now may be in a later block.
+/// How many attempts are held against tasks that wait in one block, at most. Who is not looked at now may be in a later
+/// block.
 const LOOKS_MAX: usize = 65_536;
 
 /// Whom to preempt.
@@ -50,8 +51,8 @@ impl Ledger {
         }
     }
 
-    /// Of the attempts whose slice is spent, the one whose submitter has had most, if that is more than who waits has had, and
-    /// the task would fit in its place.
+    /// Of the attempts whose slice is spent, the one whose submitter has had most, if that is more than who waits has
+    /// had, and the task would fit in its place.
     fn choose_victim(&self, waits: &PublicKey, needs: &Needs) -> Option<TaskRef> {
         let turn = self.records.shares().turn(waits);
         let mut best: Option<Victim> = None;

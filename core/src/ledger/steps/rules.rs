@@ -52,8 +52,8 @@ impl Ledger {
         }
     }
 
-    /// At the end of a block: everything that is computed by the policies is computed anew, if these have changed. What was
-    /// taken up so far is what a restart at this height would take up.
+    /// At the end of a block: everything that is computed by the policies is computed anew, if these have changed. What
+    /// was taken up so far is what a restart at this height would take up.
     pub(in crate::ledger) fn follow_schedule(&mut self) {
         if !std::mem::take(&mut self.block.schedule_changed) {
             return;

@@ -45,8 +45,9 @@ impl Ledger {
         self.records.estimates().of(&spec.program_blob().digest).and_then(Estimate::slow_after_ms)
     }
 
-    /// Holds an attempt against what was learned of its program by now. If nothing can be said yet, it is looked at again when it
-    /// has run for twice as long; if it is not slow, no sooner than after another quarter: so the looks are few.
+    /// Holds an attempt against what was learned of its program by now. If nothing can be said yet, it is looked at
+    /// again when it has run for twice as long; if it is not slow, no sooner than after another quarter: so the looks
+    /// are few.
     pub(in crate::ledger) fn look_for_straggler(&mut self, attempt: AttemptRef) {
         let (task, now) = (attempt.task(), self.lease_time());
         let Some(job) = known(self.records.job(task.job)) else { return };

@@ -12,7 +12,7 @@ use crate::{
 const EVER: std::ops::RangeInclusive<Day> = Day(0)..=Day::MAX;
 
 /// What a worker says that an attempt took of its processor: often less than it can have been, often more.
-pub fn cpu_us(attempt: AttemptId) -> u64 {
+pub(super) fn cpu_us(attempt: AttemptId) -> u64 {
     u64::from(attempt.task.index % 3) * 150_000 + u64::from(attempt.number.0 % 2) * 5_000_000
 }
 
@@ -25,7 +25,7 @@ struct Open {
 
 /// The accounts.
 #[derive(Default)]
-pub struct Bookkeeper {
+pub(super) struct Bookkeeper {
     keys: BTreeMap<(Side, PublicKey, Day), Account>,
     jobs: BTreeMap<JobId, (PublicKey, Account)>,
     open: BTreeMap<AttemptId, Open>,
@@ -43,7 +43,7 @@ impl Bookkeeper {
     }
 
     /// A block has been applied, which left the ledger so.
-    pub fn check(&mut self, ledger: &Ledger, applied: &Applied) {
+    pub(super) fn check(&mut self, ledger: &Ledger, applied: &Applied) {
         self.see(ledger, applied);
         self.check_accounts(ledger);
         self.check_sums(ledger);

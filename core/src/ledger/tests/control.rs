@@ -274,7 +274,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Three arrays of ten tasks: one that waits for nothing, one each of which waits for one of those, and one that waits for all.
+/// Three arrays of ten tasks: one that waits for nothing, one each of which waits for one of those, and one that waits
+/// for all.
 fn three_arrays() -> Submit {
     let retry = TaskSpec { retry: Retry::of(2, 1_000), ..spec() };
     let array = |after: Option<After>| Array {

@@ -13,7 +13,8 @@ use crate::{
     types::*,
 };
 
-/// A task that waits for these, and for these in vain, says so: of each the array that is waited for as a whole, else the task.
+/// A task that waits for these, and for these in vain, says so: of each the array that is waited for as a whole, else
+/// the task.
 pub(super) fn check_waits(
     ledger: &Ledger,
     id: TaskId,
@@ -163,7 +164,8 @@ fn check_timeline(ledger: &Ledger, witness: &Witness, task: TaskId, explanation:
     assert_eq!((own.index, timeline.tasks.len()), (task.index, 1));
     let mut at = timeline.submitted;
     for (place, span) in own.spans.iter().enumerate() {
-        let beside = own.speculative.iter().any(|speculative| speculative.from < at && speculative.to == Some(span.from));
+        let beside =
+            own.speculative.iter().any(|speculative| speculative.from < at && speculative.to == Some(span.from));
         assert!(span.from == at || beside, "{own:?}");
         assert!(span.to.is_some() || place + 1 == own.spans.len(), "only the last goes on");
         at = span.to.unwrap_or(ledger.time());
@@ -190,8 +192,12 @@ fn check_timeline(ledger: &Ledger, witness: &Witness, task: TaskId, explanation:
         | (Why::BackingOff(_), Some((What::BackingOff, true)))
         | (Why::Leased(_), Some((What::Waiting(_) | What::Running(_), true))) => assert!(own.ended.is_none()),
         (Why::Done(done), Some((_, false))) => {
-            let accepted =
-                own.spans.iter().chain(&own.speculative).filter_map(|span| span.what.attempt()).find(|own| own.accepted);
+            let accepted = own
+                .spans
+                .iter()
+                .chain(&own.speculative)
+                .filter_map(|span| span.what.attempt())
+                .find(|own| own.accepted);
             assert_eq!(accepted.map(|own| own.attempt), Some(done.attempt));
         }
         (Why::Gone(_), None) => assert!(own.ended.is_some()),

@@ -11,14 +11,14 @@ use crate::{
 };
 
 /// When the tests' networks were founded.
-pub const FOUNDED: BlockTime = BlockTime(1_000_000_000);
+pub(crate) const FOUNDED: BlockTime = BlockTime(1_000_000_000);
 
-pub fn key(seed: u8) -> SecretKey {
+pub(crate) fn key(seed: u8) -> SecretKey {
     SecretKey::from_seed([seed; 32])
 }
 
 /// One authority; a stall threshold of 2 seconds.
-pub fn genesis() -> Genesis {
+pub(crate) fn genesis() -> Genesis {
     Genesis {
         name: "test".into(),
         time: FOUNDED,
@@ -34,7 +34,7 @@ pub fn genesis() -> Genesis {
     }
 }
 
-pub fn spec() -> TaskSpec {
+pub(crate) fn spec() -> TaskSpec {
     TaskSpec {
         resources: Resources { millicores: 1000, memory_bytes: 100 },
         limits: Limits { wall_ms: 10_000, fuel: 1 << 40, output_bytes: 1000 },
@@ -43,12 +43,12 @@ pub fn spec() -> TaskSpec {
     }
 }
 
-pub fn array(name: &str, count: u32, spec: TaskSpec) -> Action {
+pub(crate) fn array(name: &str, count: u32, spec: TaskSpec) -> Action {
     Action::Submit(Submit::new(name, spec, Tasks::Repeat(count)))
 }
 
 /// A claim with so many slots, resources for as many of [`spec`]'s tasks, and so many waiting places.
-pub fn offer(slots: u32, waiting: u32) -> Claim {
+pub(crate) fn offer(slots: u32, waiting: u32) -> Claim {
     Claim {
         sequence: 0,
         incarnation: Incarnation(1),
@@ -61,17 +61,17 @@ pub fn offer(slots: u32, waiting: u32) -> Claim {
     }
 }
 
-pub fn success() -> Verdict {
+pub(crate) fn success() -> Verdict {
     let output = InlineOutput { stdout: b"done".as_slice().into(), ..InlineOutput::default() };
     Verdict::Succeeded(Output::Inline(output), Usage::default(), Vec::new())
 }
 
-pub fn failure() -> Verdict {
+pub(crate) fn failure() -> Verdict {
     Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default())
 }
 
 /// A ledger with the block that is being written.
-pub struct Mesh {
+pub(crate) struct Mesh {
     pub ledger: Ledger,
     pub now: BlockTime,
     /// The epoch of the next block.
@@ -82,67 +82,67 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    pub fn new(genesis: Genesis) -> Self {
+    pub(crate) fn new(genesis: Genesis) -> Self {
         Self::of(Ledger::new(Arc::new(genesis)))
     }
 
-    pub fn of(ledger: Ledger) -> Self {
+    pub(crate) fn of(ledger: Ledger) -> Self {
         Self { now: ledger.time(), epoch: ledger.epoch(), ledger, pending: Vec::new(), nonce: 0, sequence: 0 }
     }
 
     /// Signs something for the next block, and adds it.
-    pub fn sign(&mut self, by: &SecretKey, action: Action) -> TransactionId {
+    pub(crate) fn sign(&mut self, by: &SecretKey, action: Action) -> TransactionId {
         let life_ms = self.ledger.genesis().ledger.transaction_life_ms_max;
         let expires = self.now.plus_ms(life_ms.min(60_000));
         self.sign_until(by, action, expires)
     }
 
-    pub fn sign_until(&mut self, by: &SecretKey, action: Action, expires: BlockTime) -> TransactionId {
+    pub(crate) fn sign_until(&mut self, by: &SecretKey, action: Action, expires: BlockTime) -> TransactionId {
         self.nonce += 1;
         let transaction = Transaction { nonce: self.nonce, expires, action };
         let signed = SignedTransaction::sign(transaction, by, &self.ledger.network());
         self.add(Arc::new(signed))
     }
 
-    pub fn add(&mut self, signed: Arc<SignedTransaction>) -> TransactionId {
+    pub(crate) fn add(&mut self, signed: Arc<SignedTransaction>) -> TransactionId {
         let id = signed.id();
         self.pending.push(signed);
         id
     }
 
-    pub fn submit(&mut self, by: &SecretKey, count: u32, spec: TaskSpec) -> JobId {
+    pub(crate) fn submit(&mut self, by: &SecretKey, count: u32, spec: TaskSpec) -> JobId {
         JobId(self.sign(by, array("job", count, spec)).0)
     }
 
-    pub fn next_sequence(&mut self) -> u64 {
+    pub(crate) fn next_sequence(&mut self) -> u64 {
         self.sequence += 1;
         self.sequence
     }
 
-    pub fn claim(&mut self, by: &SecretKey, claim: Claim) -> TransactionId {
+    pub(crate) fn claim(&mut self, by: &SecretKey, claim: Claim) -> TransactionId {
         let sequence = self.next_sequence();
         self.sign(by, Action::Claim(Claim { sequence, ..claim }))
     }
 
-    pub fn drain(&mut self, by: &SecretKey) -> TransactionId {
+    pub(crate) fn drain(&mut self, by: &SecretKey) -> TransactionId {
         let sequence = self.next_sequence();
         self.sign(by, Action::Drain(Drain { sequence }))
     }
 
-    pub fn report(&mut self, by: &SecretKey, attempt: AttemptId, verdict: Verdict) -> TransactionId {
+    pub(crate) fn report(&mut self, by: &SecretKey, attempt: AttemptId, verdict: Verdict) -> TransactionId {
         self.sign(by, Action::Report(Report { items: vec![ReportItem { attempt, verdict }] }))
     }
 
-    pub fn cancel(&mut self, by: &SecretKey, job: JobId) -> TransactionId {
+    pub(crate) fn cancel(&mut self, by: &SecretKey, job: JobId) -> TransactionId {
         self.control(by, Control::cancel(job))
     }
 
-    pub fn control(&mut self, by: &SecretKey, control: Control) -> TransactionId {
+    pub(crate) fn control(&mut self, by: &SecretKey, control: Control) -> TransactionId {
         self.sign(by, Action::Control(control))
     }
 
     /// The block of all that was signed since the last one, so much later.
-    pub fn block(&mut self, later_ms: u64) -> Block {
+    pub(crate) fn block(&mut self, later_ms: u64) -> Block {
         self.now = self.now.plus_ms(later_ms);
         let transactions = std::mem::take(&mut self.pending);
         let header = Header {
@@ -162,18 +162,18 @@ impl Mesh {
     }
 
     /// Applies that block.
-    pub fn pass(&mut self, later_ms: u64) -> Applied {
+    pub(crate) fn pass(&mut self, later_ms: u64) -> Applied {
         let block = self.block(later_ms);
         self.ledger.apply(&block)
     }
 
     /// The same, one millisecond later.
-    pub fn next(&mut self) -> Applied {
+    pub(crate) fn next(&mut self) -> Applied {
         self.pass(1)
     }
 
     /// Lets so much time pass in blocks that are never a stall apart. What happened.
-    pub fn idle(&mut self, ms: u64) -> Applied {
+    pub(crate) fn idle(&mut self, ms: u64) -> Applied {
         let mut all = Applied::default();
         let mut rest_ms = ms;
         while rest_ms > 0 {
@@ -187,25 +187,25 @@ impl Mesh {
     }
 
     /// What a worker holds: index and attempt of each task, and whether it runs.
-    pub fn held(&self, by: &SecretKey) -> Vec<(u32, u32, bool)> {
+    pub(crate) fn held(&self, by: &SecretKey) -> Vec<(u32, u32, bool)> {
         let leases = self.ledger.leases_of(&by.public()).into_iter();
         leases.map(|lease| (lease.attempt.task.index, lease.attempt.number.0, lease.running)).collect()
     }
 
-    pub fn running(&self, by: &SecretKey) -> u32 {
+    pub(crate) fn running(&self, by: &SecretKey) -> u32 {
         self.ledger.worker(&by.public()).map_or(0, |worker| worker.running)
     }
 
-    pub fn waiting(&self, by: &SecretKey) -> u32 {
+    pub(crate) fn waiting(&self, by: &SecretKey) -> u32 {
         self.ledger.worker(&by.public()).map_or(0, |worker| worker.waiting)
     }
 
-    pub fn state(&self, job: JobId, index: u32) -> TaskStateView {
+    pub(crate) fn state(&self, job: JobId, index: u32) -> TaskStateView {
         self.ledger.task(TaskId { job, index }).expect("a task").state
     }
 
     /// Who holds a task now.
-    pub fn holder(&self, job: JobId, index: u32) -> Option<PublicKey> {
+    pub(crate) fn holder(&self, job: JobId, index: u32) -> Option<PublicKey> {
         match self.state(job, index) {
             TaskStateView::Leased { worker, .. } => Some(worker),
             _ => None,
@@ -213,12 +213,12 @@ impl Mesh {
     }
 }
 
-pub fn attempt(job: JobId, index: u32, number: u32) -> AttemptId {
+pub(crate) fn attempt(job: JobId, index: u32, number: u32) -> AttemptId {
     AttemptId { task: TaskId { job, index }, number: AttemptNumber(number) }
 }
 
 /// What became of a transaction in this block.
-pub fn result_of(applied: &Applied, id: TransactionId) -> Result<(), VoidReason> {
+pub(crate) fn result_of(applied: &Applied, id: TransactionId) -> Result<(), VoidReason> {
     let results = applied.receipts.iter().filter_map(|receipt| match receipt {
         Receipt::Transaction(receipt) if receipt.id == id => Some(receipt.result),
         _ => None,
@@ -228,7 +228,7 @@ pub fn result_of(applied: &Applied, id: TransactionId) -> Result<(), VoidReason>
     results[0]
 }
 
-pub fn outcomes(applied: &Applied) -> Vec<&OutcomeReceipt> {
+pub(crate) fn outcomes(applied: &Applied) -> Vec<&OutcomeReceipt> {
     let outcomes = applied.receipts.iter().filter_map(|receipt| match receipt {
         Receipt::Outcome(outcome) => Some(outcome),
         Receipt::Transaction(_) => None,
@@ -237,7 +237,7 @@ pub fn outcomes(applied: &Applied) -> Vec<&OutcomeReceipt> {
 }
 
 /// How attempts ended in this block: index, attempt and reason.
-pub fn ends(applied: &Applied) -> Vec<(u32, u32, EndReason)> {
+pub(crate) fn ends(applied: &Applied) -> Vec<(u32, u32, EndReason)> {
     let end = |event: &LedgerEvent| match event {
         LedgerEvent::Ended { attempt, why, .. } => Some((attempt.task.index, attempt.number.0, *why)),
         _ => None,
@@ -245,7 +245,7 @@ pub fn ends(applied: &Applied) -> Vec<(u32, u32, EndReason)> {
     applied.events.iter().filter_map(end).collect()
 }
 
-pub fn ignored(applied: &Applied) -> Vec<IgnoredReason> {
+pub(crate) fn ignored(applied: &Applied) -> Vec<IgnoredReason> {
     let why = |event: &LedgerEvent| match event {
         LedgerEvent::ReportIgnored { why, .. } => Some(*why),
         _ => None,

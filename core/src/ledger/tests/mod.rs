@@ -1,5 +1,5 @@
-//! One test for each rule; its name is the sentence that it proves. `mesh` is a small network to tell stories with, `random`
-//! tells thousands of them.
+//! One test for each rule; its name is the sentence that it proves. `mesh` is a small network to tell stories with,
+//! `random` tells thousands of them.
 
 mod admission;
 mod bookkeeper;

@@ -24,7 +24,7 @@ struct Page {
 
 /// What someone who only reads events knows of recurring jobs.
 #[derive(Default)]
-pub struct Occurrences {
+pub(super) struct Occurrences {
     pages: BTreeMap<RecurringId, Page>,
     runs: BTreeMap<JobId, RecurringId>,
     pub ids: Vec<RecurringId>,
@@ -96,7 +96,7 @@ impl Page {
 }
 
 impl Occurrences {
-    pub fn see(&mut self, applied: &Applied, ledger: &Ledger) {
+    pub(super) fn see(&mut self, applied: &Applied, ledger: &Ledger) {
         let now = ledger.time();
         for event in &applied.events {
             match *event {

@@ -149,7 +149,11 @@ fn a_speculative_attempt_goes_nowhere_that_something_ready_could_go_and_never_wa
     assert_eq!((mesh.running(&key(1)), mesh.waiting(&key(1))), (1, 0));
     assert_eq!(mesh.holder(other, 0), Some(key(2).public()));
     mesh.idle(1_000);
-    assert_eq!(speculation(&mesh, job), SpeculationNow::Slow, "there is a waiting place, but none for speculative attempts");
+    assert_eq!(
+        speculation(&mesh, job),
+        SpeculationNow::Slow,
+        "there is a waiting place, but none for speculative attempts"
+    );
     mesh.report(&key(2), attempt(other, 0, 0), success());
     mesh.next();
     assert_eq!(mesh.held(&key(2)), [(0, 1, true)]);

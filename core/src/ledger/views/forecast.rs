@@ -1,4 +1,5 @@
-//! When a job ends at the earliest, as far as can be known when it is submitted: what tells its submitter that a deadline cannot be met.
+//! When a job ends at the earliest, as far as can be known when it is submitted: what tells its submitter that a
+//! deadline cannot be met.
 
 use crate::{
     ledger::{Ledger, records::workers::StandingClaim},
@@ -7,9 +8,10 @@ use crate::{
 };
 
 impl Ledger {
-    /// When a job that is submitted now ends at the earliest, if that is after its deadline: with the claims that stand, if nothing
-    /// else ran there, and if attempts take as long as was learned of their programs, or else as was declared. What nobody
-    /// expects anything of takes no time, and what no claim that stands could hold is not waited for.
+    /// When a job that is submitted now ends at the earliest, if that is after its deadline: with the claims that
+    /// stand, if nothing else ran there, and if attempts take as long as was learned of their programs, or else as was
+    /// declared. What nobody expects anything of takes no time, and what no claim that stands could hold is not waited
+    /// for.
     #[must_use]
     pub fn misses_deadline(&self, submit: &Submit) -> Option<BlockTime> {
         let deadline = submit.times.deadline?;
@@ -31,8 +33,8 @@ impl Ledger {
         each_ms.saturating_mul(rounds)
     }
 
-    /// How long an attempt is expected to run, in milliseconds, if anybody expects anything: as was learned of its program, else as is
-    /// declared, and no longer than it may.
+    /// How long an attempt is expected to run, in milliseconds, if anybody expects anything: as was learned of its
+    /// program, else as is declared, and no longer than it may.
     pub(in crate::ledger) fn foreseen_ms(&self, spec: &TaskSpec) -> Option<u64> {
         let learned = self.records.estimates().of(&spec.program_blob().digest).and_then(Estimate::mean_ms);
         let declared = Some(spec.expected_ms).filter(|declared| *declared > 0);

@@ -32,8 +32,8 @@ impl Ledger {
         self.records.governance().next()
     }
 
-    /// Since which height this state holds a change that was approved in an epoch; an epoch of which nothing is executed
-    /// has none.
+    /// Since which height this state holds a change that was approved in an epoch; an epoch of which nothing is
+    /// executed has none.
     #[must_use]
     pub fn change_approved_since(&self, epoch: Epoch) -> Option<Height> {
         self.records.governance().approved_since(epoch)

@@ -232,8 +232,8 @@ impl Ledger {
         self.records.lease_time()
     }
 
-    /// The root over all receipts so far: that of the history, whose leaves are the roots of the receipts of each height,
-    /// from height 1.
+    /// The root over all receipts so far: that of the history, whose leaves are the roots of the receipts of each
+    /// height, from height 1.
     #[must_use]
     pub fn receipts_root(&self) -> Digest {
         self.records.history().root()
@@ -345,8 +345,8 @@ impl Ledger {
         self.records.job(task.job)?.live(task.index)?.lease_of(attempt.number)
     }
 
-    /// The newest sequence number and incarnation of a worker's key that were executed, if they are remembered: what its
-    /// next claim must exceed, and must not fall below.
+    /// The newest sequence number and incarnation of a worker's key that were executed, if they are remembered: what
+    /// its next claim must exceed, and must not fall below.
     #[must_use]
     pub fn last_sequence(&self, key: &PublicKey) -> Option<(u64, Incarnation)> {
         let forgets = is_planted(Fault::SequenceRestarts);

@@ -41,8 +41,8 @@ impl Ledger {
         })
     }
 
-    /// When the first of a submitter's attempts has to end, by block time if nothing stalls until then, if it is among the first
-    /// of all: by then at the latest something of its limits is free again.
+    /// When the first of a submitter's attempts has to end, by block time if nothing stalls until then, if it is among
+    /// the first of all: by then at the latest something of its limits is free again.
     #[must_use]
     pub fn first_end_of(&self, key: &PublicKey) -> Option<BlockTime> {
         self.first_to_end(|attempt| {

@@ -1,6 +1,6 @@
-//! A job's timeline: what each of its tasks waited for and when, who ran it, and how each attempt ended. Computed from what the
-//! ledger keeps of attempts: the last [`ATTEMPTS_KEPT`](crate::ledger::ATTEMPTS_KEPT) of a task, none of one that was cancelled, and nothing of
-//! a job that is forgotten.
+//! A job's timeline: what each of its tasks waited for and when, who ran it, and how each attempt ended. Computed from
+//! what the ledger keeps of attempts: the last [`ATTEMPTS_KEPT`](crate::ledger::ATTEMPTS_KEPT) of a task, none of one
+//! that was cancelled, and nothing of a job that is forgotten.
 
 use std::collections::BTreeSet;
 
@@ -120,8 +120,8 @@ pub enum What {
     Blocked,
     /// Its submitter holds it.
     Held,
-    /// It waits to be leased. Of times that are past the ledger does not know whether it could have been: it may have waited for
-    /// other tasks, or after a setback.
+    /// It waits to be leased. Of times that are past the ledger does not know whether it could have been: it may have
+    /// waited for other tasks, or after a setback.
     Queued,
     /// It waits after a setback.
     BackingOff,

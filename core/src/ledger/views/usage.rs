@@ -22,8 +22,8 @@ impl Ledger {
         Day::of(self.time())
     }
 
-    /// What one side comes to on each day of a range on which anything was booked, oldest first; of one key only, if one is named
-    /// that has an account of its own on that day.
+    /// What one side comes to on each day of a range on which anything was booked, oldest first; of one key only, if
+    /// one is named that has an account of its own on that day.
     pub fn usage_by_day(
         &self,
         side: Side,
@@ -36,8 +36,8 @@ impl Ledger {
         })
     }
 
-    /// What each key comes to in a range of days, in the order of the keys, from the one after `after` on: at most `limit` of them.
-    /// It looks at all accounts of those days.
+    /// What each key comes to in a range of days, in the order of the keys, from the one after `after` on: at most
+    /// `limit` of them. It looks at all accounts of those days.
     #[must_use]
     pub fn usage_by_key(
         &self,
@@ -68,8 +68,8 @@ impl Ledger {
         Account::sum(self.records.usage().range(days).map(|(_, book)| &book.side(side).others))
     }
 
-    /// The jobs that are not forgotten and were admitted after the one with this number, in the order of admission, each with its
-    /// own number.
+    /// The jobs that are not forgotten and were admitted after the one with this number, in the order of admission,
+    /// each with its own number.
     pub fn jobs_after(&self, number: JobNumber) -> impl Iterator<Item = (JobNumber, JobView<'_>)> {
         let jobs = self.records.jobs().range((Bound::Excluded(number), Bound::Unbounded));
         jobs.map(|(number, job)| (*number, view_of_job(job)))

@@ -36,8 +36,8 @@ impl Worker {
         effects.push(self.hand_in(now, ticket, Action::Claim(claim)));
     }
 
-    /// A process whose clock was set back must still sign above what its key signed before. Its incarnation is that of its
-    /// first claim that stood.
+    /// A process whose clock was set back must still sign above what its key signed before. Its incarnation is that of
+    /// its first claim that stood.
     fn exceed(&mut self, last: Option<(u64, Incarnation)>) {
         let Some((sequence, incarnation)) = last.filter(|_| !is_planted(Fault::LastSequenceIgnored)) else { return };
         self.sequence = self.sequence.max(sequence);

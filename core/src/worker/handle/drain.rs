@@ -7,7 +7,8 @@ use crate::{
     worker::{Effect, Held, Phase, Stage, Worker},
 };
 
-/// How long a leaving worker waits for what is done to be taken, and then as long for its drain to be executed, in microseconds.
+/// How long a leaving worker waits for what is done to be taken, and then as long for its drain to be executed, in
+/// microseconds.
 const DRAIN_US: u64 = 5_000_000;
 
 impl Worker {

@@ -71,8 +71,8 @@ impl Worker {
     /// An attempt of this worker's has ended.
     pub(super) fn on_ended(&mut self, attempt: &AttemptId, why: EndReason, effects: &mut Vec<Effect>) {
         use EndReason::{
-            Cancelled, ClaimEnded, Drained, Failed, NewIncarnation, Returned, Succeeded, Superseded, TakenBack,
-            TimedOut, Preempted,
+            Cancelled, ClaimEnded, Drained, Failed, NewIncarnation, Preempted, Returned, Succeeded, Superseded,
+            TakenBack, TimedOut,
         };
         let phase = self.held.get(attempt).map(|held| held.phase);
         self.forget(attempt);

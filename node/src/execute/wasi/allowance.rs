@@ -32,7 +32,7 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    pub fn new(memory_max: u64, output_max: u64) -> Self {
+    pub(crate) fn new(memory_max: u64, output_max: u64) -> Self {
         Self {
             memory_max,
             output_max,
@@ -48,7 +48,7 @@ impl Allowance {
 
     /// Takes `bytes` of the output limit and of the program's memory, because the host holds them until the task has
     /// ended.
-    pub fn take_output(&mut self, bytes: u64) -> Answer {
+    pub(crate) fn take_output(&mut self, bytes: u64) -> Answer {
         if self.output.checked_add(bytes).is_none_or(|sum| sum > self.output_max) {
             return Err(End::OutputTooLarge.into());
         }
@@ -58,13 +58,13 @@ impl Allowance {
         Ok(())
     }
 
-    pub fn return_output(&mut self, bytes: u64) {
+    pub(crate) fn return_output(&mut self, bytes: u64) {
         debug_assert!(bytes <= self.output);
         self.output -= bytes;
     }
 
     /// Takes `bytes` of the program's memory for a temporary file.
-    pub fn take_temporary(&mut self, bytes: u64) -> Answer {
+    pub(crate) fn take_temporary(&mut self, bytes: u64) -> Answer {
         self.take_memory(bytes)?;
         self.temporary += bytes;
         self.note_peak();
@@ -84,13 +84,13 @@ impl Allowance {
         self.linear + self.temporary + self.output
     }
 
-    pub fn return_temporary(&mut self, bytes: u64) {
+    pub(crate) fn return_temporary(&mut self, bytes: u64) {
         debug_assert!(bytes <= self.temporary);
         self.temporary -= bytes;
     }
 
     /// Takes one more file or directory.
-    pub fn take_entry(&mut self) -> Answer {
+    pub(crate) fn take_entry(&mut self) -> Answer {
         if self.entries == ENTRIES_MAX {
             return Err(End::OutputTooLarge.into());
         }
@@ -98,14 +98,14 @@ impl Allowance {
         Ok(())
     }
 
-    pub fn return_entry(&mut self) {
+    pub(crate) fn return_entry(&mut self) {
         debug_assert!(self.entries > 0);
         self.entries -= 1;
     }
 
     /// The bytes of output, the bytes of temporary files, and the entries in use.
     #[cfg(test)]
-    pub fn taken(&self) -> (u64, u64, usize) {
+    pub(crate) fn taken(&self) -> (u64, u64, usize) {
         (self.output, self.temporary, self.entries)
     }
 

@@ -16,22 +16,22 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// The time since the start. Moves the clock on.
-    pub fn look(&mut self) -> u64 {
+    pub(super) fn look(&mut self) -> u64 {
         self.pass(TICK_NS);
         self.passed_ns
     }
 
     /// The time since the start, without moving the clock.
-    pub fn passed_ns(&self) -> u64 {
+    pub(super) fn passed_ns(&self) -> u64 {
         self.passed_ns
     }
 
     /// The present time in nanoseconds since 1970, without moving the clock.
-    pub fn now_ns(&self) -> u64 {
+    pub(super) fn now_ns(&self) -> u64 {
         START_NS.saturating_add(self.passed_ns)
     }
 
-    pub fn pass(&mut self, ns: u64) {
+    pub(super) fn pass(&mut self, ns: u64) {
         self.passed_ns = self.passed_ns.saturating_add(ns);
     }
 }

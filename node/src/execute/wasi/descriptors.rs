@@ -44,7 +44,7 @@ pub(crate) const APPEND: u16 = 1;
 pub(crate) struct Descriptors(Vec<Option<Descriptor>>);
 
 impl Descriptors {
-    pub fn add(&mut self, open: Open, flags: u16) -> Answer<u32> {
+    pub(super) fn add(&mut self, open: Open, flags: u16) -> Answer<u32> {
         let number = self.0.iter().position(Option::is_none).unwrap_or(self.0.len());
         if number >= DESCRIPTORS_MAX {
             return Err(Errno::TooManyFiles.into());
@@ -56,16 +56,16 @@ impl Descriptors {
         Ok(number as u32)
     }
 
-    pub fn get(&self, number: u32) -> Answer<&Descriptor> {
+    pub(super) fn get(&self, number: u32) -> Answer<&Descriptor> {
         Ok(self.0.get(number as usize).and_then(Option::as_ref).ok_or(Errno::BadDescriptor)?)
     }
 
-    pub fn get_mut(&mut self, number: u32) -> Answer<&mut Descriptor> {
+    pub(super) fn get_mut(&mut self, number: u32) -> Answer<&mut Descriptor> {
         Ok(self.0.get_mut(number as usize).and_then(Option::as_mut).ok_or(Errno::BadDescriptor)?)
     }
 
     /// The directory that `number` refers to.
-    pub fn directory(&self, number: u32) -> Answer<NodeId> {
+    pub(super) fn directory(&self, number: u32) -> Answer<NodeId> {
         match self.get(number)?.open {
             Open::Directory { id } => Ok(id),
             _ => Err(Errno::NotDirectory.into()),
@@ -73,20 +73,20 @@ impl Descriptors {
     }
 
     /// The file or directory that `number` refers to, if it is one.
-    pub fn node(&self, number: u32) -> Answer<Option<NodeId>> {
+    pub(super) fn node(&self, number: u32) -> Answer<Option<NodeId>> {
         Ok(match self.get(number)?.open {
             Open::File { id, .. } | Open::Directory { id } => Some(id),
             Open::Nothing | Open::Stdout | Open::Stderr => None,
         })
     }
 
-    pub fn remove(&mut self, number: u32) -> Answer<Descriptor> {
+    pub(super) fn remove(&mut self, number: u32) -> Answer<Descriptor> {
         let entry = self.0.get_mut(number as usize).ok_or(Errno::BadDescriptor)?;
         Ok(entry.take().ok_or(Errno::BadDescriptor)?)
     }
 
     /// Makes `to` refer to what `from` refers to, and returns what `to` referred to.
-    pub fn renumber(&mut self, from: u32, to: u32) -> Answer<Option<Descriptor>> {
+    pub(super) fn renumber(&mut self, from: u32, to: u32) -> Answer<Option<Descriptor>> {
         self.get(to)?;
         if from == to {
             return Ok(None);

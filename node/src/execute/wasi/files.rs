@@ -44,7 +44,7 @@ pub(crate) struct HostFile {
 }
 
 impl HostFile {
-    pub fn open(path: &std::path::Path) -> std::io::Result<Self> {
+    pub(crate) fn open(path: &std::path::Path) -> std::io::Result<Self> {
         let file = File::open(path)?;
         let bytes = file.metadata()?.len();
         Ok(Self { file: Arc::new(file), bytes })
@@ -90,7 +90,7 @@ pub(crate) struct Files {
 
 impl Files {
     /// The directory `/` with `in`, `out` and `tmp`.
-    pub fn new(now_ns: u64) -> Self {
+    pub(super) fn new(now_ns: u64) -> Self {
         // Listings use the first two numbers for `.` and `..`.
         let mut files = Self { nodes: BTreeMap::new(), next: 3, root: 3, out: 0, checkpoint: None };
         let root = files.insert(Content::Directory { parent: 3, entries: BTreeMap::new() }, Place::Fixed, now_ns);
@@ -115,7 +115,7 @@ impl Files {
     }
 
     /// Puts an input at `path` below `/in`. Returns false if the path is invalid or taken.
-    pub fn add_input(&mut self, path: &str, file: HostFile, now_ns: u64) -> bool {
+    pub(super) fn add_input(&mut self, path: &str, file: HostFile, now_ns: u64) -> bool {
         if path.len() > PATH_BYTES_MAX || path.contains('\0') {
             return false;
         }
@@ -142,7 +142,7 @@ impl Files {
 
     /// Creates `/checkpoint` with the files of the last checkpoint. Fails if they exceed what the program may keep,
     /// or a path is invalid.
-    pub fn add_checkpoint(
+    pub(super) fn add_checkpoint(
         &mut self,
         saved: Vec<(String, Vec<u8>)>,
         now_ns: u64,
@@ -173,7 +173,7 @@ impl Files {
     }
 
     /// The files below `/checkpoint`, by path, in order; `None` if `directory` is neither `/checkpoint` nor below it.
-    pub fn saved_in(&self, directory: NodeId) -> Option<Vec<(String, Vec<u8>)>> {
+    pub(super) fn saved_in(&self, directory: NodeId) -> Option<Vec<(String, Vec<u8>)>> {
         let root = self.checkpoint.filter(|root| self.is_within(directory, *root))?;
         let mut saved = Vec::new();
         let mut waiting = vec![(String::new(), root)];
@@ -192,13 +192,13 @@ impl Files {
     }
 
     /// A file that has no name, for standard input.
-    pub fn add_unnamed(&mut self, file: HostFile, now_ns: u64) -> NodeId {
+    pub(super) fn add_unnamed(&mut self, file: HostFile, now_ns: u64) -> NodeId {
         let id = self.insert(Content::Given(file), Place::Fixed, now_ns);
         self.node_mut(id).named = false;
         id
     }
 
-    pub fn root(&self) -> NodeId {
+    pub(super) fn root(&self) -> NodeId {
         self.root
     }
 
@@ -225,11 +225,11 @@ impl Files {
         }
     }
 
-    pub fn is_directory(&self, id: NodeId) -> bool {
+    pub(super) fn is_directory(&self, id: NodeId) -> bool {
         matches!(self.node(id).content, Content::Directory { .. })
     }
 
-    pub fn place(&self, id: NodeId) -> Place {
+    pub(super) fn place(&self, id: NodeId) -> Place {
         self.node(id).place
     }
 
@@ -238,11 +238,11 @@ impl Files {
         !self.node(id).named
     }
 
-    pub fn lookup(&self, directory: NodeId, name: &str) -> Answer<Option<NodeId>> {
+    pub(super) fn lookup(&self, directory: NodeId, name: &str) -> Answer<Option<NodeId>> {
         Ok(self.entries(directory)?.get(name).copied())
     }
 
-    pub fn stat(&self, id: NodeId) -> Stat {
+    pub(super) fn stat(&self, id: NodeId) -> Stat {
         let node = self.node(id);
         let bytes = match &node.content {
             Content::Directory { .. } => 0,
@@ -252,7 +252,7 @@ impl Files {
         Stat { id, directory: self.is_directory(id), bytes, modified_ns: node.modified_ns }
     }
 
-    pub fn set_modified(&mut self, id: NodeId, modified_ns: u64) -> Answer {
+    pub(super) fn set_modified(&mut self, id: NodeId, modified_ns: u64) -> Answer {
         self.must_be_writable(id)?;
         self.node_mut(id).modified_ns = modified_ns;
         Ok(())
@@ -262,11 +262,11 @@ impl Files {
         if self.place(id) == Place::Fixed { Err(Errno::ReadOnly.into()) } else { Ok(()) }
     }
 
-    pub fn open(&mut self, id: NodeId) {
+    pub(super) fn open(&mut self, id: NodeId) {
         self.node_mut(id).opened += 1;
     }
 
-    pub fn close(&mut self, id: NodeId, allowance: &mut Allowance) {
+    pub(super) fn close(&mut self, id: NodeId, allowance: &mut Allowance) {
         self.node_mut(id).opened -= 1;
         self.forget_if_unused(id, allowance);
     }
@@ -284,7 +284,7 @@ impl Files {
     }
 
     /// Creates an empty file or directory.
-    pub fn create(
+    pub(super) fn create(
         &mut self,
         parent: NodeId,
         name: &str,
@@ -309,7 +309,7 @@ impl Files {
     }
 
     /// Removes a file's name. The file is gone once no descriptor has it open.
-    pub fn remove_file(&mut self, parent: NodeId, name: &str, now_ns: u64, allowance: &mut Allowance) -> Answer {
+    pub(super) fn remove_file(&mut self, parent: NodeId, name: &str, now_ns: u64, allowance: &mut Allowance) -> Answer {
         let id = self.lookup(parent, name)?.ok_or(Errno::NoEntry)?;
         self.must_be_writable(parent)?;
         if self.is_directory(id) {
@@ -319,7 +319,13 @@ impl Files {
         Ok(())
     }
 
-    pub fn remove_directory(&mut self, parent: NodeId, name: &str, now_ns: u64, allowance: &mut Allowance) -> Answer {
+    pub(super) fn remove_directory(
+        &mut self,
+        parent: NodeId,
+        name: &str,
+        now_ns: u64,
+        allowance: &mut Allowance,
+    ) -> Answer {
         let id = self.lookup(parent, name)?.ok_or(Errno::NoEntry)?;
         self.must_be_writable(parent)?;
         if !self.entries(id)?.is_empty() {
@@ -337,7 +343,7 @@ impl Files {
     }
 
     /// Moves the entry `from` to `to`, each a directory and a name. Replaces what may be replaced there.
-    pub fn rename(
+    pub(super) fn rename(
         &mut self,
         from: (NodeId, &str),
         to: (NodeId, &str),
@@ -397,7 +403,7 @@ impl Files {
 
     /// The directory's entries with numbers above `after`, in the order of their numbers, which is the order of their
     /// creation. So adding and removing entries does not disturb a program that lists the directory in parts.
-    pub fn list(&self, directory: NodeId, after: NodeId) -> Answer<Vec<(NodeId, &str)>> {
+    pub(super) fn list(&self, directory: NodeId, after: NodeId) -> Answer<Vec<(NodeId, &str)>> {
         let mut list: Vec<(NodeId, &str)> = self
             .entries(directory)?
             .iter()
@@ -409,7 +415,7 @@ impl Files {
     }
 
     /// Reads into `buffer` from `offset`. Fills it, except at the end of the file.
-    pub fn read(&self, id: NodeId, offset: u64, buffer: &mut [u8]) -> Answer<usize> {
+    pub(super) fn read(&self, id: NodeId, offset: u64, buffer: &mut [u8]) -> Answer<usize> {
         match &self.node(id).content {
             Content::Directory { .. } => Err(Errno::IsDirectory.into()),
             Content::Written(content) => {
@@ -429,7 +435,14 @@ impl Files {
     }
 
     /// Writes at `offset`. Fills the gap with zeros if the file is shorter.
-    pub fn write(&mut self, id: NodeId, offset: u64, bytes: &[u8], now_ns: u64, allowance: &mut Allowance) -> Answer {
+    pub(super) fn write(
+        &mut self,
+        id: NodeId,
+        offset: u64,
+        bytes: &[u8],
+        now_ns: u64,
+        allowance: &mut Allowance,
+    ) -> Answer {
         let end = offset.checked_add(bytes.len() as u64).ok_or(Errno::TooLarge)?;
         if end > self.stat(id).bytes {
             self.resize(id, end, now_ns, allowance)?;
@@ -444,7 +457,7 @@ impl Files {
     }
 
     /// Truncates a file, or extends it with zeros, to `bytes`. Growth is counted before it is kept.
-    pub fn resize(&mut self, id: NodeId, bytes: u64, now_ns: u64, allowance: &mut Allowance) -> Answer {
+    pub(super) fn resize(&mut self, id: NodeId, bytes: u64, now_ns: u64, allowance: &mut Allowance) -> Answer {
         let node = self.nodes.get_mut(&id).ok_or(Errno::BadDescriptor)?;
         let content = match &mut node.content {
             Content::Written(content) => content,
@@ -472,7 +485,7 @@ impl Files {
 
     /// Bytes of output, bytes of temporary files, and entries, each counted one by one.
     #[cfg(test)]
-    pub fn held(&self) -> (u64, u64, usize) {
+    pub(super) fn held(&self) -> (u64, u64, usize) {
         let bytes =
             |place| self.nodes.iter().filter(|(_, node)| node.place == place).map(|(id, _)| self.stat(*id).bytes).sum();
         // `/out` and `/tmp` themselves do not count as the program's.
@@ -481,7 +494,7 @@ impl Files {
     }
 
     /// Takes all files under `/out`, by path, in order. Fails if a path is longer than [`PATH_BYTES_MAX`].
-    pub fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>, End> {
+    pub(super) fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>, End> {
         let mut output = Vec::new();
         let mut waiting = vec![(String::new(), self.out)];
         while let Some((path, id)) = waiting.pop() {

@@ -14,39 +14,39 @@ pub(crate) struct Buffer {
 }
 
 impl Memory<'_> {
-    pub fn read(&self, start: u32, bytes: u32) -> Answer<&[u8]> {
+    pub(super) fn read(&self, start: u32, bytes: u32) -> Answer<&[u8]> {
         let start = start as usize;
         Ok(self.0.get(start..start + bytes as usize).ok_or(Errno::Fault)?)
     }
 
-    pub fn slice(&mut self, start: u32, bytes: u32) -> Answer<&mut [u8]> {
+    pub(super) fn slice(&mut self, start: u32, bytes: u32) -> Answer<&mut [u8]> {
         let start = start as usize;
         Ok(self.0.get_mut(start..start + bytes as usize).ok_or(Errno::Fault)?)
     }
 
-    pub fn write(&mut self, start: u32, content: &[u8]) -> Answer {
+    pub(super) fn write(&mut self, start: u32, content: &[u8]) -> Answer {
         let start = start as usize;
         self.0.get_mut(start..start + content.len()).ok_or(Errno::Fault)?.copy_from_slice(content);
         Ok(())
     }
 
-    pub fn write_u32(&mut self, start: u32, value: u32) -> Answer {
+    pub(super) fn write_u32(&mut self, start: u32, value: u32) -> Answer {
         self.write(start, &value.to_le_bytes())
     }
 
-    pub fn write_u64(&mut self, start: u32, value: u64) -> Answer {
+    pub(super) fn write_u64(&mut self, start: u32, value: u64) -> Answer {
         self.write(start, &value.to_le_bytes())
     }
 
     /// `N` bytes from `start`.
-    pub fn array<const N: usize>(&self, start: u32) -> Answer<[u8; N]> {
+    pub(super) fn array<const N: usize>(&self, start: u32) -> Answer<[u8; N]> {
         let mut array = [0; N];
         array.copy_from_slice(self.read(start, N as u32)?);
         Ok(array)
     }
 
     /// The buffer at `index` in the list that starts at `list`.
-    pub fn buffer_at(&self, list: u32, index: u32) -> Answer<Buffer> {
+    pub(super) fn buffer_at(&self, list: u32, index: u32) -> Answer<Buffer> {
         let entry: [u8; 8] = self.array(entry(list, index, 8)?)?;
         Ok(Buffer { start: u32_in(&entry, 0), bytes: u32_in(&entry, 4) })
     }

@@ -61,7 +61,7 @@ pub(crate) struct Deadline {
 
 impl Deadline {
     /// Fails once the time is up or the run was stopped.
-    pub fn check(&self) -> Result<(), End> {
+    pub(super) fn check(&self) -> Result<(), End> {
         if self.stop.is_cancelled() {
             Err(End::Stopped)
         } else if Instant::now() >= self.at {
@@ -132,7 +132,7 @@ impl State {
     ///
     /// # Errors
     /// The inputs or the checkpoint cannot be laid out.
-    pub fn new(mut start: Start) -> Result<Self, Unfit> {
+    pub(super) fn new(mut start: Start) -> Result<Self, Unfit> {
         let now_ns = clock::START_NS;
         let mut files = Files::new(now_ns);
         let mut descriptors = Descriptors::default();
@@ -180,12 +180,12 @@ impl State {
         })
     }
 
-    pub fn deadline(&self) -> &Deadline {
+    pub(super) fn deadline(&self) -> &Deadline {
         &self.deadline
     }
 
     /// Takes the program's files under `/out`.
-    pub fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>, End> {
+    pub(super) fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>, End> {
         self.files.take_output()
     }
 

@@ -18,7 +18,7 @@ const ASKED_AT_ONCE: usize = 3;
 
 /// What a peer says of one height.
 #[derive(Clone, Debug, Deserialize)]
-pub struct AtHeight {
+pub(crate) struct AtHeight {
     height: u64,
     digest: Digest,
     /// The root over all receipts up to the height, as this peer executed it. Older nodes do not tell.
@@ -38,7 +38,7 @@ struct Accepted {
 
 /// The result of comparing all peers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Compared {
+pub(crate) struct Compared {
     /// Heights that at least two peers have.
     pub heights: u64,
     /// Roots of receipts that at least two peers computed.
@@ -59,14 +59,14 @@ impl Compared {
     /// For how many tasks an outcome was accepted, and for how many more than one, of one job or of all.
     /// Nothing if no peer tells.
     #[must_use]
-    pub fn accepted(&self, only: Option<JobId>) -> Option<(u64, u64)> {
+    pub(crate) fn accepted(&self, only: Option<JobId>) -> Option<(u64, u64)> {
         let accepted = self.accepted.as_ref()?;
         let of_job = accepted.iter().filter(|((job, _), _)| only.is_none_or(|only| only == *job));
         Some(of_job.fold((0, 0), |(once, twice), (_, count)| (once + 1, twice + u64::from(*count > 1))))
     }
 
     /// Adds what was found above.
-    pub fn extend(&mut self, above: Self) {
+    pub(crate) fn extend(&mut self, above: Self) {
         self.heights += above.heights;
         self.roots += above.roots;
         self.states += above.states;
@@ -83,7 +83,7 @@ impl Compared {
 ///
 /// # Errors
 /// A peer that runs does not answer.
-pub async fn compare(network: &Network, above: u64) -> Done<Compared> {
+pub(crate) async fn compare(network: &Network, above: u64) -> Done<Compared> {
     let clients = network.clients();
     let mut to = u64::MAX;
     for (_, client) in &clients {

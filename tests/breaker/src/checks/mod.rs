@@ -1,4 +1,4 @@
 //! The checks after every fault, which ask every peer.
 
-pub mod chain;
-pub mod outcomes;
+pub(crate) mod chain;
+pub(crate) mod outcomes;

@@ -26,7 +26,7 @@ type Places = BTreeMap<u32, (u64, u32)>;
 
 /// What the check found of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcomes {
+pub(crate) struct Outcomes {
     /// Tasks without an outcome on some peer.
     pub lost: u64,
     /// Tasks whose outcome is at different places on different peers.
@@ -44,7 +44,7 @@ pub struct Outcomes {
 ///
 /// # Errors
 /// A peer does not answer, or a proof does not hold.
-pub async fn examine(network: &Network, job: JobId, tasks: u32, turn: usize) -> Done<Outcomes> {
+pub(crate) async fn examine(network: &Network, job: JobId, tasks: u32, turn: usize) -> Done<Outcomes> {
     let (workers, others): (Vec<_>, Vec<_>) = network
         .clients()
         .into_iter()

@@ -12,7 +12,7 @@ use crate::{hosts::plan::SMALL_WORKER, network::Network};
 const AUTHORITY: &str = "authority-3";
 
 /// The fault.
-pub struct Clock {
+pub(super) struct Clock {
     name: &'static str,
     title: String,
     rounds: Vec<(&'static str, &'static str)>,
@@ -27,7 +27,7 @@ const LOG_LINES: usize = 200;
 impl Clock {
     /// Wrong by this much, ahead and behind. A quick run has one clock ahead and the other behind.
     #[must_use]
-    pub fn by(name: &'static str, by: &'static str, offsets: [&'static str; 2], pace: Pace) -> Self {
+    pub(super) fn by(name: &'static str, by: &'static str, offsets: [&'static str; 2], pace: Pace) -> Self {
         let [ahead, behind] = offsets;
         let rounds = match pace {
             Pace::Full => [AUTHORITY, SMALL_WORKER].into_iter().flat_map(|who| offsets.map(|by| (who, by))).collect(),
@@ -39,7 +39,7 @@ impl Clock {
 
     /// Stepped forwards and then back while the peer runs, to end up behind.
     #[must_use]
-    pub fn stepped() -> Self {
+    pub(super) fn stepped() -> Self {
         let rounds = [AUTHORITY, SMALL_WORKER].map(|who| (who, "+10m@3s,-10m@6s")).to_vec();
         let title =
             "one clock stepped 10 min forwards and 20 back while it runs: an authority's, then a worker's".into();

@@ -14,7 +14,7 @@ use crate::{
 const VICTIM: &str = "authority-3";
 
 /// The fault.
-pub struct CutOff;
+pub(super) struct CutOff;
 
 impl Fault for CutOff {
     fn name(&self) -> &'static str {

@@ -22,7 +22,7 @@ const LOG_LINES: usize = 200;
 
 /// The fault.
 #[derive(Default)]
-pub struct Disk {
+pub(super) struct Disk {
     before: Option<Member>,
     notes: Vec<String>,
 }

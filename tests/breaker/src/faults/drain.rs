@@ -9,7 +9,7 @@ use crate::network::Network;
 
 /// The fault.
 #[derive(Default)]
-pub struct Drain {
+pub(super) struct Drain {
     gone: Vec<String>,
 }
 

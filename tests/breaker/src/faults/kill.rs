@@ -9,7 +9,7 @@ use crate::network::Network;
 
 /// The fault.
 #[derive(Default)]
-pub struct Kill {
+pub(super) struct Kill {
     victims: Vec<String>,
 }
 

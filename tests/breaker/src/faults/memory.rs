@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// The fault.
 #[derive(Default)]
-pub struct Memory {
+pub(super) struct Memory {
     notes: Vec<String>,
 }
 

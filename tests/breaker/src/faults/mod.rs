@@ -22,7 +22,7 @@ use crate::network::Network;
 
 /// What the network does while a fault lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meanwhile {
+pub(crate) enum Meanwhile {
     /// Tasks end.
     GoesOn,
     /// No height grows anywhere.
@@ -33,7 +33,7 @@ pub enum Meanwhile {
 
 /// How long faults last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub(crate) enum Pace {
     /// The full time.
     Full,
     /// The shortest time that still shows something.
@@ -43,7 +43,7 @@ pub enum Pace {
 impl Pace {
     /// One of two times, in seconds.
     #[must_use]
-    pub const fn seconds(self, full: u64, quick: u64) -> Duration {
+    pub(crate) const fn seconds(self, full: u64, quick: u64) -> Duration {
         Duration::from_secs(match self {
             Self::Full => full,
             Self::Quick => quick,
@@ -52,7 +52,7 @@ impl Pace {
 }
 
 /// Something that breaks a network, in rounds, and mends it again.
-pub trait Fault: Send {
+pub(crate) trait Fault: Send {
     /// Its name on the command line.
     fn name(&self) -> &'static str;
 
@@ -92,7 +92,7 @@ pub trait Fault: Send {
 
 /// All faults, in their order.
 #[must_use]
-pub fn all(pace: Pace) -> Vec<Box<dyn Fault>> {
+pub(crate) fn all(pace: Pace) -> Vec<Box<dyn Fault>> {
     vec![
         Box::new(kill::Kill::default()),
         Box::new(pause::Pause { pace }),
@@ -115,7 +115,7 @@ pub fn all(pace: Pace) -> Vec<Box<dyn Fault>> {
 /// The faults that can come at any time in a long run: all but those that end every process or cannot come
 /// twice.
 #[must_use]
-pub fn at_random() -> Vec<Box<dyn Fault>> {
+pub(crate) fn at_random() -> Vec<Box<dyn Fault>> {
     let mut faults = all(Pace::Quick);
     faults.retain(|fault| !["restart", "upgrade"].contains(&fault.name()));
     faults
@@ -125,7 +125,7 @@ pub fn at_random() -> Vec<Box<dyn Fault>> {
 ///
 /// # Errors
 /// No fault has one of the names.
-pub fn named(all: Vec<Box<dyn Fault>>, names: &[String]) -> Done<Vec<Box<dyn Fault>>> {
+pub(crate) fn named(all: Vec<Box<dyn Fault>>, names: &[String]) -> Done<Vec<Box<dyn Fault>>> {
     let known: Vec<&str> = all.iter().map(|fault| fault.name()).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         let sentence = format!("There is no fault {unknown}; there are {}.", known.join(", "));

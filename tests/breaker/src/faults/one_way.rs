@@ -14,7 +14,7 @@ use crate::{
 const ROUNDS: [(&str, Way); 2] = [("authority-1", Way::Out), ("authority-2", Way::In)];
 
 /// The fault.
-pub struct OneWay;
+pub(super) struct OneWay;
 
 impl Fault for OneWay {
     fn name(&self) -> &'static str {

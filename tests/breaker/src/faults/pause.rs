@@ -11,7 +11,7 @@ use crate::network::Network;
 const VICTIMS: [&str; 2] = ["authority-2", "worker-small"];
 
 /// The fault.
-pub struct Pause {
+pub(super) struct Pause {
     /// How long it lasts.
     pub pace: Pace,
 }

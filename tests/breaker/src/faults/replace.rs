@@ -9,7 +9,7 @@ use crate::network::Network;
 
 /// The fault.
 #[derive(Default)]
-pub struct Replace {
+pub(super) struct Replace {
     victims: Vec<String>,
 }
 

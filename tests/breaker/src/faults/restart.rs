@@ -8,7 +8,7 @@ use super::{Fault, Meanwhile, Pace};
 use crate::network::Network;
 
 /// The fault.
-pub struct Restart;
+pub(super) struct Restart;
 
 impl Fault for Restart {
     fn name(&self) -> &'static str {

@@ -22,7 +22,7 @@ const ENDS: [&str; 2] = ["authority-1", "authority-2"];
 
 /// The fault.
 #[derive(Default)]
-pub struct Slow {
+pub(super) struct Slow {
     slowed: Vec<Slowed>,
     means: Option<&'static str>,
     round_trip_ms: u64,

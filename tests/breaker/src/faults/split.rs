@@ -13,7 +13,7 @@ use crate::{
 
 /// The fault.
 #[derive(Default)]
-pub struct Split {
+pub(super) struct Split {
     side: Vec<String>,
 }
 

@@ -9,7 +9,7 @@ use crate::network::Network;
 
 /// The fault.
 #[derive(Default)]
-pub struct Upgrade {
+pub(super) struct Upgrade {
     hosts: Vec<(String, String)>,
 }
 

@@ -38,7 +38,7 @@ const NEXT: &str = "next";
 const VERSION_LABEL: &str = "org.opencontainers.image.version";
 
 /// A network of containers. Dropping it removes all of them.
-pub struct Engine {
+pub(crate) struct Engine {
     plan: Plan,
     founding: Founding,
     additions: Additions,
@@ -62,13 +62,13 @@ struct Container {
 
 /// Whether a container engine and its compose tool answer.
 #[must_use]
-pub fn answers() -> bool {
+pub(crate) fn answers() -> bool {
     crate::system::works("docker", &["info"]) && is_there()
 }
 
 /// Whether the engine has an image.
 #[must_use]
-pub fn has_image(tag: &str) -> bool {
+pub(crate) fn has_image(tag: &str) -> bool {
     crate::system::works("docker", &["image", "inspect", "--format", "{{.Id}}", tag])
 }
 
@@ -77,7 +77,7 @@ impl Engine {
     ///
     /// # Errors
     /// The engine refuses.
-    pub fn start(plan: Plan) -> Done<Self> {
+    pub(crate) fn start(plan: Plan) -> Done<Self> {
         let founding = Founding::new(&plan, |name| format!("/dns4/{name}/tcp/4001"))?;
         give_to_image_user(&founding.folder)?;
         let mut disks = BTreeMap::new();

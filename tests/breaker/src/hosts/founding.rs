@@ -23,7 +23,7 @@ const SNAPSHOT_INTERVAL: u64 = 128;
 
 /// A genesis and keys in a folder.
 #[derive(Clone, Debug)]
-pub struct Founding {
+pub(crate) struct Founding {
     /// What all peers agree on.
     pub genesis: Genesis,
     /// The folder with `genesis.toml` and `NAME.key`.
@@ -35,7 +35,7 @@ impl Founding {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn new(plan: &Plan, address: impl Fn(&str) -> String) -> Done<Self> {
+    pub(crate) fn new(plan: &Plan, address: impl Fn(&str) -> String) -> Done<Self> {
         let folder = plan.scratch.join("network");
         fs::create_dir_all(&folder).map_err(|error| Failure::file("create", &folder, &error))?;
         let mut authorities = Vec::new();
@@ -53,13 +53,13 @@ impl Founding {
 
     /// The path of the genesis.
     #[must_use]
-    pub fn genesis_path(&self) -> PathBuf {
+    pub(crate) fn genesis_path(&self) -> PathBuf {
         self.folder.join("genesis.toml")
     }
 
     /// The path of a peer's key, if it was given one.
     #[must_use]
-    pub fn key_path(&self, name: &str) -> Option<PathBuf> {
+    pub(crate) fn key_path(&self, name: &str) -> Option<PathBuf> {
         Some(self.folder.join(format!("{name}.key"))).filter(|path| Path::exists(path))
     }
 }

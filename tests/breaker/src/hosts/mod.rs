@@ -2,12 +2,12 @@
 //! container or a network namespace. What is done inside a host's network is alike for both, see
 //! [`crate::wires`].
 
-pub mod engine;
-pub mod founding;
-pub mod namespaces;
-pub mod plan;
-pub mod processes;
-pub mod volume;
+pub(crate) mod engine;
+pub(crate) mod founding;
+pub(crate) mod namespaces;
+pub(crate) mod plan;
+pub(crate) mod processes;
+pub(crate) mod volume;
 
 use std::{net::Ipv4Addr, path::Path};
 
@@ -15,18 +15,18 @@ use meshwork::failure::{Done, Failure};
 use serde::Serialize;
 
 /// Where every peer's API listens, on its own address.
-pub const API_PORT: u16 = 4180;
+pub(crate) const API_PORT: u16 = 4180;
 
 /// The environment variable that sets a node's clock wrong.
-pub const CLOCK_OFFSET: &str = "MESHWORK_CLOCK_OFFSET";
+pub(crate) const CLOCK_OFFSET: &str = "MESHWORK_CLOCK_OFFSET";
 
 /// The environment variable that says how much of the past a peer keeps.
-pub const KEEP: &str = "MESHWORK_KEEP";
+pub(crate) const KEEP: &str = "MESHWORK_KEEP";
 
 /// The role of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Role {
+pub(crate) enum Role {
     /// It votes.
     Authority,
     /// It works.
@@ -37,7 +37,7 @@ pub enum Role {
 
 /// A peer in its present state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Member {
+pub(crate) struct Member {
     /// Its name: `authority-1`, `worker-2`.
     pub name: String,
     /// Its role.
@@ -55,7 +55,7 @@ impl Role {
     /// its heights is compared with others' afterwards. Workers keep the default, so that a new worker must
     /// find its way with what peers have.
     #[must_use]
-    pub const fn keeps(self) -> &'static str {
+    pub(crate) const fn keeps(self) -> &'static str {
         match self {
             Self::Authority | Self::Gateway => "archive",
             Self::Worker => "full",
@@ -66,13 +66,13 @@ impl Role {
 impl Member {
     /// The address of its API, while it has one.
     #[must_use]
-    pub fn api(&self) -> Option<String> {
+    pub(crate) fn api(&self) -> Option<String> {
         self.address.map(|address| format!("{address}:{API_PORT}"))
     }
 }
 
 /// A network of hosts. Hosts are named as in [`Member`].
-pub trait Hosts: Send {
+pub(crate) trait Hosts: Send {
     /// The kind of hosts, in words.
     fn kind(&self) -> &'static str;
 

@@ -35,7 +35,7 @@ const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const MESH_PORT: u16 = 4001;
 
 /// A network of namespaces. Dropping it removes all of them.
-pub struct Namespaces {
+pub(crate) struct Namespaces {
     plan: Plan,
     founding: Founding,
     peers: BTreeMap<String, Peer>,
@@ -63,7 +63,7 @@ impl Namespaces {
     ///
     /// # Errors
     /// The system refuses.
-    pub fn start(plan: Plan) -> Done<Self> {
+    pub(crate) fn start(plan: Plan) -> Done<Self> {
         let names: Vec<String> = plan::peers().map(|(name, _)| name).collect();
         let cables = Cables::lay(&plan.prefix, &names)?;
         let addresses: BTreeMap<String, Ipv4Addr> =

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// What the system reports of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Used {
+pub(crate) struct Used {
     /// Memory that it holds, in bytes.
     pub memory_bytes: u64,
     /// Its open files, sockets and the like.
@@ -23,7 +23,7 @@ pub struct Used {
 ///
 /// # Errors
 /// There is no such process.
-pub fn signal(pid: u32, signal: Signal) -> Done {
+pub(crate) fn signal(pid: u32, signal: Signal) -> Done {
     let known = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let sent = known.ok_or(rustix::io::Errno::SRCH).and_then(|known| kill_process(known, signal));
     sent.map_err(|error| Failure::failed(format!("Process {pid} could not be sent {signal:?}: {error}.")))
@@ -31,7 +31,7 @@ pub fn signal(pid: u32, signal: Signal) -> Done {
 
 /// Looks at a process. Nothing if it is gone.
 #[must_use]
-pub fn look(pid: u32) -> Option<Used> {
+pub(crate) fn look(pid: u32) -> Option<Used> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -45,7 +45,7 @@ pub fn look(pid: u32) -> Option<Used> {
 }
 
 /// How long a worker may take to give back its tasks, once it was asked to end.
-pub const STOP_WITHIN: Duration = Duration::from_secs(40);
+pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(40);
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,7 @@ const FILLING: &str = "filling";
 
 /// A small file system. Dropping it unmounts it.
 #[derive(Debug)]
-pub struct SmallDisk {
+pub(crate) struct SmallDisk {
     folder: PathBuf,
 }
 
@@ -23,7 +23,7 @@ impl SmallDisk {
     ///
     /// # Errors
     /// The system refuses.
-    pub fn mount(folder: PathBuf, bytes: u64, user: u32) -> Done<Self> {
+    pub(crate) fn mount(folder: PathBuf, bytes: u64, user: u32) -> Done<Self> {
         fs::create_dir_all(&folder).map_err(|error| Failure::file("create", &folder, &error))?;
         let options = format!("size={bytes},uid={user},gid={user},mode=0755");
         run("mount", &["-t", "tmpfs", "-o", &options, "tmpfs", &folder.display().to_string()])?;
@@ -32,7 +32,7 @@ impl SmallDisk {
 
     /// The folder of the mount.
     #[must_use]
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 }
@@ -48,7 +48,7 @@ impl Drop for SmallDisk {
 ///
 /// # Errors
 /// The system refuses for another reason than a full disk.
-pub fn fill(folder: &Path) -> Done<u64> {
+pub(crate) fn fill(folder: &Path) -> Done<u64> {
     use std::io::Write;
     const PIECE: usize = 1 << 16;
     let path = folder.join(FILLING);
@@ -70,7 +70,7 @@ pub fn fill(folder: &Path) -> Done<u64> {
 ///
 /// # Errors
 /// The system refuses.
-pub fn free_space(folder: &Path) -> Done {
+pub(crate) fn free_space(folder: &Path) -> Done {
     let path = folder.join(FILLING);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::file("remove", &path, &error)),
@@ -82,7 +82,7 @@ pub fn free_space(folder: &Path) -> Done {
 ///
 /// # Errors
 /// Something cannot be removed.
-pub fn empty(folder: &Path) -> Done {
+pub(crate) fn empty(folder: &Path) -> Done {
     let cannot = |error: std::io::Error| Failure::file("empty", folder, &error);
     for entry in fs::read_dir(folder).map_err(cannot)? {
         let path = entry.map_err(cannot)?.path();
@@ -94,7 +94,7 @@ pub fn empty(folder: &Path) -> Done {
 
 /// The bytes of all blocks of the files below a folder. Files that vanish meanwhile count as none.
 #[must_use]
-pub fn bytes_below(folder: &Path) -> u64 {
+pub(crate) fn bytes_below(folder: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     const BLOCK_BYTES: u64 = 512;
     let Ok(entries) = fs::read_dir(folder) else { return 0 };

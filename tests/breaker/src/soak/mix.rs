@@ -39,7 +39,7 @@ const TREE_DEPTH: u32 = 4;
 
 /// A job that has ended.
 #[derive(Clone, Copy, Debug)]
-pub struct EndedJob {
+pub(super) struct EndedJob {
     /// Its id.
     pub id: JobId,
     /// The number of its tasks at its end.
@@ -47,7 +47,7 @@ pub struct EndedJob {
 }
 
 /// The load.
-pub struct Mix {
+pub(super) struct Mix {
     submitter: Submitter,
     enough: Arc<AtomicBool>,
     ended: Arc<Mutex<Vec<EndedJob>>>,
@@ -70,7 +70,7 @@ impl Mix {
     ///
     /// # Errors
     /// No peer takes a program.
-    pub async fn begin(submitter: Submitter, seed: u64) -> Done<Self> {
+    pub(super) async fn begin(submitter: Submitter, seed: u64) -> Done<Self> {
         let programs = Programs {
             nap: submitter.upload(NAP).await?,
             noop: submitter.upload(NOOP).await?,
@@ -92,7 +92,7 @@ impl Mix {
     ///
     /// # Errors
     /// A part has ended before it was told to.
-    pub fn check(&self) -> Done {
+    pub(super) fn check(&self) -> Done {
         if self.lanes.iter().any(JoinHandle::is_finished) {
             return Err(Failure::failed(
                 "A part of the load has ended before its time; what it complains about follows at the end.",
@@ -102,7 +102,7 @@ impl Mix {
     }
 
     /// Which jobs have not ended, and why they wait.
-    pub async fn what_waits(&self) -> Vec<String> {
+    pub(super) async fn what_waits(&self) -> Vec<String> {
         self.submitter.what_waits().await
     }
 
@@ -110,7 +110,7 @@ impl Mix {
     ///
     /// # Errors
     /// A job does not end in time.
-    pub async fn finish(&mut self, within: Duration) -> Done<Vec<EndedJob>> {
+    pub(super) async fn finish(&mut self, within: Duration) -> Done<Vec<EndedJob>> {
         self.enough.store(true, Ordering::Relaxed);
         for lane in &mut self.lanes {
             let ended = tokio::time::timeout(within, lane).await;

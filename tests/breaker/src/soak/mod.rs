@@ -53,7 +53,7 @@ const ENDED_WITHIN: Duration = Duration::from_secs(300);
 
 /// The options of a run.
 #[derive(Args, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     #[command(flatten)]
     begin: Begin,
     /// How long the network is under load
@@ -98,7 +98,7 @@ struct Outcome {
 ///
 /// # Errors
 /// The network does not start, or a check fails.
-pub async fn run(options: Options) -> Done {
+pub(crate) async fn run(options: Options) -> Done {
     faults::named(faults::at_random(), &options.only)?;
     let terms = Terms { pace: Pace::Quick, retention: RETENTION, spared: &SPARED };
     let Begun::Network { network, guard } = begin::begin(&options.begin, terms)? else { return Ok(()) };

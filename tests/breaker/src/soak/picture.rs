@@ -31,7 +31,7 @@ const fn colour(role: Role) -> &'static str {
 
 /// Draws the picture. `spared` are the peers that lived through the whole run.
 #[must_use]
-pub fn draw(taken: &Taken, spared: &[&str], subtitle: &str) -> String {
+pub(super) fn draw(taken: &Taken, spared: &[&str], subtitle: &str) -> String {
     let roles = [(Role::Authority, "authorities"), (Role::Worker, "workers"), (Role::Gateway, "gateway")];
     let mut legend: Vec<(String, &str)> = roles.map(|(role, name)| (name.to_owned(), colour(role))).into();
     legend.push(("dark: lived through all of it; grey bands: something was broken".into(), "#555"));

@@ -21,7 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 /// A sample of one process.
 #[derive(Clone, Debug, Serialize)]
-pub struct Sample {
+pub(super) struct Sample {
     /// When it was taken, from the beginning of the run, in seconds.
     pub at_s: f64,
     /// The peer's name.
@@ -36,7 +36,7 @@ pub struct Sample {
 
 /// A time during which a fault was played.
 #[derive(Clone, Debug)]
-pub struct Struck {
+pub(super) struct Struck {
     /// The fault.
     pub name: &'static str,
     /// Its beginning.
@@ -48,7 +48,7 @@ pub struct Struck {
 impl Struck {
     /// The fault that is played now.
     #[must_use]
-    pub fn now(name: &'static str) -> Self {
+    pub(super) fn now(name: &'static str) -> Self {
         let now = Instant::now();
         Self { name, from: now, to: now }
     }
@@ -56,7 +56,7 @@ impl Struck {
 
 /// All samples of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Taken {
+pub(super) struct Taken {
     /// Samples in the order in which they were taken.
     pub samples: Vec<Sample>,
     /// The faults, from the beginning of the run, in seconds: which, from, to.
@@ -66,7 +66,7 @@ pub struct Taken {
 }
 
 /// A sampler, which works until it is dropped.
-pub struct Samples {
+pub(super) struct Samples {
     began: Instant,
     samples: Arc<Mutex<Vec<Sample>>>,
     struck: Vec<Struck>,
@@ -76,7 +76,7 @@ pub struct Samples {
 impl Samples {
     /// Starts to take samples.
     #[must_use]
-    pub fn open(network: Network) -> Self {
+    pub(super) fn open(network: Network) -> Self {
         let began = Instant::now();
         let samples = Arc::new(Mutex::default());
         let task = tokio::spawn(look(network, began, Arc::clone(&samples)));
@@ -84,13 +84,13 @@ impl Samples {
     }
 
     /// Notes that a fault has ended.
-    pub fn struck(&mut self, struck: Struck) {
+    pub(super) fn struck(&mut self, struck: Struck) {
         self.struck.push(Struck { to: Instant::now(), ..struck });
     }
 
     /// Stops, and returns the samples.
     #[must_use]
-    pub fn close(&self) -> Taken {
+    pub(super) fn close(&self) -> Taken {
         self.task.abort();
         let since = |moment: Instant| moment.saturating_duration_since(self.began).as_secs_f64();
         Taken {

@@ -25,7 +25,7 @@ const QUANTITIES: [Quantity; 4] = [
 
 /// The trend of one quantity of one peer.
 #[derive(Clone, Debug, Serialize)]
-pub struct Trend {
+pub(super) struct Trend {
     /// The quantity.
     pub quantity: &'static str,
     /// The peer's name.
@@ -45,7 +45,7 @@ pub struct Trend {
 impl Trend {
     /// A line for people.
     #[must_use]
-    pub fn in_a_line(&self) -> String {
+    pub(super) fn in_a_line(&self) -> String {
         let verdict = if self.is_flat { "" } else { "  GROWS" };
         format!(
             "{:<12} {:<15} mean {:>12}   {:>+12} an hour{verdict}",
@@ -56,7 +56,7 @@ impl Trend {
 
 /// The trends of all quantities of the peers with these names.
 #[must_use]
-pub fn of(taken: &Taken, names: &[&str]) -> Vec<Trend> {
+pub(super) fn of(taken: &Taken, names: &[&str]) -> Vec<Trend> {
     let from_s = taken.length_s * SETTLED_AFTER;
     let mut trends = Vec::new();
     for name in names {

@@ -8,7 +8,7 @@ use super::{TABLE, inside};
 
 /// The direction in which a cable is cut, seen from its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     /// Nothing comes in or goes out.
     Both,
     /// Nothing comes in: it is deaf.
@@ -21,7 +21,7 @@ pub enum Way {
 ///
 /// # Errors
 /// The system refuses.
-pub fn cut(pid: u32, others: &[Ipv4Addr], way: Way) -> Done {
+pub(crate) fn cut(pid: u32, others: &[Ipv4Addr], way: Way) -> Done {
     inside(pid, "nft", &["-f", "-"], &rules(others, way)).map(|_| ())
 }
 
@@ -29,7 +29,7 @@ pub fn cut(pid: u32, others: &[Ipv4Addr], way: Way) -> Done {
 ///
 /// # Errors
 /// The system refuses.
-pub fn mend(pid: u32) -> Done {
+pub(crate) fn mend(pid: u32) -> Done {
     // Declared first, because a table that is not there cannot be deleted.
     inside(pid, "nft", &["-f", "-"], &format!("table inet {TABLE} {{}}\ndelete table inet {TABLE}\n")).map(|_| ())
 }

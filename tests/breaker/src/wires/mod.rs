@@ -1,10 +1,10 @@
 //! Breaks a host's network from inside it, alike for every kind of host: rules drop or delay packets to and
 //! from other peers. The breaker's own requests to a peer's API pass.
 
-pub mod cut;
-pub mod probe;
-pub mod relay;
-pub mod slow;
+pub(crate) mod cut;
+pub(crate) mod probe;
+pub(crate) mod relay;
+pub(crate) mod slow;
 
 use std::time::Duration;
 

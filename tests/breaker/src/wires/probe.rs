@@ -20,13 +20,13 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// The host to reach.
 #[derive(Args, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// The other host
     to: Ipv4Addr,
 }
 
 /// Prints the median time that it takes to open a connection, in milliseconds.
-pub fn run(options: &Options) {
+pub(crate) fn run(options: &Options) {
     let to = SocketAddr::from((options.to, API_PORT));
     let mut took_ms: Vec<u128> = (0..TRIES)
         .map(|_| {
@@ -44,7 +44,7 @@ pub fn run(options: &Options) {
 ///
 /// # Errors
 /// It cannot be measured.
-pub fn round_trip_ms(pid: u32, to: Ipv4Addr) -> Done<u64> {
+pub(crate) fn round_trip_ms(pid: u32, to: Ipv4Addr) -> Done<u64> {
     let itself =
         std::env::current_exe().map_err(|error| Failure::failed(format!("Cannot find this program: {error}.")))?;
     let said = inside(pid, &itself.display().to_string(), &["probe", &to.to_string()], "")?;

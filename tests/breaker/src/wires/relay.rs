@@ -20,7 +20,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::system::{SOON, run_within};
 
 /// What it prints once packets go through it.
-pub const READY: &str = "ready";
+pub(crate) const READY: &str = "ready";
 
 /// The relay's interface.
 const TUN: &str = "slow0";
@@ -37,7 +37,7 @@ const PACKET_BYTES_MAX: usize = 1500;
 
 /// The options of a relay.
 #[derive(Args, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// The host's own address
     #[arg(long)]
     from: Ipv4Addr,
@@ -61,7 +61,7 @@ type Held = Reverse<(Instant, u64, Vec<u8>)>;
 ///
 /// # Errors
 /// The system gives no interface, or refuses the routes.
-pub fn run(options: &Options) -> Done {
+pub(crate) fn run(options: &Options) -> Done {
     thread::spawn(|| {
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
         std::process::exit(0);

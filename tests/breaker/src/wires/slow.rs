@@ -14,7 +14,7 @@ use super::{INTERFACE, TABLE, inside};
 
 /// How a cable is slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slowness {
+pub(crate) struct Slowness {
     /// How long a packet is delayed, on average.
     pub delay: Duration,
     /// By how much that varies, up or down, uniformly.
@@ -24,7 +24,7 @@ pub struct Slowness {
 }
 
 /// A host with a slow cable, until this is dropped or [mended](Slowed::mend).
-pub struct Slowed {
+pub(crate) struct Slowed {
     pid: u32,
     relay: Option<Child>,
 }
@@ -34,7 +34,7 @@ impl Slowed {
     ///
     /// # Errors
     /// The system refuses.
-    pub fn new(pid: u32, own: Ipv4Addr, others: &[Ipv4Addr], slowness: Slowness) -> Done<Self> {
+    pub(crate) fn new(pid: u32, own: Ipv4Addr, others: &[Ipv4Addr], slowness: Slowness) -> Done<Self> {
         if by_netem(pid, slowness).is_ok() {
             return Ok(Self { pid, relay: None });
         }
@@ -46,7 +46,7 @@ impl Slowed {
 
     /// The means, in words.
     #[must_use]
-    pub fn means(&self) -> &'static str {
+    pub(crate) fn means(&self) -> &'static str {
         if self.relay.is_some() { "relay and nftables" } else { "netem" }
     }
 
@@ -54,7 +54,7 @@ impl Slowed {
     ///
     /// # Errors
     /// The system refuses.
-    pub fn mend(mut self) -> Done {
+    pub(crate) fn mend(mut self) -> Done {
         self.end()
     }
 

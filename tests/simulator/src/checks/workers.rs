@@ -1,5 +1,5 @@
-//! What a worker has to do with what it is told, whoever it works for: one process is watched, from its inputs and effects alone,
-//! with a reckoning of its own.
+//! What a worker has to do with what it is told, whoever it works for: one process is watched, from its inputs and
+//! effects alone, with a reckoning of its own.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,7 +21,8 @@ use super::{Checked, rule};
 const DELIVERIES_MAX: u32 = 4;
 /// How long a worker that leaves waits for what is being delivered, in microseconds.
 const DRAIN_US: u64 = 5_000_000;
-/// What is not taken is said again within this time, in microseconds, and so many ticks: longer than two reports can be lost in turn.
+/// What is not taken is said again within this time, in microseconds, and so many ticks: longer than two reports can be
+/// lost in turn.
 const SAID_AGAIN: (u64, u32) = (45_000_000, 60);
 /// A report that is not executed after so long counts for lost, in microseconds.
 const LOST_AFTER_US: u64 = 20_000_000;

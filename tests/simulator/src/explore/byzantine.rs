@@ -30,7 +30,7 @@ impl Byzantine {
     /// The blocks that may be delivered, once honest leaders have proposed these and voted for those in `said`.
     /// Two blocks of one view on one parent differ only in their names, so the order in which they are voted
     /// for makes no difference: the second waits until somebody has voted for the first.
-    pub fn blocks(&mut self, setting: &Setting, names: &mut Names, proposed: &Set, said: &Set) -> Set {
+    pub(super) fn blocks(&mut self, setting: &Setting, names: &mut Names, proposed: &Set, said: &Set) -> Set {
         let mut blocks = self.all(setting, names, proposed);
         for [first, second] in &self.twins {
             if !names.is_notarized(*first, said) {

@@ -25,7 +25,7 @@ pub(super) enum Event {
 
 impl Event {
     /// The inputs by which the event may happen; the first one that makes a difference counts.
-    pub fn inputs(self, setting: &Setting, names: &mut Names, to: &Honest) -> Vec<Input> {
+    pub(super) fn inputs(self, setting: &Setting, names: &mut Names, to: &Honest) -> Vec<Input> {
         match self {
             Self::TimeOut => vec![Input::Tick],
             Self::Vote { statement, voter } => vec![Input::Votes(vec![names.vote(setting, voter, statement)])],
@@ -53,14 +53,14 @@ impl Event {
     }
 
     /// Hands in one of these inputs, at its time.
-    pub fn happen(self, setting: &Setting, honest: &mut Honest, input: Input) -> Vec<Effect> {
+    pub(super) fn happen(self, setting: &Setting, honest: &mut Honest, input: Input) -> Vec<Effect> {
         // Longer than any view's timer, however it has grown.
         honest.now_us += if self == Self::TimeOut { setting.long_us() } else { 1 };
         honest.handle(input)
     }
 
     /// The event in words, with the authority as subject.
-    pub fn words(self, setting: &Setting, names: &Names) -> String {
+    pub(super) fn words(self, setting: &Setting, names: &Names) -> String {
         let who = |voters: u8| {
             let who: Vec<String> = bits(voters).map(|voter| named(setting, voter)).collect();
             who.join(", ")
@@ -93,7 +93,7 @@ pub(super) struct Air {
 
 impl Air {
     /// All who say this, liars included.
-    pub fn voters(&self, setting: &Setting, statement: StatementId) -> u8 {
+    pub(super) fn voters(&self, setting: &Setting, statement: StatementId) -> u8 {
         let said = self.said.iter().zip(&setting.honest).filter(|(said, _)| said.contains(statement));
         said.fold(setting.liars, |voters, (_, authority)| voters | 1 << authority)
     }

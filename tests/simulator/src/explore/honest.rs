@@ -69,7 +69,7 @@ pub(super) struct Honest {
 
 impl Honest {
     /// An authority that has just begun, and knows that there is a reason for a block.
-    pub fn new(setting: &Setting, names: &mut Names, authority: u16) -> Self {
+    pub(super) fn new(setting: &Setting, names: &mut Names, authority: u16) -> Self {
         let disk = Disk::default();
         let mut honest = Self {
             authority,
@@ -85,14 +85,14 @@ impl Honest {
     }
 
     /// Hands in an input, a moment after the last one, and carries out its effects.
-    pub fn input(&mut self, setting: &Setting, names: &mut Names, input: Input) {
+    pub(super) fn input(&mut self, setting: &Setting, names: &mut Names, input: Input) {
         self.now_us += 1;
         let effects = self.handle(input);
         self.carry_out(setting, names, &effects);
     }
 
     /// The effects of an input, not carried out yet.
-    pub fn handle(&mut self, input: Input) -> Vec<Effect> {
+    pub(super) fn handle(&mut self, input: Input) -> Vec<Effect> {
         let now = Now { monotonic: Monotonic(self.now_us), clock: CLOCK };
         let mut effects = Vec::new();
         if self.round.epoch() == Epoch(0) {
@@ -109,7 +109,7 @@ impl Honest {
 
     /// Stores, executes, and notes what the authority says. Messages need no delivery, because whatever was
     /// said can be heard from now on. Returns the effects of executing.
-    pub fn carry_out(&mut self, setting: &Setting, names: &mut Names, effects: &[Effect]) -> Vec<Effect> {
+    pub(super) fn carry_out(&mut self, setting: &Setting, names: &mut Names, effects: &[Effect]) -> Vec<Effect> {
         let height = self.disk.chain.len();
         self.store(setting, names, effects);
         let Some(last) = self.disk.chain.last().filter(|_| self.disk.chain.len() > height) else { return Vec::new() };
@@ -122,7 +122,7 @@ impl Honest {
     }
 
     /// Carries out the effects before a crash.
-    pub fn store(&mut self, setting: &Setting, names: &mut Names, effects: &[Effect]) {
+    pub(super) fn store(&mut self, setting: &Setting, names: &mut Names, effects: &[Effect]) {
         effects.iter().for_each(|effect| self.carry_out_one(setting, names, effect));
     }
 
@@ -188,13 +188,13 @@ impl Honest {
     }
 
     /// Crashes, and starts from the disk.
-    pub fn crash(&mut self, setting: &Setting, names: &mut Names) {
+    pub(super) fn crash(&mut self, setting: &Setting, names: &mut Names) {
         self.round = start(setting, self.authority, &self.disk);
         self.input(setting, names, Input::Pending(true));
     }
 
     /// A digest of all that decides what the authority does next, and of what it has said.
-    pub fn identity(&self, setting: &Setting) -> Digest {
+    pub(super) fn identity(&self, setting: &Setting) -> Digest {
         let detail = if setting.bound.grain == Grain::Vote { Detail::Votes } else { Detail::Blocks };
         let said: Vec<u16> = self.said.iter().collect();
         let said: Vec<u8> = said.iter().flat_map(|statement| statement.to_le_bytes()).collect();
@@ -218,13 +218,13 @@ impl Honest {
     }
 
     /// Whether two states differ in anything that could ever make a difference.
-    pub fn differs(&self, setting: &Setting, other: &Self) -> bool {
+    pub(super) fn differs(&self, setting: &Setting, other: &Self) -> bool {
         let memory = |honest: &Self| honest.round.memory(setting.views(), Detail::Effective);
         self.said != other.said || memory(self) != memory(other)
     }
 
     /// The final blocks, by their numbers.
-    pub fn finals(&self, setting: &Setting, names: &Names) -> Vec<BlockId> {
+    pub(super) fn finals(&self, setting: &Setting, names: &Names) -> Vec<BlockId> {
         let explored = self.disk.chain.iter().filter(|block| block.header.view <= setting.views());
         explored.filter_map(|block| names.block_of(&block.header.digest())).collect()
     }

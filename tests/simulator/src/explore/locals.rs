@@ -60,7 +60,7 @@ pub(super) struct Locals {
 }
 
 impl Locals {
-    pub fn new(setting: &Setting) -> Self {
+    pub(super) fn new(setting: &Setting) -> Self {
         Self {
             all: Vec::new(),
             by_identity: HashMap::new(),
@@ -74,20 +74,20 @@ impl Locals {
         }
     }
 
-    pub fn get(&self, local: LocalId) -> &Local {
+    pub(super) fn get(&self, local: LocalId) -> &Local {
         &self.all[local as usize]
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.all.len()
     }
 
-    pub fn chain(&self, chain: ChainId) -> &[BlockId] {
+    pub(super) fn chain(&self, chain: ChainId) -> &[BlockId] {
         &self.chains[chain as usize]
     }
 
     /// The number of this state. A new state is checked.
-    pub fn intern(&mut self, setting: &Setting, names: &Names, honest: Honest) -> Result<LocalId, String> {
+    pub(super) fn intern(&mut self, setting: &Setting, names: &Names, honest: Honest) -> Result<LocalId, String> {
         let place = match self.by_identity.entry(honest.identity(setting)) {
             Entry::Occupied(known) => return Ok(*known.get()),
             Entry::Vacant(place) => place,
@@ -125,7 +125,7 @@ impl Locals {
     }
 
     /// The events that may happen to it now.
-    pub fn events(&self, setting: &Setting, names: &Names, air: &Air, local: LocalId, events: &mut Vec<Event>) {
+    pub(super) fn events(&self, setting: &Setting, names: &Names, air: &Air, local: LocalId, events: &mut Vec<Event>) {
         let Local { honest, view, certified, blocks, .. } = self.get(local);
         events.clear();
         for statement in air.all.without(certified).iter() {
@@ -159,7 +159,7 @@ impl Locals {
 
     /// Where an event leads. An event that makes no difference, or none that could not be made later, leads to
     /// the same state.
-    pub fn after(
+    pub(super) fn after(
         &mut self,
         setting: &Setting,
         names: &mut Names,
@@ -187,7 +187,7 @@ impl Locals {
     }
 
     /// Where a crash leads: at rest, or during an event, after each stored record.
-    pub fn crashed(
+    pub(super) fn crashed(
         &mut self,
         setting: &Setting,
         names: &mut Names,

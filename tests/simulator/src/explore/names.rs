@@ -27,7 +27,7 @@ pub(super) struct Named {
 }
 
 impl Named {
-    pub fn header(&self) -> &Header {
+    pub(super) fn header(&self) -> &Header {
         &self.bare.block.header
     }
 }
@@ -48,7 +48,7 @@ pub(super) struct Names {
 
 impl Names {
     /// A block's number. Its parent must have one already.
-    pub fn block(&mut self, proposal: &Arc<Proposal>) -> BlockId {
+    pub(super) fn block(&mut self, proposal: &Arc<Proposal>) -> BlockId {
         let header = &proposal.block.header;
         let digest = header.digest();
         if let Some(known) = self.by_digest.get(&digest) {
@@ -69,16 +69,16 @@ impl Names {
         block
     }
 
-    pub fn get(&self, block: BlockId) -> &Named {
+    pub(super) fn get(&self, block: BlockId) -> &Named {
         &self.blocks[usize::from(block)]
     }
 
-    pub fn blocks(&self) -> impl Iterator<Item = BlockId> + use<> {
+    pub(super) fn blocks(&self) -> impl Iterator<Item = BlockId> + use<> {
         0..self.blocks.len() as BlockId
     }
 
     /// A leader's proposal. The finalization that it carries is made of these votes.
-    pub fn proposal(&mut self, setting: &Setting, block: BlockId, voters: u8) -> Arc<Proposal> {
+    pub(super) fn proposal(&mut self, setting: &Setting, block: BlockId, voters: u8) -> Arc<Proposal> {
         let Named { bare, shows, .. } = self.get(block);
         match *shows {
             Some(shown) if voters != 0 => {
@@ -90,18 +90,18 @@ impl Names {
         }
     }
 
-    pub fn block_of(&self, digest: &Digest) -> Option<BlockId> {
+    pub(super) fn block_of(&self, digest: &Digest) -> Option<BlockId> {
         self.by_digest.get(digest).copied()
     }
 
     /// Whether these statements include one to notarize this block.
-    pub fn is_notarized(&self, block: BlockId, among: &Set) -> bool {
+    pub(super) fn is_notarized(&self, block: BlockId, among: &Set) -> bool {
         let named = self.get(block);
         self.is_among(&Statement::Notarize(named.header().view, named.digest), among)
     }
 
     /// Whether they include one to finalize it.
-    pub fn is_finalized(&self, block: BlockId, among: &Set) -> bool {
+    pub(super) fn is_finalized(&self, block: BlockId, among: &Set) -> bool {
         let named = self.get(block);
         self.is_among(&Statement::Finalize(named.header().view, named.digest), among)
     }
@@ -111,16 +111,16 @@ impl Names {
     }
 
     /// The block and all blocks below it, newest first.
-    pub fn lineage(&self, block: BlockId) -> impl Iterator<Item = BlockId> + '_ {
+    pub(super) fn lineage(&self, block: BlockId) -> impl Iterator<Item = BlockId> + '_ {
         std::iter::successors(Some(block), |block| self.get(*block).parent)
     }
 
-    pub fn block_name(&self, block: BlockId) -> &str {
+    pub(super) fn block_name(&self, block: BlockId) -> &str {
         &self.get(block).name
     }
 
     /// A statement's number. The block that it is about must have one already.
-    pub fn statement(&mut self, statement: Statement) -> StatementId {
+    pub(super) fn statement(&mut self, statement: Statement) -> StatementId {
         if let Some(known) = self.by_statement.get(&statement) {
             return *known;
         }
@@ -151,24 +151,24 @@ impl Names {
         !self.lineage(one).any(|below| below == other) && !self.lineage(other).any(|below| below == one)
     }
 
-    pub fn said(&self, statement: StatementId) -> Statement {
+    pub(super) fn said(&self, statement: StatementId) -> Statement {
         self.statements[usize::from(statement)]
     }
 
-    pub fn statements(&self) -> impl Iterator<Item = StatementId> + use<> {
+    pub(super) fn statements(&self) -> impl Iterator<Item = StatementId> + use<> {
         0..self.statements.len() as StatementId
     }
 
-    pub fn rivals(&self, statement: StatementId) -> &Set {
+    pub(super) fn rivals(&self, statement: StatementId) -> &Set {
         &self.rivals[usize::from(statement)]
     }
 
-    pub fn forks(&self, statement: StatementId) -> &Set {
+    pub(super) fn forks(&self, statement: StatementId) -> &Set {
         &self.forks[usize::from(statement)]
     }
 
     /// An authority's vote.
-    pub fn vote(&mut self, setting: &Setting, voter: u16, statement: StatementId) -> Vote {
+    pub(super) fn vote(&mut self, setting: &Setting, voter: u16, statement: StatementId) -> Vote {
         let said = self.said(statement);
         let sign = || {
             let key = &setting.keys[usize::from(voter)];
@@ -178,7 +178,7 @@ impl Names {
     }
 
     /// The certificate of these authorities' votes.
-    pub fn certificate(&mut self, setting: &Setting, voters: u8, statement: StatementId) -> Certificate {
+    pub(super) fn certificate(&mut self, setting: &Setting, voters: u8, statement: StatementId) -> Certificate {
         let votes: Vec<Vote> = bits(voters).map(|voter| self.vote(setting, voter, statement)).collect();
         Certificate {
             epoch: Epoch(0),
@@ -188,11 +188,11 @@ impl Names {
         }
     }
 
-    pub fn words(&self, statement: StatementId) -> String {
+    pub(super) fn words(&self, statement: StatementId) -> String {
         self.words_of(&self.said(statement))
     }
 
-    pub fn words_of(&self, statement: &Statement) -> String {
+    pub(super) fn words_of(&self, statement: &Statement) -> String {
         let name = |digest| self.block_of(digest).map_or("?", |block| self.block_name(block));
         match statement {
             Statement::Notarize(_, block) => format!("notarize {}", name(block)),

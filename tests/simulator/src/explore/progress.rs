@@ -24,7 +24,7 @@ const PATIENCE_US: u64 = 120_000_000;
 
 impl Search {
     /// Replays these states with new authorities. Returns the honest authorities in the last one.
-    pub fn again(&mut self, path: &[State]) -> Result<Vec<Honest>, String> {
+    pub(super) fn again(&mut self, path: &[State]) -> Result<Vec<Honest>, String> {
         let authorities = self.setting.honest.clone();
         let mut honest: Vec<Honest> =
             authorities.iter().map(|authority| Honest::new(&self.setting, &mut self.names, *authority)).collect();
@@ -73,7 +73,7 @@ impl Search {
 
     /// Checks that a new block becomes final for all once nothing more goes wrong: from this state, and from
     /// those in which one authority has first heard everything there is to hear.
-    pub fn goes_on(&mut self, path: &[State]) -> Result<(), String> {
+    pub(super) fn goes_on(&mut self, path: &[State]) -> Result<(), String> {
         let honest = self.again(path)?;
         for place in self.places() {
             let mut honest = honest.clone();

@@ -91,7 +91,7 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub fn new(setting: Setting) -> Result<Self, String> {
+    pub(super) fn new(setting: Setting) -> Result<Self, String> {
         assert!(setting.honest.len() <= PLACES, "at most {PLACES} honest authorities are explored");
         let (mut names, mut locals) = (Names::default(), Locals::new(&setting));
         let mut first = Vec::new();
@@ -117,7 +117,7 @@ impl Search {
     }
 
     /// All that honest authorities have said in a state, independent of numbering.
-    pub fn promised(&self, state: State) -> Digest {
+    pub(super) fn promised(&self, state: State) -> Digest {
         let mut bytes = Vec::new();
         for place in self.places() {
             let said = self.locals.get(state.local(place)).honest.said;
@@ -130,16 +130,16 @@ impl Search {
 
     /// The last action of the authority that broke a rule: from which state, how it got there, and what
     /// happened then.
-    pub fn last_straw(&self) -> Option<(State, Walk, Happening)> {
+    pub(super) fn last_straw(&self) -> Option<(State, Walk, Happening)> {
         self.fatal.map(|(state, place, index, by)| (state, Walk { place, paces: self.paces_to(index) }, by))
     }
 
-    pub fn places(&self) -> std::ops::Range<usize> {
+    pub(super) fn places(&self) -> std::ops::Range<usize> {
         0..self.setting.honest.len()
     }
 
     /// What can be heard in a state.
-    pub fn air(&mut self, state: State) -> Air {
+    pub(super) fn air(&mut self, state: State) -> Air {
         let honest = |place| &self.locals.get(state.local(place)).honest;
         let said: Vec<Set> = self.places().map(|place| honest(place).said).collect();
         let proposed = self.places().fold(Set::default(), |all, place| all.or(&honest(place).proposed));
@@ -160,7 +160,7 @@ impl Search {
     }
 
     /// Finds all states that follow a state in one step. `Err`: which rule is broken, and where.
-    pub fn expand(&mut self, at: usize) -> Result<(), String> {
+    pub(super) fn expand(&mut self, at: usize) -> Result<(), String> {
         let state = self.table.get(at);
         let said: Vec<Set> = self.places().map(|place| self.locals.get(state.local(place)).honest.said).collect();
         properties::of_certificates(&self.setting, &self.names, self.locals.quorum, &said)?;
@@ -298,7 +298,7 @@ impl Search {
     }
 
     /// The way from one state of the network to the next.
-    pub fn walk(&mut self, from: State, to: State) -> Option<Walk> {
+    pub(super) fn walk(&mut self, from: State, to: State) -> Option<Walk> {
         let place = self.places().find(|place| from.local(*place) != to.local(*place))?;
         let air = self.air(from);
         self.reach(&air, from, place).ok()?;
@@ -308,7 +308,7 @@ impl Search {
     }
 
     /// The way to the silent state in which an authority knows the most.
-    pub fn listen(&mut self, state: State, place: usize) -> Result<Vec<Pace>, String> {
+    pub(super) fn listen(&mut self, state: State, place: usize) -> Result<Vec<Pace>, String> {
         let air = self.air(state);
         self.reach(&air, state, place)?;
         let most = self.reached.iter().rposition(|reached| !reached.spoke);

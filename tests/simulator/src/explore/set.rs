@@ -7,36 +7,36 @@ const WORDS: usize = 6;
 pub(super) struct Set([u64; WORDS]);
 
 impl Set {
-    pub const LIMIT: usize = WORDS * 64;
+    pub(super) const LIMIT: usize = WORDS * 64;
 
-    pub fn insert(&mut self, number: u16) {
+    pub(super) fn insert(&mut self, number: u16) {
         self.0[usize::from(number) / 64] |= 1 << (number % 64);
     }
 
-    pub fn remove(&mut self, number: u16) {
+    pub(super) fn remove(&mut self, number: u16) {
         self.0[usize::from(number) / 64] &= !(1 << (number % 64));
     }
 
-    pub fn contains(&self, number: u16) -> bool {
+    pub(super) fn contains(&self, number: u16) -> bool {
         self.0[usize::from(number) / 64] & 1 << (number % 64) != 0
     }
 
-    pub fn and(mut self, other: &Self) -> Self {
+    pub(super) fn and(mut self, other: &Self) -> Self {
         self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word &= other);
         self
     }
 
-    pub fn or(mut self, other: &Self) -> Self {
+    pub(super) fn or(mut self, other: &Self) -> Self {
         self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word |= other);
         self
     }
 
-    pub fn without(mut self, other: &Self) -> Self {
+    pub(super) fn without(mut self, other: &Self) -> Self {
         self.0.iter_mut().zip(other.0).for_each(|(word, other)| *word &= !other);
         self
     }
 
-    pub fn iter(self) -> impl Iterator<Item = u16> {
+    pub(super) fn iter(self) -> impl Iterator<Item = u16> {
         self.0.into_iter().zip(0u16..).flat_map(|(mut word, place)| {
             std::iter::from_fn(move || {
                 let bit = word.trailing_zeros() as u16;
@@ -47,7 +47,7 @@ impl Set {
     }
 
     /// The numbers that are in at least this many of the sets.
-    pub fn in_at_least(count: usize, sets: &[Self]) -> Self {
+    pub(super) fn in_at_least(count: usize, sets: &[Self]) -> Self {
         // reached[k] are those in more than k of the sets so far.
         let mut reached = [Self::default(); 8];
         for set in sets {

@@ -12,7 +12,7 @@ use meshwork_core::{
 };
 
 /// The wall clock of every authority. It stands still, so that block times depend only on heights.
-pub const CLOCK: BlockTime = BlockTime(100_000_000);
+pub(super) const CLOCK: BlockTime = BlockTime(100_000_000);
 
 /// The size of the steps in which authorities take turns. A coarser grain leaves out only orders that make no
 /// difference to what is promised; see [`super`].
@@ -87,7 +87,7 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    pub fn new(bound: &Bound) -> Self {
+    pub(super) fn new(bound: &Bound) -> Self {
         let keys: Vec<SecretKey> =
             (0..bound.authorities).map(|index| SecretKey::from_seed([index as u8 + 1; 32])).collect();
         let authorities = keys.iter().enumerate().map(|(index, key)| Authority {
@@ -120,30 +120,30 @@ impl Setting {
     }
 
     /// The next authorities, if the epoch ends: the same ones, which makes no difference to how it ends.
-    pub fn next(&self) -> Option<Arc<AuthoritySet>> {
+    pub(super) fn next(&self) -> Option<Arc<AuthoritySet>> {
         self.bound.ends.then(|| Arc::new(self.genesis.authority_set()))
     }
 
-    pub fn views(&self) -> View {
+    pub(super) fn views(&self) -> View {
         View(self.bound.views)
     }
 
-    pub fn leader(&self, view: View) -> AuthorityIndex {
+    pub(super) fn leader(&self, view: View) -> AuthorityIndex {
         AuthorityIndex((view.0 % u64::from(self.bound.authorities)) as u16)
     }
 
-    pub fn lies(&self, authority: AuthorityIndex) -> bool {
+    pub(super) fn lies(&self, authority: AuthorityIndex) -> bool {
         self.liars & 1 << authority.0 != 0
     }
 
-    pub fn config(&self, authority: u16) -> Config {
+    pub(super) fn config(&self, authority: u16) -> Config {
         let key = self.keys.get(usize::from(authority)).cloned();
         let authorities = Arc::new(self.genesis.authority_set());
         Config { genesis: Arc::clone(&self.genesis), network: self.network, key, authorities }
     }
 
     /// Longer than any view lasts, in microseconds.
-    pub fn long_us(&self) -> u64 {
+    pub(super) fn long_us(&self) -> u64 {
         let round = &self.genesis.consensus;
         (round.heartbeat_ms + round.timer_ms_max) * 1000
     }

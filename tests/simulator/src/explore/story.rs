@@ -9,7 +9,7 @@ use super::{
 impl Search {
     /// What happens on the way through these states, and the event that then breaks a rule, if the last state
     /// was left by one.
-    pub fn story(&mut self, path: &[State]) -> Vec<String> {
+    pub(super) fn story(&mut self, path: &[State]) -> Vec<String> {
         let straw = self.last_straw();
         let mut path = path.to_vec();
         // A step that the search only looked at in advance is not in the path yet.

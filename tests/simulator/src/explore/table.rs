@@ -11,28 +11,28 @@ const BITS: u32 = 20;
 
 impl State {
     /// The most different states of single authorities.
-    pub const LOCALS_MAX: usize = 1 << BITS;
+    pub(super) const LOCALS_MAX: usize = 1 << BITS;
 
-    pub fn new(locals: impl IntoIterator<Item = u32>) -> Self {
+    pub(super) fn new(locals: impl IntoIterator<Item = u32>) -> Self {
         locals.into_iter().zip(0..).fold(Self(0), |state, (local, place)| state.with(place, local))
     }
 
-    pub fn local(self, place: usize) -> u32 {
+    pub(super) fn local(self, place: usize) -> u32 {
         debug_assert!(place < PLACES);
         (self.0 >> (BITS as usize * place)) as u32 & (Self::LOCALS_MAX as u32 - 1)
     }
 
-    pub fn with(self, place: usize, local: u32) -> Self {
+    pub(super) fn with(self, place: usize, local: u32) -> Self {
         let shift = BITS as usize * place;
         let mask = (Self::LOCALS_MAX as u64 - 1) << shift;
         Self(self.0 & !mask | u64::from(local) << shift)
     }
 
-    pub fn crashes(self) -> u8 {
+    pub(super) fn crashes(self) -> u8 {
         (self.0 >> (BITS as usize * PLACES)) as u8
     }
 
-    pub fn with_crashes(self, crashes: u8) -> Self {
+    pub(super) fn with_crashes(self, crashes: u8) -> Self {
         let shift = BITS as usize * PLACES;
         Self(self.0 & !(u64::MAX << shift) | u64::from(crashes) << shift)
     }
@@ -47,22 +47,22 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub fn new(first: State) -> Self {
+    pub(super) fn new(first: State) -> Self {
         let mut table = Self { states: Vec::new(), parents: Vec::new(), slots: vec![0; 1 << 10] };
         table.insert(first, 0);
         table
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.states.len()
     }
 
-    pub fn get(&self, place: usize) -> State {
+    pub(super) fn get(&self, place: usize) -> State {
         self.states[place]
     }
 
     /// Adds a state that was found from another. Returns whether it is new.
-    pub fn insert(&mut self, state: State, parent: usize) -> bool {
+    pub(super) fn insert(&mut self, state: State, parent: usize) -> bool {
         if self.states.len() * 4 >= self.slots.len() * 3 {
             self.grow();
         }
@@ -100,7 +100,7 @@ impl Table {
     }
 
     /// The states that lead from the first to this one, both included.
-    pub fn path(&self, place: usize) -> Vec<State> {
+    pub(super) fn path(&self, place: usize) -> Vec<State> {
         let mut path = vec![self.states[place]];
         let mut place = place;
         while place != 0 {

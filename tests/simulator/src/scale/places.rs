@@ -3,8 +3,9 @@
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 
-/// One-way delays between places in milliseconds, in the order of [`SHARES`]: about half of the round trips that operators
-/// of world-wide clouds publish for their regions ("Azure network round-trip latency statistics" is one such table).
+/// One-way delays between places in milliseconds, in the order of [`SHARES`]: about half of the round trips that
+/// operators of world-wide clouds publish for their regions ("Azure network round-trip latency statistics" is one such
+/// table).
 const ONE_WAY_MS: [[u64; PLACES]; PLACES] = [
     [20, 42, 80, 98, 58, 100, 115],
     [42, 15, 115, 63, 92, 125, 80],

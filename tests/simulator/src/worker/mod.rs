@@ -1,8 +1,10 @@
-//! A worker's process: the very [`meshwork_core::worker`] that a node drives, and around it what a node does, in virtual time.
+//! A worker's process: the very [`meshwork_core::worker`] that a node drives, and around it what a node does, in
+//! virtual time.
 //!
-//! Preparing takes some time and may fail, runs take as long as their tasks say, programs save checkpoints, and outputs are
-//! delivered to second holders, whom the ledger does not always believe. What bad workers do is in `manner`, as changes of what
-//! the machine hears and says; what the machine must do whoever it works for is in [`crate::checks::workers`].
+//! Preparing takes some time and may fail, runs take as long as their tasks say, programs save checkpoints, and outputs
+//! are delivered to second holders, whom the ledger does not always believe. What bad workers do is in `manner`, as
+//! changes of what the machine hears and says; what the machine must do whoever it works for is in
+//! [`crate::checks::workers`].
 
 mod manner;
 
@@ -253,7 +255,8 @@ impl Worker {
         Input::Tick { load: self.load, has_disk_space: now.monotonic.0 >= self.full_until_us }
     }
 
-    /// Tells the machine something, and carries out what it says then. What can be prepared at once is so in the same step.
+    /// Tells the machine something, and carries out what it says then. What can be prepared at once is so in the same
+    /// step.
     pub fn tell(&mut self, now: Now, input: Input) -> Vec<Wish> {
         let mut wishes = Vec::new();
         let mut next = Some(self.mask.hears(input));

@@ -1,4 +1,5 @@
-//! What a peer's process does with what comes to it: the replica's step first, what is to be stored next, and then the rest.
+//! What a peer's process does with what comes to it: the replica's step first, what is to be stored next, and then the
+//! rest.
 
 use std::sync::Arc;
 
@@ -275,8 +276,8 @@ impl World<'_> {
         }
     }
 
-    /// A peer that is far behind as it starts fetches what another offers, every other time that it starts: blocks alone have to
-    /// do as well. It believes none of it.
+    /// A peer that is far behind as it starts fetches what another offers, every other time that it starts: blocks
+    /// alone have to do as well. It believes none of it.
     fn begin_with_a_snapshot(&mut self, index: usize) {
         let peer = &self.peers[index];
         if peer.is_liar() || peer.life % 4 < 2 {
@@ -317,7 +318,8 @@ impl World<'_> {
         }
     }
 
-    /// What was being synced is on disk: nothing of it is sent, but the peer will go on from there, perhaps as the only one.
+    /// What was being synced is on disk: nothing of it is sent, but the peer will go on from there, perhaps as the only
+    /// one.
     fn survive(&mut self, index: usize, step: Step) {
         self.peers[index].write(step.transaction, self.now);
         for action in step.actions {

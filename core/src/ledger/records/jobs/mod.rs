@@ -1,8 +1,8 @@
 //! Jobs. An array is one record, however many tasks it has, until they come to differ.
 //!
-//! The tasks of a job are numbered through, array by array. A *segment* is a run of them that stand alike: of one array, with
-//! one specification. Tasks of a segment from [`Segment::fresh`] on have no state of their own but for those of an array whose
-//! tasks wait for single tasks, each of which gets one when its turn comes.
+//! The tasks of a job are numbered through, array by array. A *segment* is a run of them that stand alike: of one
+//! array, with one specification. Tasks of a segment from [`Segment::fresh`] on have no state of their own but for
+//! those of an array whose tasks wait for single tasks, each of which gets one when its turn comes.
 
 mod tasks;
 

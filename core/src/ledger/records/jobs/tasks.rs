@@ -14,7 +14,8 @@ use crate::{
     types::{AttemptNumber, BlobRef, BlockTime, Height, Incarnation, Resources, Setback},
 };
 
-/// How many ended attempts of one unfinished task are remembered. A success of an attempt that was forgotten is too late.
+/// How many ended attempts of one unfinished task are remembered. A success of an attempt that was forgotten is too
+/// late.
 pub const ATTEMPTS_KEPT: usize = 32;
 
 /// A task that came to differ from the rest of its array.
@@ -296,8 +297,8 @@ impl Live {
         Self { phase, ..Self::default() }
     }
 
-    /// Remembers an ended attempt; past the bound, what matters least is forgotten first: what says nothing about a worker,
-    /// then returns, then losses.
+    /// Remembers an ended attempt; past the bound, what matters least is forgotten first: what says nothing about a
+    /// worker, then returns, then losses.
     pub(in crate::ledger) fn remember(&mut self, attempt: PastAttempt) {
         let past = &mut self.history_mut().past;
         if past.len() >= ATTEMPTS_KEPT {

@@ -174,7 +174,8 @@ impl Days {
         }
     }
 
-    /// Enters something for a submitter, and for a worker if it has to do with one, on a day that is not before any other.
+    /// Enters something for a submitter, and for a worker if it has to do with one, on a day that is not before any
+    /// other.
     pub(in crate::ledger) fn enter(
         &mut self,
         today: Day,

@@ -18,8 +18,8 @@ use crate::{
     types::{Amendment, BlockTime, Control, Deadline, Directive, Filter, JobId, Selection, VoidReason},
 };
 
-/// How many tasks that have states of their own one submitter may have gone through in one block, and all together. The first
-/// transaction of a submitter's is always taken as far as this goes, or a large job could not be held at all.
+/// How many tasks that have states of their own one submitter may have gone through in one block, and all together. The
+/// first transaction of a submitter's is always taken as far as this goes, or a large job could not be held at all.
 const KEY_CONTROLLED_MAX: u64 = 1 << 17;
 const CONTROLLED_MAX: u64 = 1 << 19;
 

@@ -1,5 +1,5 @@
-//! What each transaction does, one file for each. `check_…` says why it would be void and changes nothing; the function of
-//! the transaction's name executes one that passed.
+//! What each transaction does, one file for each. `check_…` says why it would be void and changes nothing; the function
+//! of the transaction's name executes one that passed.
 
 mod claim;
 mod control;

@@ -38,7 +38,8 @@ impl Ledger {
     }
 
     pub(in crate::ledger) fn report(&mut self, signer: PublicKey, report: &Report, applied: &mut Applied) {
-        // A second word on one attempt is not looked at, so a report costs at most one signature check for each attempt.
+        // A second word on one attempt is not looked at, so a report costs at most one signature check for each
+        // attempt.
         let mut seen = BTreeSet::new();
         for item in &report.items {
             let judged =

@@ -1,8 +1,9 @@
 //! Spawn: a task that ends well asks for more tasks like itself.
 //!
-//! They are an array of their own, the last of the job, and wait for nothing but what they take of whoever asked. What waits for the
-//! asking task's array does not wait for them; a job that waits for this one does. Where there may not be so many, the attempt has
-//! failed: to take its outcome without what it asked for would leave work undone that nobody knows of.
+//! They are an array of their own, the last of the job, and wait for nothing but what they take of whoever asked. What
+//! waits for the asking task's array does not wait for them; a job that waits for this one does. Where there may not be
+//! so many, the attempt has failed: to take its outcome without what it asked for would leave work undone that nobody
+//! knows of.
 
 use std::sync::Arc;
 

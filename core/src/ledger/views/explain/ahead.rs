@@ -23,8 +23,8 @@ use crate::{
 const CLAIM_LOOKS_MAX: usize = 1 << 20;
 
 impl Ledger {
-    /// What goes before a task whose entry in the queue is this, of what could go to one of these workers. A task that stands in
-    /// a run has those of the run before it that come first there.
+    /// What goes before a task whose entry in the queue is this, of what could go to one of these workers. A task that
+    /// stands in a run has those of the run before it that come first there.
     pub(in crate::ledger) fn ahead_of(
         &self,
         job: &Job,
@@ -66,8 +66,8 @@ impl Ledger {
         }
     }
 
-    /// Goes through the entries before a place of what could go to one of these workers, in their order, with whose they are;
-    /// whether it came to the end of them.
+    /// Goes through the entries before a place of what could go to one of these workers, in their order, with whose
+    /// they are; whether it came to the end of them.
     fn go_through(
         &self,
         place: ReadyKey,

@@ -1,8 +1,9 @@
-//! Why a task waits, or why it went where it did: computed from the ledger alone, so that every peer says the same at the same
-//! height. [`reasons`] is what can be said; there is one file for each state about which there is more to say than its record.
+//! Why a task waits, or why it went where it did: computed from the ledger alone, so that every peer says the same at
+//! the same height. [`reasons`] is what can be said; there is one file for each state about which there is more to say
+//! than its record.
 //!
-//! Nothing is changed, and no explanation walks through all that waits: what is not bounded by the number of claims, or by
-//! what one task waits for, is looked at up to [`LOOKS_MAX`] and said to be so.
+//! Nothing is changed, and no explanation walks through all that waits: what is not bounded by the number of claims, or
+//! by what one task waits for, is looked at up to [`LOOKS_MAX`] and said to be so.
 
 mod ahead;
 mod blocked;

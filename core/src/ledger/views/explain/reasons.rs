@@ -1,5 +1,5 @@
-//! What can be said of why a task is where it is: values, not prose. Times are block time; where the end of an attempt is meant,
-//! which lease time decides, it is the block time at which that comes if nothing stalls until then.
+//! What can be said of why a task is where it is: values, not prose. Times are block time; where the end of an attempt
+//! is meant, which lease time decides, it is the block time at which that comes if nothing stalls until then.
 
 mod ready;
 
@@ -151,8 +151,8 @@ impl From<&PastAttempt> for Attempt {
     }
 }
 
-/// Who holds a task, and what speaks for that claim. Of the claim is said what it offers now; it may have offered other things when
-/// the task was leased.
+/// Who holds a task, and what speaks for that claim. Of the claim is said what it offers now; it may have offered other
+/// things when the task was leased.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leased {
     /// Which attempt it is, from 0.

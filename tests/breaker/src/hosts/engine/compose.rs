@@ -24,12 +24,12 @@ fn compose_file() -> PathBuf {
 }
 
 /// Whether a compose tool of either kind is installed.
-pub fn is_there() -> bool {
+pub(super) fn is_there() -> bool {
     works("docker-compose", &["version"]) || works("docker", &["compose", "version"])
 }
 
 /// Runs the compose tool on the project's file and the additions.
-pub fn run(additions: &Additions, within: Duration, arguments: &[&str]) -> Done<String> {
+pub(super) fn run(additions: &Additions, within: Duration, arguments: &[&str]) -> Done<String> {
     let (own, added) = (compose_file().display().to_string(), additions.path.display().to_string());
     // Any free port: the usual one may belong to an operator's own network.
     let mut all = vec!["MESHWORK_PORT=0"];
@@ -45,7 +45,7 @@ pub fn run(additions: &Additions, within: Duration, arguments: &[&str]) -> Done<
 
 /// The additions to the project's compose file. They are written as JSON, which is also YAML.
 #[derive(Clone, Debug)]
-pub struct Additions {
+pub(super) struct Additions {
     project: String,
     path: PathBuf,
     network: PathBuf,
@@ -60,7 +60,7 @@ pub struct Additions {
 
 impl Additions {
     /// No wrong clock, and one image for all.
-    pub fn new(plan: &Plan, network: &Path, small_authority: &Path, small_worker: &Path) -> Self {
+    pub(super) fn new(plan: &Plan, network: &Path, small_authority: &Path, small_worker: &Path) -> Self {
         Self {
             project: plan.prefix.clone(),
             path: plan.scratch.join("additions.json"),
@@ -76,22 +76,22 @@ impl Additions {
     }
 
     /// Sets a service's clock wrong, or right again.
-    pub fn set_clock(&mut self, service: &str, offset: Option<&str>) {
+    pub(super) fn set_clock(&mut self, service: &str, offset: Option<&str>) {
         set(&mut self.clocks, service, offset);
     }
 
     /// Limits how much memory a service may have, or restores the limit of the project's file.
-    pub fn set_memory(&mut self, service: &str, limit: Option<&str>) {
+    pub(super) fn set_memory(&mut self, service: &str, limit: Option<&str>) {
         set(&mut self.memories, service, limit);
     }
 
     /// Makes a service run another image.
-    pub fn set_image(&mut self, service: &str, image: &str) {
+    pub(super) fn set_image(&mut self, service: &str, image: &str) {
         self.images.insert(service.to_owned(), image.to_owned());
     }
 
     /// Writes the file.
-    pub fn write(&self) -> Done {
+    pub(super) fn write(&self) -> Done {
         let text = serde_json::to_vec_pretty(&self.file())
             .map_err(|error| Failure::failed(format!("The compose file could not be written down: {error}.")))?;
         fs::write(&self.path, text).map_err(|error| Failure::file("write", &self.path, &error))

@@ -17,7 +17,7 @@ const NETWORKS_TRIED: u8 = 50;
 
 /// Namespaces, joined by a bridge. Dropping this removes them.
 #[derive(Debug)]
-pub struct Cables {
+pub(super) struct Cables {
     prefix: String,
     names: Vec<String>,
     network: [u8; 3],
@@ -28,7 +28,7 @@ impl Cables {
     ///
     /// # Errors
     /// The system refuses.
-    pub fn lay(prefix: &str, names: &[String]) -> Done<Self> {
+    pub(super) fn lay(prefix: &str, names: &[String]) -> Done<Self> {
         // Made first, so that a failure removes the cables laid so far.
         let cables = Self { prefix: prefix.to_owned(), names: names.to_vec(), network: free_network()? };
         let switch = cables.namespace("switch");
@@ -63,13 +63,13 @@ impl Cables {
 
     /// The address of the host at this position among the names.
     #[must_use]
-    pub fn address(&self, place: usize) -> Ipv4Addr {
+    pub(super) fn address(&self, place: usize) -> Ipv4Addr {
         address_in(self.network, place)
     }
 
     /// A host's network as a file.
     #[must_use]
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         PathBuf::from("/run/netns").join(self.namespace(name))
     }
 

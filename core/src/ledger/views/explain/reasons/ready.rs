@@ -21,7 +21,8 @@ pub struct Ready {
     pub claims: Claims,
     /// Each of its requirements, taken by itself.
     pub requirements: Vec<Requirement>,
-    /// When the first attempt has to end at a claim that could hold it and where it may go: then, or before, a place comes free.
+    /// When the first attempt has to end at a claim that could hold it and where it may go: then, or before, a place
+    /// comes free.
     #[serde(rename = "frees_us")]
     pub frees: Option<BlockTime>,
     /// Where it would rather not go: the workers that stand and those that do not.
