@@ -1,5 +1,7 @@
 //! The `meshwork` command line: what people type, see and script.
 //!
+//! `docs/glossary.md` explains the words.
+//!
 //! Start at [`arguments`], which is the whole grammar of the command line; each command is one file in [`commands`],
 //! and returns what is to be shown to [`output`] or a [`failure::Failure`], which is one sentence and an exit status.
 //! Nothing here has a rule of the ledger or of the round: commands talk to a node by [`client`], in the words of

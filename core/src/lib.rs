@@ -1,5 +1,7 @@
 //! The pure heart of Meshwork: what authorities agree on, what every peer computes from it, and nothing else.
 //!
+//! `docs/glossary.md` explains the words.
+//!
 //! This crate holds values and state machines. It opens no socket or file, starts no thread, reads no clock and
 //! draws no randomness. Time and entropy come in as values; what to send, store or run goes out as values. The
 //! same inputs give the same outputs, to the byte, on every machine.

@@ -1,6 +1,8 @@
 //! The I/O around Meshwork's core: the mesh (libp2p), the store (redb), blobs, the sandbox for tasks, the worker and
 //! the local HTTP API.
 //!
+//! `docs/glossary.md` explains the words.
+//!
 //! No rule of the ledger or of consensus is here; those are in `meshwork-core`.
 //!
 //! Start at [`node::run`], which takes a [`config::NodeConfig`] and runs a node until it is told to stop.

@@ -1,6 +1,8 @@
 //! The round: how the authorities agree on one chain of blocks. It is Simplex (Chan & Pass, TCC 2023, eprint
 //! 2023/463) as a pure state machine: no clock, no I/O, no randomness. Start at [`Consensus::handle`].
 //!
+//! `docs/glossary.md` explains the words.
+//!
 //! There are n authorities, of which f = ⌊(n-1)/3⌋ may lie. A quorum is q = n - f. The leader of view v is
 //! `authorities[v mod n]`. Any two quorums share an honest authority. So no view has two notarizations (§3,
 //! lemma 3.2), no view is both nullified and finalized (lemma 3.3), and no two chains are final (theorem 3.1).

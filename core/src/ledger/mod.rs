@@ -1,5 +1,7 @@
 //! The ledger: finalized blocks in; jobs, leases, outcomes and receipts out. The same on every peer, to the byte.
 //!
+//! `docs/glossary.md` explains the words.
+//!
 //! Start at [`Ledger::apply`]. It reads no clock, checks no transaction's signature and does no I/O: a block is final
 //! when it comes here, and is executed as it stands.
 //!

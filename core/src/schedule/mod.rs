@@ -1,5 +1,7 @@
 //! The scheduling policies: small, pure, integer-only. They know nothing of the ledger that asks them.
 //!
+//! `docs/glossary.md` explains the words.
+//!
 //! * [`order`]: which ready task goes next, by a sequence of policies.
 //! * [`placement`]: which claim a task goes to, by the submitter's wishes and a sequence of policies.
 //! * [`estimate`]: how long a program's attempts take, learned from those that ended.

@@ -2,6 +2,8 @@
 //! nothing and signs nothing itself: inputs come with the time, and what is to be done goes out as effects. Start at
 //! [`Worker::handle`].
 //!
+//! `docs/glossary.md` explains the words.
+//!
 //! The worker decides nothing about who gets what. It offers to hold attempts, begins those that it is given as its own
 //! slots and memory come free, and says what became of them until the ledger knows. Whoever drives it owes it the
 //! progress of each effect, in any order and as late as it likes.

@@ -2,6 +2,8 @@
 //! writes these types and its clients read them; whoever talks to a node needs this crate and `meshwork-core`, and
 //! nothing that a node is made of: no mesh, no sandbox, no store.
 //!
+//! `docs/glossary.md` explains the words.
+//!
 //! Each answer says which request it belongs to. Some are made of the ledger's own views, by a `From` beside the type.
 #![forbid(unsafe_code)]
 
