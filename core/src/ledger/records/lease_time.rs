@@ -1,5 +1,5 @@
-//! Lease time: block time less every stall so far. Claims and attempts end by it, so no work starts twice because no
-//! quorum could meet for a while.
+//! Lease time: block time less every stall so far. Claims and attempts end by it. While no quorum can meet it stands
+//! still, so such a time makes no work start twice.
 
 use serde::{Deserialize, Serialize};
 

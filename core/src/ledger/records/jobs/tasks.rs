@@ -113,8 +113,8 @@ pub(in crate::ledger) struct Lease {
     pub(in crate::ledger) slices: u32,
     /// The request that it be preempted, if there is one.
     pub(in crate::ledger) preemption: Option<Box<Preemption>>,
-    /// The speculative attempt at another worker, if this one is slow. Both have resources, and the speculative one
-    /// has none of its own kind beside it.
+    /// The speculative attempt at another worker, if this one is slow. Both have resources. The speculative attempt
+    /// has no speculative one itself.
     pub(in crate::ledger) speculative: Option<Box<Lease>>,
 }
 
