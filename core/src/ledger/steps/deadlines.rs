@@ -19,7 +19,7 @@ impl Ledger {
         // The end of a slice matters only if a task is waiting.
         let lease = self.index.due().first_by_lease_time(self.index.counts().ready > 0);
         let lease = lease.map(|at| at.as_block_time(self.lease_time(), self.time()));
-        // A block may have left occurrences that have come to the next block.
+        // A block may leave some of the occurrences that have come to the block after it.
         let moment = self.index.recurring().next_due();
         let moment = moment.map(|at| at.max(BlockTime(self.time().0.saturating_add(1))));
         lease.into_iter().chain(self.index.due().first_by_block_time()).chain(moment).min()

@@ -252,7 +252,7 @@ impl Ledger {
         self.records.jobs().values().next().map_or(self.height().next(), |job| job.record.height)
     }
 
-    /// Whether a transaction was executed or void, and has not expired. Its id protects against executing it again.
+    /// Whether a transaction was executed or void and has not expired, so that it must not be executed again.
     #[must_use]
     pub fn was_executed(&self, id: TransactionId) -> bool {
         self.records.replay().contains(id)
