@@ -1,4 +1,4 @@
-//! What the fields of a transaction may be, besides what the genesis bounds: what exceeds one of these makes no sense,
+//! Bounds on the fields of a transaction, besides those of the genesis. A value beyond one of these makes no sense,
 //! or would cost every peer more than its sender.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,29 +26,28 @@ pub const PATH_BYTES_MAX: usize = 1024;
 pub const LABELS_MAX: usize = 64;
 /// Bytes of a label's name, and of its value.
 pub const LABEL_BYTES_MAX: usize = 128;
-/// Different needs (resources and labels) among the unfinished jobs of one submitter. Matching looks once at each of
-/// them.
+/// Different needs (resources and labels) among one submitter's unfinished jobs. Matching looks at each of them once.
 pub const KEY_NEEDS_MAX: usize = 64;
 /// Different needs among all unfinished jobs.
 pub const NEEDS_MAX: usize = 4096;
-/// The most single tasks that the tasks of one job wait for, taken together.
+/// The most dependencies on single tasks among the tasks of one job, in all.
 pub const JOB_EDGES_MAX: u64 = 1 << 20;
 /// The longest time that a job may ask for, in milliseconds: ten years.
 pub const TIME_MS_MAX: u64 = 10 * 366 * 86_400_000;
-/// The latest moment that anything names: the year 2500.
+/// The latest time that any field may name: the year 2500.
 pub const TIME_MAX: BlockTime = BlockTime(16_725_225_600_000_000);
-/// The most missed occurrences of a recurring job that are caught up with: the last ones.
+/// The most missed occurrences of a recurring job that are caught up on: the latest ones.
 pub const CATCH_UP_MAX: u64 = 100;
-/// The most runs of one recurring job that have not ended.
+/// The most jobs of one recurring job that have not ended.
 pub const LIVE_OCCURRENCES_MAX: usize = 64;
-/// The most moments of one recurring job that one block looks at; those after them are the next block's.
+/// The most occurrences of one recurring job that one block handles. The next block handles the rest.
 pub const OCCURRENCES_MAX: usize = 16;
-/// The same of all recurring jobs together.
+/// The most occurrences of all recurring jobs that one block handles.
 pub const BLOCK_OCCURRENCES_MAX: usize = 256;
-/// What a stored output may have beyond the task's output limit, in bytes: its manifest.
+/// How far a stored output may exceed the task's output limit, in bytes: its manifest.
 pub const MANIFEST_BYTES_MAX: u64 = blobs::MANIFEST_BYTES_MAX as u64;
 
-/// Whether a path names a file below a folder and nothing above it: relative, without empty, `.` or `..` parts.
+/// Whether a path names a file below a folder: relative, without empty, `.` or `..` parts.
 #[must_use]
 pub fn is_path_sound(path: &str) -> bool {
     path.len() <= PATH_BYTES_MAX && !path.contains('\0') && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
@@ -80,7 +79,7 @@ fn is_environment_sound(environment: &BTreeMap<String, String>) -> bool {
         && environment.iter().all(|(name, value)| name_fits(name) && !value.contains('\0'))
 }
 
-/// The paths of input files, none of which may be another's or lie below another.
+/// The paths of input files. No path may equal another or lie below it.
 #[derive(Default)]
 struct Paths<'a> {
     files: BTreeSet<&'a str>,
@@ -111,7 +110,7 @@ impl<'a> Paths<'a> {
     }
 }
 
-/// A job's own fields; what is outstanding already is looked at elsewhere.
+/// Checks a job's own fields. Quotas are checked elsewhere.
 pub(super) fn check_submit(limits: &LedgerLimits, submit: &Submit) -> Result<(), VoidReason> {
     sound(submit.name.len() <= Submit::NAME_BYTES_MAX && submit.after.len() <= Submit::AFTER_MAX)?;
     let Times { not_before, deadline, run_ms_max, live_ms_max } = submit.times;
@@ -125,7 +124,7 @@ pub(super) fn check_submit(limits: &LedgerLimits, submit: &Submit) -> Result<(),
     check_arrays(limits, &mut Before::default(), &submit.arrays)
 }
 
-/// A recurring job's own fields.
+/// Checks a recurring job's own fields.
 pub(super) fn check_recurring(limits: &LedgerLimits, recurring: &Recurring) -> Result<(), VoidReason> {
     let Recurring { job, cron, from, until, runs_max, deadline_ms, .. } = recurring;
     sound(job.after.is_empty() && job.open_until.is_none())?;
@@ -136,7 +135,7 @@ pub(super) fn check_recurring(limits: &LedgerLimits, recurring: &Recurring) -> R
     check_submit(limits, job)
 }
 
-/// What is added to a job.
+/// Checks the arrays that are added to a job.
 pub(super) fn check_extend(limits: &LedgerLimits, job: &Job, arrays: &[Array]) -> Result<(), VoidReason> {
     let mut before = Before { edges: job.graph().edges(), ..Before::default() };
     for array in &job.record.arrays {
@@ -145,10 +144,10 @@ pub(super) fn check_extend(limits: &LedgerLimits, job: &Job, arrays: &[Array]) -
     check_arrays(limits, &mut before, arrays)
 }
 
-/// What stands before an array in its job.
+/// What precedes an array in its job.
 #[derive(Default)]
 struct Before {
-    /// Each array's first task, how many tasks it has, and whether others may take what they leave.
+    /// Each array's first task, its number of tasks, and whether other tasks may take its outputs.
     arrays: Vec<(usize, usize, bool)>,
     tasks: usize,
     edges: u64,
@@ -196,7 +195,7 @@ fn check_arrays(limits: &LedgerLimits, before: &mut Before, arrays: &[Array]) ->
         }
         let is_same = |input: &Input| matches!(input.source, Source::Output(OutputOf { of: Producer::Same(_), .. }));
         if array.spec.spawns && array.spec.inputs.iter().any(is_same) {
-            // What it asks for has no place in another array.
+            // The other array has no task at the same place.
             return Err(VoidReason::BadDependency);
         }
         let stands_before = array.after.iter().all(|after| before.waits(count, after))
@@ -217,7 +216,7 @@ fn check_arrays(limits: &LedgerLimits, before: &mut Before, arrays: &[Array]) ->
     Ok(())
 }
 
-/// An array for itself.
+/// Checks an array by itself.
 fn check_array(limits: &LedgerLimits, array: &Array) -> Result<(), VoidReason> {
     let TaskSpec { arguments, environment, inputs, labels, prefers, spread, limits: wanted, retry, recovery, .. } =
         &*array.spec;
@@ -243,14 +242,14 @@ fn check_array(limits: &LedgerLimits, array: &Array) -> Result<(), VoidReason> {
     Ok(())
 }
 
-/// Which tasks a submitter means.
+/// Checks a submitter's selection of tasks.
 pub(super) fn check_selection(which: &Selection) -> Result<(), VoidReason> {
     let ranges = &which.ranges;
     sound(ranges.len() <= Selection::RANGES_MAX && ranges.iter().all(|(first, last)| first <= last))?;
     sound(ranges.is_sorted_by(|(_, last), (first, _)| last < first))
 }
 
-/// What a submitter asks for instead; whether that is still to come is looked at elsewhere.
+/// Checks a submitter's amended terms. Whether their times are still to come is checked elsewhere.
 pub(super) fn check_amendment(amendment: &Amendment) -> Result<(), VoidReason> {
     sound(*amendment != Amendment::default())?;
     sound(!matches!(amendment.deadline, Some(Deadline::At(time)) if time > TIME_MAX))
@@ -269,7 +268,7 @@ fn are_spawns_few(spawns: &[Spawn]) -> bool {
     spawns.is_empty() || spawns.len() <= Spawn::SPAWNS_MAX && codec::encode(spawns).len() <= Spawn::BYTES_MAX
 }
 
-/// Whether a worker may say this of an attempt whose task promised at most `output_bytes`.
+/// Whether a worker may give this verdict on an attempt whose task may leave at most `output_bytes`.
 pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Returned | Verdict::Preempted => true,

@@ -1,5 +1,5 @@
-//! What a block changed, for those who follow the ledger: workers, event streams, tests. Events are no part of the
-//! state, and nothing is proven by them.
+//! What a block changed, for workers, event streams and tests. Events are not part of the state, and nothing is
+//! proven by them.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,19 +22,19 @@ pub enum LedgerEvent {
     JobEnded {
         /// Which.
         job: JobId,
-        /// How many of its tasks were cancelled; there is no [`LedgerEvent::TaskDone`] for each of them.
+        /// How many of its tasks were cancelled. No [`LedgerEvent::TaskDone`] is sent for them.
         cancelled: u64,
         /// How many were skipped, likewise.
         skipped: u64,
     },
-    /// A job came to have more tasks.
+    /// Tasks were added to a job.
     JobExtended {
         /// Which.
         job: JobId,
-        /// How many it has now.
+        /// How many it has with them.
         tasks: u32,
     },
-    /// A job may no longer be added to.
+    /// A job was closed: nothing more can be added to it.
     JobClosed {
         /// Which.
         job: JobId,
@@ -60,7 +60,7 @@ pub enum LedgerEvent {
     RecurringRun {
         /// Which.
         recurring: RecurringId,
-        /// Which moment of it.
+        /// Which occurrence.
         occurrence: BlockTime,
         /// As which job.
         job: JobId,
@@ -69,16 +69,16 @@ pub enum LedgerEvent {
     RecurringSkipped {
         /// Which.
         recurring: RecurringId,
-        /// The first moment.
+        /// The first occurrence.
         first: BlockTime,
-        /// The last moment.
+        /// The last occurrence.
         last: BlockTime,
         /// How many there are.
         occurrences: u64,
         /// Why.
         why: SkipReason,
     },
-    /// A recurring job has no more moments.
+    /// A recurring job has no more occurrences.
     RecurringEnded {
         /// Which.
         recurring: RecurringId,
@@ -90,18 +90,18 @@ pub enum LedgerEvent {
         /// Which.
         recurring: RecurringId,
     },
-    /// A worker began to stand, or came back as a new incarnation.
+    /// A worker's claim began to stand, or the worker came back as a new incarnation.
     ClaimBegan {
         /// Who.
         worker: PublicKey,
-        /// The life of its process.
+        /// The incarnation of its process.
         incarnation: Incarnation,
     },
-    /// A worker stands no more.
+    /// A worker's claim ended.
     ClaimEnded {
         /// Who.
         worker: PublicKey,
-        /// Because it drained; else its claim ran out.
+        /// Whether the worker drained. Otherwise its claim ran out.
         drained: bool,
     },
     /// A worker was given an attempt.
@@ -110,11 +110,11 @@ pub enum LedgerEvent {
         attempt: AttemptId,
         /// Who.
         worker: PublicKey,
-        /// The life of its process that may run it.
+        /// The incarnation that may run it.
         incarnation: Incarnation,
-        /// Whether it took resources at once; else it took a waiting place.
+        /// Whether it took resources at once. Otherwise it took a waiting place.
         running: bool,
-        /// Whether it is a speculative attempt: a slow one lives on.
+        /// Whether it is a speculative attempt, beside a slow one that still lives.
         speculative: bool,
     },
     /// A waiting attempt took resources.
@@ -135,7 +135,7 @@ pub enum LedgerEvent {
         /// Whether another attempt of its task lives on.
         goes_on: bool,
     },
-    /// An attempt whose slice is spent is to be preempted, at its next checkpoint, for others who wait.
+    /// An attempt whose slice is spent was asked to stop at its next checkpoint, for a submitter that waits.
     PreemptionRequested {
         /// Which.
         attempt: AttemptId,
@@ -153,7 +153,7 @@ pub enum LedgerEvent {
     TaskDone {
         /// Which.
         task: TaskId,
-        /// Whether that is a success.
+        /// Whether the outcome is a success.
         succeeded: bool,
     },
     /// A quorum of the authorities has approved a change.
@@ -163,7 +163,7 @@ pub enum LedgerEvent {
         /// What changes.
         change: Box<Change>,
     },
-    /// A worker's word on an attempt changed nothing.
+    /// A worker's verdict on an attempt changed nothing.
     ReportIgnored {
         /// Which attempt.
         attempt: AttemptId,
@@ -188,13 +188,13 @@ pub enum EndReason {
     Preempted,
     /// Its worker's claim ran out.
     ClaimEnded,
-    /// Its worker's process was started anew.
+    /// Its worker's process restarted.
     NewIncarnation,
-    /// It ran longer than its wall time and the allowance.
+    /// It ran longer than its wall time plus the allowance.
     TimedOut,
-    /// Its worker left.
+    /// Its worker drained.
     Drained,
-    /// The claim was changed so that there is no place for it.
+    /// Its worker's claim changed and has no place for it any more.
     TakenBack,
     /// The outcome of another attempt was accepted.
     Superseded,
@@ -203,12 +203,12 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// Whether the attempt was lost by its worker, or drained.
+    /// Whether the attempt was lost or drained.
     pub(super) const fn is_loss(self) -> bool {
         matches!(self, Self::ClaimEnded | Self::NewIncarnation | Self::TimedOut | Self::Drained)
     }
 
-    /// Whether the task would rather not go there again.
+    /// Whether the task avoids this worker afterwards.
     pub(super) const fn is_avoided(self) -> bool {
         self.is_loss() || matches!(self, Self::Returned)
     }
@@ -217,18 +217,18 @@ impl EndReason {
 /// Why a report's item changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IgnoredReason {
-    /// There is no such task here, or it is forgotten.
+    /// The task is unknown or forgotten.
     UnknownTask,
-    /// This worker was not assigned that attempt, or that is forgotten.
+    /// This worker was not assigned that attempt, or the ledger has forgotten it.
     NotAssigned,
     /// The task has its outcome, or was cancelled.
     TaskEnded,
-    /// This was said before: in this report, or when the attempt ended.
+    /// The attempt was already reported: earlier in this report, or when it ended.
     Repeated,
     /// The attempt was lost before, and this is not a success.
     Late,
-    /// The word exceeds a bound or makes no sense.
+    /// The verdict exceeds a bound or makes no sense.
     Malformed,
-    /// The output is large and no second holder vouches for it.
+    /// The output is large, and no second holder confirms that it has it.
     NotDelivered,
 }

@@ -1,43 +1,44 @@
-//! The ledger: finalized blocks in; jobs, leases, outcomes and receipts out. The same on every peer, to the byte.
+//! The ledger: finalized blocks go in; jobs, leases, outcomes and receipts come out, byte for byte the same on every
+//! peer. `docs/glossary.md` explains the words.
 //!
-//! `docs/glossary.md` explains the words.
+//! Start at [`Ledger::apply`]. It reads no clock, checks no transaction's signature and does no I/O. It executes each
+//! block as it is, because the block is already final.
 //!
-//! Start at [`Ledger::apply`]. It reads no clock, checks no transaction's signature and does no I/O: a block is final
-//! when it comes here, and is executed as it stands.
+//! # Parts
 //!
-//! # What it consists of
+//! - `records`: the state. A [snapshot](Ledger::snapshot) holds exactly this.
+//! - `index`: lookups into the state. All of it is computed from the records, and only modules below `index` write
+//!   it.
+//! - `steps`: what a block does, in order.
+//! - `views`: read-only queries for other modules.
 //!
-//! * `records`: what is so. Exactly that is in a [snapshot](Ledger::snapshot).
-//! * `index`: how it is found. All of it can be computed from the records; only modules below `index` write it.
-//! * `steps`: what a block does, in order.
-//! * `views`: what others may ask.
+//! # The order within a block
 //!
-//! # Within a block, in this order
+//! 1. *Time*: block time and [`LeaseTime`] advance, and expired memories are dropped (`steps/deadlines`).
+//! 2. *Transactions*, in block order. Each is executed, or void with the [`VoidReason`] in its receipt
+//!    (`steps/apply`, one file for each kind).
+//! 3. *Expiry*: first claims by key, then attempts by id, then back-offs and jobs' times (`steps/deadlines`). Then
+//!    recurring jobs run (`steps/recurring`).
+//! 4. *Matching*: waiting attempts move up. Ready tasks go to free resources, then to free waiting places
+//!    (`steps/matching`). Speculative attempts go to resources that nobody else wants (`steps/speculation`). Attempts
+//!    of submitters who have had more than those still waiting may be preempted (`steps/preemption`).
 //!
-//! 1. *Time*: block time and [`LeaseTime`]; what was remembered long enough is forgotten (`steps/deadlines`).
-//! 2. *Transactions*, in their order. Each is executed, or void with the [`VoidReason`] in its receipt (`steps/apply`,
-//!    one file for each kind).
-//! 3. *What has run out*: claims by key, then attempts by id, then back-offs and jobs' times; then recurring jobs run
-//!    (`steps/deadlines`, `steps/recurring`).
-//! 4. *Matching*: waiting attempts move up, then ready tasks go to free resources, then to free waiting places
-//!    (`steps/matching`), then speculative attempts to resources that nobody wants (`steps/speculation`); and who has
-//!    had more than others who still wait may be preempted (`steps/preemption`).
+//! # The rules, and where they are implemented
 //!
-//! # The rules, and where they stand
-//!
-//! * A claim is the heartbeat of its worker's leases; a new incarnation, or the claim's end, sends them to recovery,
-//!   and no later claim revives one: `steps/apply/claim`, `index/claims`.
-//! * Resources are the ledger's arithmetic: `records/workers`, `steps/matching`.
-//! * Failures of the program and losses by workers have a budget each; what never began counts for nothing:
-//!   `steps/recovery`, [`schedule::recovery`](crate::schedule::recovery).
-//! * What keys and jobs submitted, used and had lost is booked where attempts begin and end: `records/usage`.
-//! * A late success is taken while the task is outstanding; a large output only with a second holder's word:
+//! - A claim is the heartbeat of its worker's leases. When a new incarnation appears or the claim ends, its leases go
+//!   to recovery. No later claim revives one: `steps/apply/claim`, `index/claims`.
+//! - The ledger alone computes which resources are free: `records/workers`, `steps/matching`.
+//! - The program's failures and the workers' losses each have a budget. An attempt that never began counts for
+//!   nothing: `steps/recovery`, [`schedule::recovery`](crate::schedule::recovery).
+//! - What keys and jobs submitted, used and lost is booked where attempts begin and end: `records/usage`.
+//! - A late success is accepted while the task is outstanding. A large output needs a second holder's word:
 //!   `steps/apply/report`.
-//! * Whatever exceeds a bound of the genesis is void, on every peer alike: [`bounds`], `steps/apply/submit`.
-//! * Each occurrence of a recurring job is run, or the record says why not: `steps/recurring`, `steps/apply/recur`.
-//! * A quorum of the present authorities changes who they are, from the next epoch on: `records/governance`,
-//!   `steps/apply/govern`; and at once who may do what, how much of it, and the policies of the scheduler:
-//!   `records/rules`.
+//! - A transaction that exceeds a bound of the genesis is void, on every peer alike: [`bounds`],
+//!   `steps/apply/submit`.
+//! - Each occurrence of a recurring job is run, or the record says why not: `steps/recurring`, `steps/apply/recur`.
+//! - A quorum of the present authorities can change the set of authorities from the next epoch on
+//!   (`records/governance`, `steps/apply/govern`). It can change permissions, limits and the scheduler's policies at
+//!   once (`records/rules`).
 
 pub mod bounds;
 mod event;
@@ -89,10 +90,10 @@ use steps::apply::Controlled;
 /// What a block did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// What can be proven of it: the leaves of this height's tree, in order. Each transaction's receipt comes before
-    /// those of the outcomes that it brought.
+    /// The leaves of this height's tree, in order: what can be proven of the block. Each transaction's receipt
+    /// precedes those of the outcomes that it brought.
     pub receipts: Vec<Receipt>,
-    /// The nodes of the history's tree that this height's leaf completed, for later inclusion paths.
+    /// The nodes of the history tree that this height's leaf completed, for later inclusion paths.
     pub history: Vec<(Position, Digest)>,
     /// What changed, in order.
     pub events: Vec<LedgerEvent>,
@@ -103,9 +104,9 @@ pub struct Applied {
 pub struct Ledger {
     genesis: Arc<Genesis>,
     network: NetworkId,
-    /// By who the authorities are.
+    /// Depends on the set of authorities.
     stall_threshold_ms: u64,
-    /// By the rules in force.
+    /// Depends on the rules in force.
     sequence: Arc<Sequence>,
     policies: Policies,
     records: Records,
@@ -113,14 +114,14 @@ pub struct Ledger {
     block: WithinBlock,
 }
 
-/// What a block has to itself: nothing of it is left when the next one comes.
+/// Working state of one block. It is empty when the next block starts.
 #[derive(Clone, Debug)]
 struct WithinBlock {
-    /// What is drawn in this block is drawn from its parent's digest.
+    /// The parent's digest, the source of all draws in this block.
     entropy: Digest,
-    /// How much submitters have had changed.
+    /// How much submitters have changed by control transactions.
     controlled: Controlled,
-    /// Whether other policies have been approved.
+    /// Whether the scheduler's policies have changed.
     schedule_changed: bool,
 }
 
@@ -138,14 +139,14 @@ impl std::fmt::Debug for Ledger {
 }
 
 impl Ledger {
-    /// The ledger of a network before its first block: height 0, at the genesis' time.
+    /// Creates the ledger of a network before its first block: height 0, at the genesis' time.
     #[must_use]
     pub fn new(genesis: Arc<Genesis>) -> Self {
         let network = genesis.network_id();
         Self::founded(genesis, network)
     }
 
-    /// The same, of a genesis whose id is known: to compute it takes longer than all else.
+    /// Like [`Self::new`], for a genesis whose id is known. Computing the id takes longer than everything else.
     fn founded(genesis: Arc<Genesis>, network: NetworkId) -> Self {
         Self {
             network,
@@ -159,7 +160,7 @@ impl Ledger {
         }
     }
 
-    /// What follows from the rules in force, and from who the authorities are, before anything is computed by it.
+    /// Derives the values that depend on the rules in force and on the authorities.
     fn set_in_force(&mut self) {
         let schedule = self.records.rules().schedule();
         self.sequence = Arc::new(Sequence::new(schedule));
@@ -174,8 +175,8 @@ impl Ledger {
         }
     }
 
-    /// Executes a final block as it stands: signatures of transactions are not looked at again. Its height must be the
-    /// ledger's and one.
+    /// Executes a finalized block without checking its transactions' signatures again. The block's height must be the
+    /// ledger's height plus one.
     pub fn apply(&mut self, block: &Block) -> Applied {
         debug_assert_eq!(block.header.height, self.height().next(), "blocks are executed in order, once each");
         let mut applied = Applied::default();
@@ -238,10 +239,11 @@ impl Ledger {
         self.follow_ended_jobs(applied);
     }
 
-    /// Whether a transaction would be void if a block at time `at` executed it now.
+    /// Checks whether a transaction would be void if a block at time `at` executed it next.
     ///
     /// # Errors
-    /// Why it would be.
+    ///
+    /// The reason why it would be void.
     pub fn check(&self, transaction: &SignedTransaction, at: BlockTime) -> Result<(), VoidReason> {
         let limits = &self.genesis.ledger;
         let expires = transaction.transaction().expires;

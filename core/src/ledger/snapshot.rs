@@ -1,5 +1,5 @@
-//! The whole state as bytes, and back. What can be computed from the records is not in them: it is computed again, so a
-//! snapshot cannot contradict itself there; what it could contradict otherwise is checked (`index/restore`).
+//! The whole state as bytes, and back. A snapshot holds only the records, and the rest is computed again, so the two
+//! cannot contradict each other. `index/restore` checks that the records are consistent among themselves.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,10 +32,10 @@ use crate::{
 /// Why a snapshot was refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum RestoreError {
-    /// The bytes are no snapshot.
+    /// The bytes are not a snapshot.
     #[error("not a snapshot of a ledger: {0}")]
     Decode(#[from] DecodeError),
-    /// It is one of another network.
+    /// It belongs to another network.
     #[error("a snapshot of another network, {0}")]
     OtherNetwork(NetworkId),
     /// It contradicts itself or the genesis.
@@ -105,7 +105,7 @@ impl Ledger {
         codec::encode(&(self.head(), jobs, workers, executed, (records.recurring().next(), recurring)))
     }
 
-    /// What a snapshot holds, without its bytes.
+    /// The contents of a snapshot, before encoding.
     pub(super) fn saved(&self) -> Saved {
         let records = &self.records;
         (
@@ -117,23 +117,24 @@ impl Ledger {
         )
     }
 
-    /// The digest of the state: that of the snapshot's [chunks](Chunks).
+    /// The digest of the state: the digest of the snapshot's [chunks](Chunks).
     #[must_use]
     pub fn state_digest(&self) -> Digest {
         Self::snapshot_digest(&self.snapshot())
     }
 
-    /// The digest of the state that a snapshot holds.
+    /// The digest of the state in a snapshot's bytes.
     #[must_use]
     pub fn snapshot_digest(snapshot: &[u8]) -> Digest {
         Chunks::of(snapshot).state()
     }
 
-    /// The ledger that a snapshot was taken of. A stranger's snapshot is to be checked against a certified digest too:
-    /// that it can be restored does not make it true.
+    /// Restores the ledger from a snapshot. Compare a stranger's snapshot with a certified digest too: a snapshot
+    /// that can be restored need not be true.
     ///
     /// # Errors
-    /// Why it was refused.
+    ///
+    /// Why the snapshot was refused.
     pub fn restore(genesis: Arc<Genesis>, bytes: &[u8]) -> Result<Self, RestoreError> {
         let saved = codec::decode(bytes, bytes.len())?;
         let network = genesis.network_id();

@@ -1,5 +1,5 @@
-//! A task is *attached* when counts, queues, deadlines, and the worker that holds it know its state. Whoever changes
-//! the state of one detaches it first, and attaches it again.
+//! Attaching and detaching tasks. A task is *attached* when the counts, queues, deadlines and the worker that holds
+//! it reflect its state. Code that changes a task's state detaches the task first, and attaches it again afterwards.
 
 use crate::{
     fault::{Fault, is_planted},
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Ledger {
-    /// Makes a task's state known to all that is computed from it.
+    /// Adds a task's state to everything that is computed from it.
     pub(super) fn attach(&mut self, task: TaskRef) {
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let Some(state) = known(job.record.states.get(&task.index)) else { return };
@@ -38,7 +38,7 @@ impl Ledger {
         }
     }
 
-    /// Makes all that is computed from a live task's state forget it.
+    /// Removes a live task's state from everything that is computed from it.
     pub(super) fn detach(&mut self, task: TaskRef) {
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let Some(state) = known(job.record.states.get(&task.index)) else { return };
@@ -63,7 +63,7 @@ impl Ledger {
         }
     }
 
-    /// Keeps, or keeps no more, what is computed of a leased task by its oldest attempt.
+    /// Adds or removes what is computed from a leased task's oldest attempt.
     pub(super) fn watch(&mut self, task: TaskRef, keeps: bool) {
         self.watch_slice(task, keeps);
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
@@ -82,7 +82,7 @@ impl Ledger {
         }
     }
 
-    /// Makes all that is computed from an attempt's lease know it.
+    /// Adds an attempt's lease to everything that is computed from it.
     pub(super) fn index_lease(&mut self, attempt: AttemptRef) {
         let task = attempt.task();
         let Some(job) = known(self.records.job(task.job)) else { return };
@@ -105,7 +105,7 @@ impl Ledger {
         self.reindex(key);
     }
 
-    /// Makes all that is computed from an attempt's lease forget it.
+    /// Removes an attempt's lease from everything that is computed from it.
     pub(super) fn unindex_lease(&mut self, attempt: AttemptRef) {
         let task = attempt.task();
         let Some(job) = known(self.records.job(task.job)) else { return };
@@ -138,7 +138,7 @@ impl Ledger {
         self.reindex(key);
     }
 
-    /// Counts a lease, or no longer, at its worker's value of the label that its job is spread over.
+    /// Counts a lease, or stops counting it, at its worker's value of the label over which its job is spread.
     pub(super) fn count_spread(&mut self, task: TaskRef, key: PublicKey, more: bool) {
         let Some(job) = known(self.records.job(task.job)) else { return };
         let Some(label) = job.spec(task.index).and_then(|spec| spec.spread.clone()) else { return };

@@ -1,20 +1,19 @@
-//! In debug builds: after a block, the index is what the records give. It is made anew from these, as a restart would,
-//! and held against the one that was kept.
+//! In debug builds: checks after a block that the index matches the records. The check computes a new index, as a
+//! restart would, and compares it with the present one.
 //!
-//! That costs as much as the records are large, and blocks come often. So it is done after every block while there is
-//! little, and where there is much after so many blocks that it costs each of them no more than [`RECORDS_EACH`]
-//! records.
+//! The cost grows with the records, and blocks are frequent. A small ledger is checked after every block. A large one
+//! is checked so seldom that the average cost stays below [`RECORDS_EACH`] records per block.
 
 use std::sync::Arc;
 
 use super::{Index, JobIndex, SegmentSummary};
 use crate::ledger::{Ledger, records::jobs::Job};
 
-/// How many records are taken up anew for each block.
+/// How many records a block may cost on average.
 const RECORDS_EACH: u64 = 128;
 
 impl Ledger {
-    /// Stops where the index is not what the records give.
+    /// Panics if the index does not match the records.
     pub(in crate::ledger) fn check_index(&self) {
         if self.height().0.is_multiple_of(1 + self.size() / RECORDS_EACH)
             && let Some(difference) = self.index_flaw()
@@ -23,7 +22,7 @@ impl Ledger {
         }
     }
 
-    /// How many records it takes up, about.
+    /// Roughly how many records a check takes up.
     fn size(&self) -> u64 {
         let (records, counts) = (&self.records, self.index.counts());
         let tasks = counts.all() - counts.ready - counts.blocked;
@@ -32,7 +31,7 @@ impl Ledger {
         records.jobs().len() as u64 + records.workers().len() as u64 + executed + tasks
     }
 
-    /// What of the index is not as the records give it, if anything is.
+    /// The part of the index that does not match the records, if any.
     pub(in crate::ledger) fn index_flaw(&self) -> Option<String> {
         let anew = match Self::of_records(Arc::clone(&self.genesis), self.network, self.saved()) {
             Ok(anew) => anew,
@@ -63,7 +62,7 @@ impl Ledger {
 }
 
 impl Index {
-    /// Each part, and whether it is as in the one that was made anew. Memos are held to what holds for them between
+    /// Each part, and whether it equals the part of the new index. Memos only have to keep their own rules between
     /// blocks.
     fn parts_like(&self, anew: &Self) -> impl Iterator<Item = (&'static str, bool)> {
         let Self {
@@ -103,7 +102,7 @@ impl Index {
 }
 
 impl JobIndex {
-    /// What of it is not as in the one that was made anew.
+    /// The part that differs from the new one, if any.
     fn flaw(&self, anew: &Self, has_ended: bool) -> Option<&'static str> {
         let Self { count, summaries, graph, counts, speculative, spread, due } = self;
         let alike = |(own, anew): (&SegmentSummary, &SegmentSummary)| own.is_like(anew, has_ended);
@@ -121,8 +120,8 @@ impl JobIndex {
 }
 
 impl SegmentSummary {
-    /// Whether two are of the same tasks. How none of them are counted is of no account, nor what is needed once the
-    /// job has ended.
+    /// Whether two summaries describe the same tasks. How zero tasks are counted does not matter. Neither do the
+    /// needs once the job has ended.
     fn is_like(&self, other: &Self, has_ended: bool) -> bool {
         let counted = |summary: &Self| summary.counted.filter(|(_, count)| *count > 0);
         self.stateless == other.stateless
@@ -142,7 +141,7 @@ mod tests {
         schedule::ready::ReadyQueue,
     };
 
-    /// A ledger with something in each part, spoilt in one.
+    /// Finds the flaw in a ledger that has something in each part, after one part is spoilt.
     fn flaw(spoil: impl FnOnce(&mut Ledger)) -> Option<String> {
         let mut mesh = Mesh::new(genesis());
         mesh.claim(&key(1), offer(1, 1));

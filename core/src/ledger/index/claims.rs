@@ -1,4 +1,4 @@
-//! Workers' claims begin, change and end, and workers that have none are forgotten.
+//! Begins, changes and ends workers' claims, and forgets workers without one.
 
 use super::WorkerIndex;
 use crate::{
@@ -33,7 +33,7 @@ impl Ledger {
         self.reindex(key);
     }
 
-    /// Makes a worker known, if it is not.
+    /// Adds a worker's record, if there is none.
     pub(in crate::ledger) fn know_worker(&mut self, key: PublicKey) {
         if self.records.worker(&key).is_none() {
             let (incarnation, last) = (Incarnation(0), self.time());
@@ -42,8 +42,8 @@ impl Ledger {
         }
     }
 
-    /// A claim of a worker that is known stands, in place of the one before, until this lease time. What that one stood
-    /// for is taken from it: a new incarnation's leases have been given back.
+    /// Makes a known worker's claim stand until this lease time, in place of its previous claim. If the incarnation
+    /// is new, its caller has given the old leases back already.
     pub(in crate::ledger) fn stand(&mut self, key: PublicKey, claim: &Claim, until: LeaseTime) {
         let relabelled = self.leases_to_count_again(&key, claim);
         for task in &relabelled {
@@ -87,14 +87,15 @@ impl Ledger {
         }
         self.index.due.claims.insert((until, key));
         *self.index.unsettled.entry(key).or_default() |= !offers_the_same;
-        // A mere heartbeat gives no room that was not there.
+        // A heartbeat that offers the same brings no new capacity.
         if !offers_the_same || before.as_ref().is_some_and(|(_, before)| claim.waiting > before.waiting) {
             self.index.changed.insert(key);
         }
         self.reindex(key);
     }
 
-    /// What a worker holds, if its labels change with this claim: jobs that are spread over one of them count anew.
+    /// The worker's leases that have to be counted again because this claim changes its labels: jobs may be spread
+    /// over one.
     fn leases_to_count_again(&self, key: &PublicKey, claim: &Claim) -> Vec<TaskRef> {
         let Some(worker) = known(self.records.worker(key)) else { return Vec::new() };
         if worker.record.standing.as_ref().is_none_or(|standing| standing.claim.labels == claim.labels) {
@@ -103,7 +104,7 @@ impl Ledger {
         worker.leases().attempts().iter().map(AttemptRef::task).collect()
     }
 
-    /// Ends a worker's standing claim and all that it holds.
+    /// Ends a worker's standing claim and all of its leases.
     pub(in crate::ledger) fn end_claim(&mut self, key: PublicKey, why: EndReason, applied: &mut Applied) {
         if why != EndReason::ClaimEnded || !is_planted(Fault::ClaimRevives) {
             self.give_back_all(key, why, applied);
@@ -122,14 +123,14 @@ impl Ledger {
         applied.events.push(LedgerEvent::ClaimEnded { worker: key, drained: why == EndReason::Drained });
     }
 
-    /// When a worker whose claim ended, or whose last claim or drain was executed, at this time may be forgotten. A
-    /// claim that was signed with an honest expiry before then has expired by then, so its sequence number needs no
-    /// memory.
+    /// When a worker may be forgotten, if its last claim or drain was executed, or its claim ended, at `last`. By
+    /// then every claim that was signed before with an honest expiry has expired, so its sequence number need not be
+    /// remembered.
     fn forgets_worker_at(&self, last: BlockTime) -> BlockTime {
         last.plus_ms(self.genesis.ledger.transaction_life_ms_max).plus_ms(1)
     }
 
-    /// Notes when a worker is forgotten: some time after its last word, unless its claim stands.
+    /// Schedules when a worker is forgotten: some time after its last transaction, unless its claim stands.
     pub(in crate::ledger) fn await_forgetting(&mut self, key: PublicKey) {
         let Some(WorkerRecord { standing, last, .. }) = known(self.records.worker(&key)).map(|worker| &worker.record)
         else {
@@ -143,14 +144,14 @@ impl Ledger {
         self.index.due.workers.extend(at.map(|at| (at, key)));
     }
 
-    /// Forgets the workers that have had no claim for long enough.
+    /// Forgets the workers whose claims ended long enough ago.
     pub(in crate::ledger) fn forget_workers(&mut self) {
         for key in self.index.due.take_workers(self.time()) {
             self.records.remove_worker(&key);
         }
     }
 
-    /// Puts a worker where its claim now stands among the open ones.
+    /// Updates a worker's place among the open claims.
     pub(super) fn reindex(&mut self, key: PublicKey) {
         let Some(worker) = known(self.records.worker_mut(&key)) else { return };
         let now = worker.scores(&self.policies);

@@ -1,4 +1,4 @@
-//! What time alone brings, by when it comes.
+//! Deadlines: what happens by the passage of time alone.
 
 use std::collections::BTreeSet;
 
@@ -13,18 +13,18 @@ use crate::{
     types::BlockTime,
 };
 
-/// Deadlines, each with what it is for. Anyone may take out what is due; only the index puts something in.
+/// Deadlines, each with what it is for. Other modules may take out what is due; only the index adds entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct Deadlines {
     pub(super) claims: BTreeSet<(LeaseTime, PublicKey)>,
-    /// When attempts run out, or are looked at for being slow.
+    /// When attempts run out, or are checked for being slow.
     pub(super) attempts: BTreeSet<(LeaseTime, AttemptRef)>,
     pub(super) back_offs: BTreeSet<(BlockTime, TaskRef)>,
     /// When slices end.
     pub(super) slices: BTreeSet<(LeaseTime, TaskRef)>,
-    /// When somebody for whom an attempt is preempted may have another preempted.
+    /// When preemption requests lapse, so that their submitters may have another attempt preempted.
     pub(super) preemptions: BTreeSet<(LeaseTime, TaskRef)>,
-    /// When time alone changes something about a job.
+    /// When a job changes by time alone.
     pub(super) jobs: BTreeSet<(BlockTime, JobNumber)>,
     /// When ended jobs are dropped.
     pub(super) retention: BTreeSet<(BlockTime, JobNumber)>,
@@ -32,7 +32,7 @@ pub(in crate::ledger) struct Deadlines {
     pub(super) workers: BTreeSet<(BlockTime, PublicKey)>,
 }
 
-/// Takes what is due at `now` out of a set.
+/// Takes out of a set what is due at `now`.
 fn take_due<T: Copy + Ord, D: Copy + Ord>(set: &mut BTreeSet<(T, D)>, now: T) -> Vec<D> {
     let mut due = Vec::new();
     while let Some((at, what)) = set.first().copied()
@@ -64,7 +64,7 @@ impl Deadlines {
         take_due(&mut self.claims, now)
     }
 
-    /// Attempts that run out, or are to be looked at.
+    /// Attempts that run out, or are to be checked for being slow.
     pub(in crate::ledger) fn take_attempts(&mut self, now: LeaseTime) -> Vec<AttemptRef> {
         take_due(&mut self.attempts, now)
     }
@@ -74,48 +74,48 @@ impl Deadlines {
         take_due(&mut self.slices, now)
     }
 
-    /// Attempts that have not made room in time.
+    /// Attempts that were asked to stop and have not done so in time.
     pub(in crate::ledger) fn take_asked(&mut self, now: LeaseTime) -> Vec<TaskRef> {
         take_due(&mut self.preemptions, now)
     }
 
-    /// Jobs about which something changes.
+    /// Jobs that change by time alone.
     pub(in crate::ledger) fn take_jobs(&mut self, now: BlockTime) -> Vec<JobNumber> {
         take_due(&mut self.jobs, now)
     }
 
-    /// Ended jobs that are dropped.
+    /// Ended jobs to drop.
     pub(in crate::ledger) fn take_retention(&mut self, now: BlockTime) -> Vec<JobNumber> {
         take_due(&mut self.retention, now)
     }
 
-    /// Workers that are forgotten.
+    /// Workers to forget.
     pub(in crate::ledger) fn take_workers(&mut self, now: BlockTime) -> Vec<PublicKey> {
         take_due(&mut self.workers, now)
     }
 
-    /// The first task that backs off until now at the latest. It is taken out when it waits elsewhere.
+    /// The first task whose back-off is over at `now`. It stays in the set until it is attached elsewhere.
     pub(in crate::ledger) fn back_off_over(&self, now: BlockTime) -> Option<TaskRef> {
         self.back_offs.first().filter(|(until, _)| *until <= now).map(|(_, task)| *task)
     }
 
-    /// When attempts run out or are looked at, the first first.
+    /// When attempts run out or are checked for being slow, earliest first.
     pub(in crate::ledger) fn attempts(&self) -> impl Iterator<Item = (LeaseTime, AttemptRef)> {
         self.attempts.iter().copied()
     }
 
-    /// When slices end, the first first.
+    /// When slices end, earliest first.
     pub(in crate::ledger) fn slices(&self) -> impl Iterator<Item = (LeaseTime, TaskRef)> {
         self.slices.iter().copied()
     }
 
-    /// Until when attempts may make room that were asked to, the first first.
+    /// When preemption requests lapse, earliest first.
     pub(in crate::ledger) fn preemptions(&self) -> impl Iterator<Item = (LeaseTime, TaskRef)> {
         self.preemptions.iter().copied()
     }
 
-    /// When the first lease runs out, of a claim or an attempt, or is looked at; or the first slice ends, if that
-    /// matters.
+    /// The first deadline by lease time: a claim or an attempt runs out, an attempt is checked for being slow, or, if
+    /// slices matter, a slice ends.
     pub(in crate::ledger) fn first_by_lease_time(&self, slices_matter: bool) -> Option<LeaseTime> {
         let claim = self.claims.first().map(|(at, _)| *at);
         let attempt = self.attempts.first().map(|(at, _)| *at);
@@ -123,7 +123,7 @@ impl Deadlines {
         claim.into_iter().chain(attempt).chain(slice).min()
     }
 
-    /// When the first back-off is over, or something changes about the first job.
+    /// The first deadline by block time: a back-off is over, or a job changes.
     pub(in crate::ledger) fn first_by_block_time(&self) -> Option<BlockTime> {
         let back_off = self.back_offs.first().map(|(at, _)| *at);
         let job = self.jobs.first().map(|(at, _)| *at);

@@ -1,7 +1,8 @@
-//! Attempts end here, and tasks: with an outcome, without one, or to wait again.
+//! Ends attempts and tasks. A task ends with an outcome or without one, or waits again.
 //!
-//! [`Ledger::release`], and [`Ledger::end_attempt`] where no other attempt lives, leave the task *detached* (`attach`);
-//! whoever calls them puts it where it belongs next, by [`Ledger::wait`], [`Ledger::finish`] or [`Ledger::give_up`].
+//! [`Ledger::release`] leaves the task *detached* (`attach`). So does [`Ledger::end_attempt`] when no other attempt
+//! lives. The caller then puts the task where it belongs, by [`Ledger::wait`], [`Ledger::finish`] or
+//! [`Ledger::give_up`].
 
 use super::Ending;
 use crate::{
@@ -26,8 +27,8 @@ pub(in crate::ledger) enum Others {
 }
 
 impl Ledger {
-    /// Ends an attempt that lives, with the word of its worker by which it ends, if it ends by one. If no other attempt
-    /// of the task lives, that is left detached.
+    /// Ends a live attempt, with the worker's verdict if a verdict ends it. If no other attempt of the task lives,
+    /// the task is left detached.
     pub(in crate::ledger) fn end_attempt(
         &mut self,
         attempt: AttemptRef,
@@ -82,7 +83,7 @@ impl Ledger {
         Some((past, others))
     }
 
-    /// Takes a live task out of wherever it is, ending all its attempts, and leaves it detached.
+    /// Ends all attempts of a live task and leaves the task detached.
     pub(in crate::ledger) fn release(&mut self, task: TaskRef, why: EndReason, applied: &mut Applied) {
         let newest = |ledger: &Self| {
             let number = ledger.records.job(task.job)?.live(task.index)?.leases().last()?.attempt;
@@ -98,7 +99,7 @@ impl Ledger {
         }
     }
 
-    /// Puts a detached task where it waits.
+    /// Puts a detached task into its next waiting state.
     pub(in crate::ledger) fn wait(&mut self, task: TaskRef, next: Next) {
         let time = self.time();
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
@@ -151,8 +152,7 @@ impl Ledger {
         self.follow_task(task, if succeeded { Ending::Well } else { Ending::Failed }, applied);
     }
 
-    /// Ends a live task that will have no outcome, with all its attempts. What that means to others of its job is for
-    /// the caller.
+    /// Ends a live task without an outcome, and all its attempts. The caller handles the consequences for dependents.
     pub(in crate::ledger) fn give_up(&mut self, task: TaskRef, why: Gone, applied: &mut Applied) {
         self.release(task, EndReason::Cancelled, applied);
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
@@ -164,7 +164,7 @@ impl Ledger {
         self.settle_tasks(submitter, output_bytes, 1);
     }
 
-    /// The time after a setback is over: the task is ready again.
+    /// Makes a task ready again when its back-off is over.
     pub(in crate::ledger) fn end_back_off(&mut self, task: TaskRef) {
         self.detach(task);
         self.wait(task, Next::Ready);

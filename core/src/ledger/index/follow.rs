@@ -1,7 +1,8 @@
-//! What follows when something ends or opens: tasks, arrays and jobs that waited for it may begin, or wait in vain.
+//! What follows when something ends or opens: the tasks, arrays and jobs that depend on it may begin, or are skipped
+//! because their condition can no longer be met.
 //!
-//! This and `leases` are what keeps counts and queues in step with the records: there for tasks that have states of
-//! their own, here for those that have none.
+//! This module and `leases` keep counts and queues in step with the records: `leases` for tasks that have states of
+//! their own, this one for those without.
 
 use super::{Consequences, Ending, Judged, judge};
 use crate::{
@@ -15,13 +16,13 @@ use crate::{
 };
 
 impl Job {
-    /// Whether what somebody waits for of a job has come to be; nothing yet, perhaps.
+    /// Whether the job has met a dependent's condition; none while it has not ended.
     pub(in crate::ledger) fn has_met(&self, when: When) -> Option<bool> {
         self.record.ended?;
         Some(judge(when, self.ending()) == Judged::Met)
     }
 
-    /// How the job as a whole ended, for those who waited for it.
+    /// How the job as a whole ended, as its dependents see it.
     fn ending(&self) -> Ending {
         let TaskCounts { succeeded, failed, cancelled, skipped, .. } = *self.counts();
         if failed > 0 {
@@ -33,7 +34,7 @@ impl Job {
         }
     }
 
-    /// The segments of an array, by their places.
+    /// The positions of an array's segments.
     fn segments_of(&self, array: u16) -> std::ops::Range<usize> {
         let segments = &self.record.segments;
         segments.partition_point(|segment| segment.array < array)
@@ -48,8 +49,8 @@ impl Job {
 }
 
 impl Ledger {
-    /// Counts the tasks of a segment that have no states of their own, and puts them into the queue or takes them out,
-    /// as they stand now.
+    /// Counts again the tasks of a segment that have no states of their own, and adds them to the queue or removes
+    /// them.
     pub(in crate::ledger) fn recount_segment(&mut self, number: JobNumber, at: usize) {
         let now = self.time();
         let Some(job) = known(self.records.job_mut(number)) else { return };
@@ -72,7 +73,7 @@ impl Ledger {
         }
     }
 
-    /// Lets begin what may, of a job that may begin.
+    /// Opens whatever may begin in a job that may begin.
     pub(in crate::ledger) fn open_job(&mut self, number: JobNumber) {
         let Some(job) = known(self.records.job(number)) else { return };
         if job.is_shut(self.time()) {
@@ -95,7 +96,7 @@ impl Ledger {
         }
     }
 
-    /// A task waits for no single task any more: it gets a state of its own, if its array and its job may begin.
+    /// Gives a task a state of its own once it waits for no single task any more, if its array and its job may begin.
     fn free(&mut self, task: TaskRef) {
         let now = self.time();
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
@@ -113,7 +114,7 @@ impl Ledger {
         self.attach(task);
     }
 
-    /// A task has ended; what that means to others of its job.
+    /// Carries out what the end of a task means for other tasks of its job.
     pub(in crate::ledger) fn follow_task(&mut self, task: TaskRef, ending: Ending, applied: &mut Applied) {
         let mut consequences = Consequences::default();
         self.end_in_graph(task, ending, &mut consequences);
@@ -121,7 +122,7 @@ impl Ledger {
         self.end_job_if_over(task.job, applied);
     }
 
-    /// Carries out what follows, and what follows from that.
+    /// Carries out consequences, and the consequences of those.
     pub(in crate::ledger) fn follow(&mut self, number: JobNumber, mut next: Consequences) {
         while !next.is_empty() {
             let Consequences { opened, missed, freed, lost } = std::mem::take(&mut next);
@@ -164,7 +165,7 @@ impl Ledger {
         self.settle_tasks(submitter, output_bytes, 1);
     }
 
-    /// The tasks of a segment that have no states of their own will have no outcome.
+    /// Ends the tasks of a segment that have no states of their own, without an outcome.
     pub(in crate::ledger) fn vanish(&mut self, number: JobNumber, at: usize, why: Gone, next: &mut Consequences) {
         let Some(job) = known(self.records.job_mut(number)) else { return };
         let stateless = job.stateless(at);
@@ -184,7 +185,7 @@ impl Ledger {
         self.settle_tasks(submitter, output_bytes, count);
     }
 
-    /// Jobs have ended; what that means to the jobs that wait for them, and to those that wait for these.
+    /// Carries out what the end of jobs means for the jobs that wait for them, directly or through others.
     pub(in crate::ledger) fn follow_ended_jobs(&mut self, applied: &mut Applied) {
         while let Some(number) = self.index.just_ended.pop() {
             let Some(job) = known(self.records.job(number)) else { continue };
@@ -203,7 +204,7 @@ impl Ledger {
         }
     }
 
-    /// A job waits in vain. Nothing of it has begun.
+    /// Skips a job whose condition can no longer be met. None of its tasks has begun.
     pub(in crate::ledger) fn skip_job(&mut self, number: JobNumber, applied: &mut Applied) {
         let Some(job) = known(self.records.job_mut(number)) else { return };
         if job.record.ended.is_some() {
@@ -216,7 +217,7 @@ impl Ledger {
         self.end_job_if_over(number, applied);
     }
 
-    /// A task has ended, as others of its job see it.
+    /// Records in the graph that a task has ended, for other tasks of its job.
     pub(in crate::ledger) fn end_in_graph(&mut self, task: TaskRef, ending: Ending, consequences: &mut Consequences) {
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let Some((array, _)) = known(job.array_index(task.index)) else { return };

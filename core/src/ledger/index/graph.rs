@@ -1,7 +1,7 @@
-//! What the tasks of a job wait for: computed from its arrays and from what has become of their tasks.
+//! The dependencies among a job's tasks, computed from its arrays and from how their tasks ended.
 //!
-//! An array waits for others as a whole, by its *gate*; where its tasks wait for single tasks besides, it is *single*,
-//! and each of them has a count of what it still waits for.
+//! An array waits for whole arrays by its *gate*. If its tasks also wait for single tasks, the array is *single*:
+//! each of its tasks has a count of the tasks that it still waits for.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::{
     types::{After, Input, Part, Producer, Source, TaskSpec, Tasks, When},
 };
 
-/// How something that was waited for ended.
+/// How a dependency ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ledger) enum Ending {
     Well,
@@ -19,14 +19,14 @@ pub(in crate::ledger) enum Ending {
     Gone,
 }
 
-/// What that means to who waited.
+/// What an ending means for a dependent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ledger) enum Judged {
     Met,
     Missed,
 }
 
-/// What an ending means to who waited for this.
+/// Judges an ending by a dependent's condition.
 pub(in crate::ledger) const fn judge(when: When, ending: Ending) -> Judged {
     match (when, ending) {
         (When::Ok, Ending::Well) | (When::Any, _) | (When::Fail, Ending::Failed) => Judged::Met,
@@ -34,43 +34,44 @@ pub(in crate::ledger) const fn judge(when: When, ending: Ending) -> Judged {
     }
 }
 
-/// An array as others wait for it, and as it waits.
+/// An array: its dependencies on other arrays, and theirs on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Gate {
     /// Its first task.
     first: u32,
     count: u32,
-    /// How many of its tasks have ended, and how many of these failed, and were gone.
+    /// How many of its tasks have ended; of these, `failed` failed and `gone` have no outcome.
     ended: u32,
     failed: u32,
     gone: u32,
-    /// How many arrays it still waits for as a whole, or in vain.
+    /// How many whole arrays it still waits for, those that missed its condition included.
     unmet: u32,
     /// The arrays that wait for it as a whole.
     whole: Vec<(u16, When)>,
-    /// Of an array whose tasks wait for single ones: how many each still waits for, or in vain.
+    /// Of a single array: how many single tasks each of its tasks still waits for, those that missed the condition
+    /// included.
     left: Option<Vec<u32>>,
 }
 
-/// What the tasks of a job wait for.
+/// The dependencies of a job's tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct Graph {
     gates: Vec<Gate>,
-    /// The tasks that wait for single tasks, by whom they wait for.
+    /// For each task, the tasks that wait for it as a single task.
     waiting: BTreeMap<u32, Vec<(u32, When)>>,
     edges: u64,
 }
 
-/// What an ending of some tasks came to mean for others.
+/// What the ending of some tasks means for others.
 #[derive(Debug, Default)]
 pub(in crate::ledger) struct Consequences {
-    /// Arrays that wait for nothing as a whole any more.
+    /// Arrays that no longer wait for any whole array.
     pub(in crate::ledger) opened: Vec<u16>,
-    /// Arrays that wait in vain.
+    /// Arrays whose condition can no longer be met.
     pub(in crate::ledger) missed: Vec<u16>,
-    /// Tasks that wait for no single task any more.
+    /// Tasks that no longer wait for any single task.
     pub(in crate::ledger) freed: Vec<u32>,
-    /// Tasks that wait in vain.
+    /// Tasks whose condition can no longer be met.
     pub(in crate::ledger) lost: Vec<u32>,
 }
 
@@ -80,7 +81,7 @@ impl Consequences {
     }
 }
 
-/// Whose output inputs take.
+/// The tasks and arrays whose outputs the inputs take.
 fn producers(inputs: &[Input]) -> impl Iterator<Item = Producer> + '_ {
     inputs.iter().filter_map(|input| match &input.source {
         Source::Output(output) => Some(output.of),
@@ -88,12 +89,12 @@ fn producers(inputs: &[Input]) -> impl Iterator<Item = Producer> + '_ {
     })
 }
 
-/// What all tasks of an array wait for alike.
+/// The dependencies that all tasks of an array share.
 #[derive(Default)]
 struct Common {
-    /// Arrays as a whole.
+    /// Whole arrays.
     whole: Vec<(u16, When)>,
-    /// In each array, the task in the same place.
+    /// Arrays of which each task waits for the task at its own place.
     each: Vec<(u16, When)>,
     /// Single tasks.
     single: Vec<(u32, When)>,
@@ -115,13 +116,13 @@ impl Common {
         common
     }
 
-    /// What one task waits for besides whole arrays; `first` tells an array's first task.
+    /// What one task waits for besides whole arrays. `first` gives an array's first task.
     fn of_task(&self, place: u32, part: Option<&Part>, first: impl Fn(u16) -> u32) -> Vec<(u32, When)> {
         let mut after = self.single.clone();
         after.extend(self.each.iter().map(|(array, when)| (first(*array) + place, *when)));
         if let Some(part) = part {
             after.extend(part.after.all());
-            // No single task takes a whole array's output; see the bounds.
+            // No single task takes a whole array's output; the bounds forbid it.
             after.extend(producers(&part.inputs).filter_map(|producer| match producer {
                 Producer::Task(task) => Some((task, When::Ok)),
                 Producer::Same(array) => Some((first(array) + place, When::Ok)),
@@ -135,13 +136,13 @@ impl Common {
 /// What one task waits for.
 #[derive(Debug, Default)]
 pub(in crate::ledger) struct Awaited {
-    /// Arrays as a whole.
+    /// Whole arrays.
     pub(in crate::ledger) arrays: Vec<(u16, When)>,
     /// Single tasks.
     pub(in crate::ledger) tasks: Vec<(u32, When)>,
 }
 
-/// How many single tasks the tasks of an array wait for, taken together.
+/// The number of dependencies on single tasks among the tasks of an array.
 pub(in crate::ledger) fn edges(after: &[After], spec: &TaskSpec, tasks: &Tasks) -> u64 {
     let common = Common::of(after, spec);
     let alike = (common.each.len() + common.single.len()) as u64 * tasks.count() as u64;
@@ -151,7 +152,7 @@ pub(in crate::ledger) fn edges(after: &[After], spec: &TaskSpec, tasks: &Tasks) 
 }
 
 impl Gate {
-    /// What has become of the array for who waits for all of it like this; nothing yet, perhaps.
+    /// The verdict on the array for a dependent with this condition; none while it is undecided.
     fn judge(&self, when: When) -> Option<Judged> {
         let (is_over, is_good) = (self.ended >= self.count, self.failed == 0 && self.gone == 0);
         match when {
@@ -164,13 +165,13 @@ impl Gate {
 }
 
 impl Graph {
-    /// That of a job without arrays.
+    /// The graph of a job without arrays.
     pub(super) const fn empty() -> Self {
         Self { gates: Vec::new(), waiting: BTreeMap::new(), edges: 0 }
     }
 
-    /// Adds an array none of whose tasks has ended. Whom it waits for has been checked to stand before it; `ended`
-    /// tells what has become of a task. What that means for the new array at once.
+    /// Adds an array none of whose tasks has ended, and returns what its dependencies already mean for it. Its
+    /// dependencies have been checked to precede it. `ended` tells how a task ended.
     pub(super) fn add(
         &mut self,
         array: &ArrayRecord,
@@ -187,7 +188,7 @@ impl Graph {
             let Some(other) = known(self.gates.get_mut(usize::from(*waited))) else { continue };
             match other.judge(*when) {
                 Some(Judged::Met) => {}
-                // Whoever waits in vain never opens.
+                // An array that missed its condition never opens.
                 Some(Judged::Missed) => {
                     consequences.missed.push(own);
                     gate.unmet += 1;
@@ -228,12 +229,12 @@ impl Graph {
         consequences
     }
 
-    /// Counts tasks of an array that ended before anything that waits for them was added.
+    /// Counts tasks of an array that ended before any dependent was added.
     pub(super) fn count_ended(&mut self, array: u16, ending: Ending, tasks: u32) {
         self.count(array, tasks, ending, &mut Consequences::default());
     }
 
-    /// How many single tasks its tasks wait for, taken together.
+    /// The number of dependencies on single tasks among the job's tasks.
     pub(in crate::ledger) const fn edges(&self) -> u64 {
         self.edges
     }
@@ -242,7 +243,7 @@ impl Graph {
         self.gates.get(usize::from(array))
     }
 
-    /// How many arrays there are.
+    /// The number of arrays.
     pub(in crate::ledger) fn arrays(&self) -> u16 {
         u16::try_from(self.gates.len()).unwrap_or(u16::MAX)
     }
@@ -257,7 +258,7 @@ impl Graph {
         self.gate(array).map_or(0..0, |gate| gate.first..gate.first + gate.count)
     }
 
-    /// Whether an array as a whole waits for nothing.
+    /// Whether an array waits for no whole array.
     pub(in crate::ledger) fn is_open(&self, array: u16) -> bool {
         self.gate(array).is_some_and(|gate| gate.unmet == 0)
     }
@@ -279,7 +280,7 @@ impl Graph {
         left.copied().unwrap_or(0)
     }
 
-    /// What a task waits for, whatever has become of that, each thing once.
+    /// All dependencies of a task, met or not, each once.
     pub(in crate::ledger) fn waits_for(&self, array: &ArrayRecord, spec: &TaskSpec, place: u32) -> Awaited {
         let mut common = Common::of(&array.after, spec);
         let mut tasks = common.of_task(place, array.tasks.part(place), |array| self.first(array));
@@ -290,23 +291,23 @@ impl Graph {
         Awaited { arrays: common.whole, tasks }
     }
 
-    /// What has become of an array for who waits for all of it like this; nothing yet, perhaps.
+    /// The verdict on an array for a dependent with this condition; none while it is undecided.
     pub(in crate::ledger) fn judge(&self, array: u16, when: When) -> Option<Judged> {
         self.gate(array)?.judge(when)
     }
 
-    /// Of how many tasks an array is, and how many of these ended, failed, and were gone.
+    /// The number of an array's tasks, and how many of these ended, failed and were gone.
     pub(in crate::ledger) fn ends_of(&self, array: u16) -> [u32; 4] {
         self.gate(array).map_or([0; 4], |gate| [gate.count, gate.ended, gate.failed, gate.gone])
     }
 
-    /// A task has ended.
+    /// Records that a task has ended.
     pub(super) fn end(&mut self, array: u16, task: u32, ending: Ending, consequences: &mut Consequences) {
         self.end_single(task, ending, consequences);
         self.count(array, 1, ending, consequences);
     }
 
-    /// So many tasks of an array, those that are named, are gone.
+    /// Records that these tasks of an array are gone.
     pub(super) fn vanish(
         &mut self,
         array: u16,
@@ -332,7 +333,7 @@ impl Graph {
         }
     }
 
-    /// Whether a task has nothing left to wait for now.
+    /// Lowers a task's count of dependencies; true if it has none left.
     fn lower(&mut self, task: u32) -> bool {
         let at = self.gates.partition_point(|gate| gate.first <= task).saturating_sub(1);
         let Some(Gate { first, left: Some(left), .. }) = self.gates.get_mut(at) else {
@@ -374,7 +375,7 @@ impl Graph {
         consequences.missed.extend(missed);
     }
 
-    /// Whether an array has nothing left to wait for as a whole now.
+    /// Lowers an array's count of whole arrays that it waits for; true if it has none left.
     fn meet(&mut self, array: u16) -> bool {
         let Some(gate) = known(self.gates.get_mut(usize::from(array))) else { return false };
         gate.unmet -= 1;

@@ -1,4 +1,4 @@
-//! What is computed of a job.
+//! What is computed from a job.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -9,21 +9,21 @@ use crate::{
     types::BlockTime,
 };
 
-/// What is computed from a job's record. It stands beside that, so that whoever found the one has the other.
+/// What is computed from a job's record. It is stored beside the record, so one lookup finds both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct JobIndex {
     /// How many tasks it has.
     pub(super) count: u32,
-    /// Of each segment. Of a job that has ended nothing looks at them any more.
+    /// The summary of each segment. They are unused once the job has ended.
     pub(super) summaries: Vec<SegmentSummary>,
-    /// What its tasks wait for; nothing any more once it has ended.
+    /// The dependencies of its tasks; empty once it has ended.
     pub(super) graph: Graph,
     pub(super) counts: TaskCounts,
-    /// How many of its tasks have a speculative attempt that lives.
+    /// How many of its tasks have a live speculative attempt.
     pub(super) speculative: u64,
-    /// How many of its leases are at each value of the labels that its arrays are spread over.
+    /// By array: how many leases are at each value of the label over which the array is spread.
     pub(super) spread: BTreeMap<u16, BTreeMap<String, u32>>,
-    /// When time alone changes something about it next.
+    /// When it next changes by time alone.
     pub(super) due: Option<BlockTime>,
 }
 
@@ -34,12 +34,12 @@ pub(in crate::ledger) struct SegmentSummary {
     pub(super) rank: Rank,
     /// How many tasks have no state of their own.
     pub(super) stateless: u32,
-    /// How these were last counted; ready ones are in the queue.
+    /// The state and number under which these were last counted. Ready ones are in the queue.
     pub(super) counted: Option<(FreshState, u32)>,
 }
 
 impl JobIndex {
-    /// That of a job none of whose arrays has been taken up.
+    /// The index of a job whose arrays have not been taken up.
     pub(super) fn empty() -> Self {
         Self {
             count: 0,
@@ -73,7 +73,7 @@ impl JobIndex {
         self.speculative
     }
 
-    /// How many leases of an array are at each value of the label that it is spread over.
+    /// How many leases of an array are at each value of the label over which it is spread.
     pub(in crate::ledger) fn spread(&self, array: u16) -> Option<&BTreeMap<String, u32>> {
         self.spread.get(&array)
     }

@@ -1,4 +1,4 @@
-//! Jobs are taken up, get arrays, come to be due, end, and are forgotten.
+//! Takes up jobs, adds arrays, and carries out when they are due, end and are forgotten.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -29,10 +29,10 @@ impl Ledger {
         self.await_time(number);
     }
 
-    /// Adds arrays to a job whose tasks have all still to come. How many tasks it has then.
+    /// Adds arrays, none of whose tasks has begun, to a job. Returns the job's new number of tasks.
     pub(in crate::ledger) fn add_arrays(&mut self, number: JobNumber, arrays: &[Array]) -> u32 {
         for array in arrays {
-            // What nobody expects anything of may take as long as it may.
+            // Without an estimate, the whole wall time is expected.
             let expected_ms = self.foreseen_ms(&array.spec).unwrap_or(array.spec.limits.wall_ms);
             let today = Day::of(self.time());
             let Some((job, days)) = known(self.records.job_and_days(number)) else { return 0 };
@@ -74,7 +74,7 @@ impl Ledger {
         self.records.job(number).map_or(0, |job| job.index.count)
     }
 
-    /// Takes up the next segment of a job, of which nothing is computed yet.
+    /// Takes up the next segment of a job, for which nothing has been computed yet.
     pub(super) fn take_up_segment(&mut self, number: JobNumber) {
         let Some(job) = known(self.records.job(number)) else { return };
         let at = job.index.summaries.len();
@@ -92,12 +92,12 @@ impl Ledger {
         self.recount_segment(number, at);
     }
 
-    /// What the tasks of a segment need, in the one copy that there is of it.
+    /// The shared copy of what a segment's tasks need.
     pub(super) fn needs_of(&self, segment: &Segment) -> Arc<Needs> {
         self.index.one_copy(Needs::new(segment.terms.resources, segment.spec.labels.clone()))
     }
 
-    /// Where the tasks of a segment stand in the queue, as far as that is settled.
+    /// The rank of a segment's tasks in the queue.
     pub(super) fn rank_of(&self, job: &Job, segment: &Segment) -> Rank {
         if is_planted(Fault::RankIgnored) {
             return Rank::default();
@@ -111,7 +111,7 @@ impl Ledger {
         })
     }
 
-    /// Holds a new job against those that it waits for and that have ended already, and has it told of the others.
+    /// Judges a new job by its dependencies that have ended, and registers it as a waiter of the others.
     pub(in crate::ledger) fn wait_for_jobs(&mut self, number: JobNumber, applied: &mut Applied) {
         let Some(job) = known(self.records.job(number)) else { return };
         let (after, mut missed, mut met) = (job.record.after.clone(), false, BTreeSet::new());
@@ -131,12 +131,12 @@ impl Ledger {
         }
     }
 
-    /// A job waits for another.
+    /// Registers a job as a waiter of another.
     pub(super) fn await_job(&mut self, number: JobNumber, other: JobId) {
         self.index.waiters.entry(other).or_default().insert(number);
     }
 
-    /// A job waits for another no more.
+    /// Removes a job from the waiters of another.
     fn await_job_no_more(&mut self, number: JobNumber, other: JobId) {
         if let Some(waiters) = self.index.waiters.get_mut(&other) {
             waiters.remove(&number);
@@ -146,7 +146,7 @@ impl Ledger {
         }
     }
 
-    /// Time has come for a job: it may begin, it is closed, or its own time has run out.
+    /// Handles a job that is due: it may begin, it is closed, or its time has run out.
     pub(in crate::ledger) fn job_is_due(&mut self, number: JobNumber, applied: &mut Applied) {
         let now = self.time();
         let Some(job) = known(self.records.job_mut(number)) else { return };
@@ -168,7 +168,7 @@ impl Ledger {
         self.await_time(number);
     }
 
-    /// Notes when time alone changes something about a job next.
+    /// Schedules when a job next changes by time alone.
     pub(in crate::ledger) fn await_time(&mut self, number: JobNumber) {
         let now = self.time();
         let Some(job) = known(self.records.job_mut(number)) else { return };
@@ -190,7 +190,7 @@ impl Ledger {
         let now = self.time();
         let Some(job) = known(self.records.job_mut(number)) else { return };
         job.record.ended = Some(now);
-        // Nothing of any length is kept of what has ended.
+        // An ended job keeps nothing whose length is unbounded.
         for segment in &mut job.record.segments {
             segment.spec = Arc::new(segment.spec.outline());
         }
@@ -220,7 +220,7 @@ impl Ledger {
         self.subtract_outstanding(submitter, Outstanding::definition(definition_bytes));
     }
 
-    /// An ended job is dropped when it has been kept for long enough.
+    /// Schedules when an ended job is dropped.
     pub(super) fn keep_ended(&mut self, number: JobNumber, ended: BlockTime) {
         self.index.due.retention.insert((ended.plus_ms(self.genesis.ledger.retention_ms), number));
     }

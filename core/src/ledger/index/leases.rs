@@ -1,4 +1,4 @@
-//! Leases are given, and begin.
+//! Gives leases to workers, and starts them.
 
 use crate::{
     fault::{Fault, is_planted},
@@ -16,12 +16,12 @@ use crate::{
 };
 
 impl Ledger {
-    /// Takes an entry off the queue, whose last task is about to be leased.
+    /// Takes an entry off the queue when its last task is about to be leased.
     pub(in crate::ledger) fn take_off(&mut self, entry: &QueueEntry) {
         self.index.ready.remove(entry, &self.sequence, self.records.shares());
     }
 
-    /// Gives a ready task, which has been taken off the queue, to a worker.
+    /// Leases a ready task, already taken off the queue, to a worker.
     pub(in crate::ledger) fn lease(&mut self, task: TaskRef, key: PublicKey, opening: Opening, applied: &mut Applied) {
         let allocation = if opening == Opening::Resources { self.allocate(task) } else { None };
         let Some(lease) = known(self.draw_up(task, key, allocation)) else { return };
@@ -50,7 +50,7 @@ impl Ledger {
         self.note_lease(given, false, applied);
     }
 
-    /// Gives a task whose attempt runs to a second worker too.
+    /// Leases a task whose attempt runs to a second worker as well.
     pub(in crate::ledger) fn lease_speculative(&mut self, task: TaskRef, key: PublicKey, applied: &mut Applied) {
         let Some(allocation) = known(self.allocate(task)) else { return };
         let Some(speculative) =
@@ -74,7 +74,7 @@ impl Ledger {
         self.note_lease(given, true, applied);
     }
 
-    /// The lease of a task's next attempt.
+    /// Creates the lease of a task's next attempt.
     fn draw_up(&mut self, task: TaskRef, key: PublicKey, allocation: Option<Allocation>) -> Option<Lease> {
         let cost = self.first_cost(task);
         let (leased, waits_until) = (self.time(), self.lease_time().plus_ms(self.genesis.ledger.allowance_ms));
@@ -97,7 +97,7 @@ impl Ledger {
         })
     }
 
-    /// A task's time with resources, from now on.
+    /// The allocation of an attempt that starts now.
     fn allocate(&self, task: TaskRef) -> Option<Allocation> {
         let segment = self.records.job(task.job)?.segment(task.index)?;
         let allowance_ms = if is_planted(Fault::NoAllowance) { 0 } else { self.genesis.ledger.allowance_ms };
@@ -110,7 +110,7 @@ impl Ledger {
         })
     }
 
-    /// Books a lease that was given, charges for it, and tells.
+    /// Books and charges a new lease, and emits its event.
     fn note_lease(&mut self, given: AttemptRef, speculative: bool, applied: &mut Applied) {
         let task = given.task();
         let today = Day::of(self.time());
@@ -150,7 +150,7 @@ impl Ledger {
         applied.events.push(LedgerEvent::Started { attempt, worker: key });
     }
 
-    /// Says how fast an attempt is found to be, and looks at it again when that says so.
+    /// Sets what is known of an attempt's speed, and schedules the next look if there is one.
     pub(in crate::ledger) fn set_speculation(&mut self, attempt: AttemptRef, speculation: Speculation) {
         let task = attempt.task();
         let lease = self.records.job_mut(task.job).and_then(|job| job.live_mut(task.index)?.lease_mut());

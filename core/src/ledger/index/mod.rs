@@ -1,15 +1,18 @@
-//! How what is so is found: queues, deadlines, counts and quotas. All of it can be computed from the [`Records`], and
-//! is, when a ledger takes up a snapshot (`restore`). What changes records so that the index has to follow is done
-//! here, by methods of the ledger that keep the two in step; nobody else can write the index: its fields are this
-//! module's own.
+//! The index: queues, deadlines, counts and quotas, all of which can be computed from the [`Records`].
 //!
-//! * `attach`: a task's state made known, or forgotten; what a worker holds.
-//! * `leases`: leases are given and begin; `ends`: they end, and tasks with them.
-//! * `follow`: what follows for those that waited; `graph`: what the tasks of a job wait for.
-//! * `jobs`: jobs are taken up, end and are forgotten; `segments`: their tasks come to stand apart; `recurring` jobs.
-//! * `claims`: workers' claims begin, change and end. `slices`: whose time slice runs, is spent, and is asked for.
-//! * `quotas`: what is outstanding to submitters, what they have at workers, and whether more may be placed.
-//! * `check`: in debug builds, whether after a block the index is what the records give.
+//! `restore` computes the index when a ledger takes up a snapshot. Afterwards, methods of the ledger in these modules
+//! change records and index together. No other module can write the index, because its fields are private to this
+//! one.
+//!
+//! - `attach`: adds a task's state to the index and removes it; tracks what a worker holds.
+//! - `leases`: gives leases and starts them. `ends`: ends leases, and tasks with them.
+//! - `follow`: carries out the consequences for dependents. `graph`: the dependencies among a job's tasks.
+//! - `jobs`: takes up, ends and forgets jobs. `segments`: splits and joins their segments. `recurring`: recurring
+//!   jobs.
+//! - `claims`: begins, changes and ends workers' claims. `slices`: running and spent time slices, and preemption
+//!   requests.
+//! - `quotas`: what submitters have outstanding, what workers hold for them, and whether more may be placed.
+//! - `check`: in debug builds, checks after a block that the index matches the records.
 
 mod attach;
 mod check;
@@ -58,8 +61,8 @@ use crate::{
 };
 use quotas::Quotas;
 
-/// What is computed from all records together. What is computed of one job or worker stands beside its record:
-/// [`JobIndex`], [`WorkerIndex`].
+/// What is computed from all records together. [`JobIndex`] and [`WorkerIndex`] hold what is computed from one job or
+/// worker, beside its record.
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Index {
     job_numbers: BTreeMap<JobId, JobNumber>,
@@ -69,30 +72,30 @@ pub(in crate::ledger) struct Index {
     counts: TaskCounts,
     due: Deadlines,
     recurring: RecurringIndex,
-    /// The jobs that wait for each job.
+    /// For each job, the jobs that wait for it.
     waiters: BTreeMap<JobId, BTreeSet<JobNumber>>,
-    /// The slow attempts that may have a speculative one, by the numbers of their leases.
+    /// The slow attempts that may get a speculative one, by lease number.
     slow: BTreeMap<u64, TaskRef>,
     /// The attempts that can be preempted.
     preemptible: BTreeSet<TaskRef>,
     /// The submitters for whom an attempt is to be preempted.
     preemptors: BTreeSet<PublicKey>,
-    /// Which kinds are parked in it is a memo, and so is how it numbers them: neither decides anything.
+    /// Its numbering of kinds, and which of them are parked, are memos: neither decides anything.
     ready: ReadyQueue,
     open: OpenClaims,
-    /// Counts how often what claims offer has changed. A memo for what is parked: only whether it is the same matters.
+    /// How often the claims' offers have changed. A memo for parked kinds, which only compare it for equality.
     offers: OffersVersion,
-    /// Jobs that have ended, and whose waiters are yet to be told; none between blocks.
+    /// Ended jobs whose waiters have not been told yet. Empty between blocks.
     just_ended: Vec<JobNumber>,
-    /// The workers whose waiting attempts may move up or have to go, and whether because their claim changed; none
+    /// The workers whose waiting attempts may move up or have to go. The flag says whether their claim changed. Empty
     /// between blocks.
     unsettled: BTreeMap<PublicKey, bool>,
-    /// The workers that may have room since the last matching which they did not have then; none between blocks.
+    /// The workers that may have gained capacity since the last matching. Empty between blocks.
     changed: BTreeSet<PublicKey>,
 }
 
 impl Index {
-    /// That of a ledger without jobs and workers.
+    /// The index of a ledger without jobs and workers.
     pub(in crate::ledger) fn empty() -> Self {
         Self {
             job_numbers: BTreeMap::new(),
@@ -128,7 +131,7 @@ impl Index {
         &self.quotas
     }
 
-    /// How many tasks of all jobs are in which state.
+    /// The number of tasks of all jobs in each state.
     pub(in crate::ledger) const fn counts(&self) -> &TaskCounts {
         &self.counts
     }
@@ -137,7 +140,7 @@ impl Index {
         &self.due
     }
 
-    /// Takes out what is due, to be done now.
+    /// The deadlines, to take out those that are due.
     pub(in crate::ledger) const fn due_mut(&mut self) -> &mut Deadlines {
         &mut self.due
     }
@@ -146,12 +149,12 @@ impl Index {
         &self.recurring
     }
 
-    /// Takes out the recurring job whose moment has come first, if one's has.
+    /// Takes out the recurring job whose occurrence comes first, if it is due.
     pub(in crate::ledger) fn take_recurring(&mut self, now: BlockTime) -> Option<RecurringNumber> {
         self.recurring.take_due(now)
     }
 
-    /// The slow attempts that may have a copy, the oldest first.
+    /// The slow attempts that may get a speculative one, the oldest first.
     pub(in crate::ledger) fn slow(&self) -> impl Iterator<Item = TaskRef> {
         self.slow.values().copied()
     }
@@ -161,7 +164,7 @@ impl Index {
         &self.preemptible
     }
 
-    /// Whether an attempt is to be preempted for this submitter.
+    /// Whether an attempt has been asked to stop for this submitter.
     pub(in crate::ledger) fn is_asking(&self, submitter: &PublicKey) -> bool {
         self.preemptors.contains(submitter)
     }
@@ -174,32 +177,32 @@ impl Index {
         &self.open
     }
 
-    /// Remembers that no claim has such a place for a kind.
+    /// Records that no claim has this opening for a kind.
     pub(in crate::ledger) fn park(&mut self, kind: KindId, opening: Opening) {
         self.ready.park(kind, opening, self.offers);
     }
 
-    /// Whether no claim that has not changed since has such a place for a kind.
+    /// Whether no claim has this opening for a kind, unless the claim has changed since the kind was parked.
     pub(in crate::ledger) fn is_parked(&self, kind: KindId, opening: Opening) -> bool {
         self.ready.is_parked(kind, opening, self.offers)
     }
 
-    /// A worker whose waiting attempts may move up or have to go, and whether because its claim changed.
+    /// Takes a worker whose waiting attempts may move up or have to go. The flag says whether its claim changed.
     pub(in crate::ledger) fn take_unsettled(&mut self) -> Option<(PublicKey, bool)> {
         self.unsettled.pop_first()
     }
 
-    /// The workers that may have room since the last matching which they did not have then.
+    /// The workers that may have gained capacity since the last matching.
     pub(in crate::ledger) const fn changed(&self) -> &BTreeSet<PublicKey> {
         &self.changed
     }
 
-    /// All that is ready has been held against all that has room.
+    /// Records that matching has compared all ready tasks with all free capacity.
     pub(in crate::ledger) fn matched(&mut self) {
         self.changed.clear();
     }
 
-    /// What tasks need, in the one copy that there is of it.
+    /// The shared copy of these needs, so that each is stored once.
     fn one_copy(&self, needs: Needs) -> Arc<Needs> {
         self.quotas.known_needs(&needs).map_or_else(|| Arc::new(needs), Arc::clone)
     }

@@ -1,6 +1,6 @@
-//! Quotas: what is outstanding to submitters, what their unfinished jobs take, and how many of their tasks workers
-//! hold. It is counted here, for each of them and in all, since the genesis and the rules in force bound both. How much
-//! there may be is the rules'.
+//! Quotas: what submitters have outstanding, what their unfinished jobs take, and how many of their tasks workers
+//! hold. Each is counted per submitter and in total, because the genesis and the rules in force bound both. The rules
+//! set the limits.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     types::{KeyLimit, Permission},
 };
 
-/// What is bounded for each submitter and in all.
+/// Amounts that are bounded for each submitter and in total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::ledger) struct Outstanding {
     /// Unfinished tasks.
@@ -25,7 +25,7 @@ pub(in crate::ledger) struct Outstanding {
 }
 
 impl Outstanding {
-    /// Bytes of definition, and nothing else.
+    /// Only bytes of definition.
     pub(in crate::ledger) const fn definition(definition_bytes: u64) -> Self {
         Self { tasks: 0, output_bytes: 0, definition_bytes }
     }
@@ -43,15 +43,15 @@ impl Outstanding {
     }
 }
 
-/// Segments of unfinished jobs, by what their tasks need.
+/// How many segments of unfinished jobs have each set of needs.
 type KnownNeeds = BTreeMap<Arc<Needs>, u64>;
 
-/// What submitters have taken of what is bounded.
+/// How much of the bounded amounts submitters have taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct Quotas {
     outstanding: Outstanding,
     outstanding_by_key: BTreeMap<PublicKey, Outstanding>,
-    /// The leases of each submitter's tasks.
+    /// The number of leases of each submitter's tasks.
     leased_by_key: BTreeMap<PublicKey, u64>,
     needs: KnownNeeds,
     needs_by_key: BTreeMap<PublicKey, KnownNeeds>,
@@ -68,17 +68,17 @@ impl Quotas {
         }
     }
 
-    /// What is owed in all.
+    /// What is outstanding in total.
     pub(in crate::ledger) const fn outstanding(&self) -> Outstanding {
         self.outstanding
     }
 
-    /// What is owed to a submitter.
+    /// What is outstanding for a submitter.
     pub(in crate::ledger) fn outstanding_of(&self, key: &PublicKey) -> Outstanding {
         self.outstanding_by_key.get(key).copied().unwrap_or_default()
     }
 
-    /// The submitters to whom anything is owed, with what that is.
+    /// The submitters that have anything outstanding, with the amounts.
     pub(in crate::ledger) const fn outstanding_by_key(&self) -> &BTreeMap<PublicKey, Outstanding> {
         &self.outstanding_by_key
     }
@@ -88,28 +88,28 @@ impl Quotas {
         self.leased_by_key.get(key).copied().unwrap_or(0)
     }
 
-    /// What the tasks of unfinished jobs need, and of how many segments.
+    /// The needs of unfinished jobs' tasks, each with its number of segments.
     pub(in crate::ledger) const fn needs(&self) -> &BTreeMap<Arc<Needs>, u64> {
         &self.needs
     }
 
-    /// The same, of one submitter's jobs.
+    /// The needs of one submitter's unfinished jobs, each with its number of segments.
     pub(in crate::ledger) fn needs_of(&self, key: &PublicKey) -> Option<&BTreeMap<Arc<Needs>, u64>> {
         self.needs_by_key.get(key)
     }
 
-    /// The copy that there is of these needs, if there is one.
+    /// The shared copy of these needs, if there is one.
     pub(super) fn known_needs(&self, needs: &Needs) -> Option<&Arc<Needs>> {
         self.needs.get_key_value(needs).map(|(known, _)| known)
     }
 
-    /// Counts one segment more of a submitter and of these needs.
+    /// Counts one more segment of a submitter with these needs.
     pub(super) fn need(&mut self, submitter: PublicKey, needs: &Arc<Needs>) {
         *self.needs.entry(Arc::clone(needs)).or_default() += 1;
         *self.needs_by_key.entry(submitter).or_default().entry(Arc::clone(needs)).or_default() += 1;
     }
 
-    /// Counts one segment less of a submitter and of these needs.
+    /// Counts one segment fewer of a submitter with these needs.
     pub(super) fn need_no_more(&mut self, submitter: PublicKey, needs: &Arc<Needs>) {
         let less = |known: &mut KnownNeeds| {
             if let Some(jobs) = known.get_mut(needs) {
@@ -128,7 +128,7 @@ impl Quotas {
         }
     }
 
-    /// Counts what more is outstanding for a submitter. Whether it had nothing unfinished before, and has now.
+    /// Adds to what a submitter has outstanding. True if it had no unfinished tasks before and has some now.
     pub(super) fn add_outstanding(&mut self, submitter: PublicKey, more: &Outstanding) -> bool {
         let of_key = self.outstanding_by_key.entry(submitter).or_default();
         let begins = of_key.tasks == 0 && more.tasks > 0;
@@ -137,7 +137,7 @@ impl Quotas {
         begins
     }
 
-    /// Counts what less is owed to a submitter: what still is, if anything was.
+    /// Subtracts from what a submitter has outstanding, and returns what remains, if it had anything.
     fn subtract_outstanding(&mut self, submitter: PublicKey, less: &Outstanding) -> Option<Outstanding> {
         self.outstanding.lower(less);
         let of_key = self.outstanding_by_key.get_mut(&submitter)?;
@@ -159,7 +159,7 @@ impl Quotas {
 }
 
 impl Ledger {
-    /// Counts what more is outstanding for a submitter.
+    /// Adds to what a submitter has outstanding.
     pub(in crate::ledger) fn add_outstanding(&mut self, submitter: PublicKey, more: Outstanding) {
         if more == Outstanding::default() {
             return;
@@ -172,7 +172,7 @@ impl Ledger {
         }
     }
 
-    /// Counts so many fewer unfinished tasks of a submitter, each of which promised so many bytes.
+    /// Subtracts finished tasks of a submitter, each of which might have left this many bytes of output.
     pub(super) fn settle_tasks(&mut self, submitter: PublicKey, output_bytes: u64, tasks: u64) {
         if is_planted(Fault::DebtsStay) {
             return;
@@ -181,7 +181,7 @@ impl Ledger {
         self.subtract_outstanding(submitter, Outstanding { tasks, output_bytes, definition_bytes: 0 });
     }
 
-    /// Counts what less is owed to a submitter.
+    /// Subtracts from what a submitter has outstanding.
     pub(in crate::ledger) fn subtract_outstanding(&mut self, submitter: PublicKey, less: Outstanding) {
         if less == Outstanding::default() {
             return;
@@ -195,32 +195,32 @@ impl Ledger {
         }
     }
 
-    /// Counts one lease of a submitter's tasks more or less.
+    /// Counts one lease more or fewer of a submitter's tasks.
     pub(super) fn count_leased(&mut self, key: PublicKey, more: bool) {
         self.index.quotas.count_leased(key, more);
         self.freeze_by_rules(key);
     }
 
-    /// Whether none of a submitter's tasks may be placed now.
+    /// Whether the rules now keep all tasks of a submitter from being placed.
     pub(in crate::ledger) fn is_frozen(&self, key: &PublicKey) -> bool {
         let leased = self.index.quotas.leased_of(key);
         let is_full = leased >= self.key_limit(key, KeyLimit::Running) && !is_planted(Fault::RunsPastQuota);
         is_full || !self.records.rules().admission(Permission::Submit).includes(key)
     }
 
-    /// Lets the tasks of a submitter who has any be placed, or not, as the rules have it now.
+    /// Freezes or unfreezes a submitter's tasks in the queue, as the rules now require.
     pub(super) fn freeze_by_rules(&mut self, key: PublicKey) {
         self.index.ready.freeze(key, self.is_frozen(&key), &self.sequence, self.records.shares());
     }
 
-    /// The rules have changed for this submitter.
+    /// Follows a change of the rules for one submitter.
     pub(in crate::ledger) fn follow_rules_of(&mut self, key: PublicKey) {
         if self.index.quotas.outstanding_of(&key).tasks > 0 {
             self.freeze_by_rules(key);
         }
     }
 
-    /// The rules have changed for all submitters.
+    /// Follows a change of the rules for all submitters.
     pub(in crate::ledger) fn follow_rules(&mut self) {
         let outstanding = self.index.quotas.outstanding_by_key.iter().filter(|(_, outstanding)| outstanding.tasks > 0);
         let keys: Vec<PublicKey> = outstanding.map(|(key, _)| *key).collect();

@@ -1,4 +1,4 @@
-//! Which recurring jobs there are, when their occurrences come, and which of their runs live.
+//! Recurring jobs: which exist, when their occurrences come, and which of the occurrences' jobs have not ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,22 +13,22 @@ use crate::{
     types::{BlockTime, JobId, Occurrence, RecurringId},
 };
 
-/// The runs of one recurring job, by their occurrences.
+/// The unfinished jobs of one recurring job, by occurrence.
 type LiveJobs = BTreeMap<BlockTime, JobId>;
 
-/// What is computed from recurring jobs, and from the jobs that are their runs.
+/// What is computed from recurring jobs, and from the jobs of their occurrences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct RecurringIndex {
     numbers: BTreeMap<RecurringId, RecurringNumber>,
-    /// How many of each submitter have not ended.
+    /// How many recurring jobs of each submitter have not ended.
     by_key: BTreeMap<PublicKey, u64>,
-    /// How many have not ended.
+    /// How many recurring jobs have not ended.
     live: u64,
-    /// When the next occurrence of each comes that is not paused.
+    /// When the next occurrence comes of each recurring job that is not paused.
     due: BTreeSet<(BlockTime, RecurringNumber)>,
-    /// When ended ones are dropped.
+    /// When ended recurring jobs are dropped.
     retention: BTreeSet<(BlockTime, RecurringNumber)>,
-    /// Runs that have not ended, of those that have any.
+    /// The unfinished jobs of each recurring job that has any.
     live_jobs: BTreeMap<RecurringNumber, LiveJobs>,
 }
 
@@ -49,29 +49,29 @@ impl RecurringIndex {
         self.numbers.get(id).copied()
     }
 
-    /// How many have not ended: of this submitter, and in all.
+    /// How many recurring jobs have not ended: of this submitter, and in total.
     pub(in crate::ledger) fn live(&self, submitter: &PublicKey) -> (u64, u64) {
         (self.by_key.get(submitter).copied().unwrap_or(0), self.live)
     }
 
-    /// The first occurrence that something has to become of.
+    /// The first occurrence that has to be run or skipped.
     pub(in crate::ledger) fn next_due(&self) -> Option<BlockTime> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Takes the one out whose occurrence has come first, if one's has.
+    /// Takes out the recurring job whose occurrence comes first, if it is due.
     pub(super) fn take_due(&mut self, now: BlockTime) -> Option<RecurringNumber> {
         let (at, number) = self.due.first().copied()?;
         (at <= now).then(|| self.due.pop_first())?;
         Some(number)
     }
 
-    /// The runs of one that have not ended, by their occurrences.
+    /// The unfinished jobs of a recurring job, by occurrence.
     pub(in crate::ledger) fn live_jobs(&self, number: RecurringNumber) -> impl DoubleEndedIterator<Item = JobId> {
         self.live_jobs.get(&number).into_iter().flat_map(LiveJobs::values).copied()
     }
 
-    /// A run has ended.
+    /// Removes an occurrence's job, which has ended.
     pub(super) fn end_occurrence(&mut self, run: Occurrence) {
         let Some(number) = self.number_of(&run.recurring) else { return };
         if let Some(live_jobs) = self.live_jobs.get_mut(&number) {
@@ -111,15 +111,14 @@ impl Ledger {
         self.await_occurrence(number);
     }
 
-    /// A job that has not ended is an occurrence of a recurring one, which may be forgotten.
+    /// Takes up an unfinished job as an occurrence of a recurring job. That recurring job may be forgotten.
     pub(in crate::ledger) fn take_up_occurrence(&mut self, run: Occurrence, job: JobId) {
         if let Some(number) = self.index.recurring.number_of(&run.recurring) {
             self.index.recurring.live_jobs.entry(number).or_default().insert(run.time, job);
         }
     }
 
-    /// Notes when something has to become of an occurrence next, of a recurring job that is not among those that are
-    /// due.
+    /// Schedules the next occurrence of a recurring job that is not scheduled.
     pub(in crate::ledger) fn await_occurrence(&mut self, number: RecurringNumber) {
         let Some(RecurringJob { record, .. }) = known(self.records.recurring().numbered(number)) else { return };
         if let Some(next) = record.next.filter(|_| !record.is_paused && record.ended.is_none()) {
@@ -127,7 +126,7 @@ impl Ledger {
         }
     }
 
-    /// Takes a recurring job out of those that are due.
+    /// Removes a recurring job from the schedule.
     pub(in crate::ledger) fn await_nothing(&mut self, number: RecurringNumber) {
         let Some(RecurringJob { record, .. }) = known(self.records.recurring().numbered(number)) else { return };
         if let Some(next) = record.next {
@@ -140,7 +139,7 @@ impl Ledger {
         self.index.recurring.retention.insert((at, number));
     }
 
-    /// Drops what has ended long enough ago.
+    /// Drops the recurring jobs that ended long enough ago.
     pub(in crate::ledger) fn forget_recurring(&mut self, applied: &mut Applied) {
         while let Some((at, number)) = self.index.recurring.retention.first().copied()
             && at <= self.time()
@@ -154,7 +153,7 @@ impl Ledger {
         }
     }
 
-    /// Ends a recurring job: no occurrence of it is run any more.
+    /// Ends a recurring job: none of its further occurrences is run.
     pub(in crate::ledger) fn end_recurring(
         &mut self,
         number: RecurringNumber,

@@ -1,6 +1,6 @@
-//! Everything that can be computed from the records is computed from them: when a ledger takes up a snapshot, when
-//! other policies are in force, and when a debug build holds the index against it. What the records say is checked as
-//! they are taken up: they may come from a stranger.
+//! Computes the whole index from the records. A ledger does so when it takes up a snapshot and when the scheduler's
+//! policies change; a debug build also does so to check the index. The records are checked while they are taken up,
+//! because they may come from a stranger.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,7 +34,7 @@ use crate::{
     types::{Array, BlockTime, Genesis, JobId, RecurringId, Submit, TaskSpec, TransactionId},
 };
 
-/// No honest count comes near it, and none that is below overflows.
+/// Far above any honest count, and low enough that sums of counts do not overflow.
 const COUNT_MAX: u64 = 1 << 62;
 
 fn rule(holds: bool, what: &'static str) -> Result<(), RestoreError> {
@@ -42,7 +42,7 @@ fn rule(holds: bool, what: &'static str) -> Result<(), RestoreError> {
 }
 
 impl Head {
-    /// Whether it could be that of a ledger of this genesis.
+    /// Checks that a ledger of this genesis could have these records.
     fn check(&self, genesis: &Genesis, next_recurring: RecurringNumber) -> Result<(), RestoreError> {
         let history = &self.history;
         rule(history.is_consistent() && history.size() == self.height.0, "the history is not as long as the ledger")?;
@@ -61,7 +61,8 @@ impl Head {
     }
 }
 
-/// The segments cover the arrays, in order, each with tasks that have states of their own first where that is so.
+/// Checks that the segments cover the arrays in order, and that each task before a segment's first fresh one has a
+/// state of its own.
 fn check_segments(record: &JobRecord) -> Result<(), RestoreError> {
     let mut next = 0u32;
     let mut counts = vec![0usize; record.arrays.len()];
@@ -82,7 +83,7 @@ fn check_segments(record: &JobRecord) -> Result<(), RestoreError> {
     rule(record.states.last_key_value().is_none_or(|(last, _)| *last < next), "a state is of no task")
 }
 
-/// The arrays as they were submitted, as far as is still known.
+/// The arrays as they were submitted, as far as they are still known.
 fn arrays_of(record: &JobRecord) -> Vec<Array> {
     let array = |(place, array): (usize, &ArrayRecord)| {
         let first = record.segments.partition_point(|segment| usize::from(segment.array) < place);
@@ -106,7 +107,7 @@ impl Job {
         usage.is_sound() && usage.tasks_submitted == u64::from(self.count()) && ended == Some(usage.attempts_ended())
     }
 
-    /// Whether tasks have states of their own, and segments have vanished, where what they wait for says so.
+    /// Whether tasks have states of their own, and segments are gone, where their dependencies require it.
     fn is_consistent(&self, now: BlockTime) -> bool {
         if self.record.ended.is_some() {
             return true;
@@ -132,7 +133,7 @@ impl Job {
     }
 }
 
-/// What was executed, each once.
+/// Restores the executed transactions; each may occur once.
 fn restore_replay(executed: Vec<(TransactionId, Executed)>) -> Result<Replay, RestoreError> {
     rule(executed.is_sorted_by(|a, b| a.0 < b.0), "executed transactions are out of order")?;
     let mut replay = Replay::default();
@@ -142,7 +143,7 @@ fn restore_replay(executed: Vec<(TransactionId, Executed)>) -> Result<Replay, Re
     Ok(replay)
 }
 
-/// Whether a speculative attempt is a later one, at another worker, without one of its own.
+/// Whether a speculative attempt is later than its first, at another worker, and without one of its own.
 fn is_other(lease: &Lease, speculative: &Lease) -> bool {
     speculative.speculative.is_none()
         && speculative.attempt > lease.attempt
@@ -151,10 +152,11 @@ fn is_other(lease: &Lease, speculative: &Lease) -> bool {
 }
 
 impl Ledger {
-    /// The ledger of these records, in the network of this genesis and id.
+    /// Builds the ledger of these records, in the network of this genesis and id.
     ///
     /// # Errors
-    /// What they contradict.
+    ///
+    /// What the records contradict.
     pub(in crate::ledger) fn of_records(
         genesis: Arc<Genesis>,
         network: NetworkId,
@@ -189,7 +191,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Who has had what; the lanes of the queue were put up without knowing it.
+    /// Restores the submitters' shares. The queue's lanes were filled without them.
     fn restore_shares(&mut self, round: u64, shares: BTreeMap<PublicKey, Share>) -> Result<(), RestoreError> {
         let outstanding = &self.index.quotas;
         let has_outstanding = |key: &PublicKey| outstanding.outstanding_of(key).tasks > 0;
@@ -342,13 +344,13 @@ impl Ledger {
         }
     }
 
-    /// What a job's tasks wait for, as things stand.
+    /// Rebuilds the graph of a job's dependencies in its present state.
     fn put_back_graph(&mut self, number: JobNumber, arrays: &[Array]) {
         let Some(job) = known(self.records.job_mut(number)) else { return };
         let record = &job.record;
         for (place, array) in (0u16..).zip(arrays) {
             let Some(own) = known(record.arrays.get(usize::from(place))) else { return };
-            // Who waits in vain has been told: the states say so.
+            // The states already show which tasks were skipped.
             let _ = job.index.graph.add(own, &array.spec, |task| record.ending_of(task));
             for task in job.index.graph.tasks_of(place) {
                 if let Some(ending) = record.ending_of(task) {
@@ -385,7 +387,7 @@ impl Ledger {
     fn check_held(&self) -> Result<(), RestoreError> {
         let most = u64::from(self.genesis.ledger.claim_attempts_max);
         let held = |worker: &Worker| (worker.leases().running().len() + worker.leases().waiting().len()) as u64;
-        // A claim that shrank may hold more than it offers, but never twice what any may offer.
+        // A worker whose claim shrank may hold more than it offers, but never twice what any claim may offer.
         rule(self.records.workers().values().all(|worker| held(worker) <= 2 * most), "a worker holds more than any may")
     }
 }

@@ -1,4 +1,4 @@
-//! Segments are split where tasks come to stand apart, changed, and joined where they stand alike again.
+//! Splits segments where their tasks come to differ, changes them, and joins them where they are alike again.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,11 +14,11 @@ use crate::{
 
 /// The most segments of one job besides one for each array.
 pub(in crate::ledger) const SEGMENTS_MAX: usize = 8192;
-/// What one costs its submitter of the bytes that the definitions of its jobs may take.
+/// What a segment costs its submitter, out of the bytes that the definitions of its jobs may take.
 pub(in crate::ledger) const SEGMENT_BYTES: u64 = 256;
 
 impl Segment {
-    /// The part before a task and that from it on.
+    /// Splits into the part before a task and the part from it on.
     fn split_before(mut self, index: u32) -> (Self, Self) {
         let right = Self { start: index, fresh: self.fresh.max(index), ..self.clone() };
         self.end = index;
@@ -26,7 +26,7 @@ impl Segment {
         (self, right)
     }
 
-    /// Whether this one and the next can be one: they have the same array's specification, so that need not be
+    /// Whether this segment and the next can be joined. Both have their array's specification, so it need not be
     /// compared.
     fn goes_on_as(&self, next: &Self) -> bool {
         self.array == next.array
@@ -39,7 +39,7 @@ impl Segment {
 }
 
 impl Ledger {
-    /// Splits a job's segments where a task of these begins another one.
+    /// Splits a job's segments so that each of these tasks begins one.
     pub(in crate::ledger) fn split_segments(&mut self, number: JobNumber, starts: &BTreeSet<u32>) {
         let Some(job) = known(self.records.job(number)) else { return };
         let split = |segment: &Segment| starts.range(segment.start + 1..segment.end).next().is_some();
@@ -72,7 +72,7 @@ impl Ledger {
         self.recount_segments(number);
     }
 
-    /// Joins neighbouring segments of a job that stand alike.
+    /// Joins neighbouring segments of a job that are alike.
     pub(in crate::ledger) fn join_segments(&mut self, number: JobNumber) {
         let Some(job) = known(self.records.job(number)) else { return };
         let segments = &job.record.segments;
@@ -109,7 +109,7 @@ impl Ledger {
         self.recount_segments(number);
     }
 
-    /// Changes what holds for all tasks of a segment, and puts those that wait where they then belong.
+    /// Changes the terms of all tasks in a segment, and moves those that wait to where they then belong.
     pub(in crate::ledger) fn change_segment(
         &mut self,
         number: JobNumber,
@@ -141,7 +141,7 @@ impl Ledger {
         self.recount_segment(number, at);
     }
 
-    /// What the tasks of a segment need and where they stand in the queue, by what is asked for them now.
+    /// Computes what a segment's tasks need and their rank in the queue, by their present terms.
     fn value_segment(&mut self, number: JobNumber, at: usize) {
         let Some(job) = known(self.records.job(number)) else { return };
         let (Some(segment), Some(summary)) = (job.record.segments.get(at), job.index.summaries.get(at)) else {
@@ -159,7 +159,7 @@ impl Ledger {
         }
     }
 
-    /// Takes the tasks of a segment that have no states of their own out of the counts and the queue.
+    /// Removes a segment's tasks without states of their own from the counts and the queue.
     fn uncount_segment(&mut self, number: JobNumber, at: usize) {
         let Some(job) = known(self.records.job_mut(number)) else { return };
         let Some(entry) = known(job.run(at)) else { return };
@@ -174,7 +174,7 @@ impl Ledger {
         }
     }
 
-    /// Stands the segments that were laid down.
+    /// Counts again the segments that were removed from the counts.
     fn recount_segments(&mut self, number: JobNumber) {
         let Some(job) = known(self.records.job_mut(number)) else { return };
         let laid_down = |at: &usize| job.index.summaries[*at].counted.is_none();

@@ -1,4 +1,4 @@
-//! Time slices, where submitters have shares: which run, which are spent, and which attempt is to be preempted.
+//! Time slices, where submitters have shares: which run, which are spent, and which attempts are asked to stop.
 
 use crate::{
     identity::PublicKey,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Ledger {
-    /// How long a slice is for a task, in milliseconds, if it can be preempted at all.
+    /// The length of a task's slice in milliseconds, if the task can be preempted.
     pub(in crate::ledger) fn slice_ms(&self, task: TaskRef) -> Option<u64> {
         if !self.sequence.is_fair() {
             return None;
@@ -21,7 +21,7 @@ impl Ledger {
         checkpoints.then_some(self.records.rules().schedule().slice_ms.max(1))
     }
 
-    /// Keeps, or keeps no more, a lease among those whose slices run or are spent, and who asked it.
+    /// Adds or removes a lease's slice, and its preemption request if it has one.
     pub(super) fn watch_slice(&mut self, task: TaskRef, keeps: bool) {
         let Some(slice_ms) = self.slice_ms(task) else { return };
         let lease = self.records.job(task.job).and_then(|job| job.lease(task.index));
@@ -51,10 +51,10 @@ impl Ledger {
         }
     }
 
-    /// A slice is over: the next one is charged, and the attempt may be preempted.
+    /// Ends a slice: charges the next one, and lets the attempt be preempted.
     pub(in crate::ledger) fn begin_slice(&mut self, task: TaskRef) {
-        // A block that brings another schedule may leave slices of attempts that ended in it, until the index is made
-        // anew.
+        // After a change of schedule in this block, slices may remain of attempts that ended in it, until the index
+        // is recomputed.
         let (Some(slice_ms), now) = (self.slice_ms(task), self.lease_time()) else { return };
         let Some(job) = self.records.job_mut(task.job) else { return };
         let submitter = job.record.submitter;
@@ -76,7 +76,7 @@ impl Ledger {
         self.index.ready.share_changed(&submitter, &self.sequence, self.records.shares());
     }
 
-    /// A request for preemption came to nothing: another may be made for the same submitter.
+    /// Lapses a preemption request, so that another may be made for the same submitter.
     pub(in crate::ledger) fn preemption_lapsed(&mut self, task: TaskRef) {
         let lease = self.records.job(task.job).and_then(|job| job.lease(task.index));
         if let Some(preemption) = known(lease.and_then(|lease| lease.preemption.as_ref())) {
@@ -84,7 +84,7 @@ impl Ledger {
         }
     }
 
-    /// Asks an attempt to make room for a submitter.
+    /// Requests that an attempt be preempted for a submitter.
     pub(in crate::ledger) fn request_preemption(&mut self, task: TaskRef, by: PublicKey, applied: &mut Applied) {
         let until = self.lease_time().plus_ms(self.records.rules().schedule().slice_ms);
         let Some(job) = known(self.records.job_mut(task.job)) else { return };

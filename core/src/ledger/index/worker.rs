@@ -1,4 +1,4 @@
-//! What is computed of a worker.
+//! What is computed from a worker.
 
 use std::collections::BTreeMap;
 
@@ -8,28 +8,28 @@ use crate::{
     types::BlockTime,
 };
 
-/// What is computed of a worker. It stands beside its record, so that whoever found the one has the other.
+/// What is computed from a worker. It is stored beside the record, so one lookup finds both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct WorkerIndex {
     pub(super) leases: HeldLeases,
-    /// Where the worker stands among the open claims, by [`Opening`].
+    /// The worker's scores among the open claims, by [`Opening`].
     pub(super) indexed: [Option<Score>; 2],
     /// When it is forgotten, if its claim does not stand.
     pub(super) forgotten: Option<BlockTime>,
 }
 
-/// What a worker holds, by the number of the lease. Computed from the tasks.
+/// A worker's leases by number, computed from the tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct HeldLeases {
     pub(super) running: BTreeMap<u64, AttemptRef>,
     pub(super) waiting: BTreeMap<u64, AttemptRef>,
-    /// Taken by what runs.
+    /// What its running attempts take.
     pub(super) millicores: u64,
     pub(super) memory_bytes: u64,
 }
 
 impl WorkerIndex {
-    /// That of a worker that holds nothing and whose claim does not stand.
+    /// The index of a worker that holds nothing and whose claim does not stand.
     pub(super) const fn empty() -> Self {
         let leases = HeldLeases { running: BTreeMap::new(), waiting: BTreeMap::new(), millicores: 0, memory_bytes: 0 };
         Self { leases, indexed: [None; 2], forgotten: None }
@@ -39,7 +39,7 @@ impl WorkerIndex {
         &self.leases
     }
 
-    /// Its score among the open claims, if it has such a place.
+    /// The worker's score among the open claims, if it has this opening.
     pub(in crate::ledger) const fn score(&self, opening: Opening) -> Option<Score> {
         self.indexed[opening as usize]
     }
@@ -56,17 +56,17 @@ impl HeldLeases {
         &self.waiting
     }
 
-    /// Thousandths of a core that are taken by what runs.
+    /// Thousandths of a core that running attempts take.
     pub(in crate::ledger) const fn millicores(&self) -> u64 {
         self.millicores
     }
 
-    /// Bytes of memory that are taken by what runs.
+    /// Bytes of memory that running attempts take.
     pub(in crate::ledger) const fn memory_bytes(&self) -> u64 {
         self.memory_bytes
     }
 
-    /// All of it, in the order in which it was given.
+    /// All of its attempts, in the order in which they were leased.
     pub(in crate::ledger) fn attempts(&self) -> Vec<AttemptRef> {
         let mut leases: Vec<(u64, AttemptRef)> =
             self.running.iter().chain(&self.waiting).map(|(number, attempt)| (*number, *attempt)).collect();

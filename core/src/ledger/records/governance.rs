@@ -1,11 +1,12 @@
-//! What authorities settle among themselves: who they are in this epoch, what is proposed, and who they will be in the
-//! next.
+//! Governance: the authorities of this epoch, their open proposals, and the authorities of the next epoch.
 //!
-//! A proposal is put to the authorities of one epoch. It is approved once a quorum of them, its proposer among them,
-//! has said so; it ends unapproved with its life or with its epoch, whichever is first: its approvals are those of
-//! authorities that may not be there any more. What is approved of the authorities takes effect together, with the
-//! epoch's end (see [`consensus`](crate::consensus)), all else at once (`rules`); the set that a block's height stands
-//! under is that of its header's epoch, on every peer alike, and with it the stall threshold.
+//! A proposal is put to the authorities of one epoch. It is approved once a quorum of them has approved it, its
+//! proposer included. Otherwise it ends with its life or with its epoch, whichever comes first, because its approvals
+//! may be those of authorities that have left.
+//!
+//! All approved changes to the authorities take effect together, at the end of the epoch (see
+//! [`consensus`](crate::consensus)). All other changes take effect at once (`rules`). The epoch in a block's header
+//! determines the block's authorities, and with them the stall threshold, on every peer alike.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +23,7 @@ use crate::{
     },
 };
 
-/// Open proposals of one authority.
+/// The most open proposals of one authority.
 pub const PROPOSALS_MAX: usize = 8;
 /// How long a proposal stays open, in milliseconds of block time: a week.
 pub const PROPOSAL_LIFE_MS: u64 = 7 * 24 * 3_600_000;
@@ -40,10 +41,10 @@ pub(in crate::ledger) struct Proposal {
     pub(in crate::ledger) approvals: BTreeSet<PublicKey>,
 }
 
-/// An open proposal, for those who ask.
+/// An open proposal, as queries return it.
 #[derive(Clone, Copy, Debug)]
 pub struct ProposalView<'a> {
-    /// Its name.
+    /// Its id.
     pub id: TransactionId,
     /// Who made it.
     pub proposer: PublicKey,
@@ -55,7 +56,7 @@ pub struct ProposalView<'a> {
     pub approvals: &'a BTreeSet<PublicKey>,
 }
 
-/// What is settled.
+/// The state of governance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Governance {
     /// The epoch of the newest block.
@@ -65,14 +66,14 @@ pub(in crate::ledger) struct Governance {
     /// Its authorities.
     set: Arc<AuthoritySet>,
     pub(in crate::ledger) proposals: BTreeMap<TransactionId, Proposal>,
-    /// `set` with all that was approved in this epoch.
+    /// `set` with all changes that were approved in this epoch.
     next: Arc<AuthoritySet>,
     /// The height at which the first change of this epoch was approved.
     approved_since: Option<Height>,
 }
 
 impl Governance {
-    /// What the genesis settles.
+    /// The state that the genesis sets.
     pub(in crate::ledger) fn founded(genesis: &Genesis) -> Self {
         let set = Arc::new(genesis.authority_set());
         Self {
@@ -100,12 +101,12 @@ impl Governance {
         &self.set
     }
 
-    /// `set` with all that was approved in this epoch.
+    /// `set` with all changes that were approved in this epoch.
     pub(in crate::ledger) const fn next(&self) -> &Arc<AuthoritySet> {
         &self.next
     }
 
-    /// The height at which the first change of an epoch was approved, of the present one.
+    /// The height at which the first change of `epoch` was approved; none if it is not the present epoch.
     pub(in crate::ledger) fn approved_since(&self, epoch: Epoch) -> Option<Height> {
         self.approved_since.filter(|_| epoch == self.epoch || is_planted(Fault::ChangesEndTwice))
     }
@@ -115,8 +116,8 @@ impl Governance {
         self.approved_since.is_some()
     }
 
-    /// A block of this header comes: the first of a new epoch puts the next set in force, and what was still proposed
-    /// ends. Whether it is one.
+    /// Handles a new block's header. The first block of a new epoch puts the next set in force and ends the open
+    /// proposals. Returns whether this is such a block.
     pub(in crate::ledger) fn enter_epoch(&mut self, header: &Header) -> bool {
         if header.epoch <= self.epoch {
             return false;
@@ -134,7 +135,7 @@ impl Governance {
         self.proposals.retain(|_, proposal| proposal.until >= now);
     }
 
-    /// The next epoch's authorities, were this change approved too, if it is one of them.
+    /// The next epoch's authorities if this change were approved too; none if it does not concern the authorities.
     pub(in crate::ledger) fn changed(
         &self,
         genesis: &Genesis,
@@ -164,13 +165,13 @@ impl Governance {
         }
     }
 
-    /// A quorum has approved what leads to this set, at this height.
+    /// Records that a quorum approved, at this height, a change that leads to this set.
     pub(in crate::ledger) fn approve(&mut self, next: AuthoritySet, height: Height) {
         self.next = Arc::new(next);
         self.approved_since.get_or_insert(height);
     }
 
-    /// Whether it is what a ledger of this genesis could have come to at this height and time.
+    /// Whether a ledger of this genesis could be in this state at this height and time.
     pub(in crate::ledger) fn is_consistent(&self, genesis: &Genesis, height: Height, time: BlockTime) -> bool {
         let approved = self.approved_since;
         let founded = *self.set == genesis.authority_set();

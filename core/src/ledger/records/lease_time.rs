@@ -1,5 +1,5 @@
-//! Lease time: block time less every stall so far. Claims and attempts end by it, so a time when no quorum could meet
-//! starts nothing twice.
+//! Lease time: block time less every stall so far. Claims and attempts end by it. While no quorum can meet it stands
+//! still, so such a time makes no work start twice.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,13 +14,13 @@ use crate::{
 pub struct LeaseTime(pub u64);
 
 impl LeaseTime {
-    /// This time and so many milliseconds more, at most the end of time.
+    /// This time plus `ms` milliseconds, at most the end of time.
     #[must_use]
     pub const fn plus_ms(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms.saturating_mul(1000)))
     }
 
-    /// Lease time at the block at `now`, where it was this at the block at `before`: what a gap has beyond the
+    /// Lease time at the block at `now`, if it was `self` at the block at `before`. The part of a gap beyond the
     /// threshold does not count.
     #[must_use]
     pub fn after(self, before: BlockTime, now: BlockTime, stall_threshold_ms: u64) -> Self {
@@ -32,7 +32,8 @@ impl LeaseTime {
         Self(self.0.saturating_add(gap_us))
     }
 
-    /// The block time at which it is this lease time, if it is `now` at the block at `time` and nothing stalls.
+    /// The block time that corresponds to this lease time, if lease time is `now` at block time `time` and nothing
+    /// stalls.
     #[must_use]
     pub const fn as_block_time(self, now: Self, time: BlockTime) -> BlockTime {
         BlockTime(time.0.saturating_add(self.0.saturating_sub(now.0)))

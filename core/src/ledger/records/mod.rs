@@ -1,4 +1,4 @@
-//! What is so: what a snapshot holds, and nothing that can be computed from it.
+//! The state: exactly what a snapshot holds, and nothing that can be computed from it.
 
 pub(in crate::ledger) mod governance;
 pub(in crate::ledger) mod jobs;
@@ -33,7 +33,7 @@ use rules::Rules;
 use usage::{Day, Days};
 use workers::Worker;
 
-/// What happened since the genesis, whether or not it is still remembered in detail.
+/// Totals since the genesis. They include what the ledger has forgotten in detail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Counters {
     /// Jobs admitted.
@@ -54,13 +54,13 @@ pub struct Counters {
     pub skipped: u64,
     /// Attempts lost or drained, begun or not.
     pub lost: u64,
-    /// Successes taken of attempts that had been lost.
+    /// Successes that were accepted from attempts already lost.
     pub late: u64,
     /// Items of reports that changed nothing.
     pub ignored: u64,
 }
 
-/// What is so.
+/// The state.
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Records {
     height: Height,
@@ -80,7 +80,7 @@ pub(in crate::ledger) struct Records {
     usage: Days,
 }
 
-/// The numbers that what comes next is given. None is given twice.
+/// The next numbers to give out. None is given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct Numbers {
     pub(in crate::ledger) job: JobNumber,
@@ -90,7 +90,7 @@ pub(in crate::ledger) struct Numbers {
 }
 
 impl Records {
-    /// Those of a network before its first block.
+    /// The records of a network before its first block.
     pub(in crate::ledger) fn founded(genesis: &Genesis) -> Self {
         let rules = Rules::founded(genesis);
         Self {
@@ -112,7 +112,7 @@ impl Records {
         }
     }
 
-    /// Those that a snapshot begins with: nothing of jobs, workers, recurring jobs and shares yet.
+    /// The records that a snapshot's head gives: still without jobs, workers, recurring jobs and shares.
     pub(in crate::ledger) fn of_head(
         head: &Head,
         replay: Replay,
@@ -150,8 +150,8 @@ impl Records {
         self.lease_time
     }
 
-    /// A block comes, at this height and time. Block time goes back for nobody; lease time leaves stalls out; and what
-    /// was remembered for long enough is forgotten.
+    /// Advances to a block at this height and time. Block time never goes back, and lease time leaves stalls out.
+    /// Expired memories are dropped.
     pub(in crate::ledger) fn pass_time(&mut self, height: Height, time: BlockTime, stall_threshold_ms: u64) {
         self.lease_time = self.lease_time.after(self.time, time, stall_threshold_ms);
         self.height = height;
@@ -169,7 +169,7 @@ impl Records {
         &mut self.history
     }
 
-    /// The jobs that are not forgotten, in the order of admission.
+    /// The jobs that are not forgotten, in order of admission.
     pub(in crate::ledger) const fn jobs(&self) -> &BTreeMap<JobNumber, Job> {
         &self.jobs
     }
@@ -182,7 +182,7 @@ impl Records {
         self.jobs.get_mut(&number)
     }
 
-    /// A job, and where what it takes is booked.
+    /// A job, and the accounts in which its usage is booked.
     pub(in crate::ledger) fn job_and_days(&mut self, number: JobNumber) -> Option<(&mut Job, &mut Days)> {
         Some((self.jobs.get_mut(&number)?, &mut self.usage))
     }
@@ -195,7 +195,7 @@ impl Records {
         self.jobs.remove(&number)
     }
 
-    /// The workers that are known, whether or not their claims stand.
+    /// All known workers, whether or not their claims stand.
     pub(in crate::ledger) const fn workers(&self) -> &BTreeMap<PublicKey, Worker> {
         &self.workers
     }
@@ -252,14 +252,14 @@ impl Records {
         self.numbers
     }
 
-    /// The number of another job.
+    /// Takes the next job number.
     pub(in crate::ledger) const fn number_job(&mut self) -> JobNumber {
         let number = self.numbers.job;
         self.numbers.job += 1;
         number
     }
 
-    /// The number of another lease, and the turn of the worker that gets it.
+    /// Takes the next lease number, and the turn of the worker that gets the lease.
     pub(in crate::ledger) const fn number_lease(&mut self) -> (u64, u64) {
         let Numbers { lease, turn, .. } = self.numbers;
         self.numbers.lease += 1;
@@ -283,12 +283,12 @@ impl Records {
         &mut self.shares
     }
 
-    /// Nobody has had anything yet, as the rules in force have it.
+    /// Starts the shares anew by the rules in force: no submitter has had anything yet.
     pub(in crate::ledger) fn begin_shares(&mut self) {
         self.shares = self.rules.shares();
     }
 
-    /// Takes up who has had what; `is_owed` tells who has something unfinished.
+    /// Takes up the submitters' shares. `is_owed` tells whether a submitter has unfinished tasks.
     pub(in crate::ledger) fn take_up_shares(
         &mut self,
         round: u64,

@@ -1,20 +1,20 @@
-//! Recurring jobs: what is known of them, and what becomes of each occurrence when it comes.
+//! Recurring jobs, and what becomes of each occurrence when it comes.
 //!
-//! An occurrence is one that the job's [`Cron`](crate::types::Cron) gives, from the job's `from` to its `until`. In the
-//! block in which it comes it is run (its job is admitted, like one that its submitter had just submitted) or it is not
-//! and the record says why. None is left out:
+//! The job's [`Cron`](crate::types::Cron) gives the occurrences, from the job's `from` to its `until`. In the block
+//! in which an occurrence comes it is run or skipped. To run it is to admit its job, as if its submitter had just
+//! submitted it. If it is skipped, the record says why. None is left out:
 //!
-//! 1. *Missed* are the occurrences during a pause, and those that a block comes to more than a minute late, or more
-//!    than the network may be silent without having stood still. Of these catch-up leaves none, the last, or the last
-//!    [`CATCH_UP_MAX`](bounds::CATCH_UP_MAX); the others are skipped.
-//! 2. *Overlap* settles what is left, and what comes in time, occurrence by occurrence in their order, as the jobs of
-//!    those before stand then.
-//! 3. What is to be run has to keep the bounds that a submit has to keep; otherwise it is skipped with that reason.
+//! 1. *Missed*: occurrences during a pause are missed. So are those that a block reaches more than a minute late, or
+//!    later than the stall threshold if that is longer. Catch-up keeps none of these, the last one, or the last
+//!    [`CATCH_UP_MAX`](bounds::CATCH_UP_MAX). The others are skipped.
+//! 2. *Overlap* decides on the remaining occurrences and on those in time, one after the other, by the state of the
+//!    earlier occurrences' jobs.
+//! 3. *Bounds*: a job to run has to keep the bounds of a submit. Otherwise it is skipped with that reason.
 //!
-//! Many can fall due at once, at midnight say. A block looks at [`OCCURRENCES_MAX`](bounds::OCCURRENCES_MAX)
-//! occurrences of one recurring job and at [`BLOCK_OCCURRENCES_MAX`](bounds::BLOCK_OCCURRENCES_MAX) in all, the
-//! earliest first, until their definitions take as many bytes as a block's transactions may; the next block follows at
-//! once and goes on.
+//! Many occurrences can come at once, for example at midnight. A block handles at most
+//! [`OCCURRENCES_MAX`](bounds::OCCURRENCES_MAX) of one recurring job and
+//! [`BLOCK_OCCURRENCES_MAX`](bounds::BLOCK_OCCURRENCES_MAX) in total, the earliest first. It stops when their
+//! definitions take as many bytes as a block's transactions may. The next block follows at once and goes on.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -26,26 +26,26 @@ use crate::{
     types::{BlockTime, Height, JobId, Recurring, RecurringId, SkipReason},
 };
 
-/// How much of what became of its occurrences is remembered of a recurring job.
+/// How many entries on past occurrences a recurring job keeps.
 pub const PAST_KEPT: usize = 16;
 
-/// Recurring jobs, numbered in the order of their admission.
+/// The number of a recurring job, in order of admission.
 pub(in crate::ledger) type RecurringNumber = u64;
 
-/// What became of an occurrence, or of several in a row.
+/// What became of an occurrence, or of several consecutive ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct PastOccurrences {
-    /// The first of them.
+    /// The first occurrence.
     pub first: BlockTime,
-    /// The last of them.
+    /// The last occurrence.
     pub last: BlockTime,
     /// How many there are.
     pub occurrences: u64,
-    /// The job of the one that was run, or why they were not.
+    /// The job of an occurrence that was run, or why they were skipped.
     pub became: Result<JobId, SkipReason>,
 }
 
-/// What is known of a recurring job and cannot be computed from anything else.
+/// What is known of a recurring job and cannot be computed.
 #[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct RecurringRecord {
     pub(in crate::ledger) number: RecurringNumber,
@@ -53,19 +53,19 @@ pub(in crate::ledger) struct RecurringRecord {
     /// The block that admitted it.
     pub(in crate::ledger) height: Height,
     pub(in crate::ledger) time: BlockTime,
-    /// The bytes in which it was submitted; none any more once it has ended.
+    /// The bytes in which it was submitted; 0 once it has ended.
     pub(in crate::ledger) definition_bytes: u64,
-    /// As it was submitted; without its job's arrays once it has ended.
+    /// The submitted definition; without its job's arrays once it has ended.
     pub(in crate::ledger) recurring: Recurring,
-    /// The first occurrence that nothing has become of, if one is still to come.
+    /// The first occurrence that is neither run nor skipped, if there is one.
     pub(in crate::ledger) next: Option<BlockTime>,
     pub(in crate::ledger) is_paused: bool,
-    /// When it was last resumed: the occurrences up to then were missed.
+    /// When it was last resumed. The occurrences up to then were missed.
     pub(in crate::ledger) resumed: Option<BlockTime>,
-    /// How many occurrences were run, and how many were not.
+    /// How many occurrences were run, and how many were skipped.
     pub(in crate::ledger) ran: u64,
     pub(in crate::ledger) skipped: u64,
-    /// What became of the last ones, oldest first.
+    /// What became of the latest occurrences, oldest first.
     pub(in crate::ledger) past: VecDeque<PastOccurrences>,
     pub(in crate::ledger) ended: Option<BlockTime>,
     pub(in crate::ledger) is_deleted: bool,
@@ -78,7 +78,7 @@ pub(in crate::ledger) struct RecurringJob {
     pub(in crate::ledger) record: RecurringRecord,
 }
 
-/// All recurring jobs that are not forgotten, each by the number that it was given.
+/// All recurring jobs that are not forgotten, by number.
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct RecurringJobs {
     jobs: BTreeMap<RecurringNumber, RecurringJob>,
@@ -86,24 +86,24 @@ pub(in crate::ledger) struct RecurringJobs {
 }
 
 impl RecurringJobs {
-    /// None yet; the next one is given this number.
+    /// No recurring jobs; the first gets this number.
     pub(in crate::ledger) const fn from(next: RecurringNumber) -> Self {
         Self { jobs: BTreeMap::new(), next }
     }
 
-    /// The number that the next one is given.
+    /// The number of the next recurring job.
     pub(in crate::ledger) const fn next(&self) -> RecurringNumber {
         self.next
     }
 
-    /// Gives a number to another one.
+    /// Takes the next number.
     pub(in crate::ledger) const fn number(&mut self) -> RecurringNumber {
         let number = self.next;
         self.next += 1;
         number
     }
 
-    /// In the order of admission.
+    /// All recurring jobs, in order of admission.
     pub(in crate::ledger) fn all(&self) -> impl DoubleEndedIterator<Item = &RecurringJob> {
         self.jobs.values()
     }
@@ -126,13 +126,13 @@ impl RecurringJobs {
 }
 
 impl RecurringRecord {
-    /// The first occurrence after this time that is its own.
+    /// Its first occurrence after this time.
     pub(in crate::ledger) fn next_after(&self, time: BlockTime) -> Option<BlockTime> {
         let is_done = self.recurring.runs_max.is_some_and(|most| self.ran >= most);
         if is_done { None } else { next_occurrence(&self.recurring, time) }
     }
 
-    /// Remembers what became of occurrences that follow those before.
+    /// Remembers what became of occurrences. They follow the ones before.
     pub(in crate::ledger) fn remember(&mut self, more: PastOccurrences) {
         match more.became {
             Ok(_) => self.ran += 1,
@@ -153,7 +153,7 @@ impl RecurringRecord {
     }
 }
 
-/// The first occurrence of a recurring job after a time; none beyond what the ledger can name.
+/// A recurring job's first occurrence after a time; none beyond the latest time that the ledger can name.
 pub(in crate::ledger) fn next_occurrence(recurring: &Recurring, time: BlockTime) -> Option<BlockTime> {
     recurring.next_after(time).filter(|occurrence| *occurrence <= bounds::TIME_MAX)
 }

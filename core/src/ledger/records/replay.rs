@@ -1,4 +1,5 @@
-//! What was executed and has not expired, and what came of it: nothing is executed twice.
+//! Replay protection: which transactions were executed and have not expired, and their results. Nothing is executed
+//! twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use crate::{
     types::{BlockTime, TransactionId, VoidReason},
 };
 
-/// What came of a transaction.
+/// The result of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Executed {
     expires: BlockTime,
@@ -17,8 +18,8 @@ pub(in crate::ledger) struct Executed {
     void: Option<VoidReason>,
 }
 
-/// The ids of transactions that were executed or found void, until they expire. A void one is remembered too, so that
-/// what its receipt says stays true.
+/// The ids of transactions that were executed or void, until they expire. A void one is remembered too, so that its
+/// receipt stays true.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::ledger) struct Replay {
     executed: BTreeMap<TransactionId, Executed>,
@@ -30,7 +31,7 @@ impl Replay {
         self.executed.contains_key(&id) && !is_planted(Fault::ReplayForgotten)
     }
 
-    /// What came of a transaction, as long as that is remembered.
+    /// The result of a transaction, as long as it is remembered.
     pub(in crate::ledger) fn result_of(&self, id: TransactionId) -> Option<Result<(), VoidReason>> {
         self.executed.get(&id).map(|executed| executed.void.map_or(Ok(()), Err))
     }
@@ -49,7 +50,7 @@ impl Replay {
         self.executed.insert(id, executed);
     }
 
-    /// Forgets what could not be executed any more at this block time.
+    /// Forgets the transactions that have expired at this block time.
     pub(in crate::ledger) fn forget_before(&mut self, now: BlockTime) {
         while let Some((expires, id)) = self.expiring.first().copied()
             && expires < now

@@ -1,5 +1,5 @@
-//! What is in force of what the genesis settled and a quorum can change at once: who may do what, how much of it, and
-//! the scheduler's policies. Who the authorities are is `govern`'s.
+//! The rules that the genesis sets and a quorum can change at once: permissions, limits and the scheduler's policies.
+//! `governance` handles the set of authorities.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,13 +17,13 @@ use crate::{
     },
 };
 
-/// Whom a permission is given to.
+/// The keys that have a permission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Admission {
-    /// Everyone but these.
+    /// All keys except these.
     AllBut(BTreeSet<PublicKey>),
-    /// These only.
+    /// Only these keys.
     Only(BTreeSet<PublicKey>),
 }
 
@@ -32,7 +32,7 @@ impl Admission {
         listed.map_or_else(|| Self::AllBut(BTreeSet::new()), |listed| Self::Only(listed.clone()))
     }
 
-    /// Whether a key has it.
+    /// Whether a key has the permission.
     #[must_use]
     pub fn includes(&self, key: &PublicKey) -> bool {
         match self {
@@ -68,24 +68,24 @@ pub struct Rules {
     submitters: Admission,
     workers: Admission,
     quotas: BTreeMap<PublicKey, Quota>,
-    /// Those that have been changed, and may again be what the genesis says.
+    /// The limits that were ever changed, even if they are back at the value of the genesis.
     limits: BTreeMap<Limit, u64>,
     schedule: Arc<ScheduleParameters>,
 }
 
-/// How much of one limit a submitter has taken.
+/// How much of one limit a submitter has used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaUse {
-    /// Of what.
+    /// Which limit.
     pub limit: KeyLimit,
-    /// So much is taken.
+    /// How much is used.
     pub used: u64,
-    /// So much may be.
+    /// How much may be used.
     pub most: u64,
 }
 
 impl Rules {
-    /// What the genesis says.
+    /// The rules of the genesis.
     pub(in crate::ledger) fn founded(genesis: &Genesis) -> Self {
         Self {
             submitters: Admission::founded(genesis.access.submitters.as_ref()),
@@ -96,7 +96,7 @@ impl Rules {
         }
     }
 
-    /// Whom a permission is given to.
+    /// The keys that have a permission.
     #[must_use]
     pub const fn admission(&self, permission: Permission) -> &Admission {
         match permission {
@@ -117,7 +117,7 @@ impl Rules {
         &self.schedule
     }
 
-    /// Whether a change that is not of the authorities can be made.
+    /// Whether a change of the rules can be made. Changes of the authorities are checked elsewhere.
     pub(in crate::ledger) fn check(&self, genesis: &Genesis, change: &Change) -> Result<(), VoidReason> {
         let is_so = match change {
             Change::AddAuthority(_) | Change::RemoveAuthority(_) => return Ok(()),
@@ -146,7 +146,7 @@ impl Rules {
         if listed_more > Access::KEYS_MAX { Err(VoidReason::RulesFull) } else { Ok(()) }
     }
 
-    /// Makes a change that a quorum has approved.
+    /// Makes a change that a quorum approved.
     pub(in crate::ledger) fn set(&mut self, change: Change) {
         match change {
             Change::AddAuthority(_) | Change::RemoveAuthority(_) => {}
@@ -166,23 +166,23 @@ impl Rules {
         }
     }
 
-    /// How much there may be of this: of each key that has no limit of its own, or in all.
+    /// The value of a limit: for each key that has none of its own, or in total.
     pub(in crate::ledger) fn limit(&self, founded: &LedgerLimits, limit: Limit) -> u64 {
         self.limits.get(&limit).copied().unwrap_or_else(|| limit.founded(founded))
     }
 
-    /// How much there may be of this of one submitter.
+    /// The value of a limit for one submitter.
     pub(in crate::ledger) fn key_limit(&self, founded: &LedgerLimits, key: &PublicKey, limit: KeyLimit) -> u64 {
         let own = self.quotas.get(key).and_then(|quota| quota.get(&limit)).copied();
         own.unwrap_or_else(|| self.limit(founded, Limit::Key(limit)))
     }
 
-    /// Shares of which nobody has had anything yet.
+    /// New shares, of which nothing is used.
     pub(in crate::ledger) fn shares(&self) -> Shares {
         Shares::new(self.schedule.slice_ms, self.schedule.weights.clone())
     }
 
-    /// Whether a quorum could have settled this.
+    /// Whether a quorum could have set these rules.
     pub(in crate::ledger) fn is_consistent(&self) -> bool {
         [self.submitters.named().len(), self.workers.named().len(), self.quotas.len()]
             .into_iter()

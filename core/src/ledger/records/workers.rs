@@ -1,4 +1,4 @@
-//! What the ledger knows of a worker: its claim, what it holds, when its claims stood.
+//! What the ledger knows of a worker: its claim, its leases, and when its claims stood.
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
@@ -15,23 +15,24 @@ use crate::{
     types::{BlockTime, Claim, Height, Incarnation, Resources},
 };
 
-/// How many past standings of one worker are remembered: a second holder's word can name a height in any of them.
+/// How many past standings of a worker are remembered. A second holder's word may name a height in any of them.
 pub const STANDINGS_KEPT: usize = 8;
 
-/// What is known of a worker and cannot be computed from anything else.
+/// What is known of a worker and cannot be computed.
 #[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct WorkerRecord {
-    /// Of the last claim or drain that was executed.
+    /// The sequence of the last claim or drain that was executed.
     pub(in crate::ledger) sequence: u64,
-    /// The newest that claimed.
+    /// The newest incarnation that claimed.
     pub(in crate::ledger) incarnation: Incarnation,
-    /// When a claim or drain was last executed, or the claim ended: forgetting counts from here.
+    /// When a claim or drain was last executed, or the claim ended. The time until the worker is forgotten starts
+    /// here.
     pub(in crate::ledger) last: BlockTime,
     /// See [`Candidate::turn`].
     pub(in crate::ledger) turn: u64,
     pub(in crate::ledger) standing: Option<StandingClaim>,
-    /// Past standings, oldest first: from the first height after which the claim stood to the first after which it did
-    /// not.
+    /// Past standings, oldest first. Each is the first height after which the claim stood, and the first after which
+    /// it did not.
     pub(in crate::ledger) stood: Vec<(Height, Height)>,
 }
 
@@ -65,7 +66,7 @@ impl StandingClaim {
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Worker {
     pub(in crate::ledger) record: WorkerRecord,
-    /// What is computed of it. Only the index writes it.
+    /// What is computed from the record. Only the index writes it.
     pub(in crate::ledger) index: WorkerIndex,
 }
 
@@ -74,8 +75,8 @@ impl Worker {
         self.index.leases()
     }
 
-    /// Whether what the task needs is free and could be taken, waiting leases aside. Under a claim that offers less
-    /// than what runs takes, nothing is.
+    /// Whether the resources that a task needs are free, waiting leases aside. None are while running attempts take
+    /// more than the claim offers.
     pub(in crate::ledger) fn has_capacity(&self, needs: &Needs) -> bool {
         let Some(standing) = &self.record.standing else { return false };
         let offer = &standing.claim.resources;
@@ -87,7 +88,7 @@ impl Worker {
             && standing.could_ever_hold(needs)
     }
 
-    /// Whether what a task needs would be free if something that takes so much ran there no more.
+    /// Whether a task's needs would be free if a running attempt with these resources ended.
     pub(in crate::ledger) fn would_have_capacity(&self, needs: &Needs, gone: Resources) -> bool {
         let Some(standing) = &self.record.standing else { return false };
         let offer = &standing.claim.resources;
@@ -101,7 +102,7 @@ impl Worker {
             && standing.could_ever_hold(needs)
     }
 
-    /// Whether an open claim's place is one for a task with these needs.
+    /// Whether the claim has this opening for a task with these needs.
     pub(in crate::ledger) fn takes(&self, needs: &Needs, opening: Opening) -> bool {
         match opening {
             Opening::Resources => self.has_capacity(needs),
@@ -109,7 +110,7 @@ impl Worker {
         }
     }
 
-    /// The scores under which the claim is open for resources and for waiting, where it is.
+    /// The claim's scores for its openings: for resources and for a waiting place, where it has them.
     pub(in crate::ledger) fn scores(&self, policies: &Policies) -> [Option<Score>; 2] {
         let Some(standing) = &self.record.standing else { return [None; 2] };
         let Claim { slots, waiting: places, load, .. } = standing.claim;
@@ -131,7 +132,7 @@ impl Worker {
         [(is_next && running < slots).then_some(score), (waiting < places).then_some(score)]
     }
 
-    /// Ends the claim's standing, after this height's block.
+    /// Ends the claim after the block at this height.
     pub(in crate::ledger) fn end_standing(&mut self, height: Height, time: BlockTime) -> Option<StandingClaim> {
         let standing = self.record.standing.take()?;
         self.record.last = self.record.last.max(time);

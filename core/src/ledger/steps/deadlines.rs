@@ -1,4 +1,4 @@
-//! What time alone changes: claims and attempts run out by lease time, back-offs and memories end by block time.
+//! What changes by time alone: claims and attempts run out by lease time, back-offs and memories end by block time.
 
 use crate::{
     fault::{Fault, is_planted},
@@ -11,15 +11,15 @@ use crate::{
 };
 
 impl Ledger {
-    /// The earliest block time at which time alone would change who holds what: a claim or an attempt runs out, or an
-    /// attempt may be found to be slow (if nothing stalls until then), a back-off is over, a job's time has come, or an
-    /// occurrence of a recurring job. Always later than the last block.
+    /// The earliest block time at which time alone would change who holds what, if nothing stalls until then. Always
+    /// later than the last block's time. It is the first time at which a claim or an attempt runs out, an attempt may
+    /// be found to be slow, a back-off is over, a job is due, or an occurrence of a recurring job comes.
     #[must_use]
     pub fn next_due(&self) -> Option<BlockTime> {
-        // A slice that ends changes something only if somebody waits.
+        // The end of a slice matters only if a task is waiting.
         let lease = self.index.due().first_by_lease_time(self.index.counts().ready > 0);
         let lease = lease.map(|at| at.as_block_time(self.lease_time(), self.time()));
-        // Of moments that came, a block may have left some to the next one.
+        // A block may leave some of the occurrences that have come to the block after it.
         let moment = self.index.recurring().next_due();
         let moment = moment.map(|at| at.max(BlockTime(self.time().0.saturating_add(1))));
         lease.into_iter().chain(self.index.due().first_by_block_time()).chain(moment).min()
@@ -63,7 +63,7 @@ impl Ledger {
         self.follow_ended_jobs(applied);
     }
 
-    /// Gives back the attempts that have run out, by their ids, and looks at those that may be slow.
+    /// Gives back the attempts that have run out, in the order of their ids, and checks those that may be slow.
     fn end_attempts(&mut self, applied: &mut Applied) {
         let now = if is_planted(Fault::NeverTimesOut) { LeaseTime::default() } else { self.lease_time() };
         let mut ended: Vec<(AttemptId, AttemptRef)> = Vec::new();
@@ -84,7 +84,7 @@ impl Ledger {
         }
     }
 
-    /// Goes on with the slices that are over by now.
+    /// Ends the slices that are over by now, and begins the next ones.
     pub(super) fn end_slices(&mut self) {
         for task in self.index.due_mut().take_slices(self.records.lease_time()) {
             self.begin_slice(task);

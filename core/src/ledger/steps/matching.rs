@@ -1,10 +1,12 @@
-//! Matching: waiting attempts move up, then ready tasks go to claims, then speculative attempts to what is left
-//! (`speculative`).
+//! Matching: waiting attempts move up, then ready tasks go to claims. Speculative attempts get what is left
+//! (`speculation`).
 //!
-//! Every claim's free resources are filled before any waiting place is. Within each of the two passes the tasks go in
-//! order; a task that no claim can take holds up only those that need the same. No task is looked at that is not
-//! placed, but for one of each kind; no claim is looked at twice for one kind unless it was given something; and a kind
-//! that found no place looks again only once a claim has changed that could take it.
+//! Every claim's free resources are filled before any waiting place is. Each of the two passes handles tasks in
+//! order. A task that no claim can take holds up only tasks of its kind. Three things keep this cheap:
+//!
+//! - Besides the tasks that it places, a pass looks at only one task of each kind.
+//! - A pass looks at a claim only once for each kind, unless the claim was given something.
+//! - A kind that found no opening is looked at again only after a claim has changed that could take it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,14 +29,14 @@ use crate::{
     },
 };
 
-/// What one pass has learned of a kind.
+/// What a pass has learned about a kind.
 struct Pass {
     allowed: Allowed,
     cursor: Cursor,
 }
 
 impl Ledger {
-    /// The last step of a block.
+    /// Matches tasks to claims: the last step of a block.
     pub(in crate::ledger) fn match_ready_to_claims(&mut self, applied: &mut Applied) {
         while let Some((key, changed)) = self.index.take_unsettled() {
             self.settle(key, changed, applied);
@@ -51,8 +53,8 @@ impl Ledger {
         self.index.matched();
     }
 
-    /// Moves a worker's waiting attempts up, in their order, and takes back those for which its claim (if it was
-    /// `changed`) has no place.
+    /// Moves a worker's waiting attempts up, in order. If its claim `changed`, also takes back those for which the
+    /// claim has no place.
     fn settle(&mut self, key: PublicKey, changed: bool, applied: &mut Applied) {
         if changed && !is_planted(Fault::ShrinksAndKeeps) {
             let waiting = self.records.worker(&key).map(|worker| worker.leases().waiting().values().copied().collect());
@@ -101,7 +103,7 @@ impl Ledger {
         job.needs(task.index).is_some_and(|needs| worker.has_capacity(needs))
     }
 
-    /// Gives ready tasks to the claims that have such a place, in order, until no more fit.
+    /// Gives ready tasks to claims with this opening, in order, until no more fit.
     fn fill(&mut self, opening: Opening, applied: &mut Applied) {
         let mut passes: BTreeMap<KindId, Pass> = BTreeMap::new();
         let mut full = BTreeSet::new();
@@ -135,7 +137,7 @@ impl Ledger {
         }
     }
 
-    /// The task that stands for an entry of the queue, the entry, and whether it ends with that task.
+    /// The first task of a queue entry, the entry, and whether this task is its last.
     fn first_of(&self, key: &ReadyKey) -> Option<(TaskRef, QueueEntry, bool)> {
         let job = self.records.job(key.job)?;
         let at = job.segment_at(key.index)?;
@@ -148,7 +150,7 @@ impl Ledger {
         Some((TaskRef { job: key.job, index: key.index }, entry, true))
     }
 
-    /// Whether a kind found no place before, and no claim that changed since has one for what it needs.
+    /// Whether a kind stays parked: it found no opening before, and no claim that has changed since has one.
     fn stays_parked(&self, opening: Opening, kind: KindId) -> bool {
         let Some(Kind { needs, .. }) = known(self.index.ready().kind(kind)) else { return true };
         self.index.is_parked(kind, opening)
@@ -158,7 +160,7 @@ impl Ledger {
             })
     }
 
-    /// The claim that gets a task, if one has such a place for its kind.
+    /// The claim that gets a task, if a claim has this opening for its kind.
     fn find_claim(&self, opening: Opening, kind: KindId, task: TaskRef, pass: &mut Pass) -> Option<PublicKey> {
         let Kind { needs, avoidance } = self.index.ready().kind(kind)?;
         if is_planted(Fault::HashOrder) {
@@ -171,7 +173,7 @@ impl Ledger {
         self.search(opening, needs, task, permits, &mut pass.cursor)
     }
 
-    /// The best claim for a task, of those that have such a place and are permitted.
+    /// The best claim for a task among those that have this opening and are permitted.
     pub(in crate::ledger) fn search(
         &self,
         opening: Opening,
@@ -193,7 +195,7 @@ impl Ledger {
         search.find(&self.preferences(task), cursor)
     }
 
-    /// What a task's submitter and the network wish for it besides what it needs.
+    /// The preferences of a task's submitter and of the network, besides the task's needs.
     fn preferences(&self, task: TaskRef) -> Preferences<'_> {
         let Some(job) = known(self.records.job(task.job)) else { return Preferences::default() };
         let Some((spec, (array, _))) = job.spec(task.index).zip(job.array_index(task.index)) else {
@@ -207,17 +209,18 @@ impl Ledger {
         }
     }
 
-    /// What is drawn in this block for something, by the number that it has among its like.
+    /// This block's draw for a purpose and a number.
     pub(in crate::ledger) fn draw(&self, what: &str, number: u64) -> Digest {
         Digest::of_parts("meshwork 1 draw", &[&self.block.entropy.0, what.as_bytes(), &number.to_be_bytes()])
     }
 
-    /// Where the tasks of a kind may go, of all the claims that stand, whether or not they have room now.
+    /// The workers to which tasks of a kind may go, among all standing claims, whether or not they have free
+    /// capacity.
     fn allowed(&self, kind: KindId) -> Allowed {
         self.index.ready().kind(kind).map_or(Allowed::Anyone, |kind| self.allowed_to(kind))
     }
 
-    /// The same, of a kind that need not be in the queue.
+    /// Like [`Self::allowed`], for a kind that need not be in the queue.
     pub(in crate::ledger) fn allowed_to(&self, Kind { needs, avoidance }: &Kind) -> Allowed {
         let capable = self.records.workers().iter().filter(|(_, worker)| {
             if is_planted(Fault::BackWhereLost) {

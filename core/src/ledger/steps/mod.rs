@@ -1,7 +1,13 @@
-//! What a block does, in order: time passes (`deadlines`), transactions are executed (`apply`), what has run out ends
-//! (`deadlines`), what recurs is run (`recurring`), tasks are matched to claims (`matching`, `speculation`), and who
-//! has had most is to be preempted (`preemption`). `recovery` says what becomes of a task whose attempt ended without
-//! an outcome, and `rules` what follows when a quorum has changed one.
+//! What a block does, in order.
+//!
+//! 1. Time passes (`deadlines`).
+//! 2. Transactions are executed (`apply`).
+//! 3. Claims, attempts and back-offs expire (`deadlines`), and occurrences of recurring jobs are run (`recurring`).
+//! 4. Tasks are matched to claims (`matching`, `speculation`).
+//! 5. Preemptions are requested from the submitters who have had most (`preemption`).
+//!
+//! `recovery` decides what becomes of a task whose attempt ended without an outcome. `rules` carries out a quorum's
+//! changes of rules.
 
 pub(in crate::ledger) mod apply;
 mod deadlines;

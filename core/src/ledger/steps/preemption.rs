@@ -1,9 +1,9 @@
-//! Preemption: where submitters have shares, an attempt whose time slice is spent, and whose program saves checkpoints,
-//! is asked to stop at its next one when a submitter waits that has had less. Whoever cannot be resumed is never
-//! stopped for others.
+//! Preemption, where submitters have shares. An attempt whose time slice is spent, and whose program saves
+//! checkpoints, is asked to stop at its next checkpoint when a submitter that has had less is waiting. An attempt
+//! that cannot be resumed is never stopped for others.
 //!
-//! Nobody is asked for more than one who waits at a time, and a request that nothing has come of a slice later is given
-//! up on: another may be made. The first one stands: the attempt may still stop.
+//! At most one attempt at a time is asked for each waiting submitter. A request lapses after a slice, and another may
+//! then be made. The attempt that was asked may still stop.
 
 use crate::{
     identity::PublicKey,
@@ -12,25 +12,25 @@ use crate::{
     schedule::ready::Needs,
 };
 
-/// How many attempts are held against tasks that wait in one block, at most. Who is not looked at now may be in a later
-/// block.
+/// How many attempts are compared with waiting tasks in one block, at most. A later block may look at the others.
 const LOOKS_MAX: usize = 65_536;
 
-/// Whom to preempt.
+/// The attempt to preempt.
 struct Victim {
     turn: u64,
     task: TaskRef,
 }
 
 impl Ledger {
-    /// What an attempt is charged at its lease: a slice of what can be taken from it again, else all that is expected.
+    /// What an attempt is charged when it is leased: one slice if it can be preempted, otherwise its whole expected
+    /// time.
     pub(in crate::ledger) fn first_cost(&self, task: TaskRef) -> u64 {
         let Some(job) = known(self.records.job(task.job)) else { return 0 };
         let expected_ms = job.segment(task.index).map_or(0, |segment| segment.expected_ms);
         job.cost_of(task.index, self.slice_ms(task).map_or(expected_ms, |slice_ms| slice_ms.min(expected_ms)))
     }
 
-    /// After matching: requests preemptions for those who still wait, in their order.
+    /// Requests preemptions, after matching, for the submitters that still wait, in the order of the queue.
     pub(in crate::ledger) fn request_preemptions(&mut self, applied: &mut Applied) {
         let (mut passed, mut looks) = (None, 0);
         while !self.index.preemptible().is_empty()
@@ -51,8 +51,8 @@ impl Ledger {
         }
     }
 
-    /// Of the attempts whose slice is spent, the one whose submitter has had most, if that is more than who waits has
-    /// had, and the task would fit in its place.
+    /// Chooses the attempt to preempt: among those whose slice is spent and in whose place the task would fit, the
+    /// one whose submitter has had most. That has to be more than the waiting submitter has had.
     fn choose_victim(&self, waits: &PublicKey, needs: &Needs) -> Option<TaskRef> {
         let turn = self.records.shares().turn(waits);
         let mut best: Option<Victim> = None;
@@ -67,7 +67,7 @@ impl Ledger {
         best.map(|best| best.task)
     }
 
-    /// Whether something with these needs would fit where this attempt runs, were it gone.
+    /// Whether a task with these needs would fit where this attempt runs, if the attempt ended.
     pub(in crate::ledger) fn would_fit(&self, task: TaskRef, needs: &Needs) -> bool {
         let Some(job) = known(self.records.job(task.job)) else { return false };
         let lease = job.lease(task.index);

@@ -1,5 +1,5 @@
-//! What becomes of a task whose attempt ended without an outcome: its setbacks are counted, and the rules for them
-//! decide ([`schedule::recovery`](crate::schedule::recovery)).
+//! Recovery: what becomes of a task whose attempt ended without an outcome. Its setbacks are counted, and the rules
+//! for them decide ([`schedule::recovery`](crate::schedule::recovery)).
 
 use crate::{
     codec::ByteString,
@@ -16,8 +16,8 @@ use crate::{
 };
 
 impl Ledger {
-    /// Ends an attempt without an outcome, and lets the task's recovery decide. While another of its attempts lives the
-    /// task goes on with that one, whatever is counted.
+    /// Ends an attempt without an outcome, and lets the task's recovery decide. While another attempt lives, the task
+    /// goes on with that one, whatever is counted.
     pub(in crate::ledger) fn give_back(&mut self, attempt: AttemptRef, why: EndReason, applied: &mut Applied) {
         let task = attempt.task();
         let Some((past, others)) = known(self.end_attempt(attempt, why, None, applied)) else { return };
@@ -52,8 +52,8 @@ impl Ledger {
         })
     }
 
-    /// Counts a setback of a task whose attempt has just ended by it, and says what becomes of the task: by the rule
-    /// that it has for this kind, else by that for its program's failures, or that for losses.
+    /// Counts the setback by which a task's attempt has just ended, and decides what becomes of the task. The task's
+    /// rule for this kind of setback decides; without one, its rule for program failures or for losses does.
     pub(in crate::ledger) fn set_back(&mut self, task: TaskRef, setback: Setback) -> Next {
         let losses_max = self.genesis.ledger.losses_max;
         let drawn = self.draw("setback", task.job.rotate_left(32) ^ u64::from(task.index));

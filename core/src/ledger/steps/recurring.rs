@@ -1,4 +1,4 @@
-//! Has something become of each occurrence in the block in which it comes.
+//! Runs or skips each occurrence in the block in which it comes.
 
 use crate::{
     fault::{Fault, is_planted},
@@ -14,13 +14,13 @@ use crate::{
 };
 
 impl Ledger {
-    /// How late an occurrence may be come to before it counts as missed, in milliseconds: a minute, or as long as the
-    /// network may be silent without having stood still, if that is longer.
+    /// How late a block may reach an occurrence before it counts as missed, in milliseconds: a minute, or the stall
+    /// threshold if that is longer.
     fn late_ms(&self) -> u64 {
         self.stall_threshold_ms.max(60_000)
     }
 
-    /// Has something become of the occurrences that have come.
+    /// Runs or skips the occurrences that have come.
     pub(in crate::ledger) fn run_occurrences(&mut self, applied: &mut Applied) {
         let (mut left, mut bytes_left) = (bounds::BLOCK_OCCURRENCES_MAX, self.genesis.consensus.block_bytes_max as u64);
         let mut again = Vec::new();
@@ -53,13 +53,13 @@ impl Ledger {
         (occurrence <= self.time()).then_some(occurrence)
     }
 
-    /// Skips what was missed and is not to be caught up with.
+    /// Skips the missed occurrences that are not caught up on.
     fn skip_missed(&mut self, number: RecurringNumber, applied: &mut Applied) {
         let late_us = self.late_ms().saturating_mul(1000);
         let Some(RecurringJob { record, .. }) = known(self.records.recurring().numbered(number)) else { return };
         let Recurring { cron, catch_up, until, .. } = &record.recurring;
         let Some(next) = known(record.next) else { return };
-        // The last time at which an occurrence would have been missed.
+        // An occurrence at this time or earlier is missed.
         let late = BlockTime(self.time().0.saturating_sub(late_us.saturating_add(1)));
         let missed = record.resumed.map_or(late, |resumed| late.max(resumed)).min(until.unwrap_or(bounds::TIME_MAX));
         if missed < next {
@@ -74,7 +74,7 @@ impl Ledger {
         if count <= keep || is_planted(Fault::MissedAreRun) {
             return;
         }
-        // Back from the end over those that are caught up with: the one before them is the last to be skipped.
+        // Step back over the occurrences that are caught up on. The one before them is the last to be skipped.
         let mut last = cron.last_until(missed);
         for _ in 0..keep {
             last = last.and_then(|occurrence| cron.last_until(BlockTime(occurrence.0.saturating_sub(1))));
@@ -83,7 +83,7 @@ impl Ledger {
         self.skip(number, (next, last, count - keep), SkipReason::Missed, applied);
     }
 
-    /// An occurrence has come: it is run, or skipped with a reason.
+    /// Runs an occurrence that has come, or skips it with a reason.
     fn reach(&mut self, number: RecurringNumber, occurrence: BlockTime, applied: &mut Applied) {
         match self.try_run(number, occurrence, applied) {
             Ok(job) => {
@@ -165,7 +165,7 @@ impl Ledger {
         self.pass_occurrences(number, PastOccurrences { first, last, occurrences, became: Err(why) }, applied);
     }
 
-    /// Something has become of these occurrences; what comes next.
+    /// Records what became of these occurrences, and schedules the next one.
     fn pass_occurrences(&mut self, number: RecurringNumber, past: PastOccurrences, applied: &mut Applied) {
         let Some(RecurringJob { record, .. }) = known(self.records.recurring_mut().numbered_mut(number)) else {
             return;

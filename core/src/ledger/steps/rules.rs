@@ -1,4 +1,4 @@
-//! A rule changes: at once, but for the scheduler's policies, which change at the end of the block.
+//! Changes rules: at once, except for the scheduler's policies, which change at the end of the block.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Ledger {
-    /// Changes a rule that a quorum has approved. A schedule changes at the end of the block.
+    /// Makes a change that a quorum has approved. A new schedule takes effect at the end of the block.
     pub(super) fn change_rule(&mut self, change: Change, applied: &mut Applied) {
         self.records.rules_mut().set(change.clone());
         match change {
@@ -32,7 +32,7 @@ impl Ledger {
         }
     }
 
-    /// Nobody has had anything yet but what workers hold, if shares are looked at from now on.
+    /// Starts the shares anew. If shares count from now on, submitters are charged only for what workers hold.
     fn begin_shares(&mut self, is_fair: bool) {
         self.records.begin_shares();
         if !is_fair {
@@ -52,8 +52,8 @@ impl Ledger {
         }
     }
 
-    /// At the end of a block: everything that is computed by the policies is computed anew, if these have changed. What
-    /// was taken up so far is what a restart at this height would take up.
+    /// At the end of a block, recomputes everything that depends on the scheduler's policies, if they have changed.
+    /// The result is what a restart at this height would compute.
     pub(in crate::ledger) fn follow_schedule(&mut self) {
         if !std::mem::take(&mut self.block.schedule_changed) {
             return;
@@ -67,7 +67,7 @@ impl Ledger {
         if let Ok(anew) = anew {
             *self = anew;
         }
-        // Attempts that were leased under longer slices, or none.
+        // Slices of attempts that were leased under longer slices, or under none, may be over.
         self.end_slices();
     }
 }

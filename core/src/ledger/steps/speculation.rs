@@ -1,11 +1,11 @@
-//! Speculative attempts: an attempt that takes far longer than most of its program's may have a second one beside it,
-//! at a worker that has nothing else to do. The first to succeed is taken, and the other ends. (Backup tasks: Dean and
-//! Ghemawat, MapReduce, OSDI
-//! 2004, §3.6.)
+//! Speculative attempts. If an attempt takes far longer than most of its program's, a second one may run beside it,
+//! at a worker that has nothing else to do. The first success is accepted, and the other attempt ends. (Backup tasks:
+//! Dean and Ghemawat, MapReduce, OSDI 2004, §3.6.)
 //!
-//! An attempt has at most one speculative attempt, ever, and that has none; nothing ready waits for a claim that one is
-//! given; and it counts as any lease does among what its submitter may have leased. An attempt that ends badly while
-//! the other lives is counted, and the task goes on with the other.
+//! An attempt gets at most one speculative attempt, ever, and a speculative attempt gets none. Ready tasks come
+//! first: a claim gets a speculative attempt only if no ready task waits for it. A speculative attempt counts like
+//! any lease towards its submitter's quota. If one of the two ends badly, that is counted, and the task goes on with
+//! the other.
 
 use std::{cell::Cell, collections::BTreeSet, sync::Arc};
 
@@ -26,13 +26,13 @@ use crate::{
     types::TaskSpec,
 };
 
-/// How many slow attempts are looked at in one block, at most: the oldest.
+/// How many slow attempts one block looks at, at most: the oldest.
 const LOOKS_MAX: usize = 1024;
-/// How many searches for a claim may be in vain in one block.
+/// How many searches for a claim may fail in one block.
 const VAIN_MAX: usize = 16;
 
 impl Ledger {
-    /// When an attempt that takes resources now is first held against others of its program.
+    /// When an attempt that takes resources now is first compared with others of its program.
     pub(in crate::ledger) fn first_speculation(&self, spec: &TaskSpec) -> Speculation {
         if !spec.speculation {
             return Speculation::Settled;
@@ -45,9 +45,9 @@ impl Ledger {
         self.records.estimates().of(&spec.program_blob().digest).and_then(Estimate::slow_after_ms)
     }
 
-    /// Holds an attempt against what was learned of its program by now. If nothing can be said yet, it is looked at
-    /// again when it has run for twice as long; if it is not slow, no sooner than after another quarter: so the looks
-    /// are few.
+    /// Compares an attempt with the estimate for its program. Without an estimate, the next look is when it has run
+    /// twice as long. If it is not slow, the next look is no sooner than after another quarter of its time. This
+    /// keeps the looks few.
     pub(in crate::ledger) fn look_for_straggler(&mut self, attempt: AttemptRef) {
         let (task, now) = (attempt.task(), self.lease_time());
         let Some(job) = known(self.records.job(task.job)) else { return };
@@ -65,8 +65,8 @@ impl Ledger {
         self.set_speculation(attempt, speculation);
     }
 
-    /// After everything that is ready has been placed: gives speculative attempts, the oldest first, to claims that
-    /// have resources left.
+    /// After all ready tasks have been placed, gives speculative attempts, the oldest first, to claims that have
+    /// resources left.
     pub(in crate::ledger) fn lease_speculatively(&mut self, applied: &mut Applied) {
         let slow: Vec<TaskRef> = self.index.slow().take(LOOKS_MAX).collect();
         let mut full: BTreeSet<Arc<Needs>> = BTreeSet::new();
@@ -88,15 +88,15 @@ impl Ledger {
         }
     }
 
-    /// What a task needs, if it may be given out now.
+    /// What a task needs, if it may be leased now.
     fn needs_of_speculative(&self, task: TaskRef) -> Option<Arc<Needs>> {
         let job = self.records.job(task.job)?;
         let may_go = !job.segment(task.index)?.held && !self.is_frozen(&job.record.submitter);
         job.needs(task.index).filter(|_| may_go).cloned()
     }
 
-    /// The best claim for a speculative attempt: one that the task has no reason to avoid, and another than where it
-    /// runs.
+    /// The best claim for a speculative attempt. It is never where the first attempt runs, nor at a worker that the
+    /// task avoids.
     fn find_for_speculative(&self, task: TaskRef, needs: &Needs) -> Result<PublicKey, Unfound> {
         let elsewhere = Cell::new(false);
         let live = self.records.job(task.job).and_then(|job| job.live(task.index));
@@ -118,6 +118,6 @@ impl Ledger {
 
 /// No claim was found.
 struct Unfound {
-    /// Some that could have taken it are none that it may go to: another task may find them.
+    /// Some claims could take it, but it may not go there. Another task's attempt may.
     elsewhere: bool,
 }

@@ -1,5 +1,4 @@
-//! When a job ends at the earliest, as far as can be known when it is submitted: what tells its submitter that a
-//! deadline cannot be met.
+//! Forecasts when a job ends at the earliest, so that its submitter learns at once that a deadline cannot be met.
 
 use crate::{
     ledger::{Ledger, records::workers::StandingClaim},
@@ -8,10 +7,10 @@ use crate::{
 };
 
 impl Ledger {
-    /// When a job that is submitted now ends at the earliest, if that is after its deadline: with the claims that
-    /// stand, if nothing else ran there, and if attempts take as long as was learned of their programs, or else as was
-    /// declared. What nobody expects anything of takes no time, and what no claim that stands could hold is not waited
-    /// for.
+    /// When a job that is submitted now ends at the earliest, if that is after its deadline. The forecast takes the
+    /// standing claims, and assumes that nothing else runs there. Attempts take as long as was learned of their
+    /// programs, or as was declared. A task without an expected time takes no time, and a task that no standing claim
+    /// could hold is not waited for.
     #[must_use]
     pub fn misses_deadline(&self, submit: &Submit) -> Option<BlockTime> {
         let deadline = submit.times.deadline?;
@@ -25,7 +24,7 @@ impl Ledger {
         ends.into_iter().max().filter(|end| *end > deadline)
     }
 
-    /// How long an array takes at least, in milliseconds.
+    /// The least time that an array takes, in milliseconds.
     fn least_ms(&self, array: &Array) -> u64 {
         let (each_ms, tasks) = (self.foreseen_ms(&array.spec).unwrap_or(0), array.tasks.count() as u64);
         let at_once: u64 = self.places(&Needs::of(&array.spec));
@@ -33,15 +32,15 @@ impl Ledger {
         each_ms.saturating_mul(rounds)
     }
 
-    /// How long an attempt is expected to run, in milliseconds, if anybody expects anything: as was learned of its
-    /// program, else as is declared, and no longer than it may.
+    /// How long an attempt is expected to run, in milliseconds, if anything is known: as learned of its program,
+    /// otherwise as declared, and at most its wall time.
     pub(in crate::ledger) fn foreseen_ms(&self, spec: &TaskSpec) -> Option<u64> {
         let learned = self.records.estimates().of(&spec.program_blob().digest).and_then(Estimate::mean_ms);
         let declared = Some(spec.expected_ms).filter(|declared| *declared > 0);
         learned.or(declared).map(|ms| ms.min(spec.limits.wall_ms))
     }
 
-    /// How many tasks with these needs the claims that stand could run at once.
+    /// How many tasks with these needs the standing claims could run at once.
     fn places(&self, needs: &Needs) -> u64 {
         let standing = self.records.workers().values().filter_map(|worker| worker.record.standing.as_ref());
         standing.filter(|standing| standing.could_ever_hold(needs)).map(|standing| places_of(standing, needs)).sum()

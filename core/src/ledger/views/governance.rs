@@ -1,4 +1,4 @@
-//! What others may ask about who the authorities are, and what is proposed.
+//! Queries on the authorities and the open proposals.
 
 use std::sync::Arc;
 
@@ -26,13 +26,14 @@ impl Ledger {
         self.records.governance().set()
     }
 
-    /// The authorities of the next one, by what is approved so far; those of this one if nothing is.
+    /// The authorities of the next epoch, by what is approved so far. Without an approved change, those of this
+    /// epoch.
     #[must_use]
     pub const fn next_authorities(&self) -> &Arc<AuthoritySet> {
         self.records.governance().next()
     }
 
-    /// Since which height this state holds a change that was approved in an epoch; an epoch of which nothing is
+    /// The height at which the first change of an epoch was approved, if any was. An epoch of which nothing is
     /// executed has none.
     #[must_use]
     pub fn change_approved_since(&self, epoch: Epoch) -> Option<Height> {

@@ -1,4 +1,4 @@
-//! What others may ask of the ledger. Nothing here changes it.
+//! Read-only queries of the ledger.
 
 pub mod explain;
 mod forecast;

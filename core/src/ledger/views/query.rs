@@ -1,4 +1,4 @@
-//! What others may ask of the ledger. Nothing here changes it.
+//! Queries on jobs, tasks, workers and receipts.
 
 use std::sync::Arc;
 
@@ -28,9 +28,9 @@ use crate::{
 pub struct JobView<'a> {
     /// Its id.
     pub id: JobId,
-    /// What people call it.
+    /// Its name.
     pub name: &'a str,
-    /// Whose it is.
+    /// Its submitter.
     pub submitter: PublicKey,
     /// The height of the block that admitted it.
     pub height: Height,
@@ -42,17 +42,17 @@ pub struct JobView<'a> {
     pub times: Times,
     /// The jobs that it still waits for.
     pub after: &'a [AfterJob],
-    /// Until when it may be added to, if it may.
+    /// Until when arrays may be added, if the job is open.
     pub open_until: Option<BlockTime>,
-    /// How many are in which state.
+    /// The number of its tasks in each state.
     pub counts: TaskCounts,
-    /// How many of those that run have a speculative attempt beside them.
+    /// How many of its running tasks have a speculative attempt.
     pub speculative: u64,
     /// When its first task was leased, if one was.
     pub began: Option<BlockTime>,
     /// When its last task ended, if all have.
     pub ended: Option<BlockTime>,
-    /// What it used and had lost so far.
+    /// What it has used and lost.
     pub usage: &'a Account,
     /// Which occurrence of which recurring job it is, if it is one.
     pub occurrence_of: Option<Occurrence>,
@@ -61,19 +61,19 @@ pub struct JobView<'a> {
 /// An array of a job's tasks.
 #[derive(Clone, Copy, Debug)]
 pub struct ArrayView<'a> {
-    /// What people call it within its job.
+    /// Its name within its job.
     pub name: &'a str,
     /// The index of its first task in the job.
     pub first: u32,
-    /// What its tasks had in common when it was admitted.
+    /// What its tasks have in common, as admitted.
     pub spec: &'a Arc<TaskSpec>,
-    /// How many there are, and how they differ.
+    /// How many tasks it has, and how they differ.
     pub tasks: &'a Arc<Tasks>,
     /// The arrays that it waits for.
     pub after: &'a [After],
-    /// Whether other tasks of its job may take what its tasks leave.
+    /// Whether other tasks of its job may take its tasks' outputs.
     pub feeds: bool,
-    /// How many of its tasks are in which state.
+    /// The number of its tasks in each state.
     pub counts: TaskCounts,
 }
 
@@ -82,39 +82,39 @@ pub struct ArrayView<'a> {
 pub struct TaskView<'a> {
     /// Its id.
     pub id: TaskId,
-    /// Where it is.
+    /// Its state.
     pub state: TaskStateView,
-    /// How many attempts there were, those that live included. Of a task that was done, up to the one that did it.
+    /// How many attempts there have been, live ones included. For a done task, those up to the one with the outcome.
     pub attempts: u32,
     /// How many failures of the program are counted; 0 once it is done.
     pub failures: u32,
     /// How many losses are counted; 0 once it is done.
     pub losses: u32,
-    /// The attempts that ended, in that order; at most [`ATTEMPTS_KEPT`](crate::ledger::ATTEMPTS_KEPT).
+    /// The ended attempts in the order in which they ended; at most [`ATTEMPTS_KEPT`](crate::ledger::ATTEMPTS_KEPT).
     pub past: &'a [PastAttempt],
-    /// The speculative attempt that lives beside its first, and who has that, if there is one.
+    /// The live speculative attempt and its worker, if there is one.
     pub speculative: Option<(AttemptNumber, PublicKey)>,
-    /// What its program saved last, while it is not done.
+    /// The last checkpoint that its program saved; none once it is done.
     pub checkpoint: Option<Checkpoint>,
     /// What its array's tasks have in common.
     pub spec: &'a Arc<TaskSpec>,
-    /// What is asked for it now.
+    /// Its present terms.
     pub terms: Terms,
-    /// What its attempt has taken of its worker, if one runs; else what is asked for.
+    /// The resources that its running attempt holds. If none runs, those that its terms request.
     pub resources: Resources,
-    /// What it has of its own.
+    /// The part of its definition that is its own.
     pub part: Option<&'a Part>,
-    /// The array that it is of, by its place in the job.
+    /// Its array's place in the job.
     pub array: u16,
     /// Its place in that array.
     pub array_index: u32,
-    /// How long an attempt was expected to run when it was admitted, in milliseconds.
+    /// How long an attempt was expected to run, in milliseconds, when its array was admitted.
     pub expected_ms: u64,
-    /// Whether other tasks may take what it leaves: that has to be stored, however small.
+    /// Whether other tasks may take its output, which then has to be stored, however small.
     pub feeds: bool,
 }
 
-/// Where a task is.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskStateView {
     /// It waits for other tasks or jobs, or for its job's time.
@@ -123,25 +123,25 @@ pub enum TaskStateView {
     Held,
     /// It waits to be placed.
     Ready,
-    /// It waits until this time after a failure.
+    /// It waits until a back-off after a setback is over.
     BackingOff {
         /// The block time at which it is ready again.
         until: BlockTime,
     },
-    /// A worker holds it, perhaps another a speculative attempt.
+    /// A worker holds it. Another worker may hold a speculative attempt.
     Leased {
-        /// The oldest attempt that lives.
+        /// The oldest live attempt.
         attempt: AttemptNumber,
         /// Who holds it.
         worker: PublicKey,
-        /// The life of its process that may run it.
+        /// The incarnation that may run it.
         incarnation: Incarnation,
-        /// When the attempt times out, if it has taken resources; else it waits at the worker.
+        /// When the attempt times out, if it has resources. Without resources, it waits at the worker.
         ends: Option<LeaseTime>,
     },
-    /// It has its outcome, whose receipt is `Applied::receipts[receipt]` of this height.
+    /// It has its outcome. The receipt is `Applied::receipts[receipt]` of this height.
     Done {
-        /// Whether that is a success.
+        /// Whether the outcome is a success.
         succeeded: bool,
         /// The attempt whose outcome it is.
         attempt: AttemptNumber,
@@ -161,7 +161,7 @@ pub struct WorkerView<'a> {
     pub key: PublicKey,
     /// Its last claim.
     pub claim: &'a Claim,
-    /// The time of the block since which it has stood without a break.
+    /// The time of the block since which claims of this key have stood without a break.
     pub since: BlockTime,
     /// Until when it stands.
     pub until: LeaseTime,
@@ -169,9 +169,9 @@ pub struct WorkerView<'a> {
     pub running: u32,
     /// How many wait there.
     pub waiting: u32,
-    /// How many more could run there, by slots.
+    /// How many more could run there, counting slots only.
     pub slots_free: u32,
-    /// What of the offered resources is not taken.
+    /// The offered resources that are free.
     pub resources_free: Resources,
 }
 
@@ -180,15 +180,15 @@ pub struct WorkerView<'a> {
 pub struct LeaseView {
     /// The attempt.
     pub attempt: AttemptId,
-    /// The life of the worker's process that may run it.
+    /// The incarnation that may run it.
     pub incarnation: Incarnation,
-    /// Whether it has resources; else it waits for them, and must not be begun.
+    /// Whether it has resources. Without them it waits, and must not be begun.
     pub running: bool,
-    /// What it takes of the worker; nothing while it waits.
+    /// The resources that it holds; none while it waits.
     pub resources: Resources,
 }
 
-/// How much there is of everything.
+/// Totals over the whole ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Jobs that are not forgotten.
@@ -197,12 +197,12 @@ pub struct Totals {
     pub tasks: TaskCounts,
     /// Workers whose claim stands.
     pub workers: u64,
-    /// What happened since the genesis.
+    /// Totals since the genesis.
     pub ever: Counters,
 }
 
 impl Ledger {
-    /// The genesis that it was made of.
+    /// The network's genesis.
     #[must_use]
     pub const fn genesis(&self) -> &Arc<Genesis> {
         &self.genesis
@@ -232,42 +232,43 @@ impl Ledger {
         self.records.lease_time()
     }
 
-    /// The root over all receipts so far: that of the history, whose leaves are the roots of the receipts of each
-    /// height, from height 1.
+    /// The root over all receipts so far: the root of the history tree, whose leaves are the roots of each height's
+    /// receipts, from height 1 on.
     #[must_use]
     pub fn receipts_root(&self) -> Digest {
         self.records.history().root()
     }
 
-    /// The history tree over all heights' receipts, as far as it is kept to go on.
+    /// The history tree over all heights' receipts, reduced to what is needed to extend it.
     #[must_use]
     pub const fn history(&self) -> &Frontier {
         self.records.history()
     }
 
-    /// The lowest height that admitted a job which is still known; the coming one if none is. No task that is known has
-    /// a receipt below it.
+    /// The lowest height that admitted a job which is still known; the next height if no job is. No known task has a
+    /// receipt below it.
     #[must_use]
     pub fn oldest_admission(&self) -> Height {
         self.records.jobs().values().next().map_or(self.height().next(), |job| job.record.height)
     }
 
-    /// Whether a transaction was executed, or found void, and could be sent again were that not remembered.
+    /// Whether a transaction was executed or void and has not expired, so that it must not be executed again.
     #[must_use]
     pub fn was_executed(&self, id: TransactionId) -> bool {
         self.records.replay().contains(id)
     }
 
-    /// What came of a transaction that was executed, or found void, and has not expired since.
+    /// The result of a transaction that was executed or void, and has not expired.
     ///
     /// # Errors
+    ///
     /// Within: why it was void.
     #[must_use]
     pub fn result_of(&self, id: TransactionId) -> Option<Result<(), VoidReason>> {
         self.records.replay().result_of(id)
     }
 
-    /// The jobs that are not forgotten, in the order of admission.
+    /// The jobs that are not forgotten, in order of admission.
     pub fn jobs(&self) -> impl DoubleEndedIterator<Item = JobView<'_>> {
         self.records.jobs().values().map(view_of_job)
     }
@@ -302,7 +303,7 @@ impl Ledger {
         arrays
     }
 
-    /// What a task that may begin takes of what others left.
+    /// The inputs that a task which may begin takes from other tasks' outputs.
     #[must_use]
     pub fn produced_inputs(&self, id: TaskId) -> Vec<ProducedInput> {
         let Some(job) = self.index.number_of(&id.job).and_then(|number| self.records.job(number)) else {
@@ -322,7 +323,7 @@ impl Ledger {
         view_of_worker(*key, self.records.worker(key)?)
     }
 
-    /// What a worker holds, in the order in which it was given.
+    /// A worker's leases, in the order in which they were given.
     #[must_use]
     pub fn leases_of(&self, key: &PublicKey) -> Vec<LeaseView> {
         let held = self.records.worker(key).map(|worker| worker.leases().attempts()).unwrap_or_default();
@@ -345,8 +346,8 @@ impl Ledger {
         self.records.job(task.job)?.live(task.index)?.lease_of(attempt.number)
     }
 
-    /// The newest sequence number and incarnation of a worker's key that were executed, if they are remembered: what
-    /// its next claim must exceed, and must not fall below.
+    /// The newest sequence number and incarnation that were executed for a worker's key, if they are remembered. The
+    /// worker's next claim needs a higher sequence number, and an incarnation that is not lower.
     #[must_use]
     pub fn last_sequence(&self, key: &PublicKey) -> Option<(u64, Incarnation)> {
         let forgets = is_planted(Fault::SequenceRestarts);
@@ -355,13 +356,13 @@ impl Ledger {
     }
 
     /// Whether a worker's claim stood after the block at `height`, which has been executed. The last
-    /// [`STANDINGS_KEPT`](crate::ledger::STANDINGS_KEPT) standings are remembered, while the worker is.
+    /// [`STANDINGS_KEPT`](crate::ledger::STANDINGS_KEPT) standings are remembered, as long as the worker is.
     #[must_use]
     pub fn claim_stood_at(&self, worker: &PublicKey, height: Height) -> bool {
         height <= self.height() && self.records.worker(worker).is_some_and(|worker| worker.stood_at(height))
     }
 
-    /// How much there is of everything.
+    /// Totals over the whole ledger.
     #[must_use]
     pub fn totals(&self) -> Totals {
         Totals {

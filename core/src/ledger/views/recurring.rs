@@ -1,4 +1,4 @@
-//! What others may ask about recurring jobs.
+//! Queries on recurring jobs.
 
 use crate::{
     identity::PublicKey,
@@ -14,33 +14,33 @@ use crate::{
 pub struct RecurringView<'a> {
     /// Its id.
     pub id: RecurringId,
-    /// Whose it is.
+    /// Its submitter.
     pub submitter: PublicKey,
     /// The height of the block that admitted it.
     pub height: Height,
     /// The time of that block.
     pub submitted: BlockTime,
-    /// As it was submitted; without its job's arrays once it has ended.
+    /// The submitted definition; without its job's arrays once it has ended.
     pub recurring: &'a Recurring,
-    /// How it stands.
+    /// Its state.
     pub state: RecurringState,
-    /// The first occurrence that nothing has become of, if one is still to come; of one that is paused it may be long
-    /// ago.
+    /// The first occurrence that is neither run nor skipped, if there is one. While it is paused this may lie far in
+    /// the past.
     pub next: Option<BlockTime>,
     /// How many occurrences were run.
     pub ran: u64,
-    /// How many were not.
+    /// How many occurrences were skipped.
     pub skipped: u64,
-    /// What became of the last ones, oldest first; at most [`PAST_KEPT`](crate::ledger::PAST_KEPT).
+    /// What became of the latest occurrences, oldest first; at most [`PAST_KEPT`](crate::ledger::PAST_KEPT).
     pub past: Vec<PastOccurrences>,
     /// When it ended, if it has.
     pub ended: Option<BlockTime>,
-    /// The jobs of its occurrences that have not ended, in their order.
+    /// The unfinished jobs of its occurrences, in order of occurrence.
     pub live_jobs: Vec<JobId>,
 }
 
 impl RecurringView<'_> {
-    /// Its next occurrences that are still to come, so many at most, if it is not paused or deleted before.
+    /// Its next occurrences after `now`, at most `most`, provided that it is not paused or deleted before.
     #[must_use]
     pub fn upcoming(&self, now: BlockTime, most: usize) -> Vec<BlockTime> {
         let left = self.recurring.runs_max.map_or(u64::MAX, |runs| runs.saturating_sub(self.ran));
@@ -49,10 +49,10 @@ impl RecurringView<'_> {
     }
 }
 
-/// How a recurring job stands.
+/// The state of a recurring job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecurringState {
-    /// Its next occurrence is awaited.
+    /// It waits for its next occurrence.
     Active,
     /// Its submitter has paused it.
     Paused,
@@ -63,7 +63,7 @@ pub enum RecurringState {
 }
 
 impl Ledger {
-    /// The recurring jobs that are not forgotten, in the order of admission.
+    /// The recurring jobs that are not forgotten, in order of admission.
     pub fn recurring(&self) -> impl DoubleEndedIterator<Item = RecurringView<'_>> {
         self.records.recurring().all().map(|recurring| self.view_of_recurring(recurring))
     }

@@ -1,4 +1,4 @@
-//! What others may ask about the rules in force.
+//! Queries on the rules in force.
 
 use crate::{
     identity::PublicKey,
@@ -13,19 +13,19 @@ impl Ledger {
         self.records.rules()
     }
 
-    /// How much there may be of this: of each key that has no limit of its own, or in all.
+    /// The value of a limit: for each key that has none of its own, or in total.
     #[must_use]
     pub fn limit(&self, limit: Limit) -> u64 {
         self.records.rules().limit(&self.genesis.ledger, limit)
     }
 
-    /// How much there may be of this of one submitter.
+    /// The value of a limit for one submitter.
     #[must_use]
     pub fn key_limit(&self, key: &PublicKey, limit: KeyLimit) -> u64 {
         self.records.rules().key_limit(&self.genesis.ledger, key, limit)
     }
 
-    /// What a submitter has taken of each of its limits.
+    /// How much of each of its limits a submitter has used.
     #[must_use]
     pub fn quota_uses(&self, key: &PublicKey) -> [QuotaUse; KeyLimit::ALL.len()] {
         let outstanding = self.index.quotas().outstanding_of(key);
@@ -41,8 +41,8 @@ impl Ledger {
         })
     }
 
-    /// When the first of a submitter's attempts has to end, by block time if nothing stalls until then, if it is among
-    /// the first of all: by then at the latest something of its limits is free again.
+    /// When the first of a submitter's attempts has to end, if it is among the first of all attempts. By then some of
+    /// the submitter's quota is free again. The time is block time, and holds if nothing stalls until then.
     #[must_use]
     pub fn first_end_of(&self, key: &PublicKey) -> Option<BlockTime> {
         self.first_to_end(|attempt| {

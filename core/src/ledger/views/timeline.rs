@@ -1,6 +1,7 @@
-//! A job's timeline: what each of its tasks waited for and when, who ran it, and how each attempt ended. Computed from
-//! what the ledger keeps of attempts: the last [`ATTEMPTS_KEPT`](crate::ledger::ATTEMPTS_KEPT) of a task, none of one
-//! that was cancelled, and nothing of a job that is forgotten.
+//! A job's timeline: what each of its tasks waited for and when, who ran it, and how each attempt ended. It is
+//! computed from the attempts that the ledger keeps. These are the last
+//! [`ATTEMPTS_KEPT`](crate::ledger::ATTEMPTS_KEPT) of a task, none of a cancelled task, and nothing of a forgotten
+//! job.
 
 use std::collections::BTreeSet;
 
@@ -20,11 +21,11 @@ use crate::{
 pub struct Timeline {
     /// The job.
     pub job: JobId,
-    /// What people call it.
+    /// Its name.
     pub name: String,
-    /// Whose it is.
+    /// Its submitter.
     pub submitter: PublicKey,
-    /// The last block that was executed: what goes on, goes on then.
+    /// The last block that was executed. A span without an end still goes on at this height.
     pub height: Height,
     /// That block's time.
     #[serde(rename = "time_us")]
@@ -40,7 +41,7 @@ pub struct Timeline {
     pub ended: Option<BlockTime>,
     /// How many tasks it has.
     pub count: u32,
-    /// Those that were asked for, by index.
+    /// The requested tasks, by index.
     pub tasks: Vec<TaskTimeline>,
 }
 
@@ -49,16 +50,17 @@ pub struct Timeline {
 pub struct TaskTimeline {
     /// Its place in the job.
     pub index: u32,
-    /// What people call its array; may be empty.
+    /// Its array's name; may be empty.
     pub array: String,
     /// How it ended, if it has.
     pub ended: Option<TaskEnd>,
-    /// How many attempts there were, the present one included. Of a task that was done, up to the one that did it.
+    /// How many attempts there have been, the present one included. For a done task, those up to the one with the
+    /// outcome.
     pub attempts: u32,
-    /// What it went through, one after the other without a gap but for times when only a speculative attempt lived,
-    /// each for longer than nothing unless an attempt ended by it. Nothing of a task that will have no outcome.
+    /// The task's spans, in order. They leave no gaps, except for times when only a speculative attempt lived. A span
+    /// is empty only if an attempt ended with it. There are none for a task that will have no outcome.
     pub spans: Vec<Span>,
-    /// What its speculative attempts went through, each beside the slow one, and perhaps beyond.
+    /// The spans of its speculative attempts. Each runs beside the slow attempt, and perhaps beyond its end.
     pub speculative: Vec<Span>,
 }
 
@@ -72,7 +74,7 @@ impl TaskTimeline {
         self.attempts.saturating_sub(u32::try_from(known).unwrap_or(u32::MAX))
     }
 
-    /// Whether a span ended an attempt that was thought lost, and whose success was accepted later.
+    /// Whether a span ended an attempt that was taken for lost and whose success was accepted later.
     #[must_use]
     pub fn is_late(&self, span: &Span) -> bool {
         self.ended == Some(TaskEnd::Succeeded)
@@ -87,32 +89,32 @@ impl TaskTimeline {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TaskEnd {
-    /// Well.
+    /// With a success.
     Succeeded,
-    /// Badly, for good.
+    /// With a final failure.
     Failed,
     /// Its submitter cancelled it.
     Cancelled,
-    /// What it waited for cannot be any more.
+    /// A dependency's condition could no longer be met.
     Skipped,
     /// Its job's time ran out.
     Expired,
 }
 
-/// A time in a task's life.
+/// A span of time in a task's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// Since when.
     #[serde(rename = "from_us")]
     pub from: BlockTime,
-    /// Until when; nothing if it goes on.
+    /// Until when; none if it goes on.
     #[serde(rename = "to_us")]
     pub to: Option<BlockTime>,
-    /// What it was.
+    /// What the task did.
     pub what: What,
 }
 
-/// What a task does for a time.
+/// What a task does during a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum What {
@@ -120,10 +122,10 @@ pub enum What {
     Blocked,
     /// Its submitter holds it.
     Held,
-    /// It waits to be leased. Of times that are past the ledger does not know whether it could have been: it may have
-    /// waited for other tasks, or after a setback.
+    /// It waits to be leased. For past times the ledger does not know whether it could have been: it may have waited
+    /// for other tasks, or for the end of a back-off.
     Queued,
-    /// It waits after a setback.
+    /// It waits until a back-off after a setback is over.
     BackingOff,
     /// It waits at a worker for resources.
     Waiting(AttemptSpan),
@@ -131,21 +133,21 @@ pub enum What {
     Running(AttemptSpan),
 }
 
-/// An attempt, or a part of one.
+/// An attempt, or one stage of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptSpan {
-    /// Which, from 0.
+    /// Its number, from 0.
     pub attempt: u32,
     /// Who holds it.
     pub worker: PublicKey,
-    /// How it ended, if it ended with this.
+    /// How it ended, if it ended with this span.
     pub ended: Option<EndReason>,
-    /// Whether the outcome that was accepted is its own. (That may be one that was thought lost.)
+    /// Whether the accepted outcome is this attempt's own. (It may have been taken for lost before.)
     pub accepted: bool,
 }
 
 impl What {
-    /// The attempt that a worker holds meanwhile, if one does.
+    /// The attempt that a worker holds during the span, if any.
     #[must_use]
     pub const fn attempt(&self) -> Option<&AttemptSpan> {
         match self {
@@ -184,16 +186,16 @@ impl Attempt {
     }
 }
 
-/// Puts spans one after the other.
+/// Builds consecutive spans.
 struct Spans {
-    /// Until when it is known; for good, if something goes on.
+    /// The end of the spans so far; none if the last one goes on.
     at: Option<BlockTime>,
     spans: Vec<Span>,
     speculative: Vec<Span>,
 }
 
 impl Spans {
-    /// Until a time it was this, unless that has passed; or it still is.
+    /// Adds a span until `to`, unless that has passed. Without `to`, the span goes on.
     fn until(&mut self, to: Option<BlockTime>, what: What) {
         let Some(at) = self.at else { return };
         let ends = what.attempt().is_some_and(|attempt| attempt.ended.is_some());
@@ -204,7 +206,7 @@ impl Spans {
         }
     }
 
-    /// The next attempt; one that began before the last one ended is speculative.
+    /// Adds the next attempt. One that began before the last one ended is speculative.
     fn attempt(&mut self, attempt: &Attempt) {
         let Attempt { span, leased, started, ended } = attempt;
         if self.at.is_none_or(|at| *leased < at) {
@@ -224,7 +226,8 @@ impl Spans {
 }
 
 impl Ledger {
-    /// The times of a job's tasks from one on, at most so many; nothing if there is no such job, or it is forgotten.
+    /// The timeline of a job's tasks from index `from` on, at most `tasks_max` of them; none if there is no such job
+    /// or it is forgotten.
     #[must_use]
     pub fn timeline(&self, id: JobId, from: u32, tasks_max: usize) -> Option<Timeline> {
         let job = self.records.job(self.index.number_of(&id)?)?;

@@ -1,4 +1,4 @@
-//! What others may ask of the accounts.
+//! Queries on the accounts.
 
 use std::{
     collections::BTreeMap,
@@ -22,8 +22,8 @@ impl Ledger {
         Day::of(self.time())
     }
 
-    /// What one side comes to on each day of a range on which anything was booked, oldest first; of one key only, if
-    /// one is named that has an account of its own on that day.
+    /// The sum of one side's accounts on each day in a range that has bookings, oldest first. With a key, only that
+    /// key's account, on the days on which it has one of its own.
     pub fn usage_by_day(
         &self,
         side: Side,
@@ -36,8 +36,8 @@ impl Ledger {
         })
     }
 
-    /// What each key comes to in a range of days, in the order of the keys, from the one after `after` on: at most
-    /// `limit` of them. It looks at all accounts of those days.
+    /// Each key's sum over a range of days, by key, from the first key after `after` on: at most `limit` keys. It
+    /// looks at all accounts of those days.
     #[must_use]
     pub fn usage_by_key(
         &self,
@@ -62,14 +62,14 @@ impl Ledger {
         sums.into_iter().collect()
     }
 
-    /// What the keys that have no accounts of their own come to in a range of days, all together.
+    /// The sum, over a range of days, of the accounts for keys without one of their own.
     #[must_use]
     pub fn usage_of_others(&self, side: Side, days: RangeInclusive<Day>) -> Account {
         Account::sum(self.records.usage().range(days).map(|(_, book)| &book.side(side).others))
     }
 
-    /// The jobs that are not forgotten and were admitted after the one with this number, in the order of admission,
-    /// each with its own number.
+    /// The jobs admitted after the one with this number and not forgotten, in order of admission, each with its
+    /// number.
     pub fn jobs_after(&self, number: JobNumber) -> impl Iterator<Item = (JobNumber, JobView<'_>)> {
         let jobs = self.records.jobs().range((Bound::Excluded(number), Bound::Unbounded));
         jobs.map(|(number, job)| (*number, view_of_job(job)))

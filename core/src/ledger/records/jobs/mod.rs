@@ -1,8 +1,8 @@
-//! Jobs. An array is one record, however many tasks it has, until they come to differ.
+//! Jobs. An array is one record, however many tasks it has, until its tasks come to differ.
 //!
-//! The tasks of a job are numbered through, array by array. A *segment* is a run of them that stand alike: of one
-//! array, with one specification. Tasks of a segment from [`Segment::fresh`] on have no state of their own but for
-//! those of an array whose tasks wait for single tasks, each of which gets one when its turn comes.
+//! The tasks of a job are numbered consecutively, array by array. A *segment* is a range of tasks of one array that
+//! are alike and have one specification. Tasks from [`Segment::fresh`] on have no state of their own. The exception
+//! is a single array, whose tasks wait for single tasks: each of these gets a state when its turn comes.
 
 mod tasks;
 
@@ -32,14 +32,14 @@ use crate::{
     },
 };
 
-/// A task, by its job's number.
+/// A task, named by its job's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::ledger) struct TaskRef {
     pub(in crate::ledger) job: JobNumber,
     pub(in crate::ledger) index: u32,
 }
 
-/// An attempt, by its job's number.
+/// An attempt, named by its job's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::ledger) struct AttemptRef {
     job: JobNumber,
@@ -57,13 +57,13 @@ impl AttemptRef {
     }
 }
 
-/// What is known of a job and cannot be computed from anything else.
+/// What is known of a job and cannot be computed.
 #[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct JobRecord {
     pub(in crate::ledger) number: JobNumber,
     pub(in crate::ledger) submitter: PublicKey,
     pub(in crate::ledger) name: String,
-    /// The bytes in which it was submitted; none any more once it has ended.
+    /// The bytes in which it was submitted; 0 once it has ended.
     pub(in crate::ledger) definition_bytes: u64,
     /// The block that admitted it.
     pub(in crate::ledger) height: Height,
@@ -71,27 +71,27 @@ pub(in crate::ledger) struct JobRecord {
     pub(in crate::ledger) times: Times,
     /// The jobs that it still waits for.
     pub(in crate::ledger) after: Vec<AfterJob>,
-    /// Until when it may be added to, if it may.
+    /// Until when arrays may be added, if the job is open.
     pub(in crate::ledger) open_until: Option<BlockTime>,
-    /// Whether its submitter holds it, and what is added to it.
+    /// Whether its submitter holds it. Arrays that are added are then held too.
     pub(in crate::ledger) held: bool,
     pub(in crate::ledger) arrays: Vec<ArrayRecord>,
     pub(in crate::ledger) segments: Vec<Segment>,
     pub(in crate::ledger) states: BTreeMap<u32, TaskState>,
-    /// When it was first leased anything of.
+    /// When its first task was leased.
     pub(in crate::ledger) began: Option<BlockTime>,
     pub(in crate::ledger) ended: Option<BlockTime>,
-    /// What it used and had lost so far.
+    /// What it has used and lost.
     pub(in crate::ledger) usage: Account,
     /// Which occurrence of which recurring job it is, if it is one.
     pub(in crate::ledger) occurrence_of: Option<Occurrence>,
-    /// How many tasks its tasks may ask for.
+    /// How many tasks its tasks may spawn.
     pub(in crate::ledger) spawns_max: u32,
-    /// How many they have.
+    /// How many tasks its tasks have spawned.
     pub(in crate::ledger) spawned: u32,
 }
 
-/// An array, without what its segments know.
+/// An array, except for what its segments record.
 #[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct ArrayRecord {
     pub(in crate::ledger) name: String,
@@ -100,7 +100,7 @@ pub(in crate::ledger) struct ArrayRecord {
     pub(in crate::ledger) feeds: bool,
 }
 
-/// Tasks of one array that stand alike.
+/// Consecutive tasks of one array that are alike.
 #[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Segment {
     pub(in crate::ledger) array: u16,
@@ -109,19 +109,19 @@ pub(in crate::ledger) struct Segment {
     /// The task after its last.
     pub(in crate::ledger) end: u32,
     pub(in crate::ledger) spec: Arc<TaskSpec>,
-    /// What is asked for them now.
+    /// Their present terms.
     pub(in crate::ledger) terms: Terms,
-    /// How long an attempt was expected to run when it was admitted, in milliseconds.
+    /// How long an attempt was expected to run, in milliseconds, when the array was admitted.
     pub(in crate::ledger) expected_ms: u64,
     /// The tasks before this one have states of their own.
     pub(in crate::ledger) fresh: u32,
-    /// Whether its submitter holds what is not leased.
+    /// Whether its submitter holds the tasks that are not leased.
     pub(in crate::ledger) held: bool,
-    /// Why the tasks without states of their own will have no outcome, if that is so.
+    /// Why its tasks without states of their own are gone, if they are.
     pub(in crate::ledger) gone: Option<Gone>,
 }
 
-/// How the tasks of a segment that have no states of their own stand.
+/// The state of a segment's tasks that have no states of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ledger) enum FreshState {
     Ready,
@@ -130,23 +130,23 @@ pub(in crate::ledger) enum FreshState {
     Gone(Gone),
 }
 
-/// A job with what is computed from its record.
+/// A job, with what is computed from its record.
 #[derive(Clone, Debug)]
 pub(in crate::ledger) struct Job {
     pub(in crate::ledger) id: JobId,
     pub(in crate::ledger) record: JobRecord,
-    /// What is computed of it. Only the index writes it.
+    /// What is computed from the record. Only the index writes it.
     pub(in crate::ledger) index: JobIndex,
 }
 
-/// What a task takes that another left.
+/// An input that a task takes from another task's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducedInput {
-    /// Where it finds that below `/in`: a file if `file` is said, else a folder.
+    /// Where the task finds it below `/in`: a file if `file` is given, otherwise a folder.
     pub path: String,
-    /// What the other left, as a manifest.
+    /// The manifest of the other task's output.
     pub manifest: BlobRef,
-    /// Which file of it.
+    /// Which file of that output.
     pub file: Option<String>,
 }
 
@@ -174,12 +174,12 @@ impl Job {
         self.index.count()
     }
 
-    /// How many of them are in which state.
+    /// The number of its tasks in each state.
     pub(in crate::ledger) const fn counts(&self) -> &TaskCounts {
         self.index.counts()
     }
 
-    /// What its tasks wait for.
+    /// The dependencies of its tasks.
     pub(in crate::ledger) const fn graph(&self) -> &Graph {
         self.index.graph()
     }
@@ -209,25 +209,25 @@ impl Job {
         self.index.summary(self.segment_at(index)?).map(SegmentSummary::needs)
     }
 
-    /// The array that a task is of, and its place there.
+    /// A task's array, and its place in that array.
     pub(in crate::ledger) fn array_index(&self, index: u32) -> Option<(u16, u32)> {
         let array = self.segment(index)?.array;
         let first = self.record.segments.partition_point(|segment| segment.array < array);
         Some((array, index - self.record.segments.get(first)?.start))
     }
 
-    /// What a task has of its own.
+    /// The part of a task's definition that is its own.
     pub(in crate::ledger) fn part(&self, index: u32) -> Option<&Part> {
         let (array, place) = self.array_index(index)?;
         self.record.arrays.get(usize::from(array))?.tasks.part(place)
     }
 
-    /// Whether nothing of it may begin yet, whatever its arrays wait for.
+    /// Whether none of its tasks may begin yet, whatever its arrays wait for.
     pub(in crate::ledger) fn is_shut(&self, now: BlockTime) -> bool {
         !self.record.after.is_empty() || self.record.times.not_before.is_some_and(|time| now < time)
     }
 
-    /// How the tasks of a segment stand that have no states of their own.
+    /// The state of a segment's tasks that have no states of their own.
     pub(in crate::ledger) fn fresh_state(&self, at: usize, now: BlockTime) -> FreshState {
         let Some(segment) = known(self.record.segments.get(at)) else { return FreshState::Blocked };
         if let Some(gone) = segment.gone {
@@ -242,7 +242,7 @@ impl Job {
         if segment.held { FreshState::Held } else { FreshState::Ready }
     }
 
-    /// How many tasks of an array are in which state.
+    /// The number of an array's tasks in each state.
     pub(in crate::ledger) fn counts_of(&self, array: u16, now: BlockTime) -> TaskCounts {
         let mut counts = TaskCounts::default();
         for (at, segment) in self.record.segments.iter().enumerate().filter(|(_, segment)| segment.array == array) {
@@ -256,7 +256,7 @@ impl Job {
         counts
     }
 
-    /// A ready task that has a state of its own, for the queue.
+    /// The queue entry of a ready task that has a state of its own.
     pub(in crate::ledger) fn entry(&self, index: u32, live: &Live) -> Option<QueueEntry> {
         let summary = self.index.summary(self.segment_at(index)?)?;
         Some(QueueEntry {
@@ -269,7 +269,7 @@ impl Job {
         })
     }
 
-    /// The ready tasks of a segment that have none, for the queue.
+    /// The queue entry of a segment's ready tasks that have no states of their own.
     pub(in crate::ledger) fn run(&self, at: usize) -> Option<QueueEntry> {
         let (segment, summary) = (self.record.segments.get(at)?, self.index.summary(at)?);
         Some(QueueEntry {
@@ -282,12 +282,12 @@ impl Job {
         })
     }
 
-    /// What an attempt that takes what is asked for now would take of its submitter's share in so long.
+    /// What an attempt under the present terms costs its submitter's share if it runs for `runs_ms`.
     pub(in crate::ledger) fn cost_of(&self, index: u32, runs_ms: u64) -> u64 {
         Fair::cost(self.needs(index).map_or(0, |needs| needs.millicores), runs_ms)
     }
 
-    /// What a task prefers to be near to: its largest input, if that is large.
+    /// The task's largest input, if it is large enough for the task to be placed near it.
     pub(in crate::ledger) fn largest_input(&self, index: u32) -> Option<Digest> {
         let spec = self.spec(index)?;
         let own = self.part(index).into_iter().flat_map(|part| &part.inputs);
@@ -299,7 +299,7 @@ impl Job {
         (largest.bytes >= Claim::BLOB_BYTES_MIN).then_some(largest.digest)
     }
 
-    /// What a task takes of what others left.
+    /// The inputs that a task takes from other tasks' outputs.
     pub(in crate::ledger) fn produced_inputs(&self, index: u32) -> Vec<ProducedInput> {
         let (Some(spec), Some((_, place))) = (self.spec(index), self.array_index(index)) else { return Vec::new() };
         let own = self.part(index).into_iter().flat_map(|part| &part.inputs);
@@ -337,12 +337,12 @@ impl Job {
         }
     }
 
-    /// The oldest attempt of a task that lives, if one does.
+    /// The lease of a task's oldest live attempt.
     pub(in crate::ledger) fn lease(&self, index: u32) -> Option<&Lease> {
         self.live(index)?.lease()
     }
 
-    /// The attempts of a task that live, oldest first.
+    /// A task's live attempts, oldest first.
     pub(in crate::ledger) fn attempts(&self, index: u32) -> [Option<AttemptRef>; 2] {
         let task = TaskRef { job: self.record.number, index };
         let mut leases = self.live(index).into_iter().flat_map(Live::leases);
@@ -356,7 +356,7 @@ impl Job {
         }
     }
 
-    /// When time alone changes something about it next: it may begin, its time runs out, or it is closed.
+    /// When it next changes by time alone: it may begin, its time runs out, or it is closed.
     pub(in crate::ledger) fn next_due(&self, now: BlockTime) -> Option<BlockTime> {
         let record = &self.record;
         if record.ended.is_some() {
@@ -368,7 +368,7 @@ impl Job {
         [opens, lives_until, runs_until, record.open_until].into_iter().flatten().min()
     }
 
-    /// Whether nothing more can become of it.
+    /// Whether all its tasks have ended and none can be added.
     pub(in crate::ledger) fn is_over(&self) -> bool {
         self.index.counts().unfinished() == 0 && self.record.open_until.is_none()
     }

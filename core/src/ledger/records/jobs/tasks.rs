@@ -1,4 +1,4 @@
-//! Tasks and their attempts. A task has a state of its own only once it came to differ from the rest of its array.
+//! Tasks and their attempts. A task has a state of its own only once it differs from the rest of its array.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,10 @@ use crate::{
     types::{AttemptNumber, BlobRef, BlockTime, Height, Incarnation, Resources, Setback},
 };
 
-/// How many ended attempts of one unfinished task are remembered. A success of an attempt that was forgotten is too
-/// late.
+/// How many ended attempts of an unfinished task are remembered. A success of a forgotten attempt comes too late.
 pub const ATTEMPTS_KEPT: usize = 32;
 
-/// A task that came to differ from the rest of its array.
+/// The state of a task that differs from the rest of its array.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::ledger) enum TaskState {
@@ -33,51 +32,52 @@ pub(in crate::ledger) enum TaskState {
 pub enum Gone {
     /// Its submitter cancelled it.
     Cancelled,
-    /// What it waited for cannot be any more.
+    /// A dependency's condition can no longer be met.
     Skipped,
     /// Its job's time ran out.
     Expired,
 }
 
-/// A task that may be leased, or was, and has no outcome.
+/// A task that may be leased, or is leased, and has no outcome.
 #[derive(Clone, Debug, Default, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Live {
-    /// How many attempts there were, those that live included.
+    /// How many attempts there have been, live ones included.
     pub(in crate::ledger) attempts: u32,
-    /// What became of those that ended, if any has. (Most tasks are leased once, and there are many of them.)
+    /// What became of the ended attempts, if there are any. (Boxed, because there are many tasks and most are leased
+    /// once.)
     history: Option<Box<AttemptHistory>>,
-    /// What the program saved last.
+    /// The last checkpoint that the program saved.
     pub(in crate::ledger) checkpoint: Option<Box<Checkpoint>>,
     pub(in crate::ledger) phase: Phase,
 }
 
-/// What became of a task's attempts so far.
+/// What became of a task's ended attempts.
 #[derive(Clone, Debug, Default, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct AttemptHistory {
-    /// How many of them ended by the program's failure.
+    /// How many attempts ended by the program's failure.
     pub(in crate::ledger) failures: u32,
-    /// How many were lost or drained after they had taken resources.
+    /// How many attempts were lost or drained after they had taken resources.
     pub(in crate::ledger) losses: u32,
-    /// How many were returned by their workers.
+    /// How many attempts their workers returned.
     pub(in crate::ledger) returns: u32,
-    /// How often each setback happened for which there is a rule of its own.
+    /// How often each setback with a rule of its own happened.
     pub(in crate::ledger) setbacks: BTreeMap<Setback, u32>,
-    /// The attempts that ended, in that order, at most [`ATTEMPTS_KEPT`].
+    /// The ended attempts in the order in which they ended, at most [`ATTEMPTS_KEPT`].
     pub(in crate::ledger) past: Vec<PastAttempt>,
 }
 
-/// That of a task none of whose attempts has ended.
+/// The history of a task none of whose attempts has ended.
 static NOTHING: AttemptHistory =
     AttemptHistory { failures: 0, losses: 0, returns: 0, setbacks: BTreeMap::new(), past: Vec::new() };
 
-/// What a program saved to go on from.
+/// A checkpoint that a program saved, to go on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Checkpoint {
     /// The manifest of its files.
     pub manifest: BlobRef,
     /// The attempt that saved it.
     pub attempt: AttemptNumber,
-    /// The block that took it.
+    /// The time of the block that recorded it.
     pub time: BlockTime,
 }
 
@@ -93,7 +93,7 @@ pub(in crate::ledger) enum Phase {
     Leased(Lease),
 }
 
-/// A lease: an attempt of a task that lives.
+/// A lease: a live attempt of a task.
 #[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Lease {
     /// Its place in the order of leases.
@@ -103,18 +103,18 @@ pub(in crate::ledger) struct Lease {
     pub(in crate::ledger) worker: PublicKey,
     pub(in crate::ledger) incarnation: Incarnation,
     pub(in crate::ledger) leased: BlockTime,
-    /// When it has waited too long for resources.
+    /// When its wait for resources times out.
     pub(in crate::ledger) waits_until: LeaseTime,
-    /// Since when it has resources, and until when, if it has.
+    /// Its resources, if it has any.
     pub(in crate::ledger) allocation: Option<Allocation>,
-    /// What it was charged of its submitter's share.
+    /// What it has charged to its submitter's share.
     pub(in crate::ledger) cost: u64,
-    /// For how many slices that is, where it goes by slices.
+    /// How many slices that charge covers, if it is charged by slices.
     pub(in crate::ledger) slices: u32,
-    /// Whether, and for whom, it is to be preempted.
+    /// The request that it be preempted, if there is one.
     pub(in crate::ledger) preemption: Option<Box<Preemption>>,
-    /// Another attempt of the task, at another worker, since this one is slow. It has resources, as this one, and none
-    /// of its own.
+    /// The speculative attempt at another worker, if this one is slow. Both have resources. The speculative attempt
+    /// has no speculative one itself.
     pub(in crate::ledger) speculative: Option<Box<Lease>>,
 }
 
@@ -123,41 +123,41 @@ pub(in crate::ledger) struct Lease {
 pub(in crate::ledger) struct Preemption {
     /// The submitter that waits for it.
     pub(in crate::ledger) by: PublicKey,
-    /// When it may ask another.
+    /// When the request lapses, so that the submitter may have another attempt preempted.
     pub(in crate::ledger) until: LeaseTime,
 }
 
-/// The resources that an attempt has of its worker, and for how long.
+/// The worker's resources that an attempt has, and for how long.
 #[derive(Clone, Copy, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Allocation {
     pub(in crate::ledger) since: LeaseTime,
     pub(in crate::ledger) started: BlockTime,
-    /// What it takes of its worker, whatever is asked for the task since.
+    /// The amount, even if the task's terms have changed since.
     pub(in crate::ledger) resources: Resources,
     /// When it times out.
     pub(in crate::ledger) ends: LeaseTime,
     pub(in crate::ledger) speculation: Speculation,
 }
 
-/// Whether an attempt is one to have a speculative attempt beside it.
+/// Whether an attempt is to get a speculative attempt beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(in crate::ledger) enum Speculation {
-    /// At this time it is held against what was learned of its program.
+    /// At this time it is compared with the estimate for its program.
     Watched(LeaseTime),
-    /// It takes far longer than most: a speculative attempt goes to the first claim that has nothing else to do.
+    /// It takes far longer than most. A speculative attempt goes to the first claim with nothing else to do.
     Slow,
-    /// No: it has or had one, or is one, or its submitter wants none.
+    /// It gets none: it has or had one, it is one, or its submitter wants none.
     Settled,
 }
 
 impl Lease {
-    /// When it runs out, as things stand.
+    /// When it runs out, in its present stage.
     pub(in crate::ledger) fn ends(&self) -> LeaseTime {
         self.allocation.map_or(self.waits_until, |allocation| allocation.ends)
     }
 
-    /// When time alone changes something about it next.
+    /// When it next changes by time alone.
     pub(in crate::ledger) fn due(&self) -> LeaseTime {
         match self.allocation {
             Some(Allocation { speculation: Speculation::Watched(look), ends, .. }) => look.min(ends),
@@ -175,7 +175,7 @@ impl Lease {
         }
     }
 
-    /// For how long it has had resources, in milliseconds of lease time.
+    /// How long it has had resources, in milliseconds of lease time.
     pub(in crate::ledger) fn ran_ms(&self, now: LeaseTime) -> u64 {
         self.allocation.map_or(0, |allocation| now.0.saturating_sub(allocation.since.0) / 1000)
     }
@@ -196,7 +196,7 @@ pub struct PastAttempt {
     pub ended: BlockTime,
     /// How it ended.
     pub why: EndReason,
-    /// Whether the task would rather not go there again.
+    /// Whether the task avoids that worker since.
     pub avoided: bool,
 }
 
@@ -208,20 +208,20 @@ impl PastAttempt {
     }
 }
 
-/// A task's outcome: where it stands, not what it is.
+/// A task's outcome: which receipt holds it, not the outcome itself.
 #[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Done {
     pub(in crate::ledger) attempt: AttemptNumber,
     pub(in crate::ledger) succeeded: bool,
     pub(in crate::ledger) height: Height,
     pub(in crate::ledger) receipt: u32,
-    /// What it left, if other tasks may take it.
+    /// Its output, if other tasks may take it.
     pub(in crate::ledger) manifest: Option<Box<BlobRef>>,
-    /// The attempts, in the order in which they ended; at most [`ATTEMPTS_KEPT`].
+    /// The attempts in the order in which they ended; at most [`ATTEMPTS_KEPT`].
     pub(in crate::ledger) past: Box<[PastAttempt]>,
 }
 
-/// How many tasks are in which state.
+/// The number of tasks in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TaskCounts {
     /// Waiting for other tasks or jobs, or for their time.
@@ -230,7 +230,7 @@ pub struct TaskCounts {
     pub held: u64,
     /// Ready to be placed.
     pub ready: u64,
-    /// Waiting out the time after a failure.
+    /// Waiting until a back-off after a setback is over.
     pub backing_off: u64,
     /// Leased, with resources.
     pub running: u64,
@@ -242,18 +242,18 @@ pub struct TaskCounts {
     pub failed: u64,
     /// Cancelled before they had an outcome, by their submitter or because their job's time ran out.
     pub cancelled: u64,
-    /// Without an outcome, since what they waited for cannot be any more.
+    /// Without an outcome, because a dependency's condition can no longer be met.
     pub skipped: u64,
 }
 
 impl TaskCounts {
-    /// Those without an outcome.
+    /// The number of tasks without an outcome.
     #[must_use]
     pub const fn unfinished(&self) -> u64 {
         self.blocked + self.held + self.ready + self.backing_off + self.running + self.waiting
     }
 
-    /// All of them.
+    /// The number of all tasks.
     #[must_use]
     pub const fn all(&self) -> u64 {
         self.unfinished() + self.succeeded + self.failed + self.cancelled + self.skipped
@@ -292,13 +292,13 @@ impl TaskCounts {
 }
 
 impl Live {
-    /// A task that was never leased.
+    /// A task in this phase that was never leased.
     pub(in crate::ledger) fn at(phase: Phase) -> Self {
         Self { phase, ..Self::default() }
     }
 
-    /// Remembers an ended attempt; past the bound, what matters least is forgotten first: what says nothing about a
-    /// worker, then returns, then losses.
+    /// Remembers an ended attempt. Beyond the bound it forgets the least important first: attempts that say nothing
+    /// about a worker, then returns, then losses.
     pub(in crate::ledger) fn remember(&mut self, attempt: PastAttempt) {
         let past = &mut self.history_mut().past;
         if past.len() >= ATTEMPTS_KEPT {
@@ -317,13 +317,13 @@ impl Live {
         self.history.get_or_insert_default()
     }
 
-    /// Where the task would rather not go again.
+    /// The workers that the task avoids.
     pub(in crate::ledger) fn avoidance(&self) -> Avoidance {
         let avoided = self.history().past.iter().filter(|past| past.avoided);
         Avoidance::of(avoided.map(|past| past.worker))
     }
 
-    /// The oldest attempt that lives, if one does.
+    /// The lease of the oldest live attempt.
     pub(in crate::ledger) const fn lease(&self) -> Option<&Lease> {
         match &self.phase {
             Phase::Leased(lease) => Some(lease),
@@ -338,18 +338,18 @@ impl Live {
         }
     }
 
-    /// All attempts that live, oldest first.
+    /// The leases of all live attempts, oldest first.
     pub(in crate::ledger) fn leases(&self) -> impl Iterator<Item = &Lease> {
         let oldest = self.lease();
         oldest.into_iter().chain(oldest.and_then(|lease| lease.speculative.as_deref()))
     }
 
-    /// That of an attempt, if it lives.
+    /// The lease of an attempt, if it lives.
     pub(in crate::ledger) fn lease_of(&self, attempt: AttemptNumber) -> Option<&Lease> {
         self.leases().find(|lease| lease.attempt == attempt)
     }
 
-    /// Takes out the lease of an attempt. A speculative one, if it had one, goes on in its place.
+    /// Takes out an attempt's lease. If it had a speculative one, that one takes its place.
     pub(in crate::ledger) fn end_lease(&mut self, attempt: AttemptNumber) -> Option<Lease> {
         let Phase::Leased(lease) = &mut self.phase else { return None };
         if lease.attempt != attempt {

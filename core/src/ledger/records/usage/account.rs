@@ -1,4 +1,4 @@
-//! One account.
+//! An account of usage.
 
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
@@ -8,20 +8,19 @@ use crate::{ledger::event::EndReason, types::Resources};
 /// Bytes in a mebibyte.
 const MIB: u128 = 1 << 20;
 
-/// No honest figure comes near it, and none that is below overflows when it is added to.
+/// Far above any honest figure, and low enough that additions to a figure do not overflow.
 const FIGURE_MAX: u64 = 1 << 62;
 
-/// Declares the figures of an account, each once: all else that has to name them is made here.
+/// Declares the figures of an account once, and generates everything else that names them.
 macro_rules! figures {
     ($count:literal: $($(#[doc = $doc:literal])* $figure:ident,)*) => {
-        /// What was submitted, used and lost. Every figure only grows, and stays at the largest number if it should
-        /// ever come there.
+        /// What was submitted, used and lost. Every figure only grows, and saturates at the largest number.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
         pub struct Account {
             $($(#[doc = $doc])* pub $figure: u64,)*
         }
 
-        /// An [`Account`] that is written with its figures' names, as people and scripts read it.
+        /// An [`Account`] that is serialized with its figures' names, for people and scripts.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct AccountView {
             $($(#[doc = $doc])* pub $figure: u64,)*
@@ -40,7 +39,7 @@ macro_rules! figures {
         }
 
         impl Account {
-            /// The figures' names, in the order of their declaration, units last.
+            /// The figures' names in the order of declaration. Each name ends with its unit.
             pub const NAMES: [&'static str; $count] = [$(stringify!($figure)),*];
 
             /// The figures, in the same order.
@@ -58,57 +57,56 @@ macro_rules! figures {
 
 figures! {
     15:
-    /// Tasks submitted. Always 0 of a worker.
+    /// Tasks submitted. Always 0 for a worker.
     tasks_submitted,
-    /// Attempts leased, those that still live among them.
+    /// Attempts leased, live ones included.
     attempts_leased,
-    /// Attempts that ended well, and in time.
+    /// Attempts that succeeded in time.
     attempts_succeeded,
     /// Attempts that ended by their program's failure.
     attempts_failed,
-    /// Attempts that were lost by their worker (its claim ended, its process was started anew, the ledger's time for
-    /// them ran out) or drained, begun or not.
+    /// Attempts that were drained or lost, begun or not. An attempt is lost when its worker's claim ends, its
+    /// worker's process restarts, or its time in the ledger runs out.
     attempts_lost,
-    /// Attempts that were given back by their worker before they began, or taken back since there was no place for them
-    /// any more.
+    /// Attempts that their worker gave back before they began, or that were taken back because there was no place for
+    /// them any more.
     attempts_returned,
     /// Attempts that were preempted, at a checkpoint.
     attempts_preempted,
-    /// Attempts that ended with their job, or by the outcome of another attempt of their task.
+    /// Attempts that ended with their job, or because another attempt of their task brought the outcome.
     attempts_cancelled,
-    /// Successes that were taken of attempts that are booked as lost or otherwise ended.
+    /// Successes that were accepted from attempts booked as lost or otherwise ended.
     late_successes,
-    /// Processor time as reported with accepted outcomes, at most what the same attempt had reserved, in microseconds.
+    /// Processor time reported with accepted outcomes, in microseconds. At most what the attempt had reserved.
     cpu_us,
-    /// Time for which attempts held resources, in milliseconds of lease time.
+    /// Time during which attempts held resources, in milliseconds of lease time.
     slot_ms,
-    /// Core time that was reserved meanwhile, in microseconds of one core: millicores × milliseconds.
+    /// Core time reserved during slot time, in microseconds of one core: millicores × milliseconds.
     reserved_core_us,
-    /// Memory that was reserved meanwhile, in mebibyte-milliseconds. It is rounded down once for each attempt, here and
-    /// nowhere else, so that all sums of it agree.
+    /// Memory reserved during slot time, in mebibyte-milliseconds. It is rounded down once for each attempt, here and
+    /// nowhere else, so that all its sums agree.
     reserved_mib_ms,
-    /// What of the reserved core time was held by attempts that failed, were lost or were drained, in microseconds of
-    /// one core.
+    /// Reserved core time of attempts that failed, were lost or were drained, in microseconds of one core.
     lost_core_us,
-    /// Bytes of output in accepted successes: the output streams and files of a small one, and of a stored one its
-    /// manifest too.
+    /// Bytes of output in accepted successes: output streams and files, and for a stored output also its manifest.
     output_bytes,
 }
 
-/// Something that happened, as accounts take it in.
+/// An event to book in accounts.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ledger) enum UsageEntry {
-    /// So many tasks were added to a job.
+    /// This many tasks were added to a job.
     Tasks(u64),
     /// An attempt was leased.
     Lease,
     /// An attempt has ended.
     End(AttemptEnd),
-    /// A success was taken that left so many bytes; perhaps late, of an attempt that had ended otherwise.
+    /// A success with this many bytes of output was accepted. A late one is of an attempt that had already ended
+    /// otherwise.
     Success { output_bytes: u64, is_late: bool },
 }
 
-/// How an attempt ended, and what it comes to.
+/// How an attempt ended, and the figures that it adds.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ledger) struct AttemptEnd {
     pub(in crate::ledger) why: EndReason,
@@ -119,7 +117,8 @@ pub(in crate::ledger) struct AttemptEnd {
 }
 
 impl AttemptEnd {
-    /// Of one that held these resources for so many milliseconds, and whose worker reports so much processor time.
+    /// The end of an attempt that held these resources for `slot_ms` milliseconds, with the processor time that its
+    /// worker reported.
     pub(in crate::ledger) fn new(why: EndReason, resources: Resources, slot_ms: u64, reported_cpu_us: u64) -> Self {
         let reserved_core_us = u64::from(resources.millicores).saturating_mul(slot_ms);
         let mib_ms = u128::from(resources.memory_bytes) * u128::from(slot_ms) / MIB;
@@ -138,7 +137,7 @@ const fn raise(figure: &mut u64, by: u64) {
 }
 
 impl Account {
-    /// Takes in what happened.
+    /// Books an event.
     pub(in crate::ledger) fn enter(&mut self, entry: &UsageEntry) {
         match entry {
             UsageEntry::Tasks(tasks) => raise(&mut self.tasks_submitted, *tasks),
@@ -206,13 +205,13 @@ impl Account {
         *self == Self::default()
     }
 
-    /// The account without what only submitters have: what has to come to the same on both sides.
+    /// The account without the figures that only submitters have. Its sums agree on both sides.
     #[must_use]
     pub const fn of_both_sides(self) -> Self {
         Self { tasks_submitted: 0, ..self }
     }
 
-    /// Whether bookings can have come to this.
+    /// Whether bookings can have produced these figures.
     pub(in crate::ledger) fn is_sound(self) -> bool {
         self.cpu_us <= self.reserved_core_us
             && self.lost_core_us <= self.reserved_core_us

@@ -1,4 +1,4 @@
-//! The accounts of keys by day, and their bounds.
+//! The keys' accounts by day, and the bounds on their number.
 
 use std::{collections::BTreeMap, fmt, ops::RangeInclusive};
 
@@ -8,17 +8,17 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use super::{Account, UsageEntry};
 use crate::{identity::PublicKey, types::BlockTime};
 
-/// How many days are kept, today among them.
+/// How many days are kept, today included.
 pub const DAYS_KEPT: u32 = 400;
-/// How many accounts of single keys are kept in all, submitters' and workers' together.
+/// How many accounts of single keys are kept in total, for submitters and workers together.
 pub const ACCOUNTS_MAX: usize = 65_536;
-/// How many accounts of single keys one day may have, submitters' and workers' together.
+/// How many accounts of single keys one day may have, for submitters and workers together.
 pub const DAY_ACCOUNTS_MAX: usize = 16_384;
 
-/// Microseconds in a day of UTC, which knows no leap seconds.
+/// Microseconds in a UTC day. Leap seconds do not count.
 const DAY_US: u64 = 86_400_000_000;
 
-/// A day of UTC, by how many days it is after 1970-01-01.
+/// A UTC day, as the number of days since 1970-01-01.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Day(pub u32);
@@ -34,13 +34,13 @@ impl Day {
         Self((time.0 / DAY_US) as u32)
     }
 
-    /// Its first moment.
+    /// The first microsecond of the day.
     #[must_use]
     pub const fn begins(self) -> BlockTime {
         BlockTime((self.0 as u64).saturating_mul(DAY_US))
     }
 
-    /// The oldest day that is kept on this one.
+    /// The oldest day that is still kept on this day.
     #[must_use]
     pub const fn oldest_kept(self) -> Self {
         Self(self.0.saturating_sub(DAYS_KEPT - 1))
@@ -53,13 +53,13 @@ impl fmt::Display for Day {
     }
 }
 
-/// Which of its accounts of a key is meant.
+/// Which of a key's two accounts is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
-    /// What it submitted, and what became of that.
+    /// What the key submitted, and what became of it.
     Submitter,
-    /// What it was given, and what it did with that.
+    /// What the key was given as a worker, and what it did with it.
     Worker,
 }
 
@@ -67,7 +67,7 @@ pub enum Side {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct SideBook {
     pub(in crate::ledger) keys: BTreeMap<PublicKey, Account>,
-    /// All keys that have no account of their own, together.
+    /// All keys without an account of their own, together.
     pub(in crate::ledger) others: Account,
 }
 
@@ -120,7 +120,7 @@ impl DayBook {
         self.submitters.keys.len() + self.workers.keys.len()
     }
 
-    /// What of this cannot have been booked.
+    /// What bookings cannot have produced, if anything.
     fn flaw(&self) -> Option<&'static str> {
         let [submitters, workers] = [&self.submitters, &self.workers];
         let mut all = [submitters, workers].into_iter().flat_map(|side| side.keys.values().chain([&side.others]));
@@ -141,10 +141,11 @@ pub(in crate::ledger) struct Days {
 }
 
 impl Days {
-    /// The days as they were kept before.
+    /// Restores the days from their records.
     ///
     /// # Errors
-    /// What of them could not have been kept on this day.
+    ///
+    /// What could not have been kept on this day.
     pub(in crate::ledger) fn restored(books: BTreeMap<Day, DayBook>, today: Day) -> Result<Self, &'static str> {
         let kept = today.oldest_kept()..=today;
         if !books.keys().all(|day| kept.contains(day)) {
@@ -160,12 +161,12 @@ impl Days {
         }
     }
 
-    /// What cannot be computed from anything else.
+    /// The part that cannot be computed from anything else.
     pub(in crate::ledger) const fn records(&self) -> &BTreeMap<Day, DayBook> {
         &self.books
     }
 
-    /// It is this day now: days that are too long ago are dropped.
+    /// Advances to this day, and drops the days that are too old.
     pub(in crate::ledger) fn pass(&mut self, today: Day) {
         while let Some(oldest) = self.books.first_entry()
             && *oldest.key() < today.oldest_kept()
@@ -174,8 +175,7 @@ impl Days {
         }
     }
 
-    /// Enters something for a submitter, and for a worker if it has to do with one, on a day that is not before any
-    /// other.
+    /// Books an event to a submitter, and to a worker if one is involved. No later day may have been booked before.
     pub(in crate::ledger) fn enter(
         &mut self,
         today: Day,
@@ -195,7 +195,7 @@ impl Days {
         }
     }
 
-    /// Folds the accounts of the oldest day that has any into its others.
+    /// Folds the accounts of the oldest day that has any into that day's others.
     fn fold_oldest(&mut self) {
         if let Some(book) = self.books.values_mut().find(|book| book.len() > 0) {
             self.accounts -= book.len();
@@ -210,7 +210,7 @@ impl Days {
         &self,
         days: RangeInclusive<Day>,
     ) -> impl DoubleEndedIterator<Item = (Day, &DayBook)> {
-        // A range that ends before it begins holds nothing, and must not be asked of a map.
+        // A map panics on a range that ends before it begins. Such a range holds nothing.
         let days = (days.start() <= days.end()).then_some(days);
         days.into_iter().flat_map(|days| self.books.range(days)).map(|(day, book)| (*day, book))
     }

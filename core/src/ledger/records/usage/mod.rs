@@ -1,37 +1,37 @@
-//! Accounting: what each key submitted, used and had lost, by day; and the same of each job.
+//! Accounting: what each key submitted, used and lost by day, and the same for each job.
 //!
-//! An [`Account`] is kept for each submitter and each worker and [`Day`] (`days`), and one for each job, in its record,
-//! until the job is forgotten. All are booked in one place, `Days::book`, which `leases` calls where attempts begin and
-//! end, so that what is booked to a job is booked to its submitter too, and to the worker that held the attempt:
+//! There is one [`Account`] for each submitter and each worker on each [`Day`] (`days`). Each job has one in its
+//! record, until the job is forgotten. All are booked in one place, `Days::book`, which `leases` calls where attempts
+//! begin and end. What is booked to a job is therefore also booked to its submitter, and to the worker that held the
+//! attempt:
 //!
-//! * on each day the submitters' accounts and the workers' come to the same, but for the tasks submitted, which are no
-//!   worker's;
-//! * what is booked to a submitter's jobs is what is booked to the submitter.
+//! - On each day the submitters' accounts and the workers' accounts have equal sums, except for submitted tasks,
+//!   which no worker has.
+//! - The accounts of a submitter's jobs add up to the submitter's account.
 //!
 //! # What is booked when
 //!
-//! * A task is booked when its job is admitted or extended, an attempt as leased when it is leased, and all else of an
-//!   attempt when it ends. A span that crosses midnight is booked whole on the day on which it ends. Days are those of
-//!   block time, in UTC.
-//! * Slot time is the *lease time* for which the ledger had resources taken for the attempt: what a stall of the
-//!   network takes is nobody's use. An attempt whose outcome came while the ledger saw it wait for resources held none,
-//!   and books none.
-//! * Reserved core time and memory are what the task asked for, times slot time.
-//! * Processor time is what the worker reports with an outcome that is taken. That is a stranger's claim: no more of it
-//!   is booked than the core time that the attempt had reserved, so no word makes an account larger than the schedule
-//!   did.
-//! * Core time is *lost* that was reserved by an attempt whose program failed, or that was lost or drained. It is
-//!   booked as reserved too.
-//! * What was booked stays booked. An attempt that was lost stays lost when its success is taken late: that books its
-//!   output and one late success, and no processor time, since no slot time is booked for which it could be.
+//! - A task is booked when its job is admitted or extended. An attempt is booked as leased when it is leased, and
+//!   everything else about it when it ends. A span that crosses midnight is booked whole on the day on which it ends.
+//!   Days are days of block time, in UTC.
+//! - Slot time is the *lease time* for which the ledger had resources reserved for the attempt. It leaves out stalls
+//!   of the network, which nobody used. If the outcome comes while the ledger has the attempt waiting for resources,
+//!   the attempt held none and books none.
+//! - Reserved core time and memory are the task's requested amounts, times slot time.
+//! - Processor time is what the worker reports with an accepted outcome. Nothing verifies it, so at most the
+//!   attempt's reserved core time is booked. No report makes an account larger than the schedule did.
+//! - Core time is *lost* if an attempt reserved it whose program failed, or that was lost or drained. It is booked as
+//!   reserved too.
+//! - Bookings are never undone. A lost attempt stays lost when its success is accepted late. The late success books
+//!   its output and one late success. It books no processor time, because no slot time is booked that could cover it.
 //!
 //! # What is kept
 //!
-//! [`DAYS_KEPT`] days, and within these at most [`ACCOUNTS_MAX`] accounts of single keys. When one more is needed, the
-//! accounts of the oldest day that has any are folded into that day's *others*, one for its submitters and one for its
-//! workers. A key that is seen first on a day that has [`DAY_ACCOUNTS_MAX`] accounts is booked among that day's others
-//! at once, so that no crowd of keys drives out more than its own day and the oldest. What a day comes to is right in
-//! any case. Booking costs O(log n) for n accounts, folding spread over the bookings that made it necessary.
+//! [`DAYS_KEPT`] days are kept, and in them at most [`ACCOUNTS_MAX`] accounts of single keys. When one more is
+//! needed, the oldest day that has any folds them into its *others*: one account for its submitters and one for its
+//! workers. Once a day has [`DAY_ACCOUNTS_MAX`] accounts, further keys are booked among that day's others at once. A
+//! crowd of keys thus drives out only its own day and the oldest. A day's totals are right in any case. Booking costs
+//! O(log n) for n accounts, with folding spread over the bookings that made it necessary.
 
 mod account;
 mod days;
@@ -53,7 +53,7 @@ use crate::{
     types::{OutcomeReceipt, Output, Resources, Usage, Verdict},
 };
 
-/// What a worker's word on an attempt says of its use.
+/// The usage that a worker's verdict on an attempt reports.
 const fn reported(verdict: &Verdict) -> Option<&Usage> {
     match verdict {
         Verdict::Succeeded(_, usage, _) | Verdict::Failed(_, _, usage) => Some(usage),
@@ -61,7 +61,7 @@ const fn reported(verdict: &Verdict) -> Option<&Usage> {
     }
 }
 
-/// Bytes that a successful attempt left.
+/// Bytes of a successful attempt's output.
 fn output_bytes(output: &Output) -> u64 {
     match output {
         Output::Stored { bytes, .. } => *bytes,
@@ -74,17 +74,17 @@ fn output_bytes(output: &Output) -> u64 {
 }
 
 impl UsageEntry {
-    /// An attempt has ended for this reason, after so long with these resources; what its worker says of it, if that is
-    /// why.
+    /// The end of an attempt that held these resources for `slot_ms` milliseconds. `said` is the worker's verdict, if
+    /// that ended it.
     pub(in crate::ledger) fn end(why: EndReason, resources: Resources, slot_ms: u64, said: Option<&Verdict>) -> Self {
-        // A word on an earlier attempt says nothing of the one that ends by it.
+        // The verdict is on another attempt of the task, so it says nothing about this one.
         let said = said.filter(|_| why != EndReason::Superseded);
         let cpu_us = said.and_then(reported).map_or(0, |usage| usage.cpu_us);
         Self::End(AttemptEnd::new(why, resources, slot_ms, cpu_us))
     }
 
-    /// A task has its outcome; whether that came of an attempt that had ended before. Nothing is booked of a failure,
-    /// whose attempt is.
+    /// The outcome of a task; late if its attempt had already ended. A failure books nothing here, because the end of
+    /// its attempt does.
     pub(in crate::ledger) fn outcome(outcome: &OutcomeReceipt, is_late: bool) -> Option<Self> {
         match &outcome.verdict {
             Verdict::Succeeded(output, ..) => Some(Self::Success { output_bytes: output_bytes(output), is_late }),
@@ -94,7 +94,7 @@ impl UsageEntry {
 }
 
 impl Days {
-    /// Books something today to a job, to its submitter, and to a worker if it has to do with one.
+    /// Books an event today to a job, to its submitter, and to a worker if one is involved.
     pub(in crate::ledger) fn book(
         &mut self,
         today: Day,

@@ -1,4 +1,4 @@
-//! Claim: a worker's standing offer, and the heartbeat of what it holds.
+//! Claim: a worker's standing offer, and the heartbeat of its leases.
 
 use crate::{
     identity::PublicKey,
@@ -7,7 +7,7 @@ use crate::{
     types::{Claim, VoidReason},
 };
 
-/// How many workers are known, standing or not, for each that may stand.
+/// How many workers may be known for each one that may stand.
 const KNOWN_FOR_EACH: usize = 4;
 
 impl Ledger {
@@ -38,7 +38,7 @@ impl Ledger {
         let stood = worker.record.standing.is_some();
         let older = stood && worker.record.incarnation != claim.incarnation;
         if older {
-            // The process that held these has forgotten them.
+            // The process that held these leases is gone.
             self.give_back_all(signer, EndReason::NewIncarnation, applied);
         }
         let limits = &self.genesis.ledger;
@@ -49,7 +49,7 @@ impl Ledger {
         }
     }
 
-    /// Whether there is room to know another worker: those that left are remembered for a while.
+    /// Whether another worker may be known. Workers that have left are remembered for a while and count too.
     pub(in crate::ledger) fn may_know_another(&self) -> bool {
         self.records.workers().len() / KNOWN_FOR_EACH < self.genesis.ledger.workers_max
     }

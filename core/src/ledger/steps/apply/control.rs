@@ -1,4 +1,4 @@
-//! Control: a submitter holds, lets go, changes or stops tasks of its own.
+//! Control: a submitter holds, releases, changes or stops its own tasks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,12 +18,12 @@ use crate::{
     types::{Amendment, BlockTime, Control, Deadline, Directive, Filter, JobId, Selection, VoidReason},
 };
 
-/// How many tasks that have states of their own one submitter may have gone through in one block, and all together. The
-/// first transaction of a submitter's is always taken as far as this goes, or a large job could not be held at all.
+/// How many tasks with states of their own control transactions may go through in one block: for one submitter, and
+/// in total. The first transaction always passes, or a large job could not be held at all.
 const KEY_CONTROLLED_MAX: u64 = 1 << 17;
 const CONTROLLED_MAX: u64 = 1 << 19;
 
-/// How much was gone through in this block.
+/// How many such tasks this block has gone through.
 #[derive(Clone, Debug, Default)]
 pub(in crate::ledger) struct Controlled {
     all: u64,
@@ -65,7 +65,7 @@ impl Filter {
     }
 }
 
-/// Tasks one after the other, to which more are added.
+/// Ascending ranges of tasks. Adjacent ones are joined.
 #[derive(Default)]
 struct Runs(Vec<Range<u32>>);
 
@@ -80,14 +80,14 @@ impl Runs {
 }
 
 impl Job {
-    /// What lies in the ranges of a selection.
+    /// The ranges of a selection, cut to the job's tasks.
     fn ranges_of<'a>(&'a self, which: &'a Selection) -> impl Iterator<Item = Range<u32>> + 'a {
         let all = which.ranges.is_empty().then_some((0, u32::MAX));
         let ranges = all.into_iter().chain(which.ranges.iter().copied());
         ranges.map(|(first, last)| first.min(self.count())..last.saturating_add(1).min(self.count()))
     }
 
-    /// The unfinished tasks of a selection, in runs that are each of one segment.
+    /// The unfinished tasks of a selection, as ranges that each lie in one segment.
     fn select(&self, which: &Selection, now: BlockTime) -> Vec<Range<u32>> {
         let picks =
             |filter: Option<Filter>| filter.is_some_and(|own| which.only.is_empty() || which.only.contains(&own));
@@ -117,7 +117,7 @@ impl Job {
         selected
     }
 
-    /// How many steps it takes to go through a selection, at most.
+    /// The most steps that going through a selection takes.
     fn steps_of(&self, which: &Selection) -> u64 {
         let named: u64 = self.ranges_of(which).map(|range| u64::from(range.end.saturating_sub(range.start))).sum();
         named.min(self.record.states.len() as u64) + self.record.segments.len() as u64
@@ -135,7 +135,7 @@ impl Ledger {
                 return Err(VoidReason::DeadlinePassed);
             }
         }
-        // A job that has ended meanwhile stays as it ended.
+        // A job that has ended in the meantime stays as it ended.
         if which.is_all() && *directive == Directive::Cancel {
             return Ok(());
         }
@@ -171,7 +171,7 @@ impl Ledger {
         needs.collect()
     }
 
-    /// A job of the signer's own.
+    /// A job, if it belongs to the signer.
     pub(in crate::ledger) fn own_job(&self, signer: &PublicKey, id: JobId) -> Result<&Job, VoidReason> {
         let number = self.index.number_of(&id).ok_or(VoidReason::UnknownJob)?;
         let job = self.records.job(number).ok_or(VoidReason::UnknownJob)?;
@@ -225,7 +225,7 @@ impl Ledger {
         self.end_job_if_over(number, applied);
     }
 
-    /// Has each segment of these tasks changed, and none of others.
+    /// Splits segments at these tasks, and changes the segments that hold only them.
     fn change_tasks(&mut self, number: JobNumber, selected: &[Range<u32>], change: impl Fn(&mut Self, usize)) {
         self.split_segments(number, &selected.iter().flat_map(|run| [run.start, run.end]).collect());
         for run in selected {
@@ -235,7 +235,7 @@ impl Ledger {
         }
     }
 
-    /// Attempts that wait at their workers go back: what they are to be given has changed.
+    /// Gives back the attempts that wait at their workers, because their terms have changed.
     fn take_back_waiting(&mut self, number: JobNumber, selected: &[Range<u32>], applied: &mut Applied) {
         let Some(job) = known(self.records.job(number)) else { return };
         let own = selected.iter().flat_map(|run| job.record.states.range(run.clone()));
@@ -246,7 +246,7 @@ impl Ledger {
         }
     }
 
-    /// Counts the segments that a job has more or fewer than before among what its submitter's jobs take.
+    /// Charges the submitter for the segments that the job has gained, or refunds those that it has lost.
     fn charge_segments(&mut self, number: JobNumber, before: usize) {
         let Some(job) = known(self.records.job_mut(number)) else { return };
         let (submitter, now, record) = (job.record.submitter, job.record.segments.len(), &mut job.record);
@@ -258,7 +258,7 @@ impl Ledger {
         self.subtract_outstanding(submitter, fewer);
     }
 
-    /// Ends tasks of a job without an outcome, and what waited for their success with them.
+    /// Ends tasks of a job without an outcome, and the dependents that waited for their success.
     fn stop_tasks(&mut self, number: JobNumber, selected: &[Range<u32>], applied: &mut Applied) {
         let Some(job) = known(self.records.job(number)) else { return };
         let states = &job.record.states;
@@ -282,7 +282,7 @@ impl Ledger {
         self.follow(number, next);
     }
 
-    /// Ends a job: what has no outcome will have none.
+    /// Ends a job: its tasks without an outcome will have none.
     pub(in crate::ledger) fn stop_job(&mut self, number: JobNumber, why: Gone, applied: &mut Applied) {
         let Some(job) = known(self.records.job_mut(number)) else { return };
         if job.record.ended.is_some() {
@@ -291,7 +291,7 @@ impl Ledger {
         job.record.open_until = None;
         let live = job.record.states.iter().filter(|(_, state)| matches!(state, TaskState::Live(_)));
         let live: Vec<u32> = live.map(|(index, _)| *index).collect();
-        // First what would be next: nothing of the job is to take the place of what is stopped.
+        // Waiting tasks first, so that none of them takes the place of an attempt that is stopped.
         for at in 0..job.record.segments.len() {
             self.vanish(number, at, why, &mut Consequences::default());
         }

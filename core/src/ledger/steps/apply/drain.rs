@@ -1,4 +1,4 @@
-//! Drain: a worker leaves. Its claim ends, and what it holds goes back at once.
+//! Drain: a worker leaves. Its claim ends, and its attempts go back at once.
 
 use crate::{
     identity::PublicKey,
@@ -17,7 +17,7 @@ impl Ledger {
         }
     }
 
-    /// Also without a claim that stands: then it is the word that no earlier claim is to be executed.
+    /// Executes a drain. Without a standing claim, the drain still keeps earlier claims from being executed.
     pub(in crate::ledger) fn drain(&mut self, signer: PublicKey, drain: &Drain, applied: &mut Applied) {
         let time = self.time();
         self.know_worker(signer);

@@ -1,4 +1,4 @@
-//! Extend: adds arrays to a job that is open, or closes it.
+//! Extend: adds arrays to an open job, or closes it.
 
 use crate::{
     identity::PublicKey,

@@ -37,16 +37,17 @@ impl Ledger {
                 if proposal.approvals.contains(signer) {
                     return Err(VoidReason::ApprovedBefore);
                 }
-                // What was approved since it was made may leave no room for it.
+                // Changes that were approved since may rule this proposal out.
                 self.check_change(&proposal.change)
             }
         }
     }
 
-    /// Whether a change could be made if it were approved now.
+    /// Checks whether a change could be made if it were approved now.
     ///
     /// # Errors
-    /// Why it could not.
+    ///
+    /// Why it could not be made.
     pub fn check_change(&self, change: &Change) -> Result<(), VoidReason> {
         self.records.governance().changed(&self.genesis, change)?;
         self.records.rules().check(&self.genesis, change)

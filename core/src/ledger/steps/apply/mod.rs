@@ -1,5 +1,5 @@
-//! What each transaction does, one file for each. `check_…` says why it would be void and changes nothing; the function
-//! of the transaction's name executes one that passed.
+//! Executes transactions, one file for each kind. `check_…` says why a transaction would be void and changes nothing.
+//! The function with the transaction's name executes one that passed the check.
 
 mod claim;
 mod control;

@@ -42,7 +42,7 @@ impl Ledger {
         if in_all >= self.limit(Limit::Network(NetworkLimit::Recurring)) {
             return Err(VoidReason::RecurringFull);
         }
-        // Its definition counts at once; its tasks count when they are there.
+        // The definition counts at once. Tasks count once an occurrence's job is admitted.
         self.check_quotas(signer, &[], bytes)
     }
 
@@ -95,7 +95,7 @@ impl Ledger {
         applied.events.push(LedgerEvent::RecurringAdmitted { recurring: id });
     }
 
-    /// Pauses it, or resumes it; what is so already stays so.
+    /// Pauses or resumes a recurring job. Nothing happens if it already is in that state.
     fn pause(&mut self, id: RecurringId, pauses: bool, applied: &mut Applied) {
         let now = self.time();
         let Some(number) = known(self.index.recurring().number_of(&id)) else { return };

@@ -1,8 +1,8 @@
-//! Report: a worker's words on attempts that it was given, judged one by one.
+//! Report: a worker's verdicts on its attempts, judged one by one.
 //!
-//! The outcome of a live attempt is always taken. Of an attempt that was lost before, a success is taken while the task
-//! is outstanding; anything else changes nothing. A large output is taken only with a second holder's word that it has
-//! it.
+//! The outcome of a live attempt is always accepted. A success of an attempt that was already lost is accepted while
+//! the task is outstanding; any other late verdict changes nothing. A large output is accepted only with a second
+//! holder's word that it has the output.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Whether an attempt that a worker was given still lives.
+/// Whether a reported attempt still lives.
 enum Reported {
     Live,
     Late,
@@ -38,8 +38,7 @@ impl Ledger {
     }
 
     pub(in crate::ledger) fn report(&mut self, signer: PublicKey, report: &Report, applied: &mut Applied) {
-        // A second word on one attempt is not looked at, so a report costs at most one signature check for each
-        // attempt.
+        // A second verdict on an attempt is ignored, so a report costs at most one signature check for each attempt.
         let mut seen = BTreeSet::new();
         for item in &report.items {
             let judged =
@@ -108,7 +107,7 @@ impl Ledger {
         let checkpoints = job.spec(id.index).is_some_and(|spec| spec.checkpoints);
         let is_misplaced = match &item.verdict {
             Verdict::Checkpointed { .. } => !checkpoints,
-            // Nothing is preempted for which nobody asked.
+            // An attempt can only be preempted if the ledger requested it.
             Verdict::Preempted => lease.is_none_or(|lease| lease.preemption.is_none()),
             _ => false,
         };
@@ -116,7 +115,7 @@ impl Ledger {
             return Err(IgnoredReason::Malformed);
         }
         let task = TaskRef { job: job_number, index: id.index };
-        // A late one cannot fail any more.
+        // A late attempt cannot fail any more.
         if matches!(reported, Reported::Late)
             && let Verdict::Succeeded(_, _, spawns) = &item.verdict
             && self.check_spawn(task, spawns).is_err()
@@ -126,7 +125,7 @@ impl Ledger {
         Ok((task, reported))
     }
 
-    /// Whether another peer holds what an attempt left: one signed for it.
+    /// Whether another peer holds an attempt's output: a peer signed that it does.
     fn is_delivered(
         &self,
         worker: &PublicKey,
@@ -202,7 +201,7 @@ impl Ledger {
         let Some((_, others)) = known(ended) else { return };
         let setback = failure.setback();
         let next = self.set_back(task, setback);
-        // Where another of its attempts lives, what the machine may be to blame for does not fail a task.
+        // While another attempt lives, a setback that may be the machine's fault does not fail the task.
         let is_over = next == Next::Fail && (others == Others::None || !setback.is_of_machine());
         if is_over {
             if others == Others::Live {
@@ -214,7 +213,7 @@ impl Ledger {
         }
     }
 
-    /// Remembers how long an attempt that ends well has run.
+    /// Adds a successful attempt's running time to what is known of its program.
     fn learn(&mut self, attempt: AttemptRef) {
         let task = attempt.task();
         let Some(job) = known(self.records.job(task.job)) else { return };

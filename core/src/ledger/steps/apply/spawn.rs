@@ -1,9 +1,9 @@
-//! Spawn: a task that ends well asks for more tasks like itself.
+//! Spawn: a program spawns more tasks like its own, with a successful outcome.
 //!
-//! They are an array of their own, the last of the job, and wait for nothing but what they take of whoever asked. What
-//! waits for the asking task's array does not wait for them; a job that waits for this one does. Where there may not be
-//! so many, the attempt has failed: to take its outcome without what it asked for would leave work undone that nobody
-//! knows of.
+//! The spawned tasks form a new array, the last of the job. It waits for nothing but the inputs that it takes from
+//! its spawner. Arrays that wait for the spawner's array do not wait for it; a job that waits for this job does. If
+//! the spawn exceeds a bound, the attempt fails: an outcome without its spawned tasks would leave work undone without
+//! anyone knowing.
 
 use std::sync::Arc;
 
@@ -15,17 +15,21 @@ use crate::{
     types::{Array, Edges, Input, OutputOf, Part, Producer, Source, Spawn, Tasks, VoidReason},
 };
 
-/// What an array costs besides what its tasks say, in bytes of definition.
+/// What a spawned array costs besides its tasks, in bytes of definition.
 const ARRAY_BYTES: u64 = 256;
 
-/// What is asked for, as far as it may be.
+/// A spawned array that keeps the bounds.
 pub(in crate::ledger) struct SpawnedArray {
     array: Array,
     definition_bytes: u64,
 }
 
 impl Ledger {
-    /// The array that a task asks for, if it asks for anything.
+    /// The array that a task spawns, if it spawns any.
+    ///
+    /// # Errors
+    ///
+    /// Why the tasks may not be spawned.
     pub(in crate::ledger) fn check_spawn(
         &self,
         task: TaskRef,
@@ -62,7 +66,7 @@ impl Ledger {
         Ok(Some(SpawnedArray { array, definition_bytes }))
     }
 
-    /// Adds it to the job of the task that asked, which is about to have its outcome.
+    /// Adds a spawned array to the job of its spawner, which is about to get its outcome.
     pub(in crate::ledger) fn spawn(&mut self, task: TaskRef, spawn: SpawnedArray, applied: &mut Applied) {
         let SpawnedArray { array, definition_bytes } = spawn;
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
@@ -77,7 +81,7 @@ impl Ledger {
     }
 }
 
-/// A file that a task has left, as another's input.
+/// An input that takes a file from a task's output.
 fn left_by(task: u32, path: &str, file: &str) -> Input {
     let source = Source::Output(OutputOf { of: Producer::Task(task), file: Some(file.to_owned()) });
     Input { path: path.to_owned(), source }

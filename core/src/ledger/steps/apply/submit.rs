@@ -1,4 +1,4 @@
-//! Submit: admits a job. It costs one record for each array, however many tasks that has.
+//! Submit: admits a job. It costs one record for each array, however many tasks the array has.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use crate::{
     types::{Array, JobId, KeyLimit, Limit, NetworkLimit, Occurrence, Submit, VoidReason},
 };
 
-/// The output that arrays may leave; one that cannot be counted is larger than any bound.
+/// The bytes of output that arrays may leave. An overflow counts as larger than any bound.
 fn output_bytes(arrays: &[Array]) -> u64 {
     let of = |array: &Array| array.spec.limits.output_bytes.saturating_mul(array.tasks.count() as u64);
     arrays.iter().fold(0, |sum: u64, array| sum.saturating_add(of(array)))
@@ -36,7 +36,7 @@ impl Ledger {
         self.check_quotas(signer, &submit.arrays, bytes)
     }
 
-    /// Whether so much more may be outstanding for a submitter.
+    /// Whether a submitter may have this much more outstanding.
     pub(in crate::ledger) fn check_quotas(
         &self,
         signer: &PublicKey,
@@ -69,7 +69,7 @@ impl Ledger {
         self.check_needs(signer, &arrays.iter().map(|array| Needs::of(&array.spec)).collect())
     }
 
-    /// Whether there may be these needs too.
+    /// Whether unfinished jobs may have these needs in addition.
     pub(in crate::ledger) fn check_needs(&self, signer: &PublicKey, needs: &BTreeSet<Needs>) -> Result<(), VoidReason> {
         let is_full = |known: &BTreeMap<Arc<Needs>, u64>, most| {
             let more = needs.iter().filter(|needs| !known.contains_key(*needs)).count();
@@ -94,7 +94,7 @@ impl Ledger {
         self.admit(id, signer, submit, definition_bytes, None, applied);
     }
 
-    /// Admits a job that was checked: one that was submitted, or the run of a recurring one.
+    /// Admits a job that was checked: a submitted one, or an occurrence of a recurring one.
     pub(in crate::ledger) fn admit(
         &mut self,
         id: JobId,

@@ -1,4 +1,4 @@
-//! Who goes before a ready task. The queue's entries are gone through in order, however many tasks each stands for.
+//! Which tasks go before a ready task. The queue's entries are visited in order, however many tasks each stands for.
 
 use std::{
     cmp::Reverse,
@@ -19,12 +19,12 @@ use crate::{
     },
 };
 
-/// How often claims are held against kinds of tasks, at most.
+/// How many claims are compared with kinds of tasks, at most.
 const CLAIM_LOOKS_MAX: usize = 1 << 20;
 
 impl Ledger {
-    /// What goes before a task whose entry in the queue is this, of what could go to one of these workers. A task that
-    /// stands in a run has those of the run before it that come first there.
+    /// The tasks that go before a task with this queue entry, among those that could go to one of these workers.
+    /// Tasks of the same entry with a smaller index go before it too.
     pub(in crate::ledger) fn ahead_of(
         &self,
         job: &Job,
@@ -66,8 +66,8 @@ impl Ledger {
         }
     }
 
-    /// Goes through the entries before a place of what could go to one of these workers, in their order, with whose
-    /// they are; whether it came to the end of them.
+    /// Visits, in order, the entries before a place whose tasks could go to one of these workers, each with its
+    /// submitter. Returns whether it reached the end of them.
     fn go_through(
         &self,
         place: ReadyKey,
@@ -79,7 +79,7 @@ impl Ledger {
         let passes = |kind: &Kind| claim_looks < CLAIM_LOOKS_MAX && self.competes(kind, usable, &mut claim_looks);
         let lanes = self.index.ready().before(place, own, &self.sequence, self.records.shares(), passes);
         let mut lanes: Vec<_> = lanes.take(LOOKS_MAX).collect();
-        // The lanes' next entries, the first of all on top.
+        // Each lane's next entry; the heap's top is the first of all.
         let mut next: BinaryHeap<Reverse<(ReadyKey, usize)>> = BinaryHeap::new();
         for (at, (_, lane)) in lanes.iter_mut().enumerate() {
             next.extend(lane.next().map(|key| Reverse((key, at))));
@@ -117,7 +117,7 @@ impl Ledger {
         run.map_or(1, u64::from)
     }
 
-    /// By what an entry goes before a place.
+    /// What puts an entry before a place.
     fn precedence(&self, key: &ReadyKey, place: &ReadyKey) -> Precedence {
         let (Rank(own), Rank(other)) = (key.rank, place.rank);
         let policies = self.records.rules().schedule().order.iter().zip(own.iter().zip(other));

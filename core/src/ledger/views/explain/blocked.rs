@@ -1,4 +1,4 @@
-//! What a task waits for before it may be placed, and what it waited for in vain.
+//! What a blocked task waits for, and which missed conditions made a task skipped.
 
 use super::{
     NAMED_MAX,
@@ -22,7 +22,7 @@ impl Job {
         record.map_or_else(Awaited::default, |record| self.graph().waits_for(record, &segment.spec, place))
     }
 
-    /// The arrays among these that are judged so.
+    /// Those of these arrays that have this verdict.
     fn arrays_judged(&self, arrays: &[(u16, When)], judged: Option<Judged>) -> Vec<AwaitedArray> {
         let arrays = arrays.iter().filter(|(array, when)| self.graph().judge(*array, *when) == judged);
         let view = |(array, when): &(u16, When)| {
@@ -33,7 +33,7 @@ impl Job {
         arrays.map(view).collect()
     }
 
-    /// The tasks among these that are judged so: how many, and the first.
+    /// How many of these tasks have this verdict, and the first of them.
     fn tasks_judged(&self, tasks: &[(u32, When)], judged: Option<Judged>) -> (u32, Vec<AwaitedTask>) {
         let is_judged =
             |(task, when): &&(u32, When)| self.record.ending_of(*task).map(|ending| judge(*when, ending)) == judged;
@@ -62,7 +62,7 @@ impl Ledger {
         }
     }
 
-    /// What an ended job waited for is not kept.
+    /// Why a task is gone. The dependencies of an ended job are not kept.
     pub(in crate::ledger) fn why_gone(&self, job: &Job, index: u32, how: Gone) -> NoOutcome {
         let awaited = if how == Gone::Skipped { job.waits_for(index) } else { Awaited::default() };
         let missed = Some(Judged::Missed);

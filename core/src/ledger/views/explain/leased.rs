@@ -1,4 +1,4 @@
-//! What speaks for the claim that a task went to.
+//! What speaks for the claim to which a task went.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ impl Ledger {
         })
     }
 
-    /// What is known of how fast an attempt is.
+    /// What is known about an attempt's speed.
     fn speculation_of(&self, lease: &Lease) -> SpeculationNow {
         match (&lease.speculative, lease.allocation.map(|allocation| allocation.speculation)) {
             (Some(speculative), _) => SpeculationNow::Speculated {
@@ -73,7 +73,7 @@ impl Ledger {
         }
     }
 
-    /// How many leases of a task's array there are at each value of a label that claims have.
+    /// How many leases of a task's array are at each value of a label that claims have.
     fn spread_over(&self, job: &Job, index: u32, label: &str, claim: Option<&Claim>) -> Option<Spread> {
         let (array, _) = job.array_index(index)?;
         let counts = job.index.spread(array);
@@ -86,13 +86,14 @@ impl Ledger {
             .map(|value| LeasesAt { value: value.to_owned(), leases: at(value) })
             .collect();
         let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
-        // Its own first, then those with the fewest: what it was spread away from is seldom of interest.
+        // The claim's own value first, then those with the fewest leases. The values with many are seldom of
+        // interest.
         values.sort_unstable_by_key(|one| (Some(&one.value) != value.as_ref(), one.leases, one.value.clone()));
         values.truncate(NAMED_MAX);
         Some(Spread { label: label.to_owned(), value, leases: values, values: count })
     }
 
-    /// Where a task would rather not go, and why.
+    /// The workers that a task avoids, and why.
     pub(in crate::ledger) fn avoided_by(&self, live: &Live) -> Vec<Avoided> {
         let mut avoided: BTreeMap<PublicKey, Avoided> = BTreeMap::new();
         for past in live.history().past.iter().filter(|past| past.avoided) {

@@ -1,9 +1,10 @@
-//! Why a task waits, or why it went where it did: computed from the ledger alone, so that every peer says the same at
-//! the same height. [`reasons`] is what can be said; there is one file for each state about which there is more to say
-//! than its record.
+//! Why a task waits, or why it went where it did. The explanation is computed from the ledger alone, so every peer
+//! gives the same one at the same height. [`reasons`] holds the possible reasons. Each state that needs more than its
+//! record has a file of its own.
 //!
-//! Nothing is changed, and no explanation walks through all that waits: what is not bounded by the number of claims, or
-//! by what one task waits for, is looked at up to [`LOOKS_MAX`] and said to be so.
+//! Explaining changes nothing, and never walks through everything that waits. Work that is not bounded by the number
+//! of claims, or by one task's dependencies, stops after [`LOOKS_MAX`] entries, and the explanation says that it
+//! stopped.
 
 mod ahead;
 mod blocked;
@@ -24,13 +25,13 @@ use crate::{
     types::{BlockTime, TaskId},
 };
 
-/// How many single things of one kind an explanation names; of more it says how many there are.
+/// How many items of one kind an explanation names. Beyond these it gives only their number.
 pub const NAMED_MAX: usize = 10;
-/// How many entries of a queue, or leases, an explanation looks at.
+/// How many queue entries or leases an explanation looks at.
 pub const LOOKS_MAX: usize = 65_536;
 
 impl Ledger {
-    /// Why a task waits, or why it went where it did; nothing if there is no such task, or its job is forgotten.
+    /// Explains a task's state; none if there is no such task or its job is forgotten.
     #[must_use]
     pub fn explain(&self, id: TaskId) -> Option<Explanation> {
         let number = self.index.number_of(&id.job)?;
@@ -70,11 +71,11 @@ impl Ledger {
         Some(Explanation { job: id.job, index: id.index, height, time, attempts: view.attempts, why })
     }
 
-    /// When the first of these attempts has to end, if it is among the first of all.
+    /// When the first of the matching attempts has to end, if it is among the first of all attempts.
     pub(in crate::ledger) fn first_to_end(&self, is_meant: impl Fn(&AttemptRef) -> bool) -> Option<BlockTime> {
         let mut first: Option<LeaseTime> = None;
         for (due, attempt) in self.index.due().attempts().take(LOOKS_MAX) {
-            // None ends before it is due.
+            // No attempt ends before it is due.
             if first.is_some_and(|first| first <= due) {
                 break;
             }
@@ -86,7 +87,7 @@ impl Ledger {
         first.map(|ends| self.at(ends))
     }
 
-    /// The block time at which it is this lease time, if nothing stalls until then.
+    /// The block time to which this lease time corresponds, if nothing stalls until then.
     fn at(&self, time: LeaseTime) -> BlockTime {
         time.as_block_time(self.lease_time(), self.time())
     }

@@ -1,4 +1,4 @@
-//! Why a ready task is not placed: which claims are what to it.
+//! Why a ready task is not placed, judged claim by claim.
 
 use std::collections::BTreeSet;
 
@@ -22,13 +22,13 @@ use crate::{
     types::{BlockTime, KeyLimit, OrderPolicy, Permission},
 };
 
-/// How many, as explanations say it.
+/// A number as explanations hold it.
 fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 impl Worker {
-    /// Whether a task with these needs would be placed here now.
+    /// Whether this worker's claim has a place now for a task with these needs.
     fn is_open_to(&self, needs: &Needs) -> bool {
         [Opening::Resources, Opening::Waiting]
             .into_iter()
@@ -74,7 +74,8 @@ impl Ledger {
         self.records.workers().iter().filter_map(|(key, worker)| Some((key, worker, worker.record.standing.as_ref()?)))
     }
 
-    /// What the claims are to a kind, and those that could hold it and where it may go.
+    /// Sorts the claims by what they can do for a kind. Also returns the workers that could hold it and to which it
+    /// may go.
     fn sort_claims(&self, kind: &Kind) -> (Claims, BTreeSet<PublicKey>) {
         let allowed = self.allowed_to(kind);
         let (mut claims, mut usable) = (Claims::default(), BTreeSet::new());
@@ -96,7 +97,7 @@ impl Ledger {
         (claims, usable)
     }
 
-    /// Each thing that is needed, by itself.
+    /// Each single requirement of these needs.
     fn requirements(&self, needs: &Needs) -> Vec<Requirement> {
         let claims = || self.standing_claims().map(|(_, _, standing)| &standing.claim);
         let requirement = |need, claims: usize| Requirement { need, claims: count(claims) };
@@ -128,7 +129,7 @@ impl Ledger {
         all
     }
 
-    /// When the first attempt has to end at one of these workers, if it is among the first of all.
+    /// When the first attempt at one of these workers has to end, if it is among the first of all attempts.
     fn first_to_free(&self, workers: &BTreeSet<PublicKey>) -> Option<BlockTime> {
         if workers.is_empty() {
             return None;
@@ -156,7 +157,7 @@ impl Ledger {
         }
     }
 
-    /// The attempt that is to be preempted for a submitter.
+    /// The attempt that was asked to stop for a submitter.
     fn preemption_for(&self, submitter: &PublicKey) -> Option<PreemptionOf> {
         if !self.index.is_asking(submitter) {
             return None;

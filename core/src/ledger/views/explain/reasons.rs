@@ -1,5 +1,5 @@
-//! What can be said of why a task is where it is: values, not prose. Times are block time; where the end of an attempt
-//! is meant, which lease time decides, it is the block time at which that comes if nothing stalls until then.
+//! The reasons for a task's state, as values instead of prose. All times are block times. An attempt ends by lease
+//! time; its end is given as the block time to which that corresponds if nothing stalls until then.
 
 mod ready;
 
@@ -18,25 +18,25 @@ use crate::{
     types::{BlockTime, Height, JobId, PlacementPolicy, Setback, When},
 };
 
-/// Why a task is where it is, at one height.
+/// A task's state and the reasons for it, at one height.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// Its job.
     pub job: JobId,
     /// Its place in the job.
     pub index: u32,
-    /// The last block that was executed: of that moment all of this is said.
+    /// The last block that was executed. The explanation holds at this height.
     pub height: Height,
     /// That block's time.
     #[serde(rename = "time_us")]
     pub time: BlockTime,
-    /// How many attempts there were, the present one included.
+    /// How many attempts there have been, the present one included.
     pub attempts: u32,
-    /// Where it is, and why.
+    /// The task's state, and why.
     pub why: Why,
 }
 
-/// Where a task is, and why.
+/// A task's state, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Why {
@@ -44,7 +44,7 @@ pub enum Why {
     Blocked(Blocked),
     /// Its submitter holds it.
     Held,
-    /// It waits until a time after a setback.
+    /// It waits until a back-off after a setback is over.
     BackingOff(BackingOff),
     /// It waits for a claim that takes it.
     Ready(Box<Ready>),
@@ -56,21 +56,21 @@ pub enum Why {
     Gone(NoOutcome),
 }
 
-/// What a task waits for before it may be placed: all of this.
+/// What a task waits for. All of it has to be met before the task may be placed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blocked {
     /// The jobs that its job waits for.
     pub jobs: Vec<AwaitedJob>,
-    /// Before when nothing of its job begins, if that is yet to come.
+    /// The time before which its job may not begin, if it is still to come.
     #[serde(rename = "not_before_us")]
     pub not_before: Option<BlockTime>,
-    /// The arrays of its job that it waits for as a whole.
+    /// The whole arrays of its job that it waits for.
     pub arrays: Vec<AwaitedArray>,
     /// How many single tasks of its job it waits for.
     pub tasks: u32,
     /// The first of these, at most [`NAMED_MAX`](super::NAMED_MAX).
     pub first_tasks: Vec<AwaitedTask>,
-    /// Whether its submitter holds it besides.
+    /// Whether its submitter also holds it.
     pub held: bool,
 }
 
@@ -79,20 +79,20 @@ pub struct Blocked {
 pub struct AwaitedJob {
     /// Which.
     pub job: JobId,
-    /// What has to become of it.
+    /// Which end of it meets the condition.
     pub when: When,
-    /// How many of its tasks have not ended; nothing if the ledger has forgotten it.
+    /// How many of its tasks have not ended; none if the ledger has forgotten the job.
     pub unfinished: Option<u64>,
 }
 
-/// An array that is waited for as a whole.
+/// A whole array that is waited for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AwaitedArray {
     /// Its place in the job.
     pub array: u16,
-    /// What people call it; may be empty.
+    /// Its name; may be empty.
     pub name: String,
-    /// What has to become of it.
+    /// Which end of it meets the condition.
     pub when: When,
     /// How many tasks it has.
     pub tasks: u32,
@@ -109,17 +109,17 @@ pub struct AwaitedArray {
 pub struct AwaitedTask {
     /// Its place in the job.
     pub index: u32,
-    /// What has to become of it.
+    /// Which end of it meets the condition.
     pub when: When,
 }
 
-/// A wait after a setback.
+/// A back-off after a setback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackingOff {
     /// Until when.
     #[serde(rename = "until_us")]
     pub until: BlockTime,
-    /// The attempt by whose end it came about.
+    /// The attempt whose end caused it.
     pub after: Option<Attempt>,
     /// How many failures of the program are counted.
     pub failures: u32,
@@ -127,14 +127,14 @@ pub struct BackingOff {
     pub losses: u32,
     /// How often workers gave it back before it began.
     pub returns: u32,
-    /// Of the failures and losses, how often each setback happened for which it has a rule of its own.
+    /// How often each setback with a rule of its own happened. They are among the failures and losses.
     pub setbacks: BTreeMap<Setback, u32>,
 }
 
 /// An attempt that ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Which, from 0.
+    /// Its number, from 0.
     pub number: u32,
     /// Who held it.
     pub worker: PublicKey,
@@ -151,60 +151,60 @@ impl From<&PastAttempt> for Attempt {
     }
 }
 
-/// Who holds a task, and what speaks for that claim. Of the claim is said what it offers now; it may have offered other
-/// things when the task was leased.
+/// Who holds a task, and what speaks for that worker's claim. The claim is described by its present offer, which may
+/// have changed since the task was leased.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leased {
-    /// Which attempt it is, from 0.
+    /// The attempt's number, from 0.
     pub attempt: u32,
     /// Who holds it.
     pub worker: PublicKey,
-    /// The life of its process that may run it.
+    /// The incarnation that may run it.
     pub incarnation: u64,
     /// When it was leased.
     #[serde(rename = "leased_us")]
     pub leased: BlockTime,
-    /// Whether it runs or waits there.
+    /// Whether it runs or waits at the worker.
     pub stage: LeaseStage,
     /// How many claims stand.
     pub standing: u32,
     /// How many of these could ever hold it.
     pub capable: u32,
-    /// What its submitter prefers, the most important first.
+    /// Its submitter's preferences, the most important first.
     pub prefers: Vec<Preference>,
-    /// How its array's leases are spread, if they are to be.
+    /// How its array's leases are spread, if the submitter asked for that.
     pub spread: Option<Spread>,
-    /// Its largest input, if that is large enough to matter where it is.
+    /// Its largest input, if it is large enough to influence placement.
     pub input: Option<LargestInput>,
-    /// The network's policies, the first of which that tells two claims apart decides between them.
+    /// The network's placement policies. The first one that tells two claims apart decides between them.
     pub placement: Vec<PlacementPolicy>,
-    /// Where it would rather not go.
+    /// The workers that it avoids.
     pub avoids: Vec<Avoided>,
-    /// Whether it is to be preempted, and for whom.
+    /// The request that it be preempted, if there is one.
     pub preemption: Option<PreemptionFor>,
-    /// Whether it is slow, and has a speculative attempt elsewhere.
+    /// Whether it is slow, and whether it has a speculative attempt elsewhere.
     pub speculation: SpeculationNow,
 }
 
-/// How an attempt that lives compares with others of its program.
+/// How a live attempt compares with others of its program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum SpeculationNow {
-    /// It is not looked at: it waits, it is speculative or had a speculative attempt, or its submitter wants none.
+    /// It is not compared: it waits, it is speculative, it had a speculative attempt, or its submitter wants none.
     Unwatched,
     /// It is not known to be slow.
     Watched {
-        /// When it is looked at next.
+        /// When it is compared next.
         #[serde(rename = "look_us")]
         look: BlockTime,
     },
-    /// It takes far longer than most, and no claim has anything left for a speculative attempt.
+    /// It takes far longer than most, and no claim has resources left for a speculative attempt.
     Slow,
     /// Another worker runs a speculative attempt.
     Speculated {
-        /// Which attempt that is, from 0.
+        /// The number of that attempt, from 0.
         attempt: u32,
-        /// Who has it.
+        /// Who holds it.
         worker: PublicKey,
         /// When it was leased.
         #[serde(rename = "leased_us")]
@@ -212,7 +212,7 @@ pub enum SpeculationNow {
     },
 }
 
-/// What a lease has of its worker.
+/// What a lease holds of its worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum LeaseStage {
@@ -227,7 +227,7 @@ pub enum LeaseStage {
     },
     /// A waiting place.
     Waiting {
-        /// When it has waited too long.
+        /// When its wait times out.
         #[serde(rename = "ends_us")]
         ends: BlockTime,
     },
@@ -251,7 +251,7 @@ pub struct Spread {
     pub label: String,
     /// The claim's value of it, if it has one.
     pub value: Option<String>,
-    /// How many leases of the array there are at each value that a claim has, the present one included; at most
+    /// How many leases of the array are at each value that a claim has, the present lease included; at most
     /// [`NAMED_MAX`](super::NAMED_MAX) values.
     pub leases: Vec<LeasesAt>,
     /// How many values there are.
@@ -281,19 +281,19 @@ pub struct LargestInput {
 pub struct PreemptionFor {
     /// The submitter that waits for it.
     pub by: PublicKey,
-    /// From when on that submitter may ask another.
+    /// When the request lapses, so that the submitter may have another attempt preempted.
     #[serde(rename = "until_us")]
     pub until: BlockTime,
 }
 
-/// A task's outcome: where it stands, not what it is.
+/// A task's outcome: which receipt holds it, not the outcome itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
-    /// Whether that is a success.
+    /// Whether the outcome is a success.
     pub succeeded: bool,
     /// The attempt whose outcome it is.
     pub attempt: u32,
-    /// Who held that attempt; nothing if the ledger has forgotten it.
+    /// Who held that attempt; none if the ledger has forgotten it.
     pub worker: Option<PublicKey>,
     /// At which height the outcome was accepted.
     pub height: Height,
@@ -309,8 +309,9 @@ pub struct Done {
 pub struct NoOutcome {
     /// What became of it instead.
     pub how: Gone,
-    /// Of what was skipped: the arrays that it waited for in vain. The ledger remembers that while the job goes on.
+    /// For a skipped task, the arrays that missed its condition. The ledger remembers them until the job ends.
     pub arrays: Vec<AwaitedArray>,
-    /// The single tasks that it waited for in vain, likewise; at most [`NAMED_MAX`](super::NAMED_MAX).
+    /// For a skipped task, the single tasks that missed its condition, until the job ends; at most
+    /// [`NAMED_MAX`](super::NAMED_MAX).
     pub tasks: Vec<AwaitedTask>,
 }

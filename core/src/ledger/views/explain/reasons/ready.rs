@@ -1,4 +1,4 @@
-//! What can be said of a task that is ready and not placed.
+//! The reasons why a ready task is not placed.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,73 +11,73 @@ use crate::{
 /// Why a ready task is not placed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
-    /// What stands in its way.
+    /// The main obstacle.
     pub hindrance: Hindrance,
     /// How many tasks of its submitter workers hold.
     pub leased: u64,
-    /// How many of them they may.
+    /// How many of its submitter's tasks workers may hold.
     pub leased_max: u64,
-    /// The claims that stand, by what they are to it.
+    /// The standing claims, sorted by what they can do for the task.
     pub claims: Claims,
-    /// Each of its requirements, taken by itself.
+    /// Each of its requirements by itself.
     pub requirements: Vec<Requirement>,
-    /// When the first attempt has to end at a claim that could hold it and where it may go: then, or before, a place
+    /// When the first attempt has to end at a claim that could hold the task and to which it may go. By then a place
     /// comes free.
     #[serde(rename = "frees_us")]
     pub frees: Option<BlockTime>,
-    /// Where it would rather not go: the workers that stand and those that do not.
+    /// The workers that it avoids, whether or not their claims stand.
     pub avoids: Vec<Avoided>,
-    /// What goes before it.
+    /// The tasks that go before it.
     pub ahead: Ahead,
-    /// Its submitter's share, where the network's order goes by shares.
+    /// Its submitter's share, if the network orders tasks by shares.
     pub share: Option<ShareNow>,
 }
 
-/// What stands in a ready task's way.
+/// What keeps a ready task from being placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hindrance {
-    /// No claim that stands could ever hold it.
+    /// No standing claim could ever hold it.
     NoClaim,
-    /// Where it may go there is no place now.
+    /// The claims to which it may go have no place now.
     Full,
-    /// Where it may go there is no place now; where it would rather not go, there is.
+    /// The claims to which it may go have no place now, but claims that it avoids have one.
     Avoidance,
-    /// Its submitter may not submit any more, and nothing of it is placed.
+    /// Its submitter is barred from submitting, so none of its tasks is placed.
     Barred,
-    /// Workers hold as many of its submitter's tasks as they may.
+    /// Its submitter has reached its quota of leased tasks.
     Quota,
     /// Nothing: it is placed in the next block.
     Nothing,
 }
 
-/// How many claims are what to a task.
+/// How many claims can do what for a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// All that stand.
+    /// All standing claims.
     pub standing: u32,
-    /// Those that could ever hold it, were nothing else there.
+    /// Those that could hold it if nothing else ran there.
     pub capable: u32,
-    /// Of these, those where it may not go now, since it was lost or given back there.
+    /// Of the capable ones, those to which it may not go now, because it was lost or given back there.
     pub avoided: u32,
-    /// Of those that are avoided, those that have a place for it.
+    /// Of the avoided ones, those that have a place for it.
     pub avoided_open: u32,
-    /// Of those that could hold it and where it may go, those that have no place for it.
+    /// Of the capable ones that are not avoided, those that have no place for it.
     pub full: u32,
-    /// And those that have one.
+    /// Of the capable ones that are not avoided, those that have a place for it.
     pub open: u32,
 }
 
-/// One thing that a task needs, and how many claims have it.
+/// One requirement of a task, and how many claims meet it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirement {
-    /// What.
+    /// The requirement.
     pub need: Need,
     /// How many claims meet it, whatever else they lack.
     pub claims: u32,
 }
 
-/// One thing that a task needs of a claim.
+/// One requirement that a task has of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Need {
@@ -108,12 +108,12 @@ pub enum Need {
     },
 }
 
-/// A worker that a task would rather not go to.
+/// A worker that a task avoids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Avoided {
     /// Who.
     pub worker: PublicKey,
-    /// How many of its attempts there count.
+    /// How many of the task's attempts there count.
     pub attempts: u32,
     /// How the last of them ended.
     pub last: EndReason,
@@ -121,76 +121,77 @@ pub struct Avoided {
     pub stands: bool,
 }
 
-/// The ready tasks that go before one, of those that could go where it could.
+/// The ready tasks that go before a task, among those that could go to the same claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ahead {
     /// How many.
     pub tasks: u64,
-    /// Whether these are all; else there are more.
+    /// Whether that is the full number. Otherwise there are more.
     pub all: bool,
-    /// How many of them go before it by what, as far as any do.
+    /// How many of them go before it for each reason that occurs.
     pub by: Vec<AheadBy>,
-    /// Whose they are: how many submitters.
+    /// How many submitters they belong to.
     pub submitters: u32,
-    /// Of how many jobs they are, its own among them if it is.
+    /// How many jobs they belong to, the task's own job included if some are of it.
     pub jobs: u32,
     /// The jobs whose tasks go first, in that order, at most [`NAMED_MAX`](super::super::NAMED_MAX).
     pub first: Vec<JobAhead>,
 }
 
-/// How many tasks go before one by the same thing.
+/// How many tasks go before a task for the same reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AheadBy {
-    /// By what.
+    /// The reason.
     pub by: Precedence,
     /// How many.
     pub tasks: u64,
 }
 
-/// A job some of whose tasks go before one.
+/// A job with tasks that go before a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobAhead {
     /// Which.
     pub job: JobId,
-    /// Whose it is.
+    /// Its submitter.
     pub submitter: PublicKey,
     /// How many of its tasks go before.
     pub tasks: u64,
-    /// By what the first of them does.
+    /// The reason for which the first of them does.
     pub by: Precedence,
 }
 
-/// By what one task goes before another: the first thing that tells them apart.
+/// Why one task goes before another: the first thing that tells them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precedence {
-    /// By a policy of the schedule.
+    /// A policy of the schedule.
     Policy(OrderPolicy),
-    /// Its job was admitted before.
+    /// Its job was admitted earlier.
     Admission,
-    /// Of the same job, what was leased before goes before what never was, and then the smaller index first.
+    /// Both are of one job: a task that was leased before goes before one that never was, then the smaller index goes
+    /// first.
     WithinJob,
 }
 
-/// A submitter's share, as it stands now.
+/// The present state of a submitter's share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShareNow {
-    /// The round in which its turn comes.
+    /// The round in which the submitter's turn comes.
     pub turn: u64,
-    /// The newest round that anything was begun in.
+    /// The newest round in which anything was begun.
     pub round: u64,
-    /// Whether its slice is spent: somebody whose turn comes in an earlier round goes before the task.
+    /// Whether its slice is spent: a submitter whose turn comes in an earlier round goes before it.
     pub spent: bool,
-    /// What is left to it of the rounds that it was granted, in milliseconds of one core; below 0 if it has had more.
+    /// What is left of its granted rounds, in milliseconds of one core; below 0 if it has had more.
     pub left_ms: i64,
-    /// When the first slice ends of an attempt that could then be preempted for it.
+    /// When the first slice ends of an attempt that could then be preempted for the task.
     #[serde(rename = "slice_ends_us")]
     pub slice_ends: Option<BlockTime>,
-    /// The attempt that is to be preempted for its submitter, if one was.
+    /// The attempt that was asked to stop for its submitter, if any.
     pub preemption: Option<PreemptionOf>,
 }
 
-/// An attempt that is to be preempted.
+/// An attempt that was asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreemptionOf {
     /// Its job.
@@ -199,7 +200,7 @@ pub struct PreemptionOf {
     pub index: u32,
     /// Who holds it.
     pub worker: PublicKey,
-    /// From when on another may be asked.
+    /// When the request lapses, so that another may be made.
     #[serde(rename = "until_us")]
     pub until: BlockTime,
 }
