@@ -1,4 +1,4 @@
-//! What every command works with, and what a person means by the first digits of an id.
+//! What every command works with, and how an id is found by its first digits.
 
 use std::{future::Future, str::FromStr};
 
@@ -19,13 +19,13 @@ pub struct Context {
     pub output: Output,
 }
 
-/// What people name by the first digits of it, and how it is spoken of.
+/// A kind of thing that is found by the first digits of its id, in the words of messages.
 pub struct Named {
-    /// It, as in "is not a job".
+    /// One such thing, as in "is not a job".
     pub one: &'static str,
-    /// What has the digits, as in "no job's id".
+    /// Its id, as in "no job's id".
     pub of_one: &'static str,
-    /// What has them where several do.
+    /// Several ids, as in "3 jobs' ids".
     pub of_several: &'static str,
     /// Where a person finds them.
     pub listed: &'static str,
@@ -34,10 +34,11 @@ pub struct Named {
 const JOB: Named =
     Named { one: "job", of_one: "job's id", of_several: "jobs' ids", listed: "`meshwork jobs` lists them" };
 
-/// What these digits name: all of them, or those that only one of `all` starts with, which is asked for only then.
+/// Finds the id that these digits are, or the only one of `all` that starts with them. Awaits `all` only in the second
+/// case.
 ///
 /// # Errors
-/// They are too few or no digits, nothing starts with them, or more than one thing does.
+/// The digits are too few or malformed, no id starts with them, or more than one does.
 pub async fn find<T: FromStr + ToString>(
     named: &Named,
     digits: &str,

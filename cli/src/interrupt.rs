@@ -1,4 +1,4 @@
-//! Being told to stop, from the keyboard or by a signal.
+//! Handles requests to stop, from the keyboard or by a signal.
 
 use std::future::Future;
 
@@ -6,23 +6,23 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::{Done, Failure};
 
-/// The signals by which the person or the system asks this process to stop. They do not stop it by themselves any more.
+/// The signals that ask this process to stop. Once this listens, they no longer stop it by themselves.
 pub struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Interrupts {
-    /// Listens from now on.
+    /// Begins to listen.
     ///
     /// # Errors
-    /// The system lets nobody listen.
+    /// The system does not let this process listen.
     pub fn listen() -> Done<Self> {
         let listen = |kind| signal(kind).map_err(|error| Failure::failed(format!("No signal can be heard: {error}.")));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    /// Ends with the next of them. Dropping the future loses none.
+    /// Waits for the next signal. Dropping the future loses no signal.
     pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -31,11 +31,11 @@ impl Interrupts {
     }
 }
 
-/// Runs `work` unless the user or the system stops this process first. Everything that `work` holds is then dropped,
-/// including a mesh with all its processes.
+/// Runs `work` until it ends or the user or the system asks this process to stop. When stopped, everything that `work`
+/// holds is dropped, including a mesh with all its processes.
 ///
 /// # Errors
-/// Those of `work`, or the interruption.
+/// The failure of `work`, or the interruption.
 pub async fn unless_interrupted<T>(work: impl Future<Output = Done<T>>) -> Done<T> {
     let mut interrupts = Interrupts::listen()?;
     tokio::select! {

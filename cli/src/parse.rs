@@ -1,4 +1,4 @@
-//! Reading what people write in more than one place: pairs, and words of which there are a few.
+//! Reads pairs and fixed words, as several commands do.
 
 /// Splits `KEY=VALUE`.
 ///
@@ -14,7 +14,7 @@ pub fn parse_pair(text: &str) -> Result<(String, String), String> {
 /// The value with this name.
 ///
 /// # Errors
-/// No value has it; the message lists the names.
+/// No value has this name. The message lists the names.
 pub fn named<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
     let all = || words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");

@@ -1,4 +1,4 @@
-//! From what was typed to the command that does it.
+//! Runs the command that a person typed.
 
 use std::io::IsTerminal;
 
@@ -19,7 +19,7 @@ use crate::{
 /// Runs one command.
 ///
 /// # Errors
-/// The command failed: a sentence and an exit status.
+/// The command failed. The failure has a sentence and an exit status.
 pub async fn run(arguments: Arguments) -> Done {
     let Arguments { global, command } = arguments;
     let output = Output::new(global.json);

@@ -1,4 +1,4 @@
-//! Moments, days and spans of time: this machine's clock, and how people write and read them.
+//! Moments, days and spans of time: reads this machine's clock, and reads and writes times as people do.
 
 use std::{
     fmt::Write,
@@ -23,7 +23,7 @@ pub fn now_us() -> u64 {
     since_epoch_us(SystemTime::now()).unwrap_or_default()
 }
 
-/// How long it is until a moment, in milliseconds; 0 once it has passed. The moment is in microseconds since the Unix
+/// The time left until a moment, in milliseconds; 0 once it has passed. The moment is in microseconds since the Unix
 /// epoch.
 pub fn until_ms(time_us: u64) -> u64 {
     time_us.saturating_sub(now_us()) / 1000
@@ -34,7 +34,7 @@ pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Parses a time: from now on, or a date and time in UTC.
+/// Parses a moment: a span from now on, or a date and time in UTC.
 ///
 /// # Errors
 /// The text is neither; the message says what to write.
@@ -48,12 +48,12 @@ pub fn parse_moment(text: &str) -> Result<BlockTime, String> {
     since_epoch_us(moment).map(BlockTime).ok_or_else(|| "that was before 1970".to_owned())
 }
 
-/// A moment in UTC, to the second. It is in microseconds since the Unix epoch.
+/// Writes a moment in UTC, to the second. The moment is in microseconds since the Unix epoch.
 pub fn moment(time_us: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_micros(time_us)).to_string()
 }
 
-/// A day in UTC as YYYY-MM-DD, or its number if no calendar has it.
+/// Writes a day in UTC as YYYY-MM-DD, or as its number if no calendar has it.
 pub fn date(day: u32) -> String {
     let moment = UNIX_EPOCH.checked_add(Duration::from_secs(u64::from(day) * DAY_S));
     let mut text = String::new();

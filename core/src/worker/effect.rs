@@ -1,4 +1,4 @@
-//! All that can go out.
+//! The worker's effects: everything that it can ask for.
 
 use std::sync::Arc;
 
@@ -7,52 +7,51 @@ use crate::{
     types::{Action, AttemptId, BlockTime, Output, Spawn, Usage},
 };
 
-/// What the worker calls a transaction of which it has not heard the id.
+/// The worker's name for a transaction until it hears the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// What is to be done. Nothing has to wait for what comes before it, but for what concerns the same attempt.
+/// One thing to do. Effects on one attempt are carried out in order; others need not wait for each other.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// Fetch and compile what an attempt needs, and say [`super::Progress::Prepared`].
+    /// Fetch and compile what an attempt needs, then answer [`super::Progress::Prepared`].
     Prepare(Arc<Assignment>),
-    /// Run an attempt, which is prepared: say [`super::Progress::Saved`] for each checkpoint that another holds,
-    /// [`super::Progress::Ran`] when the program has ended, and [`super::Progress::Ended`] when a large output is
-    /// delivered.
+    /// Run a prepared attempt. Answer [`super::Progress::Saved`] for each checkpoint that a second holder has,
+    /// [`super::Progress::Ran`] when the program has ended, and [`super::Progress::Ended`] when its outcome is known
+    /// and a large output is delivered.
     Run(Arc<Assignment>),
-    /// Stop whatever goes on for an attempt, and let go of what was prepared. Nothing that it leaves counts, and
-    /// nothing more has to be said of it.
+    /// Stop all work for an attempt, and drop what was prepared. No answer is needed, and no outcome counts.
     Stop(AttemptId),
-    /// Have an output delivered to another holder, since the ledger did not believe the last one, and say
+    /// Deliver an output to another holder, because the ledger did not believe the last one. Then answer
     /// [`super::Progress::Ended`].
     Deliver {
-        /// Whose.
+        /// The attempt.
         attempt: AttemptId,
         /// The output.
         output: Output,
         /// What the attempt used.
         usage: Usage,
-        /// What its program asks for.
+        /// The tasks that its program spawns.
         spawns: Vec<Spawn>,
     },
-    /// Say [`super::Input::LookedUp`]: a claim is due.
+    /// Look up what a claim needs, then answer [`super::Input::LookedUp`].
     LookUp {
-        /// Whether the large blobs that are here are to be looked up too.
+        /// Whether to look up the large blobs on this machine too.
         blobs: bool,
     },
-    /// Sign a transaction, say [`super::Input::Signed`], and hand it in; say [`super::Input::Refused`] if it is not
-    /// taken.
+    /// Sign a transaction, answer [`super::Input::Signed`], and hand it in. If the replica refuses it, answer
+    /// [`super::Input::Refused`].
     HandIn {
-        /// What it is called here.
+        /// The worker's name for it.
         ticket: Ticket,
         /// A claim, a report or a drain.
         action: Action,
-        /// Until when it may be executed.
+        /// The last block time at which it may be executed.
         expires: BlockTime,
     },
-    /// The worker has left. Nothing more comes from it.
+    /// The worker has left. No more effects follow.
     Left {
-        /// Whether the ledger knows; else what it held comes back when its claim runs out.
+        /// Whether the drain was executed. If not, the worker's attempts go back when its claim runs out.
         is_known: bool,
     },
 }

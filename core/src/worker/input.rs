@@ -1,4 +1,4 @@
-//! All that can come in.
+//! The worker's inputs: everything that it can be told.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,51 +11,51 @@ use crate::{
     types::{AttemptId, Incarnation, Labels, Receipt, Resources, TransactionId, Verdict},
 };
 
-/// Who works, and what it offers.
+/// A worker's key and what it offers.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Its key.
     pub key: PublicKey,
     /// How many tasks may run at once.
     pub slots: u32,
-    /// What these may take together.
+    /// What they may use together.
     pub resources: Resources,
-    /// What tasks may require of this machine.
+    /// The labels that tasks may require of this machine.
     pub labels: Labels,
 }
 
-/// What the worker is told.
+/// One input of the worker.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A block was executed. One that holds nothing for this worker need not be told.
+    /// A block was executed. A block that holds nothing for this worker may be left out.
     Executed(News),
-    /// Some blocks were missed: what the ledger says now.
+    /// The worker missed some blocks. This is what the ledger says of it now.
     Resynchronized(LedgerStatus),
-    /// What became of what it had done, all that is known by now.
+    /// All the progress that is known by now of what the worker has begun.
     Progress(Vec<Progress>),
-    /// Some time has passed. Comes a few times each second.
+    /// Time has passed. The driver sends this a few times each second.
     Tick {
         /// How busy the machine is: 0 idle to 1000 full.
         load: u16,
         /// Whether the disk has space for what more tasks bring and leave.
         has_disk_space: bool,
     },
-    /// What [`super::Effect::LookUp`] wants to be known.
+    /// The answer to [`super::Effect::LookUp`].
     LookedUp(LookedUp),
-    /// A transaction was signed, and has this id. Comes before it is handed in.
+    /// A transaction was signed. The driver says so before it hands the transaction in.
     Signed {
-        /// Which.
+        /// The worker's name for the transaction.
         ticket: Ticket,
-        /// Its id.
+        /// The transaction's id.
         id: TransactionId,
     },
-    /// This peer's own replica has not taken a transaction.
+    /// This peer's own replica refused a transaction.
     Refused(Ticket),
-    /// It is to take no more, until [`Input::Resume`].
+    /// Take no more attempts until [`Input::Resume`].
     Pause,
-    /// It may take more again.
+    /// Take attempts again.
     Resume,
-    /// It is to leave.
+    /// Leave.
     Drain,
 }
 
@@ -64,41 +64,41 @@ pub enum Input {
 pub struct News {
     /// What happened, in the ledger's order.
     pub happened: Vec<Happened>,
-    /// The worker's transactions in the block, and whether each was executed; the others were void.
+    /// The worker's transactions in the block, each with whether it was executed or void.
     pub receipts: Vec<(TransactionId, bool)>,
-    /// The attempts that it was given.
+    /// The attempts that the worker was given.
     pub assignments: Vec<Assignment>,
 }
 
-/// What happened to a worker.
+/// An event of the ledger that concerns a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
-    /// An attempt that it held has ended.
+    /// An attempt that the worker held has ended.
     Ended {
-        /// Which.
+        /// The attempt.
         attempt: AttemptId,
-        /// Why.
+        /// Why it ended.
         why: EndReason,
     },
-    /// A word of its on an attempt changed nothing.
+    /// The ledger ignored the worker's verdict on an attempt.
     Ignored {
-        /// Which attempt.
+        /// The attempt.
         attempt: AttemptId,
-        /// Why.
+        /// Why the verdict was ignored.
         why: IgnoredReason,
     },
-    /// A claim of its key began to stand, or that of another process took its place.
+    /// A claim of the worker's key began to stand. It may be that of another process, which replaces the one before.
     ClaimBegan(Incarnation),
-    /// The claim of its key stands no more.
+    /// The claim of the worker's key has ended.
     ClaimEnded,
-    /// An attempt is to make room for others at its next checkpoint.
+    /// An attempt is to be preempted at its next checkpoint.
     PreemptionRequested(AttemptId),
     /// The ledger knows a checkpoint of an attempt.
     Checkpointed(AttemptId),
 }
 
 impl News {
-    /// What a block holds for the worker with this key: `executed` is its own peer's.
+    /// What a block holds for the worker with this key. `executed` must come from the worker's own peer.
     #[must_use]
     pub fn of(executed: &Executed, key: &PublicKey) -> Self {
         let applied = &executed.applied;
@@ -149,34 +149,34 @@ impl Happened {
 /// What the ledger says of a worker's key at one height.
 #[derive(Clone, Debug)]
 pub struct LedgerStatus {
-    /// What the key holds, each with the process that may run it.
+    /// The leases of the key, each with the incarnation that may run it.
     pub leases: Vec<Assignment>,
-    /// The process whose claim stands, if one does.
+    /// The incarnation whose claim stands, if there is one.
     pub stands: Option<Incarnation>,
 }
 
-/// What became of something that the worker had done.
+/// How far something has come that the worker began.
 #[derive(Clone, Debug)]
 pub enum Progress {
-    /// Everything that an attempt needs is here, or what its outcome is because that cannot be.
+    /// Everything that an attempt needs is here; or an error, which is the attempt's verdict.
     Prepared(AttemptId, Result<(), Verdict>),
-    /// Its program ran for so long, and its slot is free.
+    /// An attempt's program ran for this long and has ended, so its slot is free.
     Ran(AttemptId, Duration),
-    /// Its program has saved a checkpoint, which another holds.
+    /// An attempt's program has saved a checkpoint, and a second holder has it.
     Saved(AttemptId, Verdict),
-    /// Its outcome. What was stopped has none.
+    /// An attempt's verdict. A stopped attempt has none.
     Ended(AttemptId, Verdict),
 }
 
-/// What this peer's replica says before a claim.
+/// What the peer's replica and blob store say before a claim.
 #[derive(Clone, Debug)]
 pub struct LookedUp {
-    /// Whether the peer knows of final blocks that it lacks.
+    /// Whether the peer knows of finalized blocks that it lacks.
     pub lacks_blocks: bool,
-    /// What time it is on the network.
+    /// The network's time.
     pub network_time: NetworkTime,
     /// The newest sequence number and incarnation of the worker's key that the ledger knows, if any.
     pub last: Option<(u64, Incarnation)>,
-    /// The large blobs that are here, if they were asked for.
+    /// The large blobs on this machine, if the worker asked for them.
     pub blobs: Option<BTreeSet<Digest>>,
 }

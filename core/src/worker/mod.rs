@@ -1,38 +1,37 @@
-//! The worker: what a volunteer does with what the ledger gives it, as a pure state machine. It runs nothing, measures
-//! nothing and signs nothing itself: inputs come with the time, and what is to be done goes out as effects. Start at
-//! [`Worker::handle`].
+//! The worker: a pure state machine that carries a volunteer's attempts from lease to report. It runs, measures and
+//! signs nothing itself. Inputs come with the time, and effects say what to do. Start at [`Worker::handle`].
 //!
 //! `docs/glossary.md` explains the words.
 //!
-//! The worker decides nothing about who gets what. It offers to hold attempts, begins those that it is given as its own
-//! slots and memory come free, and says what became of them until the ledger knows. Whoever drives it owes it the
-//! progress of each effect, in any order and as late as it likes.
+//! The worker does not decide who gets which task. It offers to hold attempts, begins those that it is given as its
+//! slots and memory come free, and reports them until the ledger has taken the report. Its driver must answer each
+//! effect, in any order and after any time.
 //!
-//! | on | do | where |
+//! | event | what the worker does | where |
 //! |---|---|---|
-//! | being given an attempt by its own incarnation's claim | have it prepared, once; paused, return it; leaving, leave it to the drain | `handle/executed.rs` |
-//! | being given it again, after it missed blocks | nothing: what it holds it has begun or will | `handle/executed.rs` |
-//! | a free slot, and memory for what is prepared | begin that, in the order of leases. A waiting attempt is begun as soon as there is room *here*: the ledger learns of the room by the very report that made it | `handle/begin.rs` |
-//! | an attempt's run ended | free its slot at once, though its output is still on its way to a second holder | `handle/progress.rs` |
-//! | an outcome | say it in the next report, in place of a checkpoint that waits to be said | `handle/progress.rs`, `outbox.rs` |
-//! | an outcome of what was taken back meanwhile | say it if it is a success: the ledger takes it while the task is outstanding | `handle/progress.rs` |
-//! | the end of an attempt | stop whatever goes on for it, be that its delivery; if it was lost, keep saying a success that it had | `handle/executed.rs` |
-//! | a word of its that was ignored | forget that word, not a newer one on the same attempt; if its holder was not believed have it delivered to another, at most four times | `handle/executed.rs` |
-//! | a report that was void, refused or lost | say what it held again | `outbox.rs` |
-//! | being asked to make room | at the next checkpoint that the ledger knows stop, free the slot and yield | `handle/executed.rs` |
-//! | all slots taken, and an attempt that has waited here for longer than its patience | return it: long tasks are never hoarded | `handle/tick.rs` |
-//! | a third of its claim's life, a change of what it offers, or the end of its claim | claim anew | `offer.rs` |
-//! | … before each claim | look up what its key signed last, and sign above it; as long as none of its own claims has stood, be of a newer incarnation too. Claim nothing while blocks are known that it lacks: it would be given what it does not hear of | `handle/claim.rs` |
-//! | the claim of a newer incarnation of its key | claim no more, and do not drain either, until that claim has ended; then exceed it | `handle/executed.rs`, `handle/drain.rs` |
-//! | a disk without space | claim no slots and no waiting places; what it holds goes on | `offer.rs` |
-//! | a pause | claim none, return what has not begun; what runs goes on | `handle/pause.rs` |
-//! | being told to leave | return what has not begun, stop what runs; wait, for five seconds at most, until what has run is delivered, said and taken; then drain, and wait as long for that to be executed | `handle/drain.rs` |
+//! | An assignment for its own incarnation comes | Has it prepared, once. A paused worker returns it. A leaving worker leaves it to the drain | `handle/executed.rs` |
+//! | The same assignment comes again, after missed blocks | Nothing: it has begun the attempt or will | `handle/executed.rs` |
+//! | A slot is free, with memory for a prepared attempt | Begins attempts in the order of leases. It does not wait for the ledger, which hears of the free slot only by the report that follows | `handle/begin.rs` |
+//! | A run has ended | Frees its slot at once, even if its output is still on its way to a second holder | `handle/progress.rs` |
+//! | An outcome is known | Reports it next, in place of a checkpoint that waits to be reported | `handle/progress.rs`, `outbox.rs` |
+//! | An outcome of an attempt that was taken back is known | Reports it if it is a success: the ledger takes it while the task is outstanding | `handle/progress.rs` |
+//! | The ledger ends an attempt | Stops all work for it, including its delivery. It keeps reporting a success of a lost attempt | `handle/executed.rs` |
+//! | The ledger ignores a verdict | Drops that verdict, but no newer one on the same attempt. If the ledger did not believe the holder, the output is delivered to another, at most four times | `handle/executed.rs` |
+//! | A report is void, refused or lost | Reports its items again | `outbox.rs` |
+//! | An attempt is to be preempted | Stops it at the next checkpoint that the ledger knows, frees the slot and reports the preemption | `handle/executed.rs` |
+//! | All slots are taken, and an attempt has waited here beyond the worker's patience | Returns it, so that long tasks are never hoarded | `handle/tick.rs` |
+//! | A third of its claim's life has passed, its offer has changed, or its claim has ended | Claims anew | `offer.rs` |
+//! | A claim is due | First looks up what its key signed last, and signs above it. Until one of its own claims has stood, it also takes a newer incarnation. It does not claim while it lacks known blocks, because it would not hear what it is given | `handle/claim.rs` |
+//! | A newer incarnation of its key claims | Neither claims nor drains until that claim has ended. Then it exceeds that incarnation | `handle/executed.rs`, `handle/drain.rs` |
+//! | The disk has no space | Claims no slots and no waiting places. What it holds goes on | `offer.rs` |
+//! | It is paused | Claims no slots and no waiting places, and returns what has not begun. What runs goes on | `handle/pause.rs` |
+//! | It is told to leave | Returns what has not begun, and stops what runs. It waits at most five seconds until the ledger has taken everything that has run. Then it drains, and waits at most as long for the drain to be executed | `handle/drain.rs` |
 //!
-//! What it asks to hold in waiting places is what its slots run in two rounds of reporting (`throughput.rs`): enough
-//! never to be idle, and no more than others could run sooner.
+//! A worker claims as many waiting places as its slots run attempts in two rounds of reporting (`throughput.rs`). So it
+//! is never idle, and holds nothing that others could run sooner.
 //!
-//! Bounds: it holds what it claimed, at most `claim_attempts_max`; each attempt has one word that is not taken; two
-//! reports are on their way at once, and one claim.
+//! Bounds: a worker holds what it claimed, at most `claim_attempts_max`. It keeps one verdict for each attempt until
+//! the ledger takes it. At most two reports and one claim are on their way at once.
 
 mod effect;
 mod handle;
@@ -61,13 +60,13 @@ use crate::{
 /// How long a worker's transactions may wait to be executed, in milliseconds.
 const TRANSACTION_LIFE_MS: u64 = 60_000;
 
-/// A worker's process.
+/// One process of a worker's key.
 pub struct Worker {
     config: Config,
     incarnation: Incarnation,
     sequence: u64,
     transaction_life_ms: u64,
-    /// As of the last claim.
+    /// The network's time at the last claim.
     network_time: NetworkTime,
     held: BTreeMap<AttemptId, Held>,
     /// The attempts that wait for preparation or a slot, in the order of their leases.
@@ -75,14 +74,14 @@ pub struct Worker {
     leases: u64,
     running: u32,
     memory_used: u64,
-    /// Those that are to be preempted at their next checkpoint.
+    /// Attempts to be preempted at their next checkpoint.
     preempted: BTreeSet<AttemptId>,
-    /// How often an output was delivered again.
+    /// How often each output was delivered again.
     redelivered: BTreeMap<AttemptId, u32>,
     outbox: Outbox,
     throughput: Throughput,
     offer: Offer,
-    /// Whether what a claim needs is being looked up.
+    /// Whether a look-up for a claim is under way.
     looks_up: bool,
     tickets: u64,
     stage: Stage,
@@ -91,7 +90,7 @@ pub struct Worker {
 /// An attempt that this worker holds.
 struct Held {
     assignment: Arc<Assignment>,
-    /// Its place in the line.
+    /// Its key in the worker's `queue`.
     order: u64,
     since: Monotonic,
     phase: Phase,
@@ -107,9 +106,9 @@ enum Phase {
     Running,
     /// It has run, and its output is on its way to a second holder.
     Delivering,
-    /// What became of it is said, until the ledger ends it.
+    /// Its verdict is being reported, until the ledger ends the attempt.
     Said,
-    /// Nothing more comes of it here, and nothing can be said.
+    /// This worker can do and report nothing more for it.
     Over,
 }
 
@@ -123,11 +122,11 @@ impl Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Working,
-    /// What is done is being handed in, until then at most.
+    /// Everything done is being handed in, at most until this time.
     Finishing {
         until: Monotonic,
     },
-    /// Its drain is to be executed, until then at most.
+    /// The drain waits to be executed, at most until this time.
     Draining {
         until: Monotonic,
         ticket: Ticket,
@@ -163,13 +162,13 @@ impl Worker {
         }
     }
 
-    /// How many attempts it holds.
+    /// The number of attempts that it holds.
     #[must_use]
     pub fn held(&self) -> usize {
         self.held.len()
     }
 
-    /// How many of them run.
+    /// The number of attempts that run.
     #[must_use]
     pub const fn running(&self) -> u32 {
         self.running
@@ -185,7 +184,7 @@ impl Worker {
         Effect::HandIn { ticket, action, expires }
     }
 
-    /// Takes an attempt out of the line, or its slot from it, where it has one.
+    /// Removes an attempt from the queue or from its slot.
     fn free(&mut self, attempt: &AttemptId, then: Phase) {
         let Some(held) = self.held.get_mut(attempt) else { return };
         if held.phase == Phase::Running {
@@ -197,7 +196,7 @@ impl Worker {
         held.phase = then;
     }
 
-    /// The ledger has ended an attempt.
+    /// Drops an attempt that the ledger has ended.
     fn forget(&mut self, attempt: &AttemptId) {
         self.preempted.remove(attempt);
         self.free(attempt, Phase::Over);

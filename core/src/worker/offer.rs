@@ -1,5 +1,5 @@
-//! When a worker claims, and what it offers: as often as its leases need, and when its load or throughput has moved
-//! enough.
+//! When a worker claims, and what it offers. It claims as often as its leases need, and when its load or throughput has
+//! moved enough.
 
 use std::collections::BTreeSet;
 
@@ -11,19 +11,19 @@ use crate::{
     types::{Claim, Genesis, Incarnation, TransactionId},
 };
 
-/// A change of the load score that is worth a claim.
+/// The change of the load score that is worth a new claim.
 const LOAD_STEP: u16 = 100;
 /// The least time between two claims that are not urgent, in microseconds.
 const CLAIM_EVERY_US: u64 = 500_000;
-/// The least time between two claims if far more is wanted than was claimed, in microseconds: a worker that turns out
-/// fast is not kept idle.
+/// The least time between two claims if far more waiting places are wanted than were claimed, in microseconds. A worker
+/// that turns out fast does not stay idle.
 const GROW_EVERY_US: u64 = 50_000;
-/// A claim that is not executed after so long is followed by another, in microseconds.
+/// The time after which a claim that is not executed counts as lost, in microseconds.
 const LOST_AFTER_US: u64 = 3_000_000;
-/// How often the worker has its blobs looked through for those that it names in its claims, in microseconds.
+/// How often a claim's list of large blobs is looked up, in microseconds.
 const HOLDS_EVERY_US: u64 = 10_000_000;
 
-/// What was claimed last.
+/// The last claim.
 struct Sent {
     ticket: Ticket,
     id: Option<TransactionId>,
@@ -45,7 +45,7 @@ pub(super) struct Offer {
     held: Option<Monotonic>,
     sent: Option<Sent>,
     has_stood: bool,
-    /// A newer process of the same key stands.
+    /// A newer process of the same key has a standing claim.
     superseded: bool,
 }
 
@@ -65,18 +65,18 @@ impl Offer {
         }
     }
 
-    /// How busy the machine is, and whether its disk has space.
+    /// Records the machine's load, and whether its disk has space.
     pub(super) const fn measured(&mut self, load: u16, has_disk_space: bool) {
         self.load = load;
         self.has_disk_space = has_disk_space;
     }
 
-    /// Offers nothing from now on, or what it has again.
+    /// Pauses or resumes the offer.
     pub(super) const fn pause(&mut self, paused: bool) {
         self.paused = paused;
     }
 
-    /// Whether it was told to offer nothing.
+    /// Whether the offer is paused.
     pub(super) const fn is_paused(&self) -> bool {
         self.paused
     }
@@ -85,17 +85,17 @@ impl Offer {
         self.has_disk_space && (!self.paused || is_planted(Fault::PausedClaims))
     }
 
-    /// Whether the large blobs that are here should be looked up before the next claim.
+    /// Whether to look up the large blobs on this machine before the next claim.
     pub(super) fn wants_holds(&self, now: Monotonic) -> bool {
         self.held.is_none_or(|held| now >= held.plus_us(HOLDS_EVERY_US))
     }
 
-    /// The large blobs that are here.
+    /// Records the large blobs on this machine.
     pub(super) fn hold(&mut self, blobs: BTreeSet<Digest>, now: Monotonic) {
         (self.blobs, self.held) = (blobs, Some(now));
     }
 
-    /// Whether to claim now, if so many waiting places are wanted.
+    /// Whether to claim now, if this many waiting places are wanted.
     pub(super) fn is_due(&self, waiting: u32, now: Monotonic) -> bool {
         if self.superseded {
             return false;
@@ -115,8 +115,8 @@ impl Offer {
         sent.offers != self.offers() || age_us >= renews_us || moved
     }
 
-    /// The claim to sign: one of nothing if the worker is paused, or the disk has no space for what tasks bring and
-    /// leave. What runs goes on.
+    /// The claim to sign. It offers nothing if the worker is paused or the disk lacks space for what tasks bring and
+    /// leave.
     pub(super) fn claim(
         &mut self,
         config: &Config,
@@ -140,14 +140,14 @@ impl Offer {
         }
     }
 
-    /// A claim has this id.
+    /// A claim was signed and has this id.
     pub(super) fn signed(&mut self, ticket: Ticket, id: TransactionId) {
         if let Some(sent) = self.sent.as_mut().filter(|sent| sent.ticket == ticket) {
             sent.id = Some(id);
         }
     }
 
-    /// A transaction was executed, or void.
+    /// A transaction was executed or void.
     pub(super) fn executed(&mut self, id: TransactionId, is_good: bool) {
         if let Some(sent) = self.sent.as_mut().filter(|sent| sent.id == Some(id)) {
             sent.executed = is_good;
@@ -155,23 +155,23 @@ impl Offer {
         }
     }
 
-    /// Whether a claim of this process was executed, and none of a newer one has ended since.
+    /// Whether a claim of this process was executed, and no newer process's claim has ended since.
     pub(super) const fn has_stood(&self) -> bool {
         self.has_stood
     }
 
-    /// A newer process of the same key stands: this one claims no more as long as that lasts.
+    /// A newer process of the same key has a standing claim. This process claims nothing while that stands.
     pub(super) const fn supersede(&mut self) {
         self.superseded = true;
     }
 
-    /// Whether a newer process of the same key stands.
+    /// Whether a newer process of the same key has a standing claim.
     pub(super) const fn is_superseded(&self) -> bool {
         self.superseded
     }
 
-    /// No claim of this key stands any more: another is due at once. After that of a newer process it has to exceed
-    /// that.
+    /// No claim of this key stands any more, so another is due at once. After a newer process's claim, it must exceed
+    /// that one.
     pub(super) fn lapsed(&mut self) {
         self.sent = None;
         if self.superseded {

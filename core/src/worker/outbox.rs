@@ -1,7 +1,7 @@
-//! What became of attempts, until the ledger has taken it: batched into reports, offered again if one is lost.
+//! Verdicts that the ledger has not taken yet: batches them into reports, and reports them again if one is lost.
 //!
-//! Each attempt has one word, the newest, and that stands either in the queue or in one report on its way. What the
-//! ledger says of an older word settles nothing.
+//! Each attempt has one verdict, the newest. It is in the queue or in one report on its way. The ledger's answer to an
+//! older verdict settles nothing.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,17 +16,17 @@ use crate::{
     types::{AttemptId, Report, ReportItem, TransactionId, Verdict},
 };
 
-/// How many reports may be on their way at once. While they are, outcomes gather for the next, larger one.
+/// The most reports on their way at once. Meanwhile, verdicts gather for the next, larger report.
 const ON_THEIR_WAY_MAX: usize = 2;
-/// After a report was refused, so long passes before the next one, in microseconds.
+/// The pause after a refused report, in microseconds.
 const AGAIN_AFTER_US: u64 = 100_000;
-/// After so long a report is taken for lost and its items go into another, in microseconds.
+/// The time after which a report counts as lost and its items go into another, in microseconds.
 const LOST_AFTER_US: u64 = 20_000_000;
 
-/// A word on an attempt.
+/// The verdict on an attempt.
 struct Item {
     verdict: Verdict,
-    /// The report in which it is on its way; in the queue if there is none.
+    /// The report that carries it; none while it is in the queue.
     report: Option<Ticket>,
 }
 
@@ -37,18 +37,18 @@ struct Sent {
     items: Vec<AttemptId>,
 }
 
-/// What comes of a report that the ledger has judged.
+/// A report that the ledger has judged.
 pub(super) struct Judged {
     /// How long that took.
     pub(super) took: Duration,
-    /// Outcomes that it took of attempts whose end it has told before.
+    /// Attempts whose late success was taken: the ledger had ended them before.
     pub(super) taken_late: Vec<AttemptId>,
 }
 
-/// Outcomes that the ledger has not taken yet.
+/// Verdicts that the ledger has not taken yet.
 pub(super) struct Outbox {
     items: BTreeMap<AttemptId, Item>,
-    /// Those that are in no report on its way, oldest first, among others that have been settled.
+    /// The attempts in no report on its way, oldest first. Settled ones may be among them.
     queue: VecDeque<AttemptId>,
     sent: BTreeMap<Ticket, Sent>,
     refused: Option<Monotonic>,
@@ -57,7 +57,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// An empty one, with the bounds of a report.
+    /// An empty outbox, with the bounds of a report.
     pub(super) const fn new(items_max: usize, bytes_max: usize) -> Self {
         Self {
             items: BTreeMap::new(),
@@ -74,12 +74,12 @@ impl Outbox {
         self.items.is_empty()
     }
 
-    /// Whether something is to be said of an attempt.
+    /// Whether a verdict on this attempt is not taken yet.
     pub(super) fn has(&self, attempt: &AttemptId) -> bool {
         self.items.contains_key(attempt)
     }
 
-    /// What is said of an attempt from now on, whatever was said before.
+    /// Replaces the verdict on an attempt.
     pub(super) fn push(&mut self, attempt: AttemptId, verdict: Verdict) {
         let before = self.items.insert(attempt, Item { verdict, report: None });
         let is_queued = before.is_some_and(|before| before.report.is_none());
@@ -88,19 +88,19 @@ impl Outbox {
         }
     }
 
-    /// An attempt's program has saved something, and goes on. What was saved before is of no account any more.
+    /// Reports a checkpoint of an attempt that goes on. It replaces an older checkpoint, but no outcome.
     pub(super) fn push_checkpoint(&mut self, attempt: AttemptId, checkpoint: Verdict) {
         if !self.items.get(&attempt).is_some_and(|item| !matches!(item.verdict, Verdict::Checkpointed { .. })) {
             self.push(attempt, checkpoint);
         }
     }
 
-    /// The attempt has ended, and nothing more is to be said of it.
+    /// Drops the verdict on an attempt that has ended.
     pub(super) fn settle(&mut self, attempt: &AttemptId) {
         self.items.remove(attempt);
     }
 
-    /// The attempt was lost: what is not a success is of no account any more.
+    /// Drops the verdict on a lost attempt, unless it is a success.
     pub(super) fn settle_unless_success(&mut self, attempt: &AttemptId) {
         let succeeded = |item: &Item| matches!(item.verdict, Verdict::Succeeded(..));
         if !self.items.get(attempt).is_some_and(succeeded) || is_planted(Fault::LateSuccessThrownAway) {
@@ -108,7 +108,7 @@ impl Outbox {
         }
     }
 
-    /// The ledger speaks of the word on an attempt that a report of this block holds: that word, if it is the newest.
+    /// Drops and returns the verdict on an attempt, if this block executes the report that holds it.
     pub(super) fn settle_if_said(&mut self, attempt: &AttemptId, news: &News) -> Option<Verdict> {
         let report = self.items.get(attempt)?.report;
         let id = report.and_then(|report| self.sent.get(&report)?.id);
@@ -118,7 +118,7 @@ impl Outbox {
         None
     }
 
-    /// A transaction was executed, or void: what comes of it, if it was one of these reports.
+    /// Handles an executed or void transaction, if it is one of these reports.
     pub(super) fn executed(&mut self, id: TransactionId, is_good: bool, now: Monotonic) -> Option<Judged> {
         let report = self.sent.iter().find(|(_, sent)| sent.id == Some(id)).map(|(report, _)| *report)?;
         let sent = self.sent.remove(&report)?;
@@ -127,7 +127,7 @@ impl Outbox {
         for attempt in sent.items {
             let Some(item) = self.items.get_mut(&attempt).filter(|item| item.report == Some(report)) else { continue };
             if is_good {
-                // It is not ignored, and no lease has ended by it: only a late success is taken so.
+                // The ledger neither ignored it nor ended a lease by it, so it took a late success.
                 self.items.remove(&attempt);
                 judged.taken_late.push(attempt);
             } else {
@@ -169,14 +169,14 @@ impl Outbox {
         Some(Report { items })
     }
 
-    /// A report has this id.
+    /// A report was signed and has this id.
     pub(super) fn signed(&mut self, ticket: Ticket, id: TransactionId) {
         if let Some(sent) = self.sent.get_mut(&ticket) {
             sent.id = Some(id);
         }
     }
 
-    /// A report was not taken: its items wait again, before all others.
+    /// A report was refused. Its items go back to the front of the queue.
     pub(super) fn refused(&mut self, ticket: Ticket, now: Monotonic) {
         let Some(sent) = self.sent.remove(&ticket) else { return };
         self.refused = Some(now);
@@ -191,7 +191,7 @@ impl Outbox {
         }
     }
 
-    /// Takes what has been on its way for too long as lost.
+    /// Gives up reports that have been on their way for too long.
     pub(super) fn give_up_on_lost(&mut self, now: Monotonic) {
         let lost = |sent: &Sent| now > sent.at.plus_us(LOST_AFTER_US);
         while let Some((ticket, _)) = self.sent.iter().find(|(_, sent)| lost(sent)) {

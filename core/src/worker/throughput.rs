@@ -1,21 +1,21 @@
-//! How fast this worker is, and so how much it offers to hold.
+//! Measures how fast this worker is, which determines how many waiting places it claims.
 
 use std::time::Duration;
 
 use crate::fault::{Fault, is_planted};
 
-/// The weight of a new measurement is one in so many.
+/// A new measurement has a weight of one in this many.
 const MEMORY: u32 = 8;
-/// Waiting places for how many rounds of tasks.
+/// How many rounds of reporting the waiting places cover.
 const ROUNDS: u32 = 2;
-/// The most waiting places that are ever claimed.
+/// The most waiting places in a claim.
 const WAITING_MAX: u32 = 1024;
-/// What waits may wait at least so long before it is given back.
+/// The least time for which an attempt may wait before it is returned.
 const PATIENCE_MIN: Duration = Duration::from_secs(2);
-/// What waits may wait so many rounds before it is given back.
+/// The number of rounds for which an attempt may wait before it is returned.
 const PATIENCE_ROUNDS: u32 = 20;
 
-/// Exponential averages of how long tasks and rounds take.
+/// Exponential averages of how long tasks and rounds of reporting take.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Throughput {
     task: Option<Duration>,
@@ -27,18 +27,18 @@ fn average(before: Option<Duration>, now: Duration) -> Duration {
 }
 
 impl Throughput {
-    /// A task held its slot for so long.
+    /// Records how long a task held its slot.
     pub(super) fn task(&mut self, took: Duration) {
         self.task = Some(average(self.task, took));
     }
 
-    /// From offering a report to seeing it executed took so long.
+    /// Records the time from a report's hand-in to its execution.
     pub(super) fn round(&mut self, took: Duration) {
         self.round = Some(average(self.round, took));
     }
 
-    /// How many waiting places to claim: what `slots` run in two rounds. As long as nothing is known, one for each
-    /// slot.
+    /// The number of waiting places to claim: as many as `slots` run in two rounds. Without measurements, it is one for
+    /// each slot.
     pub(super) fn waiting_places(&self, slots: u32) -> u32 {
         let (Some(task), Some(round)) = (self.task, self.round) else { return slots };
         let rounds = if is_planted(Fault::WaitsBeyondRounds) { 10 * ROUNDS } else { ROUNDS };
@@ -46,12 +46,12 @@ impl Throughput {
         u32::try_from(tasks).unwrap_or(WAITING_MAX).min(WAITING_MAX)
     }
 
-    /// How long an attempt may wait here, not begun, before it is given back.
+    /// How long an attempt may wait here before it is returned.
     pub(super) fn patience(&self) -> Duration {
         PATIENCE_MIN.max(self.round.unwrap_or_default() * PATIENCE_ROUNDS)
     }
 
-    /// Whether another number of waiting places is worth a new claim.
+    /// Whether the wanted number of waiting places differs enough to be worth a new claim.
     pub(super) const fn differs(claimed: u32, wanted: u32) -> bool {
         let (small, large) = if claimed < wanted { (claimed, wanted) } else { (wanted, claimed) };
         large > small + small / 2 + 1

@@ -51,13 +51,13 @@ pub struct AdmissionView {
     pub refused: Option<String>,
     /// Why it would be void, for scripts.
     pub reason: Option<VoidReason>,
-    /// When the job that it submits ends at the earliest, as far as can be known, if that is after its deadline. In
-    /// microseconds since the Unix epoch.
+    /// The earliest possible end of the job that it submits, as far as can be known, in microseconds since the Unix
+    /// epoch. Nothing if that is not after the job's deadline.
     pub misses_deadline_us: Option<u64>,
 }
 
-/// `GET /v1/transactions/{id}`: what came of a transaction. There is none before it is executed, and none long after
-/// its expiry.
+/// `GET /v1/transactions/{id}`: the fate of a transaction. There is none before it is executed, and none long after its
+/// expiry.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TransactionView {
     /// Its id.

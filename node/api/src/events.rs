@@ -1,4 +1,4 @@
-//! What happens, as it happens.
+//! Events, sent as they happen.
 
 use meshwork_core::{
     identity::PublicKey,

@@ -70,7 +70,7 @@ pub struct JobView {
     pub tasks: u32,
     /// Its tasks by state.
     pub counts: TaskCounts,
-    /// Until when arrays may be added, in microseconds since the Unix epoch; nothing if it is closed.
+    /// The time until which arrays may be added, in microseconds since the Unix epoch; nothing if the job is closed.
     pub open_until_us: Option<u64>,
     /// The recurring job and occurrence that it was made for; nothing if it does not come from one.
     pub occurrence_of: Option<OccurrenceView>,
@@ -116,7 +116,7 @@ pub struct TaskView {
 #[doc(inline)]
 pub use meshwork_core::ledger::Explanation as ExplanationView;
 /// `GET /v1/jobs/{job}/timeline?from=0&limit=1000`: when a job's tasks waited, where they ran and how that ended, by
-/// index. Nobody knows that of a job that the ledger has forgotten.
+/// index. There is none for a job that the ledger has forgotten.
 #[doc(inline)]
 pub use meshwork_core::ledger::Timeline as TimelineView;
 

@@ -1,10 +1,10 @@
-//! The words of a node's HTTP API: what it is asked ([`Page`], [`UsageQuery`] …) and what it answers, as JSON. A node
-//! writes these types and its clients read them; whoever talks to a node needs this crate and `meshwork-core`, and
-//! nothing that a node is made of: no mesh, no sandbox, no store.
+//! The words of a node's HTTP API: requests ([`Page`], [`UsageQuery`] …) and answers, as JSON. A node writes these
+//! types and its clients read them. A client needs this crate and `meshwork-core`, but no part of a node: no mesh, no
+//! sandbox, no store.
 //!
 //! `docs/glossary.md` explains the words.
 //!
-//! Each answer says which request it belongs to. Some are made of the ledger's own views, by a `From` beside the type.
+//! Each answer names its request. Some answers are made from the ledger's own views, by a `From` beside the type.
 #![forbid(unsafe_code)]
 
 mod chain;

@@ -1,4 +1,4 @@
-//! The node that is asked, and what it sees of others.
+//! The node itself, and what it sees of other peers.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -51,7 +51,7 @@ pub struct StatusView {
     pub finality_ms_p50: Option<f64>,
     /// The 99th percentile of that time, in milliseconds.
     pub finality_ms_p99: Option<f64>,
-    /// Why the last peer of this network with an incompatible protocol version could not be worked with.
+    /// Why this node could not work with the last peer of this network that had an incompatible protocol version.
     pub apart: Option<String>,
     /// The number of connected peers.
     pub peers: usize,
@@ -124,7 +124,7 @@ pub struct WorkerView {
     pub load: u16,
     /// The labels that the worker offers.
     pub labels: BTreeMap<String, String>,
-    /// Attempts with resources.
+    /// Attempts that run, with resources of their own.
     pub running: usize,
     /// Attempts in waiting places.
     pub waiting: usize,

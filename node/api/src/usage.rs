@@ -6,7 +6,7 @@ use meshwork_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What each row of an answer is about.
+/// The subject of each row of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UsageBy {
@@ -21,23 +21,23 @@ pub enum UsageBy {
     Day,
 }
 
-/// Whose accounts are meant when rows are days.
+/// Which accounts rows of days add up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UsageSide {
-    /// Those of keys as submitters.
+    /// Accounts of keys as submitters.
     #[default]
     Submitter,
-    /// Those of keys as workers.
+    /// Accounts of keys as workers.
     Worker,
 }
 
 /// `GET
 /// /v1/usage?by=submitter|worker|job|day[&as=submitter|worker][&key=KEY][&from=DAY][&to=DAY][&after=PLACE][&limit=1000]`
 ///
-/// Days are whole ones of block time in UTC, by how many they are after 1970-01-01; both ends of a range count. Of
-/// jobs, those are meant that were admitted on these days, each with all that it used. `key` is the submitter, or the
-/// worker where workers are asked for; `as` says which it is for days.
+/// Days are whole days of block time in UTC, numbered from 1970-01-01. A range includes both ends. Jobs are those
+/// admitted on these days, each with all its usage. `key` is the submitter, or the worker where rows are workers; `as`
+/// says which it is where rows are days.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UsagePageView {
     /// The height of the ledger that the rows come from.
@@ -50,13 +50,13 @@ pub struct UsagePageView {
     pub next: Option<String>,
 }
 
-/// What one key or job used, or all keys on one day.
+/// The usage of one key or job, or of all keys on one day.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UsageView {
     /// The day, numbered from 1970-01-01, if rows are days; the day of admission, if rows are jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub day: Option<u32>,
-    /// Whose it is: the submitter's of a job. A row of keys that has none is that of all keys that have no accounts of
+    /// The key; of a job, its submitter. Without a key, a row of keys is that of all keys that have no accounts of
     /// their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<PublicKey>,

@@ -1,5 +1,6 @@
 //! The volunteer: carries out what [`meshwork_core::worker`] decides. It fetches, runs and delivers in tasks of their
-//! own, measures the machine, signs, and hands in through the driver, as does anyone on this peer.
+//! own. It measures the machine, signs transactions, and hands them in through the driver like everything else on this
+//! peer.
 
 mod spawns;
 mod task;
@@ -31,29 +32,29 @@ use crate::{
     load::LoadSampler,
 };
 
-/// How often the worker looks at its clock.
+/// How often the worker gets a tick.
 const TICK: Duration = Duration::from_millis(250);
 /// How often the load is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
-/// What the worker hears of what it began.
+/// What the worker hears of the work that it began.
 pub enum Heard {
     /// Everything that an attempt needs is here.
     Prepared(AttemptId, task::Prepared),
-    /// What became of an attempt, or how far it has come.
+    /// The outcome of an attempt, or how far it has come.
     Progress(Progress),
-    /// A transaction was not taken by this peer's own replica.
+    /// This peer's own replica refused a transaction.
     Refused(Ticket),
 }
 
-/// What goes on for an attempt.
+/// The work for an attempt.
 struct GoesOn {
     stop: CancellationToken,
     /// What it needs, while it waits for a slot.
     prepared: Option<task::Prepared>,
 }
 
-/// A worker, and all that it works with.
+/// A worker and everything that it works with.
 pub struct Worker {
     machine: worker::Worker,
     key: SecretKey,
@@ -71,7 +72,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that has claimed nothing yet, and where it hears of its own tasks.
+    /// A worker that has claimed nothing yet, and the channel on which it hears of its own tasks.
     #[must_use]
     pub fn new(
         key: SecretKey,
@@ -152,7 +153,7 @@ impl Worker {
         (!news.is_empty()).then_some(Input::Executed(news))
     }
 
-    /// The worker was too slow to follow every block: asks the ledger what it holds.
+    /// The input for a worker that was too slow to follow every block: what the ledger says it holds.
     async fn standing(&self) -> Result<Input, Stopped> {
         let me = self.key.public();
         let standing = self.driver.query(move |replica| {
@@ -167,7 +168,7 @@ impl Worker {
         Ok(Input::Resynchronized(standing.await?))
     }
 
-    /// All that has come of what it began by now.
+    /// Handles everything that it has heard by now of the work that it began.
     async fn on_heard(&mut self, first: Heard, more: &mut mpsc::UnboundedReceiver<Heard>) -> Result<(), Stopped> {
         let (mut progress, mut refused) = (Vec::new(), Vec::new());
         let mut next = Some(first);
@@ -195,7 +196,7 @@ impl Worker {
         self.handle(Input::Progress(progress)).await
     }
 
-    /// Measures the machine, if it is time.
+    /// Makes a tick, and measures the machine when that is due.
     fn tick(&mut self) -> Input {
         if self.measured.elapsed() >= MEASURE_EVERY {
             self.measured = Instant::now();
@@ -204,8 +205,8 @@ impl Worker {
         Input::Tick { load: self.score, has_disk_space: self.disk_space.is_enough() }
     }
 
-    /// Has the machine handle an input, and carries out what it says. What can be prepared at once is begun before
-    /// anything is waited for.
+    /// Has the state machine handle an input, and carries out its effects. Attempts that need no fetching or compiling
+    /// begin before this function waits for anything.
     async fn handle(&mut self, input: Input) -> Result<(), Stopped> {
         let mut inputs = VecDeque::from([input]);
         let (mut effects, mut looks_up) = (Vec::new(), None);
@@ -238,7 +239,7 @@ impl Worker {
         }
     }
 
-    /// Prepares an attempt, unless that is done already.
+    /// Prepares an attempt. Answers at once if it needs no fetching or compiling.
     fn prepare(&mut self, assignment: Arc<Assignment>) -> Option<Progress> {
         let attempt = assignment.attempt;
         let task = task::Task::new(assignment);
@@ -255,7 +256,7 @@ impl Worker {
                 Ok(prepared) => Heard::Prepared(attempt, prepared),
                 Err(verdict) => Heard::Progress(Progress::Prepared(attempt, Err(verdict))),
             };
-            // A worker that has gone needs to know nothing.
+            // If this fails, the worker is gone.
             let _ = heard.send(news);
         });
         None
@@ -282,24 +283,24 @@ impl Worker {
         let (context, heard) = (Arc::clone(&self.context), self.heard.clone());
         tokio::spawn(async move {
             if let Some(verdict) = context.deliver_again(attempt, output, (usage, spawns), stop).await {
-                // A worker that has gone needs to know nothing.
+                // If this fails, the worker is gone.
                 let _ = heard.send(Heard::Progress(Progress::Ended(attempt, verdict)));
             }
         });
     }
 
-    /// Signs a transaction and hands it in, without waiting: a slot must not stand idle while a report is taken.
+    /// Signs a transaction and hands it in without waiting, because a slot must not stand idle while a report is taken.
     fn hand_in(&self, ticket: Ticket, action: Action, expires: BlockTime) -> Input {
         let transaction = Transaction { nonce: rand::random(), expires, action };
         let signed = Arc::new(SignedTransaction::sign(transaction, &self.key, &self.network));
         let id = signed.id();
         let (driver, heard) = (self.driver.clone(), self.heard.clone());
         tokio::spawn(async move {
-            // A driver that has stopped is heard of as blocks come no more.
+            // If the driver has stopped, the worker notices because no more blocks come.
             let Ok(answers) = driver.submit(vec![signed]).await else { return };
             if let Some(Err(refusal)) = answers.first() {
                 debug!(%refusal, "a transaction of this worker was not taken");
-                // A worker that has gone needs to know nothing.
+                // If this fails, the worker is gone.
                 let _ = heard.send(Heard::Refused(ticket));
             }
         });

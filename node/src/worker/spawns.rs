@@ -1,5 +1,5 @@
-//! What a program that ends well asks for: a file below `/out` with a line of JSON for each task, such as
-//! `{"arguments": ["3"], "inputs": {"part": "parts/3"}}`.
+//! Reads what a program spawns: a file below `/out` with a line of JSON for each task, such as `{"arguments": ["3"],
+//! "inputs": {"part": "parts/3"}}`.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ struct Line {
     inputs: BTreeMap<String, String>,
 }
 
-/// Takes that file out of what a program left, and reads it.
+/// Removes the spawn file from a program's output, and reads it. Without such a file, there are no spawns.
 ///
 /// # Errors
-/// It cannot be understood, or asks for too much at once: what is wrong with it.
+/// A sentence on what is wrong with the file: it cannot be parsed, or it spawns too much at once.
 pub(super) fn take(files: &mut Vec<(String, Vec<u8>)>) -> Result<Vec<Spawn>, String> {
     let Some(at) = files.iter().position(|(path, _)| path == Spawn::FILE) else { return Ok(Vec::new()) };
     let (_, content) = files.remove(at);

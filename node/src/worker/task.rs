@@ -34,20 +34,20 @@ use crate::{
     metrics::Metrics,
 };
 
-/// How many attempts are prepared at a time.
+/// The most attempts that are prepared at the same time.
 const PREPARE_MAX: usize = 16;
-/// How many programs are remembered as prepared.
+/// The most programs that are remembered as compiled.
 const PREPARED_MAX: usize = 256;
-/// How long to wait before a blob that nobody had is looked for again.
+/// How long to wait before each new search for a blob that no peer had.
 const FETCH_AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)];
-/// How long an output that one other holds waits to be held by more.
+/// How long to wait for more holders once one holds an output.
 const MORE_HOLDERS_WITHIN: Duration = Duration::from_secs(2);
-/// The least time between two checkpoints of one program that others are asked to hold.
+/// The least time between two checkpoints that a program has delivered.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
-/// How long to wait before another holder is asked, when all have refused.
+/// How long to wait before asking again when all holders have refused.
 const DELIVER_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-/// An attempt and what it is to run.
+/// An attempt and its assignment.
 #[derive(Clone)]
 pub struct Task(Arc<Assignment>);
 
@@ -60,7 +60,7 @@ impl Task {
         self.0.spec.program_blob()
     }
 
-    /// The inputs that are blobs of the submitter's, each with its path.
+    /// The inputs that are the submitter's blobs, each with its path.
     fn blobs(&self) -> impl Iterator<Item = (&str, BlobRef)> {
         let own = self.0.part.iter().flat_map(|part| &part.inputs);
         self.0.spec.inputs.iter().chain(own).filter_map(|input| match &input.source {
@@ -82,7 +82,7 @@ pub struct Prepared {
     program: PathBuf,
     stdin: Option<PathBuf>,
     inputs: Vec<(String, PathBuf)>,
-    /// What an attempt before this one saved.
+    /// The checkpoint of an earlier attempt.
     checkpoint: Vec<(String, PathBuf)>,
 }
 
@@ -96,12 +96,12 @@ pub struct TaskContext {
     driver: Handle,
     metrics: Arc<Metrics>,
     preparing: Semaphore,
-    /// Programs that are on this machine and compiled, oldest first.
+    /// Programs that are compiled on this machine, oldest first.
     compiled: Mutex<VecDeque<Digest>>,
 }
 
 impl TaskContext {
-    /// What the worker's tasks share.
+    /// Creates what the worker's tasks share.
     #[must_use]
     pub fn new(
         genesis: Arc<Genesis>,
@@ -116,13 +116,13 @@ impl TaskContext {
         Self { genesis, me, blobs, executor, mesh, driver, metrics, preparing, compiled: Mutex::default() }
     }
 
-    /// The blobs that are here.
+    /// The blobs on this machine.
     #[must_use]
     pub fn blob_store(&self) -> &BlobStore {
         self.blobs.store()
     }
 
-    /// What an attempt needs, if nothing has to be fetched or compiled for it.
+    /// What an attempt needs, if nothing has to be fetched or compiled.
     pub fn prepared_already(&self, task: &Task) -> Option<Prepared> {
         let program = task.program();
         let compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner).contains(&program.digest);
@@ -136,7 +136,7 @@ impl TaskContext {
     /// Fetches and compiles what an attempt needs.
     ///
     /// # Errors
-    /// The verdict on an attempt for which that is impossible.
+    /// The verdict on an attempt that cannot be prepared.
     pub async fn prepare(&self, task: &Task, stop: CancellationToken) -> Result<Prepared, Verdict> {
         tokio::select! {
             prepared = self.fetch_and_compile(task) => prepared,
@@ -180,7 +180,7 @@ impl TaskContext {
         Ok(Prepared { program: path, stdin, inputs, checkpoint })
     }
 
-    /// Fetches what another task left, as far as it is taken.
+    /// Fetches another task's output, or the one file of it that the input names.
     async fn take(&self, taken: &ProducedInput, inputs: &mut Vec<(String, PathBuf)>) -> Result<(), Verdict> {
         let unavailable = || failed(Failure::InputUnavailable(taken.manifest.digest));
         let path = self.fetch(taken.manifest).await?;
@@ -203,7 +203,7 @@ impl TaskContext {
         Ok(())
     }
 
-    /// What an attempt before this one saved. If that is not to be had any more, this one starts over.
+    /// Fetches the checkpoint of an earlier attempt. Without it the attempt starts over.
     async fn saved_before(&self, task: &Task) -> Vec<(String, PathBuf)> {
         let Some(manifest) = task.0.checkpoint else { return Vec::new() };
         let taken = ProducedInput { path: String::new(), manifest, file: None };
@@ -217,7 +217,7 @@ impl TaskContext {
         }
     }
 
-    /// Has each checkpoint of a program held by another, until the program ends: the newest, and not too often.
+    /// Delivers a program's checkpoints until the program ends: always the newest, and not too often.
     async fn keep_checkpoints(
         &self,
         attempt: AttemptId,
@@ -236,7 +236,7 @@ impl TaskContext {
                 }
             };
             let Some(Delivered { bytes, delivery }) = self.deliver(attempt, manifest, &stop).await else { return };
-            // A worker that has gone needs to know nothing.
+            // If this fails, the worker is gone.
             let saved = Progress::Saved(attempt, Verdict::Checkpointed { manifest, bytes, delivery });
             let _ = heard.send(Heard::Progress(saved));
             tokio::time::sleep(CHECKPOINT_EVERY).await;
@@ -258,7 +258,7 @@ impl TaskContext {
         loop {
             match (self.blobs.fetch(blob, &[]).await, waits.next()) {
                 (Ok(path), _) => return Ok(path),
-                // Whoever has it may be away for a moment, or be found only now.
+                // A peer that has it may be away for a moment, or be found only later.
                 (Err(FetchError::NotFound { .. } | FetchError::Busy), Some(wait)) => tokio::time::sleep(wait).await,
                 (
                     Err(error @ (FetchError::NotFound { .. } | FetchError::TooLarge(_) | FetchError::WrongSize { .. })),
@@ -268,7 +268,7 @@ impl TaskContext {
                     return Err(failed(Failure::InputUnavailable(blob.digest)));
                 }
                 (Err(error), _) => {
-                    // This machine's own trouble, which is no fault of the task's.
+                    // The trouble is this machine's own, and no fault of the task's.
                     warn!(blob = %blob.digest, %error, "a blob cannot be fetched here, and its attempt is given back");
                     return Err(Verdict::Returned);
                 }
@@ -276,7 +276,7 @@ impl TaskContext {
         }
     }
 
-    /// Runs an attempt and says what became of it.
+    /// Runs an attempt and says its outcome.
     pub async fn run(
         &self,
         task: Task,
@@ -300,7 +300,7 @@ impl TaskContext {
             running.await
         };
         self.metrics.tasks_run.inc();
-        // A worker that has gone needs to know nothing, here and below.
+        // If this fails, the worker is gone; here and below.
         let _ = heard.send(Heard::Progress(Progress::Ran(attempt, began.elapsed())));
         let verdict = match ran {
             Ok(ran) => match ran.outcome {
@@ -323,7 +323,7 @@ impl TaskContext {
         let own = part.iter().flat_map(|part| &part.arguments);
         let mut environment = spec.environment.clone();
         environment.insert("MESHWORK_TASK_INDEX".into(), array_index.to_string());
-        // The task and not the attempt: every attempt of a task computes the same.
+        // The seed comes from the task, not the attempt, because every attempt of a task computes the same.
         let seed = Digest::of_value("meshwork 1 task seed", &attempt.task);
         Execution {
             module: task.program().digest,
@@ -340,8 +340,8 @@ impl TaskContext {
         }
     }
 
-    /// Puts a small output that no other task takes into the outcome itself, and any other into blobs that a second
-    /// holder has.
+    /// Puts a small output that no other task takes into the outcome itself. Stores any other output in blobs and
+    /// delivers it to a second holder.
     async fn pack(&self, task: &Task, success: Success, usage: Usage, stop: &CancellationToken) -> Option<Verdict> {
         let attempt = task.0.attempt;
         let Success { stdout, stderr, mut files } = success;
@@ -376,7 +376,7 @@ impl TaskContext {
         }
     }
 
-    /// Stores an output with its manifest, all in one go, and says what the manifest is called.
+    /// Stores an output with its manifest in one go, and returns the manifest's name.
     async fn store(
         &self,
         stdout: Vec<u8>,
@@ -398,9 +398,9 @@ impl TaskContext {
         storing.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
     }
 
-    /// Has an output held by f + 1 others, so that it outlives this worker and every authority that may be lost with
-    /// it. One is enough to report it; the others have [`MORE_HOLDERS_WITHIN`] more. Nothing if the attempt is stopped
-    /// meanwhile.
+    /// Delivers an output to f + 1 others, so that it outlives this worker and any authorities that may be lost with
+    /// it. One holder is enough to report the output; the others have [`MORE_HOLDERS_WITHIN`] more. Returns nothing if
+    /// the attempt is stopped meanwhile.
     async fn deliver(&self, attempt: AttemptId, manifest: BlobRef, stop: &CancellationToken) -> Option<Delivered> {
         let wanted = self.authorities().await.faulty_max() + 1;
         loop {
@@ -421,7 +421,7 @@ impl TaskContext {
             };
             if let Some(first) = first {
                 let others = delivered.take(wanted - 1).count();
-                // Fewer than wanted are no reason to lose the work.
+                // The work must not be lost because there are fewer holders than wanted.
                 let _ = tokio::time::timeout(MORE_HOLDERS_WITHIN, others).await;
                 return Some(first);
             }
@@ -432,14 +432,14 @@ impl TaskContext {
         }
     }
 
-    /// The authorities of the newest block's epoch; those of the genesis once the replica has stopped.
+    /// The authorities of the newest block's epoch, or those of the genesis once the replica has stopped.
     async fn authorities(&self) -> Arc<AuthoritySet> {
         let present = self.driver.query(|replica| Arc::clone(replica.ledger().authorities())).await;
         present.unwrap_or_else(|_| Arc::new(self.genesis.authority_set()))
     }
 
-    /// Who may hold an output: the authorities that are connected, who must take what was promised; if there are none,
-    /// other workers.
+    /// The peers that may hold an output: the connected authorities, which must hold what they accept. If none is
+    /// connected, other workers.
     async fn holders(&self) -> Vec<PublicKey> {
         let connected: HashSet<PublicKey> = self.mesh.connected().into_iter().collect();
         let authorities = self.authorities().await;
@@ -455,7 +455,7 @@ impl TaskContext {
         workers.await.unwrap_or_default()
     }
 
-    /// Delivers an output to another holder, since the ledger did not believe the last one.
+    /// Delivers an output to another holder, because the ledger did not believe the last one.
     pub async fn deliver_again(
         &self,
         attempt: AttemptId,

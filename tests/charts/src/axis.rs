@@ -1,4 +1,4 @@
-//! Axes: from values to places, and where there are ticks.
+//! Axes: map values to positions, and choose ticks.
 
 /// One axis of a panel.
 #[derive(Clone, Debug)]
@@ -6,20 +6,20 @@ pub struct Axis {
     is_logarithmic: bool,
     low: f64,
     high: f64,
-    /// Where there are ticks, and what stands beside them.
+    /// The position of each tick, with its label.
     pub ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
-    /// From 0 to `most`, which is above 0, with a tick at each quarter.
+    /// A linear axis from 0 to `most`, which must be above 0, with a tick at each quarter.
     #[must_use]
     pub fn quarters(most: f64, write: impl Fn(f64) -> String) -> Self {
         let ticks = (0..=4).map(|step| most * f64::from(step) / 4.0).map(|at| (at, write(at)));
         Self { is_logarithmic: false, low: 0.0, high: most, ticks: ticks.collect() }
     }
 
-    /// A logarithmic one that holds these values, all above 0, with a little to spare: it begins and ends at 1, 2 or 5
-    /// times a power of ten. There are ticks at the powers of ten, and at what lies between them if these are few.
+    /// A logarithmic axis around these values, which must all be above 0. It begins and ends at 1, 2 or 5 times a power
+    /// of ten. It has ticks at the powers of ten, and at the values between if these are few.
     #[must_use]
     pub fn logarithmic(values: &[f64]) -> Self {
         let (least, most) = bounds(values);
@@ -32,7 +32,8 @@ impl Axis {
         Self { is_logarithmic: true, low, high, ticks: at.into_iter().map(|at| (at, short(at))).collect() }
     }
 
-    /// A logarithmic one from the least of these values, all above 0, to the largest, with a tick at each.
+    /// A logarithmic axis from the least to the largest of these values, which must all be above 0, with a tick at
+    /// each.
     #[must_use]
     pub fn marks(values: &[f64]) -> Self {
         let (low, most) = bounds(values);
@@ -43,7 +44,7 @@ impl Axis {
         Self { is_logarithmic: true, low, high: most.max(low * 1.001), ticks }
     }
 
-    /// How far along the axis a value is, from 0 to 1; not beyond either end.
+    /// The position of a value along the axis, from 0 to 1. Values beyond an end get that end's position.
     #[must_use]
     pub fn share(&self, value: f64) -> f64 {
         let share = match self.is_logarithmic {
@@ -63,14 +64,15 @@ fn steps() -> impl DoubleEndedIterator<Item = f64> {
     (-3..12).flat_map(|power| [1.0, 2.0, 5.0].map(|step| step * 10f64.powi(power)))
 }
 
-/// The least of 1, 2, 4, 6 or 8 times a power of ten that is not below a value: a quarter of it is short to write.
+/// The least number that is not below a value and is 1, 2, 4, 6 or 8 times a power of ten. A quarter of it is short to
+/// write.
 #[must_use]
 pub fn nice(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
     [1.0, 2.0, 4.0, 6.0, 8.0, 10.0].map(|step| step * power).into_iter().find(|step| *step >= value).unwrap_or(value)
 }
 
-/// A value as it stands beside a tick.
+/// A value as the label of a tick.
 #[must_use]
 pub fn short(value: f64) -> String {
     match value {

@@ -1,4 +1,4 @@
-//! From a sheet to SVG.
+//! Draws a sheet as SVG.
 
 use svg::{
     Document, Node,
@@ -10,15 +10,15 @@ use super::{Line, Panel, Sheet, Stroke};
 const PANEL_WIDTH: f64 = 450.0;
 const PANEL_HEIGHT: f64 = 280.0;
 const COLUMNS: usize = 2;
-/// What is left free around a panel's axes, for ticks and titles.
+/// The margins around a panel's axes, for ticks and titles.
 const LEFT: f64 = 58.0;
 const TOP: f64 = 42.0;
 const BOTTOM: f64 = 40.0;
 const RIGHT: f64 = 18.0;
-/// The same for labels at the lines' ends.
+/// The right margin of a panel whose lines have labels.
 const RIGHT_OF_LABELS: f64 = 140.0;
 const MARGIN: f64 = 16.0;
-/// The least distance of two labels at the lines' ends.
+/// The least distance between two labels at the lines' ends.
 const LABEL: f64 = 14.0;
 
 const DARK: &str = "#222";
@@ -56,7 +56,7 @@ pub(super) fn sheet(sheet: &Sheet) -> String {
     format!("{document}\n")
 }
 
-/// Where a panel's axes are.
+/// The place of a panel's axes.
 struct Frame<'a> {
     left: f64,
     top: f64,
@@ -122,19 +122,19 @@ impl Frame<'_> {
         }
     }
 
-    /// The labels at the lines' ends, clear of each other.
+    /// Draws the labels at the lines' ends, clear of each other.
     fn labels(&self, document: &mut Document) {
         let lines = self.panel.lines.iter().filter(|line| !line.label.is_empty());
         let mut labels: Vec<(f64, &Line)> =
             lines.filter_map(|line| line.points.last().map(|last| (self.y(last.1), line))).collect();
         labels.sort_by(|a, b| a.0.total_cmp(&b.0));
-        // From the lowest up, none below the axis, each clear of the one under it.
+        // From the lowest up: no label is below the axis, and each is clear of the one under it.
         let mut below = self.top + self.height + LABEL / 2.0;
         for (at, _) in labels.iter_mut().rev() {
             *at = at.min(below - LABEL);
             below = *at;
         }
-        // And down again where they have left the panel.
+        // Then from the top down, for labels that have left the panel.
         let mut above = self.top - LABEL;
         for (at, line) in labels {
             let at = at.max(above + LABEL);

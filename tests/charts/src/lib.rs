@@ -1,5 +1,5 @@
-//! Figures as a drawing: a sheet of small panels, each with lines along two axes, in SVG. The reports of the simulator
-//! and of the breaker are drawn with it.
+//! Draws figures: a sheet of small panels in SVG, each with lines along two axes. The simulator and the breaker draw
+//! their reports with it.
 #![forbid(unsafe_code)]
 
 mod axis;
@@ -7,17 +7,17 @@ mod draw;
 
 pub use axis::{Axis, nice, short};
 
-/// Blue, vermilion, green and purple that colour-blind people tell apart (Okabe and Ito).
+/// Blue, vermilion, green and purple. Colour-blind people can tell them apart (Okabe and Ito).
 pub const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#8a4f9e"];
 
-/// All of a drawing.
+/// A drawing.
 #[derive(Clone, Debug, Default)]
 pub struct Sheet {
-    /// What stands above it.
+    /// The title above the panels.
     pub title: String,
-    /// A smaller line below that.
+    /// A smaller line below the title.
     pub subtitle: String,
-    /// What the colours mean, each in its own; nothing stands there if it is empty.
+    /// The meanings of the colours, each written in its colour. May be empty.
     pub legend: Vec<(String, &'static str)>,
     /// Its panels, two in a row.
     pub panels: Vec<Panel>,
@@ -26,24 +26,24 @@ pub struct Sheet {
 /// A panel.
 #[derive(Clone, Debug)]
 pub struct Panel {
-    /// What is drawn, with its unit.
+    /// What the panel shows, with its unit.
     pub title: String,
-    /// What the horizontal axis is; nothing stands there if it is empty.
+    /// What the horizontal axis shows. May be empty.
     pub along: String,
     /// The horizontal axis.
     pub x: Axis,
-    /// The vertical one, whose ticks have lines across.
+    /// The vertical axis. Its ticks have lines across the panel.
     pub y: Axis,
-    /// Spans of the horizontal axis that stand out, behind everything.
+    /// Highlighted spans of the horizontal axis, behind everything else.
     pub bands: Vec<Band>,
-    /// Its lines, the last above the others.
+    /// Its lines. The last is drawn above the others.
     pub lines: Vec<Line>,
 }
 
 /// A span of a horizontal axis.
 #[derive(Clone, Debug)]
 pub struct Band {
-    /// What is shown to who points at it.
+    /// The text shown on hover.
     pub title: String,
     /// Where it begins.
     pub from: f64,
@@ -54,9 +54,9 @@ pub struct Band {
 /// A line.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// What stands at its end; nothing if it is empty. Panels with such labels leave room for them.
+    /// The label at its end. May be empty; otherwise the panel leaves space for it.
     pub label: String,
-    /// What is shown to who points at it; nothing if it is empty.
+    /// The text shown on hover. May be empty.
     pub title: String,
     /// Its colour.
     pub colour: &'static str,

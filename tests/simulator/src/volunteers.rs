@@ -1,4 +1,4 @@
-//! Networks made for one thing that workers do, or that befalls them.
+//! Networks that are made for one situation of workers.
 
 use meshwork_core::types::OrderPolicy;
 
@@ -8,11 +8,11 @@ use crate::{
 };
 
 const SECOND_US: u64 = 1_000_000;
-/// The first worker, and the second.
+/// The peers of the first and the second worker.
 const FIRST: usize = 4;
 const SECOND: usize = 5;
 
-/// Tasks of which no two fit into a worker's memory, beside others that do.
+/// Some tasks need so much memory that no two fit into a worker. Others fit beside them.
 #[must_use]
 pub fn heavy(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
@@ -22,7 +22,7 @@ pub fn heavy(seed: u64) -> Scenario {
     scenario
 }
 
-/// Two submitters of long tasks, whose shares decide: who has had more makes room for who waits.
+/// Two submitters of long tasks share by fairness. Attempts of the one that has had more are preempted for the other.
 #[must_use]
 pub fn making_room(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
@@ -34,7 +34,7 @@ pub fn making_room(seed: u64) -> Scenario {
     scenario
 }
 
-/// A worker that nobody whom the ledger believes holds anything for, beside one that does well.
+/// One worker never has an output held by a peer that the ledger believes. Another does well.
 #[must_use]
 pub fn undelivered(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest, Manner::Undelivered]);
@@ -43,7 +43,7 @@ pub fn undelivered(seed: u64) -> Scenario {
     scenario
 }
 
-/// Nobody hears a worker for longer than its claim stands and its reports last, while it works.
+/// A working worker is cut off for longer than its claim stands and its reports last.
 #[must_use]
 pub fn cut_off(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
@@ -54,7 +54,7 @@ pub fn cut_off(seed: u64) -> Scenario {
     scenario
 }
 
-/// Workers rest and leave while there is much to do, one of them with all that it did on its way to others.
+/// Workers pause and leave while there is much to do. One of them leaves while all its outputs are being delivered.
 #[must_use]
 pub fn leaving(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest, Manner::Undelivered, Manner::Honest]);
@@ -71,7 +71,7 @@ pub fn leaving(seed: u64) -> Scenario {
     scenario
 }
 
-/// Second processes begin with workers' keys while they work.
+/// Second processes begin with the keys of working workers.
 #[must_use]
 pub fn second_process(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
@@ -85,7 +85,7 @@ pub fn second_process(seed: u64) -> Scenario {
     scenario
 }
 
-/// The only worker is killed, and starts again at once with a clock that is set back.
+/// The only worker is killed, and restarts at once with a clock that is set back.
 #[must_use]
 pub fn set_back(seed: u64) -> Scenario {
     let at = 10 * SECOND_US + seed * 110_000;

@@ -1,4 +1,4 @@
-//! The arrows as ARCHITECTURE.md draws them: a fenced block in the language `arrows`.
+//! Reads the arrows that ARCHITECTURE.md draws: a fenced block in the language `arrows`.
 //!
 //! ```text
 //! crates
@@ -8,20 +8,20 @@
 //!   ledger → schedule, types
 //! ```
 //!
-//! Under `crates`, each workspace member stands with those that it may depend on. Under the name of one of these, its
-//! modules stand with what each may name: sibling modules, and crates by their packages' names. `any` is what all of
-//! them may. A row for a module within a module, such as `commands/up`, adds to the row of the one around it.
+//! Under `crates`, each workspace member has a row with the crates that it may depend on. Under a crate's name, each
+//! module has a row with what it may name: sibling modules, and crates by their packages' names. The row `any` holds
+//! for all modules. A row for a nested module, such as `commands/up`, adds to the row of its parent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use thiserror::Error;
 
-/// The heading under which crates stand.
+/// The heading above the crates.
 const CRATES: &str = "crates";
-/// The row that is meant for all modules of a crate.
+/// The row that holds for all modules of a crate.
 const ANY: &str = "any";
 
-/// What may be known by each of some that have names.
+/// What each named crate or module may know.
 pub type Rows = BTreeMap<String, BTreeSet<String>>;
 
 /// What is wrong with the block.
@@ -33,25 +33,25 @@ pub enum ArrowsError {
     /// A line is neither a heading nor a row.
     #[error("{0:?} is neither a heading nor a row such as `  ledger → schedule, types`")]
     Line(String),
-    /// A row stands twice.
+    /// Two rows have the same name.
     #[error("{0:?} has two rows")]
     Twice(String),
 }
 
-/// All arrows that are drawn.
+/// All arrows of the block.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Arrows {
-    /// On whom each crate may depend.
+    /// The crates that each crate may depend on.
     pub crates: Rows,
-    /// What each module of a crate may name, by crate.
+    /// What each module may name, by crate.
     pub modules: BTreeMap<String, Rows>,
 }
 
 impl Arrows {
-    /// Reads the block out of a Markdown text.
+    /// Reads the block from a Markdown text.
     ///
     /// # Errors
-    /// There is none, or it is not as it should be.
+    /// The block is missing or malformed.
     pub fn parse(markdown: &str) -> Result<Self, ArrowsError> {
         let (_, rest) = markdown.split_once("```arrows\n").ok_or(ArrowsError::Missing)?;
         let (block, _) = rest.split_once("\n```").ok_or(ArrowsError::Missing)?;
@@ -75,7 +75,7 @@ impl Arrows {
     }
 }
 
-/// The row that lets a module know something, if any does. `module` is its path within the crate.
+/// The row that lets a module know `known`, if there is one. `module` is the module's path within the crate.
 #[must_use]
 pub fn row_for<'a>(rows: &'a Rows, module: &[String], known: &str) -> Option<&'a str> {
     let around = (1..=module.len()).map(|length| module[..length].join("/"));

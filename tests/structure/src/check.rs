@@ -1,4 +1,4 @@
-//! The difference between what is drawn and what is there.
+//! Compares the drawn arrows with the sources.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,12 +10,12 @@ use crate::{
     sources::{Mention, Sources, Target},
 };
 
-/// A member of the workspace, as the arrows call it.
+/// A member of the workspace.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a> {
     /// Its name among the arrows.
     pub name: &'a str,
-    /// Its folder, from the workspace's.
+    /// Its folder, relative to the workspace.
     pub folder: &'a str,
     /// Its package.
     pub package: &'a str,
@@ -27,7 +27,7 @@ impl Member<'_> {
     }
 }
 
-/// Everything in which the workspace at `root` differs from the arrows, in sentences.
+/// Every difference between the workspace at `root` and the arrows, as sentences.
 ///
 /// # Errors
 /// A manifest or a source cannot be read.
@@ -49,7 +49,7 @@ pub fn differences(root: &Path, members: &[Member<'_>], arrows: &Arrows) -> Resu
     Ok(wrong)
 }
 
-/// Dependencies for tests are not meant.
+/// Compares a manifest's dependencies with the arrows, except dependencies for tests.
 fn of_manifest(root: &Path, member: &Member<'_>, members: &[Member<'_>], rows: &Rows) -> Result<Vec<String>, String> {
     let path = root.join(member.folder).join("Cargo.toml");
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -93,7 +93,7 @@ fn of_modules(root: &Path, name: &str, sources: &Sources, rows: &Rows) -> Vec<St
     wrong.into_iter().collect()
 }
 
-/// Modules that know each other in a circle, if there are any.
+/// Finds modules that know each other in a circle.
 fn circle(sources: &Sources) -> Option<String> {
     let mut knows: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for mention in &sources.mentions {
@@ -101,7 +101,7 @@ fn circle(sources: &Sources) -> Option<String> {
             knows.entry(from).or_default().insert(to);
         }
     }
-    // Whoever knows nobody that is left is in no circle.
+    // A module that knows no remaining module is in no circle.
     loop {
         let left: BTreeSet<&str> = knows.keys().copied().collect();
         knows.values_mut().for_each(|known| known.retain(|other| left.contains(other)));

@@ -1,8 +1,8 @@
-//! Who may know whom: the arrows that ARCHITECTURE.md draws ([`arrows`]), what the sources really name ([`sources`]),
-//! and the difference ([`check`]).
+//! Checks which module may know which: reads the arrows that ARCHITECTURE.md draws ([`arrows`]), reads what the sources
+//! name ([`sources`]), and compares the two ([`check`]).
 //!
-//! The sources are parsed. What counts is every path that begins with `crate`, `self`, `super` or the name of a crate
-//! of this workspace, in `use`s, in the code and within macros. Tests may know whom they like.
+//! The sources are parsed. Every path counts that begins with `crate`, `self`, `super` or the name of a crate of this
+//! workspace, in `use`s, in code and in macros. Code for tests may know anything.
 #![forbid(unsafe_code)]
 
 pub mod arrows;

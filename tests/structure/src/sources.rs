@@ -1,4 +1,4 @@
-//! What the sources of a crate name: its modules, followed from `lib.rs`, and every path in them.
+//! Reads what the sources of a crate name: its modules, followed from `lib.rs`, and every path in them.
 
 use std::{
     fs, io,
@@ -12,7 +12,7 @@ use syn::{
 };
 use thiserror::Error;
 
-/// Why sources could not be looked at.
+/// Why the sources could not be read.
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// A file cannot be read.
@@ -21,45 +21,44 @@ pub enum SourceError {
     /// A file is not Rust.
     #[error("{0} cannot be parsed: {1}")]
     Parse(PathBuf, syn::Error),
-    /// There is no file for a module.
+    /// A module has no file.
     #[error("module {0} of {1} has no file")]
     NoFile(String, PathBuf),
 }
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Something in a module that stands directly in the crate.
+    /// A top-level module of the crate.
     Module(String),
-    /// Another crate of the workspace, by the name that sources call it by.
+    /// Another crate of the workspace, by its name in sources.
     Crate(String),
 }
 
 /// A path that a module names.
 #[derive(Clone, Debug)]
 pub struct Mention {
-    /// Where.
+    /// The file that names it.
     pub file: PathBuf,
-    /// The module in which it stands, from the crate's root.
+    /// The module that names it, from the crate's root.
     pub module: Vec<String>,
-    /// As it is written.
+    /// The path as it is written.
     pub path: String,
-    /// Where it leads.
+    /// Its target.
     pub target: Target,
 }
 
-/// A crate's modules and what they name of each other and of other crates. Tests are left out.
+/// A crate's modules, and what they name of each other and of other crates. Code for tests is left out.
 #[derive(Debug, Default)]
 pub struct Sources {
-    /// The modules that stand directly in the crate.
+    /// The top-level modules of the crate.
     pub modules: Vec<String>,
-    /// All that is named, besides what a module names within itself. What the root names is left out: it knows all.
+    /// All paths that lead out of their module. Paths in the root are left out, because the root may know everything.
     pub mentions: Vec<Mention>,
 }
 
 impl Sources {
-    /// Reads the crate whose root is in `folder/src/lib.rs`. `crates` are the names by which sources call the
-    /// workspace's crates.
+    /// Reads the crate whose root is `folder/src/lib.rs`. `crates` are the names of the workspace's crates in sources.
     ///
     /// # Errors
     /// A file is missing, or is not Rust.
@@ -87,7 +86,7 @@ impl Sources {
             mentions.append(&mut finder.mentions);
         }
         mentions.retain(|mention| match &mention.target {
-            // What the root names for all is a name of the root's, and no module.
+            // A name that the root re-exports belongs to the root, and is no module.
             Target::Module(name) => modules.contains(name) && mention.module.first() != Some(name),
             Target::Crate(_) => true,
         });
@@ -95,13 +94,13 @@ impl Sources {
     }
 }
 
-/// Looks through one file.
+/// Visits one file.
 struct Finder<'a> {
     crates: &'a [String],
     file: PathBuf,
-    /// The module that is looked at.
+    /// The module being visited.
     module: Vec<String>,
-    /// Modules that have files of their own.
+    /// Modules with files of their own.
     children: Vec<Vec<String>>,
     mentions: Vec<Mention>,
 }
@@ -118,7 +117,7 @@ impl<'a> Finder<'a> {
         Ok(())
     }
 
-    /// Takes in a path, if it leads out of the module by a name that says where.
+    /// Records a path if it leads out of the module by a name that says where.
     fn name(&mut self, segments: &[String]) {
         let Some((first, rest)) = segments.split_first() else { return };
         let target = match first.as_str() {
@@ -149,7 +148,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// Paths in what a macro is given, which need not be Rust.
+    /// Records paths in a macro's input, which need not be Rust.
     fn name_tokens(&mut self, tokens: TokenStream) {
         let mut path: Vec<String> = Vec::new();
         let mut colons = 0;
@@ -176,7 +175,7 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// Whether something is there in tests only.
+/// Whether an item exists only in tests.
 fn is_for_tests(attributes: &[Attribute]) -> bool {
     let is_test = |attribute: &Attribute| attribute.parse_args::<syn::Ident>().is_ok_and(|ident| ident == "test");
     attributes.iter().any(|attribute| attribute.path().is_ident("cfg") && is_test(attribute))
@@ -230,6 +229,6 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         self.name_tokens(item.tokens.clone());
     }
 
-    /// Who may see something knows nothing by that.
+    /// A visibility such as `pub(in path)` is not a use.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 }

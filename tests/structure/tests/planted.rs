@@ -1,4 +1,4 @@
-//! A small workspace with something wrong in it: the checker finds it.
+//! The checker finds each fault planted in a small workspace.
 
 use std::{fs, path::Path};
 
@@ -21,7 +21,7 @@ fn write(root: &Path, file: &str, text: &str) {
     fs::write(path, text).expect("written");
 }
 
-/// What is wrong with a workspace in which these files stand instead of the right ones.
+/// The differences in a workspace where these files replace the right ones.
 fn wrong(files: &[(&str, &str)]) -> Vec<String> {
     let root = tempfile::tempdir().expect("a folder");
     for (file, text) in [

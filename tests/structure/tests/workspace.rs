@@ -1,4 +1,4 @@
-//! This workspace is as ARCHITECTURE.md draws it.
+//! Checks that this workspace is as ARCHITECTURE.md draws it.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Beginning what is prepared, as slots and memory come free.
+//! Begins prepared attempts as slots and memory come free.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Worker {
-    /// Begins what is ready and fits, in the order of leases.
+    /// Begins the attempts that are ready and fit, in the order of leases.
     pub(super) fn begin(&mut self, effects: &mut Vec<Effect>) {
         let mut begun = Vec::new();
         for (order, attempt) in &self.queue {

@@ -1,4 +1,4 @@
-//! A claim: due, looked up, signed above all that its key signed before.
+//! Claims: looks up what a claim needs, and signs it above everything that its key signed before.
 
 use crate::{
     consensus::Now,
@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Worker {
-    /// Has looked up what a claim needs, if one is due.
+    /// Asks for a look-up if a claim is due.
     pub(super) fn look_up(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let waiting = self.throughput.waiting_places(self.config.slots);
         if !self.looks_up && self.offer.is_due(waiting, now.monotonic) {
@@ -21,7 +21,8 @@ impl Worker {
         self.looks_up = false;
         let LookedUp { lacks_blocks, network_time, last, blobs } = looked_up;
         let waiting = self.throughput.waiting_places(self.config.slots);
-        // It would be given what it does not hear of. Another may have that once this one's claim has run out.
+        // A peer that lacks blocks would not hear what it is given. When this claim runs out, others can have the
+        // tasks.
         if lacks_blocks || self.stage != Stage::Working || !self.offer.is_due(waiting, now.monotonic) {
             return;
         }
@@ -36,12 +37,12 @@ impl Worker {
         effects.push(self.hand_in(now, ticket, Action::Claim(claim)));
     }
 
-    /// A process whose clock was set back must still sign above what its key signed before. Its incarnation is that of
-    /// its first claim that stood.
+    /// A process whose clock was set back must still sign above what its key signed before. The incarnation of its
+    /// first standing claim remains its incarnation.
     fn exceed(&mut self, last: Option<(u64, Incarnation)>) {
         let Some((sequence, incarnation)) = last.filter(|_| !is_planted(Fault::LastSequenceIgnored)) else { return };
         self.sequence = self.sequence.max(sequence);
-        // What is equal was executed just now, and is this process' own.
+        // An equal incarnation is this process' own claim, executed just now.
         if !self.offer.has_stood() && incarnation > self.incarnation {
             self.incarnation = incarnation.next();
         }

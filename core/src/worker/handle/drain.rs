@@ -1,4 +1,4 @@
-//! Leaving: what is done is handed in, all else goes back, and the ledger hears of it.
+//! Leaving: the worker hands in what is done, gives the rest back, and tells the ledger.
 
 use crate::{
     consensus::Now,
@@ -7,8 +7,8 @@ use crate::{
     worker::{Effect, Held, Phase, Stage, Worker},
 };
 
-/// How long a leaving worker waits for what is done to be taken, and then as long for its drain to be executed, in
-/// microseconds.
+/// How long a leaving worker waits for the ledger to take what is done, in microseconds. It waits as long again for its
+/// drain to be executed.
 const DRAIN_US: u64 = 5_000_000;
 
 impl Worker {
@@ -21,17 +21,18 @@ impl Worker {
         let runs = self.held.iter().filter(|(_, held)| held.phase == Phase::Running);
         let runs: Vec<AttemptId> = runs.map(|(attempt, _)| *attempt).collect();
         for attempt in runs {
-            // It goes back with the drain.
+            // The drain gives it back.
             self.free(&attempt, Phase::Over);
             effects.push(Effect::Stop(attempt));
         }
     }
 
-    /// Drains once all that is done is taken, and is gone once that is executed; or when its time is over.
+    /// Drains once everything done is taken, and leaves once the drain is executed. Does both at the latest when the
+    /// time is up.
     pub(super) fn go_on_leaving(&mut self, now: Now, effects: &mut Vec<Effect>) {
         match self.stage {
             Stage::Finishing { .. } if self.offer.is_superseded() => {
-                // The claim that its drain would end is another's.
+                // The standing claim is another process's, so a drain would end the wrong one.
                 self.leave(false, effects);
             }
             Stage::Finishing { until } if now.monotonic >= until || self.has_finished() => {
@@ -45,7 +46,7 @@ impl Worker {
         }
     }
 
-    /// Whether all that has run is delivered, said and taken.
+    /// Whether everything that has run is delivered, reported and taken.
     fn has_finished(&self) -> bool {
         if !self.outbox.is_empty() || is_planted(Fault::DrainForgetsDeliveries) {
             return self.outbox.is_empty();

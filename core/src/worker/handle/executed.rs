@@ -1,4 +1,4 @@
-//! An executed block: what was given, what has ended, and what the ledger made of what this worker said.
+//! An executed block: takes in new assignments, ended attempts, and the ledger's answers to reports.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     worker::{Effect, Happened, Held, News, Phase, Stage, Worker},
 };
 
-/// How often an output whose delivery the ledger did not believe is delivered again.
+/// The most times that one output is delivered again because the ledger did not believe its holder.
 const DELIVERIES_MAX: u32 = 4;
 
 impl Worker {
@@ -45,9 +45,9 @@ impl Worker {
         self.take(now, news.assignments, effects);
     }
 
-    /// Has prepared what this process was given.
+    /// Has the assignments of this process prepared.
     pub(super) fn take(&mut self, now: Now, assignments: Vec<Assignment>, effects: &mut Vec<Effect>) {
-        // What comes to one that leaves goes back with its drain.
+        // A leaving worker's drain gives its new assignments back.
         if self.stage != Stage::Working {
             return;
         }
@@ -68,7 +68,7 @@ impl Worker {
         }
     }
 
-    /// An attempt of this worker's has ended.
+    /// The ledger has ended an attempt of this worker.
     pub(super) fn on_ended(&mut self, attempt: &AttemptId, why: EndReason, effects: &mut Vec<Effect>) {
         use EndReason::{
             Cancelled, ClaimEnded, Drained, Failed, NewIncarnation, Preempted, Returned, Succeeded, Superseded,
@@ -89,7 +89,7 @@ impl Worker {
         }
     }
 
-    /// The ledger knows a checkpoint: an attempt that is to be preempted can stop now.
+    /// The ledger knows a checkpoint, so an attempt that is to be preempted can stop.
     fn on_checkpointed(&mut self, attempt: &AttemptId, news: &News, effects: &mut Vec<Effect>) {
         self.outbox.settle_if_said(attempt, news);
         let runs = self.held.get(attempt).is_some_and(|held| held.phase == Phase::Running);
@@ -103,11 +103,11 @@ impl Worker {
         }
     }
 
-    /// The ledger took no account of what this worker said of an attempt.
+    /// The ledger ignored this worker's verdict on an attempt.
     fn on_ignored(&mut self, attempt: &AttemptId, why: IgnoredReason, news: &News, effects: &mut Vec<Effect>) {
         let Some(verdict) = self.outbox.settle_if_said(attempt, news) else { return };
         match (why, verdict) {
-            // Another will be said.
+            // The program will save another.
             (_, Verdict::Checkpointed { .. }) => {}
             (IgnoredReason::NotDelivered, Verdict::Succeeded(output, usage, spawns)) => {
                 let tries = self.redelivered.entry(*attempt).or_default();
@@ -119,7 +119,7 @@ impl Worker {
                     self.give_up(attempt);
                 }
             }
-            // It was said before, and is now executed.
+            // It was reported before, and that report is executed.
             (IgnoredReason::Repeated | IgnoredReason::TaskEnded, _) => {
                 self.forget(attempt);
                 self.redelivered.remove(attempt);
@@ -128,7 +128,7 @@ impl Worker {
         }
     }
 
-    /// Nothing that this worker could say of an attempt is taken: the ledger ends it when its time is over.
+    /// Gives up an attempt, because the ledger takes no verdict on it. The ledger ends it when its time is over.
     fn give_up(&mut self, attempt: &AttemptId) {
         self.free(attempt, Phase::Over);
         self.redelivered.remove(attempt);
@@ -136,7 +136,8 @@ impl Worker {
 
     /// A claim of this key began to stand.
     pub(super) fn on_claim_began(&mut self, incarnation: Incarnation) {
-        // Before a claim of its own has stood, the next one exceeds this. Afterwards it is that of a newer process.
+        // Until a claim of this process has stood, its next claim exceeds this one. Afterwards, this one is a newer
+        // process's.
         if self.offer.has_stood() && incarnation > self.incarnation && !is_planted(Fault::ClaimsPastNewer) {
             self.offer.supersede();
         }

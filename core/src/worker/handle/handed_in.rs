@@ -1,4 +1,4 @@
-//! What becomes of transactions on their way into this peer's own replica.
+//! Transactions on their way into this peer's own replica: signed, or refused.
 
 use crate::{
     consensus::Now,
@@ -17,7 +17,7 @@ impl Worker {
         }
     }
 
-    /// A claim that was not taken counts for one that is lost.
+    /// A refused report goes into the queue again. A refused claim is treated as lost.
     pub(super) fn on_refused(&mut self, now: Now, refused: Ticket, effects: &mut Vec<Effect>) {
         self.outbox.refused(refused, now.monotonic);
         if matches!(self.stage, Stage::Draining { ticket, .. } if ticket == refused) {

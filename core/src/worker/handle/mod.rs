@@ -1,4 +1,4 @@
-//! One file for each kind of input, and what follows from any.
+//! Handles inputs: one file for each kind, and here what follows from any of them.
 
 mod begin;
 mod claim;
@@ -14,9 +14,9 @@ use super::{Effect, Input, Stage, Worker};
 use crate::{consensus::Now, types::Action};
 
 impl Worker {
-    /// Handles one input, and everything that follows from it now. Effects are added to `effects`.
+    /// Handles one input and everything that follows from it. Appends to `effects`.
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) {
-        // What only answers an effect gives no reason to look at everything that waits.
+        // A mere answer to an effect does not change what can begin, be reported or be claimed.
         let is_answer = matches!(input, Input::LookedUp(_) | Input::Signed { .. } | Input::Refused(_));
         match input {
             Input::Executed(news) => self.on_executed(now, news, effects),
@@ -47,7 +47,7 @@ impl Worker {
         }
     }
 
-    /// Hands in what there is to report.
+    /// Hands in the reports that are due.
     fn report(&mut self, now: Now, effects: &mut Vec<Effect>) {
         loop {
             let ticket = self.next_ticket();

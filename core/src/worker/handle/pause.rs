@@ -1,4 +1,4 @@
-//! A pause: nothing more is begun, what runs goes on.
+//! A pause: the worker begins nothing more, and what runs goes on.
 
 use crate::{
     types::{AttemptId, Verdict},
@@ -11,13 +11,13 @@ impl Worker {
         self.return_what_waits(effects);
     }
 
-    /// Gives back everything that has not begun.
+    /// Returns every attempt that has not begun.
     pub(super) fn return_what_waits(&mut self, effects: &mut Vec<Effect>) {
         let waits: Vec<AttemptId> = self.queue.values().copied().collect();
         waits.into_iter().for_each(|attempt| self.return_unbegun(attempt, effects));
     }
 
-    /// Gives an attempt back that has not begun.
+    /// Returns an attempt that has not begun.
     pub(super) fn return_unbegun(&mut self, attempt: AttemptId, effects: &mut Vec<Effect>) {
         self.free(&attempt, Phase::Said);
         effects.push(Effect::Stop(attempt));

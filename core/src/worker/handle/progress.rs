@@ -1,4 +1,4 @@
-//! What became of what the worker had done: prepared, ran, saved, ended.
+//! Progress of what the worker has begun: an attempt is prepared, ran, saved or ended.
 
 use crate::{
     types::{AttemptId, Verdict},
@@ -21,8 +21,8 @@ impl Worker {
                 }
             }
             Progress::Ended(attempt, verdict) => {
-                // What was taken back in the meantime may still be a late success, which the ledger takes if its task
-                // is outstanding.
+                // The attempt may have been taken back meanwhile. The ledger takes a late success while its task is
+                // outstanding.
                 if self.held.contains_key(&attempt) || matches!(verdict, Verdict::Succeeded(..)) {
                     self.free(&attempt, Phase::Said);
                     self.outbox.push(attempt, verdict);
@@ -32,7 +32,7 @@ impl Worker {
     }
 
     fn on_prepared(&mut self, attempt: AttemptId, prepared: Result<(), Verdict>) {
-        // What was given back while it was prepared stays so.
+        // An attempt that was returned while it was being prepared stays returned.
         let Some(held) = self.held.get_mut(&attempt).filter(|held| held.phase == Phase::Preparing) else { return };
         match prepared {
             Ok(()) => held.phase = Phase::Ready,

@@ -1,4 +1,4 @@
-//! Blocks were missed: what the ledger says counts, whatever happened in between.
+//! Missed blocks: the worker adopts what the ledger says now.
 
 use std::collections::BTreeSet;
 

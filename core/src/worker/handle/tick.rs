@@ -1,4 +1,4 @@
-//! Time has passed: what is lost is said again, and what has waited too long goes back.
+//! Passing time: the worker repeats lost reports and returns what has waited too long.
 
 use crate::{
     consensus::Now,
@@ -14,7 +14,7 @@ impl Worker {
         self.return_what_waits_too_long(now, effects);
     }
 
-    /// Long tasks are never hoarded: what has waited too long behind others is given back.
+    /// Returns attempts that have waited too long behind others, so that the worker never hoards long tasks.
     fn return_what_waits_too_long(&mut self, now: Now, effects: &mut Vec<Effect>) {
         if self.running < self.config.slots || is_planted(Fault::PatienceIgnored) {
             return;

@@ -1,4 +1,4 @@
-//! From being given an attempt to its end.
+//! An attempt's life, from its assignment to its end.
 
 use super::*;
 
@@ -52,14 +52,14 @@ fn what_is_taken_back_is_stopped_wherever_it_is() {
     let mut story = Story::running(&[0, 1]);
     story.gives(&[2, 3]);
     story.prepared(&[2]);
-    // It runs, it waits for a slot, it is being prepared.
+    // Attempt 0 runs, attempt 2 waits for a slot, and attempt 3 is being prepared.
     assert_eq!(story.ends(0, EndReason::TimedOut), ["stop 0", "run 2"]);
     assert_eq!(story.ends(3, EndReason::TakenBack), ["stop 3"]);
-    // It is being delivered: that is of no account any more.
+    // Attempt 1 is being delivered, and the delivery stops.
     story.ran(1, 1000);
     assert_eq!(story.ends(1, EndReason::Cancelled), ["stop 1"]);
     assert_eq!((story.worker.held(), story.worker.running()), (1, 1));
-    // It ended by its own word.
+    // Attempt 2 ends by its own report.
     story.done(2, success());
     assert_eq!(story.executes(0, vec![Happened::Ended { attempt: attempt(2), why: EndReason::Succeeded }]), nothing());
     assert_eq!(story.worker.held(), 0);
@@ -83,7 +83,7 @@ fn who_is_asked_to_make_room_yields_at_the_next_checkpoint_that_the_ledger_knows
     let known = vec![Happened::Checkpointed(attempt(0))];
     assert_eq!(story.executes(0, known), ["stop 0", "run 2", "report 0 yielded"]);
     assert_eq!(story.worker.running(), 2);
-    // Who is not asked goes on.
+    // An attempt that is not to be preempted goes on.
     story.saved(1, 1);
     assert_eq!(story.executes(0, vec![Happened::Checkpointed(attempt(1))]), nothing());
 }
@@ -103,7 +103,7 @@ fn what_waits_for_longer_than_the_patience_behind_others_is_given_back() {
     assert!(!story.after(1900).iter().any(|effect| effect.starts_with("stop")));
     let late = story.after(200);
     assert_eq!(late[..3], ["stop 2", "stop 3", "report 2 returned, 3 returned"]);
-    // What was being prepared all the same is not begun any more.
+    // An attempt whose preparation ends after all is not begun.
     assert_eq!(story.prepared(&[3]), nothing());
     assert_eq!(story.tell(Input::Progress(vec![Progress::Prepared(attempt(3), Err(failure()))])), nothing());
     assert_eq!(story.ran(0, 1000), nothing());

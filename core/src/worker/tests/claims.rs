@@ -50,7 +50,7 @@ fn a_change_of_the_load_is_worth_a_claim_and_a_small_one_is_not() {
 #[test]
 fn as_many_waiting_places_are_asked_for_as_are_run_in_two_rounds() {
     let mut story = Story::running(&[0]);
-    // A task takes a tenth of a second, and to be heard one second.
+    // A task takes a tenth of a second, and a report one second.
     story.tell(Input::Progress(vec![
         Progress::Ran(attempt(0), std::time::Duration::from_millis(100)),
         Progress::Ended(attempt(0), success()),
@@ -87,7 +87,7 @@ fn a_process_signs_above_what_its_key_signed_before_whatever_its_clock_says() {
     let &Claim { sequence, incarnation, .. } = story.claim();
     assert_eq!((sequence, incarnation), (2 * BEGAN + 1, Incarnation(3 * BEGAN + 1)));
     story.executes_last();
-    // Of its own claims it stays the process that it is.
+    // Its own claims do not change its incarnation.
     story.last = Some((sequence, incarnation));
     story.after(stands_ms(&story));
     assert_eq!((story.claim().sequence, story.claim().incarnation), (2 * BEGAN + 2, incarnation));
@@ -135,7 +135,7 @@ fn without_space_on_the_disk_nothing_is_offered_and_what_is_held_goes_on() {
     assert_eq!(story.after(600), ["look up", "claim 0 and 0"]);
     story.executes_last();
     assert_eq!(story.ran(0, 60_000), ["run 2"]);
-    // That nothing is offered is no reason to say so again and again.
+    // A worker does not repeat that it offers nothing.
     assert_eq!(story.after(600), nothing());
     story.has_disk_space = true;
     assert_eq!(claims(&story.after(600)).len(), 1);
@@ -150,7 +150,7 @@ fn a_pause_offers_nothing_and_returns_what_has_not_begun() {
     let paused = ["stop 2", "stop 3", "report 2 returned, 3 returned", "look up", "claim 0 and 0"];
     assert_eq!(story.tell(Input::Pause), paused);
     story.executes_last();
-    // What was given before the ledger knew is returned too, and what runs goes on.
+    // Assignments from before the ledger knew of the pause are returned too.
     assert_eq!(story.gives(&[4]), ["prepare 4", "stop 4", "report 4 returned"]);
     assert_eq!(story.worker.running(), 2);
     assert_eq!(story.ran(0, 1000), nothing());

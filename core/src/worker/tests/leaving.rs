@@ -17,7 +17,7 @@ fn what_has_not_begun_is_returned_and_what_runs_goes_back_with_the_drain() {
     story.gives(&[2]);
     let leaving = ["stop 2", "stop 0", "stop 1", "report 2 returned"];
     assert_eq!(story.tell(Input::Drain), leaving);
-    // That its runs end says nothing of them.
+    // The end of a stopped run is not reported.
     assert_eq!(story.ran(0, 1000), nothing());
     let end = vec![Happened::Ended { attempt: attempt(2), why: EndReason::Returned }];
     assert_eq!(story.executes(0, end), ["drain"]);

@@ -1,4 +1,4 @@
-//! The worker's rules one by one, each told as what is said to it and what it has done.
+//! The worker's rules, one by one. Each test tells a story of inputs and effects.
 
 mod attempts;
 mod claims;
@@ -20,7 +20,7 @@ use crate::{
 
 /// Memory that a worker offers.
 const MEMORY: u64 = 1000;
-/// When a worker begins, by its clock.
+/// The worker's clock when it begins.
 const BEGAN: u64 = 1_000_000_000;
 
 fn genesis() -> Genesis {
@@ -97,11 +97,11 @@ fn told(effect: &Effect) -> String {
     }
 }
 
-/// A worker of two slots, and what carries out its effects: everything is signed at once, and nothing else is done.
+/// A worker with two slots and its driver, which signs everything at once and does nothing else.
 struct Story {
     worker: Worker,
     now: Now,
-    /// What it has handed in, the newest last, by the order in which it did.
+    /// What the worker has handed in, oldest first.
     handed_in: Vec<(Ticket, Action)>,
     last: Option<(u64, Incarnation)>,
     lacks_blocks: bool,
@@ -110,7 +110,7 @@ struct Story {
 }
 
 impl Story {
-    /// One that has not claimed yet.
+    /// A worker that has not claimed yet.
     fn begun() -> Self {
         let config = Config {
             key: SecretKey::from_seed([1; 32]).public(),
@@ -131,7 +131,7 @@ impl Story {
         }
     }
 
-    /// One whose claim stands.
+    /// A worker whose claim stands.
     fn standing() -> Self {
         let mut story = Self::begun();
         assert_eq!(story.tick(), ["look up", "claim 2 and 2"]);
@@ -139,7 +139,7 @@ impl Story {
         story
     }
 
-    /// Tells it something, and what it does then.
+    /// Tells the worker an input, and returns its effects in words.
     fn tell(&mut self, input: Input) -> Vec<String> {
         let mut inputs = vec![input];
         let mut all = Vec::new();
@@ -175,7 +175,7 @@ impl Story {
         self.tell(Input::Tick { load: self.load, has_disk_space: self.has_disk_space })
     }
 
-    /// Lets so much time pass.
+    /// Lets this much time pass.
     fn after(&mut self, ms: u64) -> Vec<String> {
         self.pass(ms);
         self.tick()
@@ -195,19 +195,19 @@ impl Story {
         }
     }
 
-    /// A block gives it attempts that take so little that any two fit.
+    /// A block gives the worker attempts so small that any two fit.
     fn gives(&mut self, indices: &[u32]) -> Vec<String> {
         let assignment = indices.iter().map(|index| self.assignment(*index, 1)).collect();
         self.tell(Input::Executed(News { assignments: assignment, ..News::default() }))
     }
 
-    /// What it was given is prepared.
+    /// These attempts are prepared.
     fn prepared(&mut self, indices: &[u32]) -> Vec<String> {
         let prepared = indices.iter().map(|index| Progress::Prepared(attempt(*index), Ok(())));
         self.tell(Input::Progress(prepared.collect()))
     }
 
-    /// One that runs these.
+    /// A worker that runs these attempts.
     fn running(indices: &[u32]) -> Self {
         let mut story = Self::standing();
         story.gives(indices);
@@ -227,7 +227,7 @@ impl Story {
         self.tell(Input::Progress(vec![Progress::Ended(attempt(index), verdict)]))
     }
 
-    /// A run ends, and its outcome is there at once.
+    /// A run ends, and its verdict is there at once.
     fn done(&mut self, index: u32, verdict: Verdict) -> Vec<String> {
         let ran = Progress::Ran(attempt(index), std::time::Duration::from_secs(1));
         self.tell(Input::Progress(vec![ran, Progress::Ended(attempt(index), verdict)]))
@@ -241,7 +241,7 @@ impl Story {
         self.happens(vec![Happened::Ended { attempt: attempt(index), why }])
     }
 
-    /// The transaction that it handed in so many before the last is executed, and this comes of it.
+    /// A transaction is executed with these events. It is the one that the worker handed in `before` others.
     fn executes(&mut self, before: usize, happened: Vec<Happened>) -> Vec<String> {
         let (ticket, _) = self.handed_in[self.handed_in.len() - 1 - before];
         self.tell(Input::Executed(News { happened, receipts: vec![(id(ticket), true)], assignments: Vec::new() }))
@@ -251,7 +251,7 @@ impl Story {
         self.executes(0, Vec::new())
     }
 
-    /// The transaction that it handed in last is void.
+    /// The last transaction handed in is void.
     fn voids_last(&mut self) -> Vec<String> {
         let (ticket, _) = self.handed_in[self.handed_in.len() - 1];
         let receipts = vec![(id(ticket), false)];
@@ -263,7 +263,7 @@ impl Story {
         self.tell(Input::Refused(ticket))
     }
 
-    /// What it claimed last.
+    /// The last claim.
     fn claim(&self) -> &crate::types::Claim {
         let claims = self.handed_in.iter().rev().find_map(|(_, action)| match action {
             Action::Claim(claim) => Some(claim),

@@ -1,4 +1,4 @@
-//! Batches of outcomes, and their way into the ledger.
+//! Batches of verdicts, and their way into the ledger.
 
 use crate::{
     consensus::Monotonic,
@@ -8,7 +8,7 @@ use crate::{
 
 const NOW: Monotonic = Monotonic(5_000_000);
 
-/// Takes the next report and has it signed with the id of its number.
+/// Takes the next report, and signs it with its number as the id.
 fn next(outbox: &mut Outbox, number: u64) -> Option<Vec<u32>> {
     let report = outbox.next(NOW, Ticket(number))?;
     outbox.signed(Ticket(number), super::id(Ticket(number)));
@@ -78,7 +78,7 @@ fn one_report_holds_an_attempt_once() {
     outbox.push_checkpoint(attempt(0), super::checkpoint(2));
     outbox.push(attempt(0), super::success());
     outbox.push_checkpoint(attempt(0), super::checkpoint(3));
-    // What was settled while it waited comes to be said once, too.
+    // A verdict replaced while it waits is reported once.
     outbox.push(attempt(1), Verdict::Returned);
     outbox.settle(&attempt(1));
     outbox.push(attempt(1), super::success());

@@ -1,4 +1,4 @@
-//! What is said of attempts, until the ledger has taken it.
+//! Verdicts on attempts, until the ledger has taken them.
 
 use super::*;
 
@@ -37,7 +37,7 @@ fn what_the_ledger_says_of_an_older_word_settles_no_newer_one() {
     let mut story = Story::running(&[0]);
     story.saved(0, 1);
     story.done(0, failure());
-    // The checkpoint was not believed; the outcome is still to be judged, and lost on its way.
+    // The ledger does not believe the checkpoint. It has yet to judge the outcome, whose report is lost.
     assert_eq!(story.executes(1, ignored(0, IgnoredReason::NotDelivered)), nothing());
     assert_eq!(story.voids_last(), ["report 0 failed"]);
 }
@@ -90,7 +90,7 @@ fn a_success_that_waits_to_be_said_outlives_its_lease_and_a_failure_does_not() {
     story.ends(1, EndReason::ClaimEnded);
     story.pass(200);
     assert_eq!(story.prepared(&[]), ["report 0 succeeded"]);
-    // It is taken late, which ends no lease.
+    // The ledger takes it late, which ends no lease.
     story.executes_last();
     assert!(story.worker.outbox.is_empty());
 }

@@ -1,5 +1,5 @@
-//! What a worker has to do with what it is told, whoever it works for: one process is watched, from its inputs and
-//! effects alone, with a reckoning of its own.
+//! The rules that a worker's machine must keep, whatever the worker's manner. A watch follows one process by its inputs
+//! and effects alone, and keeps its own account of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,20 +17,20 @@ use meshwork_core::{
 
 use super::{Checked, rule};
 
-/// How often an output may be delivered again.
+/// The most times that one output may be delivered again.
 const DELIVERIES_MAX: u32 = 4;
-/// How long a worker that leaves waits for what is being delivered, in microseconds.
+/// How long a leaving worker waits for deliveries, in microseconds.
 const DRAIN_US: u64 = 5_000_000;
-/// What is not taken is said again within this time, in microseconds, and so many ticks: longer than two reports can be
-/// lost in turn.
+/// A verdict that is not taken must be reported again within this time, in microseconds, and this many ticks. That is
+/// long enough for two reports to be lost in turn.
 const SAID_AGAIN: (u64, u32) = (45_000_000, 60);
-/// A report that is not executed after so long counts for lost, in microseconds.
+/// The time after which a report that is not executed counts as lost, in microseconds.
 const LOST_AFTER_US: u64 = 20_000_000;
-/// How long an attempt may wait behind others, at least, and in rounds of reports.
+/// How long an attempt may wait behind others: at least this time, and this many rounds of reports.
 const PATIENCE: (Duration, u32) = (Duration::from_secs(2), 20);
-/// For how many rounds attempts may wait in their places.
+/// The number of rounds for which attempts may wait in waiting places.
 const ROUNDS: u128 = 2;
-/// The most places for them.
+/// The most waiting places.
 const PLACES_MAX: u128 = 1024;
 
 /// How far an attempt has come.
@@ -42,7 +42,7 @@ enum Phase {
     Delivering,
 }
 
-/// An attempt for which something goes on.
+/// An attempt that the worker works on.
 struct GoesOn {
     given: Arc<Assignment>,
     order: u64,
@@ -50,7 +50,7 @@ struct GoesOn {
     phase: Phase,
 }
 
-/// An outcome that the ledger has not taken.
+/// A verdict that the ledger has not taken.
 struct Word {
     is_success: bool,
     report: Option<Ticket>,
@@ -73,13 +73,13 @@ struct Claims {
     has_stood: bool,
     is_executed: bool,
     superseded: bool,
-    /// Whether what a claim needs is being looked up.
+    /// Whether a look-up for a claim is under way.
     looks_up: bool,
-    /// The sequence number that it has to exceed.
+    /// The sequence number that the next claim must exceed.
     above: Option<u64>,
 }
 
-/// How long tasks and rounds take, as exponential averages.
+/// Exponential averages of how long tasks and rounds take.
 #[derive(Clone, Copy, Default)]
 struct Throughput {
     task: Option<Duration>,
@@ -90,9 +90,9 @@ fn average(before: Option<Duration>, now: Duration) -> Option<Duration> {
     Some(before.map_or(now, |before| (before * 7 + now) / 8))
 }
 
-/// A worker's process, watched.
+/// A watch on a worker's process.
 pub struct Watch {
-    /// The first rule that did not hold.
+    /// The first rule that was broken, if any.
     pub broken: Option<String>,
     slots: u32,
     memory_bytes: u64,
@@ -102,7 +102,7 @@ pub struct Watch {
     next: u64,
     leases: BTreeSet<AttemptId>,
     goes_on: BTreeMap<AttemptId, GoesOn>,
-    /// What waits, in the order of its leases.
+    /// The waiting attempts, in the order of their leases.
     line: BTreeMap<u64, AttemptId>,
     running: u32,
     memory_used: u64,
@@ -116,15 +116,15 @@ pub struct Watch {
     throughput: Throughput,
     is_paused: bool,
     leaves_us: Option<u64>,
-    /// What has to be stopped by the input that is being handled.
+    /// The attempts that must be stopped by the input being handled.
     to_stop: BTreeSet<AttemptId>,
-    /// Whether that is a tick, and all slots were taken before it.
+    /// Whether that input is a tick, and whether all slots were taken before it.
     ticks: bool,
     was_full: bool,
 }
 
 impl Watch {
-    /// A process that was told nothing yet.
+    /// A watch on a process that has had no input yet.
     #[must_use]
     pub fn new(config: &Config, genesis: &Genesis) -> Self {
         let limits = &genesis.ledger;
@@ -157,7 +157,7 @@ impl Watch {
         }
     }
 
-    /// Something is told to it.
+    /// Takes note of an input.
     pub fn told(&mut self, now: Now, input: &Input) {
         self.now_us = now.monotonic.0;
         self.to_stop.clear();
@@ -201,7 +201,7 @@ impl Watch {
         }
     }
 
-    /// What a report held is to be said again.
+    /// The verdicts of a report must be reported again.
     fn report_is_back(&mut self, ticket: Ticket) {
         let Some(sent) = self.reports.remove(&ticket) else { return };
         for attempt in sent.attempts {
@@ -252,7 +252,7 @@ impl Watch {
         let took_us = self.reports.get(&ticket).map_or(0, |sent| self.now_us - sent.at_us);
         self.throughput.round = average(self.throughput.round, Duration::from_micros(took_us));
         if is_good {
-            // Each word of it is taken, or was ignored.
+            // The ledger has taken or ignored each of its verdicts.
             self.words.retain(|_, word| word.report != Some(ticket));
         }
         self.report_is_back(ticket);
@@ -361,7 +361,7 @@ impl Watch {
         self.goes_on.remove(&attempt);
     }
 
-    /// This is what it says to that.
+    /// Takes note of the effects of the last input, and checks them.
     pub fn did(&mut self, now: Now, effects: &[Effect]) {
         if self.broken.is_some() {
             return;
@@ -463,7 +463,7 @@ impl Watch {
         Ok(())
     }
 
-    /// What its slots run in two rounds.
+    /// The number of attempts that its slots run in two rounds.
     fn places(&self) -> u128 {
         let slots = u128::from(self.slots);
         let (Some(task), Some(round)) = (self.throughput.task, self.throughput.round) else {
@@ -494,7 +494,7 @@ impl Watch {
         left.map_or(Ok(()), |attempt| Err(format!("{attempt} has ended, and goes on at its worker")))
     }
 
-    /// Nothing that is ready waits while there is room for it.
+    /// Checks that no ready attempt waits while it fits.
     fn check_line(&self) -> Checked {
         rule(!self.is_paused || self.line.is_empty(), || "its worker is paused and keeps what waits".into())?;
         if self.running >= self.slots || self.leaves_us.is_some() {
@@ -508,7 +508,7 @@ impl Watch {
         left.map_or(Ok(()), |attempt| Err(format!("{attempt} is ready, and waits though its worker has a free slot")))
     }
 
-    /// What has to come to pass with time.
+    /// Checks what must happen within a time.
     fn check_times(&self) -> Checked {
         let patience = PATIENCE.0.max(self.throughput.round.unwrap_or_default() * PATIENCE.1);
         let late = |attempt: &&AttemptId| {

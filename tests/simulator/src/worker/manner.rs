@@ -1,4 +1,4 @@
-//! What bad workers do: they change what the worker's machine hears, and what it says.
+//! Bad workers: they change what the worker's machine hears and says.
 
 use meshwork_core::{
     codec::ByteString,
@@ -16,21 +16,21 @@ use meshwork_core::{
 use super::{Wish, success};
 use crate::scenario::Manner;
 
-/// How long before the end of its claim one that does everything at the last moment renews it, in microseconds.
+/// How long before its claim's end a worker renews it if it does everything at the last moment, in microseconds.
 const LAST_MINUTE_US: u64 = 60_000;
-/// How many attempts of others a thief remembers.
+/// The most attempts of other workers that a thief remembers.
 const OTHERS_KEPT: usize = 8;
 
-/// What stands between a machine and the rest.
+/// The mask between a machine and the rest of the world.
 pub(super) struct Mask {
     manner: Manner,
     key: PublicKey,
     stands_us: u64,
     claims: usize,
     claimed_us: Option<u64>,
-    /// A claim that is kept back, and since when.
+    /// A claim that is held back, and since when.
     kept: Option<(Ticket, Claim, BlockTime, u64)>,
-    /// What others were given last.
+    /// The newest attempts that other workers were given.
     others: Vec<AttemptId>,
 }
 
@@ -49,22 +49,22 @@ impl Mask {
         matches!(self.manner, Manner::Late | Manner::Overdue)
     }
 
-    /// How long a run takes that should take so long, in microseconds.
+    /// How long an attempt runs that should run for `us`, in microseconds.
     pub(super) const fn lasts_us(&self, us: u64) -> u64 {
         if self.lets_lapse() { us + self.stands_us } else { us }
     }
 
-    /// Whether all its outputs are to be delivered.
+    /// Whether all its outputs are stored and delivered, even small ones.
     pub(super) const fn stores(&self) -> bool {
         self.is_never_believed()
     }
 
-    /// Whether the ledger believes none of its holders.
+    /// Whether the ledger believes none of its second holders.
     pub(super) const fn is_never_believed(&self) -> bool {
         matches!(self.manner, Manner::Undelivered)
     }
 
-    /// A block was executed.
+    /// Takes note of an executed block.
     pub(super) fn sees(&mut self, executed: &Executed) {
         if self.manner != Manner::Twice {
             return;
@@ -81,7 +81,7 @@ impl Mask {
         }
     }
 
-    /// What the machine hears instead.
+    /// The input that the machine hears instead of this one.
     pub(super) fn hears(&self, mut input: Input) -> Input {
         if let Input::Executed(news) = &mut input
             && self.lets_lapse()
@@ -91,7 +91,7 @@ impl Mask {
         input
     }
 
-    /// What is said instead of what the machine says.
+    /// What the worker says instead of the machine's action.
     pub(super) fn says(&mut self, now: Now, ticket: Ticket, action: Action, expires: BlockTime) -> Vec<Wish> {
         let hand_in = |action, ticket| Wish::HandIn { ticket, action, expires };
         match action {
@@ -128,13 +128,13 @@ impl Mask {
         }
     }
 
-    /// Attempts that nobody was given, and those of others.
+    /// A report on attempts that no worker was given, and on attempts of other workers.
     fn never_held(&self, report: &Report) -> Report {
         let mut items = report.items.clone();
         for item in &mut items {
             item.attempt.task.index = item.attempt.task.index.wrapping_add(1);
             item.attempt.number = AttemptNumber(0);
-            // What others hold of one attempt they hold of no other.
+            // Each holder signs for one attempt only.
             if matches!(item.verdict, Verdict::Succeeded(Output::Stored { .. }, ..)) {
                 item.verdict = success(&item.attempt);
             }
@@ -154,7 +154,7 @@ impl Mask {
         Claim { slots, waiting, resources, ..claim }
     }
 
-    /// Says the claim that is kept back, if it is time. A clock that was set back counts for one that is due.
+    /// Hands in the claim that is held back, if it is due. It is also due if the clock was set back.
     pub(super) fn keeps_no_longer(&mut self, now: Now) -> Vec<Wish> {
         let renews_us = match self.manner {
             Manner::LastMinute => self.stands_us - LAST_MINUTE_US,

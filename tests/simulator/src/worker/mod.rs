@@ -1,10 +1,9 @@
-//! A worker's process: the very [`meshwork_core::worker`] that a node drives, and around it what a node does, in
-//! virtual time.
+//! A worker's process: the same [`meshwork_core::worker`] that a node drives, driven in virtual time.
 //!
-//! Preparing takes some time and may fail, runs take as long as their tasks say, programs save checkpoints, and outputs
-//! are delivered to second holders, whom the ledger does not always believe. What bad workers do is in `manner`, as
-//! changes of what the machine hears and says; what the machine must do whoever it works for is in
-//! [`crate::checks::workers`].
+//! Preparing takes some time and may fail. Runs take as long as their tasks say. Programs save checkpoints. Outputs are
+//! delivered to second holders, which the ledger does not always believe. `manner` makes bad workers, by changing what
+//! the machine hears and says. [`crate::checks::workers`] holds the rules that the machine must keep whatever the
+//! worker's manner.
 
 mod manner;
 
@@ -31,54 +30,54 @@ use crate::{
     scenario::{Manner, Scenario},
 };
 
-/// How many tasks a worker runs at once.
+/// The number of slots of a worker.
 pub const SLOTS: u32 = 2;
-/// Bytes of memory that a worker offers.
+/// The memory that a worker offers, in bytes.
 pub const MEMORY_BYTES: u64 = (SLOTS as u64) << 30;
-/// How often a worker looks around, in microseconds.
+/// The time between two ticks, in microseconds.
 const TICK_US: u64 = 500_000;
-/// The same for one that does everything at the last moment.
+/// The same for a worker that does everything at the last moment.
 const LAST_MINUTE_TICK_US: u64 = 20_000;
 /// How often a program saves a checkpoint, in microseconds.
 const SAVES_EVERY_US: u64 = 1_500_000;
-/// Of a hundred attempts, so many need nothing that is not here.
+/// The percentage of attempts that need no fetching or compiling.
 const PREPARED_PERCENT: u32 = 70;
-/// Of a hundred others, so many cannot be prepared, and so many only after seconds.
+/// The percentages of other attempts that cannot be prepared, and that are prepared only after seconds.
 const FAILS_PERCENT: u32 = 3;
 const SLOW_PERCENT: u32 = 6;
-/// Of a hundred outputs, so many are too large for the ledger.
+/// The percentage of outputs that are too large for the ledger.
 const STORED_PERCENT: u32 = 20;
-/// Of a hundred second holders, the ledger does not believe so many.
+/// The percentage of second holders that the ledger does not believe.
 const UNBELIEVED_PERCENT: u32 = 20;
-/// Of a thousand blocks that hold something for a worker, it misses the first of some so many times.
+/// A worker begins to miss blocks at so many of a thousand blocks that hold something for it.
 const LAGS_PERMILLE: u32 = 5;
-/// In one of so many ticks the disk comes to have no space for a while.
+/// The disk becomes full for a while in one of this many ticks.
 const FULL_EVERY: u32 = 2_000;
 
-/// What comes to a worker.
+/// Something that comes to a worker.
 #[derive(Clone, Debug)]
 pub enum Errand {
     /// What a block holds for it.
     News(News),
     /// It has missed blocks, and asks what it holds.
     CatchUp,
-    /// It looks around.
+    /// A tick is due.
     Tick,
-    /// What a claim needs is looked up, its blobs too or not.
+    /// A look-up for a claim is due, with its blobs or without.
     LookUp(bool),
-    /// Something that it had done has come so far.
+    /// Something that it has begun has made progress.
     Due(Due),
-    /// It is to take no more, or may again.
+    /// It is to pause, or to resume.
     Rest(bool),
     /// It is to leave.
     Leave,
 }
 
-/// How far something has come that a worker had done.
+/// Progress of something that a worker has begun.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
     attempt: AttemptId,
-    /// Which of the things that went on for it.
+    /// Which piece of work for the attempt this is.
     number: u64,
     what: What,
 }
@@ -92,34 +91,34 @@ enum What {
     Delivered,
 }
 
-/// What a worker's process wants of its peer.
+/// What a worker's process wants its peer to do.
 #[derive(Debug)]
 pub enum Wish {
-    /// To be told this, so many microseconds later.
+    /// Tell it this, so many microseconds later.
     Later(u64, Due),
-    /// To know what a claim needs.
+    /// Look up what a claim needs.
     LookUp {
-        /// Whether its blobs too.
+        /// Whether to look up its blobs too.
         blobs: bool,
     },
-    /// To have something signed and handed in.
+    /// Sign an action and hand it in.
     HandIn {
-        /// What the machine calls it, if it is its own.
+        /// The machine's name for the transaction, if the machine wants it.
         ticket: Option<Ticket>,
-        /// What.
+        /// The action.
         action: Action,
-        /// Until when it may be executed.
+        /// The last block time at which it may be executed.
         expires: BlockTime,
     },
     /// It has left.
     Left,
 }
 
-/// What goes on for an attempt.
+/// The work for an attempt.
 struct GoesOn {
     number: u64,
     given: Arc<Assignment>,
-    /// Since when its program runs, and what was done before, in microseconds.
+    /// When its program began, and how much was done before that, in microseconds.
     since_us: u64,
     done_us: u64,
 }
@@ -132,13 +131,13 @@ pub struct Worker {
     network: NetworkId,
     authorities: usize,
     random: Pcg64Mcg,
-    /// Nothing of its own goes wrong.
+    /// Whether nothing of its own goes wrong.
     is_steady: bool,
     going_on: BTreeMap<AttemptId, GoesOn>,
-    /// Outputs that are being delivered, by which of the things that went on that is, and what is said once they are.
+    /// Outputs that are being delivered. Each has the number of its work, and what to report once it is delivered.
     delivering: BTreeMap<AttemptId, (u64, Usage, Vec<Spawn>)>,
     begun: u64,
-    /// What it has missed since it came to lag.
+    /// What it has missed since it began to lag.
     missed: Option<Vec<News>>,
     load: u16,
     ticks: u32,
@@ -146,7 +145,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A new process of this key's, in a scenario.
+    /// A new process of this key in a scenario.
     #[must_use]
     pub fn new(scenario: &Scenario, genesis: &Genesis, manner: Manner, key: PublicKey, now: Now, life: u64) -> Self {
         let config = Config {
@@ -174,13 +173,13 @@ impl Worker {
         }
     }
 
-    /// How often it looks around, in microseconds.
+    /// The time between two of its ticks, in microseconds.
     #[must_use]
     pub const fn tick_us(&self) -> u64 {
         if matches!(self.mask.manner(), Manner::LastMinute) { LAST_MINUTE_TICK_US } else { TICK_US }
     }
 
-    /// The first rule that it has broken.
+    /// The first rule that it has broken, if any.
     #[must_use]
     pub fn broken(&mut self) -> Option<String> {
         self.watch.broken.take()
@@ -190,12 +189,12 @@ impl Worker {
         !self.is_steady && self.random.random_range(0..100) < share
     }
 
-    /// Whether the own replica is to refuse what it hands in.
+    /// Whether its own replica is to refuse this transaction.
     pub fn is_unlucky(&mut self) -> bool {
         self.percent(2)
     }
 
-    /// A block was executed. What the worker is to hear of it, and when, in microseconds from now.
+    /// What the worker hears of an executed block, and when, in microseconds from now.
     pub fn executed(&mut self, executed: &Executed, key: &PublicKey) -> Option<(u64, Errand)> {
         self.mask.sees(executed);
         let news = News::of(executed, key);
@@ -213,7 +212,8 @@ impl Worker {
         Some((0, Errand::News(news)))
     }
 
-    /// It has missed blocks: `standing` is what the ledger says by now. The newest of what it missed still come to it.
+    /// Ends its lag: it hears `standing`, which is what the ledger says now, and then the newest of the blocks that it
+    /// missed.
     pub fn catch_up(&mut self, now: Now, standing: LedgerStatus) -> Vec<Wish> {
         let mut missed = self.missed.take().unwrap_or_default();
         let mut wishes = self.tell(now, Input::Resynchronized(standing));
@@ -224,7 +224,7 @@ impl Worker {
         wishes
     }
 
-    /// Does what an errand says.
+    /// Carries out an errand.
     pub fn take(&mut self, now: Now, height: Height, errand: Errand) -> Vec<Wish> {
         match errand {
             Errand::News(news) => self.tell(now, Input::Executed(news)),
@@ -242,7 +242,7 @@ impl Worker {
         }
     }
 
-    /// Measures, each second.
+    /// Makes a tick. Measures the load each second.
     fn tick(&mut self, now: Now) -> Input {
         self.ticks += 1;
         if self.ticks.is_multiple_of(2) {
@@ -255,8 +255,8 @@ impl Worker {
         Input::Tick { load: self.load, has_disk_space: now.monotonic.0 >= self.full_until_us }
     }
 
-    /// Tells the machine something, and carries out what it says then. What can be prepared at once is so in the same
-    /// step.
+    /// Has the machine handle an input, and carries out its effects. Attempts that need no fetching or compiling are
+    /// prepared in the same step.
     pub fn tell(&mut self, now: Now, input: Input) -> Vec<Wish> {
         let mut wishes = Vec::new();
         let mut next = Some(self.mask.hears(input));
@@ -313,7 +313,7 @@ impl Worker {
 
     fn run(&mut self, now: Now, given: Arc<Assignment>, wishes: &mut Vec<Wish>) {
         let attempt = given.attempt;
-        // What a checkpoint holds is how far it has come, in milliseconds.
+        // The size of a checkpoint stands for the progress that it holds, in milliseconds.
         let done_us = given.checkpoint.map_or(0, |checkpoint| checkpoint.bytes * 1000);
         let takes_us = self.mask.lasts_us((given.spec.limits.fuel * 1000).saturating_sub(done_us).max(1));
         let saves = given.spec.checkpoints;
@@ -327,7 +327,7 @@ impl Worker {
         }
     }
 
-    /// How long it takes to have something held by another, in microseconds.
+    /// How long a delivery takes, in microseconds.
     fn delivery_us(&mut self) -> u64 {
         let most_us = if self.percent(10) { 8_000_000 } else { 300_000 };
         self.random.random_range(5_000..most_us)
@@ -341,7 +341,7 @@ impl Worker {
         wishes.push(Wish::Later(after_us, Due { attempt, number, what: What::Delivered }));
     }
 
-    /// Something that it had done has come so far, unless it was stopped.
+    /// Handles progress of something that it has begun, unless that was stopped.
     fn is_due(&mut self, now: Now, height: Height, due: Due) -> Vec<Wish> {
         let Due { attempt, number, what } = due;
         if matches!(what, What::Delivered) {
@@ -393,14 +393,14 @@ impl Worker {
         wishes
     }
 
-    /// A program has ended: its output is small, or to be delivered first.
+    /// A program has ended. A small output is reported, any other is delivered first.
     fn ends(&mut self, given: &Arc<Assignment>, ran: Progress, wishes: &mut Vec<Wish>) -> Vec<Progress> {
         let attempt = given.attempt;
         if given.spec.arguments.iter().any(|argument| argument == "fail") {
             let failed = Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default());
             return vec![ran, Progress::Ended(attempt, failed)];
         }
-        // Every other task that may asks for one more.
+        // Every other task that may spawn spawns one task.
         let spawns = given.spec.spawns && attempt.task.index.is_multiple_of(2);
         let spawns = if spawns { vec![Spawn::default()] } else { Vec::new() };
         if given.feeds || self.mask.stores() || self.percent(STORED_PERCENT) {
@@ -411,7 +411,7 @@ impl Worker {
         vec![ran, Progress::Ended(attempt, Verdict::Succeeded(output, usage, spawns))]
     }
 
-    /// Something that a second holder signs for. Not every holder is believed.
+    /// An output that a second holder signs for. The ledger does not believe every holder.
     fn stored(&mut self, attempt: AttemptId, manifest: BlobRef, height: Height) -> Output {
         let is_believed = !self.mask.is_never_believed() && !self.percent(UNBELIEVED_PERCENT);
         let holder = if is_believed { self.random.random_range(0..self.authorities) } else { 998 };
@@ -421,7 +421,7 @@ impl Worker {
     }
 }
 
-/// The one right answer of a task, small.
+/// The one right outcome of a task, with a small output.
 fn success(attempt: &AttemptId) -> Verdict {
     let stdout = ByteString::from(attempt.task.index.to_be_bytes().as_slice());
     let output = InlineOutput { stdout, ..InlineOutput::default() };

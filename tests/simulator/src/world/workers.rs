@@ -1,4 +1,4 @@
-//! What a peer does for its worker: brings it what it is to hear, looks up, signs and hands in.
+//! A peer's services for its worker: brings it its inputs, looks up what claims need, signs and hands in.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -16,11 +16,11 @@ use crate::{
     worker::{Errand, Wish},
 };
 
-/// Where there are more workers than so many, all look up what their claims need at the same moments, so far apart in
-/// microseconds: claims then share blocks, and such a network does not cost as much to simulate.
+/// With more workers than this, all look up what their claims need at the same moments, which are `GATHERED_US` apart.
+/// Claims then share blocks, so a large network costs less to simulate.
 const FEW: usize = 5;
 const GATHERED_US: u64 = 2_000_000;
-/// How long a peer whose worker has left is away, at most, in microseconds.
+/// The longest time for which a peer is away after its worker has left, in microseconds.
 const AWAY_US: u64 = 5_000_000;
 
 impl World<'_> {
@@ -29,7 +29,7 @@ impl World<'_> {
         self.post(self.now + after_us, Event::Parcel { to: index, life, parcel: Parcel::Worker(errand) });
     }
 
-    /// The worker of a peer does what an errand says.
+    /// Carries out an errand of a peer's worker.
     pub(super) fn work(&mut self, index: usize, errand: Errand, actions: &mut Vec<replica::Action>) {
         let peer = &mut self.peers[index];
         let now = peer.now(self.now);
@@ -57,7 +57,7 @@ impl World<'_> {
         self.fulfil(index, wishes, actions);
     }
 
-    /// Does what a worker wants of its peer.
+    /// Carries out what a worker wants of its peer.
     fn fulfil(&mut self, index: usize, wishes: Vec<Wish>, actions: &mut Vec<replica::Action>) {
         let mut wishes = VecDeque::from(wishes);
         while let Some(wish) = wishes.pop_front() {
@@ -97,7 +97,7 @@ impl World<'_> {
         peer.worker.as_mut().map(|worker| worker.tell(now, input)).unwrap_or_default()
     }
 
-    /// Signs something of a worker's and hands it in. What the worker wants then.
+    /// Signs an action of a worker and hands it in. Returns what the worker wants then.
     fn hand_in(
         &mut self,
         index: usize,
@@ -129,14 +129,14 @@ impl World<'_> {
         wishes
     }
 
-    /// A worker has left, and its peer with it. It comes back.
+    /// A worker has left, and its peer with it. The peer comes back later.
     pub(super) fn worker_left(&mut self, index: usize) {
         self.crash(index);
         let away_us = self.random.random_range(1..AWAY_US);
         self.post(self.now + away_us, Event::Back(index));
     }
 
-    /// Somebody begins to work with a worker's key, elsewhere, and is gone.
+    /// A second process elsewhere claims once with a worker's key, and is gone.
     pub(super) fn begin_elsewhere(&mut self, through: usize, of: usize) {
         let key = self.peers[of].key.clone();
         let Some((sequence, incarnation)) = self.checks.ledger().last_sequence(&key.public()) else { return };
