@@ -13,7 +13,7 @@ const FIGURES: [&str; 15] = [
     "attempts_failed",
     "attempts_lost",
     "attempts_returned",
-    "attempts_yielded",
+    "attempts_preempted",
     "attempts_cancelled",
     "late_successes",
     "cpu_us",
