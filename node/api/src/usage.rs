@@ -32,8 +32,8 @@ pub enum UsageSide {
     Worker,
 }
 
-/// `GET
-/// /v1/usage?by=submitter|worker|job|day[&as=submitter|worker][&key=KEY][&from=DAY][&to=DAY][&after=PLACE][&limit=1000]`
+/// `GET /v1/usage`, with `by=submitter|worker|job|day` and, as wanted, `as=submitter|worker`, `key=KEY`, `from=DAY`,
+/// `to=DAY`, `after=PLACE` and `limit=1000`.
 ///
 /// Days are whole days of block time in UTC, numbered from 1970-01-01. A range includes both ends. Jobs are those
 /// admitted on these days, each with all its usage. `key` is the submitter, or the worker where rows are workers; `as`
