@@ -113,7 +113,11 @@ impl Mask {
                 says.push(hand_in(Action::Report(report), Some(ticket)));
                 says
             }
-            action => vec![hand_in(action, Some(ticket))],
+            action => {
+                // A worker that drains claims no more.
+                self.kept = None;
+                vec![hand_in(action, Some(ticket))]
+            }
         }
     }
 
