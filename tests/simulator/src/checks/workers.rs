@@ -274,7 +274,10 @@ impl Watch {
         if !is_lost || self.words.get(&attempt).is_some_and(|word| !word.is_success) {
             self.words.remove(&attempt);
         }
-        self.to_stop.insert(attempt);
+        // What begins later is another thing: a success that is late may be delivered again, and taken.
+        if self.goes_on.contains_key(&attempt) || self.redelivering.contains(&attempt) {
+            self.to_stop.insert(attempt);
+        }
     }
 
     fn resynchronized(&mut self, standing: &LedgerStatus) {
