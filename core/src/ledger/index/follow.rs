@@ -1,7 +1,7 @@
 //! What follows when something ends or opens: the tasks, arrays and jobs that depend on it may begin, or are skipped
 //! because their condition can no longer be met.
 //!
-//! This module and `leases` keep counts and queues in step with the records: `leases` for tasks that have states of
+//! This module and `attach` keep counts and queues in step with the records: `attach` for tasks that have states of
 //! their own, this one for those without.
 
 use super::{Consequences, Ending, Judged, judge};

@@ -1,7 +1,7 @@
 //! Accounting: what each key submitted, used and lost by day, and the same for each job.
 //!
 //! There is one [`Account`] for each submitter and each worker on each [`Day`] (`days`). Each job has one in its
-//! record, until the job is forgotten. All are booked in one place, `Days::book`, which `leases` calls where attempts
+//! record, until the job is forgotten. All are booked in one place, `Days::book`, which `index` calls where attempts
 //! begin and end. What is booked to a job is therefore also booked to its submitter, and to the worker that held the
 //! attempt:
 //!
