@@ -202,8 +202,8 @@ faults! {
     MemoryNotCounted,
     /// What waits too long at a worker whose slots are taken is never given back.
     PatienceIgnored,
-    /// An attempt that has made room keeps its slot.
-    YieldKeepsSlot,
+    /// A preempted attempt keeps its slot.
+    PreemptedKeepsSlot,
     /// An output is delivered again and again, though the ledger believes none of its holders.
     DeliversForEver,
     /// An outcome is queued beside a checkpoint that waits: one report holds the attempt twice.

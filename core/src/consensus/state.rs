@@ -263,7 +263,7 @@ impl Round {
     }
 }
 
-/// The pace of the present view.
+/// How the present view goes: its timers, and what was tried in it.
 #[derive(Clone)]
 pub(super) struct ViewState {
     pub entered: Monotonic,

@@ -255,7 +255,7 @@ impl ReadyQueue {
     }
 
     /// The entries that go before this place as shares are now: those of each lane in order, with their
-    /// submitters. Kinds for which `passes` is false are left out, and so are submitters that are held up,
+    /// submitters. Kinds for which `passes` is false are left out, and so are submitters that are frozen,
     /// except `own`.
     pub fn before<'a>(
         &'a self,

@@ -48,7 +48,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("in-turn", governed::in_turn),
     ("recurring", recurring),
     ("heavy", volunteers::heavy),
-    ("making-room", volunteers::making_room),
+    ("preemption", volunteers::preemption),
     ("undelivered", volunteers::undelivered),
     ("cut-off", volunteers::cut_off),
     ("leaving", volunteers::leaving),

@@ -24,7 +24,7 @@ pub fn heavy(seed: u64) -> Scenario {
 
 /// Two submitters of long tasks share by fairness. Attempts of the one that has had more are preempted for the other.
 #[must_use]
-pub fn making_room(seed: u64) -> Scenario {
+pub fn preemption(seed: u64) -> Scenario {
     let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
     scenario.founding.order = vec![OrderPolicy::Fair];
     let first = [(0, job(0, 12, 4_000)), (1, job(0, 3, 3_200))];

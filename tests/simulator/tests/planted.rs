@@ -90,7 +90,7 @@ fn sought(fault: Planted) -> Family {
         Planted::ClaimsPastNewer => volunteers::second_process,
         Planted::PausedClaims | Planted::DrainForgetsDeliveries => volunteers::leaving,
         Planted::MemoryNotCounted => volunteers::heavy,
-        Planted::YieldKeepsSlot | Planted::OldWordSettlesNew => volunteers::making_room,
+        Planted::PreemptedKeepsSlot | Planted::OldWordSettlesNew => volunteers::preemption,
         Planted::DeliversForEver => volunteers::undelivered,
         Planted::OutcomeBesideCheckpoint | Planted::LostReportForgotten | Planted::LateSuccessThrownAway => {
             volunteers::cut_off

@@ -89,8 +89,8 @@ impl Index {
             ("recurring jobs", *recurring == anew.recurring),
             ("who waits for which job", *waiters == anew.waiters),
             ("slow attempts", *slow == anew.slow),
-            ("spent slices", *preemptible == anew.preemptible),
-            ("who asks for room", *preemptors == anew.preemptors),
+            ("what can be preempted", *preemptible == anew.preemptible),
+            ("for whom attempts are preempted", *preemptors == anew.preemptors),
             ("the queue", ready.holds_as(&anew.ready)),
             ("the claims that are open", *open == anew.open),
             ("jobs that have just ended", self.just_ended.is_empty()),
@@ -111,7 +111,7 @@ impl JobIndex {
             ("segments", summaries.len() == anew.summaries.len() && summaries.iter().zip(&anew.summaries).all(alike)),
             ("things waited for", *graph == anew.graph),
             ("counts", *counts == anew.counts),
-            ("copies", *speculative == anew.speculative),
+            ("speculative attempts", *speculative == anew.speculative),
             ("leases by label", *spread == anew.spread),
             ("deadlines", *due == anew.due),
         ];
@@ -164,7 +164,10 @@ mod tests {
         named(flaw(|ledger| ledger.add_outstanding(key(100).public(), Outstanding::definition(1))), "have taken");
         named(flaw(|ledger| ledger.index.changed.extend([key(1).public()])), "last matching");
         let first = |ledger: &Ledger| *ledger.records.jobs().keys().next().expect("a job");
-        named(flaw(|ledger| ledger.records.job_mut(first(ledger)).expect("a job").index.speculative += 1), "copies");
+        named(
+            flaw(|ledger| ledger.records.job_mut(first(ledger)).expect("a job").index.speculative += 1),
+            "speculative attempts",
+        );
         let worker = key(1).public();
         named(flaw(|ledger| ledger.records.worker_mut(&worker).expect("known").index.leases.millicores += 1), "holds");
         named(flaw(|ledger| ledger.records.counters_mut().jobs = u64::MAX), "not sound");

@@ -246,8 +246,14 @@ impl Ledger {
         rule(is_good, "a recurring job exceeds a bound")?;
         let comes = |next: &BlockTime| record.next_after(BlockTime(next.0.saturating_sub(1))) == Some(*next);
         let last = past.back().map_or(record.time, |past| past.last);
-        rule(next.as_ref().is_none_or(|next| comes(next) && *next > last), "a recurring job's next moment is none")?;
-        rule(next.is_some() != ended.is_some(), "a recurring job ended before its moments, or did not end with them")?;
+        rule(
+            next.as_ref().is_none_or(|next| comes(next) && *next > last),
+            "a recurring job's next occurrence is none",
+        )?;
+        rule(
+            next.is_some() != ended.is_some(),
+            "a recurring job ended before its occurrences, or did not end with them",
+        )?;
         self.take_up_recurring(id, record);
         Ok(())
     }

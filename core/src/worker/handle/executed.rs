@@ -95,7 +95,7 @@ impl Worker {
         let runs = self.held.get(attempt).is_some_and(|held| held.phase == Phase::Running);
         if runs && self.preempted.remove(attempt) {
             effects.push(Effect::Stop(*attempt));
-            if is_planted(Fault::YieldKeepsSlot) {
+            if is_planted(Fault::PreemptedKeepsSlot) {
                 self.running += 1;
             }
             self.free(attempt, Phase::Said);

@@ -81,7 +81,7 @@ fn who_is_asked_to_make_room_yields_at_the_next_checkpoint_that_the_ledger_knows
     assert_eq!(story.happens(vec![Happened::PreemptionRequested(attempt(0))]), nothing());
     assert_eq!(story.saved(0, 1), ["report 0 saved 1"]);
     let known = vec![Happened::Checkpointed(attempt(0))];
-    assert_eq!(story.executes(0, known), ["stop 0", "run 2", "report 0 yielded"]);
+    assert_eq!(story.executes(0, known), ["stop 0", "run 2", "report 0 preempted"]);
     assert_eq!(story.worker.running(), 2);
     // An attempt that is not to be preempted goes on.
     story.saved(1, 1);

@@ -72,7 +72,7 @@ fn word(verdict: &Verdict) -> String {
         Verdict::Succeeded(..) => "succeeded".into(),
         Verdict::Failed(..) => "failed".into(),
         Verdict::Returned => "returned".into(),
-        Verdict::Preempted => "yielded".into(),
+        Verdict::Preempted => "preempted".into(),
         Verdict::Checkpointed { manifest, .. } => format!("saved {}", manifest.digest.0[0]),
     }
 }

@@ -356,7 +356,7 @@ impl Checks {
                 format!("peers {other} and {peer} have other states at height {}", ledger.height())
             })?;
         }
-        rule(self.occurrences.is_empty(), || "a recurring job has not ended after its last moment".into())?;
+        rule(self.occurrences.is_empty(), || "a recurring job has not ended after its last occurrence".into())?;
         let ordered: BTreeSet<TransactionId> = self.chain.transactions().collect();
         for Taken { id, expires, through, life: process } in &self.taken {
             // A process that has ended since has forgotten the transaction.

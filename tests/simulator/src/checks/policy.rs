@@ -156,7 +156,7 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
             (offer.has_capacity(task) || offer.has_waiting_place(task)) && permits(&offers, task, &offer.view.key)
         });
         if let Some(idle) = idle {
-            return Err(format!("{} waits though {} has room for it", task.id, idle.view.key));
+            return Err(format!("{} waits though {} has capacity for it", task.id, idle.view.key));
         }
     }
     let leased = leased(events);
