@@ -38,6 +38,10 @@ use clap::Parser;
 /// Runs the program with this process's arguments and environment.
 #[must_use]
 pub fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    if words.next().as_deref() == Some(commands::up::RUNNER) {
+        return meshwork_sandbox::run_runner(words);
+    }
     let arguments = arguments::Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use meshwork_node::execute::check;
+use meshwork_sandbox::check;
 
 use crate::failure::{Done, Failure};
 

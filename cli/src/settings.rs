@@ -84,6 +84,8 @@ pub struct UpConfig {
     pub millicores: Option<u32>,
     /// Memory that all tasks together may use.
     pub memory: Option<ByteSize>,
+    /// Whether to run no tasks if this machine lacks a means to confine them.
+    pub require_confinement: Option<bool>,
     /// Disk space for programs, inputs and outputs.
     pub disk: Option<ByteSize>,
     /// Address that serves only the metrics.

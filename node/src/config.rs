@@ -8,6 +8,8 @@ use meshwork_core::{
     types::{Genesis, Labels},
 };
 
+use meshwork_sandbox::RunnerCommand;
+
 use crate::clock::ClockStep;
 
 /// Everything that a node is told at its start.
@@ -53,4 +55,8 @@ pub struct WorkerConfig {
     pub memory_bytes: u64,
     /// The labels that tasks may require.
     pub labels: Labels,
+    /// Whether this peer refuses to work if the machine lacks a means to confine tasks.
+    pub require_confinement: bool,
+    /// How a process is started that compiles or runs programs.
+    pub runner: RunnerCommand,
 }

@@ -14,7 +14,6 @@ pub mod clock;
 pub mod config;
 pub mod disk_space;
 pub mod driver;
-pub mod execute;
 mod frames;
 pub mod load;
 pub mod mesh;

@@ -23,6 +23,7 @@ use meshwork_core::{
     replica::{self, RecoverError, Replica},
     types::Genesis,
 };
+use meshwork_sandbox::{CompileBounds, ExecuteError, Executor, ExecutorConfig};
 use sd_notify::NotifyState;
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::sleep};
@@ -33,10 +34,9 @@ use crate::{
     api::Api,
     blobs::{self, BlobStore, Blobs},
     clock::Clock,
-    config::NodeConfig,
+    config::{NodeConfig, WorkerConfig},
     disk_space::DiskSpace,
     driver::{Driver, Handle},
-    execute::{ExecuteError, Executor, ExecutorConfig},
     mesh::{self, MeshConfig, MeshError, MeshHandle, Multiaddr},
     metrics::Metrics,
     store::StoreError,
@@ -102,6 +102,11 @@ pub enum NodeError {
     /// The blobs cannot be opened.
     #[error(transparent)]
     Blobs(#[from] blobs::StoreError),
+    /// Programs could run, but not as confined as is required.
+    #[error(
+        "this machine cannot confine tasks by {0}; leave out --require-confinement to run them without, or say --no-work"
+    )]
+    Confinement(String),
     /// Programs cannot run here.
     #[error(transparent)]
     Execute(#[from] ExecuteError),
@@ -199,12 +204,23 @@ async fn run_once(
         free_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     };
     let watch = tokio::spawn(disk_space.clone().watch(tell));
-    let parts =
-        Parts { genesis, mesh, handle, blobs, metrics, clock, keep: config.keep, disk_space: disk_space.clone() };
+    let executor = config.worker.as_ref().map(|worker| executor(config, worker)).transpose()?;
+    let confinement_lacks = executor.as_ref().map(lacking).unwrap_or_default();
+    let parts = Parts {
+        genesis,
+        mesh,
+        handle,
+        blobs,
+        metrics,
+        clock,
+        keep: config.keep,
+        disk_space: disk_space.clone(),
+        confinement_lacks: confinement_lacks.into(),
+    };
     let node_file = write_node_file(config, &parts.mesh, &listener)?;
     let api = tokio::spawn(parts.api().serve(listener, stop.clone()));
     let metrics_api = metrics_listener.map(|listener| tokio::spawn(parts.api().serve_metrics(listener, stop.clone())));
-    let worker = parts.worker(config, &stop)?;
+    let worker = parts.worker(config, executor, &stop);
     tell_supervisor(NotifyState::Ready);
     let ended = tokio::select! {
         () = shutdown => Ok(()),
@@ -313,6 +329,34 @@ struct Parts {
     clock: Clock,
     keep: Keep,
     disk_space: DiskSpace,
+    confinement_lacks: Arc<[String]>,
+}
+
+/// What runs programs.
+fn executor(config: &NodeConfig, worker: &WorkerConfig) -> Result<Executor, NodeError> {
+    let cache_dir = fs::canonicalize(&config.data_dir).map_err(at(&config.data_dir))?.join("compiled");
+    let executor = Executor::new(&ExecutorConfig {
+        runner: worker.runner.clone(),
+        cache_dir,
+        cache_key: blake3::derive_key("meshwork 2026 the checksums of compiled programs", &config.key.to_seed()),
+        slots: worker.slots,
+        niceness: TASK_NICENESS,
+        compile: CompileBounds::on_machine(worker.memory_bytes),
+    })?;
+    let lacking = lacking(&executor).join(", ");
+    if lacking.is_empty() {
+        return Ok(executor);
+    }
+    if worker.require_confinement {
+        return Err(NodeError::Confinement(lacking));
+    }
+    warn!(lacking, "this machine confines tasks by less than it could");
+    Ok(executor)
+}
+
+/// By what means tasks cannot be confined here, in words.
+fn lacking(executor: &Executor) -> Vec<String> {
+    executor.confinement().lacking().iter().map(ToString::to_string).collect()
 }
 
 impl Parts {
@@ -327,14 +371,18 @@ impl Parts {
             clock: self.clock.clone(),
             keep: self.keep,
             disk_space: self.disk_space.clone(),
+            confinement_lacks: Arc::clone(&self.confinement_lacks),
             started: Instant::now(),
         }
     }
 
-    fn worker(&self, config: &NodeConfig, stop: &CancellationToken) -> Result<Option<JoinHandle<()>>, NodeError> {
-        let Some(worker) = &config.worker else { return Ok(None) };
-        let cache_dir = fs::canonicalize(&config.data_dir).map_err(at(&config.data_dir))?.join("compiled");
-        let executor = Executor::new(&ExecutorConfig { cache_dir, slots: worker.slots, niceness: TASK_NICENESS })?;
+    fn worker(
+        &self,
+        config: &NodeConfig,
+        executor: Option<Executor>,
+        stop: &CancellationToken,
+    ) -> Option<JoinHandle<()>> {
+        let (worker, executor) = (config.worker.as_ref()?, executor?);
         let context = TaskContext::new(
             Arc::clone(&self.genesis),
             config.key.public(),
@@ -354,10 +402,10 @@ impl Parts {
             Arc::new(context),
         );
         let stop = stop.clone();
-        Ok(Some(tokio::spawn(async move {
+        Some(tokio::spawn(async move {
             if let Err(stopped) = worker.run(heard, stop).await {
                 warn!("the worker has ended: {stopped}");
             }
-        })))
+        }))
     }
 }

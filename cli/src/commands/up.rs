@@ -19,6 +19,8 @@ use meshwork_node::{
     disk_space::DiskSpace,
 };
 
+use meshwork_sandbox::RunnerCommand;
+
 use crate::{
     addresses::Address,
     context::Context,
@@ -34,6 +36,10 @@ const API_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::I
 
 /// The most bytes of blobs that a peer keeps by default.
 const DISK_BYTES_MAX: u64 = 64 << 30;
+
+/// The word by which this program is started anew as a process that compiles or runs programs. People have no use
+/// for it.
+pub const RUNNER: &str = "runner";
 
 /// Where a peer listens if the genesis gives it no address.
 const LISTEN_DEFAULT: [&str; 2] = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
@@ -57,7 +63,8 @@ pub struct Options {
     /// Thousandths of a core that all tasks together may use. Default: 1000 per slot
     #[arg(long, value_name = "N", conflicts_with = "no_work")]
     millicores: Option<u32>,
-    /// Memory that all tasks together may use, such as 2GiB. Default: half of the machine's
+    /// Memory that all tasks together may use, such as 2GiB. Compiling their programs may take a quarter of that
+    /// besides, or 512MiB. Default: half of the machine's
     #[arg(long, value_name = "SIZE", conflicts_with = "no_work")]
     memory: Option<ByteSize>,
     /// Disk space for programs, inputs and outputs. Default: half of what is free on the disk, and at most 64GiB
@@ -93,6 +100,10 @@ pub struct Options {
     /// Run no tasks: only follow, and vote if the genesis lists this key
     #[arg(long)]
     no_work: bool,
+    /// Refuse to run tasks if this machine lacks a means to confine them, such as landlock or namespaces. Otherwise
+    /// `status` says what is lacking
+    #[arg(long, conflicts_with = "no_work")]
+    require_confinement: bool,
     /// Shut down when standard input ends, so that a mesh of child processes never outlives its parent
     #[arg(long, hide = true)]
     until_stdin_closes: bool,
@@ -233,13 +244,23 @@ fn offer(options: Options, file: &UpConfig, is_authority: bool) -> Done<Option<W
     }
     let millicores = options.millicores.or(file.millicores).unwrap_or_else(|| slots.saturating_mul(1000));
     let memory_bytes = options.memory.or(file.memory).map_or_else(half_of_memory, |memory| memory.as_u64());
+    let require_confinement = options.require_confinement || file.require_confinement.unwrap_or(false);
     let mut labels: Labels = BTreeMap::from([
         ("arch".to_owned(), std::env::consts::ARCH.to_owned()),
         ("os".to_owned(), std::env::consts::OS.to_owned()),
     ]);
     labels.extend(file.labels.clone());
     labels.extend(options.labels);
-    Ok(Some(WorkerConfig { slots, millicores, memory_bytes, labels }))
+    Ok(Some(WorkerConfig { slots, millicores, memory_bytes, labels, require_confinement, runner: runner()? }))
+}
+
+/// How this program is started anew as a process that compiles or runs programs.
+fn runner() -> Done<RunnerCommand> {
+    // On Linux, the name of this very file, even if another was installed in its place meanwhile.
+    let program = if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { std::env::current_exe() };
+    let program =
+        program.map_err(|error| Failure::failed(format!("This program cannot find its own file: {error}.")))?;
+    Ok(RunnerCommand { program, arguments: vec![RUNNER.to_owned()] })
 }
 
 /// Half of the memory that this process may use, or little if the system does not say how much that is.

@@ -101,7 +101,8 @@ pub struct Task {
     /// Wait after the first failure; each further failure doubles it.
     pub retry_delay: Option<Text>,
     /// Rules that replace `retries` for one kind of setback: `lost`, `drained`, `exited`, `trapped`, `timed-out`,
-    /// `out-of-memory`, `out-of-fuel`, `output-too-large`, `input-unavailable`, `bad-module`, `spawn-refused`.
+    /// `out-of-memory`, `out-of-fuel`, `output-too-large`, `input-unavailable`, `bad-module`,
+    /// `too-large-to-compile`, `spawn-refused`.
     pub recovery: Named<At<Recovery>>,
     /// Whether the program saves checkpoints, by moving files below /checkpoint, and continues from the last one.
     pub checkpoints: Option<bool>,

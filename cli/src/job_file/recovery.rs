@@ -15,7 +15,7 @@ use super::{
 };
 
 /// The kinds of setback, by their names in a file.
-pub const SETBACKS: [(&str, Setback); 11] = [
+pub const SETBACKS: [(&str, Setback); 12] = [
     ("lost", Setback::Lost),
     ("drained", Setback::Drained),
     ("exited", Setback::Exited),
@@ -26,6 +26,7 @@ pub const SETBACKS: [(&str, Setback); 11] = [
     ("output-too-large", Setback::OutputTooLarge),
     ("input-unavailable", Setback::InputUnavailable),
     ("bad-module", Setback::BadModule),
+    ("too-large-to-compile", Setback::TooLargeToCompile),
     ("spawn-refused", Setback::SpawnRefused),
 ];
 

@@ -128,6 +128,7 @@ const fn setback(setback: Setback) -> &'static str {
         Setback::OutputTooLarge => "wrote too much",
         Setback::InputUnavailable => "program or input not to be had",
         Setback::BadModule => "no program that can run",
+        Setback::TooLargeToCompile => "too large to compile",
         Setback::SpawnRefused => "asked for tasks that there may not be",
     }
 }

@@ -47,6 +47,10 @@ impl Record for StatusView {
             let side = if off_ms < 0 { "behind" } else { "ahead of" };
             facts.push(("clock", format!("{} {side} the network's: set it right", duration(off_ms.unsigned_abs()))));
         }
+        if !self.confinement_lacks.is_empty() {
+            let lacks = self.confinement_lacks.join(", ");
+            facts.push(("sandbox", format!("without {lacks}, which this machine does not have or does not allow")));
+        }
         if let Some(why) = &self.apart {
             facts.push(("apart from", why.clone()));
         }

@@ -285,7 +285,9 @@ pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict
         Verdict::Failed(failure, stderr, _) => {
             stderr.len() <= limits.inline_bytes_max
                 && match failure {
-                    Failure::Trapped(text) | Failure::BadModule(text) => text.len() <= Failure::TEXT_BYTES_MAX,
+                    Failure::Trapped(text) | Failure::BadModule(text) | Failure::TooLargeToCompile(text) => {
+                        text.len() <= Failure::TEXT_BYTES_MAX
+                    }
                     Failure::Lost => false,
                     _ => true,
                 }

@@ -87,6 +87,9 @@ pub enum Failure {
     OutputTooLarge,
     /// It is not a module that can run here: the reason, at most [`Failure::TEXT_BYTES_MAX`] bytes.
     BadModule(String),
+    /// It takes more memory or time to compile than its task offers: the reason, at most
+    /// [`Failure::TEXT_BYTES_MAX`] bytes.
+    TooLargeToCompile(String),
     /// It spawned tasks that are not allowed, or its spawn file cannot be read.
     SpawnRefused,
     /// Its program or an input could not be fetched from any peer: this one.
@@ -113,6 +116,7 @@ impl Failure {
             Self::OutOfFuel => Setback::OutOfFuel,
             Self::OutputTooLarge => Setback::OutputTooLarge,
             Self::BadModule(_) => Setback::BadModule,
+            Self::TooLargeToCompile(_) => Setback::TooLargeToCompile,
             Self::SpawnRefused => Setback::SpawnRefused,
             Self::InputUnavailable(_) => Setback::InputUnavailable,
             Self::Lost => Setback::Lost,
@@ -130,6 +134,7 @@ impl fmt::Display for Failure {
             Self::OutOfFuel => f.write_str("ran out of fuel"),
             Self::OutputTooLarge => f.write_str("wrote more than its output limit"),
             Self::BadModule(text) => write!(f, "not a module that can run: {text}"),
+            Self::TooLargeToCompile(text) => write!(f, "too large to compile: {text}"),
             Self::SpawnRefused => {
                 f.write_str("asked for more tasks than there may be, or in no way that can be understood")
             }

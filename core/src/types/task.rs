@@ -152,6 +152,8 @@ pub enum Setback {
     InputUnavailable,
     /// Its program is not one that can run.
     BadModule,
+    /// Its program takes too much memory or time to compile.
+    TooLargeToCompile,
     /// Its program spawned tasks that are not allowed.
     SpawnRefused,
 }

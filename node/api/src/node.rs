@@ -40,6 +40,8 @@ pub struct StatusView {
     pub disk_free_bytes: u64,
     /// Whether that is enough to take on more tasks and blobs.
     pub takes_more: bool,
+    /// By what means this machine cannot confine the processes that run tasks; empty if it has all, or does not work.
+    pub confinement_lacks: Vec<String>,
     /// Progress of fetching a snapshot, if the node is far behind; nothing otherwise.
     pub syncing: Option<Progress>,
     /// The epoch of consensus, as this node sees it.

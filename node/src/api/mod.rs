@@ -58,6 +58,8 @@ pub struct Api {
     pub keep: Keep,
     /// The space on its disk.
     pub disk_space: DiskSpace,
+    /// By what means this machine cannot confine the processes that run tasks.
+    pub confinement_lacks: Arc<[String]>,
     /// When the node started.
     pub started: Instant,
 }

@@ -34,6 +34,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
     let (keep, blocks_from, syncing) = (api.keep, api.driver.reader().lowest_block()?, api.metrics.syncing());
     let apart = api.mesh.apart();
     let (disk_free_bytes, takes_more) = (api.disk_space.free_bytes(), api.disk_space.is_enough());
+    let confinement_lacks = api.confinement_lacks.to_vec();
     let (network, now) = (api.mesh.network(), api.clock.now());
     let view = api.driver.query(move |replica| {
         let (ledger, round) = (replica.ledger(), replica.consensus());
@@ -61,6 +62,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
             disk_free_bytes,
             takes_more,
             apart,
+            confinement_lacks,
             syncing,
             epoch: round.epoch().0,
             view: round.view().0,

@@ -85,7 +85,7 @@ impl Worker {
     ) -> (Self, mpsc::UnboundedReceiver<Heard>) {
         // Bounded by what the worker claims to hold: each attempt says three things at most.
         let (sender, heard) = mpsc::unbounded_channel();
-        let WorkerConfig { slots, millicores, memory_bytes, labels } = config;
+        let WorkerConfig { slots, millicores, memory_bytes, labels, .. } = config;
         let resources = Resources { millicores, memory_bytes };
         let machine = Config { key: key.public(), slots, resources, labels };
         let worker = Self {

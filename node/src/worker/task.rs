@@ -21,6 +21,7 @@ use meshwork_core::{
     },
     worker::Progress,
 };
+use meshwork_sandbox::{Budget, Checkpoint, ExecuteError, Execution, Executor, PrepareError, Saved, Success};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -29,7 +30,6 @@ use super::{Heard, spawns};
 use crate::{
     blobs::{BlobStore, Blobs, Delivered, FetchError, StoreError},
     driver::Handle,
-    execute::{Checkpoint, ExecuteError, Execution, Executor, PrepareError, Saved, Success},
     mesh::MeshHandle,
     metrics::Metrics,
 };
@@ -58,6 +58,12 @@ impl Task {
 
     fn program(&self) -> BlobRef {
         self.0.spec.program_blob()
+    }
+
+    /// What compiling its program may take: what it asks for to run it.
+    fn compile_budget(&self) -> Budget {
+        let Assignment { spec, resources, .. } = &*self.0;
+        Budget { memory_bytes: resources.memory_bytes, cpu: Duration::from_millis(spec.limits.wall_ms) }
     }
 
     /// The inputs that are the submitter's blobs, each with its path.
@@ -149,12 +155,13 @@ impl TaskContext {
         let program = task.program();
         let path = self.fetch(program).await?;
         let compiled = async {
-            match self.executor.prepare(program.digest, path.clone()).await {
+            match self.executor.prepare(program.digest, path.clone(), task.compile_budget()).await {
                 Ok(()) => {
                     self.remember(program.digest);
                     Ok(())
                 }
                 Err(PrepareError::Bad(bad)) => Err(failed(Failure::BadModule(bad.into_text()))),
+                Err(PrepareError::TooLarge(text)) => Err(failed(Failure::TooLargeToCompile(text))),
                 Err(PrepareError::Host(text)) => {
                     warn!(program = %program.digest, "a program cannot be compiled here: {text}");
                     Err(Verdict::Returned)

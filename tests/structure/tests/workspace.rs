@@ -7,9 +7,10 @@ use meshwork_structure::{
     check::{Member, differences},
 };
 
-const MEMBERS: [Member<'static>; 4] = [
+const MEMBERS: [Member<'static>; 5] = [
     Member { name: "cli", folder: "cli", package: "meshwork" },
     Member { name: "node", folder: "node", package: "meshwork-node" },
+    Member { name: "sandbox", folder: "node/sandbox", package: "meshwork-sandbox" },
     Member { name: "api", folder: "node/api", package: "meshwork-api" },
     Member { name: "core", folder: "core", package: "meshwork-core" },
 ];

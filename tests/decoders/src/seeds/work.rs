@@ -103,6 +103,7 @@ fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
         5 => failed(
             [Failure::OutOfMemory, Failure::TimedOut, Failure::OutOfFuel][attempt.task.index as usize % 3].clone(),
         ),
+        6 if attempt.task.index.is_multiple_of(2) => failed(Failure::TooLargeToCompile("more than 1 MiB".into())),
         6 => failed(Failure::OutputTooLarge),
         7 | 8 => {
             let manifest = BlobRef { digest: Digest::of(b"manifest"), bytes: 300 };

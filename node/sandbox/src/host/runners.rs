@@ -1,0 +1,313 @@
+//! The runners of a machine, and one run by one of them.
+//!
+//! A runner only ever sees one program. One whose program left little behind is kept for the next run of the same
+//! program. Others are started ahead, so that a new program does not wait for a process to start.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    os::fd::{AsFd, BorrowedFd},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use meshwork_core::{
+    digest::Digest,
+    types::{Failure, Usage},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{
+    modules::Compiled,
+    process::{End, Process, Starts, failed},
+};
+use crate::{
+    confinement::Confinement,
+    program::{ExecuteError, Execution, Failed, NamedFile, Ran, Saved, Success},
+    wire::{Watch, WireError},
+    words::{Announced, Ended, Reply, Request, Role, Run},
+};
+
+/// How many runners are kept for the program that each has run, at least.
+const KEPT_MIN: usize = 4;
+/// A runner is kept only if its program never had more memory than this, in bytes.
+const KEPT_BYTES_MAX: u64 = 64 << 20;
+/// How many runs a runner serves, so that what its allocator cannot give back does not grow for ever.
+const RUNS_MAX: u32 = 1000;
+/// How much longer than its program's wall time a runner may take to say how it ended.
+const GRACE: Duration = Duration::from_secs(5);
+/// The least time between two checkpoints of one run.
+const SAVED_EVERY: Duration = Duration::from_millis(100);
+/// The most files of an output or checkpoint.
+const FILES_MAX: usize = 10_000;
+
+/// A runner that has loaded a program.
+#[derive(Debug)]
+struct Loaded {
+    process: Process,
+    program: Digest,
+    runs: u32,
+}
+
+/// The runners.
+pub(super) struct Runners {
+    starts: Starts,
+    confinement: Confinement,
+    compiler: Digest,
+    /// Runners that have seen no program yet.
+    spare: Mutex<mpsc::Receiver<Process>>,
+    /// Runners that do nothing, the one used last at the end.
+    kept: Mutex<VecDeque<Loaded>>,
+    kept_max: usize,
+}
+
+impl Runners {
+    /// Starts the first runner, which shows that there can be runners at all.
+    pub(super) fn start(starts: Starts, slots: u32) -> Result<Self, ExecuteError> {
+        let first = Process::start(&starts, Role::Run)?;
+        let (confinement, compiler) = (first.confinement.clone(), first.compiler);
+        let (sender, spare) = mpsc::sync_channel(1);
+        let ahead = starts.clone();
+        thread::Builder::new()
+            .name("task-start".into())
+            .spawn(move || keep_spare(&ahead, first, &sender))
+            .map_err(|error| ExecuteError::Host(format!("no thread to start runners on: {error}")))?;
+        let kept_max = KEPT_MIN.max(slots as usize);
+        let (spare, kept) = (Mutex::new(spare), Mutex::default());
+        Ok(Self { starts, confinement, compiler, spare, kept, kept_max })
+    }
+
+    pub(super) const fn confinement(&self) -> &Confinement {
+        &self.confinement
+    }
+
+    pub(super) const fn compiler(&self) -> Digest {
+        self.compiler
+    }
+
+    /// A runner that has loaded this program.
+    fn take(&self, compiled: &Compiled, stop: &CancellationToken) -> Result<Loaded, ExecuteError> {
+        while let Some(loaded) = self.take_kept(&compiled.program) {
+            if loaded.process.is_quiet() {
+                return Ok(loaded);
+            }
+        }
+        let mut process = match self.take_spare() {
+            Some(process) => process,
+            None => Process::start(&self.starts, Role::Run)?,
+        };
+        process
+            .limit_memory(compiled.bytes.saturating_mul(2))
+            .map_err(|error| ExecuteError::Host(format!("a runner's memory cannot be limited: {error}")))?;
+        process.channel.heed(Watch { stop: stop.clone(), until: None });
+        match load(&mut process, compiled) {
+            Ok(()) => Ok(Loaded { process, program: compiled.program, runs: 0 }),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    fn take_kept(&self, program: &Digest) -> Option<Loaded> {
+        let mut kept = self.kept();
+        let place = kept.iter().rposition(|loaded| loaded.program == *program)?;
+        kept.remove(place)
+    }
+
+    fn take_spare(&self) -> Option<Process> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.try_iter().find(Process::is_quiet)
+    }
+
+    fn keep(&self, loaded: Loaded) {
+        let mut kept = self.kept();
+        let oldest = if kept.len() == self.kept_max { kept.pop_front() } else { None };
+        kept.push_back(loaded);
+        drop(kept);
+        drop(oldest);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, VecDeque<Loaded>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts runners ahead, until nobody takes them any more.
+fn keep_spare(starts: &Starts, first: Process, spare: &mpsc::SyncSender<Process>) {
+    let mut next = Some(first);
+    loop {
+        if let Some(process) = next.take()
+            && spare.send(process).is_err()
+        {
+            return;
+        }
+        match Process::start(starts, Role::Run) {
+            Ok(process) => next = Some(process),
+            // Whoever needs one starts it and hears why it cannot.
+            Err(error) => {
+                warn!("no runner can be started ahead: {error}");
+                thread::sleep(Duration::from_secs(1));
+            }
+        }
+    }
+}
+
+fn load(process: &mut Process, compiled: &Compiled) -> Result<(), WireError> {
+    process.channel.send(&Request::Load)?;
+    process.channel.send_files(&[compiled.as_fd()])?;
+    match process.channel.receive()? {
+        Reply::Loaded => Ok(()),
+        Reply::HostFailed(text) => Err(WireError::Malformed(text)),
+        reply => Err(WireError::Malformed(format!("{reply:?}"))),
+    }
+}
+
+/// Runs a program once.
+pub(super) fn run(
+    runners: &Runners,
+    compiled: &Compiled,
+    execution: Execution,
+    stop: CancellationToken,
+) -> Result<Ran, ExecuteError> {
+    if stop.is_cancelled() {
+        return Err(ExecuteError::Stopped);
+    }
+    let (request, files) = open(&execution)?;
+    let mut loaded = runners.take(compiled, &stop)?;
+    let started = Instant::now();
+    let process = &mut loaded.process;
+    let (memory_bytes, output_bytes) = (execution.memory_bytes, execution.limits.output_bytes);
+    // What a program has in files may take twice as much while it grows, and a checkpoint is copied twice.
+    let copies = if execution.checkpoint.is_some() { output_bytes.min(memory_bytes).saturating_mul(2) } else { 0 };
+    let memory = compiled.bytes.saturating_add(memory_bytes.saturating_mul(2)).saturating_add(copies);
+    process
+        .limit_memory(memory)
+        .map_err(|error| ExecuteError::Host(format!("a runner's memory cannot be limited: {error}")))?;
+    let wall = Duration::from_millis(execution.limits.wall_ms);
+    process.channel.heed(Watch { stop, until: started.checked_add(wall.saturating_add(GRACE)) });
+
+    let saves = execution.checkpoint.as_ref().map(|checkpoint| &checkpoint.saves);
+    let bounds = Bounds { bytes: output_bytes.min(memory_bytes), tail_bytes: execution.stderr_tail_bytes_max };
+    let usage =
+        || Usage { wall_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX), ..Usage::default() };
+    match converse(process, &request, &files, saves, &bounds) {
+        Ok(Ok(ran)) => {
+            loaded.runs += 1;
+            if ran.usage.memory_bytes <= KEPT_BYTES_MAX && loaded.runs < RUNS_MAX {
+                runners.keep(loaded);
+            }
+            Ok(ran)
+        }
+        Ok(Err(text)) => Err(ExecuteError::Host(text)),
+        Err(WireError::TooLate) => Ok(Ran::failed(Failure::TimedOut, usage())),
+        Err(WireError::Closed) => match process.end() {
+            Some(End::OutOfMemory) => Ok(Ran::failed(Failure::OutOfMemory, usage())),
+            Some(End::Crashed(signal)) => {
+                warn!(program = %compiled.program, signal, "a program ended its runner");
+                Ok(Ran::failed(Failure::Trapped(format!("it ended its runner with signal {signal}")), usage()))
+            }
+            Some(End::Exited) => Ok(Ran::failed(Failure::Trapped("it ended its runner".into()), usage())),
+            end => Err(ExecuteError::Host(format!("a runner ended: {end:?}"))),
+        },
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// Opens the files that a run needs, and says what they are.
+fn open(execution: &Execution) -> Result<(Run, Vec<File>), ExecuteError> {
+    let mut files = Vec::new();
+    let mut open = |path: &Path| -> Result<u64, ExecuteError> {
+        let cannot = |error| ExecuteError::Input(path.to_owned(), error);
+        let file = File::open(path).map_err(cannot)?;
+        let bytes = file.metadata().map_err(cannot)?.len();
+        files.push(file);
+        Ok(bytes)
+    };
+    let stdin_bytes = execution.stdin.as_deref().map(&mut open).transpose()?;
+    let mut all = |list: &[(String, PathBuf)]| -> Result<Vec<Announced>, ExecuteError> {
+        list.iter().map(|(path, file)| Ok((path.clone(), open(file)?))).collect()
+    };
+    let inputs = all(&execution.inputs)?;
+    let checkpoint = execution.checkpoint.as_ref().map(|checkpoint| all(&checkpoint.files)).transpose()?;
+    let run = Run {
+        arguments: execution.arguments.clone(),
+        environment: execution.environment.clone(),
+        stdin_bytes,
+        inputs,
+        checkpoint,
+        memory_bytes: execution.memory_bytes,
+        limits: execution.limits,
+        seed: execution.seed,
+        stderr_tail_bytes_max: execution.stderr_tail_bytes_max as u64,
+    };
+    Ok((run, files))
+}
+
+/// What a runner may say of a run, whatever its program was allowed to do to it.
+struct Bounds {
+    /// Bytes of output, or of one checkpoint.
+    bytes: u64,
+    /// Bytes of the end of standard error.
+    tail_bytes: usize,
+}
+
+impl Bounds {
+    fn check(&self, lengths: impl IntoIterator<Item = u64>, files: usize) -> Result<(), WireError> {
+        let total = lengths.into_iter().try_fold(0_u64, u64::checked_add);
+        if total.is_some_and(|total| total <= self.bytes) && files <= FILES_MAX {
+            Ok(())
+        } else {
+            Err(WireError::Malformed("more output than the program may leave".into()))
+        }
+    }
+}
+
+/// Has the program run, and hears what it leaves; or that this machine failed.
+fn converse(
+    process: &mut Process,
+    run: &Run,
+    files: &[File],
+    saves: Option<&watch::Sender<Saved>>,
+    bounds: &Bounds,
+) -> Result<Result<Ran, String>, WireError> {
+    process.channel.send(&Request::Run(Box::new(run.clone())))?;
+    let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
+    process.channel.send_files(&files)?;
+    loop {
+        match process.channel.receive()? {
+            Reply::Saved(announced) => {
+                let Some(saves) = saves else {
+                    return Err(WireError::Malformed("a checkpoint that nobody asked for".into()));
+                };
+                bounds.check(announced.iter().map(|(_, bytes)| *bytes), announced.len())?;
+                let saved = contents(process, announced)?;
+                saves.send_replace(Some(Arc::new(saved)));
+                thread::sleep(SAVED_EVERY);
+            }
+            Reply::Ended(ended, usage) => {
+                let outcome = match ended {
+                    Ended::Failed(failure, tail) if tail.len() <= bounds.tail_bytes => {
+                        Err(Failed { failure, stderr_tail: tail.to_vec() })
+                    }
+                    Ended::Succeeded { stdout_bytes, stderr_bytes, files } => {
+                        let lengths = files.iter().map(|(_, bytes)| *bytes).chain([stdout_bytes, stderr_bytes]);
+                        bounds.check(lengths, files.len())?;
+                        let stdout = process.channel.receive_bytes(stdout_bytes)?;
+                        let stderr = process.channel.receive_bytes(stderr_bytes)?;
+                        Ok(Success { stdout, stderr, files: contents(process, files)? })
+                    }
+                    ended => return Err(WireError::Malformed(format!("{ended:?}"))),
+                };
+                return Ok(Ok(Ran { outcome, usage }));
+            }
+            Reply::HostFailed(text) => return Ok(Err(text)),
+            reply => return Err(WireError::Malformed(format!("{reply:?}"))),
+        }
+    }
+}
+
+fn contents(process: &mut Process, announced: Vec<Announced>) -> Result<Vec<NamedFile>, WireError> {
+    announced.into_iter().map(|(path, bytes)| Ok((path, process.channel.receive_bytes(bytes)?))).collect()
+}

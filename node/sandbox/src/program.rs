@@ -1,0 +1,103 @@
+//! A program's run, as the node sees it: what it is given, and what it left.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use meshwork_core::{
+    digest::Digest,
+    types::{Failure, Limits, Usage},
+};
+use tokio::sync::watch;
+
+/// One run of a program.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    /// The program's digest.
+    pub module: Digest,
+    /// The file of the program.
+    pub module_path: PathBuf,
+    /// The arguments after the program's name, which is always `task`.
+    pub arguments: Vec<String>,
+    /// The environment.
+    pub environment: BTreeMap<String, String>,
+    /// The file for standard input, if any.
+    pub stdin: Option<PathBuf>,
+    /// The files under `/in`: the path there, and the host's file. They must not change meanwhile.
+    pub inputs: Vec<(String, PathBuf)>,
+    /// The most memory of the program, in bytes.
+    pub memory_bytes: u64,
+    /// The limits that end it.
+    pub limits: Limits,
+    /// The seed of its randomness.
+    pub seed: [u8; 32],
+    /// Its checkpoints, if it saves any: it then has `/checkpoint`.
+    pub checkpoint: Option<Checkpoint>,
+    /// How much of the end of its standard error is kept if it fails, in bytes.
+    pub stderr_tail_bytes_max: usize,
+}
+
+/// A program's checkpoints.
+///
+/// A program saves one by moving a file to a path below `/checkpoint`. The files below it at that moment are the
+/// checkpoint.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The files of the checkpoint to start from: the path below `/checkpoint`, and the host's file.
+    pub files: Vec<(String, PathBuf)>,
+    /// Receives the newest checkpoint.
+    pub saves: watch::Sender<Saved>,
+}
+
+/// A file by its path, with its content.
+pub type NamedFile = (String, Vec<u8>);
+
+/// The files of a checkpoint, in the order of their paths; `None` before the first checkpoint.
+pub type Saved = Option<Arc<Vec<NamedFile>>>;
+
+/// The result of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// What the program left, or how it failed.
+    pub outcome: Result<Success, Failed>,
+    /// What it used.
+    pub usage: Usage,
+}
+
+impl Ran {
+    pub(crate) const fn failed(failure: Failure, usage: Usage) -> Self {
+        Self { outcome: Err(Failed { failure, stderr_tail: Vec::new() }), usage }
+    }
+}
+
+/// What a program left that ended with status 0: together at most its output limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Success {
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+    /// Its files under `/out`, by path, in order.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// How a program failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// The reason.
+    pub failure: Failure,
+    /// The end of its standard error.
+    pub stderr_tail: Vec<u8>,
+}
+
+/// Why a run has no verdict. None of these is the program's fault, and it may run elsewhere.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// The caller stopped the run.
+    #[error("the run was stopped")]
+    Stopped,
+    /// A file for the program is missing.
+    #[error("the input {0} cannot be opened: {1}")]
+    Input(PathBuf, #[source] std::io::Error),
+    /// This machine failed.
+    #[error("{0}")]
+    Host(String),
+}

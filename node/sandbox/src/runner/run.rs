@@ -1,0 +1,176 @@
+//! One run of one program, from its first instruction to its verdict.
+
+use std::{
+    fs::File,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use meshwork_core::types::{Failure, Usage};
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{Engine, InstancePre, Store, Trap, UpdateDeadline};
+
+use super::saver::Saver;
+use crate::{
+    check::cut,
+    program::{Failed, Ran, Success},
+    wasi::{Allowance, Deadline, End, HostFile, Saves, Start, State, Unfit},
+    wire::{Channel, WireError},
+    words::{Announced, Ended, Reply, Run},
+};
+
+/// Runs a program on the current thread. The error is this machine's.
+pub(super) fn run(
+    engine: &Engine,
+    program: &InstancePre<State>,
+    run: Run,
+    files: Vec<File>,
+    saver: &Arc<Saver>,
+) -> Result<Ran, String> {
+    let (started, cpu_before) = (Instant::now(), thread_cpu_us());
+    let limits = run.limits;
+    let tail_bytes_max = usize::try_from(run.stderr_tail_bytes_max).unwrap_or(usize::MAX);
+    let wall = Duration::from_millis(limits.wall_ms);
+    // A deadline too far away for the platform never comes.
+    let at = started.checked_add(wall).unwrap_or_else(|| started + Duration::from_secs(u64::from(u32::MAX)));
+    let mut store = match State::new(start(run, files, Deadline(at), saver)?) {
+        Ok(state) => Store::new(engine, state),
+        Err(Unfit::Input(path)) => return Ok(Ran::failed(bad_input(&path), Usage::default())),
+        Err(Unfit::Checkpoint(end)) => return Ok(Ran::failed(failure_of(&end), Usage::default())),
+    };
+    store.limiter(|state| &mut state.allowance);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|context| {
+        context.data().deadline().check().map_err(wasmtime::Error::new)?;
+        Ok(UpdateDeadline::Continue(1))
+    });
+    let ended = store.set_fuel(limits.fuel).and_then(|()| {
+        let instance = program.instantiate(&mut store)?;
+        instance.get_typed_func::<(), ()>(&mut store, "_start")?.call(&mut store, ())
+    });
+
+    let fuel = limits.fuel - store.get_fuel().unwrap_or(0).min(limits.fuel);
+    let mut state = store.into_data();
+    let ended = verdict(ended.err(), &state)?.and_then(|()| state.take_output().map_err(|end| failure_of(&end)));
+    let outcome = match ended {
+        Ok(files) => {
+            Ok(Success { stdout: std::mem::take(&mut state.stdout), stderr: std::mem::take(&mut state.stderr), files })
+        }
+        Err(failure) => {
+            let stderr_tail = state.stderr.split_off(state.stderr.len().saturating_sub(tail_bytes_max));
+            Err(Failed { failure, stderr_tail })
+        }
+    };
+    let wall_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let cpu_us = thread_cpu_us().saturating_sub(cpu_before);
+    Ok(Ran { outcome, usage: Usage { wall_us, cpu_us, fuel, memory_bytes: state.allowance.memory_peak } })
+}
+
+/// The processor time of the current thread so far, in microseconds. A program runs in one thread.
+fn thread_cpu_us() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    seconds.unwrap_or(0).saturating_mul(1_000_000).saturating_add(nanoseconds.unwrap_or(0) / 1000)
+}
+
+fn start(run: Run, files: Vec<File>, deadline: Deadline, saver: &Arc<Saver>) -> Result<Start, String> {
+    let mut files = files.into_iter();
+    let mut next = |bytes| files.next().map(|file| HostFile::new(file, bytes)).ok_or("a file did not come");
+    let stdin = run.stdin_bytes.map(&mut next).transpose()?;
+    let mut inputs = Vec::with_capacity(run.inputs.len());
+    for (path, bytes) in run.inputs {
+        inputs.push((path, next(bytes)?));
+    }
+    let checkpoint = match run.checkpoint {
+        Some(saved) => {
+            let mut contents = Vec::with_capacity(saved.len());
+            for (path, bytes) in saved {
+                let content = next(bytes)?.read().map_err(|error| format!("a checkpoint cannot be read: {error}"))?;
+                contents.push((path, content));
+            }
+            let saves: Arc<dyn Saves> = Arc::<Saver>::clone(saver);
+            Some((contents, saves))
+        }
+        None => None,
+    };
+    let mut arguments = run.arguments;
+    arguments.insert(0, "task".into());
+    Ok(Start {
+        arguments,
+        environment: run.environment.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        stdin,
+        inputs,
+        allowance: Allowance::new(run.memory_bytes, run.limits.output_bytes),
+        seed: run.seed,
+        deadline,
+        checkpoint,
+    })
+}
+
+/// Tells the node how a run went.
+pub(super) fn tell(channel: &mut Channel, ran: Result<Ran, String>) -> Result<(), WireError> {
+    let Ran { outcome, usage } = match ran {
+        Ok(ran) => ran,
+        Err(text) => return channel.send(&Reply::HostFailed(text)),
+    };
+    let success = match outcome {
+        Ok(success) => success,
+        Err(Failed { failure, stderr_tail }) => {
+            return channel.send(&Reply::Ended(Ended::Failed(failure, stderr_tail.into()), usage));
+        }
+    };
+    let Success { stdout, stderr, files } = success;
+    let announced: Vec<Announced> = files.iter().map(|(path, content)| (path.clone(), content.len() as u64)).collect();
+    let (stdout_bytes, stderr_bytes) = (stdout.len() as u64, stderr.len() as u64);
+    channel.send(&Reply::Ended(Ended::Succeeded { stdout_bytes, stderr_bytes, files: announced }, usage))?;
+    for content in [&stdout, &stderr].into_iter().chain(files.iter().map(|(_, content)| content)) {
+        channel.send_bytes(content)?;
+    }
+    Ok(())
+}
+
+fn bad_input(path: &str) -> Failure {
+    Failure::Trapped(format!("`{}` cannot be the path of an input", cut(path, 128).escape_debug()))
+}
+
+/// What the end of a program means: success, its failure, or no verdict if this machine failed.
+fn verdict(error: Option<wasmtime::Error>, state: &State) -> Result<Result<(), Failure>, String> {
+    let Some(error) = error else { return Ok(Ok(())) };
+    let end = error.downcast_ref::<End>();
+    match end {
+        Some(End::Exited(0)) => return Ok(Ok(())),
+        Some(End::Host(text)) => return Err(text.clone()),
+        _ => {}
+    }
+    if let Some(text) = &state.allowance.host_failed {
+        return Err(text.clone());
+    }
+    // A program that was refused memory and then gave up, in whatever way, ran out of memory.
+    let gave_up = |failure| if state.allowance.memory_refused { Failure::OutOfMemory } else { failure };
+    let failure = match (end, error.downcast_ref::<Trap>()) {
+        (Some(end @ (End::Exited(_) | End::Broke(_))), _) => gave_up(failure_of(end)),
+        (Some(end), _) => failure_of(end),
+        (None, Some(Trap::OutOfFuel)) => Failure::OutOfFuel,
+        (None, Some(trap)) => gave_up(Failure::Trapped(trap_text(*trap))),
+        (None, None) if state.allowance.memory_refused => Failure::OutOfMemory,
+        (None, None) => return Err(format!("the program could not be started: {error}")),
+    };
+    Ok(Err(failure))
+}
+
+fn failure_of(end: &End) -> Failure {
+    match end {
+        End::Exited(status) => Failure::Exited(*status),
+        End::OutputTooLarge => Failure::OutputTooLarge,
+        End::OutOfMemory => Failure::OutOfMemory,
+        End::TimedOut => Failure::TimedOut,
+        End::OutOfFuel => Failure::OutOfFuel,
+        End::Broke(_) | End::Host(_) => Failure::Trapped(end.to_string()),
+    }
+}
+
+fn trap_text(trap: Trap) -> String {
+    let text = trap.to_string();
+    let text = text.strip_prefix("wasm trap: ").unwrap_or(&text);
+    cut(text, Failure::TEXT_BYTES_MAX).to_owned()
+}

@@ -1,0 +1,593 @@
+//! A program's file system, which exists in memory only. Nothing that a program does here touches the host's.
+//!
+//! * `/in` holds the inputs, read-only.
+//! * `/out` holds the output.
+//! * `/tmp` holds temporary files, which count as the program's memory.
+//! * `/checkpoint` holds checkpoints, for a program that saves them.
+//!
+//! There are no links. Numbers, times and orders are the same on every machine.
+
+use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, sync::Arc};
+
+use super::{
+    allowance::{Allowance, ENTRIES_MAX},
+    errno::{Answer, End, Errno},
+};
+
+/// The most bytes of a path under `/in`, `/out`, `/tmp` or `/checkpoint`.
+pub(crate) const PATH_BYTES_MAX: usize = 1024;
+/// The most directories between `/out`, `/tmp` or `/checkpoint` and a file there.
+pub(crate) const DEPTH_MAX: usize = 64;
+/// The most bytes of one name in a path.
+pub(crate) const NAME_BYTES_MAX: usize = 255;
+
+/// The number of a file or directory: the program's inode. A run never uses one twice.
+pub(crate) type NodeId = u64;
+
+/// The part of the file system that a file or directory belongs to. It decides what a program may do to it and what
+/// it counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// `/` itself, `/in` and all below.
+    Fixed,
+    /// `/out`.
+    Output,
+    /// `/tmp`.
+    Temporary,
+    /// `/checkpoint`, which counts as output.
+    Checkpoint,
+}
+
+/// A host's file that a program may read.
+#[derive(Clone, Debug)]
+pub(crate) struct HostFile {
+    file: Arc<File>,
+    bytes: u64,
+}
+
+impl HostFile {
+    /// An open file of so many bytes.
+    pub(crate) fn new(file: File, bytes: u64) -> Self {
+        Self { file: Arc::new(file), bytes }
+    }
+
+    /// All that is in it.
+    pub(crate) fn read(&self) -> std::io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        content.try_reserve_exact(usize::try_from(self.bytes).unwrap_or(usize::MAX))?;
+        content.resize(self.bytes as usize, 0);
+        self.file.read_exact_at(&mut content, 0)?;
+        Ok(content)
+    }
+}
+
+#[derive(Debug)]
+enum Content {
+    /// The length of its own name is kept so that the length of a path can be told from any directory.
+    Directory {
+        parent: NodeId,
+        name_bytes: usize,
+        entries: BTreeMap<String, NodeId>,
+    },
+    Written(Vec<u8>),
+    Given(HostFile),
+}
+
+#[derive(Debug)]
+struct Node {
+    content: Content,
+    place: Place,
+    modified_ns: u64,
+    /// Whether a directory entry names it.
+    named: bool,
+    /// How many descriptors have it open.
+    opened: u32,
+}
+
+/// What a program may know about a file or directory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stat {
+    pub id: NodeId,
+    pub directory: bool,
+    pub bytes: u64,
+    pub modified_ns: u64,
+}
+
+/// How far a tree reaches below its root.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extent {
+    /// Directories on the longest way down.
+    depth: usize,
+    /// Bytes of the longest path, with a slash before each name.
+    bytes: usize,
+}
+
+/// All files and directories of one run.
+#[derive(Debug)]
+pub(crate) struct Files {
+    nodes: BTreeMap<NodeId, Node>,
+    next: NodeId,
+    root: NodeId,
+    out: NodeId,
+    checkpoint: Option<NodeId>,
+}
+
+impl Files {
+    /// The directory `/` with `in`, `out` and `tmp`.
+    pub(super) fn new(now_ns: u64) -> Self {
+        // Listings use the first two numbers for `.` and `..`.
+        let mut files = Self { nodes: BTreeMap::new(), next: 3, root: 3, out: 0, checkpoint: None };
+        let root = files.insert(
+            Content::Directory { parent: 3, name_bytes: 0, entries: BTreeMap::new() },
+            Place::Fixed,
+            now_ns,
+        );
+        files.root = root;
+        files.link_directory(root, "in", Place::Fixed, now_ns);
+        files.out = files.link_directory(root, "out", Place::Output, now_ns);
+        files.link_directory(root, "tmp", Place::Temporary, now_ns);
+        files
+    }
+
+    fn insert(&mut self, content: Content, place: Place, now_ns: u64) -> NodeId {
+        let id = self.next;
+        self.next += 1;
+        self.nodes.insert(id, Node { content, place, modified_ns: now_ns, named: true, opened: 0 });
+        id
+    }
+
+    fn link_directory(&mut self, parent: NodeId, name: &str, place: Place, now_ns: u64) -> NodeId {
+        let id =
+            self.insert(Content::Directory { parent, name_bytes: name.len(), entries: BTreeMap::new() }, place, now_ns);
+        self.entries_mut(parent).insert(name.to_owned(), id);
+        id
+    }
+
+    /// Puts an input at `path` below `/in`. Returns false if the path is invalid or taken.
+    pub(super) fn add_input(&mut self, path: &str, file: HostFile, now_ns: u64) -> bool {
+        if path.len() > PATH_BYTES_MAX || path.contains('\0') {
+            return false;
+        }
+        let mut directory = self.entries_mut(self.root)["in"];
+        let mut names = path.split('/').peekable();
+        while let Some(name) = names.next() {
+            if name.is_empty() || name == "." || name == ".." || name.len() > NAME_BYTES_MAX {
+                return false;
+            }
+            let existing = self.entries_mut(directory).get(name).copied();
+            match (names.peek(), existing) {
+                (None, None) => {
+                    let id = self.insert(Content::Given(file), Place::Fixed, now_ns);
+                    self.entries_mut(directory).insert(name.to_owned(), id);
+                    return true;
+                }
+                (Some(_), None) => directory = self.link_directory(directory, name, Place::Fixed, now_ns),
+                (Some(_), Some(id)) if self.is_directory(id) => directory = id,
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Creates `/checkpoint` with the files of the last checkpoint. Fails if they exceed what the program may keep,
+    /// or a path is invalid.
+    pub(super) fn add_checkpoint(
+        &mut self,
+        saved: Vec<(String, Vec<u8>)>,
+        now_ns: u64,
+        allowance: &mut Allowance,
+    ) -> Result<(), End> {
+        let root = self.link_directory(self.root, "checkpoint", Place::Checkpoint, now_ns);
+        self.checkpoint = Some(root);
+        for (path, content) in saved {
+            let mut directory = root;
+            let (names, name) =
+                path.rsplit_once('/').map_or((None, path.as_str()), |(names, name)| (Some(names), name));
+            for part in names.into_iter().flat_map(|names| names.split('/')) {
+                directory = match self.entries_mut(directory).get(part).copied() {
+                    Some(id) if self.is_directory(id) => id,
+                    Some(_) => return Err(End::Broke("its checkpoint is no tree of files")),
+                    None => {
+                        self.must_be_short(directory, part, Extent::default()).map_err(|_| End::OutputTooLarge)?;
+                        allowance.take_entry().map_err(|_| End::OutputTooLarge)?;
+                        self.link_directory(directory, part, Place::Checkpoint, now_ns)
+                    }
+                };
+            }
+            self.must_be_short(directory, name, Extent::default()).map_err(|_| End::OutputTooLarge)?;
+            allowance.take_entry().map_err(|_| End::OutputTooLarge)?;
+            allowance.take_output(content.len() as u64).map_err(|_| End::OutputTooLarge)?;
+            let id = self.insert(Content::Written(content), Place::Checkpoint, now_ns);
+            self.entries_mut(directory).insert(name.to_owned(), id);
+        }
+        Ok(())
+    }
+
+    /// The files below `/checkpoint`, by path, in order; `None` if `directory` is neither `/checkpoint` nor below it.
+    pub(super) fn saved_in(&self, directory: NodeId) -> Option<Vec<(String, Vec<u8>)>> {
+        let root = self.checkpoint.filter(|root| self.is_within(directory, *root))?;
+        let mut saved = Vec::new();
+        let mut waiting = vec![(String::new(), root)];
+        while let Some((path, id)) = waiting.pop() {
+            match &self.node(id).content {
+                Content::Written(content) => saved.push((path, content.clone())),
+                Content::Directory { entries, .. } => {
+                    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+                    waiting.extend(entries.iter().map(|(name, id)| (below(name), *id)));
+                }
+                Content::Given(_) => {}
+            }
+        }
+        saved.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        Some(saved)
+    }
+
+    /// A file that has no name, for standard input.
+    pub(super) fn add_unnamed(&mut self, file: HostFile, now_ns: u64) -> NodeId {
+        let id = self.insert(Content::Given(file), Place::Fixed, now_ns);
+        self.node_mut(id).named = false;
+        id
+    }
+
+    pub(super) fn root(&self) -> NodeId {
+        self.root
+    }
+
+    /// Nodes live while a name or a descriptor refers to them, so every id in use belongs to a node.
+    fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[&id]
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        self.nodes.get_mut(&id).expect("nodes live while something names or opens them")
+    }
+
+    fn entries_mut(&mut self, id: NodeId) -> &mut BTreeMap<String, NodeId> {
+        match &mut self.node_mut(id).content {
+            Content::Directory { entries, .. } => entries,
+            _ => unreachable!("asked only of directories"),
+        }
+    }
+
+    fn entries(&self, id: NodeId) -> Answer<&BTreeMap<String, NodeId>> {
+        match &self.node(id).content {
+            Content::Directory { entries, .. } => Ok(entries),
+            _ => Err(Errno::NotDirectory.into()),
+        }
+    }
+
+    pub(super) fn is_directory(&self, id: NodeId) -> bool {
+        matches!(self.node(id).content, Content::Directory { .. })
+    }
+
+    pub(super) fn place(&self, id: NodeId) -> Place {
+        self.node(id).place
+    }
+
+    /// Whether the directory was removed while open.
+    fn is_removed(&self, id: NodeId) -> bool {
+        !self.node(id).named
+    }
+
+    pub(super) fn lookup(&self, directory: NodeId, name: &str) -> Answer<Option<NodeId>> {
+        Ok(self.entries(directory)?.get(name).copied())
+    }
+
+    pub(super) fn stat(&self, id: NodeId) -> Stat {
+        let node = self.node(id);
+        let bytes = match &node.content {
+            Content::Directory { .. } => 0,
+            Content::Written(content) => content.len() as u64,
+            Content::Given(file) => file.bytes,
+        };
+        Stat { id, directory: self.is_directory(id), bytes, modified_ns: node.modified_ns }
+    }
+
+    pub(super) fn set_modified(&mut self, id: NodeId, modified_ns: u64) -> Answer {
+        self.must_be_writable(id)?;
+        self.node_mut(id).modified_ns = modified_ns;
+        Ok(())
+    }
+
+    fn must_be_writable(&self, id: NodeId) -> Answer {
+        if self.place(id) == Place::Fixed { Err(Errno::ReadOnly.into()) } else { Ok(()) }
+    }
+
+    pub(super) fn open(&mut self, id: NodeId) {
+        self.node_mut(id).opened += 1;
+    }
+
+    pub(super) fn close(&mut self, id: NodeId, allowance: &mut Allowance) {
+        self.node_mut(id).opened -= 1;
+        self.forget_if_unused(id, allowance);
+    }
+
+    fn forget_if_unused(&mut self, id: NodeId, allowance: &mut Allowance) {
+        let node = self.node(id);
+        if node.named || node.opened > 0 {
+            return;
+        }
+        if node.place != Place::Fixed {
+            allowance.return_entry();
+        }
+        give_back(node.place, self.stat(id).bytes, allowance);
+        self.nodes.remove(&id);
+    }
+
+    /// Creates an empty file or directory.
+    pub(super) fn create(
+        &mut self,
+        parent: NodeId,
+        name: &str,
+        directory: bool,
+        now_ns: u64,
+        allowance: &mut Allowance,
+    ) -> Answer<NodeId> {
+        self.must_be_writable(parent)?;
+        if self.is_removed(parent) {
+            return Err(Errno::NoEntry.into());
+        }
+        self.must_be_short(parent, name, Extent::default())?;
+        allowance.take_entry()?;
+        let content = if directory {
+            Content::Directory { parent, name_bytes: name.len(), entries: BTreeMap::new() }
+        } else {
+            Content::Written(Vec::new())
+        };
+        let id = self.insert(content, self.place(parent), now_ns);
+        self.entries_mut(parent).insert(name.to_owned(), id);
+        self.node_mut(parent).modified_ns = now_ns;
+        Ok(id)
+    }
+
+    /// Removes a file's name. The file is gone once no descriptor has it open.
+    pub(super) fn remove_file(&mut self, parent: NodeId, name: &str, now_ns: u64, allowance: &mut Allowance) -> Answer {
+        let id = self.lookup(parent, name)?.ok_or(Errno::NoEntry)?;
+        self.must_be_writable(parent)?;
+        if self.is_directory(id) {
+            return Err(Errno::IsDirectory.into());
+        }
+        self.unlink(parent, name, id, now_ns, allowance);
+        Ok(())
+    }
+
+    pub(super) fn remove_directory(
+        &mut self,
+        parent: NodeId,
+        name: &str,
+        now_ns: u64,
+        allowance: &mut Allowance,
+    ) -> Answer {
+        let id = self.lookup(parent, name)?.ok_or(Errno::NoEntry)?;
+        self.must_be_writable(parent)?;
+        if !self.entries(id)?.is_empty() {
+            return Err(Errno::NotEmpty.into());
+        }
+        self.unlink(parent, name, id, now_ns, allowance);
+        Ok(())
+    }
+
+    fn unlink(&mut self, parent: NodeId, name: &str, id: NodeId, now_ns: u64, allowance: &mut Allowance) {
+        self.entries_mut(parent).remove(name);
+        self.node_mut(parent).modified_ns = now_ns;
+        self.node_mut(id).named = false;
+        self.forget_if_unused(id, allowance);
+    }
+
+    /// Moves the entry `from` to `to`, each a directory and a name. Replaces what may be replaced there.
+    pub(super) fn rename(
+        &mut self,
+        from: (NodeId, &str),
+        to: (NodeId, &str),
+        now_ns: u64,
+        allowance: &mut Allowance,
+    ) -> Answer {
+        let id = self.lookup(from.0, from.1)?.ok_or(Errno::NoEntry)?;
+        let replaced = self.lookup(to.0, to.1)?;
+        self.must_be_writable(from.0)?;
+        self.must_be_writable(to.0)?;
+        let (place, new_place) = (self.place(from.0), self.place(to.0));
+        if place != new_place && (new_place != Place::Checkpoint || self.is_directory(id)) {
+            return Err(Errno::OtherDevice.into());
+        }
+        if self.is_removed(to.0) {
+            return Err(Errno::NoEntry.into());
+        }
+        if self.is_directory(id) && self.is_within(to.0, id) {
+            return Err(Errno::Invalid.into());
+        }
+        self.must_be_short(to.0, to.1, self.extent(id))?;
+        match replaced {
+            Some(other) if other == id => return Ok(()),
+            Some(other) => match (self.is_directory(id), self.is_directory(other)) {
+                (false, true) => return Err(Errno::IsDirectory.into()),
+                (true, false) => return Err(Errno::NotDirectory.into()),
+                (true, true) => self.remove_directory(to.0, to.1, now_ns, allowance)?,
+                (false, false) => self.remove_file(to.0, to.1, now_ns, allowance)?,
+            },
+            None => {}
+        }
+        if place == Place::Temporary && new_place == Place::Checkpoint {
+            let bytes = self.stat(id).bytes;
+            allowance.return_temporary(bytes);
+            allowance.take_output(bytes)?;
+        }
+        self.node_mut(id).place = new_place;
+        self.entries_mut(from.0).remove(from.1);
+        self.entries_mut(to.0).insert(to.1.to_owned(), id);
+        self.node_mut(from.0).modified_ns = now_ns;
+        self.node_mut(to.0).modified_ns = now_ns;
+        if let Content::Directory { parent, name_bytes, .. } = &mut self.node_mut(id).content {
+            (*parent, *name_bytes) = (to.0, to.1.len());
+        }
+        Ok(())
+    }
+
+    /// Fails if `name` in `directory`, with so much below it, made a path too long or too deep.
+    fn must_be_short(&self, mut directory: NodeId, name: &str, below: Extent) -> Answer {
+        let (mut depth, mut bytes) = (below.depth, name.len() + below.bytes);
+        while let Content::Directory { parent, name_bytes, .. } = &self.node(directory).content
+            && *parent != self.root
+            && *parent != directory
+        {
+            depth += 1;
+            bytes += name_bytes + 1;
+            directory = *parent;
+        }
+        if depth > DEPTH_MAX || bytes > PATH_BYTES_MAX { Err(Errno::NameTooLong.into()) } else { Ok(()) }
+    }
+
+    /// How far the tree below a node reaches.
+    fn extent(&self, id: NodeId) -> Extent {
+        let mut extent = Extent::default();
+        let mut waiting = vec![(id, Extent::default())];
+        while let Some((id, at)) = waiting.pop() {
+            extent = Extent { depth: extent.depth.max(at.depth), bytes: extent.bytes.max(at.bytes) };
+            if let Content::Directory { entries, .. } = &self.node(id).content {
+                let below = |name: &str| Extent { depth: at.depth + 1, bytes: at.bytes + 1 + name.len() };
+                waiting.extend(entries.iter().map(|(name, id)| (*id, below(name))));
+            }
+        }
+        extent
+    }
+
+    /// How many files and directories are at a node and below it.
+    pub(super) fn count(&self, id: NodeId) -> u64 {
+        match &self.node(id).content {
+            Content::Directory { entries, .. } => 1 + entries.values().map(|id| self.count(*id)).sum::<u64>(),
+            _ => 1,
+        }
+    }
+
+    /// Whether `directory` is `ancestor` or below it.
+    fn is_within(&self, mut directory: NodeId, ancestor: NodeId) -> bool {
+        while directory != ancestor {
+            match self.node(directory).content {
+                Content::Directory { parent, .. } if parent != directory => directory = parent,
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// The directory's entries with numbers above `after`, in the order of their numbers, which is the order of their
+    /// creation. So adding and removing entries does not disturb a program that lists the directory in parts.
+    pub(super) fn list(&self, directory: NodeId, after: NodeId) -> Answer<Vec<(NodeId, &str)>> {
+        let mut list: Vec<(NodeId, &str)> = self
+            .entries(directory)?
+            .iter()
+            .filter(|(_, id)| **id > after)
+            .map(|(name, id)| (*id, name.as_str()))
+            .collect();
+        list.sort_unstable();
+        Ok(list)
+    }
+
+    /// Reads into `buffer` from `offset`. Fills it, except at the end of the file.
+    pub(super) fn read(&self, id: NodeId, offset: u64, buffer: &mut [u8]) -> Answer<usize> {
+        match &self.node(id).content {
+            Content::Directory { .. } => Err(Errno::IsDirectory.into()),
+            Content::Written(content) => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| content.get(offset..)).unwrap_or_default();
+                let bytes = rest.len().min(buffer.len());
+                buffer[..bytes].copy_from_slice(&rest[..bytes]);
+                Ok(bytes)
+            }
+            Content::Given(file) => {
+                let bytes = file.bytes.saturating_sub(offset).min(buffer.len() as u64) as usize;
+                file.file
+                    .read_exact_at(&mut buffer[..bytes], offset)
+                    .map_err(|error| End::Host(format!("an input could not be read: {error}")))?;
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Writes at `offset`. Fills the gap with zeros if the file is shorter.
+    pub(super) fn write(
+        &mut self,
+        id: NodeId,
+        offset: u64,
+        bytes: &[u8],
+        now_ns: u64,
+        allowance: &mut Allowance,
+    ) -> Answer {
+        let end = offset.checked_add(bytes.len() as u64).ok_or(Errno::TooLarge)?;
+        if end > self.stat(id).bytes {
+            self.resize(id, end, now_ns, allowance)?;
+        }
+        match &mut self.node_mut(id).content {
+            Content::Written(content) => content[offset as usize..end as usize].copy_from_slice(bytes),
+            Content::Directory { .. } => return Err(Errno::IsDirectory.into()),
+            Content::Given(_) => return Err(Errno::ReadOnly.into()),
+        }
+        self.node_mut(id).modified_ns = now_ns;
+        Ok(())
+    }
+
+    /// Truncates a file, or extends it with zeros, to `bytes`. Growth is counted before it is kept.
+    pub(super) fn resize(&mut self, id: NodeId, bytes: u64, now_ns: u64, allowance: &mut Allowance) -> Answer {
+        let node = self.nodes.get_mut(&id).ok_or(Errno::BadDescriptor)?;
+        let content = match &mut node.content {
+            Content::Written(content) => content,
+            Content::Directory { .. } => return Err(Errno::IsDirectory.into()),
+            Content::Given(_) => return Err(Errno::ReadOnly.into()),
+        };
+        let before = content.len() as u64;
+        if bytes > before {
+            match node.place {
+                Place::Temporary => allowance.take_temporary(bytes - before)?,
+                Place::Output | Place::Checkpoint | Place::Fixed => allowance.take_output(bytes - before)?,
+            }
+            content
+                .try_reserve((bytes - before) as usize)
+                .map_err(|error| End::Host(format!("this machine cannot hold the program's output: {error}")))?;
+        }
+        content.resize(bytes as usize, 0);
+        if bytes < before {
+            content.shrink_to_fit();
+            give_back(node.place, before - bytes, allowance);
+        }
+        node.modified_ns = now_ns;
+        Ok(())
+    }
+
+    /// Bytes of output, bytes of temporary files, and entries, each counted one by one.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (u64, u64, usize) {
+        let bytes =
+            |place| self.nodes.iter().filter(|(_, node)| node.place == place).map(|(id, _)| self.stat(*id).bytes).sum();
+        // `/out` and `/tmp` themselves do not count as the program's.
+        let made = self.nodes.values().filter(|node| node.place != Place::Fixed).count() - 2;
+        (bytes(Place::Output) + bytes(Place::Checkpoint), bytes(Place::Temporary), made)
+    }
+
+    /// Takes all files under `/out`, by path, in order.
+    pub(super) fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>, End> {
+        let mut output = Vec::new();
+        let mut waiting = vec![(String::new(), self.out)];
+        while let Some((path, id)) = waiting.pop() {
+            match &mut self.node_mut(id).content {
+                Content::Written(content) => output.push((path, std::mem::take(content))),
+                Content::Directory { entries, .. } => {
+                    for (name, id) in entries {
+                        let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+                        waiting.push((path, *id));
+                    }
+                }
+                Content::Given(_) => unreachable!("inputs cannot be moved"),
+            }
+        }
+        debug_assert!(output.len() <= ENTRIES_MAX);
+        output.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        Ok(output)
+    }
+}
+
+fn give_back(place: Place, bytes: u64, allowance: &mut Allowance) {
+    match place {
+        Place::Fixed => {}
+        Place::Output | Place::Checkpoint => allowance.return_output(bytes),
+        Place::Temporary => allowance.return_temporary(bytes),
+    }
+}

@@ -1,0 +1,110 @@
+//! The messages between a node and a runner.
+//!
+//! A runner first says [`Reply::Ready`]. Then it answers each request in turn. While a program runs, it says
+//! [`Reply::Saved`] now and then.
+
+use std::collections::BTreeMap;
+
+use meshwork_core::{
+    codec::ByteString,
+    digest::Digest,
+    types::{Failure, Limits, Usage},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::confinement::Confinement;
+
+/// What a runner is for. It decides what the process may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It compiles one program.
+    Compile,
+    /// It runs one program, as often as it is told to.
+    Run,
+}
+
+impl Role {
+    /// The word for it on a command line.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Compile => "compile",
+            Self::Run => "run",
+        }
+    }
+
+    /// The role with this word.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Compile, Self::Run].into_iter().find(|role| role.word() == word)
+    }
+}
+
+/// What the node asks for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Compile the program whose bytes follow.
+    Compile { program_bytes: u64 },
+    /// Take the compiled program in the file that follows.
+    Load,
+    /// Run the program.
+    Run(Box<Run>),
+}
+
+/// A run. Its files follow: standard input if there is any, the inputs, the files of the checkpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub arguments: Vec<String>,
+    pub environment: BTreeMap<String, String>,
+    /// The length of standard input, in bytes, if there is any.
+    pub stdin_bytes: Option<u64>,
+    /// Paths below `/in`.
+    pub inputs: Vec<Announced>,
+    /// Paths below `/checkpoint`, if the program saves checkpoints.
+    pub checkpoint: Option<Vec<Announced>>,
+    pub memory_bytes: u64,
+    pub limits: Limits,
+    pub seed: [u8; 32],
+    pub stderr_tail_bytes_max: u64,
+}
+
+impl Run {
+    /// How many files follow.
+    pub(crate) fn files(&self) -> usize {
+        usize::from(self.stdin_bytes.is_some()) + self.inputs.len() + self.checkpoint.as_ref().map_or(0, Vec::len)
+    }
+}
+
+/// A file's path, and the length of its content in bytes.
+pub(crate) type Announced = (String, u64);
+
+/// What the runner answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    /// It has started.
+    Ready {
+        /// What the process can no longer do.
+        confinement: Confinement,
+        /// What a compiled program depends on besides its own bytes: compiler, settings, processor.
+        compiler: Digest,
+    },
+    /// The compiled program, whose bytes follow.
+    Compiled { compiled_bytes: u64 },
+    /// The program cannot run anywhere, and why.
+    BadModule(String),
+    /// The program is ready to run.
+    Loaded,
+    /// A checkpoint. The contents of its files follow.
+    Saved(Vec<Announced>),
+    /// The program has ended. If it succeeded, standard output, standard error and the contents of its files follow.
+    Ended(Ended, Usage),
+    /// This machine failed.
+    HostFailed(String),
+}
+
+/// How a program ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Ended {
+    /// With status 0.
+    Succeeded { stdout_bytes: u64, stderr_bytes: u64, files: Vec<Announced> },
+    /// Otherwise, with the end of its standard error.
+    Failed(Failure, ByteString),
+}

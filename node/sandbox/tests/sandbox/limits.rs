@@ -1,0 +1,217 @@
+//! Every limit ends the program that reaches it, with the limit's failure and no other.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+#[tokio::test]
+async fn a_loop_without_end_runs_out_of_fuel_having_spent_all_of_it() {
+    let bench = Bench::new(1);
+    let mut execution = program("spin");
+    execution.limits.fuel = 1_000_000;
+    let ran = bench.run(execution).await;
+    assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutOfFuel);
+    assert_eq!(ran.usage.fuel, 1_000_000);
+}
+
+#[tokio::test]
+async fn a_loop_without_end_runs_out_of_time() {
+    let bench = Bench::new(1);
+    let mut execution = program("spin");
+    execution.limits.fuel = u64::MAX;
+    execution.limits.wall_ms = 50;
+    let started = Instant::now();
+    let ran = bench.run(execution).await;
+    assert_eq!(ran.outcome.unwrap_err().failure, Failure::TimedOut);
+    assert!(ran.usage.wall_us >= 50_000 && started.elapsed() < Duration::from_secs(10), "{:?}", ran.usage);
+    assert!((1..=ran.usage.wall_us).contains(&ran.usage.cpu_us), "{:?}", ran.usage);
+}
+
+#[tokio::test]
+async fn a_sleep_does_not_outlive_the_time_limit() {
+    let bench = Bench::new(1);
+    let mut execution = program("sleep");
+    execution.limits.wall_ms = 50;
+    let started = Instant::now();
+    let ran = bench.run(execution).await;
+    assert_eq!(ran.outcome.unwrap_err().failure, Failure::TimedOut);
+    assert!(ran.usage.wall_us >= 50_000 && started.elapsed() < Duration::from_secs(10), "{:?}", ran.usage);
+    assert!(ran.usage.cpu_us < ran.usage.wall_us, "a sleep takes no processor: {:?}", ran.usage);
+}
+
+#[tokio::test]
+async fn growing_memory_for_ever_is_out_of_memory_and_takes_no_more_than_is_allowed() {
+    let bench = Bench::new(1);
+    let mut execution = program("hog");
+    execution.memory_bytes = 10 << 20;
+    let ran = bench.run(execution).await;
+    assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutOfMemory);
+    // One page to start with, then a mebibyte at a time.
+    assert_eq!(ran.usage.memory_bytes, (9 << 20) + (64 << 10));
+}
+
+#[tokio::test]
+async fn a_program_that_starts_with_more_memory_than_it_may_have_is_out_of_memory() {
+    let bench = Bench::new(1);
+    let mut execution = bench.text(r#"(module (memory (export "memory") 17) (func (export "_start")))"#);
+    execution.memory_bytes = 1 << 20;
+    assert_eq!(bench.fail(execution.clone()).await, Failure::OutOfMemory);
+    execution.memory_bytes = 17 << 16;
+    bench.succeed(execution).await;
+}
+
+#[tokio::test]
+async fn a_program_may_be_refused_memory_and_go_on() {
+    let bench = Bench::new(1);
+    let mut execution = bench
+        .text(r#"(module (memory (export "memory") 1) (func (export "_start") (drop (memory.grow (i32.const 16)))))"#);
+    execution.memory_bytes = 1 << 20;
+    bench.succeed(execution).await;
+}
+
+#[tokio::test]
+async fn temporary_files_count_as_memory() {
+    let bench = Bench::new(1);
+    let mut execution = bench.text(
+        r#"(module
+            (import "wasi_snapshot_preview1" "path_open"
+                (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_filestat_set_size" (func $size (param i32 i64) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "tmp/file")
+            (func (export "_start")
+                (if (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 8) (i32.const 1)
+                        (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 16))
+                    (then unreachable))
+                (if (call $size (i32.load (i32.const 16)) (i64.const 1048576)) (then unreachable))))"#,
+    );
+    execution.limits.output_bytes = 0;
+    execution.memory_bytes = (1 << 20) + (64 << 10);
+    let ran = bench.run(execution.clone()).await;
+    assert_eq!(ran.outcome, Ok(Success::default()));
+    assert_eq!(ran.usage.memory_bytes, execution.memory_bytes);
+    execution.memory_bytes -= 1;
+    assert_eq!(bench.fail(execution).await, Failure::OutOfMemory);
+}
+
+#[tokio::test]
+async fn a_flood_of_output_is_cut_off_at_the_limit() {
+    let bench = Bench::new(1);
+    let ran = bench.run(program("flood")).await;
+    assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutputTooLarge);
+    assert!(ran.usage.fuel < 1_000_000, "{:?}", ran.usage);
+}
+
+#[tokio::test]
+async fn output_counts_as_memory_since_it_is_held_there() {
+    let bench = Bench::new(1);
+    let mut execution = program("flood");
+    execution.limits.output_bytes = 1 << 40;
+    execution.memory_bytes = 8 << 20;
+    let ran = bench.run(execution).await;
+    assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutOfMemory);
+    assert!(ran.usage.memory_bytes <= 8 << 20, "{:?}", ran.usage);
+}
+
+#[tokio::test]
+async fn output_may_be_just_as_large_as_its_limit() {
+    let bench = Bench::new(1);
+    let mut execution = with_arguments(program("echo"), &["123456789"]);
+    execution.limits.output_bytes = 10;
+    assert_eq!(bench.succeed(execution.clone()).await.stdout, b"123456789\n");
+    execution.limits.output_bytes = 9;
+    assert_eq!(bench.fail(execution).await, Failure::OutputTooLarge);
+}
+
+#[tokio::test]
+async fn a_sparse_file_counts_with_its_holes_however_it_is_made() {
+    let bench = Bench::new(1);
+    for how in ["size", "allocate", "seek"] {
+        assert_eq!(bench.fail(with_arguments(program("sparse"), &[how])).await, Failure::OutputTooLarge, "{how}");
+    }
+}
+
+#[tokio::test]
+async fn endless_tiny_files_or_directories_are_too_much_output() {
+    let bench = Bench::new(1);
+    for what in ["files", "directories"] {
+        assert_eq!(bench.fail(with_arguments(program("files"), &[what])).await, Failure::OutputTooLarge, "{what}");
+    }
+    // It is told that its path is too long.
+    assert_eq!(bench.fail(with_arguments(program("files"), &["deep"])).await, Failure::Exited(1));
+}
+
+#[tokio::test]
+async fn a_trap_is_told_in_words() {
+    let bench = Bench::new(1);
+    let text = "wasm `unreachable` instruction executed";
+    assert_eq!(bench.fail(program("trap")).await, Failure::Trapped(text.to_owned()));
+}
+
+#[tokio::test]
+async fn calls_without_end_exhaust_the_programs_stack_and_not_the_hosts() {
+    let bench = Bench::new(1);
+    let execution = bench.text(r#"(module (func $f (export "_start") (call $f) (call $f)))"#);
+    assert_eq!(bench.fail(execution).await, Failure::Trapped("call stack exhausted".to_owned()));
+}
+
+#[tokio::test]
+async fn work_inside_calls_costs_fuel() {
+    let bench = Bench::new(1);
+    let mut execution = bench.text(
+        r#"(module
+            (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+            (memory (export "memory") 16)
+            (func (export "_start") (loop $l (drop (call $random (i32.const 0) (i32.const 1048576))) (br $l))))"#,
+    );
+    execution.limits.fuel = 10_000_000;
+    assert_eq!(bench.fail(execution).await, Failure::OutOfFuel);
+}
+
+#[tokio::test]
+async fn a_run_that_is_stopped_ends_soon_whatever_it_does() {
+    let bench = Bench::new(1);
+    for name in ["spin", "sleep"] {
+        let mut execution = program(name);
+        execution.limits = Limits { wall_ms: 3_600_000, fuel: u64::MAX, output_bytes: 0 };
+        let stop = CancellationToken::new();
+        let run = bench.executor.run(execution, &stop);
+        let (ran, ()) = tokio::join!(run, async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stop.cancel();
+        });
+        assert!(matches!(ran, Err(ExecuteError::Stopped)), "{name}: {ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_waits_for_any_more_frees_its_slot() {
+    let bench = Bench::new(1);
+    let mut execution = program("spin");
+    execution.limits = Limits { wall_ms: 3_600_000, fuel: u64::MAX, output_bytes: 0 };
+    let stop = CancellationToken::new();
+    let abandoned = tokio::time::timeout(Duration::from_millis(50), bench.executor.run(execution, &stop)).await;
+    assert!(abandoned.is_err());
+    bench.succeed(program("noop")).await;
+}
+
+#[tokio::test]
+async fn programs_that_fail_side_by_side_fail_only_themselves() {
+    let bench = Bench::new(2);
+    let mut spin = program("spin");
+    spin.limits.wall_ms = 200;
+    let mut hog = program("hog");
+    hog.memory_bytes = 1 << 20;
+    let good = || with_arguments(program("echo"), &["fine"]);
+    let (spin, hog, trap, flood, fine) = tokio::join!(
+        bench.fail(spin),
+        bench.fail(hog),
+        bench.fail(program("trap")),
+        bench.fail(program("flood")),
+        bench.succeed(good())
+    );
+    assert_eq!([spin, hog, flood], [Failure::TimedOut, Failure::OutOfMemory, Failure::OutputTooLarge]);
+    assert!(matches!(trap, Failure::Trapped(_)));
+    assert_eq!(fine.stdout, b"fine\n");
+    assert_eq!(bench.succeed(good()).await.stdout, b"fine\n");
+}

@@ -1,0 +1,109 @@
+//! What programs may do and what they get otherwise, shown with the programs in `tests/programs`.
+
+mod checkpoints;
+mod compile;
+mod confined;
+mod hostile;
+mod inputs;
+mod limits;
+mod modules;
+mod sameness;
+mod tiles;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use meshwork_core::{
+    digest::Digest,
+    types::{Failure, Limits},
+};
+use meshwork_sandbox::{
+    Checkpoint, CompileBounds, ExecuteError, Execution, Executor, ExecutorConfig, Ran, RunnerCommand, Saved, Success,
+    check, given,
+};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// An executor with directories of its own.
+struct Bench {
+    executor: Executor,
+    dir: TempDir,
+}
+
+impl Bench {
+    fn new(slots: u32) -> Self {
+        let dir = TempDir::new().unwrap();
+        let executor = Executor::new(&config(dir.path(), slots)).unwrap();
+        Self { executor, dir }
+    }
+
+    /// A file with this content.
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A run of WebAssembly text, with generous limits.
+    fn text(&self, text: &str) -> Execution {
+        let bytes = wat::parse_str(text).unwrap();
+        let module = Digest::of(&bytes);
+        execution(module, self.file(&module.to_string(), bytes))
+    }
+
+    async fn run(&self, execution: Execution) -> Ran {
+        self.executor.run(execution, &CancellationToken::new()).await.unwrap()
+    }
+
+    async fn succeed(&self, execution: Execution) -> Success {
+        match self.run(execution).await.outcome {
+            Ok(success) => success,
+            Err(failed) => panic!("{}: {}", failed.failure, String::from_utf8_lossy(&failed.stderr_tail)),
+        }
+    }
+
+    async fn fail(&self, execution: Execution) -> Failure {
+        self.run(execution).await.outcome.unwrap_err().failure
+    }
+}
+
+fn config(dir: &Path, slots: u32) -> ExecutorConfig {
+    let program = env!("CARGO_BIN_EXE_meshwork-runner").into();
+    ExecutorConfig {
+        runner: RunnerCommand { program, arguments: Vec::new() },
+        cache_dir: dir.join("compiled"),
+        cache_key: [9; 32],
+        slots,
+        niceness: 0,
+        compile: CompileBounds::on_machine(1 << 30),
+    }
+}
+
+/// A run of one of the programs in `tests/programs`, with generous limits.
+fn program(name: &str) -> Execution {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/programs/{name}.wasm"));
+    execution(Digest::of(&std::fs::read(&path).unwrap()), path)
+}
+
+fn execution(module: Digest, module_path: PathBuf) -> Execution {
+    Execution {
+        module,
+        module_path,
+        arguments: Vec::new(),
+        environment: BTreeMap::new(),
+        stdin: None,
+        inputs: Vec::new(),
+        memory_bytes: 64 << 20,
+        limits: Limits { wall_ms: 60_000, fuel: 10_000_000_000, output_bytes: 16 << 20 },
+        seed: [7; 32],
+        checkpoint: None,
+        stderr_tail_bytes_max: 1024,
+    }
+}
+
+fn with_arguments(mut execution: Execution, arguments: &[&str]) -> Execution {
+    execution.arguments = arguments.iter().map(ToString::to_string).collect();
+    execution
+}

@@ -1,0 +1,16 @@
+;; Hands pointers to the host that lie outside its memory, and lengths that wrap around; exits 3 if one is taken.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (func $refused (param $errno i32)
+    (if (i32.eqz (local.get $errno)) (then (call $exit (i32.const 3)))))
+  (func (export "_start")
+    (call $refused (call $random (i32.const 65535) (i32.const 2)))
+    (call $refused (call $random (i32.const -1) (i32.const 1)))
+    (call $refused (call $random (i32.const 16) (i32.const -1)))
+    (i32.store (i32.const 0) (i32.const 65000))
+    (i32.store (i32.const 4) (i32.const 65000))
+    (call $refused (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+    (call $refused (call $write (i32.const 1) (i32.const 65532) (i32.const 4096) (i32.const 16)))))

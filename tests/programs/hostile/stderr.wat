@@ -1,0 +1,10 @@
+;; Writes to standard error for ever.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 64))
+    (i32.store (i32.const 4) (i32.const 4096))
+    (loop $more
+      (drop (call $write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 16)))
+      (br $more))))
