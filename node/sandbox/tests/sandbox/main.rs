@@ -1,4 +1,5 @@
 //! What programs may do and what they get otherwise, shown with the programs in `tests/programs`.
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
 mod checkpoints;
 mod compile;
