@@ -20,12 +20,8 @@ fn random_program(random: &mut StdRng, calls: usize) -> String {
         let (parameters, results) = kind.split_once(" -> ").unwrap();
         let list = |kinds: &str| kinds.trim_matches(['(', ')']).replace(',', "");
         let (parameters, results) = (list(parameters), list(results));
-        writeln!(
-            text,
-            r#"(import "{}" "{name}" (func ${name} (param {parameters}) (result {results})))"#,
-            "wasi_snapshot_preview1"
-        )
-        .unwrap();
+        let import = format!(r#"(import "wasi_snapshot_preview1" "{name}""#);
+        writeln!(text, "{import} (func ${name} (param {parameters}) (result {results})))").unwrap();
     }
     text.push_str("(memory (export \"memory\") 1)\n(data (i32.const 0) \"");
     for _ in 0..1024 {
