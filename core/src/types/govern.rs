@@ -28,8 +28,8 @@ pub enum Change {
     RemoveAuthority(PublicKey),
     /// Permits a key to do this.
     Permit(Permission, PublicKey),
-    /// Bars a key from doing this. The tasks of a barred submitter wait until it may submit again; the attempts
-    /// of a barred worker go to others.
+    /// Bars a key from doing this. All that a barred submitter has unfinished ends; the attempts of a barred worker
+    /// go to others.
     Bar(Permission, PublicKey),
     /// Gives one key limits of its own, in place of the limits for each key. Where this is empty, the limits
     /// for each key apply again.

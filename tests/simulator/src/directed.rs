@@ -43,6 +43,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("controlled", controlled),
     ("governed", governed::governed),
     ("ruled", governed::ruled),
+    ("barred", governed::barred),
     ("usurped", governed::usurped),
     ("alone", governed::alone),
     ("in-turn", governed::in_turn),

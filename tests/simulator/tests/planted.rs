@@ -67,6 +67,7 @@ fn sought(fault: Planted) -> Family {
         | Planted::LossOfNoWorker => directed::busy,
         Planted::HeldGoesOn | Planted::WaitingKeepsOldNeeds | Planted::FreedAsAmended => directed::controlled,
         Planted::RunsPastQuota | Planted::BarredWorksOn | Planted::ScheduleOfGenesis => governed::ruled,
+        Planted::BarredKeepsRoom => governed::barred,
         Planted::OverlapIgnored | Planted::MissedAreRun => directed::recurring,
         Planted::ShrinksAndKeeps => directed::wavering,
         Planted::ReturnsCount => directed::returned,

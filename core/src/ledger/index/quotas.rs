@@ -10,7 +10,7 @@ use crate::{
     invariant::known,
     ledger::Ledger,
     schedule::ready::Needs,
-    types::{KeyLimit, Permission},
+    types::KeyLimit,
 };
 
 /// Amounts that are bounded for each submitter and in total.
@@ -201,11 +201,10 @@ impl Ledger {
         self.freeze_by_rules(key);
     }
 
-    /// Whether the rules now keep all tasks of a submitter from being placed.
+    /// Whether its quota of leases now keeps all tasks of a submitter from being placed.
     pub(in crate::ledger) fn is_frozen(&self, key: &PublicKey) -> bool {
         let leased = self.index.quotas.leased_of(key);
-        let is_full = leased >= self.key_limit(key, KeyLimit::Running) && !is_planted(Fault::RunsPastQuota);
-        is_full || !self.records.rules().admission(Permission::Submit).includes(key)
+        leased >= self.key_limit(key, KeyLimit::Running) && !is_planted(Fault::RunsPastQuota)
     }
 
     /// Freezes or unfreezes a submitter's tasks in the queue, as the rules now require.

@@ -8,7 +8,7 @@ use crate::{
     invariant::known,
     ledger::{
         Applied, Ledger, LedgerEvent,
-        records::recurring::{RecurringJob, RecurringNumber, RecurringRecord},
+        records::recurring::{RecurringEnd, RecurringEndReason, RecurringJob, RecurringNumber, RecurringRecord},
     },
     types::{BlockTime, JobId, Occurrence, RecurringId},
 };
@@ -102,7 +102,7 @@ impl Ledger {
         self.records.recurring_mut().add(RecurringJob { id, record });
         self.add_outstanding(submitter, Outstanding::definition(definition_bytes));
         match ended {
-            Some(ended) => self.keep_ended_recurring(ended, number),
+            Some(RecurringEnd { at, .. }) => self.keep_ended_recurring(at, number),
             None => {
                 self.index.recurring.live += 1;
                 *self.index.recurring.by_key.entry(submitter).or_default() += 1;
@@ -157,7 +157,7 @@ impl Ledger {
     pub(in crate::ledger) fn end_recurring(
         &mut self,
         number: RecurringNumber,
-        is_deleted: bool,
+        why: RecurringEndReason,
         applied: &mut Applied,
     ) {
         self.await_nothing(number);
@@ -168,10 +168,10 @@ impl Ledger {
         if record.ended.is_some() {
             return;
         }
-        (record.ended, record.is_deleted, record.is_paused, record.next) = (Some(now), is_deleted, false, None);
+        (record.ended, record.is_paused, record.next) = (Some(RecurringEnd { at: now, why }), false, None);
         record.recurring.job.arrays.clear();
         let (submitter, definition_bytes) = (record.submitter, std::mem::take(&mut record.definition_bytes));
-        applied.events.push(LedgerEvent::RecurringEnded { recurring: *id, deleted: is_deleted });
+        applied.events.push(LedgerEvent::RecurringEnded { recurring: *id, why });
         self.subtract_outstanding(submitter, Outstanding::definition(definition_bytes));
         self.index.recurring.count_ended(&submitter);
         self.keep_ended_recurring(now, number);

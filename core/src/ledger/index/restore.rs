@@ -234,13 +234,16 @@ impl Ledger {
         let is_new = *number < self.records.recurring().next() && self.index.recurring.number_of(&id).is_none();
         rule(is_new, "a recurring job's number or id is not its own")?;
         let now = self.time();
-        let occurrences = [Some(record.time), record.resumed, *ended, past.back().map(|past| past.last)];
+        let ended_at = ended.map(|ended| ended.at);
+        let occurrences = [Some(record.time), record.resumed, ended_at, past.back().map(|past| past.last)];
         rule(occurrences.iter().flatten().all(|time| *time <= now), "a recurring job is of a later time")?;
         rule(record.height <= self.height(), "a recurring job is of a later height")?;
         rule(past.len() <= PAST_KEPT, "more is remembered of a recurring job than may be")?;
         rule(record.ran < COUNT_MAX && record.skipped < COUNT_MAX, "a recurring job ran more often than could be")?;
         let is_good = match ended {
-            None => bounds::check_recurring(&self.genesis.ledger, recurring).is_ok() && !record.is_deleted,
+            None => {
+                self.may_submit(&record.submitter) && bounds::check_recurring(&self.genesis.ledger, recurring).is_ok()
+            }
             Some(_) => recurring.job.arrays.is_empty() && record.definition_bytes == 0 && !record.is_paused,
         };
         rule(is_good, "a recurring job exceeds a bound")?;
@@ -265,6 +268,10 @@ impl Ledger {
             "a job's number or id is not its own",
         )?;
         rule(record.time <= self.time() && record.height <= self.height(), "a job is of a later time")?;
+        rule(
+            record.ended.is_some() || self.may_submit(&record.submitter),
+            "an unfinished job's submitter is barred",
+        )?;
         rule(
             record.began.is_none_or(|began| (record.time..=self.time()).contains(&began)),
             "a job began at another time",

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use crate::{
     fault::{Fault, is_planted},
+    identity::PublicKey,
     invariant::known,
-    ledger::{Applied, EndReason, Ledger},
-    schedule::order::Sequence,
+    ledger::{
+        Applied, EndReason, Gone, Ledger, RecurringEndReason,
+        records::{jobs::Job, recurring::RecurringNumber},
+    },
+    schedule::{order::Sequence, ready::JobNumber},
     types::{Change, Limit, Permission},
 };
 
@@ -18,10 +22,13 @@ impl Ledger {
             Change::AddAuthority(_)
             | Change::RemoveAuthority(_)
             | Change::SetLimit(Limit::Network(_), _)
-            | Change::Permit(Permission::Work, _) => {}
-            Change::Permit(Permission::Submit, key)
-            | Change::Bar(Permission::Submit, key)
-            | Change::SetQuota(key, _) => self.follow_rules_of(key),
+            | Change::Permit(..) => {}
+            Change::SetQuota(key, _) => self.follow_rules_of(key),
+            Change::Bar(Permission::Submit, key) => {
+                if !is_planted(Fault::BarredKeepsRoom) {
+                    self.end_all_of(&key, applied);
+                }
+            }
             Change::Bar(Permission::Work, key) => {
                 if !is_planted(Fault::BarredWorksOn) {
                     self.end_claim(key, EndReason::ClaimEnded, applied);
@@ -29,6 +36,21 @@ impl Ledger {
             }
             Change::SetLimit(Limit::Key(_), _) => self.follow_rules(),
             Change::SetSchedule(_) => self.block.schedule_changed = !is_planted(Fault::ScheduleOfGenesis),
+        }
+    }
+
+    /// Ends everything of a submitter that has not ended, so that its room is free for others.
+    fn end_all_of(&mut self, submitter: &PublicKey, applied: &mut Applied) {
+        let unfinished = |job: &&Job| job.record.submitter == *submitter && job.record.ended.is_none();
+        let jobs: Vec<JobNumber> =
+            self.records.jobs().values().filter(unfinished).map(|job| job.record.number).collect();
+        let own = self.records.recurring().all().filter(|recurring| recurring.record.submitter == *submitter);
+        let recurring: Vec<RecurringNumber> = own.map(|recurring| recurring.record.number).collect();
+        for number in recurring {
+            self.end_recurring(number, RecurringEndReason::Barred, applied);
+        }
+        for number in jobs {
+            self.stop_job(number, Gone::Barred, applied);
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::mesh::*;
 use crate::{
-    ledger::{Applied, Ledger, LedgerEvent, PAST_KEPT, PastOccurrences, RecurringState, bounds},
+    ledger::{Applied, Ledger, LedgerEvent, PAST_KEPT, PastOccurrences, RecurringEndReason, RecurringState, bounds},
     types::*,
 };
 
@@ -135,7 +135,7 @@ fn moments_are_from_one_time_to_another_and_so_many() {
     assert_eq!(of(first), [hour(3), hour(4), hour(5)], "both ends are among them");
     assert_eq!(of(second), [hour(1), hour(2)]);
     for id in [first, second] {
-        assert!(applied.events.contains(&LedgerEvent::RecurringEnded { recurring: id, deleted: false }));
+        assert!(applied.events.contains(&LedgerEvent::RecurringEnded { recurring: id, why: RecurringEndReason::Over }));
     }
     assert_eq!(mesh.ledger.recurring().count(), 0, "what ended is forgotten after as long as a job is");
     assert!(applied.events.contains(&LedgerEvent::RecurringForgotten { recurring: first }));

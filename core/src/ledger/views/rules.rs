@@ -3,7 +3,7 @@
 use crate::{
     identity::PublicKey,
     ledger::{Ledger, QuotaUse, Rules},
-    types::{BlockTime, KeyLimit, Limit},
+    types::{BlockTime, KeyLimit, Limit, Permission},
 };
 
 impl Ledger {
@@ -11,6 +11,12 @@ impl Ledger {
     #[must_use]
     pub const fn rules(&self) -> &Rules {
         self.records.rules()
+    }
+
+    /// Whether a key may submit.
+    #[must_use]
+    pub fn may_submit(&self, key: &PublicKey) -> bool {
+        self.rules().admission(Permission::Submit).includes(key)
     }
 
     /// The value of a limit: for each key that has none of its own, or in total.

@@ -295,6 +295,10 @@ pub enum Rule {
     Bar(usize),
     /// This peer may work again.
     Permit(usize),
+    /// This peer may not submit.
+    BarSubmitter(usize),
+    /// This peer may submit again.
+    PermitSubmitter(usize),
 }
 
 impl Work {

@@ -6,7 +6,7 @@ use crate::{
     identity::PublicKey,
     invariant::known,
     ledger::{
-        Applied, Ledger, LedgerEvent, bounds,
+        Applied, Ledger, LedgerEvent, RecurringEndReason, bounds,
         records::recurring::{RecurringRecord, next_occurrence},
     },
     types::{KeyLimit, Limit, NetworkLimit, Recur, Recurring, RecurringId, VoidReason},
@@ -60,7 +60,7 @@ impl Ledger {
             Recur::Resume(id) => self.pause(*id, false, applied),
             Recur::Delete(id) => {
                 if let Some(number) = known(self.index.recurring().number_of(id)) {
-                    self.end_recurring(number, true, applied);
+                    self.end_recurring(number, RecurringEndReason::Deleted, applied);
                 }
             }
         }
@@ -89,7 +89,6 @@ impl Ledger {
             skipped: 0,
             past: VecDeque::new(),
             ended: None,
-            is_deleted: false,
         };
         self.take_up_recurring(id, record);
         applied.events.push(LedgerEvent::RecurringAdmitted { recurring: id });
