@@ -162,6 +162,8 @@ faults! {
     RunsPastQuota,
     /// What a barred submitter has unfinished stays, and keeps its room.
     BarredKeepsRoom,
+    /// Unproven keys may take all that there is in all.
+    UnprovenTakeAll,
     /// A barred worker keeps its attempts.
     BarredWorksOn,
     /// The genesis' policies order tasks even after others are in force, until a restart.

@@ -61,6 +61,7 @@ pub use records::{
     lease_time::LeaseTime,
     recurring::{PAST_KEPT, PastOccurrences, RecurringEndReason},
     rules::{Admission, QuotaUse, Rules},
+    trust::{MERIT_DAYS, MERITS_MAX, PROVEN_DAYS, Trust},
     usage::{ACCOUNTS_MAX, Account, AccountView, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side},
     workers::STANDINGS_KEPT,
 };

@@ -89,6 +89,8 @@ pub enum NetworkLimit {
     DefinitionBytes,
     /// Recurring jobs that have not ended.
     Recurring,
+    /// The part of each limit in all that unproven keys may have together, in thousandths.
+    UnprovenPermille,
 }
 
 /// A limit that can be changed for all.
@@ -108,7 +110,8 @@ impl KeyLimit {
 
 impl NetworkLimit {
     /// All limits.
-    pub const ALL: [Self; 4] = [Self::Tasks, Self::OutputBytes, Self::DefinitionBytes, Self::Recurring];
+    pub const ALL: [Self; 5] =
+        [Self::Tasks, Self::OutputBytes, Self::DefinitionBytes, Self::Recurring, Self::UnprovenPermille];
 }
 
 impl Limit {
@@ -125,6 +128,7 @@ impl Limit {
             Self::Network(NetworkLimit::OutputBytes) => limits.output_bytes_max,
             Self::Network(NetworkLimit::DefinitionBytes) => limits.definition_bytes_max,
             Self::Network(NetworkLimit::Recurring) => limits.recurring_max,
+            Self::Network(NetworkLimit::UnprovenPermille) => limits.unproven_permille,
         }
     }
 }

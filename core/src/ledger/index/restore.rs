@@ -55,6 +55,7 @@ impl Head {
         rule(numbers.all(|number| *number < COUNT_MAX), "a number is larger than could be counted to")?;
         rule(self.govern.is_consistent(genesis, self.height, self.time), "what authorities have settled")?;
         rule(self.rules.is_consistent(), "rules that nobody can have settled")?;
+        rule(self.merits.are_sound(Day::of(self.time)), "merits that no key can have")?;
         let estimates = &self.estimates;
         rule(estimates.len() <= PROGRAMS_KEPT, "more programs are remembered than may be")?;
         rule(estimates.values().all(|estimate| estimate.is_sound(self.time)), "what was learned cannot have been")
@@ -222,7 +223,7 @@ impl Ledger {
             let claim = (standing.claim.sequence, standing.claim.incarnation);
             rule(claim == (record.sequence, record.incarnation), "a claim is not its worker's last")?;
             rule(standing.until > self.lease_time(), "a claim has run out")?;
-            let seats = u64::from(standing.seat) < self.genesis.ledger.workers_max as u64;
+            let seats = u64::from(standing.seat) < self.workers_known_max();
             rule(seats && self.index.open.take_seat(standing.seat), "a claim's seat is not its own")?;
         }
         self.take_up_worker(key, record);

@@ -17,7 +17,12 @@ use crate::{
 impl Ledger {
     /// Makes a change that a quorum has approved. A new schedule takes effect at the end of the block.
     pub(super) fn change_rule(&mut self, change: Change, applied: &mut Applied) {
-        self.records.rules_mut().set(change.clone());
+        match change {
+            Change::Permit(_, key) | Change::Bar(_, key) | Change::SetQuota(key, _) => {
+                self.change_trust(key, |records| records.rules_mut().set(change.clone()));
+            }
+            _ => self.records.rules_mut().set(change.clone()),
+        }
         match change {
             Change::AddAuthority(_)
             | Change::RemoveAuthority(_)

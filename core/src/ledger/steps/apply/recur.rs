@@ -9,7 +9,7 @@ use crate::{
         Applied, Ledger, LedgerEvent, RecurringEndReason, bounds,
         records::recurring::{RecurringRecord, next_occurrence},
     },
-    types::{KeyLimit, Limit, NetworkLimit, Recur, Recurring, RecurringId, VoidReason},
+    types::{KeyLimit, Limit, NetworkLimit, Permission, Recur, Recurring, RecurringId, VoidReason},
 };
 
 impl Ledger {
@@ -35,13 +35,13 @@ impl Ledger {
     fn check_recurring(&self, signer: &PublicKey, recurring: &Recurring, bytes: u64) -> Result<(), VoidReason> {
         bounds::check_recurring(&self.genesis.ledger, recurring)?;
         next_occurrence(recurring, self.time()).ok_or(VoidReason::NeverRuns)?;
-        let (of_key, in_all) = self.index.recurring().live(signer);
-        if of_key >= self.key_limit(signer, KeyLimit::Recurring) {
+        let live = self.index.recurring();
+        if live.live_of(signer) >= self.key_limit(signer, KeyLimit::Recurring) {
             return Err(VoidReason::KeyRecurringFull);
         }
-        if in_all >= self.limit(Limit::Network(NetworkLimit::Recurring)) {
-            return Err(VoidReason::RecurringFull);
-        }
+        let room = self.room(self.limit(Limit::Network(NetworkLimit::Recurring)));
+        let taken = room.takes(live.live(), self.trust(Permission::Submit, signer), 1);
+        taken.map_err(|full| full.reason(VoidReason::RecurringFull))?;
         // The definition counts at once. Tasks count once an occurrence's job is admitted.
         self.check_quotas(signer, &[], bytes)
     }
