@@ -160,6 +160,10 @@ faults! {
     ChangesEndTwice,
     /// A submitter's tasks are placed however many of them workers hold.
     RunsPastQuota,
+    /// What a barred submitter has unfinished stays, and keeps its room.
+    BarredKeepsRoom,
+    /// Unproven keys may take all that there is in all.
+    UnprovenTakeAll,
     /// A barred worker keeps its attempts.
     BarredWorksOn,
     /// The genesis' policies order tasks even after others are in force, until a restart.

@@ -167,7 +167,6 @@ fn ready(why: &Ready, now: BlockTime, facts: &mut Facts) {
         Hindrance::NoClaim => "no claim that stands could ever hold it",
         Hindrance::Full => "the claims that could hold it are full",
         Hindrance::Avoidance => "the claims that could hold it are full, but for those that it would rather avoid",
-        Hindrance::Barred => "its submitter may not submit any more, and nothing of it is placed",
         Hindrance::Quota => "workers hold as many of its submitter's tasks as they may",
         Hindrance::Nothing => "there is a place for it, which it takes in the next block",
     };
@@ -324,6 +323,7 @@ fn gone(why: &NoOutcome, facts: &mut Facts) {
     let state = match why.how {
         Gone::Cancelled => "cancelled by its submitter",
         Gone::Expired => "expired: its job's time ran out",
+        Gone::Barred => "stopped: its submitter was barred from submitting, which ends all that it has unfinished",
         Gone::Skipped => "skipped: what it waited for cannot be any more",
     };
     facts.push(("state", state.into()));

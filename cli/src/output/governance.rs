@@ -44,18 +44,20 @@ fn change(change: &ChangeView) -> String {
         ChangeView::SetQuota { key, quota } => format!("quota of {}: {}", short(key), quota_words(quota)),
         ChangeView::SetLimit { limit: Limit::Key(limit), most } => format!("each key: {}", amount(*limit, *most)),
         ChangeView::SetLimit { limit: Limit::Network(limit), most } => {
-            format!("in all: {}", amount(of_key(*limit), *most))
+            format!("in all: {}", network_amount(*limit, *most))
         }
         ChangeView::SetSchedule(schedule) => format!("schedule: {}", schedule_words(schedule)),
     }
 }
 
-const fn of_key(limit: NetworkLimit) -> KeyLimit {
+/// A limit in all, with its unit.
+pub fn network_amount(limit: NetworkLimit, most: u64) -> String {
     match limit {
-        NetworkLimit::Tasks => KeyLimit::Tasks,
-        NetworkLimit::OutputBytes => KeyLimit::OutputBytes,
-        NetworkLimit::DefinitionBytes => KeyLimit::DefinitionBytes,
-        NetworkLimit::Recurring => KeyLimit::Recurring,
+        NetworkLimit::Tasks => amount(KeyLimit::Tasks, most),
+        NetworkLimit::OutputBytes => amount(KeyLimit::OutputBytes, most),
+        NetworkLimit::DefinitionBytes => amount(KeyLimit::DefinitionBytes, most),
+        NetworkLimit::Recurring => amount(KeyLimit::Recurring, most),
+        NetworkLimit::UnprovenPermille => format!("{most}‰ of each limit for unproven keys together"),
     }
 }
 
@@ -145,7 +147,7 @@ impl Record for KeyView {
 impl Record for RulesView {
     fn facts(&self) -> Vec<(&'static str, String)> {
         let limits = |limits: Vec<String>| limits.join(", ");
-        let network = self.network_limits.iter().map(|(limit, most)| amount(of_key(*limit), *most)).collect();
+        let network = self.network_limits.iter().map(|(limit, most)| network_amount(*limit, *most)).collect();
         let each = self.key_limits.iter().map(|(limit, most)| amount(*limit, *most)).collect();
         let mut facts = vec![
             ("submitters", admission(&self.submitters)),

@@ -51,6 +51,7 @@ pub(super) const fn end_in_words(end: TaskEnd) -> &'static str {
         TaskEnd::Cancelled => "cancelled",
         TaskEnd::Skipped => "skipped",
         TaskEnd::Expired => "expired",
+        TaskEnd::Barred => "submitter barred",
     }
 }
 

@@ -43,6 +43,7 @@ pub const fn state(state: TaskState) -> &'static str {
         TaskState::Cancelled => "cancelled",
         TaskState::Skipped => "skipped",
         TaskState::Expired => "expired",
+        TaskState::Barred => "submitter barred",
     }
 }
 
@@ -53,6 +54,7 @@ pub const fn recurring_state(state: RecurringState) -> &'static str {
         RecurringState::Paused => "paused",
         RecurringState::Ended => "ended",
         RecurringState::Deleted => "deleted",
+        RecurringState::Barred => "submitter barred",
     }
 }
 

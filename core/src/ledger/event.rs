@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     identity::PublicKey,
+    ledger::RecurringEndReason,
     types::{AttemptId, BlockTime, Change, Incarnation, JobId, RecurringId, SkipReason, TaskId, TransactionId},
 };
 
@@ -78,12 +79,12 @@ pub enum LedgerEvent {
         /// Why.
         why: SkipReason,
     },
-    /// A recurring job has no more occurrences.
+    /// A recurring job has ended: none of its further occurrences is run.
     RecurringEnded {
         /// Which.
         recurring: RecurringId,
-        /// Because its submitter deleted it.
-        deleted: bool,
+        /// Why.
+        why: RecurringEndReason,
     },
     /// An ended recurring job was dropped from the state.
     RecurringForgotten {

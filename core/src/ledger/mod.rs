@@ -59,8 +59,9 @@ pub use records::{
     governance::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, ProposalView},
     jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, ProducedInput, TaskCounts},
     lease_time::LeaseTime,
-    recurring::{PAST_KEPT, PastOccurrences},
+    recurring::{PAST_KEPT, PastOccurrences, RecurringEndReason},
     rules::{Admission, QuotaUse, Rules},
+    trust::{MERIT_DAYS, MERITS_MAX, PROVEN_DAYS, Trust},
     usage::{ACCOUNTS_MAX, Account, AccountView, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side},
     workers::STANDINGS_KEPT,
 };

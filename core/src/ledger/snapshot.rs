@@ -19,6 +19,7 @@ use crate::{
             recurring::{RecurringNumber, RecurringRecord},
             replay::Executed,
             rules::Rules,
+            trust::Merits,
             usage::DayBook,
             workers::WorkerRecord,
         },
@@ -61,6 +62,7 @@ pub(super) struct Head {
     pub(super) shares: BTreeMap<PublicKey, Share>,
     pub(super) estimates: BTreeMap<Digest, Estimate>,
     pub(super) usage: BTreeMap<Day, DayBook>,
+    pub(super) merits: Merits,
 }
 
 /// Recurring jobs by number, and the next number.
@@ -89,6 +91,7 @@ impl Ledger {
             shares: records.shares().records().1.clone(),
             estimates: records.estimates().records().clone(),
             usage: records.usage().records().clone(),
+            merits: records.merits().clone(),
         }
     }
 

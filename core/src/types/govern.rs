@@ -28,8 +28,8 @@ pub enum Change {
     RemoveAuthority(PublicKey),
     /// Permits a key to do this.
     Permit(Permission, PublicKey),
-    /// Bars a key from doing this. The tasks of a barred submitter wait until it may submit again; the attempts
-    /// of a barred worker go to others.
+    /// Bars a key from doing this. All that a barred submitter has unfinished ends; the attempts of a barred worker
+    /// go to others.
     Bar(Permission, PublicKey),
     /// Gives one key limits of its own, in place of the limits for each key. Where this is empty, the limits
     /// for each key apply again.
@@ -89,6 +89,8 @@ pub enum NetworkLimit {
     DefinitionBytes,
     /// Recurring jobs that have not ended.
     Recurring,
+    /// The part of each limit in all that unproven keys may have together, in thousandths.
+    UnprovenPermille,
 }
 
 /// A limit that can be changed for all.
@@ -108,7 +110,8 @@ impl KeyLimit {
 
 impl NetworkLimit {
     /// All limits.
-    pub const ALL: [Self; 4] = [Self::Tasks, Self::OutputBytes, Self::DefinitionBytes, Self::Recurring];
+    pub const ALL: [Self; 5] =
+        [Self::Tasks, Self::OutputBytes, Self::DefinitionBytes, Self::Recurring, Self::UnprovenPermille];
 }
 
 impl Limit {
@@ -125,6 +128,7 @@ impl Limit {
             Self::Network(NetworkLimit::OutputBytes) => limits.output_bytes_max,
             Self::Network(NetworkLimit::DefinitionBytes) => limits.definition_bytes_max,
             Self::Network(NetworkLimit::Recurring) => limits.recurring_max,
+            Self::Network(NetworkLimit::UnprovenPermille) => limits.unproven_permille,
         }
     }
 }

@@ -91,6 +91,16 @@ pub enum VoidReason {
         "the network's unfinished tasks may leave so much output that with these it would be more than it may be; there is room again as they end"
     )]
     OutputFull,
+    /// The signer is unproven, and unproven keys together have as much of the network's room as they may.
+    #[error(
+        "this key is new here, and new keys together have as much of the network's room as they may; there is room again as what they have ends, or once an authority gives this key a quota"
+    )]
+    UnprovenFull,
+    /// The signer is not vouched for, and what room is left is kept for keys that are.
+    #[error(
+        "what room the network has left is kept for keys with a quota of their own; there is room again as what others have ends"
+    )]
+    KeptForVouched,
     /// The definitions of the signer's unfinished jobs take as many bytes as they may.
     #[error(
         "the definitions of this key's unfinished jobs take so many bytes that with this they would take more than they may; there is room again as the jobs end"

@@ -157,6 +157,8 @@ pub enum TaskState {
     Skipped,
     /// Its job's time ran out.
     Expired,
+    /// Its submitter was barred from submitting.
+    Barred,
 }
 
 /// One attempt of a task.

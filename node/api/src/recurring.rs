@@ -79,6 +79,8 @@ pub enum RecurringState {
     Ended,
     /// Its submitter has deleted it.
     Deleted,
+    /// Its submitter was barred from submitting.
+    Barred,
 }
 
 /// What happened to one occurrence, or to several in a row.

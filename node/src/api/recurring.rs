@@ -47,6 +47,7 @@ fn view(view: &ledger::RecurringView<'_>, now: BlockTime) -> RecurringView {
             ledger::RecurringState::Paused => RecurringState::Paused,
             ledger::RecurringState::Ended => RecurringState::Ended,
             ledger::RecurringState::Deleted => RecurringState::Deleted,
+            ledger::RecurringState::Barred => RecurringState::Barred,
         },
         cron: recurring.cron.to_string(),
         catch_up: recurring.catch_up,

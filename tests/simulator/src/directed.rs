@@ -43,10 +43,12 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("controlled", controlled),
     ("governed", governed::governed),
     ("ruled", governed::ruled),
+    ("barred", governed::barred),
     ("usurped", governed::usurped),
     ("alone", governed::alone),
     ("in-turn", governed::in_turn),
     ("recurring", recurring),
+    ("crowded", crowded),
     ("heavy", volunteers::heavy),
     ("preemption", volunteers::preemption),
     ("undelivered", volunteers::undelivered),
@@ -81,6 +83,7 @@ pub(crate) fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
             losses_max: 16,
             order: vec![OrderPolicy::Priority],
             placement: vec![PlacementPolicy::LeastLoaded],
+            is_narrow: false,
         },
         weather: Weather::fair(),
         liars: Vec::new(),
@@ -417,6 +420,24 @@ pub fn recurring(seed: u64) -> Scenario {
     }
     scenario.faults.sort_by_key(|(at, _)| *at);
     scenario.whole_at_us = 480 * SECOND_US;
+    scenario
+}
+
+/// Where there is little room, new keys submit more than there may be in all, and new workers claim, again and again.
+/// Those who have a quota submit and work all the time.
+#[must_use]
+pub fn crowded(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
+    scenario.founding.is_narrow = true;
+    let shift = seed * 110_000;
+    scenario.work = vec![(0, job(0, 20, 20))];
+    for round in 0..8 {
+        let at = SECOND_US + round * 3 * SECOND_US + shift;
+        scenario.work.push((at, Work::Crowd { through: 1, keys: 12, tasks: 40 }));
+        scenario.work.push((at + SECOND_US, Work::Churn { through: 2, keys: 10 }));
+        scenario.work.push((at + 2 * SECOND_US, job(4, 30, 20)));
+    }
+    scenario.whole_at_us += 10 * SECOND_US;
     scenario
 }
 

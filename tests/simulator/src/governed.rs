@@ -1,7 +1,7 @@
 //! Networks whose authorities change while there is work. One joins, one leaves, one replaces another, twice in
 //! a row. Meanwhile present, leaving and joining authorities crash, pause, are partitioned and lie.
 
-use meshwork_core::types::{OrderPolicy, PlacementPolicy};
+use meshwork_core::types::{CatchUp, OrderPolicy, Overlap, PlacementPolicy};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
@@ -105,6 +105,30 @@ pub fn ruled(seed: u64) -> Scenario {
     mishaps(&mut scenario, &mut random);
     scenario.faults.sort_by_key(|(at, _)| *at);
     scenario
+}
+
+/// One who submits more than all workers can do is barred, and permitted again some seconds later. Others submit all the
+/// time.
+#[must_use]
+pub fn barred(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
+    scenario.founding.snapshot_interval = 4;
+    let shift = seed * 90_000;
+    scenario.work = (0..10).map(|at| (at * 2 * SECOND_US + shift, job(4, 4, 300))).collect();
+    for round in 0..3 {
+        let at = (1 + 7 * round) * SECOND_US + shift;
+        scenario.work.push((at, job(5, 200, 900)));
+        scenario.work.push((at + SECOND_US, recurring(5)));
+        scenario.work.push((at + 2 * SECOND_US, Work::Rule(Rule::BarSubmitter(5))));
+        scenario.work.push((at + 5 * SECOND_US, Work::Rule(Rule::PermitSubmitter(5))));
+    }
+    scenario.work.sort_by_key(|(at, _)| *at);
+    scenario
+}
+
+/// A small job that recurs, through a peer.
+const fn recurring(through: usize) -> Work {
+    Work::Recurring { through, tasks: 2, task_ms: 50, catch_up: CatchUp::Once, overlap: Overlap::Skip }
 }
 
 /// Authorities come and go as fast as they may, and one of them lies about it in every view that it leads.

@@ -67,6 +67,8 @@ fn sought(fault: Planted) -> Family {
         | Planted::LossOfNoWorker => directed::busy,
         Planted::HeldGoesOn | Planted::WaitingKeepsOldNeeds | Planted::FreedAsAmended => directed::controlled,
         Planted::RunsPastQuota | Planted::BarredWorksOn | Planted::ScheduleOfGenesis => governed::ruled,
+        Planted::BarredKeepsRoom => governed::barred,
+        Planted::UnprovenTakeAll => directed::crowded,
         Planted::OverlapIgnored | Planted::MissedAreRun => directed::recurring,
         Planted::ShrinksAndKeeps => directed::wavering,
         Planted::ReturnsCount => directed::returned,

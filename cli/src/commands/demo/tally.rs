@@ -177,7 +177,12 @@ impl Tally {
 const fn is_end(state: TaskState) -> bool {
     matches!(
         state,
-        TaskState::Succeeded | TaskState::Failed | TaskState::Cancelled | TaskState::Skipped | TaskState::Expired
+        TaskState::Succeeded
+            | TaskState::Failed
+            | TaskState::Cancelled
+            | TaskState::Skipped
+            | TaskState::Expired
+            | TaskState::Barred
     )
 }
 

@@ -101,6 +101,7 @@ const NETWORK_LIMITS: &[(&str, NetworkLimit)] = &[
     ("output-bytes", NetworkLimit::OutputBytes),
     ("definition-bytes", NetworkLimit::DefinitionBytes),
     ("recurring", NetworkLimit::Recurring),
+    ("unproven-permille", NetworkLimit::UnprovenPermille),
 ];
 
 fn find<T: Copy>(name: &str, among: &[(&str, T)]) -> Result<T, String> {

@@ -68,6 +68,8 @@ impl Index {
         let Self {
             job_numbers,
             claims_standing,
+            places,
+            workers_known,
             quotas,
             counts,
             due,
@@ -83,6 +85,8 @@ impl Index {
         let parts = [
             ("the numbers of jobs", *job_numbers == anew.job_numbers),
             ("how many claims stand", *claims_standing == anew.claims_standing),
+            ("how many places workers take", *places == anew.places),
+            ("how many workers are known", *workers_known == anew.workers_known),
             ("what submitters have taken", *quotas == anew.quotas),
             ("how many tasks are in which state", *counts == anew.counts),
             ("deadlines", *due == anew.due),
@@ -136,6 +140,7 @@ mod tests {
     use crate::{
         ledger::{
             index::Outstanding,
+            records::trust::Trust,
             tests::mesh::{Mesh, genesis, key, offer, spec},
         },
         schedule::ready::ReadyQueue,
@@ -159,6 +164,8 @@ mod tests {
         };
         named(flaw(|ledger| ledger.index.counts.ready += 1), "in which state");
         named(flaw(|ledger| ledger.index.claims_standing += 1), "claims stand");
+        named(flaw(|ledger| ledger.index.places.count(Trust::Unproven, true)), "places");
+        named(flaw(|ledger| ledger.index.workers_known.count(Trust::Proven, true)), "known");
         named(flaw(|ledger| ledger.index.due.attempts.clear()), "deadlines");
         named(flaw(|ledger| ledger.index.ready = ReadyQueue::default()), "queue");
         named(flaw(|ledger| ledger.add_outstanding(key(100).public(), Outstanding::definition(1))), "have taken");

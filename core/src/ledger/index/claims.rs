@@ -14,7 +14,7 @@ use crate::{
         },
     },
     schedule::placement::Opening,
-    types::{BlockTime, Claim, Incarnation},
+    types::{BlockTime, Claim, Incarnation, Permission},
 };
 
 impl Ledger {
@@ -24,7 +24,9 @@ impl Ledger {
         if let Some(standing) = &record.standing {
             self.index.open.describe(key, &standing.claim);
         }
-        self.records.add_worker(key, Worker { record, index: WorkerIndex::empty() });
+        let offers = record.offers_slots();
+        self.add_known(key, record);
+        self.count_place(&key, offers, true);
         if let Some(until) = until {
             self.index.claims_standing += 1;
             self.index.due.claims.insert((until, key));
@@ -38,7 +40,21 @@ impl Ledger {
         if self.records.worker(&key).is_none() {
             let (incarnation, last) = (Incarnation(0), self.time());
             let record = WorkerRecord { sequence: 0, incarnation, last, turn: 0, standing: None, stood: Vec::new() };
-            self.records.add_worker(key, Worker { record, index: WorkerIndex::empty() });
+            self.add_known(key, record);
+        }
+    }
+
+    fn add_known(&mut self, key: PublicKey, record: WorkerRecord) {
+        let trust = self.trust(Permission::Work, &key);
+        self.records.add_worker(key, Worker { record, index: WorkerIndex::empty() });
+        self.index.workers_known.count(trust, true);
+    }
+
+    /// Counts one place more or fewer that the worker's claim takes, if it takes one.
+    fn count_place(&mut self, key: &PublicKey, takes_one: bool, more: bool) {
+        if takes_one {
+            let trust = self.trust(Permission::Work, key);
+            self.index.places.count(trust, more);
         }
     }
 
@@ -50,6 +66,9 @@ impl Ledger {
             self.count_spread(*task, key, false);
         }
         let (height, time) = (self.height(), self.time());
+        let offered = self.records.worker(&key).is_some_and(Worker::offers_slots);
+        self.count_place(&key, offered, false);
+        self.count_place(&key, claim.slots > 0, true);
         let Some(worker) = known(self.records.worker_mut(&key)) else { return };
         let before = worker.record.standing.take();
         let seat = before.as_ref().map_or_else(|| self.index.open.free_seat(), |standing| standing.seat);
@@ -117,6 +136,7 @@ impl Ledger {
         self.index.open.forget(&key, &standing.claim);
         self.index.open.leave_seat(standing.seat);
         self.index.claims_standing -= 1;
+        self.count_place(&key, standing.claim.slots > 0, false);
         self.index.offers.0 += 1;
         self.reindex(key);
         self.await_forgetting(key);
@@ -147,6 +167,8 @@ impl Ledger {
     /// Forgets the workers whose claims ended long enough ago.
     pub(in crate::ledger) fn forget_workers(&mut self) {
         for key in self.index.due.take_workers(self.time()) {
+            let trust = self.trust(Permission::Work, &key);
+            self.index.workers_known.count(trust, false);
             self.records.remove_worker(&key);
         }
     }

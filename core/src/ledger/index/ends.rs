@@ -143,11 +143,15 @@ impl Ledger {
         if let Some(entry) = UsageEntry::outcome(&outcome, is_late) {
             days.book(Day::of(now), &mut job.record, Some(outcome.worker), &entry);
         }
+        let worker = outcome.worker;
         applied.receipts.push(Receipt::Outcome(outcome));
         applied.events.push(LedgerEvent::TaskDone { task: id, succeeded });
         let counters = self.records.counters_mut();
         *if succeeded { &mut counters.succeeded } else { &mut counters.failed } += 1;
         self.attach(task);
+        if succeeded {
+            self.prove(submitter, worker);
+        }
         self.settle_tasks(submitter, output_bytes, 1);
         self.follow_task(task, if succeeded { Ending::Well } else { Ending::Failed }, applied);
     }

@@ -84,7 +84,7 @@ impl Ledger {
         let stateless = (segment.end - segment.start).saturating_sub(u32::try_from(own).unwrap_or(u32::MAX));
         let (submitter, end, unfinished) = (job.record.submitter, segment.end, job.record.ended.is_none());
         if unfinished {
-            self.index.quotas.need(submitter, &needs);
+            self.need(submitter, &needs);
         }
         let Some(job) = known(self.records.job_mut(number)) else { return };
         job.index.summaries.push(SegmentSummary { needs, rank, stateless, counted: None });
@@ -205,8 +205,9 @@ impl Ledger {
         let TaskCounts { cancelled, skipped, .. } = job.index.counts;
         applied.events.push(LedgerEvent::JobEnded { job: job.id, cancelled, skipped });
         let (submitter, run) = (job.record.submitter, job.record.occurrence_of);
-        for summary in &job.index.summaries {
-            self.index.quotas.need_no_more(submitter, &summary.needs);
+        let needs: Vec<Arc<Needs>> = job.index.summaries.iter().map(|summary| Arc::clone(&summary.needs)).collect();
+        for needs in &needs {
+            self.need_no_more(submitter, needs);
         }
         for other in after {
             self.await_job_no_more(number, other.job);

@@ -29,6 +29,7 @@ mod recurring;
 mod restore;
 mod segments;
 mod slices;
+mod trust;
 mod worker;
 
 use std::{
@@ -52,6 +53,7 @@ use crate::{
     ledger::records::{
         jobs::{TaskCounts, TaskRef},
         recurring::RecurringNumber,
+        trust::ByTrust,
     },
     schedule::{
         placement::{OpenClaims, Opening},
@@ -68,6 +70,10 @@ pub(in crate::ledger) struct Index {
     job_numbers: BTreeMap<JobId, JobNumber>,
     /// How many workers' claims stand.
     claims_standing: usize,
+    /// How many workers' claims stand and offer slots, by the trust of the workers.
+    places: ByTrust<u64>,
+    /// How many workers are known, likewise.
+    workers_known: ByTrust<u64>,
     quotas: Quotas,
     counts: TaskCounts,
     due: Deadlines,
@@ -100,6 +106,8 @@ impl Index {
         Self {
             job_numbers: BTreeMap::new(),
             claims_standing: 0,
+            places: ByTrust::new(0, 0, 0),
+            workers_known: ByTrust::new(0, 0, 0),
             quotas: Quotas::empty(),
             counts: TaskCounts::default(),
             due: Deadlines::empty(),
@@ -125,6 +133,16 @@ impl Index {
     /// How many workers' claims stand.
     pub(in crate::ledger) const fn claims_standing(&self) -> usize {
         self.claims_standing
+    }
+
+    /// How many workers' claims stand and offer slots.
+    pub(in crate::ledger) const fn places(&self) -> &ByTrust<u64> {
+        &self.places
+    }
+
+    /// How many workers are known.
+    pub(in crate::ledger) const fn workers_known(&self) -> &ByTrust<u64> {
+        &self.workers_known
     }
 
     pub(in crate::ledger) const fn quotas(&self) -> &Quotas {

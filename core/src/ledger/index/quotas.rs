@@ -8,7 +8,10 @@ use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
     invariant::known,
-    ledger::Ledger,
+    ledger::{
+        Ledger,
+        records::trust::{ByTrust, Trust},
+    },
     schedule::ready::Needs,
     types::{KeyLimit, Permission},
 };
@@ -46,31 +49,44 @@ impl Outstanding {
 /// How many segments of unfinished jobs have each set of needs.
 type KnownNeeds = BTreeMap<Arc<Needs>, u64>;
 
+/// Counts so many segments fewer with these needs.
+fn fewer(known: &mut KnownNeeds, needs: &Arc<Needs>, segments: u64) {
+    if let Some(count) = known.get_mut(needs) {
+        *count = count.saturating_sub(segments);
+        if *count == 0 {
+            known.remove(needs);
+        }
+    }
+}
+
 /// How much of the bounded amounts submitters have taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct Quotas {
-    outstanding: Outstanding,
+    outstanding: ByTrust<Outstanding>,
     outstanding_by_key: BTreeMap<PublicKey, Outstanding>,
     /// The number of leases of each submitter's tasks.
     leased_by_key: BTreeMap<PublicKey, u64>,
     needs: KnownNeeds,
+    needs_by_trust: ByTrust<KnownNeeds>,
     needs_by_key: BTreeMap<PublicKey, KnownNeeds>,
 }
 
 impl Quotas {
     pub(super) const fn empty() -> Self {
+        const NOTHING: Outstanding = Outstanding::definition(0);
         Self {
-            outstanding: Outstanding { tasks: 0, output_bytes: 0, definition_bytes: 0 },
+            outstanding: ByTrust::new(NOTHING, NOTHING, NOTHING),
             outstanding_by_key: BTreeMap::new(),
             leased_by_key: BTreeMap::new(),
             needs: BTreeMap::new(),
+            needs_by_trust: ByTrust::new(BTreeMap::new(), BTreeMap::new(), BTreeMap::new()),
             needs_by_key: BTreeMap::new(),
         }
     }
 
-    /// What is outstanding in total.
-    pub(in crate::ledger) const fn outstanding(&self) -> Outstanding {
-        self.outstanding
+    /// What is outstanding, by the trust of the submitters.
+    pub(in crate::ledger) const fn outstanding(&self) -> &ByTrust<Outstanding> {
+        &self.outstanding
     }
 
     /// What is outstanding for a submitter.
@@ -93,6 +109,11 @@ impl Quotas {
         &self.needs
     }
 
+    /// The needs of unfinished jobs' tasks, by the trust of the submitters.
+    pub(in crate::ledger) const fn needs_by_trust(&self) -> &ByTrust<BTreeMap<Arc<Needs>, u64>> {
+        &self.needs_by_trust
+    }
+
     /// The needs of one submitter's unfinished jobs, each with its number of segments.
     pub(in crate::ledger) fn needs_of(&self, key: &PublicKey) -> Option<&BTreeMap<Arc<Needs>, u64>> {
         self.needs_by_key.get(key)
@@ -104,24 +125,18 @@ impl Quotas {
     }
 
     /// Counts one more segment of a submitter with these needs.
-    pub(super) fn need(&mut self, submitter: PublicKey, needs: &Arc<Needs>) {
+    fn need(&mut self, submitter: PublicKey, trust: Trust, needs: &Arc<Needs>) {
         *self.needs.entry(Arc::clone(needs)).or_default() += 1;
+        *self.needs_by_trust.of_mut(trust).entry(Arc::clone(needs)).or_default() += 1;
         *self.needs_by_key.entry(submitter).or_default().entry(Arc::clone(needs)).or_default() += 1;
     }
 
     /// Counts one segment fewer of a submitter with these needs.
-    pub(super) fn need_no_more(&mut self, submitter: PublicKey, needs: &Arc<Needs>) {
-        let less = |known: &mut KnownNeeds| {
-            if let Some(jobs) = known.get_mut(needs) {
-                *jobs -= 1;
-                if *jobs == 0 {
-                    known.remove(needs);
-                }
-            }
-        };
-        less(&mut self.needs);
+    fn need_no_more(&mut self, submitter: PublicKey, trust: Trust, needs: &Arc<Needs>) {
+        fewer(&mut self.needs, needs, 1);
+        fewer(self.needs_by_trust.of_mut(trust), needs, 1);
         if let Some(of_key) = self.needs_by_key.get_mut(&submitter) {
-            less(of_key);
+            fewer(of_key, needs, 1);
             if of_key.is_empty() {
                 self.needs_by_key.remove(&submitter);
             }
@@ -129,17 +144,22 @@ impl Quotas {
     }
 
     /// Adds to what a submitter has outstanding. True if it had no unfinished tasks before and has some now.
-    pub(super) fn add_outstanding(&mut self, submitter: PublicKey, more: &Outstanding) -> bool {
+    pub(super) fn add_outstanding(&mut self, submitter: PublicKey, trust: Trust, more: &Outstanding) -> bool {
         let of_key = self.outstanding_by_key.entry(submitter).or_default();
         let begins = of_key.tasks == 0 && more.tasks > 0;
         of_key.raise(more);
-        self.outstanding.raise(more);
+        self.outstanding.of_mut(trust).raise(more);
         begins
     }
 
     /// Subtracts from what a submitter has outstanding, and returns what remains, if it had anything.
-    fn subtract_outstanding(&mut self, submitter: PublicKey, less: &Outstanding) -> Option<Outstanding> {
-        self.outstanding.lower(less);
+    fn subtract_outstanding(
+        &mut self,
+        submitter: PublicKey,
+        trust: Trust,
+        less: &Outstanding,
+    ) -> Option<Outstanding> {
+        self.outstanding.of_mut(trust).lower(less);
         let of_key = self.outstanding_by_key.get_mut(&submitter)?;
         of_key.lower(less);
         let left = *of_key;
@@ -147,6 +167,17 @@ impl Quotas {
             self.outstanding_by_key.remove(&submitter);
         }
         Some(left)
+    }
+
+    /// Counts what a submitter has taken with keys of another trust.
+    pub(super) fn change_trust(&mut self, submitter: &PublicKey, before: Trust, after: Trust) {
+        let own = self.outstanding_of(submitter);
+        self.outstanding.of_mut(before).lower(&own);
+        self.outstanding.of_mut(after).raise(&own);
+        for (needs, segments) in self.needs_by_key.get(submitter).into_iter().flatten() {
+            fewer(self.needs_by_trust.of_mut(before), needs, *segments);
+            *self.needs_by_trust.of_mut(after).entry(Arc::clone(needs)).or_default() += segments;
+        }
     }
 
     fn count_leased(&mut self, key: PublicKey, more: bool) {
@@ -164,7 +195,8 @@ impl Ledger {
         if more == Outstanding::default() {
             return;
         }
-        if self.index.quotas.add_outstanding(submitter, &more) {
+        let trust = self.trust(Permission::Submit, &submitter);
+        if self.index.quotas.add_outstanding(submitter, trust, &more) {
             if self.sequence.is_fair() {
                 self.records.shares_mut().begin(&submitter);
             }
@@ -186,7 +218,8 @@ impl Ledger {
         if less == Outstanding::default() {
             return;
         }
-        let Some(left) = known(self.index.quotas.subtract_outstanding(submitter, &less)) else { return };
+        let trust = self.trust(Permission::Submit, &submitter);
+        let Some(left) = known(self.index.quotas.subtract_outstanding(submitter, trust, &less)) else { return };
         if left.tasks == 0 {
             if less.tasks > 0 && self.sequence.is_fair() {
                 self.records.shares_mut().end(&submitter);
@@ -195,17 +228,28 @@ impl Ledger {
         }
     }
 
+    /// Counts one more segment of a submitter with these needs.
+    pub(super) fn need(&mut self, submitter: PublicKey, needs: &Arc<Needs>) {
+        let trust = self.trust(Permission::Submit, &submitter);
+        self.index.quotas.need(submitter, trust, needs);
+    }
+
+    /// Counts one segment fewer of a submitter with these needs.
+    pub(super) fn need_no_more(&mut self, submitter: PublicKey, needs: &Arc<Needs>) {
+        let trust = self.trust(Permission::Submit, &submitter);
+        self.index.quotas.need_no_more(submitter, trust, needs);
+    }
+
     /// Counts one lease more or fewer of a submitter's tasks.
     pub(super) fn count_leased(&mut self, key: PublicKey, more: bool) {
         self.index.quotas.count_leased(key, more);
         self.freeze_by_rules(key);
     }
 
-    /// Whether the rules now keep all tasks of a submitter from being placed.
+    /// Whether its quota of leases now keeps all tasks of a submitter from being placed.
     pub(in crate::ledger) fn is_frozen(&self, key: &PublicKey) -> bool {
         let leased = self.index.quotas.leased_of(key);
-        let is_full = leased >= self.key_limit(key, KeyLimit::Running) && !is_planted(Fault::RunsPastQuota);
-        is_full || !self.records.rules().admission(Permission::Submit).includes(key)
+        leased >= self.key_limit(key, KeyLimit::Running) && !is_planted(Fault::RunsPastQuota)
     }
 
     /// Freezes or unfreezes a submitter's tasks in the queue, as the rules now require.

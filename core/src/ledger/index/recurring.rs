@@ -8,9 +8,12 @@ use crate::{
     invariant::known,
     ledger::{
         Applied, Ledger, LedgerEvent,
-        records::recurring::{RecurringJob, RecurringNumber, RecurringRecord},
+        records::{
+            recurring::{RecurringEnd, RecurringEndReason, RecurringJob, RecurringNumber, RecurringRecord},
+            trust::{ByTrust, Trust},
+        },
     },
-    types::{BlockTime, JobId, Occurrence, RecurringId},
+    types::{BlockTime, JobId, Occurrence, Permission, RecurringId},
 };
 
 /// The unfinished jobs of one recurring job, by occurrence.
@@ -22,8 +25,8 @@ pub(in crate::ledger) struct RecurringIndex {
     numbers: BTreeMap<RecurringId, RecurringNumber>,
     /// How many recurring jobs of each submitter have not ended.
     by_key: BTreeMap<PublicKey, u64>,
-    /// How many recurring jobs have not ended.
-    live: u64,
+    /// How many recurring jobs have not ended, by the trust of their submitters.
+    live: ByTrust<u64>,
     /// When the next occurrence comes of each recurring job that is not paused.
     due: BTreeSet<(BlockTime, RecurringNumber)>,
     /// When ended recurring jobs are dropped.
@@ -37,7 +40,7 @@ impl RecurringIndex {
         Self {
             numbers: BTreeMap::new(),
             by_key: BTreeMap::new(),
-            live: 0,
+            live: ByTrust::new(0, 0, 0),
             due: BTreeSet::new(),
             retention: BTreeSet::new(),
             live_jobs: BTreeMap::new(),
@@ -49,9 +52,22 @@ impl RecurringIndex {
         self.numbers.get(id).copied()
     }
 
-    /// How many recurring jobs have not ended: of this submitter, and in total.
-    pub(in crate::ledger) fn live(&self, submitter: &PublicKey) -> (u64, u64) {
-        (self.by_key.get(submitter).copied().unwrap_or(0), self.live)
+    /// How many recurring jobs of this submitter have not ended.
+    pub(in crate::ledger) fn live_of(&self, submitter: &PublicKey) -> u64 {
+        self.by_key.get(submitter).copied().unwrap_or(0)
+    }
+
+    /// How many recurring jobs have not ended, by the trust of their submitters.
+    pub(in crate::ledger) const fn live(&self) -> &ByTrust<u64> {
+        &self.live
+    }
+
+    /// Counts a submitter's recurring jobs with those of keys of another trust.
+    pub(super) fn change_trust(&mut self, submitter: &PublicKey, before: Trust, after: Trust) {
+        for _ in 0..self.live_of(submitter) {
+            self.live.count(before, false);
+            self.live.count(after, true);
+        }
     }
 
     /// The first occurrence that has to be run or skipped.
@@ -82,8 +98,8 @@ impl RecurringIndex {
         }
     }
 
-    fn count_ended(&mut self, submitter: &PublicKey) {
-        self.live -= 1;
+    fn count_ended(&mut self, submitter: &PublicKey, trust: Trust) {
+        self.live.count(trust, false);
         if let Some(count) = known(self.by_key.get_mut(submitter)) {
             *count -= 1;
             if *count == 0 {
@@ -102,9 +118,10 @@ impl Ledger {
         self.records.recurring_mut().add(RecurringJob { id, record });
         self.add_outstanding(submitter, Outstanding::definition(definition_bytes));
         match ended {
-            Some(ended) => self.keep_ended_recurring(ended, number),
+            Some(RecurringEnd { at, .. }) => self.keep_ended_recurring(at, number),
             None => {
-                self.index.recurring.live += 1;
+                let trust = self.trust(Permission::Submit, &submitter);
+                self.index.recurring.live.count(trust, true);
                 *self.index.recurring.by_key.entry(submitter).or_default() += 1;
             }
         }
@@ -157,7 +174,7 @@ impl Ledger {
     pub(in crate::ledger) fn end_recurring(
         &mut self,
         number: RecurringNumber,
-        is_deleted: bool,
+        why: RecurringEndReason,
         applied: &mut Applied,
     ) {
         self.await_nothing(number);
@@ -168,12 +185,13 @@ impl Ledger {
         if record.ended.is_some() {
             return;
         }
-        (record.ended, record.is_deleted, record.is_paused, record.next) = (Some(now), is_deleted, false, None);
+        (record.ended, record.is_paused, record.next) = (Some(RecurringEnd { at: now, why }), false, None);
         record.recurring.job.arrays.clear();
         let (submitter, definition_bytes) = (record.submitter, std::mem::take(&mut record.definition_bytes));
-        applied.events.push(LedgerEvent::RecurringEnded { recurring: *id, deleted: is_deleted });
+        applied.events.push(LedgerEvent::RecurringEnded { recurring: *id, why });
         self.subtract_outstanding(submitter, Outstanding::definition(definition_bytes));
-        self.index.recurring.count_ended(&submitter);
+        let trust = self.trust(Permission::Submit, &submitter);
+        self.index.recurring.count_ended(&submitter, trust);
         self.keep_ended_recurring(now, number);
     }
 }

@@ -55,6 +55,7 @@ impl Head {
         rule(numbers.all(|number| *number < COUNT_MAX), "a number is larger than could be counted to")?;
         rule(self.govern.is_consistent(genesis, self.height, self.time), "what authorities have settled")?;
         rule(self.rules.is_consistent(), "rules that nobody can have settled")?;
+        rule(self.merits.are_sound(Day::of(self.time)), "merits that no key can have")?;
         let estimates = &self.estimates;
         rule(estimates.len() <= PROGRAMS_KEPT, "more programs are remembered than may be")?;
         rule(estimates.values().all(|estimate| estimate.is_sound(self.time)), "what was learned cannot have been")
@@ -222,7 +223,7 @@ impl Ledger {
             let claim = (standing.claim.sequence, standing.claim.incarnation);
             rule(claim == (record.sequence, record.incarnation), "a claim is not its worker's last")?;
             rule(standing.until > self.lease_time(), "a claim has run out")?;
-            let seats = u64::from(standing.seat) < self.genesis.ledger.workers_max as u64;
+            let seats = u64::from(standing.seat) < self.workers_known_max();
             rule(seats && self.index.open.take_seat(standing.seat), "a claim's seat is not its own")?;
         }
         self.take_up_worker(key, record);
@@ -234,13 +235,16 @@ impl Ledger {
         let is_new = *number < self.records.recurring().next() && self.index.recurring.number_of(&id).is_none();
         rule(is_new, "a recurring job's number or id is not its own")?;
         let now = self.time();
-        let occurrences = [Some(record.time), record.resumed, *ended, past.back().map(|past| past.last)];
+        let ended_at = ended.map(|ended| ended.at);
+        let occurrences = [Some(record.time), record.resumed, ended_at, past.back().map(|past| past.last)];
         rule(occurrences.iter().flatten().all(|time| *time <= now), "a recurring job is of a later time")?;
         rule(record.height <= self.height(), "a recurring job is of a later height")?;
         rule(past.len() <= PAST_KEPT, "more is remembered of a recurring job than may be")?;
         rule(record.ran < COUNT_MAX && record.skipped < COUNT_MAX, "a recurring job ran more often than could be")?;
         let is_good = match ended {
-            None => bounds::check_recurring(&self.genesis.ledger, recurring).is_ok() && !record.is_deleted,
+            None => {
+                self.may_submit(&record.submitter) && bounds::check_recurring(&self.genesis.ledger, recurring).is_ok()
+            }
             Some(_) => recurring.job.arrays.is_empty() && record.definition_bytes == 0 && !record.is_paused,
         };
         rule(is_good, "a recurring job exceeds a bound")?;
@@ -265,6 +269,10 @@ impl Ledger {
             "a job's number or id is not its own",
         )?;
         rule(record.time <= self.time() && record.height <= self.height(), "a job is of a later time")?;
+        rule(
+            record.ended.is_some() || self.may_submit(&record.submitter),
+            "an unfinished job's submitter is barred",
+        )?;
         rule(
             record.began.is_none_or(|began| (record.time..=self.time()).contains(&began)),
             "a job began at another time",

@@ -67,7 +67,7 @@ impl Ledger {
             job.record.segments.push(segment);
         }
         for needs in &more {
-            self.index.quotas.need(submitter, needs);
+            self.need(submitter, needs);
         }
         self.recount_segments(number);
     }
@@ -104,7 +104,7 @@ impl Ledger {
             }
         }
         for needs in &fewer {
-            self.index.quotas.need_no_more(submitter, needs);
+            self.need_no_more(submitter, needs);
         }
         self.recount_segments(number);
     }
@@ -150,8 +150,8 @@ impl Ledger {
         let (needs, rank, submitter) = (self.needs_of(segment), self.rank_of(job, segment), job.record.submitter);
         let before = Arc::clone(&summary.needs);
         if before != needs {
-            self.index.quotas.need(submitter, &needs);
-            self.index.quotas.need_no_more(submitter, &before);
+            self.need(submitter, &needs);
+            self.need_no_more(submitter, &before);
         }
         let summary = self.records.job_mut(number).and_then(|job| job.index.summaries.get_mut(at));
         if let Some(summary) = summary {

@@ -6,6 +6,7 @@ pub(in crate::ledger) mod lease_time;
 pub(in crate::ledger) mod recurring;
 pub(in crate::ledger) mod replay;
 pub(in crate::ledger) mod rules;
+pub(in crate::ledger) mod trust;
 pub(in crate::ledger) mod usage;
 pub(in crate::ledger) mod workers;
 
@@ -30,6 +31,7 @@ use lease_time::LeaseTime;
 use recurring::{RecurringJobs, RecurringNumber};
 use replay::Replay;
 use rules::Rules;
+use trust::Merits;
 use usage::{Day, Days};
 use workers::Worker;
 
@@ -78,6 +80,7 @@ pub(in crate::ledger) struct Records {
     shares: Shares,
     estimates: Estimates,
     usage: Days,
+    merits: Merits,
 }
 
 /// The next numbers to give out. None is given twice.
@@ -109,6 +112,7 @@ impl Records {
             counters: Counters::default(),
             estimates: Estimates::default(),
             usage: Days::default(),
+            merits: Merits::default(),
         }
     }
 
@@ -135,6 +139,7 @@ impl Records {
             counters: head.counters,
             estimates: Estimates::restored(head.estimates.clone()),
             usage,
+            merits: head.merits.clone(),
         }
     }
 
@@ -308,6 +313,14 @@ impl Records {
 
     pub(in crate::ledger) const fn usage(&self) -> &Days {
         &self.usage
+    }
+
+    pub(in crate::ledger) const fn merits(&self) -> &Merits {
+        &self.merits
+    }
+
+    pub(in crate::ledger) const fn merits_mut(&mut self) -> &mut Merits {
+        &mut self.merits
     }
 
     #[cfg(test)]

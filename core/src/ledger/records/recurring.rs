@@ -18,6 +18,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use crate::{
@@ -67,8 +68,26 @@ pub(in crate::ledger) struct RecurringRecord {
     pub(in crate::ledger) skipped: u64,
     /// What became of the latest occurrences, oldest first.
     pub(in crate::ledger) past: VecDeque<PastOccurrences>,
-    pub(in crate::ledger) ended: Option<BlockTime>,
-    pub(in crate::ledger) is_deleted: bool,
+    pub(in crate::ledger) ended: Option<RecurringEnd>,
+}
+
+/// When and why a recurring job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct RecurringEnd {
+    pub(in crate::ledger) at: BlockTime,
+    pub(in crate::ledger) why: RecurringEndReason,
+}
+
+/// Why a recurring job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecurringEndReason {
+    /// It has no more occurrences.
+    Over,
+    /// Its submitter deleted it.
+    Deleted,
+    /// Its submitter was barred from submitting.
+    Barred,
 }
 
 /// A recurring job.

@@ -111,6 +111,13 @@ impl Rules {
         &self.quotas
     }
 
+    /// Whether people have decided on this key: it has a quota of its own, or it is listed among those who may do this.
+    #[must_use]
+    pub fn vouches_for(&self, side: Permission, key: &PublicKey) -> bool {
+        let is_listed = matches!(self.admission(side), Admission::Only(listed) if listed.contains(key));
+        is_listed || self.quotas.contains_key(key)
+    }
+
     /// The scheduler's policies.
     #[must_use]
     pub fn schedule(&self) -> &ScheduleParameters {

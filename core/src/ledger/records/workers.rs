@@ -36,6 +36,13 @@ pub(in crate::ledger) struct WorkerRecord {
     pub(in crate::ledger) stood: Vec<(Height, Height)>,
 }
 
+impl WorkerRecord {
+    /// Whether its claim stands and offers slots. Only such a claim takes a place.
+    pub(in crate::ledger) fn offers_slots(&self) -> bool {
+        self.standing.as_ref().is_some_and(|standing| standing.claim.slots > 0)
+    }
+}
+
 /// A claim that stands.
 #[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct StandingClaim {
@@ -73,6 +80,11 @@ pub(in crate::ledger) struct Worker {
 impl Worker {
     pub(in crate::ledger) const fn leases(&self) -> &HeldLeases {
         self.index.leases()
+    }
+
+    /// Whether its claim stands and offers slots.
+    pub(in crate::ledger) fn offers_slots(&self) -> bool {
+        self.record.offers_slots()
     }
 
     /// Whether the resources that a task needs are free, waiting leases aside. None are while running attempts take

@@ -4,7 +4,7 @@ use crate::{
     fault::{Fault, is_planted},
     invariant::known,
     ledger::{
-        Applied, EndReason, Ledger, LedgerEvent,
+        Applied, Day, EndReason, Ledger, LedgerEvent,
         records::{jobs::AttemptRef, lease_time::LeaseTime},
     },
     types::{AttemptId, BlockTime, Height},
@@ -27,7 +27,11 @@ impl Ledger {
 
     /// The first step of a block.
     pub(in crate::ledger) fn pass_time(&mut self, height: Height, time: BlockTime, applied: &mut Applied) {
+        let before = Day::of(self.time());
         self.records.pass_time(height, time, self.stall_threshold_ms);
+        if Day::of(self.time()) != before {
+            self.forget_merits();
+        }
         for number in self.index.due_mut().take_retention(self.records.time()) {
             if let Some(job) = self.forget_job(number) {
                 applied.events.push(LedgerEvent::JobForgotten { job });

@@ -4,11 +4,11 @@ use crate::{
     fault::{Fault, is_planted},
     invariant::known,
     ledger::{
-        Applied, Gone, Ledger, LedgerEvent, bounds,
+        Applied, Gone, Ledger, LedgerEvent, RecurringEndReason, bounds,
         records::recurring::{PastOccurrences, RecurringJob, RecurringNumber},
     },
     types::{
-        AfterJob, BlockTime, CatchUp, JobId, Occurrence, Overlap, Permission, Recurring, SkipReason, Submit, Times,
+        AfterJob, BlockTime, CatchUp, JobId, Occurrence, Overlap, Recurring, SkipReason, Submit, Times,
         VoidReason, When,
     },
 };
@@ -116,9 +116,6 @@ impl Ledger {
             ..job.clone()
         };
         let (submitter, bytes) = (record.submitter, record.definition_bytes);
-        if !self.records.rules().admission(Permission::Submit).includes(&submitter) {
-            return Err(SkipReason::Void(VoidReason::NotPermitted));
-        }
         let last = self.index.recurring().live_jobs(number).next_back();
         if let Some(before) = last.filter(|_| !is_planted(Fault::OverlapIgnored)) {
             match overlap {
@@ -173,7 +170,7 @@ impl Ledger {
         record.remember(past);
         let next = record.next_after(past.last);
         if next.is_none() {
-            self.end_recurring(number, false, applied);
+            self.end_recurring(number, RecurringEndReason::Over, applied);
         } else {
             record.next = next;
         }

@@ -4,24 +4,36 @@ use std::sync::Arc;
 
 use crate::{
     fault::{Fault, is_planted},
+    identity::PublicKey,
     invariant::known,
-    ledger::{Applied, EndReason, Ledger},
-    schedule::order::Sequence,
+    ledger::{
+        Applied, EndReason, Gone, Ledger, RecurringEndReason,
+        records::{jobs::Job, recurring::RecurringNumber},
+    },
+    schedule::{order::Sequence, ready::JobNumber},
     types::{Change, Limit, Permission},
 };
 
 impl Ledger {
     /// Makes a change that a quorum has approved. A new schedule takes effect at the end of the block.
     pub(super) fn change_rule(&mut self, change: Change, applied: &mut Applied) {
-        self.records.rules_mut().set(change.clone());
+        match change {
+            Change::Permit(_, key) | Change::Bar(_, key) | Change::SetQuota(key, _) => {
+                self.change_trust(key, |records| records.rules_mut().set(change.clone()));
+            }
+            _ => self.records.rules_mut().set(change.clone()),
+        }
         match change {
             Change::AddAuthority(_)
             | Change::RemoveAuthority(_)
             | Change::SetLimit(Limit::Network(_), _)
-            | Change::Permit(Permission::Work, _) => {}
-            Change::Permit(Permission::Submit, key)
-            | Change::Bar(Permission::Submit, key)
-            | Change::SetQuota(key, _) => self.follow_rules_of(key),
+            | Change::Permit(..) => {}
+            Change::SetQuota(key, _) => self.follow_rules_of(key),
+            Change::Bar(Permission::Submit, key) => {
+                if !is_planted(Fault::BarredKeepsRoom) {
+                    self.end_all_of(&key, applied);
+                }
+            }
             Change::Bar(Permission::Work, key) => {
                 if !is_planted(Fault::BarredWorksOn) {
                     self.end_claim(key, EndReason::ClaimEnded, applied);
@@ -29,6 +41,21 @@ impl Ledger {
             }
             Change::SetLimit(Limit::Key(_), _) => self.follow_rules(),
             Change::SetSchedule(_) => self.block.schedule_changed = !is_planted(Fault::ScheduleOfGenesis),
+        }
+    }
+
+    /// Ends everything of a submitter that has not ended, so that its room is free for others.
+    fn end_all_of(&mut self, submitter: &PublicKey, applied: &mut Applied) {
+        let unfinished = |job: &&Job| job.record.submitter == *submitter && job.record.ended.is_none();
+        let jobs: Vec<JobNumber> =
+            self.records.jobs().values().filter(unfinished).map(|job| job.record.number).collect();
+        let own = self.records.recurring().all().filter(|recurring| recurring.record.submitter == *submitter);
+        let recurring: Vec<RecurringNumber> = own.map(|recurring| recurring.record.number).collect();
+        for number in recurring {
+            self.end_recurring(number, RecurringEndReason::Barred, applied);
+        }
+        for number in jobs {
+            self.stop_job(number, Gone::Barred, applied);
         }
     }
 

@@ -73,7 +73,7 @@ fn check_ready(ledger: &Ledger, witness: &Witness, task: TaskId, said: &Ready, r
     let asked = ledger.task(task).expect("a task");
     let capable = could_ever(ledger, task);
     let is_frozen = !may_be_placed(ledger, task);
-    assert_eq!(matches!(said.hindrance, Hindrance::Barred | Hindrance::Quota), is_frozen);
+    assert_eq!(said.hindrance == Hindrance::Quota, is_frozen);
     let has_no_claim = capable.is_empty() && !is_frozen;
     assert_eq!(said.hindrance == Hindrance::NoClaim, has_no_claim, "no claim could ever hold it iff none does");
     assert_ne!(said.hindrance, Hindrance::Nothing, "what could be placed is");

@@ -24,4 +24,5 @@ mod spawn;
 mod speculation;
 mod strangers;
 mod timeline;
+mod trust;
 mod usage;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    ledger::{Applied, Ledger, LedgerEvent, bounds},
+    ledger::{Applied, Ledger, LedgerEvent, RecurringEndReason, bounds},
     types::*,
 };
 
@@ -129,9 +129,9 @@ impl Occurrences {
                 LedgerEvent::RecurringSkipped { recurring, first, last, occurrences, why } => {
                     self.pages.get_mut(&recurring).expect("known").skip((first, last, occurrences), why, now);
                 }
-                LedgerEvent::RecurringEnded { recurring, deleted } => {
+                LedgerEvent::RecurringEnded { recurring, why } => {
                     let page = self.pages.remove(&recurring).expect("known");
-                    assert!(deleted || page.is_over(), "it ends before its last occurrence");
+                    assert!(why != RecurringEndReason::Over || page.is_over(), "it ends before its last occurrence");
                 }
                 LedgerEvent::JobEnded { job, .. } => {
                     if let Some(page) = self.runs.remove(&job).and_then(|of| self.pages.get_mut(&of)) {

@@ -390,9 +390,10 @@ fn check_counts(ledger: &Ledger) {
     let totals = ledger.totals();
     assert_eq!(totals.tasks, all);
     assert_eq!(totals.workers, ledger.workers().count() as u64);
+    let outstanding = ledger.index.quotas().outstanding();
     assert_eq!(
-        (ledger.index.quotas().outstanding().tasks, ledger.index.quotas().outstanding().output_bytes),
-        (all.unfinished(), all.unfinished() * 1000)
+        [outstanding.amounts(|own| own.tasks).total(), outstanding.amounts(|own| own.output_bytes).total()],
+        [all.unfinished(), all.unfinished() * 1000]
     );
     assert_eq!(
         ledger.index.quotas().outstanding_by_key().values().map(|outstanding| outstanding.tasks).sum::<u64>(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::mesh::*;
 use crate::{
-    ledger::{Applied, Ledger, LedgerEvent, PAST_KEPT, PastOccurrences, RecurringState, bounds},
+    ledger::{Applied, Ledger, LedgerEvent, PAST_KEPT, PastOccurrences, RecurringEndReason, RecurringState, Trust, bounds},
     types::*,
 };
 
@@ -135,7 +135,7 @@ fn moments_are_from_one_time_to_another_and_so_many() {
     assert_eq!(of(first), [hour(3), hour(4), hour(5)], "both ends are among them");
     assert_eq!(of(second), [hour(1), hour(2)]);
     for id in [first, second] {
-        assert!(applied.events.contains(&LedgerEvent::RecurringEnded { recurring: id, deleted: false }));
+        assert!(applied.events.contains(&LedgerEvent::RecurringEnded { recurring: id, why: RecurringEndReason::Over }));
     }
     assert_eq!(mesh.ledger.recurring().count(), 0, "what ended is forgotten after as long as a job is");
     assert!(applied.events.contains(&LedgerEvent::RecurringForgotten { recurring: first }));
@@ -339,7 +339,7 @@ fn recurring_jobs_are_bounded_in_number_and_bytes() {
     let mut mesh = Mesh::new(small);
     let try_submit = |mesh: &mut Mesh, by| recur(mesh, by, Recur::Submit(Box::new(plain())));
     let first = submit(&mut mesh, plain());
-    let bytes = mesh.ledger.index.quotas().outstanding().definition_bytes;
+    let bytes = mesh.ledger.index.quotas().outstanding().of(Trust::Unproven).definition_bytes;
     assert!(bytes > 100, "its definition counts as long as it is there");
     assert_eq!(try_submit(&mut mesh, 100), Ok(()));
     assert_eq!(try_submit(&mut mesh, 100), Err(VoidReason::KeyRecurringFull));
@@ -355,7 +355,7 @@ fn recurring_jobs_are_bounded_in_number_and_bytes() {
     let full = SkipReason::Void(VoidReason::KeyDefinitionsFull);
     assert_eq!(skips(&until(&mut mesh, hour(1))), [(hour(1), hour(1), 1, full)], "and each run's counts too");
     assert_eq!(recur(&mut mesh, 100, Recur::Delete(id)), Ok(()));
-    assert_eq!(mesh.ledger.index.quotas().outstanding().definition_bytes, 0);
+    assert_eq!(mesh.ledger.index.quotas().outstanding().of(Trust::Unproven).definition_bytes, 0);
 }
 
 #[test]

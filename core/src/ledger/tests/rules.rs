@@ -6,7 +6,7 @@ use super::mesh::*;
 use crate::{
     identity::PublicKey,
     ledger::{
-        Ledger, LedgerEvent, TaskStateView,
+        Gone, Ledger, LedgerEvent, RecurringState, TaskStateView,
         explain::reasons::{Hindrance, Why},
     },
     types::*,
@@ -39,29 +39,35 @@ fn restart(mesh: &mut Mesh) {
 }
 
 #[test]
-fn what_a_barred_submitter_has_admitted_waits_until_it_is_permitted_again() {
+fn whatever_a_barred_submitter_has_unfinished_ends_and_its_room_is_free() {
     for restarts in [false, true] {
-        let mut mesh = Mesh::new(genesis());
+        let mut narrow = genesis();
+        narrow.ledger.tasks_max = 6;
+        let mut mesh = Mesh::new(narrow);
         mesh.claim(&key(1), offer(2, 0));
-        let job = mesh.submit(&key(100), 4, spec());
+        let job = mesh.submit(&key(100), 6, spec());
         mesh.next();
-        assert_eq!(change(&mut mesh, Change::Bar(Permission::Submit, key(100).public())), Ok(()));
-        let refused = mesh.submit(&key(100), 1, spec());
         mesh.report(&key(1), attempt(job, 0, 0), success());
-        let applied = mesh.next();
-        assert_eq!(result_of(&applied, TransactionId(refused.0)), Err(VoidReason::NotPermitted));
-        assert_eq!(outcomes(&applied).len(), 1, "what runs may go on");
+        mesh.next();
+        let early = mesh.submit(&key(101), 6, spec());
+        assert_eq!(result_of(&mesh.next(), TransactionId(early.0)), Err(VoidReason::TasksFull));
+        assert_eq!(change(&mut mesh, Change::Bar(Permission::Submit, key(100).public())), Ok(()));
         if restarts {
             restart(&mut mesh);
         }
-        let other = mesh.submit(&key(101), 1, spec());
-        mesh.next();
+        let barred = TaskStateView::Gone(Gone::Barred);
+        assert!(matches!(mesh.state(job, 0), TaskStateView::Done { succeeded: true, .. }), "an outcome stays");
+        assert_eq!([1, 2, 5].map(|index| mesh.state(job, index)), [barred; 3], "what ran, waited and never began");
+        let gone = mesh.ledger.explain(TaskId { job, index: 5 }).map(|explanation| explanation.why);
+        assert!(matches!(gone, Some(Why::Gone(gone)) if gone.how == Gone::Barred));
+        assert_eq!(mesh.ledger.quota_uses(&key(100).public()).map(|own| own.used), [0; 5]);
+        let (refused, other) = (mesh.submit(&key(100), 1, spec()), mesh.submit(&key(101), 6, spec()));
+        let applied = mesh.next();
+        assert_eq!(result_of(&applied, TransactionId(refused.0)), Err(VoidReason::NotPermitted));
+        assert_eq!(result_of(&applied, TransactionId(other.0)), Ok(()));
         assert_eq!(mesh.holder(other, 0), Some(key(1).public()));
-        assert_eq!(hindrance(&mesh, job, 2), Hindrance::Barred);
         assert_eq!(change(&mut mesh, Change::Permit(Permission::Submit, key(100).public())), Ok(()));
-        mesh.report(&key(1), attempt(job, 1, 0), success());
-        mesh.next();
-        assert_eq!(mesh.holder(job, 2), Some(key(1).public()));
+        assert_eq!(mesh.state(job, 5), barred, "what has ended stays so");
     }
 }
 
@@ -246,7 +252,7 @@ fn a_schedule_that_no_genesis_could_have_is_void() {
 }
 
 #[test]
-fn the_moments_of_a_barred_submitters_recurring_jobs_are_skipped() {
+fn a_barred_submitters_recurring_jobs_end_and_nobody_elses_do() {
     let mut mesh = Mesh::new(genesis());
     let recurring = Recurring {
         job: Submit::new("again", spec(), Tasks::Repeat(1)),
@@ -258,13 +264,13 @@ fn the_moments_of_a_barred_submitters_recurring_jobs_are_skipped() {
         runs_max: None,
         deadline_ms: None,
     };
-    mesh.sign(&key(100), Action::Recur(Recur::Submit(Box::new(recurring))));
+    let ids = [100, 101].map(|by| mesh.sign(&key(by), Action::Recur(Recur::Submit(Box::new(recurring.clone())))));
     mesh.next();
     assert_eq!(change(&mut mesh, Change::Bar(Permission::Submit, key(100).public())), Ok(()));
     let applied = mesh.idle(60_000);
-    let skipped = applied.events.iter().filter_map(|event| match event {
-        LedgerEvent::RecurringSkipped { why, .. } => Some(*why),
-        _ => None,
-    });
-    assert_eq!(skipped.collect::<Vec<_>>(), [SkipReason::Void(VoidReason::NotPermitted)]);
+    let states = ids.map(|id| mesh.ledger.recurring_job(RecurringId(id.0)).expect("it is kept").state);
+    assert_eq!(states, [RecurringState::Barred, RecurringState::Active]);
+    let ran = applied.events.iter().filter(|event| matches!(event, LedgerEvent::RecurringRun { .. }));
+    assert_eq!(ran.count(), 1, "only the other's occurrence is run");
+    restart(&mut mesh);
 }

@@ -4,7 +4,7 @@ use crate::{
     identity::PublicKey,
     ledger::{
         Ledger,
-        records::recurring::{PastOccurrences, RecurringJob},
+        records::recurring::{PastOccurrences, RecurringEnd, RecurringEndReason, RecurringJob},
     },
     types::{BlockTime, Height, JobId, Recurring, RecurringId},
 };
@@ -60,6 +60,8 @@ pub enum RecurringState {
     Ended,
     /// Its submitter has deleted it.
     Deleted,
+    /// Its submitter was barred.
+    Barred,
 }
 
 impl Ledger {
@@ -84,8 +86,9 @@ impl Ledger {
             submitted: record.time,
             recurring: &record.recurring,
             state: match record.ended {
-                Some(_) if record.is_deleted => RecurringState::Deleted,
-                Some(_) => RecurringState::Ended,
+                Some(RecurringEnd { why: RecurringEndReason::Over, .. }) => RecurringState::Ended,
+                Some(RecurringEnd { why: RecurringEndReason::Deleted, .. }) => RecurringState::Deleted,
+                Some(RecurringEnd { why: RecurringEndReason::Barred, .. }) => RecurringState::Barred,
                 None if record.is_paused => RecurringState::Paused,
                 None => RecurringState::Active,
             },
@@ -93,7 +96,7 @@ impl Ledger {
             ran: record.ran,
             skipped: record.skipped,
             past: record.past.iter().copied().collect(),
-            ended: record.ended,
+            ended: record.ended.map(|ended| ended.at),
             live_jobs: self.index.recurring().live_jobs(record.number).collect(),
         }
     }

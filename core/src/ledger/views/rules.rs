@@ -1,9 +1,13 @@
 //! Queries on the rules in force.
 
 use crate::{
+    fault::{Fault, is_planted},
     identity::PublicKey,
-    ledger::{Ledger, QuotaUse, Rules},
-    types::{BlockTime, KeyLimit, Limit},
+    ledger::{
+        Ledger, QuotaUse, Rules,
+        records::trust::{Room, Trust},
+    },
+    types::{BlockTime, KeyLimit, Limit, NetworkLimit, Permission},
 };
 
 impl Ledger {
@@ -11,6 +15,31 @@ impl Ledger {
     #[must_use]
     pub const fn rules(&self) -> &Rules {
         self.records.rules()
+    }
+
+    /// Whether a key may submit.
+    #[must_use]
+    pub fn may_submit(&self, key: &PublicKey) -> bool {
+        self.rules().admission(Permission::Submit).includes(key)
+    }
+
+    /// How far the network trusts a key as a submitter or as a worker.
+    #[must_use]
+    pub fn trust(&self, side: Permission, key: &PublicKey) -> Trust {
+        if self.rules().vouches_for(side, key) {
+            Trust::Vouched
+        } else if self.records.merits().is_proven(side, key) {
+            Trust::Proven
+        } else {
+            Trust::Unproven
+        }
+    }
+
+    /// How keys share what there may be in all, if that is so much.
+    pub(in crate::ledger) fn room(&self, most: u64) -> Room {
+        let unproven_permille = self.limit(Limit::Network(NetworkLimit::UnprovenPermille));
+        let unproven_permille = if is_planted(Fault::UnprovenTakeAll) { 1000 } else { unproven_permille };
+        Room { most, unproven_permille }
     }
 
     /// The value of a limit: for each key that has none of its own, or in total.
@@ -35,7 +64,7 @@ impl Ledger {
                 KeyLimit::Running => self.index.quotas().leased_of(key),
                 KeyLimit::OutputBytes => outstanding.output_bytes,
                 KeyLimit::DefinitionBytes => outstanding.definition_bytes,
-                KeyLimit::Recurring => self.index.recurring().live(key).0,
+                KeyLimit::Recurring => self.index.recurring().live_of(key),
             };
             QuotaUse { limit, used, most: self.key_limit(key, limit) }
         })

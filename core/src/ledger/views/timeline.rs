@@ -99,6 +99,8 @@ pub enum TaskEnd {
     Skipped,
     /// Its job's time ran out.
     Expired,
+    /// Its submitter was barred.
+    Barred,
 }
 
 /// A span of time in a task's life.
@@ -298,6 +300,7 @@ const fn ended(state: TaskStateView) -> Option<TaskEnd> {
         TaskStateView::Gone(Gone::Cancelled) => Some(TaskEnd::Cancelled),
         TaskStateView::Gone(Gone::Skipped) => Some(TaskEnd::Skipped),
         TaskStateView::Gone(Gone::Expired) => Some(TaskEnd::Expired),
+        TaskStateView::Gone(Gone::Barred) => Some(TaskEnd::Barred),
         _ => None,
     }
 }

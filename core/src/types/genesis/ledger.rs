@@ -30,6 +30,10 @@ pub struct LedgerLimits {
     pub key_recurring_max: u64,
     /// Recurring jobs in all that have not ended.
     pub recurring_max: u64,
+    /// The part of each bound in all that unproven keys may have together, in thousandths: of unfinished tasks, output,
+    /// definitions, recurring jobs, different needs, workers and claims. As much again is kept for keys with a quota
+    /// of their own.
+    pub unproven_permille: u64,
     /// The longest wall time that a task may ask for, in milliseconds.
     pub wall_ms_max: u64,
     /// The most failures of its program that a task may have forgiven.
@@ -67,6 +71,7 @@ impl Default for LedgerLimits {
             definition_bytes_max: 512 << 20,
             key_recurring_max: 256,
             recurring_max: 16_384,
+            unproven_permille: 250,
             wall_ms_max: 24 * 3_600_000,
             retries_max: 100,
             losses_max: 16,

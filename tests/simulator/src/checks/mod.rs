@@ -8,6 +8,7 @@
 //! * `leases`: each lease's life, from the events and transactions alone, with its own count of lease time;
 //! * `policy`: which task and claim a lease joins, and which others were passed over;
 //! * `shares`: whether submitters who wait for the same resources get their shares;
+//! * `room`: what keys without a quota hold together, and that keys with one find room;
 //! * `placed`: which claim a task goes to, by spread and by the network's placement policies;
 //! * `waits`: which tasks wait for which;
 //! * `controls`: what submitters did to their tasks;
@@ -23,6 +24,7 @@ mod leases;
 mod occurrences;
 mod placed;
 mod policy;
+mod room;
 mod rules;
 mod shares;
 mod usage;
@@ -49,7 +51,7 @@ use serde::Serialize;
 
 use self::{
     chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, occurrences::Occurrences, placed::Placed,
-    rules::Rules, shares::Shares, usage::Accounts, waits::Waits,
+    room::Room, rules::Rules, shares::Shares, usage::Accounts, waits::Waits,
 };
 use crate::scenario::{START_US, Scenario};
 
@@ -95,6 +97,14 @@ fn void(receipts: &[Receipt]) -> BTreeSet<TransactionId> {
     void.collect()
 }
 
+/// What became of a block's transactions, in order.
+fn results_of(receipts: &[Receipt]) -> impl Iterator<Item = Result<(), VoidReason>> {
+    receipts.iter().filter_map(|receipt| match receipt {
+        Receipt::Transaction(receipt) => Some(receipt.result),
+        Receipt::Outcome(_) => None,
+    })
+}
+
 /// Everything that is known to be final, and all checks.
 pub struct Checks {
     genesis: Arc<Genesis>,
@@ -103,6 +113,7 @@ pub struct Checks {
     chain: Chain,
     epochs: Epochs,
     rules: Rules,
+    room: Room,
     leases: Leases,
     waits: Waits,
     controls: Controls,
@@ -128,6 +139,7 @@ impl Checks {
             chain: Chain::new(scenario, ledger.receipts_root()),
             epochs: Epochs::new(genesis),
             rules: Rules::new(genesis),
+            room: Room::new(genesis),
             leases: Leases::new(genesis, scenario.runs_once),
             waits: Waits::default(),
             controls: Controls::default(),
@@ -265,13 +277,11 @@ impl Checks {
         let void = void(&applied.receipts);
         let good = executed.block.transactions.iter().filter(|transaction| !void.contains(&transaction.id()));
         let approved = self.epochs.check_governed(good, &self.ledger)?;
+        let results = executed.block.transactions.iter().map(AsRef::as_ref).zip(results_of(&applied.receipts));
+        self.room.check(&approved, results, &self.ledger)?;
         self.rules.check(approved, &applied.events, &self.ledger)?;
         self.leases.check(&executed.block, &applied, before, &self.ledger)?;
-        let results = applied.receipts.iter().filter_map(|receipt| match receipt {
-            Receipt::Transaction(receipt) => Some(receipt.result),
-            Receipt::Outcome(_) => None,
-        });
-        for (transaction, result) in executed.block.transactions.iter().zip(results) {
+        for (transaction, result) in executed.block.transactions.iter().zip(results_of(&applied.receipts)) {
             if result.is_ok() {
                 self.waits.hear(transaction);
                 self.controls.hear(transaction, &self.ledger);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use meshwork_core::{
-    ledger::{Ledger, LedgerEvent},
+    ledger::{Ledger, LedgerEvent, RecurringEndReason},
     types::{Action, BlockTime, CatchUp, Overlap, Recur, Recurring, RecurringId, SignedTransaction, SkipReason},
 };
 
@@ -45,6 +45,11 @@ impl Occurrences {
                 LedgerEvent::RecurringRun { recurring, occurrence, .. } => (recurring, occurrence, occurrence, 1, None),
                 LedgerEvent::RecurringSkipped { recurring, first, last, occurrences, why } => {
                     (recurring, first, last, occurrences, Some(why))
+                }
+                LedgerEvent::RecurringEnded { recurring, why: RecurringEndReason::Barred } => {
+                    // Another check judges whether its submitter is barred.
+                    drop(self.books.remove(&recurring));
+                    continue;
                 }
                 LedgerEvent::RecurringEnded { recurring, .. } => {
                     let book = self.books.remove(&recurring);

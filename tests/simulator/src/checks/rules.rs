@@ -4,16 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use meshwork_core::{
     identity::PublicKey,
-    ledger::{Ledger, LedgerEvent},
-    types::{Change, Genesis, KeyLimit, Limit, Permission, ScheduleParameters},
+    ledger::{Gone, Ledger, LedgerEvent, RecurringState, TaskStateView},
+    types::{Change, Genesis, KeyLimit, Limit, Permission, ScheduleParameters, TaskId},
 };
 
-use super::{Checked, rule};
+use super::{Checked, TASKS_LOOKED_AT, rule};
 
 /// The rules in force, as counted here.
 pub(super) struct Rules {
     schedule: ScheduleParameters,
     barred: BTreeSet<PublicKey>,
+    /// The keys that may not submit now, and those that ever might not.
+    barred_submitters: BTreeSet<PublicKey>,
+    ever_barred: BTreeSet<PublicKey>,
     running_of: BTreeMap<PublicKey, u64>,
     running_max: u64,
 }
@@ -23,6 +26,8 @@ impl Rules {
         Self {
             schedule: genesis.schedule.clone(),
             barred: BTreeSet::new(),
+            barred_submitters: BTreeSet::new(),
+            ever_barred: BTreeSet::new(),
             running_of: BTreeMap::new(),
             running_max: genesis.ledger.key_running_max,
         }
@@ -33,6 +38,11 @@ impl Rules {
             Change::SetSchedule(schedule) => self.schedule = *schedule,
             Change::Bar(Permission::Work, key) => drop(self.barred.insert(key)),
             Change::Permit(Permission::Work, key) => drop(self.barred.remove(&key)),
+            Change::Bar(Permission::Submit, key) => {
+                self.barred_submitters.insert(key);
+                self.ever_barred.insert(key);
+            }
+            Change::Permit(Permission::Submit, key) => drop(self.barred_submitters.remove(&key)),
             Change::SetLimit(Limit::Key(KeyLimit::Running), most) => self.running_max = most,
             Change::SetQuota(key, quota) => {
                 self.running_of.remove(&key);
@@ -53,6 +63,7 @@ impl Rules {
             let standing = self.barred.iter().find(|key| ledger.worker(key).is_some());
             rule(standing.is_none(), || format!("{standing:?} stands though it may not work"))?;
         }
+        self.check_barred(ledger)?;
         let given = events.iter().filter_map(|event| match event {
             LedgerEvent::Leased { attempt, worker, .. } => Some((attempt, worker)),
             _ => None,
@@ -68,6 +79,25 @@ impl Rules {
             rule(held <= most, || format!("workers hold {held} tasks of {submitter}, and may hold {most}"))?;
         }
         Ok(())
+    }
+}
+
+impl Rules {
+    /// A submitter that is barred has nothing unfinished, and nobody else's tasks ended for that reason.
+    fn check_barred(&self, ledger: &Ledger) -> Checked {
+        for job in ledger.jobs().filter(|job| self.barred_submitters.contains(&job.submitter)) {
+            rule(job.ended.is_some(), || format!("{} is unfinished though its submitter is barred", job.id))?;
+        }
+        for job in ledger.jobs().filter(|job| job.counts.cancelled > 0 && !self.ever_barred.contains(&job.submitter)) {
+            let tasks = (0..job.count.min(TASKS_LOOKED_AT)).filter_map(|index| ledger.task(TaskId { job: job.id, index }));
+            let wrong = tasks.filter(|task| task.state == TaskStateView::Gone(Gone::Barred)).count();
+            rule(wrong == 0, || format!("{wrong} tasks of {} ended with a bar on nobody", job.id))?;
+        }
+        let live = ledger.recurring().find(|recurring| {
+            recurring.ended.is_none() && self.barred_submitters.contains(&recurring.submitter)
+                || recurring.state == RecurringState::Barred && !self.ever_barred.contains(&recurring.submitter)
+        });
+        rule(live.is_none(), || format!("{:?} of a barred submitter", live.map(|recurring| recurring.id)))
     }
 }
 

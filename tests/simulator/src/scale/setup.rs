@@ -90,7 +90,8 @@ impl Setup {
             authorities: (0..self.authorities).map(authority).collect(),
             access: Access::default(),
             consensus: ConsensusParameters { delta_ms: DELTA_MS, ..ConsensusParameters::default() },
-            ledger: LedgerLimits::default(),
+            // All that come are new, and there may be as many of them as workers.
+            ledger: LedgerLimits { unproven_permille: 1000, ..LedgerLimits::default() },
             schedule: ScheduleParameters::default(),
         };
         let stall_ms = genesis.consensus.stall_threshold_ms(genesis.authority_set().faulty_max());

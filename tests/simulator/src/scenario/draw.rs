@@ -322,6 +322,7 @@ fn draw_founding(draw: &mut Draw, distance: Distance) -> Founding {
         losses_max: draw.one(&[2, 16, 16]),
         order: draw_order(draw),
         placement: draw_placement(draw),
+        is_narrow: false,
     }
 }
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use meshwork_core::{
     identity::SecretKey,
     types::{
-        Access, Authority, BlockTime, CatchUp, ConsensusParameters, Genesis, LedgerLimits, OrderPolicy, Overlap,
+        Access, Authority, BlockTime, CatchUp, ConsensusParameters, Genesis, KeyLimit, LedgerLimits, OrderPolicy, Overlap,
         PlacementPolicy, ScheduleParameters,
     },
 };
@@ -18,6 +18,10 @@ use crate::{liar::Lie, links::Weather};
 
 /// The wall clock's time at the start of every run, in microseconds since the Unix epoch.
 pub const START_US: u64 = 1_700_000_000_000_000;
+
+/// How many unfinished tasks, and how many workers, there may be in a narrow network.
+const NARROW_TASKS: u64 = 400;
+const NARROW_WORKERS: usize = 16;
 
 /// A whole run before it begins. Peers are numbered: authorities, then workers, then followers.
 #[derive(Clone, Debug, Serialize)]
@@ -72,6 +76,8 @@ pub struct Founding {
     pub order: Vec<OrderPolicy>,
     /// Which claim it goes to.
     pub placement: Vec<PlacementPolicy>,
+    /// Whether there is so little room in all that a few keys could fill it. Each peer then has a quota.
+    pub is_narrow: bool,
 }
 
 /// A peer's clock.
@@ -268,6 +274,15 @@ pub enum Work {
         /// How many.
         keys: u32,
     },
+    /// Submitters with keys of their own each submit a job.
+    Crowd {
+        /// Through which peer.
+        through: usize,
+        /// How many.
+        keys: u32,
+        /// How many tasks each job has.
+        tasks: u32,
+    },
     /// A second process claims with a worker's key, once, and is gone.
     SecondProcess {
         /// Through which peer.
@@ -295,6 +310,10 @@ pub enum Rule {
     Bar(usize),
     /// This peer may work again.
     Permit(usize),
+    /// This peer may not submit.
+    BarSubmitter(usize),
+    /// This peer may submit again.
+    PermitSubmitter(usize),
 }
 
 impl Work {
@@ -321,6 +340,7 @@ impl Work {
             Self::Spam { .. } => Some("spam"),
             Self::LargeArray { .. } => Some("large array"),
             Self::Churn { .. } => Some("churn of workers"),
+            Self::Crowd { .. } => Some("crowd of submitters"),
             Self::SecondProcess { .. } => Some("second process of a worker"),
         }
     }
@@ -421,6 +441,7 @@ impl Scenario {
             losses_max,
             ref order,
             ref placement,
+            is_narrow,
         } = self.founding;
         let mut genesis = Genesis {
             name: format!("seed {}", self.seed),
@@ -448,6 +469,11 @@ impl Scenario {
         let stall_ms = genesis.consensus.stall_threshold_ms(self.faulty_max_ever());
         genesis.ledger.claim_stands_ms_max = 3 * stall_ms;
         genesis.ledger.allowance_ms = 2 * stall_ms;
+        if is_narrow {
+            (genesis.ledger.tasks_max, genesis.ledger.workers_max) = (NARROW_TASKS, NARROW_WORKERS);
+            let quota = |peer| (Self::key(peer).public(), [(KeyLimit::Running, NARROW_TASKS)].into());
+            genesis.access.quotas = (0..self.peers()).map(quota).collect();
+        }
         Arc::new(genesis)
     }
 }

@@ -49,6 +49,8 @@ impl World<'_> {
             }
             Rule::Bar(peer) => Change::Bar(Permission::Work, key(*peer)),
             Rule::Permit(peer) => Change::Permit(Permission::Work, key(*peer)),
+            Rule::BarSubmitter(peer) => Change::Bar(Permission::Submit, key(*peer)),
+            Rule::PermitSubmitter(peer) => Change::Permit(Permission::Submit, key(*peer)),
         }
     }
 

@@ -86,6 +86,11 @@ impl World<'_> {
             Work::Govern { .. } | Work::Rule(_) => self.govern(place),
             Work::Mutiny { peer } => self.mutiny(peer),
             Work::SecondProcess { through, of } => self.begin_elsewhere(through, of),
+            Work::Crowd { through, keys, tasks } => {
+                for _ in 0..keys {
+                    self.crowd(through, tasks);
+                }
+            }
             Work::Churn { through, keys } => {
                 for _ in 0..keys {
                     self.churn(through);
@@ -242,12 +247,24 @@ impl World<'_> {
         }
     }
 
-    /// A worker that claims, perhaps drains, and vanishes.
-    fn churn(&mut self, through: usize) {
+    /// A key that was never seen before.
+    fn new_key(&mut self) -> SecretKey {
         self.churned += 1;
         let mut seed = [11; 32];
         seed[..8].copy_from_slice(&self.churned.to_le_bytes());
-        let key = SecretKey::from_seed(seed);
+        SecretKey::from_seed(seed)
+    }
+
+    /// A submitter whose only job this is.
+    fn crowd(&mut self, through: usize, tasks: u32) {
+        let (key, expires) = (self.new_key(), self.life_end());
+        let signed = self.sign_with(&key, expires, Action::Submit(submission(&Wish { tasks, task_ms: 200, ..PLAIN })));
+        self.submit(through, signed);
+    }
+
+    /// A worker that claims, perhaps drains, and vanishes.
+    fn churn(&mut self, through: usize) {
+        let key = self.new_key();
         let expires = self.life_end();
         let claim = self.one_claim((1, Incarnation(1)));
         let claim = self.sign_with(&key, expires, Action::Claim(claim));

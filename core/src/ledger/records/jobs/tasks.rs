@@ -36,6 +36,8 @@ pub enum Gone {
     Skipped,
     /// Its job's time ran out.
     Expired,
+    /// Its submitter was barred from submitting.
+    Barred,
 }
 
 /// A task that may be leased, or is leased, and has no outcome.
@@ -270,7 +272,7 @@ impl TaskCounts {
 
     pub(in crate::ledger) fn of_gone(&mut self, gone: Gone) -> &mut u64 {
         match gone {
-            Gone::Cancelled | Gone::Expired => &mut self.cancelled,
+            Gone::Cancelled | Gone::Expired | Gone::Barred => &mut self.cancelled,
             Gone::Skipped => &mut self.skipped,
         }
     }

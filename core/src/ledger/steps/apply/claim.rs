@@ -3,12 +3,15 @@
 use crate::{
     identity::PublicKey,
     invariant::known,
-    ledger::{Applied, EndReason, Ledger, LedgerEvent, bounds, records::workers::Worker},
-    types::{Claim, VoidReason},
+    ledger::{
+        Applied, EndReason, Ledger, LedgerEvent, bounds,
+        records::{trust::ByTrust, workers::Worker},
+    },
+    types::{Claim, Permission, VoidReason},
 };
 
 /// How many workers may be known for each one that may stand.
-const KNOWN_FOR_EACH: usize = 4;
+const KNOWN_FOR_EACH: u64 = 4;
 
 impl Ledger {
     pub(in crate::ledger) fn check_claim(&self, signer: &PublicKey, claim: &Claim) -> Result<(), VoidReason> {
@@ -22,14 +25,12 @@ impl Ledger {
                 return Err(VoidReason::OldIncarnation);
             }
         }
-        let stands = worker.is_some_and(|worker| worker.record.standing.is_some());
-        if !stands && self.index.claims_standing() >= self.genesis.ledger.workers_max {
-            return Err(VoidReason::WorkersFull);
+        let takes_place = claim.slots > 0 && !worker.is_some_and(Worker::offers_slots);
+        if takes_place {
+            let most = self.genesis.ledger.workers_max as u64;
+            self.check_workers(signer, most, self.index.places())?;
         }
-        if worker.is_none() && !self.may_know_another() {
-            return Err(VoidReason::WorkersFull);
-        }
-        Ok(())
+        if worker.is_none() { self.check_known(signer) } else { Ok(()) }
     }
 
     pub(in crate::ledger) fn claim(&mut self, signer: PublicKey, claim: &Claim, applied: &mut Applied) {
@@ -49,8 +50,19 @@ impl Ledger {
         }
     }
 
-    /// Whether another worker may be known. Workers that have left are remembered for a while and count too.
-    pub(in crate::ledger) fn may_know_another(&self) -> bool {
-        self.records.workers().len() / KNOWN_FOR_EACH < self.genesis.ledger.workers_max
+    /// How many workers may be known, those that have left and are remembered for a while included.
+    pub(in crate::ledger) fn workers_known_max(&self) -> u64 {
+        (self.genesis.ledger.workers_max as u64).saturating_mul(KNOWN_FOR_EACH)
+    }
+
+    /// Whether this worker, which is not known, may be known.
+    pub(in crate::ledger) fn check_known(&self, worker: &PublicKey) -> Result<(), VoidReason> {
+        self.check_workers(worker, self.workers_known_max(), self.index.workers_known())
+    }
+
+    /// Whether one more worker may be counted with these, of which there may be so many in all.
+    fn check_workers(&self, worker: &PublicKey, most: u64, counted: &ByTrust<u64>) -> Result<(), VoidReason> {
+        let trust = self.trust(Permission::Work, worker);
+        self.room(most).takes(counted, trust, 1).map_err(|full| full.reason(VoidReason::WorkersFull))
     }
 }

@@ -12,8 +12,7 @@ impl Ledger {
         match self.records.worker(signer) {
             Some(worker) if drain.sequence <= worker.record.sequence => Err(VoidReason::OldSequence),
             Some(_) => Ok(()),
-            None if self.may_know_another() => Ok(()),
-            None => Err(VoidReason::WorkersFull),
+            None => self.check_known(signer),
         }
     }
 

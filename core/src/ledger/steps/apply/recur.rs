@@ -6,10 +6,10 @@ use crate::{
     identity::PublicKey,
     invariant::known,
     ledger::{
-        Applied, Ledger, LedgerEvent, bounds,
+        Applied, Ledger, LedgerEvent, RecurringEndReason, bounds,
         records::recurring::{RecurringRecord, next_occurrence},
     },
-    types::{KeyLimit, Limit, NetworkLimit, Recur, Recurring, RecurringId, VoidReason},
+    types::{KeyLimit, Limit, NetworkLimit, Permission, Recur, Recurring, RecurringId, VoidReason},
 };
 
 impl Ledger {
@@ -35,13 +35,13 @@ impl Ledger {
     fn check_recurring(&self, signer: &PublicKey, recurring: &Recurring, bytes: u64) -> Result<(), VoidReason> {
         bounds::check_recurring(&self.genesis.ledger, recurring)?;
         next_occurrence(recurring, self.time()).ok_or(VoidReason::NeverRuns)?;
-        let (of_key, in_all) = self.index.recurring().live(signer);
-        if of_key >= self.key_limit(signer, KeyLimit::Recurring) {
+        let live = self.index.recurring();
+        if live.live_of(signer) >= self.key_limit(signer, KeyLimit::Recurring) {
             return Err(VoidReason::KeyRecurringFull);
         }
-        if in_all >= self.limit(Limit::Network(NetworkLimit::Recurring)) {
-            return Err(VoidReason::RecurringFull);
-        }
+        let room = self.room(self.limit(Limit::Network(NetworkLimit::Recurring)));
+        let taken = room.takes(live.live(), self.trust(Permission::Submit, signer), 1);
+        taken.map_err(|full| full.reason(VoidReason::RecurringFull))?;
         // The definition counts at once. Tasks count once an occurrence's job is admitted.
         self.check_quotas(signer, &[], bytes)
     }
@@ -60,7 +60,7 @@ impl Ledger {
             Recur::Resume(id) => self.pause(*id, false, applied),
             Recur::Delete(id) => {
                 if let Some(number) = known(self.index.recurring().number_of(id)) {
-                    self.end_recurring(number, true, applied);
+                    self.end_recurring(number, RecurringEndReason::Deleted, applied);
                 }
             }
         }
@@ -89,7 +89,6 @@ impl Ledger {
             skipped: 0,
             past: VecDeque::new(),
             ended: None,
-            is_deleted: false,
         };
         self.take_up_recurring(id, record);
         applied.events.push(LedgerEvent::RecurringAdmitted { recurring: id });

@@ -7,10 +7,23 @@ use std::{
 
 use crate::{
     identity::PublicKey,
-    ledger::{Account, Applied, Ledger, LedgerEvent, bounds, index::Outstanding, records::jobs::JobRecord},
+    ledger::{Account, Applied, Ledger, LedgerEvent, bounds, index::Outstanding, records::{jobs::JobRecord, trust::Full}},
     schedule::ready::Needs,
-    types::{Array, JobId, KeyLimit, Limit, NetworkLimit, Occurrence, Submit, VoidReason},
+    types::{Array, JobId, KeyLimit, Limit, NetworkLimit, Occurrence, Permission, Submit, VoidReason},
 };
+
+/// An amount: how to find it, how much more of it there would be, and its limits for each key and in all.
+type Amount = (fn(&Outstanding) -> u64, u64, KeyLimit, NetworkLimit);
+
+/// Why there may be no more of an amount: for the key, and in all.
+const fn full_of(limit: NetworkLimit) -> (VoidReason, VoidReason) {
+    match limit {
+        NetworkLimit::OutputBytes => (VoidReason::KeyOutputFull, VoidReason::OutputFull),
+        NetworkLimit::DefinitionBytes => (VoidReason::KeyDefinitionsFull, VoidReason::DefinitionsFull),
+        NetworkLimit::Recurring => (VoidReason::KeyRecurringFull, VoidReason::RecurringFull),
+        NetworkLimit::Tasks | NetworkLimit::UnprovenPermille => (VoidReason::KeyTasksFull, VoidReason::TasksFull),
+    }
+}
 
 /// The bytes of output that arrays may leave. An overflow counts as larger than any bound.
 fn output_bytes(arrays: &[Array]) -> u64 {
@@ -44,27 +57,18 @@ impl Ledger {
         bytes: u64,
     ) -> Result<(), VoidReason> {
         let (of_key, in_all) = (self.index.quotas().outstanding_of(signer), self.index.quotas().outstanding());
+        let trust = self.trust(Permission::Submit, signer);
         let tasks = arrays.iter().map(|array| array.tasks.count() as u64).sum();
-        let output_bytes = output_bytes(arrays);
-        let fits =
-            |outstanding: u64, more: u64, most: u64| outstanding.checked_add(more).is_some_and(|sum| sum <= most);
-        if !fits(of_key.tasks, tasks, self.key_limit(signer, KeyLimit::Tasks)) {
-            return Err(VoidReason::KeyTasksFull);
-        }
-        if !fits(in_all.tasks, tasks, self.limit(Limit::Network(NetworkLimit::Tasks))) {
-            return Err(VoidReason::TasksFull);
-        }
-        if !fits(of_key.output_bytes, output_bytes, self.key_limit(signer, KeyLimit::OutputBytes)) {
-            return Err(VoidReason::KeyOutputFull);
-        }
-        if !fits(in_all.output_bytes, output_bytes, self.limit(Limit::Network(NetworkLimit::OutputBytes))) {
-            return Err(VoidReason::OutputFull);
-        }
-        if !fits(of_key.definition_bytes, bytes, self.key_limit(signer, KeyLimit::DefinitionBytes)) {
-            return Err(VoidReason::KeyDefinitionsFull);
-        }
-        if !fits(in_all.definition_bytes, bytes, self.limit(Limit::Network(NetworkLimit::DefinitionBytes))) {
-            return Err(VoidReason::DefinitionsFull);
+        let amounts: [Amount; 3] = [
+            (|own| own.tasks, tasks, KeyLimit::Tasks, NetworkLimit::Tasks),
+            (|own| own.output_bytes, output_bytes(arrays), KeyLimit::OutputBytes, NetworkLimit::OutputBytes),
+            (|own| own.definition_bytes, bytes, KeyLimit::DefinitionBytes, NetworkLimit::DefinitionBytes),
+        ];
+        for (of, more, key_limit, network_limit) in amounts {
+            let (most_of_key, most) = (self.key_limit(signer, key_limit), self.limit(Limit::Network(network_limit)));
+            let (key_is_full, is_full) = full_of(network_limit);
+            of(&of_key).checked_add(more).filter(|sum| *sum <= most_of_key).ok_or(key_is_full)?;
+            self.room(most).takes(&in_all.amounts(of), trust, more).map_err(|full| full.reason(is_full))?;
         }
         self.check_needs(signer, &arrays.iter().map(|array| Needs::of(&array.spec)).collect())
     }
@@ -80,7 +84,14 @@ impl Ledger {
         if is_full(of_key, bounds::KEY_NEEDS_MAX) || is_full(self.index.quotas().needs(), bounds::NEEDS_MAX) {
             return Err(VoidReason::NeedsFull);
         }
-        Ok(())
+        // Needs that submitters of another trust have too count once for each trust here.
+        let (trust, by_trust) = (self.trust(Permission::Submit, signer), self.index.quotas().needs_by_trust());
+        let more = needs.iter().filter(|needs| !by_trust.of(trust).contains_key(*needs)).count() as u64;
+        let taken = by_trust.amounts(|known| known.len() as u64);
+        match self.room(bounds::NEEDS_MAX as u64).takes(&taken, trust, more) {
+            Err(full @ (Full::ForUnproven | Full::ForStrangers)) if more > 0 => Err(full.reason(VoidReason::NeedsFull)),
+            _ => Ok(()),
+        }
     }
 
     pub(in crate::ledger) fn submit(

@@ -19,7 +19,7 @@ use crate::{
         placement::Opening,
         ready::{Kind, Needs, QueueEntry},
     },
-    types::{BlockTime, KeyLimit, OrderPolicy, Permission},
+    types::{BlockTime, KeyLimit, OrderPolicy},
 };
 
 /// A number as explanations hold it.
@@ -48,7 +48,6 @@ impl Ledger {
         let (leased, leased_max) =
             (self.index.quotas().leased_of(submitter), self.key_limit(submitter, KeyLimit::Running));
         let hindrance = match claims {
-            _ if !self.records.rules().admission(Permission::Submit).includes(submitter) => Hindrance::Barred,
             _ if leased >= leased_max => Hindrance::Quota,
             Claims { capable: 0, .. } => Hindrance::NoClaim,
             Claims { open: 1.., .. } => Hindrance::Nothing,

@@ -43,8 +43,6 @@ pub enum Hindrance {
     Full,
     /// The claims to which it may go have no place now, but claims that it avoids have one.
     Avoidance,
-    /// Its submitter is barred from submitting, so none of its tasks is placed.
-    Barred,
     /// Its submitter has reached its quota of leased tasks.
     Quota,
     /// Nothing: it is placed in the next block.
