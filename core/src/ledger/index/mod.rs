@@ -15,6 +15,7 @@
 //! - `check`: in debug builds, checks after a block that the index matches the records.
 
 mod attach;
+#[cfg(debug_assertions)]
 mod check;
 mod claims;
 mod deadlines;
