@@ -44,6 +44,8 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, Json(ErrorView { error: self.sentence })).into_response();
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            // Whoever sends more requests on the same connection has them refused without being asked one by one.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

@@ -17,20 +17,24 @@ use tokio::{
 
 use super::{pace::PaceWatch, refused::Refused, visit::Visit};
 
-/// How much is read at a time of what is thrown away.
-const LINGER_BYTES: usize = 8 << 10;
+/// How much is thrown away of what a client still sends when its request has been answered. After that it is no longer
+/// read, and may read the answer.
+const LINGER_BYTES_MAX: usize = 512 << 10;
+/// How much of it is read at a time.
+const LINGER_BYTES: usize = 16 << 10;
 
 pub(super) struct Stream {
     tcp: TcpStream,
     visit: Arc<Visit>,
     reads: PaceWatch,
     lingers: Option<Pin<Box<Sleep>>>,
+    thrown_away: usize,
 }
 
 impl Stream {
     pub(super) fn new(tcp: TcpStream, visit: Arc<Visit>) -> Self {
         let reads = PaceWatch::new(visit.bounds().limits.read_pace);
-        Self { tcp, visit, reads, lingers: None }
+        Self { tcp, visit, reads, lingers: None, thrown_away: 0 }
     }
 
     /// Watches how fast the client takes what is written.
@@ -87,8 +91,9 @@ impl AsyncWrite for Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// Says that nothing more comes, and then throws away what still arrives until the client closes too, or for a
-    /// while: if there were unread bytes when the socket is closed, the system could take back the answer.
+    /// Says that nothing more comes, and leaves the socket open until the client closes it too, or for a while. If it
+    /// were closed while bytes arrive, the system could take back the answer. Some of them are thrown away, for a
+    /// client that reads only once it has sent everything.
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.lingers.is_none() {
@@ -96,13 +101,17 @@ impl AsyncWrite for Stream {
             this.visit.ends();
         }
         let lingers = this.lingers.get_or_insert_with(|| Box::pin(sleep(this.visit.bounds().limits.linger_time)));
-        let mut thrown_away = [0; LINGER_BYTES];
+        let mut bytes = [0; LINGER_BYTES];
         while lingers.as_mut().poll(context).is_pending() {
-            let mut buffer = ReadBuf::new(&mut thrown_away);
+            if this.thrown_away > LINGER_BYTES_MAX {
+                return Poll::Pending;
+            }
+            let mut buffer = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut this.tcp).poll_read(context, &mut buffer))?;
             if buffer.filled().is_empty() {
                 break;
             }
+            this.thrown_away += buffer.filled().len();
         }
         Poll::Ready(Ok(()))
     }

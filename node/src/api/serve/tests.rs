@@ -314,6 +314,15 @@ async fn who_sends_many_requests_and_reads_no_answer_gets_one_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_request_that_follows_a_refused_one_is_not_looked_at() {
+    let server = Server::start(Limits { answers: NONE, ..Limits::default() });
+    let pipelined = server.send(&"GET /lookup HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(50)).await;
+    assert_eq!(rest(pipelined).await.matches("HTTP/1.1 503").count(), 1);
+    assert_eq!(server.refused("too many requests"), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn answers_that_nobody_reads_take_no_more_than_their_bound() {
     let bytes = Bound { all: LARGE_BYTES * 3 / 2, each_address: LARGE_BYTES * 3 / 2 };
     let server = Server::start(Limits { answer_bytes: bytes, ..Limits::default() });
@@ -349,11 +358,15 @@ async fn a_few_requests_are_looked_up_at_a_time_and_all_are_answered() {
 #[tokio::test]
 async fn a_refusal_reaches_a_client_that_is_still_sending() {
     let server = Server::start(Limits { uploads: NONE, ..Limits::default() });
-    let mut sends = server.send(&body_of("PUT", "/upload", 8 << 20)).await;
-    let piece = vec![b'x'; 8 << 20];
-    timeout(LONG, sends.write_all(&piece)).await.unwrap().expect("what is sent is taken for a while");
-    let answer = rest(sends).await;
-    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("uploads"), "{answer}");
+    // All of the first is thrown away. The second is larger than what is.
+    for bytes in [400 << 10, 32 << 20] {
+        let (mut reads, mut writes) = server.send(&body_of("PUT", "/upload", bytes)).await.into_split();
+        let sending = tokio::spawn(async move { writes.write_all(&vec![b'x'; bytes]).await });
+        let mut answer = [0; 12];
+        timeout(LONG, reads.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 503", "{bytes} bytes");
+        sending.abort();
+    }
     server.stop().await;
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::yield_now};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -16,11 +16,24 @@ use super::{
 };
 
 enum Phase {
-    /// For a request's head, or for the connection's end. `heard` says whether a part of a head has come.
-    Waits { number: Number, heard: bool },
+    /// For a request's head, or for the connection's end. `heard` says whether a part of a head has come, and `again`
+    /// whether a request was answered before.
+    Waits { number: Number, heard: bool, again: bool },
     /// The places of the request, until the last byte of its answer is with the system. `whole` says whether the HTTP
     /// library has the whole answer.
     Answers { places: Vec<Place>, whole: bool },
+}
+
+/// What became of the wish to answer a request.
+enum Begun {
+    /// It is the connection's first.
+    First,
+    /// It follows another.
+    Again,
+    /// The connection is to close.
+    Closes,
+    /// Another answer is on its way out.
+    NotYet,
 }
 
 /// A connection. Requests carry it in their extensions.
@@ -43,7 +56,7 @@ impl Visit {
             address,
             local: local.to_canonical(),
             closes,
-            phase: Mutex::new(Phase::Waits { number, heard: false }),
+            phase: Mutex::new(Phase::Waits { number, heard: false, again: false }),
             answered: Notify::new(),
         })
     }
@@ -90,22 +103,23 @@ impl Visit {
         loop {
             let answered = self.answered.notified();
             match self.try_begin() {
-                Some(true) => return,
-                Some(false) => return std::future::pending().await,
-                None => answered.await,
+                Begun::First => return,
+                // Other connections come first, or whoever sends a thousand requests at once would hold them up.
+                Begun::Again => return yield_now().await,
+                Begun::Closes => return std::future::pending().await,
+                Begun::NotYet => answered.await,
             }
         }
     }
 
-    /// Whether it is still open; `None` while another answer is on its way out.
-    fn try_begin(&self) -> Option<bool> {
+    fn try_begin(&self) -> Begun {
         let mut phase = self.lock();
-        let Phase::Waits { number, .. } = *phase else { return None };
-        let open = self.bounds.waiting.leave(self.address, number);
-        if open {
-            *phase = Phase::Answers { places: Vec::new(), whole: false };
+        let Phase::Waits { number, again, .. } = *phase else { return Begun::NotYet };
+        if !self.bounds.waiting.leave(self.address, number) {
+            return Begun::Closes;
         }
-        Some(open)
+        *phase = Phase::Answers { places: Vec::new(), whole: false };
+        if again { Begun::Again } else { Begun::First }
     }
 
     /// Holds a place until the request is answered.
@@ -127,7 +141,8 @@ impl Visit {
     pub(super) fn flushed(&self) {
         let mut phase = self.lock();
         if matches!(&*phase, Phase::Answers { whole: true, .. }) {
-            *phase = Phase::Waits { number: self.bounds.enter(self.address, &self.closes), heard: false };
+            let number = self.bounds.enter(self.address, &self.closes);
+            *phase = Phase::Waits { number, heard: false, again: true };
             drop(phase);
             self.answered.notify_waiters();
         }
