@@ -18,6 +18,9 @@ use crate::api::error::ApiError;
 /// The most bytes that are gathered of one request.
 pub(in crate::api) const GATHERED_BYTES_MAX: usize = 16 << 20;
 
+/// The bytes of a piece of a body that is gathered.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// A body came too slowly.
 #[derive(Clone, Copy, Debug, Error)]
 #[error("the body came too slowly")]
@@ -128,17 +131,46 @@ impl Gathered {
             return Err(too_large().into());
         }
         let mut place = visit.bounds().transaction_bytes.take(visit.address(), 0).map_err(full)?;
-        let mut bytes = Vec::new();
+        let mut pieces = Pieces::default();
         let mut chunks = request.into_body().into_data_stream();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| broken(visit, &error))?;
-            if bytes.len() + chunk.len() > GATHERED_BYTES_MAX {
+            if pieces.bytes + chunk.len() > GATHERED_BYTES_MAX {
                 return Err(too_large().into());
             }
             place.grow(chunk.len()).map_err(full)?;
-            bytes.extend_from_slice(&chunk);
+            pieces.push(&chunk);
         }
-        Ok(Self { bytes, place })
+        Ok(Self { bytes: pieces.join(), place })
+    }
+}
+
+/// Bytes in pieces of one size. Many growing buffers at once would leave holes that the system does not get back.
+#[derive(Default)]
+struct Pieces {
+    pieces: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, mut bytes: &[u8]) {
+        self.bytes += bytes.len();
+        while !bytes.is_empty() {
+            let mut piece = self.pieces.pop_if(|last| last.len() < PIECE_BYTES);
+            let piece = piece.get_or_insert_with(|| Vec::with_capacity(PIECE_BYTES));
+            let (now, later) = bytes.split_at(bytes.len().min(PIECE_BYTES - piece.len()));
+            piece.extend_from_slice(now);
+            self.pieces.push(std::mem::take(piece));
+            bytes = later;
+        }
+    }
+
+    fn join(self) -> Vec<u8> {
+        let mut joined = Vec::with_capacity(self.bytes);
+        for piece in self.pieces {
+            joined.extend_from_slice(&piece);
+        }
+        joined
     }
 }
 
@@ -153,4 +185,22 @@ pub(in crate::api) fn broken(visit: &Visit, error: &(dyn Error + 'static)) -> Ap
         return visit.refuse(Refused::SlowBody).into();
     }
     ApiError::bad_request(format!("the body broke off: {error}; send it again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_joined_to_what_came() {
+        let bytes: Vec<u8> = (0..3 * PIECE_BYTES + 7).map(|at| (at % 251) as u8).collect();
+        for chunk_bytes in [1000, PIECE_BYTES - 1, PIECE_BYTES, 2 * PIECE_BYTES + 1, bytes.len()] {
+            let mut pieces = Pieces::default();
+            for chunk in bytes.chunks(chunk_bytes) {
+                pieces.push(chunk);
+            }
+            assert!(pieces.pieces.len() == 4 && pieces.bytes == bytes.len());
+            assert!(pieces.join() == bytes, "in chunks of {chunk_bytes}");
+        }
+    }
 }
