@@ -2,6 +2,7 @@
 
 mod blobs;
 mod events;
+mod patience;
 mod usage;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 pub use self::events::Events;
+use self::patience::{Patience, retry_after};
 use crate::failure::{Done, Exit, Failure};
 
 /// The most bytes of an answer that the client holds in memory.
@@ -54,6 +56,18 @@ pub enum ClientError {
         /// The node's own sentence.
         sentence: String,
     },
+    /// The node has as many such requests as it takes at once, and went on having them.
+    #[error("{sentence} (for {} seconds, the node at {base} did not take it); see what else uses it.", waited.as_secs())]
+    Busy {
+        /// The node's URL.
+        base: String,
+        /// The node's own sentence.
+        sentence: String,
+        /// When the node wants to be asked again.
+        retry_after: Duration,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The node's answer is not what it should be.
     #[error(
         "The node at {base} gave an answer that makes no sense ({why}); see that it is the same version as this program."
@@ -76,6 +90,7 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match error {
             ClientError::Unreachable { .. } => Exit::Unreachable,
+            ClientError::Busy { .. } => Exit::Unreachable,
             ClientError::Content(_) => Exit::Proof,
             _ => Exit::Failed,
         };
@@ -262,18 +277,41 @@ impl Client {
         self.http.request(method, format!("{}{path}", self.base))
     }
 
+    /// Sends a request, again for as long as the node is too busy for it, if it can be sent again.
+    async fn send(&self, mut request: RequestBuilder) -> Result<Response, ClientError> {
+        let mut patience = Patience::new();
+        loop {
+            let again = request.try_clone();
+            let refused = match self.send_once(request).await {
+                Err(refused @ ClientError::Busy { .. }) => refused,
+                answer => return answer,
+            };
+            request = match again {
+                Some(again) => again,
+                None => return Err(refused),
+            };
+            patience.wait_after(refused).await?;
+        }
+    }
+
     /// Sends a request, and turns a refusal into the node's own sentence.
-    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+    async fn send_once(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
         }
+        let retry_after = retry_after(&answer);
         let text = answer.text().await.unwrap_or_default();
         let sentence = serde_json::from_str::<ErrorView>(&text)
             .map(|view| view.error)
             .unwrap_or_else(|_| format!("The node at {} answered {status}: {}", self.base, text.trim()));
-        Err(ClientError::Refused { status, sentence })
+        Err(match retry_after {
+            Some(retry_after) => {
+                ClientError::Busy { base: self.base.clone(), sentence, retry_after, waited: Duration::ZERO }
+            }
+            None => ClientError::Refused { status, sentence },
+        })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

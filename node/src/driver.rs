@@ -191,6 +191,7 @@ impl Driver {
     /// # Errors
     /// The store failed: the replica can keep no promise any more.
     pub async fn run(mut self) -> Result<(), StoreError> {
+        self.show();
         loop {
             let wake = self.replica.next_wake(self.clock.now()).map(|at| self.clock.instant(at));
             let until = [wake, self.store.sync_due()].into_iter().flatten().min();
@@ -357,10 +358,15 @@ impl Driver {
         if executes {
             self.compare_clocks();
         }
+        self.show();
+        Ok(())
+    }
+
+    /// Sets the metrics that say where the replica is.
+    fn show(&self) {
         self.metrics.height.set(self.replica.ledger().height().0.cast_signed());
         self.metrics.view.set(self.replica.consensus().view().0.cast_signed());
         self.metrics.pool.set(i64::try_from(self.replica.pool().len()).unwrap_or(i64::MAX));
-        Ok(())
     }
 
     /// Enters an epoch: connects to its authorities.

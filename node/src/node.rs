@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
-    api::Api,
+    api::{self, Api},
     blobs::{self, BlobStore, Blobs},
     clock::Clock,
     config::{NodeConfig, WorkerConfig},
@@ -171,12 +171,9 @@ async fn run_once(
     let data = &config.data_dir;
     let (store, replica) = open::open(config, &genesis)?;
     tell_role(&replica);
-    let listener =
-        TcpListener::bind(config.api).await.map_err(|source| NodeError::Api { address: config.api, source })?;
+    let listener = api::listen(config.api).map_err(|source| NodeError::Api { address: config.api, source })?;
     let metrics_listener = match config.metrics {
-        Some(address) => {
-            Some(TcpListener::bind(address).await.map_err(|source| NodeError::Metrics { address, source })?)
-        }
+        Some(address) => Some(api::listen(address).map_err(|source| NodeError::Metrics { address, source })?),
         None => None,
     };
     let (mesh, events) = mesh::start(mesh_config(config, &genesis)?).await?;
@@ -373,6 +370,7 @@ impl Parts {
             disk_space: self.disk_space.clone(),
             confinement_lacks: Arc::clone(&self.confinement_lacks),
             started: Instant::now(),
+            limits: api::Limits::default(),
         }
     }
 

@@ -6,7 +6,7 @@ use meshwork_api::BlobView;
 use meshwork_core::{digest::Digest, identity::PublicKey, types::BlobRef};
 use reqwest::Method;
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, Patience};
 use crate::failure::{Done, Failure};
 
 impl Client {
@@ -20,9 +20,17 @@ impl Client {
         let file = std::fs::File::open(path).map_err(io)?;
         hasher.update_reader(&file).map_err(io)?;
         let blob = BlobRef { digest: Digest(*hasher.finalize().as_bytes()), bytes: hasher.count() };
-        let body = tokio::fs::File::open(path).await.map_err(io)?;
-        let request = self.request(Method::PUT, "/v1/blobs").header(reqwest::header::CONTENT_LENGTH, blob.bytes);
-        let held: BlobView = self.json(self.send(request.body(body)).await?).await?;
+        let mut patience = Patience::new();
+        let answer = loop {
+            // What is read from a file can be sent only once.
+            let body = tokio::fs::File::open(path).await.map_err(io)?;
+            let request = self.request(Method::PUT, "/v1/blobs").header(reqwest::header::CONTENT_LENGTH, blob.bytes);
+            match self.send_once(request.body(body)).await {
+                Ok(answer) => break answer,
+                Err(refused) => patience.wait_after(refused).await?,
+            }
+        };
+        let held: BlobView = self.json(answer).await?;
         if (held.digest, held.bytes) == (blob.digest, blob.bytes) {
             Ok(blob)
         } else {

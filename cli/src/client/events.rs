@@ -38,8 +38,9 @@ impl Client {
         self.listen(&EventFilter { job: None, tasks: Some(false) }).await
     }
 
+    /// A busy node is not asked again: who cannot listen can ask at intervals instead.
     async fn listen(&self, filter: &EventFilter) -> Result<Events, ClientError> {
-        let answer = self.send(self.request(Method::GET, "/v1/events").query(filter)).await?;
+        let answer = self.send_once(self.request(Method::GET, "/v1/events").query(filter)).await?;
         Ok(Events { client: self.clone(), answer, lines: Lines::default(), ready: VecDeque::new() })
     }
 }

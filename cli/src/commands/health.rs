@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::{
+    client::ClientError,
     context::Context,
     failure::{Done, Failure},
     output::words::duration,
@@ -24,7 +25,14 @@ pub struct Options {
 /// # Errors
 /// The node does not answer, or is stuck.
 pub async fn run(context: &Context, options: Options) -> Done {
-    let status = context.settings.client()?.status().await?;
+    let client = context.settings.client()?;
+    let status = match client.status().await {
+        // Whoever floods it must not make a supervisor restart it. This is answered always.
+        Err(ClientError::Busy { .. }) if client.is_healthy().await => {
+            return context.output.value("node", "healthy, but too busy to say more");
+        }
+        answer => answer?,
+    };
     // A node that has just started has as long for its first block.
     let idle_ms = status.executed_ms_ago.unwrap_or(status.uptime_ms);
     if u128::from(idle_ms) > options.stuck_after.as_millis() {

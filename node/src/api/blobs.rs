@@ -1,9 +1,11 @@
 //! Blobs: uploads, which the worker that runs a task can then find, and downloads from whichever peer has the blob.
 
+use std::sync::Arc;
+
 use axum::{
-    Json,
+    Extension, Json,
     body::Body,
-    extract::{Path, RawQuery, State},
+    extract::{Path, RawQuery, Request, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -12,7 +14,11 @@ use meshwork_api::BlobView;
 use meshwork_core::{digest::Digest, identity::PublicKey, types::BlobRef};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use super::{Api, error::ApiError};
+use super::{
+    Api,
+    error::ApiError,
+    serve::{Refused, TooSlow, Visit, broken, declared_bytes},
+};
 use crate::blobs::{BLOB_BYTES_MAX, FetchError, StoreError};
 
 /// The most peers that a request may name as holders of a blob.
@@ -29,10 +35,22 @@ fn refuse(error: &StoreError) -> ApiError {
     ApiError::new(status, error.to_string())
 }
 
-pub(super) async fn put(State(api): State<Api>, body: Body) -> Result<Json<BlobView>, ApiError> {
-    let bytes = StreamReader::new(body.into_data_stream().map_err(std::io::Error::other));
-    let BlobRef { digest, bytes } =
-        api.blobs.put_stream(bytes, BLOB_BYTES_MAX).await.map_err(|error| refuse(&error))?;
+/// Stores a blob as it comes. One that is said to be larger than what there is space for is refused at once.
+pub(super) async fn put(
+    State(api): State<Api>,
+    Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
+) -> Result<Json<BlobView>, ApiError> {
+    let refuse_blob = |error: StoreError| match &error {
+        StoreError::TooLarge { bytes_max } => visit.refuse(Refused::LargeBody(*bytes_max)).into(),
+        StoreError::Io(source) if TooSlow::caused(&**source) => broken(&visit, &**source),
+        _ => refuse(&error),
+    };
+    if let Some(declared) = declared_bytes(&request) {
+        api.blobs.store().check_space(declared).map_err(refuse_blob)?;
+    }
+    let bytes = StreamReader::new(request.into_body().into_data_stream().map_err(std::io::Error::other));
+    let BlobRef { digest, bytes } = api.blobs.put_stream(bytes, BLOB_BYTES_MAX).await.map_err(refuse_blob)?;
     api.blobs.announce(digest).await;
     Ok(Json(BlobView { digest, bytes }))
 }
@@ -73,7 +91,7 @@ pub(super) async fn get(
     })?;
     let path = api.blobs.fetch(blob, &hints).await.map_err(|error| match error {
         FetchError::Store(error) => refuse(&error),
-        busy @ FetchError::Busy => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, busy.to_string()),
+        busy @ FetchError::Busy => ApiError::busy(busy.to_string()),
         other => ApiError::not_found(other.to_string()),
     })?;
     let gone = |error: std::io::Error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());

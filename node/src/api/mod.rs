@@ -2,8 +2,10 @@
 //! key: transactions arrive signed.
 //!
 //! The API listens on loopback unless told otherwise. It answers only requests whose `Host` header names this
-//! machine, by an address or as `localhost`. So a web page whose own name resolves to this machine (DNS rebinding)
+//! machine, and none of web pages ([`guard`]). So a web page whose own name resolves to this machine (DNS rebinding)
 //! gets nothing.
+//!
+//! No client can keep others from an answer: [`serve`] says how, and [`Limits`] how much of everything there may be.
 
 mod blobs;
 mod chain;
@@ -19,23 +21,23 @@ mod serve;
 mod transactions;
 mod usage;
 
-use std::{sync::Arc, time::Instant};
+use std::{io, sync::Arc, time::Instant};
 
 use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware,
+    Router, middleware,
     routing::{get, post, put},
 };
 use meshwork_api::Keep;
 use meshwork_core::types::Genesis;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use crate::{blobs::Blobs, clock::Clock, disk_space::DiskSpace, driver::Handle, mesh::MeshHandle, metrics::Metrics};
 
-/// The most bytes of transactions in one request.
-const TRANSACTIONS_BYTES_MAX: usize = 16 << 20;
+pub(crate) use self::serve::listen;
+pub use self::serve::{Bound, Limits, Pace};
+use self::serve::{Kind, always, within_bounds};
 
 /// What the API answers from.
 #[derive(Clone)]
@@ -62,11 +64,17 @@ pub struct Api {
     pub confinement_lacks: Arc<[String]>,
     /// When the node started.
     pub started: Instant,
+    /// How much of everything there may be at once.
+    pub limits: Limits,
 }
 
 impl Api {
     fn router(self) -> Router {
-        Router::new()
+        let always_answered = Router::new()
+            .route("/health", get(network::health))
+            .route("/metrics", get(network::metrics))
+            .route_layer(middleware::from_fn(always));
+        let answers = Router::new()
             .route("/v1/status", get(network::status))
             .route("/v1/genesis", get(network::genesis))
             .route("/v1/governance", get(governance::governance))
@@ -74,9 +82,6 @@ impl Api {
             .route("/v1/workers", get(network::workers))
             .route("/v1/usage", get(usage::usage))
             .route("/v1/peers", get(network::peers))
-            .route("/health", get(network::health))
-            .route("/metrics", get(network::metrics))
-            .route("/v1/transactions", post(transactions::submit))
             .route("/v1/transactions/{id}", get(transactions::one))
             .route("/v1/jobs", get(jobs::list))
             .route("/v1/jobs/{job}", get(jobs::one))
@@ -90,24 +95,36 @@ impl Api {
             .route("/v1/tasks/{job}/{index}/explanation", get(explain::explanation))
             .route("/v1/tasks/{job}/{index}/proof", get(jobs::proof))
             .route("/v1/blocks", get(chain::list))
-            .route("/v1/blocks/{height}", get(chain::one))
-            .route("/v1/blobs/{digest}", get(blobs::get))
-            .route("/v1/events", get(events::stream))
-            .layer(DefaultBodyLimit::max(TRANSACTIONS_BYTES_MAX))
-            // Uploads are streamed, and bounded while they arrive.
-            .route("/v1/blobs", put(blobs::put).layer(DefaultBodyLimit::disable()))
+            .route("/v1/blocks/{height}", get(chain::one));
+        let of_kind =
+            |kind, routes: Router<Self>| routes.route_layer(middleware::from_fn_with_state(kind, within_bounds));
+        always_answered
+            .merge(of_kind(Kind::Answer, answers))
+            .merge(of_kind(Kind::Transactions, Router::new().route("/v1/transactions", post(transactions::submit))))
+            .merge(of_kind(Kind::Upload, Router::new().route("/v1/blobs", put(blobs::put))))
+            .merge(of_kind(Kind::Download, Router::new().route("/v1/blobs/{digest}", get(blobs::get))))
+            .merge(of_kind(Kind::Events, Router::new().route("/v1/events", get(events::stream))))
             .layer(middleware::from_fn(guard::only_this_machine))
             .with_state(self)
     }
 
     /// Serves requests until `stop` is cancelled.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
-        serve::serve(self.router(), listener, stop).await;
+        let (limits, metrics) = (self.limits.clone(), Arc::clone(&self.metrics));
+        told("api", serve::serve("api", self.router(), listener, limits, metrics, stop).await);
     }
 
     /// Serves only the metrics until `stop` is cancelled, whatever the `Host` header says.
     pub async fn serve_metrics(self, listener: TcpListener, stop: CancellationToken) {
-        let router = Router::new().route("/metrics", get(network::metrics)).with_state(self);
-        serve::serve(router, listener, stop).await;
+        let (limits, metrics) = (self.limits.clone(), Arc::clone(&self.metrics));
+        let router = Router::new().route("/metrics", get(network::metrics)).route_layer(middleware::from_fn(always));
+        told("metrics", serve::serve("metrics", router.with_state(self), listener, limits, metrics, stop).await);
+    }
+}
+
+/// Logs why something is no longer served.
+fn told(what: &str, served: io::Result<()>) {
+    if let Err(error) = served {
+        error!(what, %error, "HTTP is not served any more; start the node again");
     }
 }

@@ -3,10 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    Extension, Json,
+    extract::{Path, Request, State},
+    http::{StatusCode, header},
 };
 use meshwork_api::{AdmissionView, TransactionView};
 use meshwork_core::{
@@ -14,24 +13,30 @@ use meshwork_core::{
     pool::Refusal,
     types::{Action, BlockTime, SignedTransaction, TransactionId},
 };
+use tokio::task::spawn_blocking;
 
-use super::{Api, TRANSACTIONS_BYTES_MAX, error::ApiError};
+use super::{
+    Api,
+    error::ApiError,
+    serve::{GATHERED_BYTES_MAX, Gathered, Visit},
+};
 
 /// The most transactions in one request.
 const TRANSACTIONS_MAX: usize = 1024;
 
 pub(super) async fn submit(
     State(api): State<Api>,
-    headers: HeaderMap,
-    body: Bytes,
+    Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
 ) -> Result<Json<Vec<AdmissionView>>, ApiError> {
     // A web page may not send this content type without asking first, and gets no answer when it asks.
-    if headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/cbor") {
+    if request.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != "application/cbor") {
         let sentence = "send the canonical CBOR of an array of envelopes, as application/cbor";
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
     }
-    let decoded: Result<Vec<Arc<SignedTransaction>>, _> = codec::decode(&body, TRANSACTIONS_BYTES_MAX);
-    let transactions = decoded.map_err(|error| {
+    // The place counts for the transactions too, until they are handed on.
+    let Gathered { bytes, place: _place } = Gathered::of(&visit, request).await?;
+    let transactions = decode(bytes).await?.map_err(|error| {
         api.metrics.refuse(error.reason());
         ApiError::bad_request(format!("these are not signed transactions: {error}"))
     })?;
@@ -51,6 +56,12 @@ pub(super) async fn submit(
         refused: answer.err().map(|refusal| refusal.to_string()),
     };
     Ok(Json(ids.into_iter().zip(answers).map(view).collect()))
+}
+
+/// Decodes transactions on a thread of its own: megabytes of them take long.
+async fn decode(bytes: Vec<u8>) -> Result<Result<Vec<Arc<SignedTransaction>>, codec::DecodeError>, ApiError> {
+    let decoded = spawn_blocking(move || codec::decode(&bytes, GATHERED_BYTES_MAX)).await;
+    decoded.map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("they were not decoded: {error}")))
 }
 
 /// The earliest possible end of each submitted job that cannot meet its deadline, by the present ledger.

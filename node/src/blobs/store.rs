@@ -141,6 +141,17 @@ impl BlobStore {
         self.0.quota.saturating_sub(state.bytes + state.reserved)
     }
 
+    /// Whether a blob of so many bytes could be stored now. Nothing is reserved.
+    ///
+    /// # Errors
+    /// A [`StoreError`] if the blob is too large, or there is no space for it.
+    pub fn check_space(&self, bytes: u64) -> Result<(), StoreError> {
+        if bytes > BLOB_BYTES_MAX {
+            return Err(StoreError::TooLarge { bytes_max: BLOB_BYTES_MAX });
+        }
+        self.reserve(bytes).map(drop)
+    }
+
     pub(super) fn announced(&self) -> Vec<Digest> {
         self.lock().entries.iter().filter(|(_, entry)| entry.announced).map(|(digest, _)| *digest).collect()
     }
