@@ -164,6 +164,8 @@ faults! {
     BarredKeepsRoom,
     /// Unproven keys may take all that there is in all.
     UnprovenTakeAll,
+    /// Workers on trial hold as many attempts as they offer.
+    TrialsIgnored,
     /// A barred worker keeps its attempts.
     BarredWorksOn,
     /// The genesis' policies order tasks even after others are in force, until a restart.

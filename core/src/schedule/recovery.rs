@@ -40,6 +40,21 @@ pub const fn after_loss(losses_max: u32, losses: u32) -> Next {
     if losses > losses_max { Next::Fail } else { Next::Ready }
 }
 
+/// The wait after the first failure that only a worker on trial has seen, in milliseconds. Each further one doubles it.
+const TRIAL_FAILURE_MS: u64 = 1_000;
+/// How many failures that only workers on trial have seen end a task that no rule lets go on.
+const TRIAL_FAILURES_MAX: u32 = 4;
+
+/// What happens after a failure that would end the task, if so many failures of it were seen by workers on trial only
+/// (from 1). One such worker may say anything; several seconds are enough for honest ones to end their trials.
+#[must_use]
+pub fn after_failure_on_trial(seen: u32) -> Next {
+    if seen >= TRIAL_FAILURES_MAX {
+        return Next::Fail;
+    }
+    Next::BackOff { wait_ms: TRIAL_FAILURE_MS << seen.saturating_sub(1) }
+}
+
 /// The wait after the second return, in milliseconds. Each further return doubles it.
 const RETURN_MS: u64 = 50;
 /// The longest wait after a return, in milliseconds.
@@ -86,34 +101,56 @@ impl Avoidance {
     }
 
     /// Where the task may go, given the workers whose standing claims could ever hold it.
-    pub fn among<'a>(&self, capable: impl Iterator<Item = &'a PublicKey>) -> Allowed {
+    /// Each comes with whether it is on trial. If one of them is not, the task goes to no worker on trial: another
+    /// setback there would say nothing of the task.
+    pub fn among<'a>(&self, capable: impl Iterator<Item = (&'a PublicKey, bool)>) -> Allowed {
         if self.is_empty() {
-            return Allowed::Anyone;
+            return Allowed::ANYONE;
         }
-        let mut least = None;
-        for worker in capable {
-            match self.losses(worker) {
-                None => return Allowed::Newcomers,
-                Some(losses) => least = Some(least.map_or(losses, |least: u32| least.min(losses))),
-            }
+        // By whether they are on trial: the fewest losses at one worker.
+        let mut least: [Option<u32>; 2] = [None; 2];
+        for (worker, on_trial) in capable {
+            let (least, losses) = (&mut least[usize::from(on_trial)], self.losses(worker).unwrap_or(0));
+            *least = Some(least.map_or(losses, |least| least.min(losses)));
         }
-        Allowed::LostAtMost(least.unwrap_or(0))
+        let [tested, tried] = least;
+        let whom = match tested.or(tried) {
+            Some(0) => Whom::Newcomers,
+            least => Whom::LostAtMost(least.unwrap_or(0)),
+        };
+        Allowed { whom, but_on_trial: tested.is_some() }
     }
 
     /// Whether the task may go to this worker.
     #[must_use]
-    pub fn permits(&self, allowed: Allowed, worker: &PublicKey) -> bool {
-        match allowed {
-            Allowed::Anyone => true,
-            Allowed::Newcomers => self.losses(worker).is_none(),
-            Allowed::LostAtMost(least) => self.losses(worker).is_none_or(|losses| losses <= least),
-        }
+    pub fn permits(&self, allowed: Allowed, worker: &PublicKey, on_trial: bool) -> bool {
+        let has_so_few = match allowed.whom {
+            Whom::Anyone => true,
+            Whom::Newcomers => self.losses(worker).is_none(),
+            Whom::LostAtMost(least) => self.losses(worker).is_none_or(|losses| losses <= least),
+        };
+        has_so_few && !(on_trial && allowed.but_on_trial)
     }
 }
 
 /// Where a task may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allowed {
+pub struct Allowed {
+    whom: Whom,
+    /// Whether workers on trial are left out.
+    but_on_trial: bool,
+}
+
+impl Allowed {
+    /// To any claim that has what it needs.
+    pub const ANYONE: Self = Self { whom: Whom::Anyone, but_on_trial: false };
+    /// Only to workers that neither lost nor returned it, and are not on trial.
+    pub const NEWCOMERS: Self = Self { whom: Whom::Newcomers, but_on_trial: true };
+}
+
+/// To which workers a task may go, by what became of it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whom {
     /// To any claim that has what it needs.
     Anyone,
     /// Only to workers that neither lost nor returned it: at least one of them claims and could hold it, now or
@@ -171,13 +208,33 @@ mod tests {
         let [a, b, c] = [1, 2, 3].map(|byte| PublicKey([byte; 32]));
         let avoidance = Avoidance::of([b, a, b, c].into_iter());
         let permitted = |capable: &[PublicKey]| {
-            let allowed = avoidance.among(capable.iter());
-            [a, b, c].map(|worker| avoidance.permits(allowed, &worker))
+            let allowed = avoidance.among(capable.iter().map(|worker| (worker, false)));
+            [a, b, c].map(|worker| avoidance.permits(allowed, &worker, false))
         };
         let other = PublicKey([9; 32]);
         assert_eq!(permitted(&[a, b, c, other]), [false, false, false]);
         assert_eq!(permitted(&[a, b, c]), [true, false, true]);
         assert_eq!(permitted(&[b]), [true, true, true]);
-        assert_eq!(Avoidance::default().among([a].iter()), Allowed::Anyone);
+        assert_eq!(Avoidance::default().among([(&a, false)].into_iter()), Allowed::ANYONE);
+    }
+
+    #[test]
+    fn what_had_a_setback_goes_to_no_worker_on_trial_if_another_could_hold_it() {
+        let [a, b, c] = [1, 2, 3].map(|byte| PublicKey([byte; 32]));
+        let avoidance = Avoidance::of([a].into_iter());
+        let permitted = |capable: &[(PublicKey, bool)]| {
+            let allowed = avoidance.among(capable.iter().map(|(worker, on_trial)| (worker, *on_trial)));
+            capable.iter().map(|(worker, on_trial)| avoidance.permits(allowed, worker, *on_trial)).collect::<Vec<_>>()
+        };
+        assert_eq!(permitted(&[(a, true), (b, true), (c, false)]), [false, false, true]);
+        assert_eq!(permitted(&[(a, false), (b, true), (c, true)]), [true, false, false], "even where it was lost");
+        assert_eq!(permitted(&[(a, true), (b, true), (c, true)]), [false, true, true]);
+        assert_eq!(permitted(&[(a, true)]), [true]);
+    }
+
+    #[test]
+    fn failures_that_only_workers_on_trial_have_seen_end_a_task_in_the_end() {
+        let wait = |wait_ms| Next::BackOff { wait_ms };
+        assert_eq!([1, 2, 3, 4].map(after_failure_on_trial), [wait(1000), wait(2000), wait(4000), Next::Fail]);
     }
 }

@@ -49,6 +49,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("in-turn", governed::in_turn),
     ("recurring", recurring),
     ("crowded", crowded),
+    ("untried", untried),
     ("heavy", volunteers::heavy),
     ("preemption", volunteers::preemption),
     ("undelivered", volunteers::undelivered),
@@ -84,6 +85,7 @@ pub(crate) fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
             order: vec![OrderPolicy::Priority],
             placement: vec![PlacementPolicy::LeastLoaded],
             is_narrow: false,
+            trial_wait_ms: 0,
         },
         weather: Weather::fair(),
         liars: Vec::new(),
@@ -438,6 +440,18 @@ pub fn crowded(seed: u64) -> Scenario {
         scenario.work.push((at + 2 * SECOND_US, job(4, 30, 20)));
     }
     scenario.whole_at_us += 10 * SECOND_US;
+    scenario
+}
+
+/// Many more workers that never report, or that always fail, than honest ones; all of them are new.
+#[must_use]
+pub fn untried(seed: u64) -> Scenario {
+    let bad = if seed.is_multiple_of(2) { Manner::Silent } else { Manner::Fails };
+    let mut workers = vec![Manner::Honest, Manner::Honest];
+    workers.extend([bad; 6]);
+    let mut scenario = calm(seed, workers);
+    scenario.founding.trial_wait_ms = 5_000;
+    scenario.work = (0..8).map(|round| (round * 2 * SECOND_US + seed * 90_000, job(0, 12, 300))).collect();
     scenario
 }
 

@@ -69,6 +69,7 @@ fn sought(fault: Planted) -> Family {
         Planted::RunsPastQuota | Planted::BarredWorksOn | Planted::ScheduleOfGenesis => governed::ruled,
         Planted::BarredKeepsRoom => governed::barred,
         Planted::UnprovenTakeAll => directed::crowded,
+        Planted::TrialsIgnored => directed::untried,
         Planted::OverlapIgnored | Planted::MissedAreRun => directed::recurring,
         Planted::ShrinksAndKeeps => directed::wavering,
         Planted::ReturnsCount => directed::returned,

@@ -39,7 +39,9 @@ impl Ledger {
     pub(in crate::ledger) fn know_worker(&mut self, key: PublicKey) {
         if self.records.worker(&key).is_none() {
             let (incarnation, last) = (Incarnation(0), self.time());
-            let record = WorkerRecord { sequence: 0, incarnation, last, turn: 0, standing: None, stood: Vec::new() };
+            let trial = self.first_trial(&key);
+            let record =
+                WorkerRecord { sequence: 0, incarnation, last, turn: 0, standing: None, trial, stood: Vec::new() };
             self.add_known(key, record);
         }
     }
@@ -110,6 +112,7 @@ impl Ledger {
         if !offers_the_same || before.as_ref().is_some_and(|(_, before)| claim.waiting > before.waiting) {
             self.index.changed.insert(key);
         }
+        self.end_trial_wait(key);
         self.reindex(key);
     }
 

@@ -47,6 +47,8 @@ impl Ledger {
                 self.unindex_lease(attempt);
             }
         }
+        let lease = known(self.live_lease(attempt))?.clone();
+        let on_trial = self.judge_worker(&lease, why);
         let (now, lease_time) = (self.time(), self.lease_time());
         let (job, days) = known(self.records.job_and_days(task.job))?;
         let live = known(job.live_mut(task.index))?;
@@ -58,7 +60,8 @@ impl Ledger {
             started: lease.allocation.map(|allocation| allocation.started),
             ended: now,
             why,
-            avoided: why.is_avoided(),
+            avoided: why.is_avoided() || on_trial && why == EndReason::Failed,
+            on_trial,
         };
         live.remember(past);
         let slot_ms = lease.ran_ms(lease_time);

@@ -11,6 +11,7 @@
 //!   jobs.
 //! - `claims`: begins, changes and ends workers' claims. `slices`: running and spent time slices, and preemption
 //!   requests.
+//! - `trial`: workers on trial. `trust`: follows a key whose trust changes.
 //! - `quotas`: what submitters have outstanding, what workers hold for them, and whether more may be placed.
 //! - `check`: in debug builds, checks after a block that the index matches the records.
 
@@ -30,6 +31,7 @@ mod recurring;
 mod restore;
 mod segments;
 mod slices;
+mod trial;
 mod trust;
 mod worker;
 

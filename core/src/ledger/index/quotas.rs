@@ -153,12 +153,7 @@ impl Quotas {
     }
 
     /// Subtracts from what a submitter has outstanding, and returns what remains, if it had anything.
-    fn subtract_outstanding(
-        &mut self,
-        submitter: PublicKey,
-        trust: Trust,
-        less: &Outstanding,
-    ) -> Option<Outstanding> {
+    fn subtract_outstanding(&mut self, submitter: PublicKey, trust: Trust, less: &Outstanding) -> Option<Outstanding> {
         self.outstanding.of_mut(trust).lower(less);
         let of_key = self.outstanding_by_key.get_mut(&submitter)?;
         of_key.lower(less);

@@ -216,6 +216,8 @@ impl Ledger {
 
     fn restore_worker(&mut self, key: PublicKey, record: WorkerRecord) -> Result<(), RestoreError> {
         rule(record.stood.len() <= STANDINGS_KEPT, "a worker has too many standings")?;
+        let trial_is_new = record.trial.is_none_or(|trial| trial.since <= self.records.numbers().lease);
+        rule(trial_is_new, "a worker's trial begins with a lease to come")?;
         rule(record.turn < self.records.numbers().turn, "a worker's turn is still to come")?;
         rule(record.last <= self.time(), "a worker acted later than the ledger's time")?;
         if let Some(standing) = &record.standing {
@@ -269,10 +271,7 @@ impl Ledger {
             "a job's number or id is not its own",
         )?;
         rule(record.time <= self.time() && record.height <= self.height(), "a job is of a later time")?;
-        rule(
-            record.ended.is_some() || self.may_submit(&record.submitter),
-            "an unfinished job's submitter is barred",
-        )?;
+        rule(record.ended.is_some() || self.may_submit(&record.submitter), "an unfinished job's submitter is barred")?;
         rule(
             record.began.is_none_or(|began| (record.time..=self.time()).contains(&began)),
             "a job began at another time",

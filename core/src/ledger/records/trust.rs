@@ -196,7 +196,8 @@ impl Merits {
     /// The keys whose last success is too long ago on this day.
     pub(in crate::ledger) fn expired(&self, today: Day) -> Vec<(Permission, PublicKey)> {
         let of = |side: Permission| {
-            let old = self.side(side).iter().filter(move |(_, merit)| merit.last.0.saturating_add(MERIT_DAYS) < today.0);
+            let old =
+                self.side(side).iter().filter(move |(_, merit)| merit.last.0.saturating_add(MERIT_DAYS) < today.0);
             old.map(move |(key, _)| (side, *key))
         };
         of(Permission::Submit).chain(of(Permission::Work)).collect()

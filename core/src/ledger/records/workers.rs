@@ -31,12 +31,35 @@ pub(in crate::ledger) struct WorkerRecord {
     /// See [`Candidate::turn`].
     pub(in crate::ledger) turn: u64,
     pub(in crate::ledger) standing: Option<StandingClaim>,
+    /// Its trial, until it delivers.
+    pub(in crate::ledger) trial: Option<Trial>,
     /// Past standings, oldest first. Each is the first height after which the claim stood, and the first after which
     /// it did not.
     pub(in crate::ledger) stood: Vec<(Height, Height)>,
 }
 
+/// The trial of a worker that has delivered nothing, or has lost an attempt since: it holds one attempt at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Trial {
+    /// Attempts with lower lease numbers were given before the trial. Their ends count for nothing in it.
+    pub(in crate::ledger) since: u64,
+    /// How many of the trial's attempts were lost or returned.
+    pub(in crate::ledger) losses: u32,
+    /// It gets no attempt before it claims at this time or later, if it has lost one.
+    pub(in crate::ledger) waits_until: Option<BlockTime>,
+}
+
+impl Trial {
+    /// The longest that a worker waits for another attempt, in milliseconds: a day.
+    pub(in crate::ledger) const WAIT_MS_MAX: u64 = 24 * 3_600_000;
+}
+
 impl WorkerRecord {
+    /// Whether it lost the attempt of its trial, and gets none for now.
+    pub(in crate::ledger) fn waits_out(&self) -> bool {
+        self.trial.is_some_and(|trial| trial.waits_until.is_some())
+    }
+
     /// Whether its claim stands and offers slots. Only such a claim takes a place.
     pub(in crate::ledger) fn offers_slots(&self) -> bool {
         self.standing.as_ref().is_some_and(|standing| standing.claim.slots > 0)
@@ -126,7 +149,7 @@ impl Worker {
     pub(in crate::ledger) fn scores(&self, policies: &Policies) -> [Option<Score>; 2] {
         let Some(standing) = &self.record.standing else { return [None; 2] };
         let Claim { slots, waiting: places, load, .. } = standing.claim;
-        if slots == 0 {
+        if slots == 0 || !self.may_have_another() {
             return [None; 2];
         }
         let (running, waiting) = (self.leases().running().len() as u32, self.leases().waiting().len() as u32);

@@ -32,7 +32,8 @@ use crate::{
 /// What a pass has learned about a kind.
 struct Pass {
     allowed: Allowed,
-    cursor: Cursor,
+    /// Among workers that are not on trial, and among all.
+    cursors: [Cursor; 2],
 }
 
 impl Ledger {
@@ -117,7 +118,7 @@ impl Ledger {
                 continue;
             }
             let pass =
-                passes.entry(kind).or_insert_with(|| Pass { allowed: self.allowed(kind), cursor: Cursor::default() });
+                passes.entry(kind).or_insert_with(|| Pass { allowed: self.allowed(kind), cursors: Default::default() });
             let Some((task, entry, is_last)) = known(self.first_of(&head.key)) else { return };
             let Some(found) = self.find_claim(opening, kind, task, pass) else {
                 self.index.park(kind, opening);
@@ -169,8 +170,11 @@ impl Ledger {
             let takes = |key: &PublicKey| self.records.worker(key).is_some_and(|worker| worker.takes(needs, opening));
             return open.into_iter().find(takes);
         }
-        let permits = |key: &PublicKey| avoidance.permits(pass.allowed, key);
-        self.search(opening, needs, task, permits, &mut pass.cursor)
+        let allowed = pass.allowed;
+        let permits = |key: &PublicKey| avoidance.permits(allowed, key, self.is_on_trial(key));
+        let [tested, all] = &mut pass.cursors;
+        self.search(opening, needs, task, |key| permits(key) && !self.is_on_trial(key), tested)
+            .or_else(|| self.search(opening, needs, task, permits, all))
     }
 
     /// The best claim for a task among those that have this opening and are permitted.
@@ -214,10 +218,15 @@ impl Ledger {
         Digest::of_parts("meshwork 1 draw", &[&self.block.entropy.0, what.as_bytes(), &number.to_be_bytes()])
     }
 
+    /// Whether a worker is on trial.
+    pub(in crate::ledger) fn is_on_trial(&self, key: &PublicKey) -> bool {
+        self.records.worker(key).is_some_and(|worker| worker.record.trial.is_some())
+    }
+
     /// The workers to which tasks of a kind may go, among all standing claims, whether or not they have free
     /// capacity.
     fn allowed(&self, kind: KindId) -> Allowed {
-        self.index.ready().kind(kind).map_or(Allowed::Anyone, |kind| self.allowed_to(kind))
+        self.index.ready().kind(kind).map_or(Allowed::ANYONE, |kind| self.allowed_to(kind))
     }
 
     /// Like [`Self::allowed`], for a kind that need not be in the queue.
@@ -226,8 +235,9 @@ impl Ledger {
             if is_planted(Fault::BackWhereLost) {
                 return worker.takes(needs, Opening::Resources);
             }
-            worker.record.standing.as_ref().is_some_and(|standing| standing.could_ever_hold(needs))
+            let standing = worker.record.standing.as_ref().filter(|_| !worker.record.waits_out());
+            standing.is_some_and(|standing| standing.could_ever_hold(needs))
         });
-        avoidance.among(capable.map(|(key, _)| key))
+        avoidance.among(capable.map(|(key, worker)| (key, worker.record.trial.is_some())))
     }
 }

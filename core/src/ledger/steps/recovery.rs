@@ -95,6 +95,15 @@ impl Ledger {
         recovery::after_setback(rule, times, drawn)
     }
 
+    /// What follows a failure that no rule forgives, but that only a worker on trial has seen: the task is tried again
+    /// elsewhere, until enough such workers have seen it fail.
+    pub(in crate::ledger) fn after_failure_on_trial(&self, task: TaskRef) -> Next {
+        let live = self.records.job(task.job).and_then(|job| job.live(task.index));
+        let Some(live) = known(live) else { return Next::Fail };
+        let seen = live.history().past.iter().filter(|past| past.on_trial && past.why == EndReason::Failed).count();
+        recovery::after_failure_on_trial(u32::try_from(seen).unwrap_or(u32::MAX))
+    }
+
     /// Ends all leases of a worker.
     pub(in crate::ledger) fn give_back_all(&mut self, key: PublicKey, why: EndReason, applied: &mut Applied) {
         let Some(worker) = self.records.worker(&key) else { return };

@@ -8,8 +8,8 @@ use crate::{
         records::recurring::{PastOccurrences, RecurringJob, RecurringNumber},
     },
     types::{
-        AfterJob, BlockTime, CatchUp, JobId, Occurrence, Overlap, Recurring, SkipReason, Submit, Times,
-        VoidReason, When,
+        AfterJob, BlockTime, CatchUp, JobId, Occurrence, Overlap, Recurring, SkipReason, Submit, Times, VoidReason,
+        When,
     },
 };
 

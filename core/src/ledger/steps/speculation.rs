@@ -107,7 +107,7 @@ impl Ledger {
         let own = Some(own).filter(|_| !is_planted(Fault::SpeculativeAtTheSame));
         let avoidance = Avoidance::of(past.chain(own));
         let permits = |key: &PublicKey| {
-            let permitted = avoidance.permits(Allowed::Newcomers, key);
+            let permitted = avoidance.permits(Allowed::NEWCOMERS, key, self.is_on_trial(key));
             elsewhere.set(elsewhere.get() || !permitted);
             permitted
         };

@@ -25,8 +25,8 @@ pub(crate) fn genesis() -> Genesis {
         authorities: vec![Authority { name: "a".into(), key: key(200).public(), addresses: Vec::new() }],
         access: Access::default(),
         consensus: ConsensusParameters::default(),
-        // Every key of the tests is unproven, unless a test is about that.
-        ledger: LedgerLimits { unproven_permille: 1000, ..LedgerLimits::default() },
+        // Every key of the tests is unproven, and no worker on trial, unless a test is about that.
+        ledger: LedgerLimits { unproven_permille: 1000, trial_wait_ms: 0, ..LedgerLimits::default() },
         schedule: ScheduleParameters {
             order: vec![OrderPolicy::Fifo],
             placement: vec![PlacementPolicy::LeastLoaded],

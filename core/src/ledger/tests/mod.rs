@@ -24,5 +24,6 @@ mod spawn;
 mod speculation;
 mod strangers;
 mod timeline;
+mod trials;
 mod trust;
 mod usage;

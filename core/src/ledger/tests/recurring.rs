@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::mesh::*;
 use crate::{
-    ledger::{Applied, Ledger, LedgerEvent, PAST_KEPT, PastOccurrences, RecurringEndReason, RecurringState, Trust, bounds},
+    ledger::{
+        Applied, Ledger, LedgerEvent, PAST_KEPT, PastOccurrences, RecurringEndReason, RecurringState, Trust, bounds,
+    },
     types::*,
 };
 

@@ -169,6 +169,10 @@ pub struct WorkerView<'a> {
     pub running: u32,
     /// How many wait there.
     pub waiting: u32,
+    /// Whether it is on trial: it holds one attempt at a time until it delivers.
+    pub on_trial: bool,
+    /// Whether it lost the attempt of its trial, and gets none for now.
+    pub waits_out: bool,
     /// How many more could run there, counting slots only.
     pub slots_free: u32,
     /// The offered resources that are free.
@@ -473,6 +477,8 @@ fn view_of_worker(key: PublicKey, worker: &Worker) -> Option<WorkerView<'_>> {
         running,
         waiting: leases.waiting().len() as u32,
         slots_free: claim.slots.saturating_sub(running),
+        on_trial: worker.record.trial.is_some(),
+        waits_out: worker.record.waits_out(),
         resources_free: Resources {
             millicores: u32::try_from(millicores).unwrap_or(u32::MAX),
             memory_bytes: offer.memory_bytes.saturating_sub(leases.memory_bytes()),

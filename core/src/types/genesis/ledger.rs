@@ -48,6 +48,9 @@ pub struct LedgerLimits {
     pub report_items_max: usize,
     /// The most bytes of an output on the ledger itself. A larger output is stored and delivered.
     pub inline_bytes_max: usize,
+    /// How long a worker on trial that lost its attempt waits for another one, in milliseconds. Each further loss doubles
+    /// it, up to a day. 0: no worker is on trial.
+    pub trial_wait_ms: u64,
     /// The longest that a claim may stand, in milliseconds of lease time.
     pub claim_stands_ms_max: u64,
     /// The time that an attempt has beyond its wall time, for fetching, compiling and stalls, in milliseconds.
@@ -79,6 +82,7 @@ impl Default for LedgerLimits {
             claim_attempts_max: 4096,
             report_items_max: 1024,
             inline_bytes_max: 1024,
+            trial_wait_ms: 60_000,
             claim_stands_ms_max: 60_000,
             allowance_ms: 60_000,
             retention_ms: 3_600_000,

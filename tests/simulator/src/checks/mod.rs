@@ -9,6 +9,7 @@
 //! * `policy`: which task and claim a lease joins, and which others were passed over;
 //! * `shares`: whether submitters who wait for the same resources get their shares;
 //! * `room`: what keys without a quota hold together, and that keys with one find room;
+//! * `trials`: how much workers hold that have not delivered, and which failures end tasks;
 //! * `placed`: which claim a task goes to, by spread and by the network's placement policies;
 //! * `waits`: which tasks wait for which;
 //! * `controls`: what submitters did to their tasks;
@@ -27,6 +28,7 @@ mod policy;
 mod room;
 mod rules;
 mod shares;
+mod trials;
 mod usage;
 mod waits;
 pub mod workers;
@@ -51,7 +53,7 @@ use serde::Serialize;
 
 use self::{
     chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, occurrences::Occurrences, placed::Placed,
-    room::Room, rules::Rules, shares::Shares, usage::Accounts, waits::Waits,
+    room::Room, rules::Rules, shares::Shares, trials::Trials, usage::Accounts, waits::Waits,
 };
 use crate::scenario::{START_US, Scenario};
 
@@ -114,6 +116,7 @@ pub struct Checks {
     epochs: Epochs,
     rules: Rules,
     room: Room,
+    trials: Trials,
     leases: Leases,
     waits: Waits,
     controls: Controls,
@@ -140,6 +143,7 @@ impl Checks {
             epochs: Epochs::new(genesis),
             rules: Rules::new(genesis),
             room: Room::new(genesis),
+            trials: Trials::new(genesis),
             leases: Leases::new(genesis, scenario.runs_once),
             waits: Waits::default(),
             controls: Controls::default(),
@@ -280,6 +284,7 @@ impl Checks {
         let results = executed.block.transactions.iter().map(AsRef::as_ref).zip(results_of(&applied.receipts));
         self.room.check(&approved, results, &self.ledger)?;
         self.rules.check(approved, &applied.events, &self.ledger)?;
+        self.trials.check(&applied)?;
         self.leases.check(&executed.block, &applied, before, &self.ledger)?;
         for (transaction, result) in executed.block.transactions.iter().zip(results_of(&applied.receipts)) {
             if result.is_ok() {

@@ -8,7 +8,7 @@ use std::{
 
 use meshwork_core::{
     identity::PublicKey,
-    ledger::{EndReason, Ledger, LedgerEvent, TaskStateView, TaskView, WorkerView},
+    ledger::{EndReason, Ledger, LedgerEvent, PastAttempt, TaskStateView, TaskView, WorkerView},
     types::{
         AttemptId, AttemptNumber, BlockTime, Change, JobId, KeyLimit, OrderPolicy, Permission, Resources,
         ScheduleParameters, TaskId,
@@ -92,6 +92,12 @@ impl Offer<'_> {
         }
     }
 
+    /// Whether it gets one more, as far as its trial decides.
+    fn may_have_another(&self) -> bool {
+        let view = &self.view;
+        !view.on_trial || !view.waits_out && view.running + view.waiting == 0
+    }
+
     fn could_ever_hold(&self, task: &TaskView<'_>) -> bool {
         let claim = self.view.claim;
         claim.slots > 0 && fits(task.terms.resources, claim.resources) && {
@@ -114,6 +120,7 @@ impl Offer<'_> {
     /// Whether the task could take resources of this claim now.
     pub(super) fn has_capacity(&self, task: &TaskView<'_>) -> bool {
         self.view.waiting == 0
+            && self.may_have_another()
             && self.view.running < self.view.claim.slots
             && fits(task.terms.resources, self.free())
             && self.could_ever_hold(task)
@@ -126,7 +133,7 @@ impl Offer<'_> {
     }
 
     pub(super) fn has_waiting_place(&self, task: &TaskView<'_>) -> bool {
-        self.view.waiting < self.view.claim.waiting && self.could_ever_hold(task)
+        self.may_have_another() && self.view.waiting < self.view.claim.waiting && self.could_ever_hold(task)
     }
 }
 
@@ -162,8 +169,11 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
     let leased = leased(events);
     // A speculative attempt goes only to a worker without any reason against it, and not to the worker of the
     // slow attempt.
+    let on_trial = |key: &PublicKey| offers.get(key).is_some_and(|offer| offer.view.on_trial);
+    // A worker on trial comes after all others that could have it.
     let may_go = |lease: &Leased, task: &TaskView<'_>, key: &PublicKey| match lease.speculative {
-        true => lost_by(task, key) == 0 && !holds(task, key, lease.attempt.number),
+        _ if on_trial(key) && !on_trial(&lease.worker) => false,
+        true => lost_by(task, key) == 0 && !holds(task, key, lease.attempt.number) && !on_trial(key),
         false => permits(&offers, task, key),
     };
     if !other_schedule {
@@ -179,6 +189,13 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
             rule(!may_go(lease, &task, &free.view.key), || {
                 format!("{attempt} waits at {worker} though {} has free resources", free.view.key)
             })?;
+        }
+        let tested = offers.values().find(|other| {
+            let open = if running { other.has_capacity(&task) } else { other.has_waiting_place(&task) };
+            open && !other.view.on_trial && may_go(lease, &task, &other.view.key)
+        });
+        if let Some(tested) = tested.filter(|_| offer.view.on_trial) {
+            return Err(format!("{attempt} goes to {worker} on trial, though {} has room", tested.view.key));
         }
         let preferred = offers.values().find(|other| {
             let open = if running { other.has_capacity(&task) } else { other.has_waiting_place(&task) };
@@ -300,13 +317,19 @@ fn lost_by(task: &TaskView<'_>, worker: &PublicKey) -> usize {
                 | EndReason::Returned
         )
     };
-    task.past.iter().filter(|past| past.worker == *worker && avoided(past.why)).count()
+    let is_avoided = |past: &&PastAttempt| avoided(past.why) || past.on_trial && past.why == EndReason::Failed;
+    task.past.iter().filter(is_avoided).filter(|past| past.worker == *worker).count()
 }
 
 /// Whether a task may go to a worker: one that never lost or returned it, if such a claim could ever hold it;
 /// otherwise one that did so least often.
 fn permits(offers: &BTreeMap<PublicKey, Offer<'_>>, task: &TaskView<'_>, worker: &PublicKey) -> bool {
-    let capable = offers.values().filter(|offer| offer.could_ever_hold(task));
-    let least = capable.map(|offer| lost_by(task, &offer.view.key)).min().unwrap_or(0);
-    lost_by(task, worker) <= least
+    let capable: Vec<&Offer<'_>> =
+        offers.values().filter(|offer| !offer.view.waits_out && offer.could_ever_hold(task)).collect();
+    let had_setback = task.past.iter().any(|past| lost_by(task, &past.worker) > 0);
+    let leaves_out_trials = had_setback && capable.iter().any(|offer| !offer.view.on_trial);
+    let may_be_it = |offer: &&&Offer<'_>| !(leaves_out_trials && offer.view.on_trial);
+    let least = capable.iter().filter(may_be_it).map(|offer| lost_by(task, &offer.view.key)).min().unwrap_or(0);
+    let is_left_out = leaves_out_trials && offers.get(worker).is_some_and(|offer| offer.view.on_trial);
+    lost_by(task, worker) <= least && !is_left_out
 }

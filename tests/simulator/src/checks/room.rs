@@ -45,9 +45,11 @@ impl Room {
         approved.iter().for_each(|change| self.approved(change));
         let share = |most: u64| most * self.unproven_permille / 1000;
         let strangers = ledger.jobs().filter(|job| !self.vouched.contains(&job.submitter));
-        let (tasks, most) =
-            (strangers.map(|job| job.counts.unfinished()).sum::<u64>(), ledger.limit(Limit::Network(NetworkLimit::Tasks)));
-        rule(tasks <= share(most), || format!("keys that are new have {tasks} unfinished tasks where {most} may be"))?;
+        let (tasks, most) = (
+            strangers.map(|job| job.counts.unfinished()).sum::<u64>(),
+            ledger.limit(Limit::Network(NetworkLimit::Tasks)),
+        );
+        rule(tasks <= share(most), || format!("keys that are new have {tasks} unfinished tasks of {most}"))?;
         let places = ledger.workers().filter(|worker| worker.claim.slots > 0 && !self.vouched.contains(&worker.key));
         let places = places.count() as u64;
         rule(places <= share(self.workers_max), || format!("workers that are new have {places} places"))?;

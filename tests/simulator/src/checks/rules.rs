@@ -89,7 +89,8 @@ impl Rules {
             rule(job.ended.is_some(), || format!("{} is unfinished though its submitter is barred", job.id))?;
         }
         for job in ledger.jobs().filter(|job| job.counts.cancelled > 0 && !self.ever_barred.contains(&job.submitter)) {
-            let tasks = (0..job.count.min(TASKS_LOOKED_AT)).filter_map(|index| ledger.task(TaskId { job: job.id, index }));
+            let tasks =
+                (0..job.count.min(TASKS_LOOKED_AT)).filter_map(|index| ledger.task(TaskId { job: job.id, index }));
             let wrong = tasks.filter(|task| task.state == TaskStateView::Gone(Gone::Barred)).count();
             rule(wrong == 0, || format!("{wrong} tasks of {} ended with a bar on nobody", job.id))?;
         }

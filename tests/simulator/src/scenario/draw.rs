@@ -323,6 +323,7 @@ fn draw_founding(draw: &mut Draw, distance: Distance) -> Founding {
         order: draw_order(draw),
         placement: draw_placement(draw),
         is_narrow: false,
+        trial_wait_ms: draw.one(&[0, 0, 1_000, 10_000]),
     }
 }
 

@@ -8,8 +8,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use meshwork_core::{
     identity::SecretKey,
     types::{
-        Access, Authority, BlockTime, CatchUp, ConsensusParameters, Genesis, KeyLimit, LedgerLimits, OrderPolicy, Overlap,
-        PlacementPolicy, ScheduleParameters,
+        Access, Authority, BlockTime, CatchUp, ConsensusParameters, Genesis, KeyLimit, LedgerLimits, OrderPolicy,
+        Overlap, PlacementPolicy, ScheduleParameters,
     },
 };
 use serde::Serialize;
@@ -78,6 +78,8 @@ pub struct Founding {
     pub placement: Vec<PlacementPolicy>,
     /// Whether there is so little room in all that a few keys could fill it. Each peer then has a quota.
     pub is_narrow: bool,
+    /// How long a worker on trial waits after it lost its attempt, in milliseconds; 0 if no worker is on trial.
+    pub trial_wait_ms: u64,
 }
 
 /// A peer's clock.
@@ -442,6 +444,7 @@ impl Scenario {
             ref order,
             ref placement,
             is_narrow,
+            trial_wait_ms,
         } = self.founding;
         let mut genesis = Genesis {
             name: format!("seed {}", self.seed),
@@ -458,7 +461,7 @@ impl Scenario {
                 gate_interval,
                 ..ConsensusParameters::default()
             },
-            ledger: LedgerLimits { losses_max, ..LedgerLimits::default() },
+            ledger: LedgerLimits { losses_max, trial_wait_ms, ..LedgerLimits::default() },
             schedule: ScheduleParameters {
                 order: order.clone(),
                 placement: placement.clone(),

@@ -200,12 +200,14 @@ pub struct PastAttempt {
     pub why: EndReason,
     /// Whether the task avoids that worker since.
     pub avoided: bool,
+    /// Whether that worker was on trial.
+    pub on_trial: bool,
 }
 
 impl PastAttempt {
-    /// Whether it counts towards the bound on losses.
+    /// Whether it counts towards the bound on losses. What workers on trial lose says nothing of the task.
     pub(in crate::ledger) fn is_counted_loss(&self) -> bool {
-        self.started.is_some() && self.why.is_loss()
+        self.started.is_some() && self.why.is_loss() && !self.on_trial
             || is_planted(Fault::ReturnsCount) && matches!(self.why, EndReason::Returned)
     }
 }

@@ -184,6 +184,7 @@ impl Ledger {
                     }
                     Reported::Late => {
                         self.records.counters_mut().late += 1;
+                        self.end_trial(worker);
                         self.release(task, EndReason::Superseded, applied);
                     }
                 }
@@ -198,9 +199,12 @@ impl Ledger {
     fn fail(&mut self, worker: PublicKey, task: TaskRef, failure: &Failure, item: &ReportItem, applied: &mut Applied) {
         let attempt = AttemptRef::of(task, item.attempt.number);
         let ended = self.end_attempt(attempt, EndReason::Failed, Some(&item.verdict), applied);
-        let Some((_, others)) = known(ended) else { return };
+        let Some((past, others)) = known(ended) else { return };
         let setback = failure.setback();
-        let next = self.set_back(task, setback);
+        let next = match self.set_back(task, setback) {
+            Next::Fail if past.on_trial => self.after_failure_on_trial(task),
+            next => next,
+        };
         // While another attempt lives, a setback that may be the machine's fault does not fail the task.
         let is_over = next == Next::Fail && (others == Others::None || !setback.is_of_machine());
         if is_over {

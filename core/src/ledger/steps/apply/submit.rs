@@ -7,7 +7,11 @@ use std::{
 
 use crate::{
     identity::PublicKey,
-    ledger::{Account, Applied, Ledger, LedgerEvent, bounds, index::Outstanding, records::{jobs::JobRecord, trust::Full}},
+    ledger::{
+        Account, Applied, Ledger, LedgerEvent, bounds,
+        index::Outstanding,
+        records::{jobs::JobRecord, trust::Full},
+    },
     schedule::ready::Needs,
     types::{Array, JobId, KeyLimit, Limit, NetworkLimit, Occurrence, Permission, Submit, VoidReason},
 };

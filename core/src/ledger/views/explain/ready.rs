@@ -85,7 +85,7 @@ impl Ledger {
             }
             claims.capable += 1;
             let is_open = worker.is_open_to(&kind.needs);
-            if kind.avoidance.permits(allowed, key) {
+            if kind.avoidance.permits(allowed, key, worker.record.trial.is_some()) {
                 usable.insert(*key);
                 *if is_open { &mut claims.open } else { &mut claims.full } += 1;
             } else {
