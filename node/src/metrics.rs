@@ -70,6 +70,8 @@ pub struct Metrics {
     pub tasks_run: Counter,
     /// Proofs that an authority broke a promise.
     pub evidence: Counter,
+    /// Stored blobs that were damaged.
+    pub blobs_damaged: Counter,
     recent_finality_us: Mutex<VecDeque<u64>>,
     last_block: Mutex<Option<Instant>>,
     /// Free bytes on the disk that holds the store.
@@ -95,6 +97,7 @@ impl Metrics {
             peers: Gauge::default(),
             tasks_run: Counter::default(),
             evidence: Counter::default(),
+            blobs_damaged: Counter::default(),
             recent_finality_us: Mutex::default(),
             last_block: Mutex::default(),
             disk_free_bytes: Gauge::default(),
@@ -120,6 +123,7 @@ impl Metrics {
             let fetched = metrics.sync_chunks_fetched.clone();
             r.register("sync_chunks_fetched", "Chunks of it that have come", fetched);
             r.register("evidence", "Proofs of broken promises", metrics.evidence.clone());
+            r.register("blobs_damaged", "Stored blobs that were damaged", metrics.blobs_damaged.clone());
         }
         Arc::new(metrics)
     }

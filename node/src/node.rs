@@ -32,7 +32,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     api::{self, Api},
-    blobs::{self, BlobStore, Blobs},
+    blobs::{self, BlobStore, Blobs, Quota},
     clock::Clock,
     config::{NodeConfig, WorkerConfig},
     disk_space::DiskSpace,
@@ -179,7 +179,9 @@ async fn run_once(
     let (mesh, events) = mesh::start(mesh_config(config, &genesis)?).await?;
     mesh.set_authorities(replica.consensus().authorities());
     let metrics = Metrics::new();
-    let blob_store = BlobStore::open(&config.data_dir, store.database(), config.blobs_bytes_max, disk_space.clone())?;
+    let quota = Quota::of_bytes(config.blobs_bytes_max);
+    let blob_store =
+        BlobStore::open(&config.data_dir, store.database(), quota, disk_space.clone(), Arc::clone(&metrics))?;
     let clock = Clock::start(config.clock_steps.clone());
     let replica_config = replica::Config { genesis: Arc::clone(&genesis), key: config.key.clone() };
     let (driver, handle) =

@@ -9,7 +9,7 @@ use meshwork_core::{
     frames::{self, Cutter},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::frames::{Frames, Patience};
 
@@ -19,6 +19,73 @@ pub(crate) const STALL_MAX: Duration = Duration::from_secs(10);
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How many bytes are read and written at once.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
+
+/// The least rate of a transfer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    /// How long a transfer may run before its rate counts.
+    pub(crate) after: Duration,
+    /// What it must keep up on average from then on, in bytes per second. Not 0.
+    pub(crate) bytes_per_second: u64,
+}
+
+impl Rate {
+    /// The least rate of all transfers: that of a modem in the nineties, times two.
+    pub(crate) const LEAST: Self = Self { after: Duration::from_secs(10), bytes_per_second: 16 << 10 };
+}
+
+/// The pace of one transfer. One byte now and then is not a stall, and would never end.
+pub(crate) struct Pace {
+    rate: Rate,
+    began: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    pub(crate) fn begin(rate: Rate) -> Self {
+        Self { rate, began: Instant::now(), bytes: 0 }
+    }
+
+    /// By when more bytes must have come or gone.
+    fn due(&self) -> Instant {
+        self.began + self.rate.after + Duration::from_secs(self.bytes / self.rate.bytes_per_second)
+    }
+
+    /// [`read_some`], unless the transfer is too slow.
+    pub(crate) async fn read_some(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        buffer: &mut [u8],
+    ) -> io::Result<usize> {
+        let bytes = timeout_at(self.due(), read_some(stream, buffer)).await.map_err(stalled)??;
+        self.bytes += bytes as u64;
+        Ok(bytes)
+    }
+
+    /// [`read_all`], unless the transfer is too slow.
+    pub(crate) async fn read_all(
+        &mut self,
+        stream: &mut (impl AsyncRead + Unpin),
+        mut buffer: &mut [u8],
+    ) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match self.read_some(stream, buffer).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                bytes => buffer = &mut buffer[bytes..],
+            }
+        }
+        Ok(())
+    }
+
+    /// [`write_all`], unless the transfer is too slow.
+    pub(crate) async fn write_all(&mut self, stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+        for chunk in bytes.chunks(CHUNK_BYTES) {
+            timeout_at(self.due(), write_all(stream, chunk)).await.map_err(stalled)??;
+            self.bytes += chunk.len() as u64;
+        }
+        Ok(())
+    }
+}
 
 fn stalled(_: tokio::time::error::Elapsed) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "nothing came for too long")

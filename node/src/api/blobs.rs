@@ -30,7 +30,9 @@ fn refuse(error: &StoreError) -> ApiError {
         StoreError::Full { .. } | StoreError::NoDiskSpace { .. } | StoreError::TooMany(_) => {
             StatusCode::INSUFFICIENT_STORAGE
         }
-        StoreError::Mismatch { .. } | StoreError::Io(_) | StoreError::Index(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        StoreError::Mismatch { .. } | StoreError::Damaged(_) | StoreError::Io(_) | StoreError::Index(_) => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     };
     ApiError::new(status, error.to_string())
 }
@@ -89,13 +91,13 @@ pub(super) async fn get(
     let blob = here.or_else(|| bytes.map(|bytes| BlobRef { digest, bytes })).ok_or_else(|| {
         ApiError::not_found(format!("{digest} is not on this node; say its size with ?bytes= and others are asked"))
     })?;
-    let path = api.blobs.fetch(blob, &hints).await.map_err(|error| match error {
+    let kept = api.blobs.fetch(blob, &hints).await.map_err(|error| match error {
         FetchError::Store(error) => refuse(&error),
-        busy @ FetchError::Busy => ApiError::busy(busy.to_string()),
+        busy @ (FetchError::Busy | FetchError::Unanswered { .. }) => ApiError::busy(busy.to_string()),
         other => ApiError::not_found(other.to_string()),
     })?;
     let gone = |error: std::io::Error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
-    let file = tokio::fs::File::open(path).await.map_err(gone)?;
+    let file = tokio::fs::File::open(kept.path()).await.map_err(gone)?;
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
         (header::CONTENT_LENGTH, blob.bytes.to_string()),

@@ -111,9 +111,9 @@ impl Blobs {
 
     /// Sends one blob's bytes. The outer error is about this peer, the inner one about the stream.
     async fn send_part(&self, stream: &mut Stream, part: BlobRef) -> Result<io::Result<()>, DeliverError> {
-        let store = &self.0.store;
-        let path = store.path(&part.digest).ok_or(DeliverError::Missing(part.digest))?;
-        let file = tokio::fs::File::open(path).await.map_err(|_| DeliverError::Missing(part.digest))?;
+        let kept = self.check(part.digest).await?.filter(|kept| kept.blob() == part);
+        let kept = kept.ok_or(DeliverError::Missing(part.digest))?;
+        let file = tokio::fs::File::open(kept.path()).await.map_err(super::StoreError::from)?;
         let mut reader = BufReader::with_capacity(CHUNK_BYTES, file.take(part.bytes));
         let mut left = part.bytes;
         let mut chunk = vec![0; CHUNK_BYTES];

@@ -47,6 +47,9 @@ pub enum StoreError {
         /// The digest that they have.
         found: Digest,
     },
+    /// The blob is damaged whenever it was stored.
+    #[error("{0} is damaged as soon as it is stored. Check the disk")]
+    Damaged(Digest),
     /// The disk, or the source of the bytes, failed.
     #[error("blobs cannot be read or written: {0}")]
     Io(Arc<io::Error>),
@@ -86,6 +89,16 @@ pub enum FetchError {
         asked: usize,
         /// The number of peers that gave bytes of another digest.
         wrong: usize,
+    },
+    /// Peers that may have it were busy, too slow or broke off.
+    #[error("{digest} was not to be had from any of {asked} peers, but {unanswered} of them may have it")]
+    Unanswered {
+        /// The blob's digest.
+        digest: Digest,
+        /// The number of peers asked.
+        asked: usize,
+        /// The number of peers that may have it.
+        unanswered: usize,
     },
     /// It was received and could not be stored.
     #[error(transparent)]

@@ -4,14 +4,13 @@
 //! connected peers between. A peer that does not answer within [`PATIENCE`] holds nothing up: the next one is asked
 //! besides, and the first answer is taken.
 //!
-//! If a transfer breaks off, another peer continues it. If the bytes of several peers are wrong together, no peer is
+//! A peer that is busy, or sends too slowly, is passed over for the next one. If a transfer breaks off, another peer continues it. If the bytes of several peers are wrong together, no peer is
 //! blamed, and all are asked once more from the beginning.
 
 use std::{
     collections::{HashSet, VecDeque},
-    path::PathBuf,
     sync::PoisonError,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
@@ -27,13 +26,13 @@ use tokio::{
 };
 
 use super::{
-    BLOB_BYTES_MAX, Blobs,
+    BLOB_BYTES_MAX, Blobs, Kept, blocking,
     error::{FetchError, StoreError},
     writer::BlobWriter,
 };
 use crate::{
-    mesh::{MeshHandle, Stream},
-    wire::{self, CHUNK_BYTES},
+    mesh::{MeshHandle, OpenError, Stream},
+    wire::{self, CHUNK_BYTES, Pace, Rate},
 };
 
 /// The most peers asked for one blob.
@@ -42,10 +41,8 @@ const ASKED_MAX: usize = 64;
 const HINTS_MAX: usize = 64;
 /// The most blobs fetched at once.
 const FETCHES_MAX: usize = 1024;
-/// How long a transfer may run before its rate counts. After that it must keep up [`RATE_MIN`] on average.
-const RATE_AFTER: Duration = Duration::from_secs(10);
-/// The least rate, in bytes per second. Below it, the next peer is asked.
-const RATE_MIN: u64 = 16 << 10;
+/// How often a blob is fetched that is damaged as soon as it was stored.
+const DAMAGED_MAX: usize = 3;
 /// How long to wait for a peer before asking another besides.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How many connected peers are asked for each provider that must be dialled.
@@ -54,7 +51,7 @@ const MET_BETWEEN: usize = 8;
 const WRONG_POINTS: u32 = 200;
 
 /// The outcome of a fetch, once it is known.
-type Outcome = watch::Receiver<Option<Result<PathBuf, FetchError>>>;
+type Outcome = watch::Receiver<Option<Result<(), FetchError>>>;
 
 /// A fetch that is under way. Several callers may wait for it.
 pub(super) struct Fetching {
@@ -62,10 +59,20 @@ pub(super) struct Fetching {
     hints: mpsc::Sender<PublicKey>,
 }
 
-/// Why one peer did not give a blob.
+/// What a peer answers that was asked for a blob.
+enum Answer {
+    /// It is about to send it.
+    Gives(Provider),
+    /// It does not have the blob, or cannot be reached.
+    Lacks,
+    /// It is busy, or the stream broke before it had answered: it may have the blob.
+    Unanswered(PublicKey),
+}
+
+/// Why a peer that was to give a blob did not.
 enum Failed {
-    /// It does not have the blob, cannot be reached, or the stream broke.
-    Passed,
+    /// The stream broke, or was too slow.
+    BrokeOff,
     /// Its bytes are wrong.
     Wrong,
     /// This store cannot take the blob, whichever peer sends it.
@@ -73,27 +80,38 @@ enum Failed {
 }
 
 impl Blobs {
-    /// Fetches a blob from other peers, unless it is in the store, and returns the path of its file.
+    /// Fetches a blob from other peers, unless it is in the store and undamaged.
     ///
     /// `hints` are peers that the caller believes have it. Several fetches of one blob are one.
     ///
     /// # Errors
     /// A [`FetchError`]: no peer has the blob, or it cannot be stored here.
-    pub async fn fetch(&self, blob: BlobRef, hints: &[PublicKey]) -> Result<PathBuf, FetchError> {
-        if let Some(here) = self.0.store.get(&blob.digest) {
-            if here.bytes != blob.bytes {
-                return Err(FetchError::WrongSize { digest: blob.digest, expected: blob.bytes, found: here.bytes });
+    pub async fn fetch(&self, blob: BlobRef, hints: &[PublicKey]) -> Result<Kept, FetchError> {
+        for _ in 0..DAMAGED_MAX {
+            if let Some(kept) = self.stored(blob.digest).await? {
+                let found = kept.blob().bytes;
+                let wrong = FetchError::WrongSize { digest: blob.digest, expected: blob.bytes, found };
+                return if found == blob.bytes { Ok(kept) } else { Err(wrong) };
             }
-            if let Some(path) = self.0.store.path(&blob.digest) {
-                return Ok(path);
+            if blob.bytes > BLOB_BYTES_MAX {
+                return Err(FetchError::TooLarge(blob));
             }
+            let mut result = self.join_fetch(blob, hints).ok_or(FetchError::Busy)?;
+            let result = result.wait_for(Option::is_some).await.map_err(|_| FetchError::Stopped)?;
+            result.clone().unwrap_or(Err(FetchError::Stopped))?;
         }
-        if blob.bytes > BLOB_BYTES_MAX {
-            return Err(FetchError::TooLarge(blob));
+        Err(StoreError::Damaged(blob.digest).into())
+    }
+
+    async fn stored(&self, digest: Digest) -> Result<Option<Kept>, StoreError> {
+        let store = self.0.store.clone();
+        if !store.has(&digest) {
+            return Ok(None);
         }
-        let mut result = self.join_fetch(blob, hints).ok_or(FetchError::Busy)?;
-        let result = result.wait_for(Option::is_some).await.map_err(|_| FetchError::Stopped)?;
-        result.clone().unwrap_or(Err(FetchError::Stopped))
+        match store.checked_already(&digest) {
+            Some(kept) => Ok(Some(kept)),
+            None => blocking(move || store.check(&digest)).await,
+        }
     }
 
     /// The fetch of this blob that is under way, or a new one. It goes on even if no caller waits for it any more, so
@@ -119,6 +137,7 @@ impl Blobs {
             hints: hints.iter().copied().collect(),
             more: more_receiver,
             asked: HashSet::new(),
+            unanswered: HashSet::new(),
             wrong: 0,
         };
         let blobs = self.clone();
@@ -143,6 +162,8 @@ struct Search {
     /// Hints from later callers.
     more: mpsc::Receiver<PublicKey>,
     asked: HashSet<PublicKey>,
+    /// Those of them that may have the blob but did not give it.
+    unanswered: HashSet<PublicKey>,
     wrong: usize,
 }
 
@@ -211,7 +232,7 @@ struct Provider {
 }
 
 impl Search {
-    async fn run(mut self) -> Result<PathBuf, FetchError> {
+    async fn run(mut self) -> Result<(), FetchError> {
         let mut partial: Option<Partial> = None;
         // A second round is needed only if the bytes of several peers were wrong together.
         for round in 0..2 {
@@ -234,10 +255,12 @@ impl Search {
                 match self.receive(&mut stream, &mut partial).await {
                     Ok(()) => {
                         self.blobs.0.fetches.keep(peer, stream);
-                        return self.found();
+                        return Ok(());
                     }
                     Err(Failed::Here(error)) => return Err(error.into()),
-                    Err(Failed::Passed) => {}
+                    Err(Failed::BrokeOff) => {
+                        self.unanswered.insert(peer);
+                    }
                     Err(Failed::Wrong) => {
                         let givers = partial.take().map_or(1, |partial| partial.givers);
                         if givers > 1 {
@@ -256,20 +279,18 @@ impl Search {
             self.asked.clear();
             self.hints = hints;
         }
-        Err(FetchError::NotFound { digest: self.blob.digest, asked: self.asked.len(), wrong: self.wrong })
-    }
-
-    fn found(&self) -> Result<PathBuf, FetchError> {
-        let digest: Digest = self.blob.digest;
-        let missing = FetchError::NotFound { digest, asked: self.asked.len(), wrong: self.wrong };
-        self.blobs.0.store.path(&digest).ok_or(missing)
+        let (digest, asked) = (self.blob.digest, self.asked.len());
+        Err(match self.unanswered.len() {
+            0 => FetchError::NotFound { digest, asked, wrong: self.wrong },
+            unanswered => FetchError::Unanswered { digest, asked, unanswered },
+        })
     }
 
     /// The next peer that has the blob, among those being asked and further ones; `None` once all were asked.
     async fn next_provider(
         &mut self,
         others: &mut Others,
-        asking: &mut FuturesUnordered<BoxFuture<'static, Option<Provider>>>,
+        asking: &mut FuturesUnordered<BoxFuture<'static, Answer>>,
         partial: Option<&Partial>,
     ) -> Option<Provider> {
         let offset = partial.map_or(0, |partial| partial.writer.bytes());
@@ -286,8 +307,12 @@ impl Search {
             tokio::select! {
                 biased;
                 Some(answer) = asking.next() => match answer {
-                    Some(provider) => return Some(provider),
-                    None => patience = Duration::ZERO,
+                    Answer::Gives(provider) => return Some(provider),
+                    Answer::Lacks => patience = Duration::ZERO,
+                    Answer::Unanswered(peer) => {
+                        self.unanswered.insert(peer);
+                        patience = Duration::ZERO;
+                    }
                 },
                 further = further, if !is_last => match further {
                     Some(peer) => {
@@ -323,13 +348,17 @@ impl Search {
         others.next(&self.blobs.0.mesh, self.blob.digest).await
     }
 
-    /// Asks one peer, a second time over a new stream if the peer had closed a pooled one. `None` if it does not have
-    /// the blob or cannot be reached.
-    fn ask(&self, peer: PublicKey, offset: u64) -> impl Future<Output = Option<Provider>> + Send + 'static {
+    /// Asks one peer, a second time over a new stream if the peer had closed a pooled one.
+    fn ask(&self, peer: PublicKey, offset: u64) -> impl Future<Output = Answer> + Send + 'static {
         let (blobs, blob) = (self.blobs.clone(), self.blob);
         async move {
             for fresh in [false, true] {
-                let pooled = blobs.0.fetches.take(peer, fresh).await.ok()?;
+                let pooled = match blobs.0.fetches.take(peer, fresh).await {
+                    Ok(pooled) => pooled,
+                    Err(OpenError::Busy | OpenError::Lost(_)) => return Answer::Unanswered(peer),
+                    Err(_) if blobs.0.mesh.is_connected(&peer) => return Answer::Unanswered(peer),
+                    Err(_) => return Answer::Lacks,
+                };
                 let mut stream = pooled.stream;
                 let request = Request { digest: blob.digest, offset };
                 let mut head = [0; Head::BYTES];
@@ -343,19 +372,23 @@ impl Search {
                     if pooled.used && !fresh {
                         continue;
                     }
-                    return None;
+                    return Answer::Unanswered(peer);
                 }
                 return match Head::decode(&head) {
-                    Some(Head::Found(bytes)) if bytes == blob.bytes => Some(Provider { peer, stream, offset }),
-                    Some(Head::Missing | Head::Busy) => {
+                    Some(Head::Found(bytes)) if bytes == blob.bytes => Answer::Gives(Provider { peer, stream, offset }),
+                    Some(Head::Missing) => {
                         blobs.0.fetches.keep(peer, stream);
-                        None
+                        Answer::Lacks
+                    }
+                    Some(Head::Busy) => {
+                        blobs.0.fetches.keep(peer, stream);
+                        Answer::Unanswered(peer)
                     }
                     // Content of another size is another blob. The stream cannot be used any further.
-                    Some(Head::Found(_)) | None => None,
+                    Some(Head::Found(_)) | None => Answer::Lacks,
                 };
             }
-            None
+            Answer::Unanswered(peer)
         }
     }
 
@@ -367,20 +400,14 @@ impl Search {
             .unwrap_or_else(|| Partial { writer: BlobWriter::new(store.clone(), self.blob.bytes), givers: 0 });
         let givers = givers + 1;
         let mut chunk = vec![0; CHUNK_BYTES.min(usize::try_from(self.blob.bytes).unwrap_or(CHUNK_BYTES))];
-        let (began, before) = (Instant::now(), writer.bytes());
+        let mut pace = Pace::begin(Rate::LEAST);
         while writer.bytes() < self.blob.bytes {
-            let (passed, came) = (began.elapsed(), writer.bytes() - before);
-            if passed > RATE_AFTER && came < passed.as_secs() * RATE_MIN {
-                // One byte now and then is not a stall, and would never end.
-                *partial = Some(Partial { writer, givers });
-                return Err(Failed::Passed);
-            }
             let left = usize::try_from(self.blob.bytes - writer.bytes()).unwrap_or(usize::MAX);
             let length = left.min(chunk.len());
-            match wire::read_some(stream, &mut chunk[..length]).await {
+            match pace.read_some(stream, &mut chunk[..length]).await {
                 Ok(0) | Err(_) => {
                     *partial = Some(Partial { writer, givers });
-                    return Err(Failed::Passed);
+                    return Err(Failed::BrokeOff);
                 }
                 Ok(bytes) => {
                     if writer.take(&chunk[..bytes]).map_err(Failed::Here)? {

@@ -2,19 +2,18 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use futures::AsyncReadExt;
+use super::{
+    BLOB_BYTES_MAX, BlobStore, Blobs, Kept, blocking, cost, error::StoreError, turns::Turns, writer::BlobWriter,
+};
+use crate::{
+    mesh::{Incoming, Stream},
+    wire::{self, CHUNK_BYTES, IDLE_MAX, Pace, Rate},
+};
 use meshwork_core::{
     blobs::{DeliveryAnswer, DeliveryOffer, FRAME_BYTES_MAX, REASON_BYTES_MAX},
     digest::Digest,
     identity::PublicKey,
     types::{AttemptId, BlobRef, DeliveryStatement, Height},
-};
-use tokio::{sync::Semaphore, time::timeout};
-
-use super::{BLOB_BYTES_MAX, Blobs, blocking, error::StoreError, writer::BlobWriter};
-use crate::{
-    mesh::{Incoming, Stream},
-    wire::{self, CHUNK_BYTES, IDLE_MAX},
 };
 
 /// This exchange's word in protocol names.
@@ -23,8 +22,12 @@ pub(super) const KIND: &str = "deliver";
 pub(super) const HOLD_MAX: Duration = Duration::from_secs(60);
 /// The most deliveries taken at once.
 const HOLDS_MAX: usize = 32;
+/// The most deliveries taken from one peer at once.
+const PEER_HOLDS_MAX: usize = 8;
 /// The most open streams.
 const STREAMS_MAX: usize = 512;
+/// The most open streams of one peer.
+const PEER_STREAMS_MAX: usize = 64;
 /// Blobs up to this size are gathered in memory and stored together.
 const SMALL_BYTES: u64 = 256 << 10;
 /// The most bytes gathered in memory for one delivery.
@@ -80,9 +83,11 @@ impl Blobs {
 }
 
 async fn take(blobs: Blobs, incoming: Incoming, policy: Arc<impl DeliveryPolicy>) {
-    let turns = Arc::new(Semaphore::new(HOLDS_MAX));
+    let turns = Arc::new(Turns::new(HOLDS_MAX, PEER_HOLDS_MAX));
     incoming
-        .serve_each(STREAMS_MAX, |from, stream| take_stream(blobs.clone(), from, stream, policy.clone(), turns.clone()))
+        .serve_each(STREAMS_MAX, PEER_STREAMS_MAX, |from, stream| {
+            take_stream(blobs.clone(), from, stream, Arc::clone(&policy), Arc::clone(&turns))
+        })
         .await;
 }
 
@@ -91,7 +96,7 @@ async fn take_stream(
     from: PublicKey,
     mut stream: Stream,
     policy: Arc<impl DeliveryPolicy>,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
 ) {
     loop {
         match take_one(&blobs, from, &mut stream, &*policy, &turns).await {
@@ -118,7 +123,7 @@ async fn take_one(
     from: PublicKey,
     stream: &mut Stream,
     policy: &impl DeliveryPolicy,
-    turns: &Semaphore,
+    turns: &Turns,
 ) -> Result<Ended, Ended> {
     let offer: DeliveryOffer = match wire::read_value(stream, FRAME_BYTES_MAX, IDLE_MAX).await {
         Ok(offer) => offer,
@@ -130,7 +135,7 @@ async fn take_one(
     let digest = Digest::of(&offer.manifest);
     let bytes = offer.bytes;
     let parts = offer.parts().map_err(Ended::Wrong)?;
-    let Ok(Ok(_turn)) = timeout(HOLD_MAX / 2, turns.acquire()).await else {
+    let Some(_turn) = turns.take(from, HOLD_MAX / 2).await else {
         return refuse(stream, "too many deliveries at once").await;
     };
     let store = &blobs.0.store;
@@ -143,9 +148,12 @@ async fn take_one(
         Ok(height) => height,
         Err(Refusal(reason)) => return refuse(stream, &reason).await,
     };
-    let lacking: Vec<(u32, BlobRef)> =
-        (0..).zip(parts).filter(|(_, part)| store.get(&part.digest) != Some(*part)).collect();
-    if lacking.iter().map(|(_, part)| part.bytes).sum::<u64>() + offer.manifest.len() as u64 > store.bytes_free() {
+    let Ok((here, lacking)) = sort(store.clone(), parts).await else {
+        return refuse(stream, "it could not be looked for here").await;
+    };
+    let costs =
+        lacking.iter().map(|(_, part)| cost(part.bytes)).fold(cost(offer.manifest.len() as u64), u64::saturating_add);
+    if costs > store.free() {
         return refuse(stream, "there is no room for it").await;
     }
     if !lacking.is_empty() {
@@ -161,8 +169,24 @@ async fn take_one(
     let manifest = BlobRef { digest, bytes: offer.manifest.len() as u64 };
     let statement = DeliveryStatement { attempt: offer.attempt, manifest, bytes, height };
     let delivery = statement.sign(&blobs.0.key, &blobs.0.mesh.network());
+    drop(here);
     wire::write_value(stream, &DeliveryAnswer::Stored(delivery)).await?;
     Ok(Ended::Answered)
+}
+
+/// The parts that are here, checked, and those that are lacking, each with its place among all of them.
+async fn sort(store: BlobStore, parts: Vec<BlobRef>) -> Result<(Vec<Kept>, Vec<(u32, BlobRef)>), StoreError> {
+    blocking(move || {
+        let (mut here, mut lacking) = (Vec::new(), Vec::new());
+        for (place, part) in (0..).zip(parts) {
+            match store.check(&part.digest)? {
+                Some(kept) if kept.blob() == part => here.push(kept),
+                _ => lacking.push((place, part)),
+            }
+        }
+        Ok((here, lacking))
+    })
+    .await
 }
 
 async fn refuse(stream: &mut Stream, reason: &str) -> Result<Ended, Ended> {
@@ -184,15 +208,16 @@ async fn receive(
     let mut gathered: Vec<Vec<u8>> = Vec::new();
     let mut gathered_bytes = 0;
     let mut failed = None;
+    let mut pace = Pace::begin(Rate::LEAST);
     for part in lacking {
         if part.bytes > SMALL_BYTES {
-            if let Err(error) = receive_large(blobs, stream, *part).await? {
+            if let Err(error) = receive_large(blobs, stream, &mut pace, *part).await? {
                 failed = Some(error);
             }
             continue;
         }
         let mut bytes = vec![0; usize::try_from(part.bytes).unwrap_or(0)];
-        wire::read_all(stream, &mut bytes).await?;
+        pace.read_all(stream, &mut bytes).await?;
         if Digest::of(&bytes) != part.digest {
             return Err(Ended::Wrong("a blob has another digest than the manifest says"));
         }
@@ -213,14 +238,18 @@ async fn put_all(blobs: &Blobs, gathered: Vec<Vec<u8>>) -> Result<(), StoreError
     blocking(move || store.put_all(&gathered.iter().map(Vec::as_slice).collect::<Vec<_>>()).map(drop)).await
 }
 
-async fn receive_large(blobs: &Blobs, stream: &mut Stream, part: BlobRef) -> Result<Result<(), StoreError>, Ended> {
+async fn receive_large(
+    blobs: &Blobs,
+    stream: &mut Stream,
+    pace: &mut Pace,
+    part: BlobRef,
+) -> Result<Result<(), StoreError>, Ended> {
     let mut writer = Ok(BlobWriter::new(blobs.0.store.clone(), part.bytes));
     let mut left = part.bytes;
     let mut chunk = vec![0; CHUNK_BYTES];
     while left > 0 {
         let length = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let read = timeout(wire::STALL_MAX, stream.read(&mut chunk[..length]));
-        let bytes = read.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let bytes = pace.read_some(stream, &mut chunk[..length]).await?;
         if bytes == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }

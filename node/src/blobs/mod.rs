@@ -4,12 +4,14 @@
 //! * [`Blobs`] joins a store with the mesh. It fetches missing blobs, serves blobs to other peers, announces blobs
 //!   that other peers should find, delivers an output to a second holder, and can be that holder.
 //!
-//! Bytes from a peer get a name, and are used, only after their digest was checked.
+//! Bytes from a peer get a name, and are used, only after their digest was checked. Bytes from the disk are checked
+//! again before they are used: [`Kept`] is the proof of that.
 //!
 //! There are two ways to find a blob. Programs and inputs, which people upload, are *announced* in the Kademlia table
 //! ([`Blobs::announce`]). Outputs are not, because there are thousands of small ones: the ledger names the peers that
 //! have each (the worker, and the holder of its delivery). These are the *hints* for [`Blobs::fetch`].
 
+mod checked;
 mod deliver;
 mod error;
 mod fetch;
@@ -20,7 +22,7 @@ mod serve;
 mod store;
 #[cfg(test)]
 mod tests;
-
+mod turns;
 mod writer;
 
 use std::{
@@ -31,12 +33,13 @@ use std::{
 use meshwork_core::{digest::Digest, identity::SecretKey, types::BlobRef};
 use tokio::{io::AsyncRead, task::spawn_blocking};
 
+pub use checked::Kept;
 pub use deliver::Delivered;
 pub use error::{DeliverError, FetchError, StoreError};
 pub use hold::{DeliveryPolicy, Refusal};
-pub use store::{BlobInfo, BlobStore};
+pub use store::{BlobInfo, BlobStore, Quota, cost};
 
-use self::{fetch::Fetching, pool::Pool};
+use self::{fetch::Fetching, pool::Pool, serve::ServeBounds};
 use crate::mesh::MeshHandle;
 
 /// The most bytes of one blob.
@@ -64,8 +67,11 @@ impl Blobs {
     /// If another `Blobs` already serves on this mesh.
     #[must_use]
     pub fn start(store: BlobStore, mesh: MeshHandle, key: SecretKey) -> Self {
+        Self::start_bounded(store, mesh, key, ServeBounds::default())
+    }
+
+    fn start_bounded(store: BlobStore, mesh: MeshHandle, key: SecretKey, bounds: ServeBounds) -> Self {
         let incoming = mesh.accept(mesh.protocol(serve::KIND)).expect("one `Blobs` for a mesh");
-        tokio::spawn(serve::serve(incoming, store.clone()));
         let announced = store.announced();
         let announcer = mesh.clone();
         tokio::spawn(async move {
@@ -73,14 +79,16 @@ impl Blobs {
                 announcer.provide(digest).await;
             }
         });
-        Self(Arc::new(Inner {
+        let blobs = Self(Arc::new(Inner {
             fetches: Pool::new(mesh.clone(), mesh.protocol(serve::KIND)),
             deliveries: Pool::new(mesh.clone(), mesh.protocol(hold::KIND)),
             store,
             mesh,
             key,
             fetching: Mutex::default(),
-        }))
+        }));
+        tokio::spawn(serve::serve(incoming, blobs.clone(), bounds));
+        blobs
     }
 
     /// The store.
@@ -110,13 +118,33 @@ impl Blobs {
         writer::put_stream(&self.0.store, reader, bytes_max).await
     }
 
+    /// A stored blob, checked; `None` if it is not in the store. One whose file is damaged is fetched again meanwhile,
+    /// because others may rely on this peer to have it.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn check(&self, digest: Digest) -> Result<Option<Kept>, StoreError> {
+        let Some(blob) = self.0.store.get(&digest) else { return Ok(None) };
+        let store = self.0.store.clone();
+        let kept = blocking(move || store.check(&digest)).await?;
+        if kept.is_none() {
+            let blobs = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = blobs.fetch(blob, &[]).await {
+                    tracing::warn!(%error, "a damaged blob could not be fetched again");
+                }
+            });
+        }
+        Ok(kept)
+    }
+
     /// A blob's bytes, checked; `None` if it is not in the store.
     ///
     /// # Errors
     /// The disk fails.
     pub async fn read(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let store = self.0.store.clone();
-        blocking(move || store.read(&digest)).await
+        let Some(kept) = self.check(digest).await? else { return Ok(None) };
+        blocking(move || Ok(Some(std::fs::read(kept.path())?))).await
     }
 
     /// Announces a stored blob in the Kademlia table, now and after a restart, so that other peers find it. For

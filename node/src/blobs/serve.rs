@@ -1,4 +1,7 @@
 //! Serves stored blobs to other peers.
+//!
+//! A stranger may open many streams and read them slowly. So a peer has a bounded number of turns, and a reader that
+//! does not keep up the least rate is dropped and gets points.
 
 use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
@@ -6,37 +9,74 @@ use futures::AsyncReadExt;
 use meshwork_core::{
     blobs::{Head, Request},
     identity::PublicKey,
+    types::BlobRef,
 };
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::{task::spawn_blocking, time::timeout};
 
-use super::store::BlobStore;
+use super::{Blobs, turns::Turns};
 use crate::{
     mesh::{Incoming, Stream},
-    wire::{IDLE_MAX, flush, read_all, write_all},
+    wire::{IDLE_MAX, Pace, Rate, flush, read_all, write_all},
 };
 
 /// This exchange's word in protocol names.
 pub(super) const KIND: &str = "blob";
-/// The most blobs sent at once.
-const SERVES_MAX: usize = 32;
-/// The most open streams; further ones are closed.
+/// The most open streams; further ones are closed. A waiting stream costs some kilobytes.
 const STREAMS_MAX: usize = 1024;
-/// How long a request waits for its turn.
-const TURN_MAX: Duration = Duration::from_secs(3);
-/// How many bytes are read from the disk at once.
-const READ_BYTES: usize = 1 << 20;
+/// The most open streams of one peer. A worker that prepares as many attempts as it may at once has about half.
+const PEER_STREAMS_MAX: usize = 64;
+/// How many bytes are read from the disk at once. Each blob being sent takes so much memory.
+const READ_BYTES: usize = 256 << 10;
+/// Points against a peer that reads too slowly. Its line may just have broken; who does it on several streams again
+/// and again is banned within a minute.
+const SLOW_POINTS: u32 = 50;
 
-/// Serves every incoming stream, until the mesh stops.
-pub(super) async fn serve(incoming: Incoming, store: BlobStore) {
-    let turns = Arc::new(Semaphore::new(SERVES_MAX));
-    incoming.serve_each(STREAMS_MAX, |from, stream| serve_stream(from, stream, store.clone(), turns.clone())).await;
+/// How much is served, and how slowly.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServeBounds {
+    /// The most blobs sent at once: 32 MiB of memory.
+    pub(super) serves_max: usize,
+    /// The most blobs sent to one peer at once.
+    pub(super) peer_serves_max: usize,
+    /// How long a request waits for its turn.
+    pub(super) turn_max: Duration,
+    /// The least rate of a reader.
+    pub(super) rate: Rate,
 }
 
-async fn serve_stream(from: PublicKey, mut stream: Stream, store: BlobStore, turns: Arc<Semaphore>) {
+impl Default for ServeBounds {
+    fn default() -> Self {
+        Self { serves_max: 128, peer_serves_max: 8, turn_max: Duration::from_secs(3), rate: Rate::LEAST }
+    }
+}
+
+/// How a request ended.
+enum Served {
+    /// The stream can carry the next one.
+    Answered,
+    /// There are no more.
+    Closed,
+    /// The peer reads too slowly.
+    TooSlow,
+}
+
+/// Serves every incoming stream, until the mesh stops.
+pub(super) async fn serve(incoming: Incoming, blobs: Blobs, bounds: ServeBounds) {
+    let turns = Arc::new(Turns::new(bounds.serves_max, bounds.peer_serves_max));
+    let serve = |from, stream| serve_stream(from, stream, blobs.clone(), bounds, Arc::clone(&turns));
+    incoming.serve_each(STREAMS_MAX, PEER_STREAMS_MAX, serve).await;
+}
+
+async fn serve_stream(from: PublicKey, mut stream: Stream, blobs: Blobs, bounds: ServeBounds, turns: Arc<Turns>) {
     loop {
-        match serve_one(&mut stream, &store, &turns).await {
-            Ok(true) => {}
-            Ok(false) => return,
+        match serve_one(from, &mut stream, &blobs, bounds, &turns).await {
+            Ok(Served::Answered) => {}
+            Ok(Served::Closed) => return,
+            Ok(Served::TooSlow) => {
+                tracing::debug!(peer = %from, "a peer reads a blob too slowly and is dropped");
+                blobs.0.mesh.penalize(from, SLOW_POINTS);
+                return;
+            }
             Err(error) => {
                 tracing::debug!(peer = %from, %error, "a blob was not sent to its end");
                 return;
@@ -45,32 +85,49 @@ async fn serve_stream(from: PublicKey, mut stream: Stream, store: BlobStore, tur
     }
 }
 
-/// Answers one request; false if there are no more.
-async fn serve_one(stream: &mut Stream, store: &BlobStore, turns: &Semaphore) -> io::Result<bool> {
+/// Answers one request.
+async fn serve_one(
+    from: PublicKey,
+    stream: &mut Stream,
+    blobs: &Blobs,
+    bounds: ServeBounds,
+    turns: &Turns,
+) -> io::Result<Served> {
     let mut request = [0; Request::BYTES];
     match timeout(IDLE_MAX, stream.read(&mut request[..1])).await {
-        Err(_) | Ok(Ok(0)) => return Ok(false),
+        Err(_) | Ok(Ok(0)) => return Ok(Served::Closed),
         Ok(read) => read?,
     };
     read_all(stream, &mut request[1..]).await?;
     let Request { digest, offset } = Request::decode(&request);
-    let found = store.get(&digest).zip(store.path(&digest)).filter(|(blob, _)| offset <= blob.bytes);
-    let Some((blob, path)) = found else {
-        write_all(stream, &Head::Missing.encode()).await?;
-        flush(stream).await?;
-        return Ok(true);
+    if !blobs.0.store.get(&digest).is_some_and(|blob| offset <= blob.bytes) {
+        return answer(stream, Head::Missing).await;
+    }
+    let Some(_turn) = turns.take(from, bounds.turn_max).await else { return answer(stream, Head::Busy).await };
+    let Some(kept) = blobs.check(digest).await.map_err(io::Error::other)? else {
+        return answer(stream, Head::Missing).await;
     };
-    let Ok(Ok(_turn)) = timeout(TURN_MAX, turns.acquire()).await else {
-        write_all(stream, &Head::Busy.encode()).await?;
-        flush(stream).await?;
-        return Ok(true);
-    };
-    let file = Arc::new(spawn_blocking(move || File::open(path)).await??);
+    let file = Arc::new(kept.open()?);
+    match send(stream, &file, kept.blob(), offset, bounds.rate).await {
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(Served::TooSlow),
+        sent => sent.map(|()| Served::Answered),
+    }
+}
+
+async fn answer(stream: &mut Stream, head: Head) -> io::Result<Served> {
+    write_all(stream, &head.encode()).await?;
+    flush(stream).await?;
+    Ok(Served::Answered)
+}
+
+/// Sends a blob from an offset on.
+async fn send(stream: &mut Stream, file: &Arc<File>, blob: BlobRef, offset: u64, rate: Rate) -> io::Result<()> {
+    let mut pace = Pace::begin(rate);
     let mut at = offset;
     let mut head = Head::Found(blob.bytes).encode().to_vec();
     while at < blob.bytes {
         let bytes = (blob.bytes - at).min(READ_BYTES as u64);
-        let file = file.clone();
+        let file = Arc::clone(file);
         // The head travels with the first bytes.
         let mut buffer = std::mem::take(&mut head);
         let before = buffer.len();
@@ -79,10 +136,9 @@ async fn serve_one(stream: &mut Stream, store: &BlobStore, turns: &Semaphore) ->
             file.read_exact_at(&mut buffer[before..], at).map(|()| buffer)
         })
         .await??;
-        write_all(stream, &buffer).await?;
+        pace.write_all(stream, &buffer).await?;
         at += bytes;
     }
     write_all(stream, &head).await?;
-    flush(stream).await?;
-    Ok(true)
+    flush(stream).await
 }

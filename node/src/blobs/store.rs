@@ -4,6 +4,9 @@
 //! order. So a file with a blob's name is that blob, whatever crashes. Files in `blobs/new` at a start are leftovers.
 //!
 //! A file that the index lacks was lost from it in a crash. It is read and checked once before it counts.
+//!
+//! Every blob costs the quota what it costs the disk, at least: whole pages, and an entry in the directory and in the
+//! index. Otherwise many tiny blobs would fill the disk long before the quota.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -17,18 +20,50 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use lru::LruCache;
 use meshwork_core::{digest::Digest, types::BlobRef};
 use redb::Database;
 
 use super::{
     BLOB_BYTES_MAX,
+    checked::{Stamp, keep_damaged},
     error::StoreError,
     index::{Entry, Index},
 };
-use crate::disk_space::DiskSpace;
+use crate::{disk_space::DiskSpace, metrics::Metrics};
 
-/// The most blobs in the store.
-const BLOBS_MAX: usize = 1 << 20;
+/// The unit in which a file takes space, in bytes: a page of the usual file systems.
+const PAGE_BYTES: u64 = 4096;
+/// What a blob takes besides its pages, in bytes: an inode and a name in a directory (about 400 bytes), a record of the
+/// index, and memory.
+const ENTRY_BYTES: u64 = 1024;
+
+/// The folder of damaged files, beside those of the blobs.
+const DAMAGED: &str = "damaged";
+
+/// What a blob of so many bytes costs the quota.
+#[must_use]
+pub const fn cost(bytes: u64) -> u64 {
+    let pages = bytes.div_ceil(PAGE_BYTES);
+    (if pages == 0 { 1 } else { pages }).saturating_mul(PAGE_BYTES).saturating_add(ENTRY_BYTES)
+}
+
+/// How much a store may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// The most that all blobs may [cost], in bytes.
+    pub bytes_max: u64,
+    /// The most blobs, each of which takes memory.
+    pub blobs_max: usize,
+}
+
+impl Quota {
+    /// So many bytes, and at most 2^20 blobs.
+    #[must_use]
+    pub const fn of_bytes(bytes_max: u64) -> Self {
+        Self { bytes_max, blobs_max: 1 << 20 }
+    }
+}
 
 /// A stored blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,23 +76,43 @@ pub struct BlobInfo {
     pub announced: bool,
 }
 
-#[derive(Default)]
+/// What is known of a stored blob while the process runs.
+struct Stored {
+    entry: Entry,
+    /// How its file looked when it was last known to be the blob; `None` if it was not checked since the start.
+    stamp: Option<Stamp>,
+    /// How many [`Kept`](super::Kept)s there are.
+    pins: u32,
+}
+
 struct State {
-    entries: HashMap<Digest, Entry>,
-    /// Bytes of all blobs.
-    bytes: u64,
-    /// Bytes reserved for blobs that are being written.
+    /// The stored blobs, by their last use.
+    blobs: LruCache<Digest, Stored>,
+    /// What was known of blobs whose files were damaged, until they are stored again.
+    damaged: HashMap<Digest, Entry>,
+    /// What all stored blobs cost.
+    used: u64,
+    /// What is reserved for blobs that are being written.
     reserved: u64,
+    /// How many blobs are being written.
+    writing: usize,
 }
 
 struct Inner {
     dir: PathBuf,
     new: PathBuf,
-    quota: u64,
+    quota: Quota,
     disk_space: DiskSpace,
+    metrics: Arc<Metrics>,
     state: Mutex<State>,
     index: Index,
     next_name: AtomicU64,
+}
+
+impl std::fmt::Debug for BlobStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the blobs in {}", self.0.dir.display())
+    }
 }
 
 /// The stored blobs. Cheap to clone. Methods that return an [`io`] error wait for the disk; all others never wait.
@@ -65,11 +120,17 @@ struct Inner {
 pub struct BlobStore(Arc<Inner>);
 
 impl BlobStore {
-    /// Opens the store in `dir/blobs`, which may hold `quota` bytes, with its index in `database`.
+    /// Opens the store in `dir/blobs`, with its index in `database`.
     ///
     /// # Errors
     /// The directory or the index cannot be read or created.
-    pub fn open(dir: &Path, database: Arc<Database>, quota: u64, disk_space: DiskSpace) -> Result<Self, StoreError> {
+    pub fn open(
+        dir: &Path,
+        database: Arc<Database>,
+        quota: Quota,
+        disk_space: DiskSpace,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
         let dir = dir.join("blobs");
         let new = dir.join("new");
         if new.exists() {
@@ -78,9 +139,17 @@ impl BlobStore {
         fs::create_dir_all(&new)?;
         let (index, known) = Index::open(database)?;
         let entries = reconcile(&dir, &known, &index)?;
-        let bytes = entries.values().map(|entry| entry.bytes).sum();
-        let state = Mutex::new(State { entries, bytes, reserved: 0 });
-        Ok(Self(Arc::new(Inner { dir, new, quota, disk_space, state, index, next_name: AtomicU64::new(0) })))
+        let used = entries.values().map(|entry| cost(entry.bytes)).sum();
+        // When each was last used is not known any more. Its age says something about that.
+        let mut by_age: Vec<(Digest, Entry)> = entries.into_iter().collect();
+        by_age.sort_unstable_by_key(|(digest, entry)| (entry.added_ms, *digest));
+        let mut blobs = LruCache::unbounded();
+        for (digest, entry) in by_age {
+            blobs.put(digest, Stored { entry, stamp: None, pins: 0 });
+        }
+        let state = State { blobs, damaged: HashMap::new(), used, reserved: 0, writing: 0 };
+        let (state, next_name) = (Mutex::new(state), AtomicU64::new(0));
+        Ok(Self(Arc::new(Inner { dir, new, quota, disk_space, metrics, state, index, next_name })))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -90,26 +159,50 @@ impl BlobStore {
     /// Whether a blob is stored.
     #[must_use]
     pub fn has(&self, digest: &Digest) -> bool {
-        self.lock().entries.contains_key(digest)
+        self.lock().blobs.contains(digest)
     }
 
     /// A stored blob with its size; `None` if it is not stored.
     #[must_use]
     pub fn get(&self, digest: &Digest) -> Option<BlobRef> {
-        self.lock().entries.get(digest).map(|entry| BlobRef { digest: *digest, bytes: entry.bytes })
+        self.lock().blobs.peek(digest).map(|stored| BlobRef { digest: *digest, bytes: stored.entry.bytes })
     }
 
-    /// The path of a blob's file, which must not be changed; `None` if it is not stored.
-    #[must_use]
-    pub fn path(&self, digest: &Digest) -> Option<PathBuf> {
-        self.has(digest).then(|| place(&self.0.dir, digest))
+    /// Where a blob's file is, if it is stored.
+    pub(super) fn place(&self, digest: &Digest) -> PathBuf {
+        place(&self.0.dir, digest)
+    }
+
+    /// A stored blob, which is used now and pinned until [`BlobStore::unpin`].
+    pub(super) fn note_use(&self, digest: &Digest) -> Option<BlobRef> {
+        let mut state = self.lock();
+        let stored = state.blobs.get_mut(digest)?;
+        stored.pins += 1;
+        Some(BlobRef { digest: *digest, bytes: stored.entry.bytes })
+    }
+
+    pub(super) fn unpin(&self, digest: &Digest) {
+        if let Some(stored) = self.lock().blobs.peek_mut(digest) {
+            // A blob that was removed and stored again meanwhile has lost its pins.
+            stored.pins = stored.pins.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn stamp(&self, digest: &Digest) -> Option<Stamp> {
+        self.lock().blobs.peek(digest)?.stamp
+    }
+
+    pub(super) fn set_stamp(&self, digest: &Digest, stamp: Option<Stamp>) {
+        if let Some(stored) = self.lock().blobs.peek_mut(digest) {
+            stored.stamp = stamp;
+        }
     }
 
     /// All stored blobs, in no particular order.
     #[must_use]
     pub fn list(&self) -> Vec<BlobInfo> {
         let state = self.lock();
-        let infos = state.entries.iter().map(|(digest, entry)| BlobInfo {
+        let infos = state.blobs.iter().map(|(digest, Stored { entry, .. })| BlobInfo {
             blob: BlobRef { digest: *digest, bytes: entry.bytes },
             added_ms: entry.added_ms,
             announced: entry.announced,
@@ -121,24 +214,24 @@ impl BlobStore {
     #[must_use]
     pub fn newest(&self, bytes_min: u64, count: usize) -> Vec<Digest> {
         let state = self.lock();
-        let large = state.entries.iter().filter(|(_, entry)| entry.bytes >= bytes_min);
-        let mut large: Vec<(u64, Digest)> = large.map(|(digest, entry)| (entry.added_ms, *digest)).collect();
+        let large = state.blobs.iter().filter(|(_, stored)| stored.entry.bytes >= bytes_min);
+        let mut large: Vec<(u64, Digest)> = large.map(|(digest, stored)| (stored.entry.added_ms, *digest)).collect();
         drop(state);
         large.sort_unstable_by(|one, other| other.cmp(one));
         large.into_iter().take(count).map(|(_, digest)| digest).collect()
     }
 
-    /// The bytes of all blobs.
+    /// What all blobs [cost].
     #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.lock().bytes
+    pub fn used(&self) -> u64 {
+        self.lock().used
     }
 
-    /// How many more bytes the quota allows.
+    /// How much more the quota allows to be used.
     #[must_use]
-    pub fn bytes_free(&self) -> u64 {
+    pub fn free(&self) -> u64 {
         let state = self.lock();
-        self.0.quota.saturating_sub(state.bytes + state.reserved)
+        self.0.quota.bytes_max.saturating_sub(state.used + state.reserved)
     }
 
     /// Whether a blob of so many bytes could be stored now. Nothing is reserved.
@@ -153,15 +246,15 @@ impl BlobStore {
     }
 
     pub(super) fn announced(&self) -> Vec<Digest> {
-        self.lock().entries.iter().filter(|(_, entry)| entry.announced).map(|(digest, _)| *digest).collect()
+        self.lock().blobs.iter().filter(|(_, stored)| stored.entry.announced).map(|(digest, _)| *digest).collect()
     }
 
     /// Records whether a blob is announced; false if it is not stored.
     pub(super) fn set_announced(&self, digest: &Digest, announced: bool) -> bool {
         let mut state = self.lock();
-        let Some(entry) = state.entries.get_mut(digest) else { return false };
-        entry.announced = announced;
-        let entry = *entry;
+        let Some(stored) = state.blobs.get_mut(digest) else { return false };
+        stored.entry.announced = announced;
+        let entry = stored.entry;
         drop(state);
         self.0.index.note(*digest, Some(entry));
         true
@@ -189,25 +282,27 @@ impl BlobStore {
             if blob.bytes > BLOB_BYTES_MAX {
                 return Err(StoreError::TooLarge { bytes_max: BLOB_BYTES_MAX });
             }
-            if self.has(&blob.digest) {
+            if self.check(&blob.digest)?.is_some() {
                 continue;
             }
             let reservation = self.reserve(blob.bytes)?;
             let name = self.new_name();
             let written = File::create_new(&name).and_then(|mut file| {
                 file.write_all(bytes)?;
-                file.sync_data()
+                file.sync_data()?;
+                Ok((self.rename(&name, &blob.digest)?, Stamp::of(&file.metadata()?)))
             });
-            dirs.insert(written.and_then(|()| self.rename(&name, &blob.digest)).inspect_err(|_| {
+            let (dir, stamp) = written.inspect_err(|_| {
                 let _ = fs::remove_file(&name);
-            })?);
-            fresh.push((blob, reservation));
+            })?;
+            dirs.insert(dir);
+            fresh.push((blob, stamp, reservation));
         }
         for dir in dirs {
             File::open(dir)?.sync_all()?;
         }
-        for (blob, reservation) in fresh {
-            self.insert(blob, reservation);
+        for (blob, stamp, reservation) in fresh {
+            self.insert(blob, stamp, reservation);
         }
         Ok(stored)
     }
@@ -228,43 +323,40 @@ impl BlobStore {
         }
     }
 
-    /// A blob's bytes, checked against its digest; `None` if it is not stored. A file that no longer matches its name
-    /// is removed, and counts as not stored.
-    ///
-    /// # Errors
-    /// The disk fails.
-    pub fn read(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(path) = self.path(digest) else { return Ok(None) };
-        match fs::read(&path) {
-            Ok(bytes) if Digest::of(&bytes) == *digest => Ok(Some(bytes)),
-            Ok(_) => {
-                tracing::error!(%digest, "a blob's file has changed on the disk");
-                self.remove(digest)?;
-                Ok(None)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.remove(digest)?;
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// Removes a blob; false if it was not stored. A reader that has the file open can read on.
     ///
     /// # Errors
     /// The disk fails.
     pub fn remove(&self, digest: &Digest) -> Result<bool, StoreError> {
         let mut state = self.lock();
-        let Some(entry) = state.entries.remove(digest) else { return Ok(false) };
-        state.bytes -= entry.bytes;
+        if state.take(digest).is_none() {
+            return Ok(false);
+        }
         // Under the lock, so that it is not stored anew in between.
-        let result = fs::remove_file(place(&self.0.dir, digest));
+        let result = fs::remove_file(self.place(digest));
         drop(state);
         self.0.index.note(*digest, None);
         match result {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(true),
+        }
+    }
+
+    /// Sets a damaged file aside, and reports it. The blob counts as not stored from now on.
+    pub(super) fn set_aside(&self, digest: &Digest, why: &str) {
+        let mut state = self.lock();
+        let Some(Stored { entry, .. }) = state.take(digest) else { return };
+        state.damaged.insert(*digest, entry);
+        // Under the lock, so that it is not stored anew in between.
+        let moved = keep_damaged(&self.place(digest), &self.0.dir.join(DAMAGED), digest);
+        drop(state);
+        self.0.index.note(*digest, None);
+        self.0.metrics.blobs_damaged.inc();
+        tracing::error!(%digest, bytes = entry.bytes, why, "a stored blob is damaged and is set aside");
+        if let Err(error) = moved.or_else(|_| fs::remove_file(self.place(digest)))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::error!(%digest, %error, "a damaged file cannot be moved");
         }
     }
 
@@ -285,16 +377,15 @@ impl BlobStore {
         Ok(dir)
     }
 
-    /// Records a blob whose file is durable.
-    pub(super) fn insert(&self, blob: BlobRef, reservation: Reservation) {
-        let added = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let added_ms = u64::try_from(added.as_millis()).unwrap_or(u64::MAX);
-        let entry = Entry { bytes: blob.bytes, added_ms, announced: false };
+    /// Records a blob whose file is durable, and how the file looked once it had been written.
+    pub(super) fn insert(&self, blob: BlobRef, stamp: Option<Stamp>, reservation: Reservation) {
         let mut state = self.lock();
-        let news = !state.entries.contains_key(&blob.digest);
+        let announced = state.damaged.remove(&blob.digest).is_some_and(|entry| entry.announced);
+        let entry = Entry { bytes: blob.bytes, added_ms: now_ms(), announced };
+        let news = !state.blobs.contains(&blob.digest);
         if news {
-            state.entries.insert(blob.digest, entry);
-            state.bytes += blob.bytes;
+            state.blobs.put(blob.digest, Stored { entry, stamp, pins: 0 });
+            state.used += cost(blob.bytes);
         }
         drop(state);
         drop(reservation);
@@ -303,18 +394,34 @@ impl BlobStore {
         }
     }
 
-    /// Reserves bytes of the quota until the reservation is dropped.
+    /// Reserves space for a blob of so many bytes until the reservation is dropped.
     pub(super) fn reserve(&self, bytes: u64) -> Result<Reservation, StoreError> {
-        let mut reservation = Reservation { store: self.clone(), bytes: 0 };
+        let mut state = self.lock();
+        if state.blobs.len() + state.writing >= self.0.quota.blobs_max {
+            return Err(StoreError::TooMany(self.0.quota.blobs_max));
+        }
+        state.writing += 1;
+        drop(state);
+        let mut reservation = Reservation { store: self.clone(), bytes: 0, cost: 0 };
         reservation.grow(bytes)?;
         Ok(reservation)
     }
 }
 
-/// Bytes of the quota that are reserved for a blob being written.
+impl State {
+    /// Takes a blob out of the books.
+    fn take(&mut self, digest: &Digest) -> Option<Stored> {
+        let stored = self.blobs.pop(digest)?;
+        self.used -= cost(stored.entry.bytes);
+        Some(stored)
+    }
+}
+
+/// Space that is reserved for a blob being written.
 pub(super) struct Reservation {
     store: BlobStore,
     bytes: u64,
+    cost: u64,
 }
 
 impl Reservation {
@@ -323,25 +430,32 @@ impl Reservation {
         if !disk_space.is_enough() {
             return Err(StoreError::NoDiskSpace { free: disk_space.free_bytes() });
         }
+        let more = cost(self.bytes.saturating_add(bytes)) - self.cost;
         let mut state = self.store.lock();
-        let used = state.bytes + state.reserved;
-        if used.saturating_add(bytes) > *quota {
-            return Err(StoreError::Full { bytes, used, quota: *quota });
+        let used = state.used + state.reserved;
+        if used.saturating_add(more) > quota.bytes_max {
+            return Err(StoreError::Full { bytes: more, used, quota: quota.bytes_max });
         }
-        if state.entries.len() >= BLOBS_MAX {
-            return Err(StoreError::TooMany(BLOBS_MAX));
-        }
-        state.reserved += bytes;
+        state.reserved += more;
         drop(state);
         self.bytes += bytes;
+        self.cost += more;
         Ok(())
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.store.lock().reserved -= self.bytes;
+        let mut state = self.store.lock();
+        state.reserved -= self.cost;
+        state.writing -= 1;
     }
+}
+
+/// Milliseconds since the Unix epoch.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn place(dir: &Path, digest: &Digest) -> PathBuf {
@@ -355,7 +469,7 @@ fn reconcile(dir: &Path, known: &HashMap<Digest, Entry>, index: &Index) -> Resul
     let mut entries = HashMap::with_capacity(known.len());
     for sub in fs::read_dir(dir)? {
         let sub = sub?;
-        if !sub.file_type()?.is_dir() || sub.file_name() == "new" {
+        if !sub.file_type()?.is_dir() || sub.file_name() == "new" || sub.file_name() == DAMAGED {
             continue;
         }
         for file in fs::read_dir(sub.path())? {
@@ -370,8 +484,8 @@ fn reconcile(dir: &Path, known: &HashMap<Digest, Entry>, index: &Index) -> Resul
                 index.note(digest, Some(entry));
                 entries.insert(digest, entry);
             } else {
-                tracing::warn!(%digest, "a file that is not the blob it is named after is removed");
-                fs::remove_file(file.path())?;
+                tracing::warn!(%digest, "a file that is not the blob it is named after is set aside");
+                keep_damaged(&file.path(), &dir.join(DAMAGED), &digest)?;
             }
         }
     }

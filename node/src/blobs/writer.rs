@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::{
     BLOB_BYTES_MAX, blocking,
+    checked::Stamp,
     error::StoreError,
     store::{BlobStore, Reservation},
 };
@@ -90,7 +91,7 @@ impl BlobWriter {
             return Err(StoreError::Mismatch { expected, found });
         }
         let blob = BlobRef { digest: found, bytes: self.bytes };
-        if self.store.has(&found) {
+        if self.store.check(&found)?.is_some() {
             return Ok(blob);
         }
         let reservation = match self.reservation.take() {
@@ -98,14 +99,16 @@ impl BlobWriter {
             None => self.store.reserve(0)?,
         };
         self.flush()?;
+        let mut stamp = None;
         if let Some((name, file)) = self.file.take() {
             let renamed = file.sync_data().and_then(|()| self.store.rename(&name, &found));
             let dir = renamed.inspect_err(|_| {
                 let _ = fs::remove_file(&name);
             })?;
             File::open(dir)?.sync_all()?;
+            stamp = Stamp::of(&file.metadata()?);
         }
-        self.store.insert(blob, reservation);
+        self.store.insert(blob, stamp, reservation);
         Ok(blob)
     }
 

@@ -58,23 +58,33 @@ impl Incoming {
         self.0.recv().await
     }
 
-    /// Serves each stream concurrently, at most `streams_max` at once; further ones are closed. Once the mesh has
-    /// stopped, this ends, and with it all of them.
+    /// Serves each stream concurrently, at most `streams_max` at once and `peer_streams_max` of one peer; further ones
+    /// are closed. Once the mesh has stopped, this ends, and with it all of them.
     pub async fn serve_each<Served: Future<Output = ()> + Send + 'static>(
         mut self,
         streams_max: usize,
+        peer_streams_max: usize,
         mut serve: impl FnMut(PublicKey, Stream) -> Served,
     ) {
         let mut streams = JoinSet::new();
+        // One clone for each stream of a peer, besides the one that is kept here.
+        let mut peers: HashMap<PublicKey, Arc<()>> = HashMap::new();
         loop {
             tokio::select! {
                 next = self.next() => {
                     let Some((from, stream)) = next else { return };
-                    if streams.len() < streams_max {
-                        streams.spawn(serve(from, stream));
+                    let of_peer = peers.entry(from).or_default();
+                    if streams.len() < streams_max && Arc::strong_count(of_peer) <= peer_streams_max {
+                        let (counted, served) = (Arc::clone(of_peer), serve(from, stream));
+                        streams.spawn(async move {
+                            let _counted = counted;
+                            served.await;
+                        });
                     }
                 }
-                Some(_) = streams.join_next(), if !streams.is_empty() => {}
+                Some(_) = streams.join_next(), if !streams.is_empty() => {
+                    peers.retain(|_, of_peer| Arc::strong_count(of_peer) > 1);
+                }
             }
         }
     }

@@ -17,6 +17,8 @@ use crate::{
 
 /// The most open streams; further ones are closed.
 const STREAMS_MAX: usize = 64;
+/// The most open streams of one peer. A peer that catches up has one.
+const PEER_STREAMS_MAX: usize = 4;
 /// The most answers being prepared at once.
 const ANSWERS_MAX: usize = 4;
 /// The least time between two answers on one stream.
@@ -25,7 +27,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Serves every incoming stream, until the mesh stops.
 pub(super) async fn serve(incoming: Incoming, reader: Reader) {
     let turns = Arc::new(Semaphore::new(ANSWERS_MAX));
-    incoming.serve_each(STREAMS_MAX, |from, stream| serve_stream(from, stream, reader.clone(), turns.clone())).await;
+    let serve = |from, stream| serve_stream(from, stream, reader.clone(), turns.clone());
+    incoming.serve_each(STREAMS_MAX, PEER_STREAMS_MAX, serve).await;
 }
 
 async fn serve_stream(from: PublicKey, mut stream: Stream, reader: Reader, turns: Arc<Semaphore>) {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -28,7 +27,7 @@ use tracing::{debug, warn};
 
 use super::{Heard, spawns};
 use crate::{
-    blobs::{BlobStore, Blobs, Delivered, FetchError, StoreError},
+    blobs::{BlobStore, Blobs, DeliverError, Delivered, FetchError, Kept, StoreError},
     driver::Handle,
     mesh::MeshHandle,
     metrics::Metrics,
@@ -85,11 +84,19 @@ impl Task {
 
 /// Everything that an attempt needs, on this machine.
 pub struct Prepared {
-    program: PathBuf,
-    stdin: Option<PathBuf>,
-    inputs: Vec<(String, PathBuf)>,
+    program: Kept,
+    stdin: Option<Kept>,
+    inputs: Vec<(String, Kept)>,
     /// The checkpoint of an earlier attempt.
-    checkpoint: Vec<(String, PathBuf)>,
+    checkpoint: Vec<(String, Kept)>,
+}
+
+/// Why no holder has an output.
+enum Undelivered {
+    /// The attempt was stopped.
+    Stopped,
+    /// The output is no longer here: its files were damaged.
+    Lost,
 }
 
 /// What the worker's tasks share.
@@ -135,7 +142,7 @@ impl TaskContext {
         if !compiled || !task.is_without_inputs() {
             return None;
         }
-        let program = self.blobs.store().path(&program.digest)?;
+        let program = self.blobs.store().checked_already(&program.digest)?;
         Some(Prepared { program, stdin: None, inputs: Vec::new(), checkpoint: Vec::new() })
     }
 
@@ -155,7 +162,7 @@ impl TaskContext {
         let program = task.program();
         let path = self.fetch(program).await?;
         let compiled = async {
-            match self.executor.prepare(program.digest, path.clone(), task.compile_budget()).await {
+            match self.executor.prepare(program.digest, path.path().to_owned(), task.compile_budget()).await {
                 Ok(()) => {
                     self.remember(program.digest);
                     Ok(())
@@ -188,10 +195,10 @@ impl TaskContext {
     }
 
     /// Fetches another task's output, or the one file of it that the input names.
-    async fn take(&self, taken: &ProducedInput, inputs: &mut Vec<(String, PathBuf)>) -> Result<(), Verdict> {
+    async fn take(&self, taken: &ProducedInput, inputs: &mut Vec<(String, Kept)>) -> Result<(), Verdict> {
         let unavailable = || failed(Failure::InputUnavailable(taken.manifest.digest));
-        let path = self.fetch(taken.manifest).await?;
-        let encoding = tokio::fs::read(path).await.map_err(|error| {
+        let kept = self.fetch(taken.manifest).await?;
+        let encoding = tokio::fs::read(kept.path()).await.map_err(|error| {
             warn!(manifest = %taken.manifest.digest, %error, "a manifest cannot be read here");
             Verdict::Returned
         })?;
@@ -211,7 +218,7 @@ impl TaskContext {
     }
 
     /// Fetches the checkpoint of an earlier attempt. Without it the attempt starts over.
-    async fn saved_before(&self, task: &Task) -> Vec<(String, PathBuf)> {
+    async fn saved_before(&self, task: &Task) -> Vec<(String, Kept)> {
         let Some(manifest) = task.0.checkpoint else { return Vec::new() };
         let taken = ProducedInput { path: String::new(), manifest, file: None };
         let mut saved = Vec::new();
@@ -242,7 +249,11 @@ impl TaskContext {
                     continue;
                 }
             };
-            let Some(Delivered { bytes, delivery }) = self.deliver(attempt, manifest, &stop).await else { return };
+            let Delivered { bytes, delivery } = match self.deliver(attempt, manifest, &stop).await {
+                Ok(delivered) => delivered,
+                Err(Undelivered::Stopped) => return,
+                Err(Undelivered::Lost) => continue,
+            };
             // If this fails, the worker is gone.
             let saved = Progress::Saved(attempt, Verdict::Checkpointed { manifest, bytes, delivery });
             let _ = heard.send(Heard::Progress(saved));
@@ -260,13 +271,15 @@ impl TaskContext {
         }
     }
 
-    async fn fetch(&self, blob: BlobRef) -> Result<PathBuf, Verdict> {
+    async fn fetch(&self, blob: BlobRef) -> Result<Kept, Verdict> {
         let mut waits = FETCH_AGAIN_AFTER.into_iter();
         loop {
             match (self.blobs.fetch(blob, &[]).await, waits.next()) {
-                (Ok(path), _) => return Ok(path),
-                // A peer that has it may be away for a moment, or be found only later.
-                (Err(FetchError::NotFound { .. } | FetchError::Busy), Some(wait)) => tokio::time::sleep(wait).await,
+                (Ok(kept), _) => return Ok(kept),
+                // A peer that has it may be away or busy for a moment, or be found only later.
+                (Err(FetchError::NotFound { .. } | FetchError::Unanswered { .. } | FetchError::Busy), Some(wait)) => {
+                    tokio::time::sleep(wait).await
+                }
                 (
                     Err(error @ (FetchError::NotFound { .. } | FetchError::TooLarge(_) | FetchError::WrongSize { .. })),
                     _,
@@ -275,7 +288,7 @@ impl TaskContext {
                     return Err(failed(Failure::InputUnavailable(blob.digest)));
                 }
                 (Err(error), _) => {
-                    // The trouble is this machine's own, and no fault of the task's.
+                    // The trouble is this machine's or a holder's, and no fault of the task's.
                     warn!(blob = %blob.digest, %error, "a blob cannot be fetched here, and its attempt is given back");
                     return Err(Verdict::Returned);
                 }
@@ -294,7 +307,7 @@ impl TaskContext {
         let began = Instant::now();
         let attempt = task.0.attempt;
         let (saves, saved) = watch::channel(None);
-        let execution = self.execution(&task, prepared, saves);
+        let execution = self.execution(&task, &prepared, saves);
         let running = self.executor.run(execution, &stop);
         let ran = if task.0.spec.checkpoints {
             let keeping = self.keep_checkpoints(attempt, saved, stop.clone(), heard.clone());
@@ -325,7 +338,9 @@ impl TaskContext {
         }
     }
 
-    fn execution(&self, task: &Task, prepared: Prepared, saves: watch::Sender<Saved>) -> Execution {
+    fn execution(&self, task: &Task, prepared: &Prepared, saves: watch::Sender<Saved>) -> Execution {
+        let path = |kept: &Kept| kept.path().to_owned();
+        let paths = |files: &[(String, Kept)]| files.iter().map(|(name, kept)| (name.clone(), path(kept))).collect();
         let Assignment { spec, resources, part, array_index, attempt, .. } = &*task.0;
         let own = part.iter().flat_map(|part| &part.arguments);
         let mut environment = spec.environment.clone();
@@ -334,15 +349,15 @@ impl TaskContext {
         let seed = Digest::of_value("meshwork 1 task seed", &attempt.task);
         Execution {
             module: task.program().digest,
-            module_path: prepared.program,
+            module_path: path(&prepared.program),
             arguments: spec.arguments.iter().chain(own).cloned().collect(),
             environment,
-            stdin: prepared.stdin,
-            inputs: prepared.inputs,
+            stdin: prepared.stdin.as_ref().map(path),
+            inputs: paths(&prepared.inputs),
             memory_bytes: resources.memory_bytes,
             limits: spec.limits,
             seed: seed.0,
-            checkpoint: spec.checkpoints.then(|| Checkpoint { files: prepared.checkpoint, saves }),
+            checkpoint: spec.checkpoints.then(|| Checkpoint { files: paths(&prepared.checkpoint), saves }),
             stderr_tail_bytes_max: self.genesis.ledger.inline_bytes_max,
         }
     }
@@ -372,10 +387,7 @@ impl TaskContext {
             }
         }
         match self.store(stdout, stderr, files).await {
-            Ok(manifest) => {
-                let Delivered { bytes, delivery } = self.deliver(attempt, manifest, stop).await?;
-                Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage, spawns))
-            }
+            Ok(manifest) => self.deliver_success(attempt, manifest, (usage, spawns), stop).await,
             Err(error) => {
                 warn!(%attempt, %error, "an output cannot be stored here, and its attempt is given back");
                 Some(Verdict::Returned)
@@ -406,16 +418,24 @@ impl TaskContext {
     }
 
     /// Delivers an output to f + 1 others, so that it outlives this worker and any authorities that may be lost with
-    /// it. One holder is enough to report the output; the others have [`MORE_HOLDERS_WITHIN`] more. Returns nothing if
-    /// the attempt is stopped meanwhile.
-    async fn deliver(&self, attempt: AttemptId, manifest: BlobRef, stop: &CancellationToken) -> Option<Delivered> {
+    /// it. One holder is enough to report the output; the others have [`MORE_HOLDERS_WITHIN`] more.
+    async fn deliver(
+        &self,
+        attempt: AttemptId,
+        manifest: BlobRef,
+        stop: &CancellationToken,
+    ) -> Result<Delivered, Undelivered> {
         let wanted = self.authorities().await.faulty_max() + 1;
         loop {
             let mut holders = self.holders().await;
             let turn = rand::random_range(0..holders.len().max(1));
             holders.rotate_left(turn);
             let deliver = async |holder: PublicKey| match self.blobs.deliver(holder, attempt, manifest.digest).await {
-                Ok(delivered) => Some(delivered),
+                Ok(delivered) => Some(Ok(delivered)),
+                Err(error @ (DeliverError::Missing(_) | DeliverError::Manifest(..) | DeliverError::Store(_))) => {
+                    warn!(%attempt, %error, "an output is no longer here to be delivered");
+                    Some(Err(Undelivered::Lost))
+                }
                 Err(error) => {
                     debug!(%attempt, %holder, %error, "an output was not taken");
                     None
@@ -424,18 +444,36 @@ impl TaskContext {
             let mut delivered = futures::stream::iter(holders).map(deliver).buffer_unordered(wanted).filter_map(ready);
             let first = tokio::select! {
                 first = delivered.next() => first,
-                () = stop.cancelled() => return None,
+                () = stop.cancelled() => return Err(Undelivered::Stopped),
             };
             if let Some(first) = first {
+                let first = first?;
                 let others = delivered.take(wanted - 1).count();
                 // The work must not be lost because there are fewer holders than wanted.
                 let _ = tokio::time::timeout(MORE_HOLDERS_WITHIN, others).await;
-                return Some(first);
+                return Ok(first);
             }
             tokio::select! {
                 () = tokio::time::sleep(DELIVER_AGAIN_AFTER) => {}
-                () = stop.cancelled() => return None,
+                () = stop.cancelled() => return Err(Undelivered::Stopped),
             }
+        }
+    }
+
+    /// Delivers the output of a success, and says the verdict; `None` if the attempt is stopped meanwhile.
+    async fn deliver_success(
+        &self,
+        attempt: AttemptId,
+        manifest: BlobRef,
+        (usage, spawns): (Usage, Vec<Spawn>),
+        stop: &CancellationToken,
+    ) -> Option<Verdict> {
+        match self.deliver(attempt, manifest, stop).await {
+            Ok(Delivered { bytes, delivery }) => {
+                Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage, spawns))
+            }
+            Err(Undelivered::Stopped) => None,
+            Err(Undelivered::Lost) => Some(Verdict::Returned),
         }
     }
 
@@ -473,8 +511,7 @@ impl TaskContext {
         let Output::Stored { manifest, .. } = output else {
             return Some(Verdict::Succeeded(output, usage, spawns));
         };
-        let Delivered { bytes, delivery } = self.deliver(attempt, manifest, &stop).await?;
-        Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage, spawns))
+        self.deliver_success(attempt, manifest, (usage, spawns), &stop).await
     }
 }
 
