@@ -40,7 +40,8 @@ pub struct ExecutorConfig {
     pub cache_key: [u8; 32],
     /// How many programs run at a time, at least 1.
     pub slots: u32,
-    /// How far runners are below the node in priority, 0 to 19, if the system has priorities.
+    /// How far compilers, and runners whose programs take more than a moment, are below the node in priority, 0 to 19,
+    /// if the system has priorities.
     pub niceness: i32,
     /// What compiling may take.
     pub compile: CompileBounds,

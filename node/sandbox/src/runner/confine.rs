@@ -13,7 +13,7 @@ pub(super) fn before_threads() -> Confinement {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn after_threads(_role: Role, _confinement: &mut Confinement) {}
+pub(super) fn after_threads(_role: Role, _niceness: i32, _confinement: &mut Confinement) {}
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -81,8 +81,8 @@ mod linux {
     }
 
     /// What has to happen when all threads have started.
-    pub(in crate::runner) fn after_threads(role: Role, confinement: &mut Confinement) {
-        if calls_little(role).is_ok() {
+    pub(in crate::runner) fn after_threads(role: Role, niceness: i32, confinement: &mut Confinement) {
+        if calls_little(role, niceness).is_ok() {
             confinement.add(Measure::SystemCalls);
         }
     }
@@ -130,7 +130,7 @@ mod linux {
         libc::SYS_poll,
     ];
 
-    fn calls_little(role: Role) -> Result<(), Box<dyn std::error::Error>> {
+    fn calls_little(role: Role, niceness: i32) -> Result<(), Box<dyn std::error::Error>> {
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
         let mut allow_if = |call, argument, operator, value| -> Result<(), Box<dyn std::error::Error>> {
             let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)?;
@@ -139,6 +139,8 @@ mod linux {
         };
         // Aborting signals a thread of this very process.
         allow_if(libc::SYS_tgkill, 0, SeccompCmpOp::Eq, u64::from(std::process::id()))?;
+        // Its priority may become what the node has said, and no other.
+        allow_if(libc::SYS_setpriority, 2, SeccompCmpOp::Eq, u64::from(niceness.cast_unsigned()))?;
         // Threads name themselves.
         allow_if(libc::SYS_prctl, 0, SeccompCmpOp::Eq, u64::try_from(libc::PR_SET_NAME)?)?;
         // The engine asks for the size of the open file that holds a compiled program.

@@ -6,6 +6,7 @@
 
 mod compile;
 mod confine;
+mod priority;
 mod run;
 mod saver;
 mod watchdog;
@@ -19,7 +20,7 @@ use std::{
 
 use wasmtime::{Engine, InstancePre, Linker, Module};
 
-use self::{saver::Saver, watchdog::Ticker};
+use self::{priority::Priority, saver::Saver, watchdog::Ticker};
 use crate::{
     engine,
     wasi::{self, State},
@@ -48,12 +49,15 @@ struct Runner {
     linker: Linker<State>,
     program: Option<InstancePre<State>>,
     ticker: Ticker,
+    priority: Arc<Priority>,
     saver: Arc<Saver>,
 }
 
 impl Runner {
     fn start(role: Role, niceness: i32) -> Result<Self, WireError> {
-        yield_to_others(niceness);
+        if role == Role::Compile {
+            priority::lower(niceness);
+        }
         let mut confinement = confine::before_threads();
         let stream = UnixStream::from(stdin().as_fd().try_clone_to_owned()?);
         let mut channel = Channel::new(stream)?;
@@ -64,11 +68,12 @@ impl Runner {
         let engine = made.map_err(|error| WireError::Malformed(error.to_string()))?;
         let linker = wasi::link(&engine).map_err(|error| WireError::Malformed(error.to_string()))?;
         let saver = Saver::start(channel.try_clone()?)?;
-        let ticker = Ticker::start(&engine)?;
+        let priority = Arc::new(Priority::new(niceness));
+        let ticker = Ticker::start(&engine, Arc::clone(&priority))?;
         watchdog::end_with_the_node(channel.try_clone()?)?;
-        confine::after_threads(role, &mut confinement);
+        confine::after_threads(role, niceness, &mut confinement);
         channel.send(&Reply::Ready { confinement, compiler: engine::compiler(&engine) })?;
-        Ok(Self { channel, engine, linker, program: None, ticker, saver })
+        Ok(Self { channel, engine, linker, program: None, ticker, priority, saver })
     }
 
     fn serve(mut self) -> Result<(), WireError> {
@@ -103,6 +108,7 @@ impl Runner {
                     let ticking = self.ticker.tick();
                     let ran = run::run(&self.engine, program, *request, files, &self.saver);
                     drop(ticking);
+                    self.priority.lower_when_due();
                     self.saver.flush()?;
                     run::tell(&mut self.channel, ran)?;
                 }
@@ -118,10 +124,4 @@ impl Runner {
         let module = unsafe { Module::deserialize_open_file(&self.engine, file)? };
         self.linker.instantiate_pre(&module)
     }
-}
-
-/// Lowers the priority of this process by `niceness`, if the system has priorities.
-fn yield_to_others(niceness: i32) {
-    // If it fails, programs run at the node's own priority.
-    let _ = rustix::process::nice(niceness);
 }

@@ -13,6 +13,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, poll};
 use wasmtime::Engine;
 
+use super::priority::Priority;
 use crate::wire::Channel;
 
 /// How often a running program is checked. A program notices at most this late that its time is up.
@@ -27,7 +28,7 @@ pub(super) struct Ticker {
 }
 
 impl Ticker {
-    pub(super) fn start(engine: &Engine) -> io::Result<Self> {
+    pub(super) fn start(engine: &Engine, priority: Arc<Priority>) -> io::Result<Self> {
         let runs = Arc::new(AtomicBool::new(false));
         let (engine, is_running) = (engine.weak(), Arc::clone(&runs));
         let thread = thread::Builder::new().name("task-tick".into()).spawn(move || {
@@ -41,7 +42,12 @@ impl Ticker {
                 }
                 let Some(engine) = engine.upgrade() else { return };
                 engine.increment_epoch();
-                idle = if is_running.load(Ordering::SeqCst) { 0 } else { idle + 1 };
+                if is_running.load(Ordering::SeqCst) {
+                    idle = 0;
+                    priority.lower_when_due();
+                } else {
+                    idle += 1;
+                }
             }
         })?;
         Ok(Self { runs, thread: thread.thread().clone() })

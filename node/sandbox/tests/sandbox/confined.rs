@@ -75,6 +75,27 @@ async fn small_runs_of_one_program_share_a_runner_and_programs_never_do() {
     assert!(runners(12).len() <= after_two + 1);
 }
 
+/// The priorities of the runners of this bench, each as far as it is below the node's.
+fn priorities(niceness: i32) -> Vec<i32> {
+    let nice = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, fields) = stat.rsplit_once(')')?;
+        fields.split_whitespace().nth(16)?.parse().ok()
+    };
+    runners(niceness).into_iter().filter_map(nice).collect()
+}
+
+#[tokio::test]
+async fn a_runner_is_lowered_once_its_program_takes_more_than_a_moment() {
+    let bench = bench(9);
+    bench.succeed(program("noop")).await;
+    assert!(priorities(9).iter().all(|nice| *nice == 0), "{:?}", priorities(9));
+    let mut spin = program("spin");
+    spin.limits = Limits { wall_ms: 500, fuel: u64::MAX, output_bytes: 0 };
+    bench.fail(spin).await;
+    assert_eq!(priorities(9).iter().filter(|nice| **nice == 9).count(), 1, "{:?}", priorities(9));
+}
+
 #[tokio::test]
 async fn runners_end_with_the_node() {
     let bench = bench(13);
