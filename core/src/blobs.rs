@@ -26,6 +26,32 @@ pub const REASON_BYTES_MAX: usize = 256;
 /// The most files that a manifest may name.
 const FILES_MAX: usize = 16_384;
 
+/// The unit in which a blob takes space, in bytes: a page of the usual file systems.
+const PAGE_BYTES: u64 = 4096;
+/// What a blob takes besides its pages, in bytes: an inode and a name in a directory (about 400 bytes), a record of an
+/// index, and memory.
+const ENTRY_BYTES: u64 = 1024;
+
+/// What a blob of so many bytes costs who keeps it, in bytes. Ten thousand tiny files would otherwise cost next to
+/// nothing and fill disks.
+#[must_use]
+pub const fn cost(bytes: u64) -> u64 {
+    let pages = bytes.div_ceil(PAGE_BYTES);
+    (if pages == 0 { 1 } else { pages }).saturating_mul(PAGE_BYTES).saturating_add(ENTRY_BYTES)
+}
+
+/// What blobs of these sizes cost together.
+#[must_use]
+pub fn costs(sizes: impl IntoIterator<Item = u64>) -> u64 {
+    sizes.into_iter().fold(0, |sum, bytes| sum.saturating_add(cost(bytes)))
+}
+
+/// The most that the files of a task may cost which may leave `output_bytes`: about 200 tiny files cost it nothing.
+#[must_use]
+pub const fn output_cost_max(output_bytes: u64) -> u64 {
+    output_bytes.saturating_add(MANIFEST_BYTES_MAX as u64)
+}
+
 /// Asks for a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -200,6 +226,15 @@ mod tests {
         for places in [&[0, 0][..], &[2, 0], &[3], &[0, u32::MAX]] {
             assert_eq!(wanted(&parts, places), None, "{places:?}");
         }
+    }
+
+    #[test]
+    fn tiny_files_cost_what_they_take_and_a_task_may_leave_only_so_many() {
+        assert_eq!([cost(0), cost(1), cost(4096), cost(4097)], [5120, 5120, 5120, 9216]);
+        assert_eq!(cost(u64::MAX), u64::MAX, "and nothing overflows");
+        let most = output_cost_max(1_700_000);
+        assert!(costs([170; 500]) <= most && costs([170; 10_000]) > most);
+        assert!(costs([1_700_000]) <= most, "one file of all that it may leave");
     }
 
     #[test]

@@ -72,6 +72,8 @@ pub struct Metrics {
     pub evidence: Counter,
     /// Stored blobs that were damaged.
     pub blobs_damaged: Counter,
+    /// Stored blobs that made room for others.
+    pub blobs_evicted: Counter,
     recent_finality_us: Mutex<VecDeque<u64>>,
     last_block: Mutex<Option<Instant>>,
     /// Free bytes on the disk that holds the store.
@@ -98,6 +100,7 @@ impl Metrics {
             tasks_run: Counter::default(),
             evidence: Counter::default(),
             blobs_damaged: Counter::default(),
+            blobs_evicted: Counter::default(),
             recent_finality_us: Mutex::default(),
             last_block: Mutex::default(),
             disk_free_bytes: Gauge::default(),
@@ -124,6 +127,8 @@ impl Metrics {
             r.register("sync_chunks_fetched", "Chunks of it that have come", fetched);
             r.register("evidence", "Proofs of broken promises", metrics.evidence.clone());
             r.register("blobs_damaged", "Stored blobs that were damaged", metrics.blobs_damaged.clone());
+            let evicted = metrics.blobs_evicted.clone();
+            r.register("blobs_evicted", "Stored blobs that made room for others", evicted);
         }
         Arc::new(metrics)
     }

@@ -3,6 +3,7 @@
 
 mod delivery_policy;
 mod journal_id;
+mod obligations;
 mod open;
 
 use std::{
@@ -189,6 +190,9 @@ async fn run_once(
     let driver_ended = on_its_own_thread(driver, stored_in(data))?;
     let blobs = Blobs::start(blob_store, mesh.clone(), config.key.clone());
     blobs.hold(Arc::new(PromisedOutputs::new(handle.clone())));
+    let stopping = mesh.stopping();
+    let following = obligations::follow(blobs.clone(), handle.clone());
+    tokio::spawn(async move { stopping.run_until_cancelled(following).await });
     let sync = Sync {
         genesis: Arc::clone(&genesis),
         mesh: mesh.clone(),

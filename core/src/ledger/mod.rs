@@ -68,6 +68,7 @@ pub use records::{
 pub use snapshot::RestoreError;
 pub use views::{
     explain::{self, reasons::Explanation},
+    owed::{NeedsSearched, Owed},
     query::{ArrayView, JobView, LeaseView, TaskStateView, TaskView, Totals, WorkerView},
     recurring::{RecurringState, RecurringView},
     timeline::{self, Timeline},

@@ -40,9 +40,9 @@ use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey, SecretKey},
-    ledger::Ledger,
+    ledger::{Ledger, Owed},
     pool::Pool,
-    types::{AuthorityIndex, Closing, Epoch, Genesis, View},
+    types::{AttemptId, AuthorityIndex, Closing, Epoch, Genesis, View},
 };
 
 /// The settings of a replica.
@@ -304,6 +304,15 @@ impl Replica {
     #[must_use]
     pub const fn lacks_blocks(&self) -> bool {
         self.behind.is_some()
+    }
+
+    /// [`Ledger::owed`]. While blocks are lacking, a job that is not known may have yet to come.
+    #[must_use]
+    pub fn owed(&self, attempt: AttemptId, manifest: &Digest) -> Owed {
+        match self.ledger.owed(attempt, manifest) {
+            Owed::Nobody if self.lacks_blocks() && self.ledger.job(attempt.task.job).is_none() => Owed::Undecided,
+            owed => owed,
+        }
     }
 
     /// What this peer knows of the network's time. Blocks that it fetches say nothing of the present.

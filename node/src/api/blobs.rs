@@ -49,6 +49,7 @@ pub(super) async fn put(
         _ => refuse(&error),
     };
     if let Some(declared) = declared_bytes(&request) {
+        api.blobs.make_room(&[declared]).await;
         api.blobs.store().check_space(declared).map_err(refuse_blob)?;
     }
     let bytes = StreamReader::new(request.into_body().into_data_stream().map_err(std::io::Error::other));

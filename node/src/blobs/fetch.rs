@@ -143,8 +143,12 @@ impl Blobs {
         let blobs = self.clone();
         tokio::spawn(async move {
             let stopping = blobs.0.mesh.stopping();
+            let searching = async {
+                blobs.make_room(&[blob.bytes]).await;
+                search.run().await
+            };
             let found = tokio::select! {
-                found = search.run() => found,
+                found = searching => found,
                 () = stopping.cancelled() => Err(FetchError::Stopped),
             };
             blobs.0.fetching.lock().unwrap_or_else(PoisonError::into_inner).remove(&blob);

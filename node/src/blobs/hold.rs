@@ -2,18 +2,19 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use meshwork_core::{
+    blobs::{self as rules, DeliveryAnswer, DeliveryOffer, FRAME_BYTES_MAX, REASON_BYTES_MAX},
+    digest::Digest,
+    identity::PublicKey,
+    types::{AttemptId, BlobRef, DeliveryStatement, Height},
+};
+
 use super::{
-    BLOB_BYTES_MAX, BlobStore, Blobs, Kept, blocking, cost, error::StoreError, turns::Turns, writer::BlobWriter,
+    BLOB_BYTES_MAX, BlobStore, Blobs, DeliveryId, Kept, blocking, error::StoreError, turns::Turns, writer::BlobWriter,
 };
 use crate::{
     mesh::{Incoming, Stream},
     wire::{self, CHUNK_BYTES, IDLE_MAX, Pace, Rate},
-};
-use meshwork_core::{
-    blobs::{DeliveryAnswer, DeliveryOffer, FRAME_BYTES_MAX, REASON_BYTES_MAX},
-    digest::Digest,
-    identity::PublicKey,
-    types::{AttemptId, BlobRef, DeliveryStatement, Height},
 };
 
 /// This exchange's word in protocol names.
@@ -41,14 +42,15 @@ pub struct Refusal(pub String);
 
 /// Decides whose outputs this peer holds. The node answers from the ledger.
 pub trait DeliveryPolicy: Send + Sync + 'static {
-    /// Decides whether this peer holds `bytes` bytes of the output of `attempt`, which `from` has run. Returns the
-    /// height that this peer has executed, which it will sign.
+    /// Decides whether this peer holds `bytes` bytes of the output of `attempt`, which `from` has run. Its blobs
+    /// [cost](rules::cost) so much. Returns the height that this peer has executed, which it will sign.
     fn accepts(
         &self,
         from: PublicKey,
         attempt: AttemptId,
         manifest: Digest,
         bytes: u64,
+        cost: u64,
     ) -> impl Future<Output = Result<Height, Refusal>> + Send;
 }
 
@@ -142,18 +144,19 @@ async fn take_one(
     let allowed = if parts.iter().any(|part| part.bytes > BLOB_BYTES_MAX) {
         Err(Refusal("one of its blobs is too large".to_owned()))
     } else {
-        policy.accepts(from, offer.attempt, digest, bytes).await
+        let cost = rules::costs(parts.iter().map(|part| part.bytes));
+        policy.accepts(from, offer.attempt, digest, bytes, cost).await
     };
     let height = match allowed {
         Ok(height) => height,
         Err(Refusal(reason)) => return refuse(stream, &reason).await,
     };
-    let Ok((here, lacking)) = sort(store.clone(), parts).await else {
+    let Ok((here, lacking)) = sort(store.clone(), parts.clone()).await else {
         return refuse(stream, "it could not be looked for here").await;
     };
-    let costs =
-        lacking.iter().map(|(_, part)| cost(part.bytes)).fold(cost(offer.manifest.len() as u64), u64::saturating_add);
-    if costs > store.free() {
+    let sizes: Vec<u64> = lacking.iter().map(|(_, part)| part.bytes).chain([offer.manifest.len() as u64]).collect();
+    blobs.make_room(&sizes).await;
+    if rules::costs(sizes) > store.free() {
         return refuse(stream, "there is no room for it").await;
     }
     if !lacking.is_empty() {
@@ -161,11 +164,21 @@ async fn take_one(
         wire::write_value(stream, &DeliveryAnswer::Wanted(places)).await?;
     }
     let lacking: Vec<BlobRef> = lacking.into_iter().map(|(_, part)| part).collect();
-    let stored = receive(blobs, stream, &lacking, &offer.manifest).await?;
-    if let Err(error) = stored {
+    // Before its parts, so that none of them can be evicted before all are there.
+    let held = DeliveryId { attempt: offer.attempt, manifest: digest };
+    let news = store.hold(held, parts.iter().map(|part| part.digest).collect());
+    let stored = receive(blobs, stream, &lacking, &offer.manifest).await;
+    if news && !matches!(stored, Ok(Ok(()))) {
+        let store = store.clone();
+        blocking(move || store.give_up(&[held])).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a delivery that did not come cannot be removed");
+        });
+    }
+    if let Err(error) = stored? {
         tracing::error!(%error, "a delivery could not be stored");
         return refuse(stream, "it could not be stored").await;
     }
+    blobs.bound_deliveries(offer.attempt).await;
     let manifest = BlobRef { digest, bytes: offer.manifest.len() as u64 };
     let statement = DeliveryStatement { attempt: offer.attempt, manifest, bytes, height };
     let delivery = statement.sign(&blobs.0.key, &blobs.0.mesh.network());

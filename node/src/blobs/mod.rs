@@ -16,8 +16,10 @@ mod deliver;
 mod error;
 mod fetch;
 mod hold;
+mod holdings;
 mod index;
 mod pool;
+mod room;
 mod serve;
 mod store;
 #[cfg(test)]
@@ -27,7 +29,8 @@ mod writer;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
+    time::Instant,
 };
 
 use meshwork_core::{digest::Digest, identity::SecretKey, types::BlobRef};
@@ -37,7 +40,9 @@ pub use checked::Kept;
 pub use deliver::Delivered;
 pub use error::{DeliverError, FetchError, StoreError};
 pub use hold::{DeliveryPolicy, Refusal};
-pub use store::{BlobInfo, BlobStore, Quota, cost};
+pub use holdings::{DeliveryId, Standing, Whose};
+pub use room::Obligations;
+pub use store::{BlobInfo, BlobStore, Quota, UPLOAD_KEPT_FOR};
 
 use self::{fetch::Fetching, pool::Pool, serve::ServeBounds};
 use crate::mesh::MeshHandle;
@@ -56,6 +61,9 @@ struct Inner {
     fetches: Pool,
     deliveries: Pool,
     fetching: Mutex<BTreeMap<BlobRef, Fetching>>,
+    obligations: OnceLock<Arc<dyn Obligations>>,
+    /// When a search for blobs to evict last found too few; held during a search.
+    searched: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl Blobs {
@@ -86,6 +94,8 @@ impl Blobs {
             mesh,
             key,
             fetching: Mutex::default(),
+            obligations: OnceLock::new(),
+            searched: tokio::sync::Mutex::default(),
         }));
         tokio::spawn(serve::serve(incoming, blobs.clone(), bounds));
         blobs
@@ -102,6 +112,7 @@ impl Blobs {
     /// # Errors
     /// A [`StoreError`] if the blob is too large, there is no space for it, or the disk fails.
     pub async fn put(&self, bytes: Vec<u8>) -> Result<BlobRef, StoreError> {
+        self.make_room(&[bytes.len() as u64]).await;
         let store = self.0.store.clone();
         blocking(move || store.put(&bytes)).await
     }
@@ -115,7 +126,7 @@ impl Blobs {
         reader: impl AsyncRead + Unpin + Send,
         bytes_max: u64,
     ) -> Result<BlobRef, StoreError> {
-        writer::put_stream(&self.0.store, reader, bytes_max).await
+        writer::put_stream(self, reader, bytes_max).await
     }
 
     /// A stored blob, checked; `None` if it is not in the store. One whose file is damaged is fetched again meanwhile,

@@ -17,36 +17,34 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use lru::LruCache;
-use meshwork_core::{digest::Digest, types::BlobRef};
+use meshwork_core::{
+    blobs::cost,
+    digest::Digest,
+    types::{AttemptId, BlobRef},
+};
 use redb::Database;
 
 use super::{
     BLOB_BYTES_MAX,
     checked::{Stamp, keep_damaged},
     error::StoreError,
-    index::{Entry, Index},
+    holdings::{DeliveryId, Holdings, Whose},
+    index::{Entry, Index, Indexed},
 };
 use crate::{disk_space::DiskSpace, metrics::Metrics};
 
-/// The unit in which a file takes space, in bytes: a page of the usual file systems.
-const PAGE_BYTES: u64 = 4096;
-/// What a blob takes besides its pages, in bytes: an inode and a name in a directory (about 400 bytes), a record of the
-/// index, and memory.
-const ENTRY_BYTES: u64 = 1024;
+/// How long a blob is kept, whatever the ledger says, after a client has uploaded it: a large job's inputs may take
+/// hours, and the job is submitted after the last of them.
+pub const UPLOAD_KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
+/// How much more than needed is evicted at once, as a part of the quota: so that not every blob makes a search.
+const EVICTED_PART: u64 = 16;
 
 /// The folder of damaged files, beside those of the blobs.
 const DAMAGED: &str = "damaged";
-
-/// What a blob of so many bytes costs the quota.
-#[must_use]
-pub const fn cost(bytes: u64) -> u64 {
-    let pages = bytes.div_ceil(PAGE_BYTES);
-    (if pages == 0 { 1 } else { pages }).saturating_mul(PAGE_BYTES).saturating_add(ENTRY_BYTES)
-}
 
 /// How much a store may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +81,8 @@ struct Stored {
     stamp: Option<Stamp>,
     /// How many [`Kept`](super::Kept)s there are.
     pins: u32,
+    /// Until when it is not evicted whatever the ledger says, in milliseconds since the Unix epoch.
+    kept_until_ms: u64,
 }
 
 struct State {
@@ -90,6 +90,8 @@ struct State {
     blobs: LruCache<Digest, Stored>,
     /// What was known of blobs whose files were damaged, until they are stored again.
     damaged: HashMap<Digest, Entry>,
+    /// The outputs and checkpoints that the blobs belong to.
+    holdings: Holdings,
     /// What all stored blobs cost.
     used: u64,
     /// What is reserved for blobs that are being written.
@@ -137,7 +139,7 @@ impl BlobStore {
             fs::remove_dir_all(&new)?;
         }
         fs::create_dir_all(&new)?;
-        let (index, known) = Index::open(database)?;
+        let (index, Indexed { blobs: known, deliveries }) = Index::open(database)?;
         let entries = reconcile(&dir, &known, &index)?;
         let used = entries.values().map(|entry| cost(entry.bytes)).sum();
         // When each was last used is not known any more. Its age says something about that.
@@ -145,9 +147,17 @@ impl BlobStore {
         by_age.sort_unstable_by_key(|(digest, entry)| (entry.added_ms, *digest));
         let mut blobs = LruCache::unbounded();
         for (digest, entry) in by_age {
-            blobs.put(digest, Stored { entry, stamp: None, pins: 0 });
+            // What a blob belongs to that the index has lost is not known. Somebody may be owed it.
+            let is_known = deliveries.is_some() && known.contains_key(&digest);
+            let kept_from_ms = match (is_known, entry.announced) {
+                (false, _) => now_ms(),
+                (true, true) => entry.added_ms,
+                (true, false) => 0,
+            };
+            blobs.put(digest, Stored { entry, stamp: None, pins: 0, kept_until_ms: kept_until_ms(kept_from_ms) });
         }
-        let state = State { blobs, damaged: HashMap::new(), used, reserved: 0, writing: 0 };
+        let holdings = Holdings::restored(deliveries.unwrap_or_default());
+        let state = State { blobs, damaged: HashMap::new(), holdings, used, reserved: 0, writing: 0 };
         let (state, next_name) = (Mutex::new(state), AtomicU64::new(0));
         Ok(Self(Arc::new(Inner { dir, new, quota, disk_space, metrics, state, index, next_name })))
     }
@@ -249,11 +259,12 @@ impl BlobStore {
         self.lock().blobs.iter().filter(|(_, stored)| stored.entry.announced).map(|(digest, _)| *digest).collect()
     }
 
-    /// Records whether a blob is announced; false if it is not stored.
+    /// Records that a blob was uploaded and is announced, or no longer is; false if it is not stored.
     pub(super) fn set_announced(&self, digest: &Digest, announced: bool) -> bool {
         let mut state = self.lock();
         let Some(stored) = state.blobs.get_mut(digest) else { return false };
         stored.entry.announced = announced;
+        stored.kept_until_ms = if announced { kept_until_ms(now_ms()) } else { 0 };
         let entry = stored.entry;
         drop(state);
         self.0.index.note(*digest, Some(entry));
@@ -328,17 +339,26 @@ impl BlobStore {
     /// # Errors
     /// The disk fails.
     pub fn remove(&self, digest: &Digest) -> Result<bool, StoreError> {
+        Ok(self.remove_if(digest, |_| true)?.is_some())
+    }
+
+    /// Removes a blob that is stored, if it may go.
+    fn remove_if(&self, digest: &Digest, may_go: impl FnOnce(&State) -> bool) -> Result<Option<BlobInfo>, StoreError> {
         let mut state = self.lock();
-        if state.take(digest).is_none() {
-            return Ok(false);
+        if !may_go(&state) {
+            return Ok(None);
         }
+        let Some(Stored { entry, .. }) = state.take(digest) else { return Ok(None) };
         // Under the lock, so that it is not stored anew in between.
         let result = fs::remove_file(self.place(digest));
         drop(state);
         self.0.index.note(*digest, None);
         match result {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(true),
+            _ => {
+                let Entry { bytes, added_ms, announced } = entry;
+                Ok(Some(BlobInfo { blob: BlobRef { digest: *digest, bytes }, added_ms, announced }))
+            }
         }
     }
 
@@ -358,6 +378,74 @@ impl BlobStore {
         {
             tracing::error!(%digest, %error, "a damaged file cannot be moved");
         }
+    }
+
+    /// Records that these blobs, and the manifest that names them, are an output or checkpoint, the newest of its
+    /// attempt. They need not be stored yet. True if that is news.
+    pub(super) fn hold(&self, id: DeliveryId, mut blobs: Vec<Digest>) -> bool {
+        blobs.push(id.manifest);
+        blobs.sort_unstable();
+        blobs.dedup();
+        let mut state = self.lock();
+        let news = !state.holdings.has_delivery(id);
+        let delivery = state.holdings.add(id, blobs.into());
+        drop(state);
+        self.0.index.note_delivery(id, Some(delivery));
+        news
+    }
+
+    /// Gives up outputs and checkpoints, with the blobs that belong to no other. Blobs in use, and those that a client
+    /// has uploaded, stay.
+    pub(super) fn give_up(&self, ids: &[DeliveryId]) -> Result<(), StoreError> {
+        for id in ids {
+            let unshared = self.lock().holdings.remove(*id);
+            for digest in unshared {
+                self.remove_if(&digest, |state| state.may_be_given_up(&digest))?;
+            }
+            // Last, so that a crash leaves no blob whose delivery is forgotten.
+            self.0.index.note_delivery(*id, None);
+        }
+        Ok(())
+    }
+
+    pub(super) fn deliveries_of(&self, whose: Whose) -> Vec<DeliveryId> {
+        self.lock().holdings.of(whose)
+    }
+
+    pub(super) fn deliveries_count(&self, attempt: &AttemptId) -> usize {
+        self.lock().holdings.count_of(attempt)
+    }
+
+    /// Whether so many blobs of these costs would fit.
+    pub(super) fn has_room(&self, costs: u64, blobs: usize) -> bool {
+        let Quota { bytes_max, blobs_max } = self.0.quota;
+        self.lock().has_room(costs, blobs, bytes_max, blobs_max)
+    }
+
+    /// The blobs that may be evicted as far as is known here, the least recently used first.
+    pub(super) fn evictable(&self) -> Vec<Digest> {
+        let (state, now_ms) = (self.lock(), now_ms());
+        let least_recent_first = state.blobs.iter().rev();
+        least_recent_first.filter(|(digest, _)| state.is_evictable(digest, now_ms)).map(|(digest, _)| *digest).collect()
+    }
+
+    /// Evicts of these blobs, in their order, as many as make room for so many others, and some more.
+    pub(super) fn evict(&self, unused: &[Digest], costs: u64, blobs: usize) -> Result<Vec<BlobInfo>, StoreError> {
+        let Quota { bytes_max, blobs_max } = self.0.quota;
+        let (bytes_max, blobs_max) =
+            (bytes_max - bytes_max / EVICTED_PART, blobs_max - blobs_max / EVICTED_PART as usize);
+        let mut evicted = Vec::new();
+        for digest in unused {
+            if self.lock().has_room(costs, blobs, bytes_max, blobs_max) {
+                break;
+            }
+            // It may have come into use meanwhile.
+            if let Some(blob) = self.remove_if(digest, |state| state.is_evictable(digest, now_ms()))? {
+                self.0.metrics.blobs_evicted.inc();
+                evicted.push(blob);
+            }
+        }
+        Ok(evicted)
     }
 
     /// A name for a file that is being written.
@@ -384,7 +472,7 @@ impl BlobStore {
         let entry = Entry { bytes: blob.bytes, added_ms: now_ms(), announced };
         let news = !state.blobs.contains(&blob.digest);
         if news {
-            state.blobs.put(blob.digest, Stored { entry, stamp, pins: 0 });
+            state.blobs.put(blob.digest, Stored { entry, stamp, pins: 0, kept_until_ms: 0 });
             state.used += cost(blob.bytes);
         }
         drop(state);
@@ -409,6 +497,21 @@ impl BlobStore {
 }
 
 impl State {
+    fn has_room(&self, costs: u64, blobs: usize, bytes_max: u64, blobs_max: usize) -> bool {
+        let used = self.used.saturating_add(self.reserved).saturating_add(costs);
+        used <= bytes_max && (self.blobs.len() + self.writing).saturating_add(blobs) <= blobs_max
+    }
+
+    fn is_evictable(&self, digest: &Digest, now_ms: u64) -> bool {
+        let unused = |stored: &Stored| stored.pins == 0 && stored.kept_until_ms <= now_ms;
+        self.blobs.peek(digest).is_some_and(unused) && !self.holdings.has(digest)
+    }
+
+    fn may_be_given_up(&self, digest: &Digest) -> bool {
+        let unused = |stored: &Stored| stored.pins == 0 && !stored.entry.announced;
+        self.blobs.peek(digest).is_some_and(unused) && !self.holdings.has(digest)
+    }
+
     /// Takes a blob out of the books.
     fn take(&mut self, digest: &Digest) -> Option<Stored> {
         let stored = self.blobs.pop(digest)?;
@@ -450,6 +553,11 @@ impl Drop for Reservation {
         state.reserved -= self.cost;
         state.writing -= 1;
     }
+}
+
+/// Until when a blob is kept that was uploaded at a time; both in milliseconds since the Unix epoch.
+fn kept_until_ms(from_ms: u64) -> u64 {
+    if from_ms == 0 { 0 } else { from_ms.saturating_add(UPLOAD_KEPT_FOR.as_millis() as u64) }
 }
 
 /// Milliseconds since the Unix epoch.

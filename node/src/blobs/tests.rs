@@ -1,15 +1,19 @@
 //! Blobs on real disks and over real sockets.
 
 use std::{
+    collections::{HashMap, HashSet},
     fs,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::{
+    AsyncReadExt, AsyncWriteExt, FutureExt,
+    future::{BoxFuture, ready},
+};
 use meshwork_core::{
-    blobs::{DeliveryAnswer, DeliveryOffer, Head, Request},
+    blobs::{DeliveryAnswer, DeliveryOffer, Head, Request, cost},
     codec::{self, ByteString},
     digest::Digest,
     identity::{PublicKey, SecretKey},
@@ -22,8 +26,8 @@ use redb::Database;
 use tempfile::TempDir;
 
 use super::{
-    BLOB_BYTES_MAX, BlobStore, Blobs, DeliverError, DeliveryPolicy, FetchError, Quota, Refusal, StoreError, cost,
-    serve::ServeBounds,
+    BLOB_BYTES_MAX, BlobStore, Blobs, DeliverError, DeliveryId, DeliveryPolicy, FetchError, Obligations, Quota,
+    Refusal, Standing, StoreError, Whose, serve::ServeBounds,
 };
 use crate::{
     disk_space::DiskSpace,
@@ -69,6 +73,13 @@ struct Node {
 
 fn node(mesh: TestMesh) -> Node {
     node_bounded(mesh, ServeBounds::default())
+}
+
+fn node_with_quota(mesh: TestMesh, quota: Quota) -> Node {
+    let dir = TempDir::new().unwrap();
+    let store = open_with(dir.path(), quota, &Metrics::new());
+    let blobs = Blobs::start(store, mesh.handle.clone(), mesh.secret.clone());
+    Node { blobs, mesh, _dir: dir }
 }
 
 fn node_bounded(mesh: TestMesh, bounds: ServeBounds) -> Node {
@@ -186,8 +197,6 @@ fn of_damaged_files_only_some_are_kept() {
 
 #[test]
 fn tiny_blobs_cost_the_quota_what_they_cost_the_disk_and_an_entry() {
-    assert_eq!([cost(0), cost(1), cost(4096), cost(4097)], [5120, 5120, 5120, 9216]);
-    assert_eq!(cost(u64::MAX), u64::MAX, "and nothing overflows");
     let dir = TempDir::new().unwrap();
     let store = open_with(dir.path(), Quota { bytes_max: 3 * 5120, blobs_max: 100 }, &Metrics::new());
     let stored: Vec<bool> = (0..4).map(|seed| store.put(&[seed]).is_ok()).collect();
@@ -207,20 +216,154 @@ fn there_are_at_most_so_many_blobs() {
 
 #[tokio::test]
 async fn what_is_too_large_or_does_not_fit_is_refused_and_leaves_nothing() {
-    let dir = TempDir::new().unwrap();
     let quota = 5 << 20;
-    let store = open_with(dir.path(), Quota::of_bytes(quota), &Metrics::new());
+    let node = node_with_quota(mesh(config(1, &[])).await, Quota::of_bytes(quota));
+    let store = node.blobs.store();
     let put = |length: usize, bytes_max| {
-        let store = store.clone();
-        async move { super::writer::put_stream(&store, &bytes(length, 1)[..], bytes_max).await }
+        let blobs = node.blobs.clone();
+        async move { super::writer::put_stream(&blobs, &bytes(length, 1)[..], bytes_max).await }
     };
     assert!(matches!(put(1001, 1000).await, Err(StoreError::TooLarge { bytes_max: 1000 })));
     assert!(matches!(put(6 << 20, BLOB_BYTES_MAX).await, Err(StoreError::Full { .. })));
     assert!(matches!(store.put(&vec![0; 6 << 20]), Err(StoreError::Full { .. })));
     assert_eq!((store.used(), store.free()), (0, quota));
-    assert_eq!(fs::read_dir(dir.path().join("blobs/new")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(node._dir.path().join("blobs/new")).unwrap().count(), 0);
     assert_eq!(put(4 << 20, BLOB_BYTES_MAX).await.unwrap().bytes, 4 << 20);
     assert_eq!(store.free(), quota - cost(4 << 20));
+}
+
+// What is owed, and room.
+
+/// A ledger that says of deliveries and blobs what the test says. Nothing is decided, and nothing needed, if it does
+/// not.
+#[derive(Default)]
+struct Says {
+    standings: Mutex<HashMap<Digest, Standing>>,
+    needed: HashSet<Digest>,
+}
+
+impl Says {
+    fn of(&self, manifest: BlobRef, standing: Standing) {
+        self.standings.lock().unwrap().insert(manifest.digest, standing);
+    }
+}
+
+impl Obligations for Says {
+    fn standings(&self, deliveries: Vec<DeliveryId>) -> BoxFuture<'_, Option<Vec<Standing>>> {
+        let says = self.standings.lock().unwrap();
+        let standing = |id: &DeliveryId| says.get(&id.manifest).copied().unwrap_or(Standing::Undecided);
+        ready(Some(deliveries.iter().map(standing).collect())).boxed()
+    }
+
+    fn needed(&self, blobs: HashSet<Digest>) -> BoxFuture<'_, Option<HashSet<Digest>>> {
+        ready(Some(blobs.intersection(&self.needed).copied().collect())).boxed()
+    }
+}
+
+/// A node that holds 8 small blobs: one that is needed, one that was uploaded, one that is part of an output
+/// with its manifest, and four more.
+async fn full(obligations: Option<Says>) -> (Node, Vec<Digest>) {
+    let quota = Quota { bytes_max: 8 * cost(1000), blobs_max: 100 };
+    let node = node_with_quota(mesh(config(1, &[])).await, quota);
+    let contents: Vec<Vec<u8>> = (0..7).map(|seed| bytes(1000, seed)).collect();
+    let digests: Vec<Digest> = contents.iter().map(|content| Digest::of(content)).collect();
+    if let Some(mut says) = obligations {
+        says.needed.insert(digests[0]);
+        node.blobs.owe(Arc::new(says));
+    }
+    node.blobs.put_output(attempt(0), bytes(100, 9), vec![contents[2].clone()]).await.unwrap();
+    for content in &contents {
+        node.blobs.put(content.clone()).await.unwrap();
+    }
+    node.blobs.announce(digests[1]).await;
+    assert_eq!(node.blobs.store().free(), 0);
+    (node, digests)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_store_evicts_what_nobody_is_owed_the_least_recently_used_first() {
+    let (node, digests) = full(Some(Says::default())).await;
+    // Each but the fifth and the last is owed, in use, or was used since.
+    let in_use = node.blobs.check(digests[3]).await.unwrap().unwrap();
+    drop(node.blobs.check(digests[6]).await.unwrap());
+    node.blobs.put(bytes(1000, 7)).await.unwrap();
+    let here = |node: &Node| digests.iter().map(|digest| node.blobs.store().has(digest)).collect::<Vec<_>>();
+    assert_eq!(here(&node), [true, true, true, true, false, false, true]);
+    node.blobs.put(bytes(1000, 8)).await.unwrap();
+    node.blobs.put(bytes(1000, 10)).await.unwrap();
+    assert_eq!(here(&node), [true, true, true, true, false, false, false]);
+    drop(in_use);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_does_not_know_what_is_owed_refuses_and_gives_up_nothing() {
+    let (node, digests) = full(None).await;
+    assert!(matches!(node.blobs.put(bytes(1000, 7)).await, Err(StoreError::Full { .. })));
+    node.blobs.reconsider(Whose::All).await;
+    assert!(digests.iter().all(|digest| node.blobs.store().has(digest)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_superseded_checkpoint_goes_at_once_and_all_goes_when_it_is_owed_to_nobody() {
+    let node = node(mesh(config(1, &[])).await);
+    let says = Arc::new(Says::default());
+    node.blobs.owe(says.clone());
+    let shared = bytes(100, 9);
+    let mut saved = Vec::new();
+    for seed in 0..3 {
+        let contents = vec![shared.clone(), bytes(1000, seed)];
+        saved.push(node.blobs.put_output(attempt(0), bytes(50, 20 + seed), contents).await.unwrap());
+    }
+    says.of(saved[1], Standing::Accepted);
+    node.blobs.reconsider(Whose::Task(attempt(0).task)).await;
+    let here = || (0..3).map(|seed| node.blobs.store().has(&Digest::of(&bytes(1000, seed)))).collect::<Vec<_>>();
+    assert_eq!(here(), [false, true, true]);
+    assert!(node.blobs.store().has(&Digest::of(&shared)));
+    saved.iter().for_each(|manifest| says.of(*manifest, Standing::Unowed));
+    node.blobs.reconsider(Whose::Job(attempt(0).task.job)).await;
+    assert_eq!((node.blobs.store().used(), node.blobs.store().list()), (0, Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_attempt_that_delivers_for_ever_and_reports_nothing_fills_no_store() {
+    let nodes = nodes(2).await;
+    let (holder, worker) = (&nodes[0], &nodes[1]);
+    holder.blobs.hold(Arc::new(Anyone));
+    for node in &nodes {
+        node.blobs.owe(Arc::new(Says::default()));
+    }
+    for seed in 0..12 {
+        let content = bytes(10_000, seed);
+        let file = OutputFile { path: "saved".to_owned(), blob: blob(&content) };
+        let manifest = codec::encode(&Manifest { stdout: blob(b""), stderr: blob(b""), files: vec![file] });
+        let manifest = worker.blobs.put_output(attempt(0), manifest, vec![Vec::new(), content]).await.unwrap();
+        within(worker.blobs.deliver(holder.mesh.key(), attempt(0), manifest.digest)).await.unwrap();
+        for node in &nodes {
+            assert!(node.blobs.store().list().len() <= 9, "four manifests, four files and the empty blob");
+            assert!(node.blobs.store().has(&manifest.digest), "the newest is here");
+        }
+    }
+}
+
+#[test]
+fn after_a_restart_it_is_known_what_is_owed_and_what_the_index_has_lost_is_kept_for_a_day() {
+    let dir = TempDir::new().unwrap();
+    let id = DeliveryId { attempt: attempt(0), manifest: Digest::of(b"manifest") };
+    let cached = {
+        let store = open(dir.path());
+        assert!(store.hold(id, vec![Digest::of(b"part")]) && !store.hold(id, vec![Digest::of(b"part")]));
+        store.put_all(&[b"part", b"manifest", b"cached"]).unwrap()[2].digest
+    };
+    {
+        let store = open(dir.path());
+        assert_eq!(store.deliveries_of(Whose::All), [id]);
+        assert_eq!(store.evictable(), [cached]);
+        store.give_up(&[id]).unwrap();
+    }
+    fs::remove_file(dir.path().join("db")).unwrap();
+    let store = open(dir.path());
+    assert_eq!(store.list().len(), 1, "what was given up does not come back");
+    assert!(store.has(&cached) && store.evictable().is_empty());
 }
 
 // Fetching.
@@ -448,7 +591,7 @@ async fn what_nobody_has_and_what_may_not_be_is_an_error() {
 struct Anyone;
 
 impl DeliveryPolicy for Anyone {
-    async fn accepts(&self, _: PublicKey, _: AttemptId, _: Digest, bytes: u64) -> Result<Height, Refusal> {
+    async fn accepts(&self, _: PublicKey, _: AttemptId, _: Digest, bytes: u64, _: u64) -> Result<Height, Refusal> {
         if bytes > 10_000_000 { Err(Refusal("more than was promised".to_owned())) } else { Ok(Height(17)) }
     }
 }

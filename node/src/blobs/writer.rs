@@ -10,7 +10,7 @@ use meshwork_core::{digest::Digest, types::BlobRef};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::{
-    BLOB_BYTES_MAX, blocking,
+    BLOB_BYTES_MAX, Blobs, blocking,
     checked::Stamp,
     error::StoreError,
     store::{BlobStore, Reservation},
@@ -133,12 +133,14 @@ impl Drop for BlobWriter {
 
 /// Stores what a reader yields.
 pub(super) async fn put_stream(
-    store: &BlobStore,
+    blobs: &Blobs,
     mut reader: impl AsyncRead + Unpin,
     bytes_max: u64,
 ) -> Result<BlobRef, StoreError> {
-    let mut writer = BlobWriter::new(store.clone(), bytes_max);
+    let mut writer = BlobWriter::new(blobs.store().clone(), bytes_max);
     let mut chunk = vec![0; 64 << 10];
+    // How many bytes will come is not known, so room is made as they do.
+    blobs.make_room(&[BUFFER_BYTES as u64]).await;
     loop {
         let bytes = reader.read(&mut chunk).await?;
         if bytes == 0 {
@@ -146,6 +148,7 @@ pub(super) async fn put_stream(
         }
         if writer.take(&chunk[..bytes])? {
             writer = writer.flush_blocking().await?;
+            blobs.make_room(&[BUFFER_BYTES as u64]).await;
         }
     }
 }

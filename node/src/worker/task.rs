@@ -8,7 +8,7 @@ use std::{
 
 use futures::{StreamExt, future::ready};
 use meshwork_core::{
-    blobs::decode_manifest,
+    blobs::{costs, decode_manifest, output_cost_max},
     codec::{self, ByteString},
     digest::Digest,
     identity::PublicKey,
@@ -241,7 +241,7 @@ impl TaskContext {
     ) {
         while saves.changed().await.is_ok() {
             let Some(files) = saves.borrow_and_update().clone() else { continue };
-            let stored = self.store(Vec::new(), Vec::new(), files.to_vec()).await;
+            let stored = self.store(attempt, Vec::new(), Vec::new(), files.to_vec()).await;
             let manifest = match stored {
                 Ok(manifest) => manifest,
                 Err(error) => {
@@ -386,7 +386,13 @@ impl TaskContext {
                 return Some(Verdict::Succeeded(Output::Inline(output), usage, spawns));
             }
         }
-        match self.store(stdout, stderr, files).await {
+        let contents: HashSet<&[u8]> = files.iter().map(|(_, content)| content.as_slice()).collect();
+        if costs(contents.iter().map(|content| content.len() as u64)) > output_cost_max(task.0.spec.limits.output_bytes)
+        {
+            // No holder would take so many files.
+            return Some(Verdict::Failed(Failure::OutputTooLarge, ByteString::default(), usage));
+        }
+        match self.store(attempt, stdout, stderr, files).await {
             Ok(manifest) => self.deliver_success(attempt, manifest, (usage, spawns), stop).await,
             Err(error) => {
                 warn!(%attempt, %error, "an output cannot be stored here, and its attempt is given back");
@@ -398,23 +404,21 @@ impl TaskContext {
     /// Stores an output with its manifest in one go, and returns the manifest's name.
     async fn store(
         &self,
+        attempt: AttemptId,
         stdout: Vec<u8>,
         stderr: Vec<u8>,
         files: Vec<(String, Vec<u8>)>,
     ) -> Result<BlobRef, StoreError> {
-        let store = self.blobs.store().clone();
-        let storing = tokio::task::spawn_blocking(move || {
+        let naming = tokio::task::spawn_blocking(move || {
             let named = |content: &[u8]| BlobRef { digest: Digest::of(content), bytes: content.len() as u64 };
             let file = |(path, content): &(String, Vec<u8>)| OutputFile { path: path.clone(), blob: named(content) };
             let manifest =
                 Manifest { stdout: named(&stdout), stderr: named(&stderr), files: files.iter().map(file).collect() };
-            let manifest = codec::encode(&manifest);
-            let mut contents: Vec<&[u8]> = vec![&stdout, &stderr];
-            contents.extend(files.iter().map(|(_, content)| content.as_slice()));
-            contents.push(&manifest);
-            store.put_all(&contents).map(|_| named(&manifest))
+            let contents = [stdout, stderr].into_iter().chain(files.into_iter().map(|(_, content)| content));
+            (codec::encode(&manifest), contents.collect())
         });
-        storing.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))
+        let (manifest, contents) = naming.await.map_err(std::io::Error::other)?;
+        self.blobs.put_output(attempt, manifest, contents).await
     }
 
     /// Delivers an output to f + 1 others, so that it outlives this worker and any authorities that may be lost with

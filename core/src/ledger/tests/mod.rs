@@ -12,6 +12,7 @@ mod forecast;
 mod governance;
 pub(in crate::ledger) mod mesh;
 mod occurrences;
+mod owed;
 mod random;
 mod recovery;
 mod recurring;

@@ -1,0 +1,149 @@
+//! What peers that keep blobs owe to others: outputs and checkpoints, programs and inputs.
+
+use std::collections::HashSet;
+
+use crate::{
+    digest::Digest,
+    ledger::{
+        Ledger, TaskStateView,
+        records::jobs::{Job, TaskState},
+    },
+    schedule::ready::JobNumber,
+    types::{Array, AttemptId, Height, Input, Source, TaskSpec, Tasks},
+};
+
+/// Whether an output or checkpoint that an attempt has left is owed to anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owed {
+    /// Its task would go on from it.
+    Checkpoint,
+    /// Its task has no outcome, and the ledger has not recorded it. It may have yet to come.
+    Undecided,
+    /// Its attempt has ended its task with a success. It is owed if it is that output, which the receipt says:
+    /// `Applied::receipts[receipt]` of this height.
+    IfOutput {
+        /// The height at which the outcome was accepted.
+        height: Height,
+        /// Which of that height's receipts it is, from 0.
+        receipt: u32,
+    },
+    /// Nobody asks for it any more: its job is forgotten, or its task has another outcome or will have none.
+    Nobody,
+}
+
+/// Where a search through the programs and inputs of unfinished tasks has come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NeedsSearched {
+    job: JobNumber,
+    array: usize,
+    task: usize,
+}
+
+impl Ledger {
+    /// Whether what an attempt has left, as this manifest says, is owed to anybody.
+    #[must_use]
+    pub fn owed(&self, attempt: AttemptId, manifest: &Digest) -> Owed {
+        let Some(task) = self.task(attempt.task) else { return Owed::Nobody };
+        match task.state {
+            TaskStateView::Done { succeeded: true, attempt: number, height, receipt } if number == attempt.number => {
+                Owed::IfOutput { height, receipt }
+            }
+            TaskStateView::Done { .. } | TaskStateView::Gone(_) => Owed::Nobody,
+            _ if task.checkpoint.is_some_and(|checkpoint| checkpoint.manifest.digest == *manifest) => Owed::Checkpoint,
+            _ => Owed::Undecided,
+        }
+    }
+
+    /// Adds to `needed` those of `blobs` that are the program or an input of unfinished tasks, or of recurring jobs
+    /// that have not ended. Looks at `tasks_max` tasks, arrays and jobs, at least one, and returns where to go on;
+    /// `None` once it has looked at all.
+    pub fn needed_blobs(
+        &self,
+        searched: Option<NeedsSearched>,
+        tasks_max: usize,
+        blobs: &HashSet<Digest>,
+        needed: &mut HashSet<Digest>,
+    ) -> Option<NeedsSearched> {
+        let mut need = |digest: &Digest| {
+            if let Some(digest) = blobs.get(digest) {
+                needed.insert(*digest);
+            }
+        };
+        if searched.is_none() {
+            // The bound on definitions bounds these.
+            for recurring in self.recurring().filter(|recurring| recurring.ended.is_none()) {
+                recurring.recurring.job.arrays.iter().for_each(|array| need_array(array, &mut need));
+            }
+        }
+        let from = searched.unwrap_or_default();
+        let mut left = tasks_max.max(1);
+        for (number, job) in self.records.jobs().range(from.job..) {
+            if left == 0 {
+                return Some(NeedsSearched { job: *number, ..NeedsSearched::default() });
+            }
+            let (array, task) = if *number == from.job { (from.array, from.task) } else { (0, 0) };
+            if let Some((array, task)) = self.need_job(job, (array, task), &mut left, &mut need) {
+                return Some(NeedsSearched { job: *number, array, task });
+            }
+            left = left.saturating_sub(1);
+        }
+        None
+    }
+
+    /// What a job's unfinished tasks need, from an array's task on; where to go on, if `left` runs out.
+    fn need_job(
+        &self,
+        job: &Job,
+        (from, mut task): (usize, usize),
+        left: &mut usize,
+        need: &mut impl FnMut(&Digest),
+    ) -> Option<(usize, usize)> {
+        if job.counts().unfinished() == 0 {
+            return None;
+        }
+        for (place, array) in self.arrays(job.id).iter().enumerate().skip(from) {
+            if *left == 0 {
+                return Some((place, task));
+            }
+            if array.counts.unfinished() > 0 {
+                need_spec(array.spec, need);
+                if let Tasks::Each(parts) = &**array.tasks {
+                    for (at, part) in parts.iter().enumerate().skip(task) {
+                        let Some(rest) = left.checked_sub(1) else { return Some((place, at)) };
+                        *left = rest;
+                        let state = u32::try_from(at).ok().and_then(|at| job.record.states.get(&(array.first + at)));
+                        if !matches!(state, Some(TaskState::Done(_) | TaskState::Gone(_))) {
+                            need_inputs(&part.inputs, need);
+                        }
+                    }
+                }
+            }
+            task = 0;
+            *left = left.saturating_sub(1);
+        }
+        None
+    }
+}
+
+fn need_array(array: &Array, need: &mut impl FnMut(&Digest)) {
+    need_spec(&array.spec, need);
+    if let Tasks::Each(parts) = &*array.tasks {
+        parts.iter().for_each(|part| need_inputs(&part.inputs, need));
+    }
+}
+
+fn need_spec(spec: &TaskSpec, need: &mut impl FnMut(&Digest)) {
+    need(&spec.program_blob().digest);
+    if let Some(stdin) = &spec.stdin {
+        need(&stdin.digest);
+    }
+    need_inputs(&spec.inputs, need);
+}
+
+fn need_inputs(inputs: &[Input], need: &mut impl FnMut(&Digest)) {
+    for input in inputs {
+        if let Source::Blob(blob) = &input.source {
+            need(&blob.digest);
+        }
+    }
+}
