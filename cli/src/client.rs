@@ -5,7 +5,10 @@ mod events;
 mod patience;
 mod usage;
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use meshwork_api::{
     AdmissionView, ArrayView, BlockRange, BlockView, ErrorView, ExplanationView, GovernanceView, JobView, KeyView,
@@ -112,6 +115,16 @@ pub struct Client {
     base: String,
 }
 
+/// The URL by which this machine reaches what listens at all of its addresses, if that is what a URL says.
+fn from_here(mut url: reqwest::Url) -> Option<reqwest::Url> {
+    let loopback: IpAddr = match url.host_str()? {
+        "0.0.0.0" => Ipv4Addr::LOCALHOST.into(),
+        "[::]" => Ipv6Addr::LOCALHOST.into(),
+        _ => return None,
+    };
+    url.set_ip_host(loopback).ok().map(|()| url)
+}
+
 impl Client {
     /// A client for the API at an address and port, with or without `http://`.
     ///
@@ -120,12 +133,13 @@ impl Client {
     pub fn new(api: &str) -> Done<Self> {
         let base = if api.contains("://") { api.to_owned() } else { format!("http://{api}") };
         let base = base.trim_end_matches('/').to_owned();
-        let usable = reqwest::Url::parse(&base).is_ok_and(|url| url.scheme() == "http" && url.has_host());
-        if !usable {
+        let url = reqwest::Url::parse(&base).ok().filter(|url| url.scheme() == "http" && url.has_host());
+        let Some(url) = url else {
             return Err(Failure::usage(format!(
                 "{api:?} is not where an API can be; write an address and a port: 127.0.0.1:7420."
             )));
-        }
+        };
+        let base = from_here(url).map_or(base, |url| url.as_str().trim_end_matches('/').to_owned());
         // The environment's proxy is for the outside world, not for a node on this machine.
         let http = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
         let http = http.build().map_err(|error| Failure::failed(format!("No HTTP client could be made: {error}.")))?;
@@ -377,6 +391,8 @@ mod tests {
     fn places_that_cannot_be_asked_are_refused() {
         assert_eq!(Client::new("127.0.0.1:7420").expect("good").base(), "http://127.0.0.1:7420");
         assert_eq!(Client::new("http://[::1]:7420/").expect("good").base(), "http://[::1]:7420");
+        assert_eq!(Client::new("0.0.0.0:7420").expect("good").base(), "http://127.0.0.1:7420");
+        assert_eq!(Client::new("[::]:7420").expect("good").base(), "http://[::1]:7420");
         for text in ["", "https://example.com", "http://", "a b"] {
             assert_eq!(Client::new(text).expect_err(text).exit, Exit::Usage);
         }

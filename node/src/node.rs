@@ -9,7 +9,7 @@ mod open;
 use std::{
     fs,
     future::Future,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -307,12 +307,21 @@ fn mesh_config(config: &NodeConfig, genesis: &Genesis) -> Result<MeshConfig, Nod
     Ok(mesh)
 }
 
+/// The address at which this machine itself reaches what listens at another, which may stand for all of its addresses.
+fn from_here(address: SocketAddr) -> SocketAddr {
+    let loopback: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    if address.ip().is_unspecified() { SocketAddr::new(loopback, address.port()) } else { address }
+}
+
 /// Writes the file that tells commands on this machine where the node is. The file appears whole or not at all.
 fn write_node_file(config: &NodeConfig, mesh: &MeshHandle, listener: &TcpListener) -> Result<PathBuf, NodeError> {
     let path = config.data_dir.join(NodeFile::NAME);
     let file = NodeFile {
         pid: std::process::id(),
-        api: listener.local_addr().map_err(at(&path))?,
+        api: from_here(listener.local_addr().map_err(at(&path))?),
         listen: mesh.listen_addresses().iter().map(ToString::to_string).collect(),
     };
     let text = serde_json::to_vec_pretty(&file).map_err(|error| at(&path)(error.into()))?;

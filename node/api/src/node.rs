@@ -153,7 +153,7 @@ pub struct PeerView {
 pub struct NodeFile {
     /// Its process id.
     pub pid: u32,
-    /// The address that its API listens on, such as `127.0.0.1:41234`.
+    /// The address at which its API answers on this machine, such as `127.0.0.1:41234`.
     pub api: SocketAddr,
     /// The multiaddresses that it listens on, with its peer id.
     pub listen: Vec<String>,
