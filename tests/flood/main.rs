@@ -1,5 +1,5 @@
 //! Floods the API of a real peer with thousands of connections of every bad kind. Meanwhile the peer must say that it
-//! is healthy, and take little memory; afterwards it must have given everything back.
+//! is healthy, and take little memory; afterwards it must have closed every file again.
 //!
 //! `cargo test` runs a short form. The long form has ten thousand connections of each kind and prints what it
 //! measured:

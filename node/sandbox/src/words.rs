@@ -50,7 +50,7 @@ pub(crate) enum Request {
 }
 
 /// A run. Its files follow: standard input if there is any, the inputs, the files of the checkpoint.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub arguments: Vec<String>,
     pub environment: BTreeMap<String, String>,

@@ -62,7 +62,7 @@ impl Task {
     /// What compiling its program may take: what it asks for to run it.
     fn compile_budget(&self) -> Budget {
         let Assignment { spec, resources, .. } = &*self.0;
-        Budget { memory_bytes: resources.memory_bytes, cpu: Duration::from_millis(spec.limits.wall_ms) }
+        Budget::of_task(resources.memory_bytes, &spec.limits)
     }
 
     /// The inputs that are the submitter's blobs, each with its path.

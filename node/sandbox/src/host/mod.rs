@@ -12,7 +12,7 @@ use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::PathBuf, sync::Arc,
 
 use meshwork_core::{
     digest::Digest,
-    types::{Failure, Usage},
+    types::{Failure, Limits, Usage},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -102,6 +102,14 @@ pub struct Budget {
     pub cpu: Duration,
 }
 
+impl Budget {
+    /// The budget of a task with this memory, in bytes, and these limits.
+    #[must_use]
+    pub const fn of_task(memory_bytes: u64, limits: &Limits) -> Self {
+        Self { memory_bytes, cpu: Duration::from_millis(limits.wall_ms) }
+    }
+}
+
 /// Has programs compiled and run: a fixed number at a time, each by a process of its own.
 pub struct Executor {
     modules: Modules,
@@ -161,8 +169,7 @@ impl Executor {
     /// The run was stopped, or this machine failed. What the program does wrong is not an error, but a
     /// [`Failed`](crate::Failed).
     pub async fn run(&self, execution: Execution, stop: &CancellationToken) -> Result<Ran, ExecuteError> {
-        let budget =
-            Budget { memory_bytes: execution.memory_bytes, cpu: Duration::from_millis(execution.limits.wall_ms) };
+        let budget = Budget::of_task(execution.memory_bytes, &execution.limits);
         let prepared = tokio::select! {
             prepared = self.modules.prepare(execution.module, &execution.module_path, budget) => prepared,
             () = stop.cancelled() => return Err(ExecuteError::Stopped),

@@ -33,7 +33,6 @@ use super::{
 };
 use crate::{
     check::{BadModule, MODULE_BYTES_MAX},
-    program::ExecuteError,
     wire::{Watch, WireError},
     words::{Reply, Request, Role},
 };
@@ -397,10 +396,4 @@ fn unnamed_file() -> std::io::Result<File> {
 #[cfg(not(target_os = "linux"))]
 fn seal(_file: &File) -> std::io::Result<()> {
     Ok(())
-}
-
-impl From<ExecuteError> for PrepareError {
-    fn from(error: ExecuteError) -> Self {
-        Self::Host(error.to_string())
-    }
 }

@@ -192,7 +192,7 @@ pub(super) fn run(
     let bounds = Bounds { bytes: output_bytes.min(memory_bytes), tail_bytes: execution.stderr_tail_bytes_max };
     let usage =
         || Usage { wall_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX), ..Usage::default() };
-    match converse(process, &request, &files, saves, &bounds) {
+    match converse(process, request, &files, saves, &bounds) {
         Ok(Ok(ran)) => {
             loaded.runs += 1;
             if ran.usage.memory_bytes <= KEPT_BYTES_MAX && loaded.runs < RUNS_MAX {
@@ -267,12 +267,12 @@ impl Bounds {
 /// Has the program run, and hears what it leaves; or that this machine failed.
 fn converse(
     process: &mut Process,
-    run: &Run,
+    run: Run,
     files: &[File],
     saves: Option<&watch::Sender<Saved>>,
     bounds: &Bounds,
 ) -> Result<Result<Ran, String>, WireError> {
-    process.channel.send(&Request::Run(Box::new(run.clone())))?;
+    process.channel.send(&Request::Run(Box::new(run)))?;
     let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
     process.channel.send_files(&files)?;
     loop {
