@@ -54,12 +54,14 @@ impl Needs {
 /// A job's number in the order of admission.
 pub type JobNumber = u64;
 
-/// A ready task's place in the queue. Within a job and rank, tasks that were leased before go before tasks that
+/// A ready task's place in the queue. Within an admission and rank, tasks that were leased before go before tasks that
 /// never were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReadyKey {
     /// The task's rank.
     pub rank: Rank,
+    /// The place of the task's array in the order of admission.
+    pub admission: u64,
     /// The job.
     pub job: JobNumber,
     /// Whether the task was never leased. All tasks of a run are fresh; the run stands for the first of them.
@@ -90,6 +92,8 @@ pub struct QueueEntry {
     pub kind: Kind,
     /// The settled part of its rank.
     pub rank: Rank,
+    /// The place of its array in the order of admission.
+    pub admission: u64,
     /// The job.
     pub job: JobNumber,
     /// Whether the task was never leased. All tasks of a run are fresh; the run stands for the first of them.
@@ -102,7 +106,13 @@ impl QueueEntry {
     /// Its place by the settled part of its rank.
     #[must_use]
     pub const fn key(&self) -> ReadyKey {
-        ReadyKey { rank: self.rank, job: self.job, is_fresh: self.is_fresh, index: self.index }
+        ReadyKey {
+            rank: self.rank,
+            admission: self.admission,
+            job: self.job,
+            is_fresh: self.is_fresh,
+            index: self.index,
+        }
     }
 }
 

@@ -140,6 +140,7 @@ fn entry(waiting: &Waiting, sequence: &Sequence) -> QueueEntry {
         submitter: waiting.submitter,
         kind: Kind { needs: Arc::new(needs), avoidance: Avoidance::default() },
         rank: sequence.rank(&waiting.facts),
+        admission: waiting.facts.number,
         job: waiting.facts.number,
         is_fresh: waiting.is_fresh,
         index: waiting.index,

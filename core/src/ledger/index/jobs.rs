@@ -9,7 +9,7 @@ use crate::{
     ledger::{
         Applied, Day, Gone, Ledger, LedgerEvent,
         records::{
-            jobs::{ArrayRecord, Job, JobRecord, Segment, TaskCounts},
+            jobs::{Admission, ArrayRecord, Job, JobRecord, Segment, TaskCounts},
             usage::UsageEntry,
         },
     },
@@ -30,7 +30,7 @@ impl Ledger {
     }
 
     /// Adds arrays, none of whose tasks has begun, to a job. Returns the job's new number of tasks.
-    pub(in crate::ledger) fn add_arrays(&mut self, number: JobNumber, arrays: &[Array]) -> u32 {
+    pub(in crate::ledger) fn add_arrays(&mut self, number: JobNumber, arrays: &[Array], admission: Admission) -> u32 {
         for array in arrays {
             // Without an estimate, the whole wall time is expected.
             let expected_ms = self.foreseen_ms(&array.spec).unwrap_or(array.spec.limits.wall_ms);
@@ -41,6 +41,7 @@ impl Ledger {
                 tasks: Arc::clone(&array.tasks),
                 after: array.after.clone(),
                 feeds: array.feeds,
+                admission,
             };
             let before = &job.record;
             let more = job.index.graph.add(&record, &array.spec, |task| before.ending_of(task));
@@ -102,9 +103,10 @@ impl Ledger {
         if is_planted(Fault::RankIgnored) {
             return Rank::default();
         }
+        let admission = job.admission(segment.array);
         self.sequence.rank(&Facts {
-            number: job.record.number,
-            admitted: job.record.time,
+            number: admission.number,
+            admitted: admission.time,
             priority: segment.terms.priority,
             deadline: segment.terms.deadline,
             expected_ms: segment.expected_ms,

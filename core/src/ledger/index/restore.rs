@@ -16,7 +16,7 @@ use crate::{
         records::{
             Records,
             jobs::{
-                ATTEMPTS_KEPT, ArrayRecord, FreshState, Job, JobRecord, Lease, Live, Phase, Speculation, TaskRef,
+                ATTEMPTS_KEPT, Admission, ArrayRecord, FreshState, Job, JobRecord, Lease, Live, Phase, Speculation, TaskRef,
                 TaskState,
             },
             recurring::{RecurringNumber, RecurringRecord},
@@ -79,6 +79,12 @@ fn check_segments(record: &JobRecord) -> Result<(), RestoreError> {
         let own = record.states.range(segment.start..segment.fresh).count();
         rule(own == (segment.fresh - segment.start) as usize, "a task that is not fresh has no state")?;
     }
+    let admissions = || record.arrays.iter().map(|array| array.admission);
+    let first = Admission { number: record.number, time: record.time };
+    let are_in_order = [first].into_iter().chain(admissions()).zip(admissions()).all(|(before, after)| {
+        before.number <= after.number && before.time <= after.time
+    });
+    rule(are_in_order, "a job's arrays were not admitted in their order")?;
     let whole = record.arrays.iter().zip(&counts).all(|(array, count)| array.tasks.count() == *count);
     rule(whole, "a job's segments are not its arrays")?;
     rule(record.states.last_key_value().is_none_or(|(last, _)| *last < next), "a state is of no task")
@@ -277,6 +283,9 @@ impl Ledger {
             "a job began at another time",
         )?;
         check_segments(&record)?;
+        let last = record.arrays.last().map(|array| array.admission);
+        let is_past = |last: Admission| last.number < self.records.numbers().job && last.time <= self.time();
+        rule(last.is_none_or(is_past), "an array was admitted later")?;
         let segments = record.arrays.len() + SEGMENTS_MAX;
         rule(record.segments.len() <= segments, "a job's tasks stand in more different ways than they may")?;
         let submit = Submit {

@@ -26,7 +26,7 @@ use crate::{
     types::{BlockTime, Genesis, Height},
 };
 use governance::Governance;
-use jobs::Job;
+use jobs::{Admission, Job};
 use lease_time::LeaseTime;
 use recurring::{RecurringJobs, RecurringNumber};
 use replay::Replay;
@@ -257,11 +257,11 @@ impl Records {
         self.numbers
     }
 
-    /// Takes the next job number.
-    pub(in crate::ledger) const fn number_job(&mut self) -> JobNumber {
+    /// Takes the next place in the order of admission. A job's is its number.
+    pub(in crate::ledger) const fn admit(&mut self) -> Admission {
         let number = self.numbers.job;
         self.numbers.job += 1;
-        number
+        Admission { number, time: self.time }
     }
 
     /// Takes the next lease number, and the turn of the worker that gets the lease.

@@ -9,7 +9,6 @@ use crate::{
         explain::reasons::{Explanation, Hindrance, LeaseStage, Leased, Need, Ready, SpeculationNow, Why},
         timeline::What,
     },
-    schedule::ready::JobNumber,
     types::*,
 };
 
@@ -127,12 +126,13 @@ fn check_ready(ledger: &Ledger, witness: &Witness, task: TaskId, said: &Ready, r
 }
 
 /// Where a ready task stands, as shares are now.
-fn place(ledger: &Ledger, id: TaskId) -> ([u64; ScheduleParameters::ORDER_MAX], JobNumber, bool, u32) {
+fn place(ledger: &Ledger, id: TaskId) -> ([u64; ScheduleParameters::ORDER_MAX], u64, bool, u32) {
     let number = ledger.index.number_of(&id.job).expect("a job");
     let job = ledger.records.job(number).expect("a job");
     let rank = job.index.summary(job.segment_at(id.index).expect("a task")).expect("a segment").rank();
     let rank = ledger.sequence.at_turn(rank, &job.record.submitter, ledger.records.shares());
-    (rank.0, number, ledger.task(id).expect("a task").attempts == 0, id.index)
+    let task = ledger.task(id).expect("a task");
+    (rank.0, task.admission, task.attempts == 0, id.index)
 }
 
 fn check_leased(ledger: &Ledger, task: TaskId, said: &Leased) {

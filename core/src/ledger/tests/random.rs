@@ -480,10 +480,11 @@ fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
         let job = |number| ledger.records.job(number).expect("a job");
         let (job, other_job) = (job(number), job(other_number));
         let is_fresh = ledger.task(task).expect("a task").attempts == 0;
+        let admission = |task| ledger.task(task).expect("a task").admission;
         !is_other
             && (!fair || job.record.submitter == other_job.record.submitter)
-            && (rank(job, task), number, is_fresh, task.index)
-                < (rank(other_job, other), other_number, was_fresh, other.index)
+            && (rank(job, task), admission(task), is_fresh, task.index)
+                < (rank(other_job, other), admission(other), was_fresh, other.index)
     };
     let mut ready = Vec::new();
     for job in ledger.jobs().filter(|job| job.counts.ready > 0) {

@@ -172,3 +172,24 @@ fn a_spawning_array_that_takes_from_the_same_place_of_another_is_void() {
     let id = mesh.sign(&key(100), Action::Submit(Submit { arrays, spawns_max: 1, ..Submit::named("job") }));
     assert_eq!(result_of(&mesh.next(), id), Err(VoidReason::BadDependency));
 }
+
+#[test]
+fn what_is_spawned_or_added_later_goes_behind_jobs_that_came_before_it() {
+    let mut mesh = Mesh::new(genesis());
+    mesh.claim(&key(1), offer(1, 0));
+    let growing = submit(&mut mesh, 100, spawning(), false);
+    let other = mesh.submit(&key(101), 3, spec());
+    mesh.next();
+    ask(&mut mesh, growing, 0, spawns(50));
+    let mut order = Vec::new();
+    for _ in 0..5 {
+        let lease = mesh.ledger.leases_of(&key(1).public())[0].attempt;
+        order.push(lease.task.job);
+        mesh.report(&key(1), lease, success());
+        mesh.next();
+    }
+    assert_eq!(order, [other, other, other, growing, growing]);
+    let restored = Ledger::restore(Arc::clone(mesh.ledger.genesis()), &mesh.ledger.snapshot()).expect("own snapshot");
+    let admission = |ledger: &Ledger, job, index| ledger.task(TaskId { job, index }).expect("a task").admission;
+    assert!(admission(&restored, growing, 1) > admission(&restored, other, 0), "and still after a restart");
+}

@@ -108,6 +108,10 @@ pub struct TaskView<'a> {
     pub array: u16,
     /// Its place in that array.
     pub array_index: u32,
+    /// Its array's place in the order of admission, which jobs and arrays added later share.
+    pub admission: u64,
+    /// When its array was admitted.
+    pub admitted: BlockTime,
     /// How long an attempt was expected to run, in milliseconds, when its array was admitted.
     pub expected_ms: u64,
     /// Whether other tasks may take its output, which then has to be stored, however small.
@@ -404,6 +408,7 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
     let at = job.segment_at(id.index)?;
     let segment = record.segments.get(at)?;
     let (array, array_index) = job.array_index(id.index)?;
+    let admission = job.admission(array);
     let mut view = TaskView {
         id,
         state: TaskStateView::Ready,
@@ -419,6 +424,8 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
         part: job.part(id.index),
         array,
         array_index,
+        admission: admission.number,
+        admitted: admission.time,
         expected_ms: segment.expected_ms,
         feeds: record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds),
     };

@@ -1,7 +1,7 @@
 //! Order policies: which ready task goes next.
 //!
 //! A network names a sequence of policies. The first decides; where it finds two tasks equal, the next does.
-//! The order of admission comes last, with the tasks of one job by index. Each policy gives a task one number,
+//! The order of admission comes last, with the tasks that came together by index. Each policy gives a task one number,
 //! and the smaller goes first. [`Fair`]'s number depends on what the submitter has had so far; all others give
 //! theirs once, at admission.
 
@@ -26,9 +26,10 @@ use crate::{
 /// The facts about a task that the policies look at.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
-    /// The job's number in the order of admission.
+    /// The place of the task's array in the order of admission. Arrays that are added to a job later, or spawned, have
+    /// later ones.
     pub number: u64,
-    /// When the job was admitted.
+    /// When the array was admitted.
     pub admitted: BlockTime,
     /// A larger number goes first, where a policy looks at it.
     pub priority: i16,

@@ -24,9 +24,9 @@ const NOW_AND_THEN: u64 = 32;
 /// What decides the order of a task.
 struct Waits {
     submitter: PublicKey,
-    /// The position of its job among the jobs that are not forgotten.
-    job: usize,
-    submitted: BlockTime,
+    /// The place of its array in the order of admission.
+    admission: u64,
+    admitted: BlockTime,
     priority: i16,
     deadline: Option<BlockTime>,
     expected_ms: u64,
@@ -35,12 +35,12 @@ struct Waits {
 }
 
 impl Waits {
-    fn of(ledger: &Ledger, jobs: &BTreeMap<JobId, usize>, task: &TaskView<'_>, was_leased: bool) -> Option<Self> {
+    fn of(ledger: &Ledger, task: &TaskView<'_>, was_leased: bool) -> Option<Self> {
         let job = ledger.job(task.id.job)?;
         Some(Self {
             submitter: job.submitter,
-            job: jobs.get(&job.id).copied()?,
-            submitted: job.submitted,
+            admission: task.admission,
+            admitted: task.admitted,
             priority: task.terms.priority,
             deadline: task.terms.deadline,
             expected_ms: task.expected_ms,
@@ -53,10 +53,10 @@ impl Waits {
     /// a share has come to decide between two submitters, this says nothing.
     fn goes_before(&self, other: &Self, schedule: &ScheduleParameters) -> bool {
         let span_us = schedule.ageing_ms * 1000;
-        let span = |task: &Self| (task.submitted.0 / span_us) as i64 - i64::from(task.priority);
+        let span = |task: &Self| (task.admitted.0 / span_us) as i64 - i64::from(task.priority);
         for policy in &schedule.order {
             let order = match policy {
-                OrderPolicy::Fifo => self.job.cmp(&other.job),
+                OrderPolicy::Fifo => self.admission.cmp(&other.admission),
                 OrderPolicy::Priority => span(self).cmp(&span(other)).then(other.priority.cmp(&self.priority)),
                 OrderPolicy::Deadline => {
                     let end = |task: &Self| task.deadline.unwrap_or(BlockTime(u64::MAX));
@@ -72,7 +72,7 @@ impl Waits {
                 Ordering::Equal => {}
             }
         }
-        (self.job, !self.was_leased, self.index) < (other.job, !other.was_leased, other.index)
+        (self.admission, !self.was_leased, self.index) < (other.admission, !other.was_leased, other.index)
     }
 }
 
@@ -151,7 +151,6 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
     let offers: BTreeMap<PublicKey, Offer<'_>> =
         ledger.workers().map(|view| (view.key, Offer { used: used(ledger, &view.key), view })).collect();
     check_claims(&offers, events)?;
-    let jobs: BTreeMap<JobId, usize> = ledger.jobs().enumerate().map(|(place, job)| (job.id, place)).collect();
     let ready = ready_tasks(ledger);
     // A schedule that this block approves applies to the next block.
     let other_schedule = events.iter().any(|event| match event {
@@ -204,12 +203,12 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
         if let Some(preferred) = preferred {
             return Err(format!("{attempt} goes to {worker}, though it prefers {}", preferred.view.key));
         }
-        let Some(here) = Waits::of(ledger, &jobs, &task, attempt.number.0 > 0) else { continue };
+        let Some(here) = Waits::of(ledger, &task, attempt.number.0 > 0) else { continue };
         let mut given_up = offer.free();
         given_up.millicores = given_up.millicores.saturating_add(task.terms.resources.millicores);
         given_up.memory_bytes = given_up.memory_bytes.saturating_add(task.terms.resources.memory_bytes);
         let waits_before = |other: &&TaskView<'_>| {
-            let waits = Waits::of(ledger, &jobs, other, other.attempts > 0);
+            let waits = Waits::of(ledger, other, other.attempts > 0);
             speculative
                 || waits.is_some_and(|waits| !other_schedule && waits.goes_before(&here, ledger.rules().schedule()))
         };

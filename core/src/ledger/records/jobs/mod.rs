@@ -98,6 +98,16 @@ pub(in crate::ledger) struct ArrayRecord {
     pub(in crate::ledger) tasks: Arc<Tasks>,
     pub(in crate::ledger) after: Vec<After>,
     pub(in crate::ledger) feeds: bool,
+    pub(in crate::ledger) admission: Admission,
+}
+
+/// When an array was admitted. An array that is added to a job later, or spawned, goes behind everything that was
+/// admitted before it: otherwise a job that goes on growing would keep all later jobs waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub(in crate::ledger) struct Admission {
+    /// The place in the order of admission, which jobs and later arrays share.
+    pub(in crate::ledger) number: JobNumber,
+    pub(in crate::ledger) time: BlockTime,
 }
 
 /// Consecutive tasks of one array that are alike.
@@ -216,6 +226,12 @@ impl Job {
         Some((array, index - self.record.segments.get(first)?.start))
     }
 
+    /// When an array was admitted.
+    pub(in crate::ledger) fn admission(&self, array: u16) -> Admission {
+        let record = self.record.arrays.get(usize::from(array));
+        known(record).map_or(Admission { number: self.record.number, time: self.record.time }, |array| array.admission)
+    }
+
     /// The part of a task's definition that is its own.
     pub(in crate::ledger) fn part(&self, index: u32) -> Option<&Part> {
         let (array, place) = self.array_index(index)?;
@@ -263,6 +279,7 @@ impl Job {
             submitter: self.record.submitter,
             kind: Kind { needs: Arc::clone(summary.needs()), avoidance: live.avoidance() },
             rank: summary.rank(),
+            admission: self.admission(self.segment(index)?.array).number,
             job: self.record.number,
             is_fresh: live.attempts == 0,
             index,
@@ -276,6 +293,7 @@ impl Job {
             submitter: self.record.submitter,
             kind: Kind { needs: Arc::clone(summary.needs()), avoidance: Avoidance::default() },
             rank: summary.rank(),
+            admission: self.admission(segment.array).number,
             job: self.record.number,
             is_fresh: true,
             index: segment.start,

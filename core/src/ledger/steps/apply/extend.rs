@@ -33,7 +33,8 @@ impl Ledger {
         }
         self.add_outstanding(submitter, Outstanding::definition(definition_bytes));
         if !extend.arrays.is_empty() {
-            let tasks = self.add_arrays(number, &extend.arrays);
+            let admission = self.records.admit();
+            let tasks = self.add_arrays(number, &extend.arrays, admission);
             applied.events.push(LedgerEvent::JobExtended { job: extend.job, tasks });
             self.open_job(number);
         }

@@ -75,7 +75,8 @@ impl Ledger {
         job.record.definition_bytes = job.record.definition_bytes.saturating_add(definition_bytes);
         let (id, submitter) = (job.id, job.record.submitter);
         self.add_outstanding(submitter, Outstanding::definition(definition_bytes));
-        let tasks = self.add_arrays(task.job, &[array]);
+        let admission = self.records.admit();
+        let tasks = self.add_arrays(task.job, &[array], admission);
         applied.events.push(LedgerEvent::JobExtended { job: id, tasks });
         self.open_job(task.job);
     }

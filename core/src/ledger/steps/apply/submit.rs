@@ -119,14 +119,15 @@ impl Ledger {
         occurrence_of: Option<Occurrence>,
         applied: &mut Applied,
     ) {
-        let number = self.records.number_job();
+        let admission = self.records.admit();
+        let number = admission.number;
         let record = JobRecord {
             number,
             submitter: signer,
             name: submit.name.clone(),
             definition_bytes,
             height: self.height(),
-            time: self.time(),
+            time: admission.time,
             times: submit.times,
             after: submit.after.clone(),
             open_until: submit.open_until.filter(|until| *until > self.time()),
@@ -143,7 +144,7 @@ impl Ledger {
         };
         self.take_up(id, record);
         self.add_outstanding(signer, Outstanding::definition(definition_bytes));
-        let tasks = self.add_arrays(number, &submit.arrays);
+        let tasks = self.add_arrays(number, &submit.arrays, admission);
         self.records.counters_mut().jobs += 1;
         applied.events.push(LedgerEvent::JobAdmitted { job: id, tasks });
         self.wait_for_jobs(number, applied);

@@ -124,7 +124,7 @@ impl Ledger {
         let mut telling = policies.filter(|(_, (own, other))| **own != *other);
         match telling.next() {
             Some((policy, _)) => Precedence::Policy(*policy),
-            None if key.job != place.job => Precedence::Admission,
+            None if key.admission != place.admission => Precedence::Admission,
             None => Precedence::WithinJob,
         }
     }
