@@ -166,6 +166,8 @@ faults! {
     UnprovenTakeAll,
     /// Workers on trial hold as many attempts as they offer.
     TrialsIgnored,
+    /// A failure at a worker on trial counts like any other.
+    TrialFailuresCount,
     /// A barred worker keeps its attempts.
     BarredWorksOn,
     /// The genesis' policies order tasks even after others are in force, until a restart.

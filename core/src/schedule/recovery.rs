@@ -40,19 +40,17 @@ pub const fn after_loss(losses_max: u32, losses: u32) -> Next {
     if losses > losses_max { Next::Fail } else { Next::Ready }
 }
 
-/// The wait after the first failure that only a worker on trial has seen, in milliseconds. Each further one doubles it.
+/// How many failures of a task that workers on trial have seen count for nothing.
+pub const TRIAL_FAILURES_FREE: u32 = 3;
+/// The wait after the first of them, in milliseconds. Each further one doubles it.
 const TRIAL_FAILURE_MS: u64 = 1_000;
-/// How many failures that only workers on trial have seen end a task that no rule lets go on.
-const TRIAL_FAILURES_MAX: u32 = 4;
 
-/// What happens after a failure that would end the task, if so many failures of it were seen by workers on trial only
-/// (from 1). One such worker may say anything; several seconds are enough for honest ones to end their trials.
+/// What happens after a failure that a worker on trial has seen, if so many failures of the task were seen by such
+/// workers (from 1). A new worker may say anything, and several seconds are enough for honest ones to end their trials.
+/// `None`: it counts like any other failure.
 #[must_use]
-pub fn after_failure_on_trial(seen: u32) -> Next {
-    if seen >= TRIAL_FAILURES_MAX {
-        return Next::Fail;
-    }
-    Next::BackOff { wait_ms: TRIAL_FAILURE_MS << seen.saturating_sub(1) }
+pub fn after_failure_on_trial(seen: u32) -> Option<Next> {
+    (seen <= TRIAL_FAILURES_FREE).then(|| Next::BackOff { wait_ms: TRIAL_FAILURE_MS << seen.saturating_sub(1) })
 }
 
 /// The wait after the second return, in milliseconds. Each further return doubles it.
@@ -233,8 +231,8 @@ mod tests {
     }
 
     #[test]
-    fn failures_that_only_workers_on_trial_have_seen_end_a_task_in_the_end() {
-        let wait = |wait_ms| Next::BackOff { wait_ms };
-        assert_eq!([1, 2, 3, 4].map(after_failure_on_trial), [wait(1000), wait(2000), wait(4000), Next::Fail]);
+    fn the_first_failures_that_workers_on_trial_have_seen_count_for_nothing() {
+        let wait = |wait_ms| Some(Next::BackOff { wait_ms });
+        assert_eq!([1, 2, 3, 4].map(after_failure_on_trial), [wait(1000), wait(2000), wait(4000), None]);
     }
 }

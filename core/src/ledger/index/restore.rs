@@ -16,8 +16,8 @@ use crate::{
         records::{
             Records,
             jobs::{
-                ATTEMPTS_KEPT, Admission, ArrayRecord, FreshState, Job, JobRecord, Lease, Live, Phase, Speculation, TaskRef,
-                TaskState,
+                ATTEMPTS_KEPT, Admission, ArrayRecord, FreshState, Job, JobRecord, Lease, Live, Phase, Speculation,
+                TaskRef, TaskState,
             },
             recurring::{RecurringNumber, RecurringRecord},
             replay::{Executed, Replay},
@@ -81,9 +81,11 @@ fn check_segments(record: &JobRecord) -> Result<(), RestoreError> {
     }
     let admissions = || record.arrays.iter().map(|array| array.admission);
     let first = Admission { number: record.number, time: record.time };
-    let are_in_order = [first].into_iter().chain(admissions()).zip(admissions()).all(|(before, after)| {
-        before.number <= after.number && before.time <= after.time
-    });
+    let are_in_order = [first]
+        .into_iter()
+        .chain(admissions())
+        .zip(admissions())
+        .all(|(before, after)| before.number <= after.number && before.time <= after.time);
     rule(are_in_order, "a job's arrays were not admitted in their order")?;
     let whole = record.arrays.iter().zip(&counts).all(|(array, count)| array.tasks.count() == *count);
     rule(whole, "a job's segments are not its arrays")?;

@@ -1,7 +1,8 @@
-//! Trials: a worker that has delivered nothing yet, or has lost an attempt since, holds one attempt at a time until it
-//! delivers. If it loses that one too, it gets none for a while, and ever longer. So no number of workers that take
-//! tasks and never report keeps many of them, and none keeps the same task from others for long: a task that one of
-//! them had goes to workers that are not on trial, if any of those could hold it.
+//! Trials: a worker that has delivered nothing yet, or has lost an attempt since. Tasks go to workers that are not on
+//! trial first, and its failures do not count at once (`steps/recovery`). Once it has lost an attempt, it holds one at a
+//! time until it delivers; if it loses that one too, it gets none for a while, and ever longer. So no number of workers
+//! that take tasks and never report keeps many of them, and none keeps the same task from others for long: a task that
+//! one of them had goes to workers that are not on trial, if any of those could hold it.
 
 use crate::{
     fault::{Fault, is_planted},
@@ -21,7 +22,10 @@ impl Worker {
     /// Whether it may get another attempt now, as far as its trial decides.
     pub(in crate::ledger) fn may_have_another(&self) -> bool {
         is_planted(Fault::TrialsIgnored)
-            || self.record.trial.is_none_or(|trial| trial.waits_until.is_none() && self.holds_nothing())
+            || self
+                .record
+                .trial
+                .is_none_or(|trial| trial.waits_until.is_none() && (trial.is_of_newcomer() || self.holds_nothing()))
     }
 
     fn holds_nothing(&self) -> bool {
@@ -49,7 +53,10 @@ impl Ledger {
             && self.trust(Permission::Work, &key) != Trust::Vouched;
         let next = match trial {
             _ if why == EndReason::Succeeded => None,
-            None if begins => Some(Trial { since: self.records.numbers().lease, ..Trial::default() }),
+            _ if trial.is_none_or(|trial| trial.is_of_newcomer()) => {
+                let begun = Trial { since: self.records.numbers().lease, ..Trial::default() };
+                if begins { Some(begun) } else { trial }
+            }
             Some(trial) if is_of_trial && (why.is_loss() || why == EndReason::Returned) => {
                 let losses = trial.losses.saturating_add(1);
                 let waits_until = Some(self.trial_wait_ends(losses));

@@ -38,7 +38,7 @@ pub(in crate::ledger) struct WorkerRecord {
     pub(in crate::ledger) stood: Vec<(Height, Height)>,
 }
 
-/// The trial of a worker that has delivered nothing, or has lost an attempt since: it holds one attempt at a time.
+/// The trial of a worker that has delivered nothing, or has lost an attempt since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Trial {
     /// Attempts with lower lease numbers were given before the trial. Their ends count for nothing in it.
@@ -52,6 +52,11 @@ pub(in crate::ledger) struct Trial {
 impl Trial {
     /// The longest that a worker waits for another attempt, in milliseconds: a day.
     pub(in crate::ledger) const WAIT_MS_MAX: u64 = 24 * 3_600_000;
+
+    /// Whether the worker is on trial only because it is new: it has lost nothing.
+    pub(in crate::ledger) const fn is_of_newcomer(&self) -> bool {
+        self.since == 0
+    }
 }
 
 impl WorkerRecord {

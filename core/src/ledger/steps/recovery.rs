@@ -9,7 +9,10 @@ use crate::{
     ledger::{
         Applied, EndReason, Ledger,
         index::Others,
-        records::jobs::{AttemptRef, TaskRef},
+        records::{
+            jobs::{AttemptRef, TaskRef},
+            workers::Worker,
+        },
     },
     schedule::recovery::{self, Next},
     types::{Failure, OutcomeReceipt, Setback, Usage, Verdict},
@@ -95,13 +98,22 @@ impl Ledger {
         recovery::after_setback(rule, times, drawn)
     }
 
-    /// What follows a failure that no rule forgives, but that only a worker on trial has seen: the task is tried again
-    /// elsewhere, until enough such workers have seen it fail.
-    pub(in crate::ledger) fn after_failure_on_trial(&self, task: TaskRef) -> Next {
-        let live = self.records.job(task.job).and_then(|job| job.live(task.index));
-        let Some(live) = known(live) else { return Next::Fail };
-        let seen = live.history().past.iter().filter(|past| past.on_trial && past.why == EndReason::Failed).count();
-        recovery::after_failure_on_trial(u32::try_from(seen).unwrap_or(u32::MAX))
+    /// What follows a failure that a worker on trial has seen, if it counts for nothing: the task is tried again
+    /// elsewhere. It counts once enough such workers have seen the task fail, or if there is nobody else to try it.
+    pub(in crate::ledger) fn forgive_on_trial(&self, task: TaskRef) -> Option<Next> {
+        if is_planted(Fault::TrialFailuresCount) {
+            return None;
+        }
+        let job = known(self.records.job(task.job))?;
+        let (live, needs) = known(job.live(task.index).zip(job.needs(task.index)))?;
+        let failed = || live.history().past.iter().filter(|past| past.on_trial && past.why == EndReason::Failed);
+        let has_failed = |key: &PublicKey| failed().any(|past| past.worker == *key);
+        let is_somebody_else = |(key, worker): (&PublicKey, &Worker)| {
+            let standing = worker.record.standing.as_ref().filter(|_| !worker.record.waits_out());
+            standing.is_some_and(|standing| standing.could_ever_hold(needs)) && !has_failed(key)
+        };
+        let next = recovery::after_failure_on_trial(u32::try_from(failed().count()).unwrap_or(u32::MAX))?;
+        self.records.workers().iter().any(is_somebody_else).then_some(next)
     }
 
     /// Ends all leases of a worker.

@@ -47,20 +47,20 @@ fn succeeded(mesh: &Mesh, job: JobId) -> u64 {
 }
 
 #[test]
-fn a_new_worker_holds_one_attempt_until_it_has_delivered_one() {
+fn a_new_worker_holds_what_it_offers_and_after_its_first_loss_one_attempt_until_it_delivers() {
     let mut mesh = Mesh::new(tried());
     mesh.claim(&key(1), offer(4, 4));
     let job = mesh.submit(&key(100), 20, spec());
     mesh.next();
-    assert_eq!(mesh.held(&key(1)), [(0, 0, true)]);
-    mesh.report(&key(1), attempt(job, 0, 0), success());
-    mesh.next();
     assert_eq!(mesh.held(&key(1)).len(), 8);
+    mesh.claim(&key(1), Claim { incarnation: Incarnation(2), ..offer(4, 4) });
+    mesh.next();
+    assert_eq!(mesh.held(&key(1)).len(), 1);
     let genesis = Arc::clone(mesh.ledger.genesis());
     mesh.ledger = Ledger::restore(genesis, &mesh.ledger.snapshot()).expect("own snapshot");
-    mesh.report(&key(1), attempt(job, 1, 0), success());
+    report_all(&mut mesh, 1, &success());
     mesh.next();
-    assert_eq!(mesh.held(&key(1)).len(), 8);
+    assert_eq!((succeeded(&mesh, job), mesh.held(&key(1)).len()), (1, 8));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_late_success_ends_the_trial() {
     mesh.next();
     mesh.claim(&key(1), Claim { incarnation: Incarnation(2), ..offer(2, 0) });
     mesh.next();
-    assert_eq!(mesh.held(&key(1)).len(), 0);
+    assert_eq!(mesh.held(&key(1)).len(), 1);
     mesh.report(&key(1), attempt(job, 0, 0), success());
     mesh.next();
     assert_eq!((succeeded(&mesh, job), mesh.held(&key(1)).len()), (1, 2));
@@ -139,20 +139,29 @@ fn new_workers_that_always_fail_end_no_task() {
     assert_eq!(succeeded(&mesh, job), 40);
 }
 
-#[test]
-fn a_failure_that_every_new_worker_sees_ends_a_task_where_there_is_nobody_else() {
+/// Has every new worker fail what it holds until the task has failed. Returns how often it was tried.
+fn failures_until_the_end(workers: u8, retry: Retry) -> usize {
     let mut mesh = Mesh::new(tried());
-    mesh.claim(&key(1), offer(1, 0));
-    let job = mesh.submit(&key(100), 1, spec());
-    mesh.next();
+    let job = mesh.submit(&key(100), 1, TaskSpec { retry, ..spec() });
     let mut failures = 0;
-    while mesh.ledger.job(job).expect("a job").counts.failed == 0 && failures < 10 {
-        failures += mesh.held(&key(1)).len();
-        report_all(&mut mesh, 1, &failure());
+    while mesh.ledger.job(job).is_none_or(|job| job.counts.failed == 0) && failures < 20 {
+        renew(&mut mesh, 1..workers + 1, &offer(1, 0));
         mesh.pass(1000);
-        mesh.claim(&key(1), offer(1, 0));
+        for by in 1..workers + 1 {
+            failures += mesh.held(&key(by)).len();
+            report_all(&mut mesh, by, &failure());
+        }
+        mesh.pass(1);
     }
-    assert_eq!(failures, 4);
+    failures
+}
+
+#[test]
+fn the_first_three_failures_at_new_workers_count_for_nothing_while_there_is_somebody_else() {
+    assert_eq!(failures_until_the_end(1, Retry::default()), 1, "nobody else could say otherwise");
+    assert_eq!(failures_until_the_end(2, Retry::default()), 2);
+    assert_eq!(failures_until_the_end(9, Retry::default()), 4);
+    assert_eq!(failures_until_the_end(9, Retry::of(2, 0)), 6, "retries are spent on top of those");
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Default for LedgerLimits {
             claim_attempts_max: 4096,
             report_items_max: 1024,
             inline_bytes_max: 1024,
-            trial_wait_ms: 0,
+            trial_wait_ms: 10_000,
             claim_stands_ms_max: 60_000,
             allowance_ms: 60_000,
             retention_ms: 3_600_000,

@@ -284,7 +284,7 @@ impl Checks {
         let results = executed.block.transactions.iter().map(AsRef::as_ref).zip(results_of(&applied.receipts));
         self.room.check(&approved, results, &self.ledger)?;
         self.rules.check(approved, &applied.events, &self.ledger)?;
-        self.trials.check(&applied)?;
+        self.trials.check(&applied, &self.ledger)?;
         self.leases.check(&executed.block, &applied, before, &self.ledger)?;
         for (transaction, result) in executed.block.transactions.iter().zip(results_of(&applied.receipts)) {
             if result.is_ok() {

@@ -143,7 +143,8 @@ impl Placed {
         let number = |policy: &PlacementPolicy| match policy {
             // No task here has an input that is large enough to matter.
             PlacementPolicy::Locality | PlacementPolicy::Random => None,
-            PlacementPolicy::Pack => Some(i128::from(claim.slots) - i128::from(view.running)),
+            // A claim that was lowered may run more than it offers.
+            PlacementPolicy::Pack => Some(i128::from(claim.slots.saturating_sub(view.running))),
             PlacementPolicy::RoundRobin => turns.get(&view.key).copied().unwrap_or(Some(0)).map(i128::from),
             PlacementPolicy::LeastLoaded => {
                 let at_claim = self.at_claim.get(&view.key).copied().flatten()?;

@@ -10,8 +10,8 @@ use meshwork_core::{
     identity::PublicKey,
     ledger::{EndReason, Ledger, LedgerEvent, PastAttempt, TaskStateView, TaskView, WorkerView},
     types::{
-        AttemptId, AttemptNumber, BlockTime, Change, JobId, KeyLimit, OrderPolicy, Permission, Resources,
-        ScheduleParameters, TaskId,
+        AttemptId, AttemptNumber, BlockTime, Change, KeyLimit, OrderPolicy, Permission, Resources, ScheduleParameters,
+        TaskId,
     },
 };
 

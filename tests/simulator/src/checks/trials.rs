@@ -1,11 +1,11 @@
-//! Checks trials: what a worker holds that has never delivered, and that no such worker alone ends a task by a failure.
-//! Judged from events and receipts.
+//! Checks trials: what a worker holds that has lost an attempt and not delivered since, and that workers that have never
+//! delivered end no task by their failures as long as there is somebody else. Judged from events, receipts and claims.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use meshwork_core::{
     identity::PublicKey,
-    ledger::{Applied, EndReason, LedgerEvent},
+    ledger::{Applied, EndReason, Ledger, LedgerEvent},
     types::{AttemptId, Failure, Genesis, OutcomeReceipt, Receipt, TaskId, Verdict},
 };
 
@@ -19,8 +19,16 @@ const FAILURES_MIN: usize = 4;
 struct Seen {
     /// Whether it has ever delivered.
     delivered: bool,
-    /// What it holds that it was given before it had.
-    held: BTreeSet<AttemptId>,
+    /// What it holds that it was given since it lost an attempt, if it has not delivered since.
+    held: Option<BTreeSet<AttemptId>>,
+}
+
+/// A failed attempt of an unfinished task.
+struct Failed {
+    attempt: AttemptId,
+    worker: PublicKey,
+    /// Whether its worker had delivered before.
+    delivered: bool,
 }
 
 /// What is known of all workers.
@@ -28,8 +36,11 @@ pub(super) struct Trials {
     are_on: bool,
     vouched: BTreeSet<PublicKey>,
     workers: BTreeMap<PublicKey, Seen>,
-    /// Failures of unfinished tasks, each with whether its worker had delivered.
-    failures: BTreeMap<TaskId, Vec<(AttemptId, bool)>>,
+    failures: BTreeMap<TaskId, Vec<Failed>>,
+    /// The attempts that hold resources.
+    running: BTreeSet<AttemptId>,
+    /// The workers whose claims stood before this block.
+    stood: BTreeSet<PublicKey>,
 }
 
 impl Trials {
@@ -39,11 +50,13 @@ impl Trials {
             vouched: genesis.access.quotas.keys().copied().collect(),
             workers: BTreeMap::new(),
             failures: BTreeMap::new(),
+            running: BTreeSet::new(),
+            stood: BTreeSet::new(),
         }
     }
 
-    /// Checks what a block did.
-    pub(super) fn check(&mut self, applied: &Applied) -> Checked {
+    /// Checks what a block did, with the ledger after it.
+    pub(super) fn check(&mut self, applied: &Applied, ledger: &Ledger) -> Checked {
         if !self.are_on {
             return Ok(());
         }
@@ -53,29 +66,47 @@ impl Trials {
         });
         // Leases are given after a block's reports.
         for outcome in outcomes.clone().filter(|outcome| matches!(outcome.verdict, Verdict::Succeeded(..))) {
-            self.workers.entry(outcome.worker).or_default().delivered = true;
+            self.workers.insert(outcome.worker, Seen { delivered: true, held: None });
         }
         for event in &applied.events {
             self.hear(event)?;
         }
-        outcomes.into_iter().try_for_each(|outcome| self.check_outcome(outcome))
+        outcomes.into_iter().try_for_each(|outcome| self.check_outcome(outcome, ledger))?;
+        self.stood = ledger.workers().map(|worker| worker.key).collect();
+        Ok(())
     }
 
     fn hear(&mut self, event: &LedgerEvent) -> Checked {
         match event {
-            LedgerEvent::Leased { attempt, worker, .. } => {
+            // The ledger may have forgotten a worker whose claim had ended.
+            LedgerEvent::ClaimBegan { worker, .. } if !self.stood.contains(worker) => {
+                self.workers.entry(*worker).or_default().held = None;
+            }
+            LedgerEvent::Started { attempt, .. } => {
+                self.running.insert(*attempt);
+            }
+            LedgerEvent::Leased { attempt, worker, running, .. } => {
+                self.running.extend(running.then_some(*attempt));
                 let seen = self.workers.entry(*worker).or_default();
-                // One that has a quota since then needs no trial.
-                if !seen.delivered && !self.vouched.contains(worker) {
-                    rule(seen.held.is_empty(), || format!("{worker} gets {attempt} too, and has not delivered"))?;
-                    seen.held.insert(*attempt);
+                if let Some(held) = &mut seen.held {
+                    rule(held.is_empty(), || format!("{worker} gets {attempt} too, and has not delivered"))?;
+                    held.insert(*attempt);
                 }
             }
             LedgerEvent::Ended { attempt, worker, why, .. } => {
                 let seen = self.workers.entry(*worker).or_default();
-                seen.held.remove(attempt);
+                let is_lost = matches!(why, EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut);
+                let ran = self.running.remove(attempt);
+                // One that has a quota needs no trial.
+                if is_lost && ran && !self.vouched.contains(worker) {
+                    seen.held.get_or_insert_default();
+                }
+                if let Some(held) = &mut seen.held {
+                    held.remove(attempt);
+                }
                 if *why == EndReason::Failed {
-                    self.failures.entry(attempt.task).or_default().push((*attempt, seen.delivered));
+                    let failed = Failed { attempt: *attempt, worker: *worker, delivered: seen.delivered };
+                    self.failures.entry(attempt.task).or_default().push(failed);
                 }
             }
             _ => {}
@@ -83,16 +114,32 @@ impl Trials {
         Ok(())
     }
 
-    fn check_outcome(&mut self, outcome: &OutcomeReceipt) -> Checked {
+    fn check_outcome(&mut self, outcome: &OutcomeReceipt, ledger: &Ledger) -> Checked {
         let task = outcome.attempt.task;
         let failures = self.failures.remove(&task).unwrap_or_default();
         if matches!(outcome.verdict, Verdict::Succeeded(..) | Verdict::Failed(Failure::Lost, ..)) {
             return Ok(());
         }
-        let last = failures.iter().find(|(attempt, _)| *attempt == outcome.attempt);
-        let on_trial = failures.iter().filter(|(_, delivered)| !delivered).count();
-        rule(last.is_none_or(|(_, delivered)| *delivered) || on_trial >= FAILURES_MIN, || {
-            format!("{task} ends by a failure that only {on_trial} workers have seen, who never delivered")
+        let last = failures.iter().find(|failed| failed.attempt == outcome.attempt);
+        let is_of_newcomer = last.is_some_and(|failed| !failed.delivered);
+        let Some(view) = ledger.task(task).filter(|_| is_of_newcomer && failures.len() < FAILURES_MIN) else {
+            return Ok(());
+        };
+        let others = ledger.workers().find(|other| {
+            let (claim, needs) = (other.claim, view.terms.resources);
+            self.stood.contains(&other.key)
+                && claim.slots > 0
+                && !other.waits_out
+                && needs.millicores <= claim.resources.millicores
+                && needs.memory_bytes <= claim.resources.memory_bytes
+                && view.spec.labels.iter().all(|(label, value)| claim.labels.get(label) == Some(value))
+                && failures.iter().all(|failed| failed.worker != other.key)
+        });
+        rule(others.is_none(), || {
+            let (count, other) = (failures.len(), others.map(|other| other.key));
+            format!(
+                "{task} ends by {count} failures, the last at a worker that never delivered, though {other:?} is there"
+            )
         })
     }
 }

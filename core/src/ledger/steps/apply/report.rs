@@ -201,10 +201,8 @@ impl Ledger {
         let ended = self.end_attempt(attempt, EndReason::Failed, Some(&item.verdict), applied);
         let Some((past, others)) = known(ended) else { return };
         let setback = failure.setback();
-        let next = match self.set_back(task, setback) {
-            Next::Fail if past.on_trial => self.after_failure_on_trial(task),
-            next => next,
-        };
+        let forgiven = if past.on_trial { self.forgive_on_trial(task) } else { None };
+        let next = forgiven.unwrap_or_else(|| self.set_back(task, setback));
         // While another attempt lives, a setback that may be the machine's fault does not fail the task.
         let is_over = next == Next::Fail && (others == Others::None || !setback.is_of_machine());
         if is_over {
