@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use meshwork_core::{
     identity::{NetworkId, PublicKey, SecretKey},
-    types::{Action, Array, BlockTime, JobId, SignedTransaction, Submit, TaskSpec, Tasks, Transaction, VoidReason},
+    types::{Action, Array, BlockTime, JobId, KeyLimit, SignedTransaction, Submit, TaskSpec, Tasks, Transaction, VoidReason},
 };
 
 use meshwork_api::TransactionView;
@@ -85,7 +85,8 @@ async fn taken(client: &Client, key: PublicKey, reason: Option<VoidReason>) -> S
     let Some(limit) = reason.and_then(VoidReason::key_limit) else { return String::new() };
     let Ok(view) = client.key(key).await else { return String::new() };
     let Some(own) = view.limits.iter().find(|own| own.limit == limit) else { return String::new() };
-    let frees = match view.first_end_us {
+    let first_end_us = view.first_end_us.filter(|_| limit != KeyLimit::DailyStoredBytes);
+    let frees = match first_end_us {
         Some(end) => {
             let within = duration(until_ms(end));
             format!("; the first attempt of this key has to end in {within}")

@@ -57,6 +57,7 @@ pub fn network_amount(limit: NetworkLimit, most: u64) -> String {
         NetworkLimit::OutputBytes => amount(KeyLimit::OutputBytes, most),
         NetworkLimit::DefinitionBytes => amount(KeyLimit::DefinitionBytes, most),
         NetworkLimit::Recurring => amount(KeyLimit::Recurring, most),
+        NetworkLimit::DailyStoredBytes => amount(KeyLimit::DailyStoredBytes, most),
         NetworkLimit::UnprovenPermille => format!("{most}‰ of each limit for unproven keys together"),
     }
 }
@@ -83,7 +84,7 @@ pub fn quota_words(quota: &Quota) -> String {
 /// An amount of a limited thing, with its unit.
 pub fn amount(limit: KeyLimit, most: u64) -> String {
     match limit {
-        KeyLimit::OutputBytes | KeyLimit::DefinitionBytes => format!("{} of {}", bytes(most), limit_word(limit)),
+        KeyLimit::OutputBytes | KeyLimit::DefinitionBytes | KeyLimit::DailyStoredBytes => format!("{} of {}", bytes(most), limit_word(limit)),
         KeyLimit::Tasks | KeyLimit::Running | KeyLimit::Recurring => format!("{most} {}", limit_word(limit)),
     }
 }
@@ -96,6 +97,7 @@ pub const fn limit_word(limit: KeyLimit) -> &'static str {
         KeyLimit::OutputBytes => "promised output",
         KeyLimit::DefinitionBytes => "job definitions",
         KeyLimit::Recurring => "recurring jobs",
+        KeyLimit::DailyStoredBytes => "stored for good today",
     }
 }
 
@@ -120,7 +122,7 @@ impl Listing for LimitView {
     const COLUMNS: &'static [&'static str] = &["limit", "taken", "of", "whose"];
     fn row(&self) -> Vec<String> {
         let figure = |count: u64| match self.limit {
-            KeyLimit::OutputBytes | KeyLimit::DefinitionBytes => bytes(count),
+            KeyLimit::OutputBytes | KeyLimit::DefinitionBytes | KeyLimit::DailyStoredBytes => bytes(count),
             KeyLimit::Tasks | KeyLimit::Running | KeyLimit::Recurring => count.to_string(),
         };
         let whose = if self.own { "its own" } else { "each key's" };

@@ -19,6 +19,7 @@ use crate::{
             recurring::{RecurringNumber, RecurringRecord},
             replay::Executed,
             rules::Rules,
+            stored::Stored,
             trust::Merits,
             usage::DayBook,
             workers::WorkerRecord,
@@ -62,6 +63,7 @@ pub(super) struct Head {
     pub(super) shares: BTreeMap<PublicKey, Share>,
     pub(super) estimates: BTreeMap<Digest, Estimate>,
     pub(super) usage: BTreeMap<Day, DayBook>,
+    pub(super) stored: Stored,
     pub(super) merits: Merits,
 }
 
@@ -91,6 +93,7 @@ impl Ledger {
             shares: records.shares().records().1.clone(),
             estimates: records.estimates().records().clone(),
             usage: records.usage().records().clone(),
+            stored: records.stored().clone(),
             merits: records.merits().clone(),
         }
     }

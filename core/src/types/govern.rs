@@ -72,6 +72,8 @@ pub enum KeyLimit {
     DefinitionBytes,
     /// Recurring jobs that have not ended.
     Recurring,
+    /// What its jobs make every peer store for good in a UTC day, in bytes.
+    DailyStoredBytes,
 }
 
 /// The limits that one key has of its own.
@@ -89,6 +91,8 @@ pub enum NetworkLimit {
     DefinitionBytes,
     /// Recurring jobs that have not ended.
     Recurring,
+    /// What all jobs make every peer store for good in a UTC day, in bytes.
+    DailyStoredBytes,
     /// The part of each limit in all that unproven keys may have together, in thousandths.
     UnprovenPermille,
 }
@@ -105,13 +109,26 @@ pub enum Limit {
 
 impl KeyLimit {
     /// All limits.
-    pub const ALL: [Self; 5] = [Self::Tasks, Self::Running, Self::OutputBytes, Self::DefinitionBytes, Self::Recurring];
+    pub const ALL: [Self; 6] = [
+        Self::Tasks,
+        Self::Running,
+        Self::OutputBytes,
+        Self::DefinitionBytes,
+        Self::Recurring,
+        Self::DailyStoredBytes,
+    ];
 }
 
 impl NetworkLimit {
     /// All limits.
-    pub const ALL: [Self; 5] =
-        [Self::Tasks, Self::OutputBytes, Self::DefinitionBytes, Self::Recurring, Self::UnprovenPermille];
+    pub const ALL: [Self; 6] = [
+        Self::Tasks,
+        Self::OutputBytes,
+        Self::DefinitionBytes,
+        Self::Recurring,
+        Self::DailyStoredBytes,
+        Self::UnprovenPermille,
+    ];
 }
 
 impl Limit {
@@ -124,10 +141,12 @@ impl Limit {
             Self::Key(KeyLimit::OutputBytes) => limits.key_output_bytes_max,
             Self::Key(KeyLimit::DefinitionBytes) => limits.key_definition_bytes_max,
             Self::Key(KeyLimit::Recurring) => limits.key_recurring_max,
+            Self::Key(KeyLimit::DailyStoredBytes) => limits.key_daily_stored_bytes_max,
             Self::Network(NetworkLimit::Tasks) => limits.tasks_max,
             Self::Network(NetworkLimit::OutputBytes) => limits.output_bytes_max,
             Self::Network(NetworkLimit::DefinitionBytes) => limits.definition_bytes_max,
             Self::Network(NetworkLimit::Recurring) => limits.recurring_max,
+            Self::Network(NetworkLimit::DailyStoredBytes) => limits.daily_stored_bytes_max,
             Self::Network(NetworkLimit::UnprovenPermille) => limits.unproven_permille,
         }
     }

@@ -172,6 +172,15 @@ pub struct InlineOutput {
     pub files: Vec<(String, ByteString)>,
 }
 
+impl InlineOutput {
+    /// The bytes of its contents and of its files' paths.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let files = self.files.iter().map(|(path, content)| path.len() + content.len()).sum::<usize>();
+        (self.stdout.len() + self.stderr.len() + files) as u64
+    }
+}
+
 /// A larger output: its parts as blobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Manifest {

@@ -111,6 +111,16 @@ pub enum VoidReason {
         "the definitions of the network's unfinished jobs take so many bytes that with this they would take more than they may; there is room again as the jobs end"
     )]
     DefinitionsFull,
+    /// The signer's jobs of today make every peer store as much for good as one key's may in a day.
+    #[error(
+        "this key's jobs of today have every peer store so much for good that with these it would be more than they may in a day; there is room again after midnight (UTC)"
+    )]
+    KeyDailyStoredFull,
+    /// All jobs of today, or those of new keys, make every peer store as much for good as they may in a day.
+    #[error(
+        "the jobs of today have every peer store as much for good as they may in a day, or as new keys' jobs may; there is room again after midnight (UTC), or once an authority gives this key a quota"
+    )]
+    DailyStoredFull,
     /// The unfinished jobs of the signer, or of the network, have as many different needs as they may.
     #[error("unfinished jobs ask for as many different combinations of resources and labels as is allowed")]
     NeedsFull,
@@ -211,6 +221,7 @@ impl VoidReason {
             Self::KeyOutputFull => Some(KeyLimit::OutputBytes),
             Self::KeyDefinitionsFull => Some(KeyLimit::DefinitionBytes),
             Self::KeyRecurringFull => Some(KeyLimit::Recurring),
+            Self::KeyDailyStoredFull => Some(KeyLimit::DailyStoredBytes),
             _ => None,
         }
     }

@@ -94,6 +94,7 @@ const KEY_LIMITS: &[(&str, KeyLimit)] = &[
     ("output-bytes", KeyLimit::OutputBytes),
     ("definition-bytes", KeyLimit::DefinitionBytes),
     ("recurring", KeyLimit::Recurring),
+    ("daily-stored-bytes", KeyLimit::DailyStoredBytes),
 ];
 
 const NETWORK_LIMITS: &[(&str, NetworkLimit)] = &[
@@ -101,6 +102,7 @@ const NETWORK_LIMITS: &[(&str, NetworkLimit)] = &[
     ("output-bytes", NetworkLimit::OutputBytes),
     ("definition-bytes", NetworkLimit::DefinitionBytes),
     ("recurring", NetworkLimit::Recurring),
+    ("daily-stored-bytes", NetworkLimit::DailyStoredBytes),
     ("unproven-permille", NetworkLimit::UnprovenPermille),
 ];
 

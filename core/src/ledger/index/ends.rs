@@ -4,7 +4,7 @@
 //! lives. The caller then puts the task where it belongs, by [`Ledger::wait`], [`Ledger::finish`] or
 //! [`Ledger::give_up`].
 
-use super::Ending;
+use super::{Ending, quotas::EndedTasks};
 use crate::{
     fault::{Fault, is_planted},
     invariant::known,
@@ -12,6 +12,7 @@ use crate::{
         Applied, Day, EndReason, Gone, Ledger, LedgerEvent,
         records::{
             jobs::{AttemptRef, Done, PastAttempt, Phase, TaskRef, TaskState},
+            stored,
             usage::UsageEntry,
         },
     },
@@ -141,7 +142,8 @@ impl Ledger {
         };
         let id = job.task_id(task.index);
         job.record.states.insert(task.index, TaskState::Done(Box::new(done)));
-        let output_bytes = job.spec(task.index).map_or(0, |spec| spec.limits.output_bytes);
+        let Some(segment) = known(job.segment(task.index)) else { return };
+        let ended = EndedTasks::of(job, segment, 1).leaving(stored::outcome_bytes(&outcome.verdict));
         let submitter = job.record.submitter;
         if let Some(entry) = UsageEntry::outcome(&outcome, is_late) {
             days.book(Day::of(now), &mut job.record, Some(outcome.worker), &entry);
@@ -155,7 +157,7 @@ impl Ledger {
         if succeeded {
             self.prove(submitter, worker);
         }
-        self.settle_tasks(submitter, output_bytes, 1);
+        self.settle_tasks(&ended);
         self.follow_task(task, if succeeded { Ending::Well } else { Ending::Failed }, applied);
     }
 
@@ -163,12 +165,12 @@ impl Ledger {
     pub(in crate::ledger) fn give_up(&mut self, task: TaskRef, why: Gone, applied: &mut Applied) {
         self.release(task, EndReason::Cancelled, applied);
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
-        let output_bytes = job.spec(task.index).map_or(0, |spec| spec.limits.output_bytes);
-        let submitter = job.record.submitter;
+        let Some(segment) = known(job.segment(task.index)) else { return };
+        let ended = EndedTasks::of(job, segment, 1);
         job.record.states.insert(task.index, TaskState::Gone(why));
         self.attach(task);
         self.records.counters_mut().cancelled += 1;
-        self.settle_tasks(submitter, output_bytes, 1);
+        self.settle_tasks(&ended);
     }
 
     /// Makes a task ready again when its back-off is over.

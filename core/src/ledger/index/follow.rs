@@ -4,7 +4,7 @@
 //! This module and `attach` keep counts and queues in step with the records: `attach` for tasks that have states of
 //! their own, this one for those without.
 
-use super::{Consequences, Ending, Judged, judge};
+use super::{Consequences, Ending, Judged, judge, quotas::EndedTasks};
 use crate::{
     invariant::known,
     ledger::{
@@ -155,14 +155,14 @@ impl Ledger {
         if segment.gone.is_some() || job.record.states.contains_key(&task.index) {
             return;
         }
-        let (array, output_bytes, submitter) = (segment.array, segment.spec.limits.output_bytes, job.record.submitter);
+        let (array, ended) = (segment.array, EndedTasks::of(job, segment, 1));
         job.record.states.insert(task.index, TaskState::Gone(Gone::Skipped));
         job.index.summaries[at].stateless -= 1;
         job.index.graph.end(array, task.index, Ending::Gone, next);
         self.recount_segment(task.job, at);
         self.attach(task);
         self.records.counters_mut().skipped += 1;
-        self.settle_tasks(submitter, output_bytes, 1);
+        self.settle_tasks(&ended);
     }
 
     /// Ends the tasks of a segment that have no states of their own, without an outcome.
@@ -174,15 +174,17 @@ impl Ledger {
             return;
         }
         segment.gone = Some(why);
-        let (array, output_bytes, submitter) = (segment.array, segment.spec.limits.output_bytes, job.record.submitter);
-        let count = stateless.len() as u64;
+        let (array, count) = (segment.array, stateless.len() as u64);
+        let Some(ended) = known(job.record.segments.get(at).map(|segment| EndedTasks::of(job, segment, count))) else {
+            return;
+        };
         job.index.graph.vanish(array, stateless.into_iter(), next);
         self.recount_segment(number, at);
         match why {
             Gone::Skipped => self.records.counters_mut().skipped += count,
             Gone::Cancelled | Gone::Expired | Gone::Barred => self.records.counters_mut().cancelled += count,
         }
-        self.settle_tasks(submitter, output_bytes, count);
+        self.settle_tasks(&ended);
     }
 
     /// Carries out what the end of jobs means for the jobs that wait for them, directly or through others.

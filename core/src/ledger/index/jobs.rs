@@ -10,6 +10,7 @@ use crate::{
         Applied, Day, Gone, Ledger, LedgerEvent,
         records::{
             jobs::{Admission, ArrayRecord, Job, JobRecord, Segment, TaskCounts},
+            stored,
             usage::UsageEntry,
         },
     },
@@ -68,6 +69,7 @@ impl Ledger {
                 submitter,
                 Outstanding { tasks, output_bytes: output_bytes.saturating_mul(tasks), definition_bytes: 0 },
             );
+            self.charge_stored(submitter, stored::task_bytes(&self.genesis.ledger).saturating_mul(tasks));
             self.records.counters_mut().tasks += tasks;
             self.take_up_segment(number);
             self.follow(number, more);

@@ -9,11 +9,15 @@ use crate::{
     identity::PublicKey,
     invariant::known,
     ledger::{
-        Ledger,
-        records::trust::{ByTrust, Trust},
+        Day, Ledger,
+        records::{
+            jobs::{Job, Segment},
+            stored,
+            trust::{ByTrust, Trust},
+        },
     },
     schedule::ready::Needs,
-    types::{KeyLimit, Permission},
+    types::{BlockTime, KeyLimit, Permission},
 };
 
 /// Amounts that are bounded for each submitter and in total.
@@ -43,6 +47,36 @@ impl Outstanding {
         self.tasks = self.tasks.saturating_sub(less.tasks);
         self.output_bytes = self.output_bytes.saturating_sub(less.output_bytes);
         self.definition_bytes = self.definition_bytes.saturating_sub(less.definition_bytes);
+    }
+}
+
+/// Tasks of one segment that have ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EndedTasks {
+    submitter: PublicKey,
+    tasks: u64,
+    /// What each of them might have left, in bytes.
+    output_bytes: u64,
+    /// What all of them together make every peer store, in bytes.
+    stored_bytes: u64,
+    admitted: BlockTime,
+}
+
+impl EndedTasks {
+    /// So many tasks of a segment, none of which has a receipt.
+    pub(super) fn of(job: &Job, segment: &Segment, tasks: u64) -> Self {
+        Self {
+            submitter: job.record.submitter,
+            tasks,
+            output_bytes: segment.spec.limits.output_bytes,
+            stored_bytes: 0,
+            admitted: job.admission(segment.array).time,
+        }
+    }
+
+    /// The same, with receipts and outputs of so many bytes.
+    pub(super) const fn leaving(self, stored_bytes: u64) -> Self {
+        Self { stored_bytes, ..self }
     }
 }
 
@@ -199,13 +233,32 @@ impl Ledger {
         }
     }
 
-    /// Subtracts finished tasks of a submitter, each of which might have left this many bytes of output.
-    pub(super) fn settle_tasks(&mut self, submitter: PublicKey, output_bytes: u64, tasks: u64) {
+    /// Charges a submitter for a definition: while its job is unfinished, and for what every peer stores today.
+    pub(in crate::ledger) fn charge_definition(&mut self, submitter: PublicKey, definition_bytes: u64) {
+        self.add_outstanding(submitter, Outstanding::definition(definition_bytes));
+        self.charge_stored(submitter, definition_bytes);
+    }
+
+    /// Charges a submitter for what every peer stores today.
+    pub(in crate::ledger) fn charge_stored(&mut self, submitter: PublicKey, bytes: u64) {
+        let trust = self.trust(Permission::Submit, &submitter);
+        self.records.stored_mut().charge(submitter, trust, bytes);
+    }
+
+    /// Subtracts tasks that have ended from what their submitter has outstanding, and gives back what they might have
+    /// made peers store beyond what they did.
+    pub(super) fn settle_tasks(&mut self, ended: &EndedTasks) {
         if is_planted(Fault::DebtsStay) {
             return;
         }
+        let EndedTasks { submitter, tasks, output_bytes, stored_bytes, admitted } = *ended;
         let output_bytes = output_bytes.saturating_mul(tasks);
         self.subtract_outstanding(submitter, Outstanding { tasks, output_bytes, definition_bytes: 0 });
+        if Day::of(admitted) == self.records.stored().day() {
+            let charged = stored::task_bytes(&self.genesis.ledger).saturating_mul(tasks);
+            let trust = self.trust(Permission::Submit, &submitter);
+            self.records.stored_mut().give_back(&submitter, trust, charged.saturating_sub(stored_bytes));
+        }
     }
 
     /// Subtracts from what a submitter has outstanding.

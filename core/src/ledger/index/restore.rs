@@ -56,6 +56,7 @@ impl Head {
         rule(self.govern.is_consistent(genesis, self.height, self.time), "what authorities have settled")?;
         rule(self.rules.is_consistent(), "rules that nobody can have settled")?;
         rule(self.merits.are_sound(Day::of(self.time)), "merits that no key can have")?;
+        rule(self.stored.are_sound(Day::of(self.time)), "more is stored for keys than for all")?;
         let estimates = &self.estimates;
         rule(estimates.len() <= PROGRAMS_KEPT, "more programs are remembered than may be")?;
         rule(estimates.values().all(|estimate| estimate.is_sound(self.time)), "what was learned cannot have been")

@@ -19,6 +19,7 @@ impl Ledger {
         if submits != submits_now {
             self.index.quotas.change_trust(&key, submits, submits_now);
             self.index.recurring.change_trust(&key, submits, submits_now);
+            self.records.stored_mut().change_trust(&key, submits, submits_now);
         }
         if works != works_now {
             self.change_workers_trust(&key, works, works_now);

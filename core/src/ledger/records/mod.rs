@@ -6,6 +6,7 @@ pub(in crate::ledger) mod lease_time;
 pub(in crate::ledger) mod recurring;
 pub(in crate::ledger) mod replay;
 pub(in crate::ledger) mod rules;
+pub(in crate::ledger) mod stored;
 pub(in crate::ledger) mod trust;
 pub(in crate::ledger) mod usage;
 pub(in crate::ledger) mod workers;
@@ -31,6 +32,7 @@ use lease_time::LeaseTime;
 use recurring::{RecurringJobs, RecurringNumber};
 use replay::Replay;
 use rules::Rules;
+use stored::Stored;
 use trust::Merits;
 use usage::{Day, Days};
 use workers::Worker;
@@ -80,6 +82,7 @@ pub(in crate::ledger) struct Records {
     shares: Shares,
     estimates: Estimates,
     usage: Days,
+    stored: Stored,
     merits: Merits,
 }
 
@@ -112,6 +115,7 @@ impl Records {
             counters: Counters::default(),
             estimates: Estimates::default(),
             usage: Days::default(),
+            stored: Stored::default(),
             merits: Merits::default(),
         }
     }
@@ -139,6 +143,7 @@ impl Records {
             counters: head.counters,
             estimates: Estimates::restored(head.estimates.clone()),
             usage,
+            stored: head.stored.clone(),
             merits: head.merits.clone(),
         }
     }
@@ -163,6 +168,7 @@ impl Records {
         self.time = self.time.max(time);
         self.replay.forget_before(self.time);
         self.usage.pass(Day::of(self.time));
+        self.stored.pass(Day::of(self.time));
         self.governance.end_proposals(self.time);
     }
 
@@ -313,6 +319,14 @@ impl Records {
 
     pub(in crate::ledger) const fn usage(&self) -> &Days {
         &self.usage
+    }
+
+    pub(in crate::ledger) const fn stored(&self) -> &Stored {
+        &self.stored
+    }
+
+    pub(in crate::ledger) const fn stored_mut(&mut self) -> &mut Stored {
+        &mut self.stored
     }
 
     pub(in crate::ledger) const fn merits(&self) -> &Merits {

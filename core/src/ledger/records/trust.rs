@@ -41,7 +41,7 @@ pub enum Trust {
 }
 
 /// A value for each trust.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct ByTrust<T> {
     unproven: T,
     proven: T,

@@ -23,6 +23,7 @@ mod setbacks;
 mod snapshots;
 mod spawn;
 mod speculation;
+mod stored;
 mod strangers;
 mod timeline;
 mod trials;

@@ -65,6 +65,7 @@ impl Ledger {
                 KeyLimit::OutputBytes => outstanding.output_bytes,
                 KeyLimit::DefinitionBytes => outstanding.definition_bytes,
                 KeyLimit::Recurring => self.index.recurring().live_of(key),
+                KeyLimit::DailyStoredBytes => self.records.stored().of(key),
             };
             QuotaUse { limit, used, most: self.key_limit(key, limit) }
         })

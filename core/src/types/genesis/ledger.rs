@@ -30,8 +30,13 @@ pub struct LedgerLimits {
     pub key_recurring_max: u64,
     /// Recurring jobs in all that have not ended.
     pub recurring_max: u64,
+    /// What one submitter's jobs may make every peer store for good in a UTC day, in bytes: their definitions, their
+    /// tasks' receipts, and outputs on the ledger itself.
+    pub key_daily_stored_bytes_max: u64,
+    /// What all jobs may make every peer store for good in a UTC day, in bytes.
+    pub daily_stored_bytes_max: u64,
     /// The part of each bound in all that unproven keys may have together, in thousandths: of unfinished tasks, output,
-    /// definitions, recurring jobs, different needs, workers and claims. As much again is kept for keys with a quota
+    /// definitions, recurring jobs, daily stored bytes, different needs, workers and claims. As much again is kept for keys with a quota
     /// of their own.
     pub unproven_permille: u64,
     /// The longest wall time that a task may ask for, in milliseconds.
@@ -74,6 +79,8 @@ impl Default for LedgerLimits {
             definition_bytes_max: 512 << 20,
             key_recurring_max: 256,
             recurring_max: 16_384,
+            key_daily_stored_bytes_max: 2 << 30,
+            daily_stored_bytes_max: 8 << 30,
             unproven_permille: 250,
             wall_ms_max: 24 * 3_600_000,
             retries_max: 100,

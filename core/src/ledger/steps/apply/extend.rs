@@ -3,7 +3,7 @@
 use crate::{
     identity::PublicKey,
     invariant::known,
-    ledger::{Applied, Ledger, LedgerEvent, bounds, index::Outstanding},
+    ledger::{Applied, Ledger, LedgerEvent, bounds},
     types::{Extend, VoidReason},
 };
 
@@ -31,7 +31,7 @@ impl Ledger {
             job.record.open_until = None;
             applied.events.push(LedgerEvent::JobClosed { job: extend.job });
         }
-        self.add_outstanding(submitter, Outstanding::definition(definition_bytes));
+        self.charge_definition(submitter, definition_bytes);
         if !extend.arrays.is_empty() {
             let admission = self.records.admit();
             let tasks = self.add_arrays(number, &extend.arrays, admission);

@@ -91,6 +91,7 @@ impl Ledger {
             ended: None,
         };
         self.take_up_recurring(id, record);
+        self.charge_stored(submitter, definition_bytes);
         applied.events.push(LedgerEvent::RecurringAdmitted { recurring: id });
     }
 

@@ -11,7 +11,7 @@ use crate::{
     codec,
     fault::{Fault, is_planted},
     invariant::known,
-    ledger::{Applied, Ledger, LedgerEvent, bounds, index::Outstanding, records::jobs::TaskRef},
+    ledger::{Applied, Ledger, LedgerEvent, bounds, records::jobs::TaskRef},
     types::{Array, Edges, Input, OutputOf, Part, Producer, Source, Spawn, Tasks, VoidReason},
 };
 
@@ -74,7 +74,7 @@ impl Ledger {
         job.record.spawned = job.record.spawned.saturating_add(more);
         job.record.definition_bytes = job.record.definition_bytes.saturating_add(definition_bytes);
         let (id, submitter) = (job.id, job.record.submitter);
-        self.add_outstanding(submitter, Outstanding::definition(definition_bytes));
+        self.charge_definition(submitter, definition_bytes);
         let admission = self.records.admit();
         let tasks = self.add_arrays(task.job, &[array], admission);
         applied.events.push(LedgerEvent::JobExtended { job: id, tasks });

@@ -10,7 +10,11 @@ use crate::{
     ledger::{
         Account, Applied, Ledger, LedgerEvent, bounds,
         index::Outstanding,
-        records::{jobs::JobRecord, trust::Full},
+        records::{
+            jobs::JobRecord,
+            stored,
+            trust::{Full, Trust},
+        },
     },
     schedule::ready::Needs,
     types::{Array, JobId, KeyLimit, Limit, NetworkLimit, Occurrence, Permission, Submit, VoidReason},
@@ -25,7 +29,7 @@ const fn full_of(limit: NetworkLimit) -> (VoidReason, VoidReason) {
         NetworkLimit::OutputBytes => (VoidReason::KeyOutputFull, VoidReason::OutputFull),
         NetworkLimit::DefinitionBytes => (VoidReason::KeyDefinitionsFull, VoidReason::DefinitionsFull),
         NetworkLimit::Recurring => (VoidReason::KeyRecurringFull, VoidReason::RecurringFull),
-        NetworkLimit::Tasks | NetworkLimit::UnprovenPermille => (VoidReason::KeyTasksFull, VoidReason::TasksFull),
+        NetworkLimit::Tasks | NetworkLimit::DailyStoredBytes | NetworkLimit::UnprovenPermille => (VoidReason::KeyTasksFull, VoidReason::TasksFull),
     }
 }
 
@@ -74,7 +78,27 @@ impl Ledger {
             of(&of_key).checked_add(more).filter(|sum| *sum <= most_of_key).ok_or(key_is_full)?;
             self.room(most).takes(&in_all.amounts(of), trust, more).map_err(|full| full.reason(is_full))?;
         }
+        self.check_daily_stored(signer, trust, tasks, bytes)?;
         self.check_needs(signer, &arrays.iter().map(|array| Needs::of(&array.spec)).collect())
+    }
+
+    /// Whether a submitter's jobs may make every peer store what so many more tasks leave at most, and their definition.
+    fn check_daily_stored(
+        &self,
+        signer: &PublicKey,
+        trust: Trust,
+        tasks: u64,
+        definition_bytes: u64,
+    ) -> Result<(), VoidReason> {
+        let stored = self.records.stored();
+        let more = tasks.saturating_mul(stored::task_bytes(&self.genesis.ledger)).saturating_add(definition_bytes);
+        let most_of_key = self.key_limit(signer, KeyLimit::DailyStoredBytes);
+        let of_key = stored.of(signer).saturating_add(more);
+        if of_key > most_of_key {
+            return Err(VoidReason::KeyDailyStoredFull);
+        }
+        let room = self.room(self.limit(Limit::Network(NetworkLimit::DailyStoredBytes)));
+        room.takes(stored.by_trust(), trust, more).map_err(|_| VoidReason::DailyStoredFull)
     }
 
     /// Whether unfinished jobs may have these needs in addition.
@@ -143,7 +167,7 @@ impl Ledger {
             spawned: 0,
         };
         self.take_up(id, record);
-        self.add_outstanding(signer, Outstanding::definition(definition_bytes));
+        self.charge_definition(signer, definition_bytes);
         let tasks = self.add_arrays(number, &submit.arrays, admission);
         self.records.counters_mut().jobs += 1;
         applied.events.push(LedgerEvent::JobAdmitted { job: id, tasks });
