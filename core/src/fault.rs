@@ -164,6 +164,8 @@ faults! {
     BarredKeepsRoom,
     /// Unproven keys may take all that there is in all.
     UnprovenTakeAll,
+    /// Jobs are admitted whatever they make every peer store for good.
+    StoredUnbounded,
     /// Workers on trial hold as many attempts as they offer.
     TrialsIgnored,
     /// A failure at a worker on trial counts like any other.

@@ -28,6 +28,7 @@ mod policy;
 mod room;
 mod rules;
 mod shares;
+mod stored;
 mod trials;
 mod usage;
 mod waits;
@@ -53,7 +54,7 @@ use serde::Serialize;
 
 use self::{
     chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, occurrences::Occurrences, placed::Placed,
-    room::Room, rules::Rules, shares::Shares, trials::Trials, usage::Accounts, waits::Waits,
+    room::Room, rules::Rules, shares::Shares, stored::Stored, trials::Trials, usage::Accounts, waits::Waits,
 };
 use crate::scenario::{START_US, Scenario};
 
@@ -116,6 +117,7 @@ pub struct Checks {
     epochs: Epochs,
     rules: Rules,
     room: Room,
+    stored: Stored,
     trials: Trials,
     leases: Leases,
     waits: Waits,
@@ -143,6 +145,7 @@ impl Checks {
             epochs: Epochs::new(genesis),
             rules: Rules::new(genesis),
             room: Room::new(genesis),
+            stored: Stored::default(),
             trials: Trials::new(genesis),
             leases: Leases::new(genesis, scenario.runs_once),
             waits: Waits::default(),
@@ -280,9 +283,10 @@ impl Checks {
         self.check_sequences(&executed.block.transactions, &applied.receipts)?;
         let void = void(&applied.receipts);
         let good = executed.block.transactions.iter().filter(|transaction| !void.contains(&transaction.id()));
-        let approved = self.epochs.check_governed(good, &self.ledger)?;
+        let approved = self.epochs.check_governed(good.clone(), &self.ledger)?;
         let results = executed.block.transactions.iter().map(AsRef::as_ref).zip(results_of(&applied.receipts));
         self.room.check(&approved, results, &self.ledger)?;
+        self.stored.check(good.map(AsRef::as_ref), &applied.receipts, &self.room, &self.ledger)?;
         self.rules.check(approved, &applied.events, &self.ledger)?;
         self.trials.check(&applied, &self.ledger)?;
         self.leases.check(&executed.block, &applied, before, &self.ledger)?;

@@ -27,6 +27,15 @@ impl Room {
         }
     }
 
+    pub(super) fn is_vouched(&self, key: &PublicKey) -> bool {
+        self.vouched.contains(key)
+    }
+
+    /// How much of a bound in all new keys may have together.
+    pub(super) fn share(&self, most: u64) -> u64 {
+        (u128::from(most) * u128::from(self.unproven_permille) / 1000) as u64
+    }
+
     fn approved(&mut self, change: &Change) {
         match change {
             Change::SetQuota(key, quota) if quota.is_empty() => drop(self.vouched.remove(key)),
@@ -43,16 +52,15 @@ impl Room {
         ledger: &Ledger,
     ) -> Checked {
         approved.iter().for_each(|change| self.approved(change));
-        let share = |most: u64| most * self.unproven_permille / 1000;
         let strangers = ledger.jobs().filter(|job| !self.vouched.contains(&job.submitter));
         let (tasks, most) = (
             strangers.map(|job| job.counts.unfinished()).sum::<u64>(),
             ledger.limit(Limit::Network(NetworkLimit::Tasks)),
         );
-        rule(tasks <= share(most), || format!("keys that are new have {tasks} unfinished tasks of {most}"))?;
+        rule(tasks <= self.share(most), || format!("keys that are new have {tasks} unfinished tasks of {most}"))?;
         let places = ledger.workers().filter(|worker| worker.claim.slots > 0 && !self.vouched.contains(&worker.key));
         let places = places.count() as u64;
-        rule(places <= share(self.workers_max), || format!("workers that are new have {places} places"))?;
+        rule(places <= self.share(self.workers_max), || format!("workers that are new have {places} places"))?;
         for (transaction, result) in results.filter(|_| approved.is_empty()) {
             let is_vouched = self.vouched.contains(&transaction.signer());
             let has_no_room = matches!(result, Err(VoidReason::UnprovenFull | VoidReason::KeptForVouched));

@@ -22,6 +22,7 @@ pub const START_US: u64 = 1_700_000_000_000_000;
 /// How many unfinished tasks, and how many workers, there may be in a narrow network.
 const NARROW_TASKS: u64 = 400;
 const NARROW_WORKERS: usize = 16;
+const NARROW_DAILY_STORED_BYTES: u64 = 240_000;
 
 /// A whole run before it begins. Peers are numbered: authorities, then workers, then followers.
 #[derive(Clone, Debug, Serialize)]
@@ -474,6 +475,7 @@ impl Scenario {
         genesis.ledger.allowance_ms = 2 * stall_ms;
         if is_narrow {
             (genesis.ledger.tasks_max, genesis.ledger.workers_max) = (NARROW_TASKS, NARROW_WORKERS);
+            genesis.ledger.daily_stored_bytes_max = NARROW_DAILY_STORED_BYTES;
             let quota = |peer| (Self::key(peer).public(), [(KeyLimit::Running, NARROW_TASKS)].into());
             genesis.access.quotas = (0..self.peers()).map(quota).collect();
         }
