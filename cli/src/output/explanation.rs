@@ -120,6 +120,7 @@ const fn setback(setback: Setback) -> &'static str {
     match setback {
         Setback::Lost => "lost",
         Setback::Drained => "drained",
+        Setback::HostDied => "its worker died while it ran",
         Setback::Exited => "exited with a status other than 0",
         Setback::Trapped => "trapped",
         Setback::TimedOut => "ran out of time",
@@ -287,6 +288,10 @@ fn leased(why: &Leased, now: BlockTime, facts: &mut Facts) {
             facts.push(("speculation", words));
         }
     }
+    if why.alone {
+        let words = "its worker runs nothing beside it, because workers died while they ran it or its program";
+        facts.push(("alone", words.into()));
+    }
     for wish in &why.prefers {
         let met = if wish.met { "met" } else { "not met" };
         facts.push(("prefers", format!("{}={}: {met}", wish.label, wish.value)));
@@ -324,6 +329,7 @@ fn gone(why: &NoOutcome, facts: &mut Facts) {
         Gone::Cancelled => "cancelled by its submitter",
         Gone::Expired => "expired: its job's time ran out",
         Gone::Barred => "stopped: its submitter was barred from submitting, which ends all that it has unfinished",
+        Gone::EndedHosts => "stopped: too many workers died while they ran its program for this job",
         Gone::Skipped => "skipped: what it waited for cannot be any more",
     };
     facts.push(("state", state.into()));

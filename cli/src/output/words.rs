@@ -44,6 +44,7 @@ pub const fn state(state: TaskState) -> &'static str {
         TaskState::Skipped => "skipped",
         TaskState::Expired => "expired",
         TaskState::Barred => "submitter barred",
+        TaskState::EndedHosts => "program ended its hosts",
     }
 }
 

@@ -53,7 +53,7 @@ fn ended_view(job: &EndedJob) -> JobView {
         match task {
             EndedTask::Succeeded(..) => counts.succeeded += 1,
             EndedTask::Failed(..) => counts.failed += 1,
-            EndedTask::Gone(Gone::Cancelled | Gone::Expired | Gone::Barred) => counts.cancelled += 1,
+            EndedTask::Gone(Gone::Cancelled | Gone::Expired | Gone::Barred | Gone::EndedHosts) => counts.cancelled += 1,
             EndedTask::Gone(Gone::Skipped) => counts.skipped += 1,
         }
     }
@@ -123,6 +123,7 @@ const fn state_of(gone: Gone) -> TaskState {
         Gone::Skipped => TaskState::Skipped,
         Gone::Expired => TaskState::Expired,
         Gone::Barred => TaskState::Barred,
+        Gone::EndedHosts => TaskState::EndedHosts,
     }
 }
 
@@ -266,9 +267,11 @@ pub(super) async fn proof(
     let conflict = |sentence: &str| ApiError::new(StatusCode::CONFLICT, sentence);
     let place = view.receipt.ok_or_else(|| {
         conflict(match view.state {
-            TaskState::Cancelled | TaskState::Skipped | TaskState::Expired | TaskState::Barred => {
-                "this task was stopped before it had an outcome that could be proven"
-            }
+            TaskState::Cancelled
+            | TaskState::Skipped
+            | TaskState::Expired
+            | TaskState::Barred
+            | TaskState::EndedHosts => "this task was stopped before it had an outcome that could be proven",
             _ => "this task has no outcome yet; wait for it",
         })
     })?;

@@ -16,8 +16,8 @@ use crate::{
         records::{
             Records,
             jobs::{
-                ATTEMPTS_KEPT, ArrayRecord, FreshState, Job, JobRecord, Lease, Live, Phase, Speculation, TaskRef,
-                TaskState,
+                ATTEMPTS_KEPT, ArrayRecord, FreshState, Job, JobRecord, Lease, Live, Phase, Segment, Speculation,
+                TaskRef, TaskState,
             },
             recurring::{RecurringNumber, RecurringRecord},
             replay::{Executed, Replay},
@@ -289,6 +289,11 @@ impl Ledger {
         };
         rule(bounds::check_submit(&self.genesis.ledger, &submit).is_ok(), "a job exceeds a bound")?;
         rule(record.spawned <= record.spawns_max, "a job's tasks have asked for more than they may")?;
+        let mut of_own = record.deaths.iter().map(|(program, deaths)| {
+            let own = |segment: &Segment| segment.spec.program_blob().digest == *program;
+            deaths.is_sound() && record.ended.is_none() && record.segments.iter().any(own)
+        });
+        rule(of_own.all(|is_sound| is_sound), "workers died of what is not a program of their job")?;
         for (index, state) in &record.states {
             if let TaskState::Live(live) = state {
                 self.check_live(live, leases)?;

@@ -5,6 +5,7 @@ mod admission;
 mod bookkeeper;
 mod claims;
 mod control;
+mod deaths;
 mod dependencies;
 mod explain;
 mod explained;

@@ -40,6 +40,9 @@ pub struct LedgerLimits {
     pub retries_max: u32,
     /// How often workers may lose a task that took resources before the task ends.
     pub losses_max: u32,
+    /// How many different workers may die while they run a task, or tasks of one job's program, before the network runs
+    /// it no more. At least 1.
+    pub deaths_max: u32,
     /// Standing claims.
     pub workers_max: usize,
     /// Attempts that one claim may hold, running and waiting together.
@@ -78,6 +81,7 @@ impl Default for LedgerLimits {
             wall_ms_max: 24 * 3_600_000,
             retries_max: 100,
             losses_max: 16,
+            deaths_max: 3,
             workers_max: 10_000,
             claim_attempts_max: 4096,
             report_items_max: 1024,

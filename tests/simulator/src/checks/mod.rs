@@ -9,6 +9,7 @@
 //! * `policy`: which task and claim a lease joins, and which others were passed over;
 //! * `shares`: whether submitters who wait for the same resources get their shares;
 //! * `room`: what keys without a quota hold together, and that keys with one find room;
+//! * `deaths`: of what workers died, and that it ends no further ones;
 //! * `trials`: how much workers hold that have not delivered, and which failures end tasks;
 //! * `placed`: which claim a task goes to, by spread and by the network's placement policies;
 //! * `waits`: which tasks wait for which;
@@ -20,6 +21,7 @@
 
 mod chain;
 mod controls;
+pub mod deaths;
 mod epochs;
 mod leases;
 mod occurrences;
@@ -48,12 +50,13 @@ use meshwork_core::{
         Action, AuthoritySet, BlockTime, Epoch, Genesis, Height, JobId, Receipt, SignedTransaction, TransactionId,
         VoidReason, Vote,
     },
+    worker::Died,
 };
 use serde::Serialize;
 
 use self::{
-    chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, occurrences::Occurrences, placed::Placed,
-    room::Room, rules::Rules, shares::Shares, trials::Trials, usage::Accounts, waits::Waits,
+    chain::Chain, controls::Controls, deaths::Deaths, epochs::Epochs, leases::Leases, occurrences::Occurrences,
+    placed::Placed, room::Room, rules::Rules, shares::Shares, trials::Trials, usage::Accounts, waits::Waits,
 };
 use crate::scenario::{START_US, Scenario};
 
@@ -117,6 +120,7 @@ pub struct Checks {
     rules: Rules,
     room: Room,
     trials: Trials,
+    deaths: Deaths,
     leases: Leases,
     waits: Waits,
     controls: Controls,
@@ -144,6 +148,7 @@ impl Checks {
             rules: Rules::new(genesis),
             room: Room::new(genesis),
             trials: Trials::new(genesis),
+            deaths: Deaths::new(scenario, genesis),
             leases: Leases::new(genesis, scenario.runs_once),
             waits: Waits::default(),
             controls: Controls::default(),
@@ -248,6 +253,14 @@ impl Checks {
         }
     }
 
+    /// A worker's process has died of these attempts.
+    ///
+    /// # Errors
+    /// They have ended too many.
+    pub fn died(&mut self, died: &[Died]) -> Checked {
+        self.deaths.died(died)
+    }
+
     /// A peer's clock was set.
     pub fn clock_set(&mut self, key: PublicKey) {
         self.set_clocks.insert(key);
@@ -285,6 +298,8 @@ impl Checks {
         self.room.check(&approved, results, &self.ledger)?;
         self.rules.check(approved, &applied.events, &self.ledger)?;
         self.trials.check(&applied)?;
+        let good = executed.block.transactions.iter().filter(|transaction| !void.contains(&transaction.id()));
+        self.deaths.check(good.map(AsRef::as_ref), &applied, &self.ledger)?;
         self.leases.check(&executed.block, &applied, before, &self.ledger)?;
         for (transaction, result) in executed.block.transactions.iter().zip(results_of(&applied.receipts)) {
             if result.is_ok() {

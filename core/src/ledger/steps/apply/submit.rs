@@ -140,6 +140,7 @@ impl Ledger {
             occurrence_of,
             spawns_max: submit.spawns_max,
             spawned: 0,
+            deaths: BTreeMap::new(),
         };
         self.take_up(id, record);
         self.add_outstanding(signer, Outstanding::definition(definition_bytes));
