@@ -188,7 +188,7 @@ impl Outputs {
             Verdict::Failed(_, stderr, _) => {
                 Ok(Self { stdout: nothing(), stderr: inline(stderr), files: Vec::new(), holders: Vec::new() })
             }
-            Verdict::Returned | Verdict::Checkpointed { .. } | Verdict::Preempted => {
+            Verdict::Returned | Verdict::Checkpointed { .. } | Verdict::Preempted | Verdict::HostDied { .. } => {
                 Ok(Self { stdout: nothing(), stderr: nothing(), files: Vec::new(), holders: Vec::new() })
             }
         }

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use meshwork_core::{
     identity::{NetworkId, PublicKey, SecretKey},
-    types::{Action, Array, BlockTime, JobId, KeyLimit, SignedTransaction, Submit, TaskSpec, Tasks, Transaction, VoidReason},
+    types::{
+        Action, Array, BlockTime, JobId, KeyLimit, SignedTransaction, Submit, TaskSpec, Tasks, Transaction, VoidReason,
+    },
 };
 
 use meshwork_api::TransactionView;

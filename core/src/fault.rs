@@ -149,6 +149,10 @@ faults! {
     LateFailureTaken,
     /// A late success is dropped.
     LateSuccessDropped,
+    /// What ends its hosts goes on to others.
+    DeathsNotCounted,
+    /// A worker that dies again counts as another one.
+    DeathsOfOneWorker,
     // Governance.
     /// Any signer of a proposal or an approval counts as an authority.
     AnyoneGoverns,
@@ -166,6 +170,8 @@ faults! {
     UnprovenTakeAll,
     /// Jobs are admitted whatever they make every peer store for good.
     StoredUnbounded,
+    /// Tasks that no claim could ever hold wait for ever.
+    UnclaimedWaitForEver,
     /// Workers on trial hold as many attempts as they offer.
     TrialsIgnored,
     /// A failure at a worker on trial counts like any other.
@@ -226,6 +232,10 @@ faults! {
     RefusedReportForgotten,
     /// A success that is not said yet is dropped when its lease is lost.
     LateSuccessThrownAway,
+    /// A worker that died does not say of what.
+    DeathUntold,
+    /// What is to run alone runs beside others.
+    AloneBesideOthers,
 }
 
 #[cfg(debug_assertions)]

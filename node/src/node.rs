@@ -42,7 +42,7 @@ use crate::{
     metrics::Metrics,
     store::StoreError,
     sync::Sync,
-    worker::{TaskContext, Worker},
+    worker::{BegunJournal, TaskContext, Worker},
 };
 
 /// How far strangers' tasks are below this machine's own work in priority.
@@ -396,6 +396,7 @@ impl Parts {
         stop: &CancellationToken,
     ) -> Option<JoinHandle<()>> {
         let (worker, executor) = (config.worker.as_ref()?, executor?);
+        let (begun, died_of) = BegunJournal::open(&config.data_dir);
         let context = TaskContext::new(
             Arc::clone(&self.genesis),
             config.key.public(),
@@ -404,11 +405,13 @@ impl Parts {
             self.mesh.clone(),
             self.handle.clone(),
             Arc::clone(&self.metrics),
+            begun,
         );
         let (worker, heard) = Worker::new(
             config.key.clone(),
             &self.genesis,
             worker.clone(),
+            died_of,
             self.handle.clone(),
             self.clock.clone(),
             self.disk_space.clone(),

@@ -4,6 +4,7 @@
 mod checkpoints;
 mod command_line;
 mod control;
+mod deadly;
 mod explained;
 mod faults;
 mod governed;

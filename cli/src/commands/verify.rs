@@ -129,5 +129,6 @@ pub fn describe(verdict: &Verdict) -> String {
         Verdict::Returned => "returned".into(),
         Verdict::Checkpointed { .. } => "saved a checkpoint".into(),
         Verdict::Preempted => "was preempted".into(),
+        Verdict::HostDied { .. } => "ended its worker".into(),
     }
 }

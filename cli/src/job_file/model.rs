@@ -100,8 +100,8 @@ pub struct Task {
     pub retries: Option<At<u32>>,
     /// Wait after the first failure; each further failure doubles it.
     pub retry_delay: Option<Text>,
-    /// Rules that replace `retries` for one kind of setback: `lost`, `drained`, `exited`, `trapped`, `timed-out`,
-    /// `out-of-memory`, `out-of-fuel`, `output-too-large`, `input-unavailable`, `bad-module`,
+    /// Rules that replace `retries` for one kind of setback: `lost`, `drained`, `host-died`, `exited`, `trapped`,
+    /// `timed-out`, `out-of-memory`, `out-of-fuel`, `output-too-large`, `input-unavailable`, `bad-module`,
     /// `too-large-to-compile`, `spawn-refused`.
     pub recovery: Named<At<Recovery>>,
     /// Whether the program saves checkpoints, by moving files below /checkpoint, and continues from the last one.

@@ -15,9 +15,10 @@ use super::{
 };
 
 /// The kinds of setback, by their names in a file.
-pub const SETBACKS: [(&str, Setback); 12] = [
+pub const SETBACKS: [(&str, Setback); 13] = [
     ("lost", Setback::Lost),
     ("drained", Setback::Drained),
+    ("host-died", Setback::HostDied),
     ("exited", Setback::Exited),
     ("trapped", Setback::Trapped),
     ("timed-out", Setback::TimedOut),

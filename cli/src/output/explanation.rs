@@ -120,6 +120,7 @@ const fn setback(setback: Setback) -> &'static str {
     match setback {
         Setback::Lost => "lost",
         Setback::Drained => "drained",
+        Setback::HostDied => "its worker died while it ran",
         Setback::Exited => "exited with a status other than 0",
         Setback::Trapped => "trapped",
         Setback::TimedOut => "ran out of time",
@@ -183,6 +184,9 @@ fn ready(why: &Ready, now: BlockTime, facts: &mut Facts) {
     if claims.capable > 0 {
         let avoided = format!("{} avoided, of which {} have a place", claims.avoided, claims.avoided_open);
         facts.push(("claims", format!("{} full, {} with a place, {avoided}", claims.full, claims.open)));
+    }
+    if let Some(ends) = why.ends {
+        facts.push(("ends", format!("{} without an outcome, unless such a claim comes", within(ends, now))));
     }
     if let Some(frees) = why.frees {
         facts.push(("place", format!("one comes free {} at the latest, if nothing stalls", within(frees, now))));
@@ -287,6 +291,10 @@ fn leased(why: &Leased, now: BlockTime, facts: &mut Facts) {
             facts.push(("speculation", words));
         }
     }
+    if why.alone {
+        let words = "its worker runs nothing beside it, because workers died while they ran it or its program";
+        facts.push(("alone", words.into()));
+    }
     for wish in &why.prefers {
         let met = if wish.met { "met" } else { "not met" };
         facts.push(("prefers", format!("{}={}: {met}", wish.label, wish.value)));
@@ -324,6 +332,8 @@ fn gone(why: &NoOutcome, facts: &mut Facts) {
         Gone::Cancelled => "cancelled by its submitter",
         Gone::Expired => "expired: its job's time ran out",
         Gone::Barred => "stopped: its submitter was barred from submitting, which ends all that it has unfinished",
+        Gone::Unclaimed => "ended: for too long, no claim that stood could ever hold it",
+        Gone::EndedHosts => "stopped: too many workers died while they ran its program for this job",
         Gone::Skipped => "skipped: what it waited for cannot be any more",
     };
     facts.push(("state", state.into()));

@@ -78,9 +78,13 @@ impl Meaning {
             None => Self::Running,
             Some(EndReason::Succeeded) => Self::Succeeded,
             Some(EndReason::Failed) => Self::Failed,
-            Some(EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut | EndReason::Drained) => {
-                Self::Lost
-            }
+            Some(
+                EndReason::ClaimEnded
+                | EndReason::NewIncarnation
+                | EndReason::TimedOut
+                | EndReason::HostDied { .. }
+                | EndReason::Drained,
+            ) => Self::Lost,
             Some(EndReason::Returned | EndReason::Preempted | EndReason::TakenBack) => Self::GivenBack,
             Some(EndReason::Superseded | EndReason::Cancelled) => Self::Stopped,
         }

@@ -84,7 +84,9 @@ pub fn quota_words(quota: &Quota) -> String {
 /// An amount of a limited thing, with its unit.
 pub fn amount(limit: KeyLimit, most: u64) -> String {
     match limit {
-        KeyLimit::OutputBytes | KeyLimit::DefinitionBytes | KeyLimit::DailyStoredBytes => format!("{} of {}", bytes(most), limit_word(limit)),
+        KeyLimit::OutputBytes | KeyLimit::DefinitionBytes | KeyLimit::DailyStoredBytes => {
+            format!("{} of {}", bytes(most), limit_word(limit))
+        }
         KeyLimit::Tasks | KeyLimit::Running | KeyLimit::Recurring => format!("{most} {}", limit_word(limit)),
     }
 }

@@ -52,6 +52,8 @@ pub(super) const fn end_in_words(end: TaskEnd) -> &'static str {
         TaskEnd::Skipped => "skipped",
         TaskEnd::Expired => "expired",
         TaskEnd::Barred => "submitter barred",
+        TaskEnd::EndedHosts => "program ended its hosts",
+        TaskEnd::Unclaimed => "no claim could hold it",
     }
 }
 

@@ -44,6 +44,8 @@ pub const fn state(state: TaskState) -> &'static str {
         TaskState::Skipped => "skipped",
         TaskState::Expired => "expired",
         TaskState::Barred => "submitter barred",
+        TaskState::EndedHosts => "program ended its hosts",
+        TaskState::Unclaimed => "no claim could hold it",
     }
 }
 

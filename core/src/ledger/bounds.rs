@@ -271,7 +271,7 @@ fn are_spawns_few(spawns: &[Spawn]) -> bool {
 /// Whether a worker may give this verdict on an attempt whose task may leave at most `output_bytes`.
 pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::Returned | Verdict::Preempted => true,
+        Verdict::Returned | Verdict::Preempted | Verdict::HostDied { .. } => true,
         Verdict::Succeeded(Output::Inline(output), _, spawns) => {
             let mut paths = BTreeSet::new();
             codec::encode(output).len() <= limits.inline_bytes_max
@@ -288,7 +288,7 @@ pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict
                     Failure::Trapped(text) | Failure::BadModule(text) | Failure::TooLargeToCompile(text) => {
                         text.len() <= Failure::TEXT_BYTES_MAX
                     }
-                    Failure::Lost => false,
+                    Failure::Lost | Failure::EndedHosts => false,
                     _ => true,
                 }
         }

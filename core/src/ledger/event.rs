@@ -193,6 +193,11 @@ pub enum EndReason {
     NewIncarnation,
     /// It ran longer than its wall time plus the allowance.
     TimedOut,
+    /// Its worker's process died while it compiled or ran the program.
+    HostDied {
+        /// Whether the process compiled and ran nothing then but this program for this job.
+        alone: bool,
+    },
     /// Its worker drained.
     Drained,
     /// Its worker's claim changed and has no place for it any more.
@@ -206,7 +211,7 @@ pub enum EndReason {
 impl EndReason {
     /// Whether the attempt was lost or drained.
     pub(super) const fn is_loss(self) -> bool {
-        matches!(self, Self::ClaimEnded | Self::NewIncarnation | Self::TimedOut | Self::Drained)
+        matches!(self, Self::ClaimEnded | Self::NewIncarnation | Self::TimedOut | Self::HostDied { .. } | Self::Drained)
     }
 
     /// Whether the task avoids this worker afterwards.
@@ -226,7 +231,7 @@ pub enum IgnoredReason {
     TaskEnded,
     /// The attempt was already reported: earlier in this report, or when it ended.
     Repeated,
-    /// The attempt was lost before, and this is not a success.
+    /// The attempt was lost before, and this is neither a success nor the death of its worker.
     Late,
     /// The verdict exceeds a bound or makes no sense.
     Malformed,

@@ -21,6 +21,7 @@ use crate::{
             rules::Rules,
             stored::Stored,
             trust::Merits,
+            unclaimed::Unclaimed,
             usage::DayBook,
             workers::WorkerRecord,
         },
@@ -64,6 +65,7 @@ pub(super) struct Head {
     pub(super) estimates: BTreeMap<Digest, Estimate>,
     pub(super) usage: BTreeMap<Day, DayBook>,
     pub(super) stored: Stored,
+    pub(super) unclaimed: Unclaimed,
     pub(super) merits: Merits,
 }
 
@@ -94,6 +96,7 @@ impl Ledger {
             estimates: records.estimates().records().clone(),
             usage: records.usage().records().clone(),
             stored: records.stored().clone(),
+            unclaimed: records.unclaimed().clone(),
             merits: records.merits().clone(),
         }
     }

@@ -96,6 +96,8 @@ pub struct Assignment {
     pub checkpoint: Option<BlobRef>,
     /// Whether others may take its output. The output must then be stored, however small.
     pub feeds: bool,
+    /// Whether it runs with nothing beside it, because workers died while they ran it or others of its program.
+    pub alone: bool,
 }
 
 impl Assignment {
@@ -113,6 +115,7 @@ impl Assignment {
             produced: ledger.produced_inputs(attempt.task),
             checkpoint: task.checkpoint.map(|checkpoint| checkpoint.manifest),
             feeds: task.feeds,
+            alone: ledger.runs_alone(attempt.task),
         })
     }
 }

@@ -15,6 +15,8 @@ use std::{
     sync::Arc,
 };
 
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
 use super::{
     order::{Rank, Sequence, Shares},
     placement::Opening,
@@ -27,7 +29,7 @@ use crate::{
 };
 
 /// The needs of a task: what it requires of a claim, besides one slot.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize_tuple, Deserialize_tuple)]
 pub struct Needs {
     /// Thousandths of a processor core.
     pub millicores: u32,
@@ -312,6 +314,12 @@ impl ReadyQueue {
             && heads(self) == heads(other)
             && lanes(self) == lanes(other)
             && self.frozen == other.frozen
+    }
+
+    /// The different needs of the tasks in the queue.
+    pub fn needs(&self) -> impl Iterator<Item = &Needs> {
+        let mut last = None;
+        self.ids.keys().map(|kind| &*kind.needs).filter(move |needs| last.replace(*needs) != Some(*needs))
     }
 
     /// The kind with this id.

@@ -109,14 +109,8 @@ pub enum Limit {
 
 impl KeyLimit {
     /// All limits.
-    pub const ALL: [Self; 6] = [
-        Self::Tasks,
-        Self::Running,
-        Self::OutputBytes,
-        Self::DefinitionBytes,
-        Self::Recurring,
-        Self::DailyStoredBytes,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Tasks, Self::Running, Self::OutputBytes, Self::DefinitionBytes, Self::Recurring, Self::DailyStoredBytes];
 }
 
 impl NetworkLimit {

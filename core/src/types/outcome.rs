@@ -47,6 +47,11 @@ pub enum Verdict {
     },
     /// The attempt was preempted: the worker was asked to stop the program, and did so at its last checkpoint.
     Preempted,
+    /// The worker's process died while it compiled or ran the program. The process after it says so.
+    HostDied {
+        /// Whether the process compiled and ran nothing then but this program for this job.
+        alone: bool,
+    },
 }
 
 /// A task that a program spawns: one more like the spawning task, in the same job.
@@ -97,6 +102,9 @@ pub enum Failure {
     /// Its workers lost its attempts more often than the genesis forgives. Only the ledger says so, never a
     /// worker.
     Lost,
+    /// So many different workers died while they ran it that the network runs it no more. Only the ledger says so,
+    /// never a worker.
+    EndedHosts,
 }
 
 impl Failure {
@@ -120,6 +128,7 @@ impl Failure {
             Self::SpawnRefused => Setback::SpawnRefused,
             Self::InputUnavailable(_) => Setback::InputUnavailable,
             Self::Lost => Setback::Lost,
+            Self::EndedHosts => Setback::HostDied,
         }
     }
 }
@@ -140,6 +149,7 @@ impl fmt::Display for Failure {
             }
             Self::InputUnavailable(digest) => write!(f, "could not be given {digest}, which nobody has"),
             Self::Lost => f.write_str("was lost by its workers too often"),
+            Self::EndedHosts => f.write_str("too many workers died while they ran it"),
         }
     }
 }

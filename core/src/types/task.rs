@@ -136,6 +136,8 @@ pub enum Setback {
     Lost,
     /// Its worker left.
     Drained,
+    /// Its worker's process died while it compiled or ran the program, and said so when it was back.
+    HostDied,
     /// Its program ended with a status other than 0.
     Exited,
     /// Its program trapped.
@@ -159,17 +161,17 @@ pub enum Setback {
 }
 
 impl Setback {
-    /// Whether the worker was lost or left. The program did nothing wrong.
+    /// Whether the worker was lost or left. Nothing shows that the program did anything wrong.
     #[must_use]
     pub const fn is_loss(self) -> bool {
-        matches!(self, Self::Lost | Self::Drained)
+        matches!(self, Self::Lost | Self::Drained | Self::HostDied)
     }
 
     /// Whether another worker might fare better. All other setbacks are what the program does, which is the
     /// same everywhere.
     #[must_use]
     pub const fn is_of_machine(self) -> bool {
-        matches!(self, Self::Lost | Self::Drained | Self::TimedOut | Self::InputUnavailable)
+        matches!(self, Self::Lost | Self::Drained | Self::HostDied | Self::TimedOut | Self::InputUnavailable)
     }
 }
 

@@ -34,6 +34,8 @@ pub enum Effect {
         /// The tasks that its program spawns.
         spawns: Vec<Spawn>,
     },
+    /// The ledger has heard that the process before this one died of this attempt. It need not be remembered any more.
+    Forget(AttemptId),
     /// Look up what a claim needs, then answer [`super::Input::LookedUp`].
     LookUp {
         /// Whether to look up the large blobs on this machine too.

@@ -22,6 +22,17 @@ pub struct Config {
     pub resources: Resources,
     /// The labels that tasks may require of this machine.
     pub labels: Labels,
+    /// What the process before this one died of.
+    pub died_of: Vec<Died>,
+}
+
+/// An attempt that a worker's process had begun to compile or run, and had not ended, when it died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Died {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Whether the process compiled and ran nothing then but this attempt's program for its job.
+    pub alone: bool,
 }
 
 /// One input of the worker.

@@ -22,6 +22,8 @@
 //! | All slots are taken, and an attempt has waited here beyond the worker's patience | Returns it, so that long tasks are never hoarded | `handle/tick.rs` |
 //! | A third of its claim's life has passed, its offer has changed, or its claim has ended | Claims anew | `offer.rs` |
 //! | A claim is due | First looks up what its key signed last, and signs above it. Until one of its own claims has stood, it also takes a newer incarnation. It does not claim while it lacks known blocks, because it would not hear what it is given | `handle/claim.rs` |
+//! | The process before this one died | Reports what that process compiled and ran, and claims once the ledger has heard of it | `handle/died.rs` |
+//! | An attempt is to run alone | Prepares and runs it once nothing else is prepared or runs, and prepares nothing else until it has ended | `handle/begin.rs` |
 //! | A newer incarnation of its key claims | Neither claims nor drains until that claim has ended. Then it exceeds that incarnation | `handle/executed.rs`, `handle/drain.rs` |
 //! | The disk has no space | Claims no slots and no waiting places. What it holds goes on | `offer.rs` |
 //! | It is paused | Claims no slots and no waiting places, and returns what has not begun. What runs goes on | `handle/pause.rs` |
@@ -48,7 +50,7 @@ use std::{
 };
 
 pub use effect::{Effect, Ticket};
-pub use input::{Config, Happened, Input, LedgerStatus, LookedUp, News, Progress};
+pub use input::{Config, Died, Happened, Input, LedgerStatus, LookedUp, News, Progress};
 
 use self::{offer::Offer, outbox::Outbox, throughput::Throughput};
 use crate::{
@@ -83,6 +85,10 @@ pub struct Worker {
     offer: Offer,
     /// Whether a look-up for a claim is under way.
     looks_up: bool,
+    /// What the process before this one died of, as far as the ledger has not heard of it.
+    died_of: Vec<Died>,
+    /// When this process first reported that.
+    told_deaths: Option<Monotonic>,
     tickets: u64,
     stage: Stage,
 }
@@ -98,6 +104,8 @@ struct Held {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// It waits to be prepared, because it or an attempt before it is to run alone.
+    Queued,
     /// Its program and inputs are being fetched, and the program compiled.
     Preparing,
     /// It waits for a slot.
@@ -114,7 +122,12 @@ enum Phase {
 
 impl Phase {
     const fn waits(self) -> bool {
-        matches!(self, Self::Preparing | Self::Ready)
+        matches!(self, Self::Queued | Self::Preparing | Self::Ready)
+    }
+
+    /// Whether its program is or will be compiled or run without a further decision.
+    const fn is_on(self) -> bool {
+        matches!(self, Self::Preparing | Self::Ready | Self::Running)
     }
 }
 
@@ -138,8 +151,9 @@ enum Stage {
 impl Worker {
     /// A process that has claimed nothing yet.
     #[must_use]
-    pub fn new(config: Config, genesis: &Genesis, now: Now) -> Self {
+    pub fn new(mut config: Config, genesis: &Genesis, now: Now) -> Self {
         let limits = &genesis.ledger;
+        let died_of = std::mem::take(&mut config.died_of);
         Self {
             incarnation: Incarnation(now.clock.0),
             sequence: 0,
@@ -156,6 +170,8 @@ impl Worker {
             throughput: Throughput::default(),
             offer: Offer::new(genesis, config.slots),
             looks_up: false,
+            died_of,
+            told_deaths: None,
             tickets: 0,
             stage: Stage::Working,
             config,

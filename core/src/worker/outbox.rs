@@ -100,10 +100,15 @@ impl Outbox {
         self.items.remove(attempt);
     }
 
-    /// Drops the verdict on a lost attempt, unless it is a success.
-    pub(super) fn settle_unless_success(&mut self, attempt: &AttemptId) {
-        let succeeded = |item: &Item| matches!(item.verdict, Verdict::Succeeded(..));
-        if !self.items.get(attempt).is_some_and(succeeded) || is_planted(Fault::LateSuccessThrownAway) {
+    /// Drops the verdict on a lost attempt, unless the ledger takes it late: a success, or a death.
+    pub(super) fn settle_unless_late(&mut self, attempt: &AttemptId) {
+        let item = self.items.get(attempt);
+        let is_taken_late = item.is_some_and(|item| match item.verdict {
+            Verdict::Succeeded(..) => !is_planted(Fault::LateSuccessThrownAway),
+            Verdict::HostDied { .. } => true,
+            _ => false,
+        });
+        if !is_taken_late {
             self.items.remove(attempt);
         }
     }

@@ -159,6 +159,10 @@ pub enum TaskState {
     Expired,
     /// Its submitter was barred from submitting.
     Barred,
+    /// Too many workers died while they ran its program for its job.
+    EndedHosts,
+    /// For too long, no claim that stood could ever hold it.
+    Unclaimed,
 }
 
 /// One attempt of a task.
@@ -192,6 +196,8 @@ pub const fn ended_in_words(why: EndReason) -> &'static str {
         EndReason::ClaimEnded => "lost: its worker's claim ran out",
         EndReason::NewIncarnation => "lost: its worker was started anew",
         EndReason::TimedOut => "lost: nothing was heard of it in time",
+        EndReason::HostDied { alone: true } => "lost: its worker died while it ran this",
+        EndReason::HostDied { alone: false } => "lost: its worker died while it ran this and other things",
         EndReason::Drained => "given back: its worker left",
         EndReason::TakenBack => "taken back: its worker offers less",
         EndReason::Superseded => "superseded by another attempt",

@@ -53,7 +53,9 @@ fn ended_view(job: &EndedJob) -> JobView {
         match task {
             EndedTask::Succeeded(..) => counts.succeeded += 1,
             EndedTask::Failed(..) => counts.failed += 1,
-            EndedTask::Gone(Gone::Cancelled | Gone::Expired | Gone::Barred) => counts.cancelled += 1,
+            EndedTask::Gone(Gone::Cancelled | Gone::Expired | Gone::Barred | Gone::EndedHosts | Gone::Unclaimed) => {
+                counts.cancelled += 1
+            }
             EndedTask::Gone(Gone::Skipped) => counts.skipped += 1,
         }
     }
@@ -123,6 +125,8 @@ const fn state_of(gone: Gone) -> TaskState {
         Gone::Skipped => TaskState::Skipped,
         Gone::Expired => TaskState::Expired,
         Gone::Barred => TaskState::Barred,
+        Gone::EndedHosts => TaskState::EndedHosts,
+        Gone::Unclaimed => TaskState::Unclaimed,
     }
 }
 
@@ -266,9 +270,11 @@ pub(super) async fn proof(
     let conflict = |sentence: &str| ApiError::new(StatusCode::CONFLICT, sentence);
     let place = view.receipt.ok_or_else(|| {
         conflict(match view.state {
-            TaskState::Cancelled | TaskState::Skipped | TaskState::Expired | TaskState::Barred => {
-                "this task was stopped before it had an outcome that could be proven"
-            }
+            TaskState::Cancelled
+            | TaskState::Skipped
+            | TaskState::Expired
+            | TaskState::Barred
+            | TaskState::EndedHosts => "this task was stopped before it had an outcome that could be proven",
             _ => "this task has no outcome yet; wait for it",
         })
     })?;

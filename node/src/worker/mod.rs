@@ -2,6 +2,7 @@
 //! own. It measures the machine, signs transactions, and hands them in through the driver like everything else on this
 //! peer.
 
+mod begun;
 mod spawns;
 mod task;
 
@@ -11,13 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use begun::BegunJournal;
 use meshwork_core::{
     identity::{NetworkId, SecretKey},
     replica::Assignment,
     types::{
         Action, AttemptId, BlockTime, Claim, Genesis, Output, Resources, SignedTransaction, Spawn, Transaction, Usage,
     },
-    worker::{self, Config, Effect, Input, LedgerStatus, LookedUp, News, Progress, Ticket},
+    worker::{self, Config, Died, Effect, Input, LedgerStatus, LookedUp, News, Progress, Ticket},
 };
 pub use task::TaskContext;
 use tokio::sync::{broadcast::error::RecvError, mpsc};
@@ -72,12 +74,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that has claimed nothing yet, and the channel on which it hears of its own tasks.
+    /// A worker that has claimed nothing yet, and the channel on which it hears of its own tasks. `died_of` is what the
+    /// process before this one died of.
     #[must_use]
     pub fn new(
         key: SecretKey,
         genesis: &Genesis,
         config: WorkerConfig,
+        died_of: Vec<Died>,
         driver: Handle,
         clock: Clock,
         disk_space: DiskSpace,
@@ -87,7 +91,10 @@ impl Worker {
         let (sender, heard) = mpsc::unbounded_channel();
         let WorkerConfig { slots, millicores, memory_bytes, labels, .. } = config;
         let resources = Resources { millicores, memory_bytes };
-        let machine = Config { key: key.public(), slots, resources, labels };
+        if !died_of.is_empty() {
+            warn!(attempts = died_of.len(), "the process before this one died while it compiled or ran attempts");
+        }
+        let machine = Config { key: key.public(), slots, resources, labels, died_of };
         let worker = Self {
             machine: worker::Worker::new(machine, genesis, clock.now()),
             network: genesis.network_id(),
@@ -229,6 +236,7 @@ impl Worker {
                     Effect::HandIn { ticket, action, expires } => {
                         inputs.push_back(self.hand_in(ticket, action, expires));
                     }
+                    Effect::Forget(attempt) => self.context.begun().forget(&attempt),
                     Effect::LookUp { blobs } => looks_up = Some(blobs),
                     Effect::Left { is_known } => self.leave(is_known),
                 }

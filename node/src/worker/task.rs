@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Heard, spawns};
+use super::{BegunJournal, Heard, spawns};
 use crate::{
     blobs::{BlobStore, Blobs, DeliverError, Delivered, FetchError, Kept, StoreError},
     driver::Handle,
@@ -108,6 +108,7 @@ pub struct TaskContext {
     mesh: MeshHandle,
     driver: Handle,
     metrics: Arc<Metrics>,
+    begun: BegunJournal,
     preparing: Semaphore,
     /// Programs that are compiled on this machine, oldest first.
     compiled: Mutex<VecDeque<Digest>>,
@@ -124,15 +125,21 @@ impl TaskContext {
         mesh: MeshHandle,
         driver: Handle,
         metrics: Arc<Metrics>,
+        begun: BegunJournal,
     ) -> Self {
         let preparing = Semaphore::new(PREPARE_MAX);
-        Self { genesis, me, blobs, executor, mesh, driver, metrics, preparing, compiled: Mutex::default() }
+        Self { genesis, me, blobs, executor, mesh, driver, metrics, begun, preparing, compiled: Mutex::default() }
     }
 
     /// The blobs on this machine.
     #[must_use]
     pub fn blob_store(&self) -> &BlobStore {
         self.blobs.store()
+    }
+
+    /// The journal of what is compiled and run.
+    pub const fn begun(&self) -> &BegunJournal {
+        &self.begun
     }
 
     /// What an attempt needs, if nothing has to be fetched or compiled.
@@ -162,6 +169,7 @@ impl TaskContext {
         let program = task.program();
         let path = self.fetch(program).await?;
         let compiled = async {
+            let _begun = self.begun.begin(task.0.attempt, program.digest);
             match self.executor.prepare(program.digest, path.path().to_owned(), task.compile_budget()).await {
                 Ok(()) => {
                     self.remember(program.digest);
@@ -308,6 +316,7 @@ impl TaskContext {
         let attempt = task.0.attempt;
         let (saves, saved) = watch::channel(None);
         let execution = self.execution(&task, &prepared, saves);
+        let begun = self.begun.begin(attempt, task.program().digest);
         let running = self.executor.run(execution, &stop);
         let ran = if task.0.spec.checkpoints {
             let keeping = self.keep_checkpoints(attempt, saved, stop.clone(), heard.clone());
@@ -319,6 +328,7 @@ impl TaskContext {
         } else {
             running.await
         };
+        drop(begun);
         self.metrics.tasks_run.inc();
         // If this fails, the worker is gone; here and below.
         let _ = heard.send(Heard::Progress(Progress::Ran(attempt, began.elapsed())));

@@ -57,6 +57,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("leaving", volunteers::leaving),
     ("second-process", volunteers::second_process),
     ("set-back", volunteers::set_back),
+    ("deadly", volunteers::deadly),
     ("two-liars", two_liars),
 ];
 

@@ -7,6 +7,7 @@ use meshwork_core::{
     identity::{PublicKey, SecretKey},
     replica::{Action, Config, Gossip, Message, Replica},
     types::{BlockTime, Genesis},
+    worker::Died,
 };
 
 use crate::{
@@ -91,6 +92,8 @@ pub struct Peer {
     pub manner: Option<Manner>,
     /// Its worker's process.
     pub worker: Option<Worker>,
+    /// What its worker's processes died of, as far as the ledger has not heard of it.
+    pub died_of: Vec<Died>,
     /// When it is due next, as far as that is posted.
     pub wakes_at: Option<u64>,
     /// How it breaks the rules, if it does.
@@ -120,6 +123,7 @@ impl Peer {
             has_lost_journal: false,
             manner,
             worker: None,
+            died_of: Vec::new(),
             wakes_at: None,
             lie: None,
             forger: None,
@@ -175,14 +179,17 @@ impl Peer {
         self.life += 1;
         self.wakes_at = None;
         let now = self.now(now_us);
-        let begin = |manner| Worker::new(scenario, genesis, manner, self.public, now, self.life);
+        let (died_of, as_whom) = (&self.died_of, (self.public, self.life));
+        let begin = |manner| Worker::new(scenario, genesis, manner, died_of.clone(), as_whom, now);
         self.worker = self.manner.map(begin);
         self.replica = Some(replica);
         Ok(())
     }
 
-    /// Kills its process: what was not synced is gone.
+    /// Kills its process: what was not synced is gone. What its worker had begun is known, because no sync is needed for
+    /// that.
     pub fn crash(&mut self) {
+        self.died_of.extend(self.worker.iter().flat_map(Worker::dies_of));
         self.syncing = None;
         self.disk.crash();
         self.worker = None;

@@ -85,6 +85,27 @@ pub fn second_process(seed: u64) -> Scenario {
     scenario
 }
 
+/// Jobs whose programs bring down whoever runs them, beside honest ones. The first worker is killed again and again for
+/// no reason of theirs. In every second network, one worker says of all that it runs that it died of it.
+#[must_use]
+pub fn deadly(seed: u64) -> Scenario {
+    let mut workers = vec![Manner::Honest; 4 + (seed % 3) as usize];
+    if seed.is_multiple_of(2) {
+        workers.push(Manner::Dies);
+    }
+    let mut scenario = calm(seed, workers);
+    let at = |second: u64| second * SECOND_US + seed * 70_000;
+    scenario.work = vec![(0, job(0, 24, 700)), (at(6), job(1, 6, 3_200)), (at(20), job(0, 24, 400))];
+    let deadly = |tasks, after_ms| Work::Deadly { through: 1, tasks, after_ms };
+    scenario.work.extend([(at(2), deadly(30, 300)), (at(8), deadly(1, 40)), (at(16), deadly(200, 1_500))]);
+    scenario.work.sort_by_key(|(at, _)| *at);
+    let kills = (0..6).map(|round| at(3 + 4 * round));
+    let kills = kills.flat_map(|at| [(at, Fault::Crash(FIRST)), (at + SECOND_US / 2, Fault::Start(FIRST))]);
+    scenario.faults = kills.collect();
+    scenario.whole_at_us += 30 * SECOND_US;
+    scenario
+}
+
 /// The only worker is killed, and restarts at once with a clock that is set back.
 #[must_use]
 pub fn set_back(seed: u64) -> Scenario {

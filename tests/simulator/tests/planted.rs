@@ -91,6 +91,9 @@ fn sought(fault: Planted) -> Family {
         Planted::SequenceRestarts => directed::restarted,
         Planted::LastSequenceIgnored => volunteers::set_back,
         Planted::ClaimsPastNewer => volunteers::second_process,
+        Planted::DeathsNotCounted | Planted::DeathsOfOneWorker | Planted::DeathUntold | Planted::AloneBesideOthers => {
+            volunteers::deadly
+        }
         Planted::PausedClaims | Planted::DrainForgetsDeliveries => volunteers::leaving,
         Planted::MemoryNotCounted => volunteers::heavy,
         Planted::PreemptedKeepsSlot | Planted::OldWordSettlesNew => volunteers::preemption,

@@ -183,6 +183,7 @@ const fn is_end(state: TaskState) -> bool {
             | TaskState::Skipped
             | TaskState::Expired
             | TaskState::Barred
+            | TaskState::EndedHosts
     )
 }
 

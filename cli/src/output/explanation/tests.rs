@@ -38,6 +38,7 @@ fn a_label_that_nobody_has_is_named_with_how_many_claims_have_it() {
             Requirement { need: label, claims: 0 },
         ],
         frees: None,
+        ends: Some(BlockTime(3_600_000_000)),
         avoids: Vec::new(),
         ahead: Ahead::default(),
         share: None,
@@ -48,6 +49,7 @@ fn a_label_that_nobody_has_is_named_with_how_many_claims_have_it() {
         "needs: 1.0 TiB of memory: 0 of 3 claims; the most that any offers is 1.0 GiB",
         "needs: label gpu=h100: 0 of 3 claims; 2 with another value of gpu",
         "needs: all of it together: 0 of 3 claims",
+        "ends: in 59m 59s without an outcome, unless such a claim comes",
     ] {
         assert!(said.lines().any(|said| said == line), "{line:?} is not in\n{said}");
     }
@@ -64,6 +66,7 @@ fn who_is_ahead_is_said_with_what_puts_them_there() {
         claims: Claims { standing: 1, capable: 1, full: 1, ..Claims::default() },
         requirements: Vec::new(),
         frees: Some(BlockTime(3_000_000)),
+        ends: None,
         avoids: Vec::new(),
         ahead: Ahead {
             tasks: 42,

@@ -182,7 +182,9 @@ impl Ledger {
         self.recount_segment(number, at);
         match why {
             Gone::Skipped => self.records.counters_mut().skipped += count,
-            Gone::Cancelled | Gone::Expired | Gone::Barred => self.records.counters_mut().cancelled += count,
+            Gone::Cancelled | Gone::Expired | Gone::Barred | Gone::EndedHosts | Gone::Unclaimed => {
+                self.records.counters_mut().cancelled += count;
+            }
         }
         self.settle_tasks(&ended);
     }

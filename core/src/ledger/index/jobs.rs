@@ -203,6 +203,7 @@ impl Ledger {
             array.after.clear();
         }
         job.index.graph = Graph::empty();
+        job.record.deaths.clear();
         let after = std::mem::take(&mut job.record.after);
         job.record.open_until = None;
         let definition_bytes = std::mem::take(&mut job.record.definition_bytes);

@@ -16,8 +16,8 @@ use crate::{
         records::{
             Records,
             jobs::{
-                ATTEMPTS_KEPT, Admission, ArrayRecord, FreshState, Job, JobRecord, Lease, Live, Phase, Speculation,
-                TaskRef, TaskState,
+                ATTEMPTS_KEPT, Admission, ArrayRecord, FreshState, Job, JobRecord, Lease, Live, Phase, Segment,
+                Speculation, TaskRef, TaskState,
             },
             recurring::{RecurringNumber, RecurringRecord},
             replay::{Executed, Replay},
@@ -57,6 +57,7 @@ impl Head {
         rule(self.rules.is_consistent(), "rules that nobody can have settled")?;
         rule(self.merits.are_sound(Day::of(self.time)), "merits that no key can have")?;
         rule(self.stored.are_sound(Day::of(self.time)), "more is stored for keys than for all")?;
+        rule(self.unclaimed.is_sound(self.time), "needs were looked at later")?;
         let estimates = &self.estimates;
         rule(estimates.len() <= PROGRAMS_KEPT, "more programs are remembered than may be")?;
         rule(estimates.values().all(|estimate| estimate.is_sound(self.time)), "what was learned cannot have been")
@@ -301,6 +302,11 @@ impl Ledger {
         };
         rule(bounds::check_submit(&self.genesis.ledger, &submit).is_ok(), "a job exceeds a bound")?;
         rule(record.spawned <= record.spawns_max, "a job's tasks have asked for more than they may")?;
+        let mut of_own = record.deaths.iter().map(|(program, deaths)| {
+            let own = |segment: &Segment| segment.spec.program_blob().digest == *program;
+            deaths.is_sound() && record.ended.is_none() && record.segments.iter().any(own)
+        });
+        rule(of_own.all(|is_sound| is_sound), "workers died of what is not a program of their job")?;
         for (index, state) in &record.states {
             if let TaskState::Live(live) = state {
                 self.check_live(live, leases)?;

@@ -45,7 +45,7 @@ impl Ledger {
     pub(super) fn judge_worker(&mut self, lease: &Lease, why: EndReason) -> bool {
         let key = lease.worker;
         let Some(trial) = self.records.worker(&key).map(|worker| worker.record.trial) else { return false };
-        let is_of_trial = trial.is_some_and(|trial| lease.number >= trial.since);
+        let is_of_trial = self.is_of_trial(lease);
         let begins = self.genesis.ledger.trial_wait_ms > 0
             && lease.allocation.is_some()
             && why.is_loss()
@@ -66,6 +66,12 @@ impl Ledger {
         };
         self.set_trial(key, next);
         is_of_trial
+    }
+
+    /// Whether an attempt is one of its worker's trial.
+    pub(in crate::ledger) fn is_of_trial(&self, lease: &Lease) -> bool {
+        let trial = self.records.worker(&lease.worker).and_then(|worker| worker.record.trial);
+        trial.is_some_and(|trial| lease.number >= trial.since)
     }
 
     /// Ends a worker's trial: it has delivered.

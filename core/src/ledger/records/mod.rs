@@ -8,6 +8,7 @@ pub(in crate::ledger) mod replay;
 pub(in crate::ledger) mod rules;
 pub(in crate::ledger) mod stored;
 pub(in crate::ledger) mod trust;
+pub(in crate::ledger) mod unclaimed;
 pub(in crate::ledger) mod usage;
 pub(in crate::ledger) mod workers;
 
@@ -34,6 +35,7 @@ use replay::Replay;
 use rules::Rules;
 use stored::Stored;
 use trust::Merits;
+use unclaimed::Unclaimed;
 use usage::{Day, Days};
 use workers::Worker;
 
@@ -83,6 +85,7 @@ pub(in crate::ledger) struct Records {
     estimates: Estimates,
     usage: Days,
     stored: Stored,
+    unclaimed: Unclaimed,
     merits: Merits,
 }
 
@@ -116,6 +119,7 @@ impl Records {
             estimates: Estimates::default(),
             usage: Days::default(),
             stored: Stored::default(),
+            unclaimed: Unclaimed::default(),
             merits: Merits::default(),
         }
     }
@@ -144,6 +148,7 @@ impl Records {
             estimates: Estimates::restored(head.estimates.clone()),
             usage,
             stored: head.stored.clone(),
+            unclaimed: head.unclaimed.clone(),
             merits: head.merits.clone(),
         }
     }
@@ -327,6 +332,14 @@ impl Records {
 
     pub(in crate::ledger) const fn stored_mut(&mut self) -> &mut Stored {
         &mut self.stored
+    }
+
+    pub(in crate::ledger) const fn unclaimed(&self) -> &Unclaimed {
+        &self.unclaimed
+    }
+
+    pub(in crate::ledger) const fn unclaimed_mut(&mut self) -> &mut Unclaimed {
+        &mut self.unclaimed
     }
 
     pub(in crate::ledger) const fn merits(&self) -> &Merits {

@@ -62,6 +62,7 @@ impl Ledger {
         for number in self.index.due_mut().take_jobs(now) {
             self.job_is_due(number, applied);
         }
+        self.end_unclaimed(applied);
         self.follow_ended_jobs(applied);
         self.run_occurrences(applied);
         self.follow_ended_jobs(applied);

@@ -26,13 +26,24 @@ impl Ledger {
         let Some((past, others)) = known(self.end_attempt(attempt, why, None, applied)) else { return };
         self.records.counters_mut().lost += u64::from(why.is_loss());
         let height = self.height();
+        let setback = match why {
+            EndReason::Drained => Setback::Drained,
+            EndReason::HostDied { .. } => Setback::HostDied,
+            _ => Setback::Lost,
+        };
         let next = if past.is_counted_loss() {
-            self.set_back(task, if why == EndReason::Drained { Setback::Drained } else { Setback::Lost })
+            self.set_back(task, setback)
         } else if why == EndReason::Returned {
             self.count_return(task)
         } else {
             Next::Ready
         };
+        if matches!(why, EndReason::HostDied { .. }) && self.has_ended_hosts(task) {
+            if others == Others::Live {
+                self.release(task, EndReason::Superseded, applied);
+            }
+            return self.finish_deadly(task, &past, applied);
+        }
         if others == Others::Live && !is_planted(Fault::SpeculativeForgotten) {
             return;
         }
@@ -65,7 +76,7 @@ impl Ledger {
         let Some(job) = known(self.records.job_mut(task.job)) else { return Next::Fail };
         let Some(spec) = known(job.spec(task.index).cloned()) else { return Next::Fail };
         let Some(live) = known(job.live_mut(task.index)) else { return Next::Fail };
-        let is_loss = matches!(setback, Setback::Lost | Setback::Drained);
+        let is_loss = setback.is_loss();
         let history = live.history_mut();
         let total = if is_loss { &mut history.losses } else { &mut history.failures };
         *total = total.saturating_add(1);

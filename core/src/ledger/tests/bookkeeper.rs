@@ -92,6 +92,7 @@ impl Bookkeeper {
                             }
                             EndReason::ClaimEnded
                             | EndReason::NewIncarnation
+                            | EndReason::HostDied { .. }
                             | EndReason::TimedOut
                             | EndReason::Drained => {
                                 account.attempts_lost += 1;

@@ -326,6 +326,7 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
                     2 => failure(),
                     3 => Verdict::Returned,
                     4 => Verdict::Preempted,
+                    5 => Verdict::HostDied { alone: which % 2 == 0 },
                     _ => checkpoint(mesh, attempt),
                 };
                 if let Verdict::Succeeded(_, _, spawns) = &mut verdict

@@ -101,6 +101,10 @@ pub enum TaskEnd {
     Expired,
     /// Its submitter was barred.
     Barred,
+    /// Too many workers died while they ran its program.
+    EndedHosts,
+    /// For too long, no claim that stood could ever hold it.
+    Unclaimed,
 }
 
 /// A span of time in a task's life.
@@ -301,6 +305,8 @@ const fn ended(state: TaskStateView) -> Option<TaskEnd> {
         TaskStateView::Gone(Gone::Skipped) => Some(TaskEnd::Skipped),
         TaskStateView::Gone(Gone::Expired) => Some(TaskEnd::Expired),
         TaskStateView::Gone(Gone::Barred) => Some(TaskEnd::Barred),
+        TaskStateView::Gone(Gone::EndedHosts) => Some(TaskEnd::EndedHosts),
+        TaskStateView::Gone(Gone::Unclaimed) => Some(TaskEnd::Unclaimed),
         _ => None,
     }
 }

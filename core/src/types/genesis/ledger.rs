@@ -45,6 +45,9 @@ pub struct LedgerLimits {
     pub retries_max: u32,
     /// How often workers may lose a task that took resources before the task ends.
     pub losses_max: u32,
+    /// How many different workers may die while they run a task, or tasks of one job's program, before the network runs
+    /// it no more. At least 1.
+    pub deaths_max: u32,
     /// Standing claims.
     pub workers_max: usize,
     /// Attempts that one claim may hold, running and waiting together.
@@ -60,6 +63,9 @@ pub struct LedgerLimits {
     pub claim_stands_ms_max: u64,
     /// The time that an attempt has beyond its wall time, for fetching, compiling and stalls, in milliseconds.
     pub allowance_ms: u64,
+    /// How long a task waits while no claim that stands could ever hold it, in milliseconds of block time; then it ends
+    /// without an outcome. It is looked a hundred times in that time whether there is such a claim. 0: it waits for ever.
+    pub unclaimed_ms_max: u64,
     /// How long an ended job is kept in the state, in milliseconds of block time.
     pub retention_ms: u64,
 }
@@ -85,6 +91,7 @@ impl Default for LedgerLimits {
             wall_ms_max: 24 * 3_600_000,
             retries_max: 100,
             losses_max: 16,
+            deaths_max: 3,
             workers_max: 10_000,
             claim_attempts_max: 4096,
             report_items_max: 1024,
@@ -92,6 +99,7 @@ impl Default for LedgerLimits {
             trial_wait_ms: 10_000,
             claim_stands_ms_max: 60_000,
             allowance_ms: 60_000,
+            unclaimed_ms_max: 7 * 24 * 3_600_000,
             retention_ms: 3_600_000,
         }
     }

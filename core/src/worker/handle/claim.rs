@@ -11,7 +11,7 @@ impl Worker {
     /// Asks for a look-up if a claim is due.
     pub(super) fn look_up(&mut self, now: Now, effects: &mut Vec<Effect>) {
         let waiting = self.throughput.waiting_places(self.config.slots);
-        if !self.looks_up && self.offer.is_due(waiting, now.monotonic) {
+        if !self.looks_up && self.offer.is_due(waiting, now.monotonic) && !self.waits_to_be_heard(now) {
             self.looks_up = true;
             effects.push(Effect::LookUp { blobs: self.offer.wants_holds(now.monotonic) });
         }
@@ -27,6 +27,9 @@ impl Worker {
             return;
         }
         self.network_time = network_time;
+        if self.tell_deaths(now, effects) {
+            return;
+        }
         self.exceed(last);
         if let Some(blobs) = blobs {
             self.offer.hold(blobs, now.monotonic);

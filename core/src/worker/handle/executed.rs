@@ -60,8 +60,7 @@ impl Worker {
             self.leases += 1;
             let (order, since, assignment) = (self.leases, now.monotonic, Arc::new(assignment));
             self.queue.insert(order, attempt);
-            effects.push(Effect::Prepare(Arc::clone(&assignment)));
-            self.held.insert(attempt, Held { assignment, order, since, phase: Phase::Preparing });
+            self.held.insert(attempt, Held { assignment, order, since, phase: Phase::Queued });
         }
         if self.offer.is_paused() {
             self.return_what_waits(effects);
@@ -71,14 +70,16 @@ impl Worker {
     /// The ledger has ended an attempt of this worker.
     pub(super) fn on_ended(&mut self, attempt: &AttemptId, why: EndReason, effects: &mut Vec<Effect>) {
         use EndReason::{
-            Cancelled, ClaimEnded, Drained, Failed, NewIncarnation, Preempted, Returned, Succeeded, Superseded,
-            TakenBack, TimedOut,
+            Cancelled, ClaimEnded, Drained, Failed, HostDied, NewIncarnation, Preempted, Returned, Succeeded,
+            Superseded, TakenBack, TimedOut,
         };
         let phase = self.held.get(attempt).map(|held| held.phase);
         self.forget(attempt);
         match why {
-            Succeeded | Failed | Returned | Preempted | Superseded | Cancelled => self.outbox.settle(attempt),
-            ClaimEnded | NewIncarnation | TimedOut | Drained | TakenBack => self.outbox.settle_unless_success(attempt),
+            Succeeded | Failed | Returned | Preempted | HostDied { .. } | Superseded | Cancelled => {
+                self.outbox.settle(attempt);
+            }
+            ClaimEnded | NewIncarnation | TimedOut | Drained | TakenBack => self.outbox.settle_unless_late(attempt),
         }
         if !self.outbox.has(attempt) {
             self.redelivered.remove(attempt);

@@ -2,6 +2,7 @@
 
 mod begin;
 mod claim;
+mod died;
 mod drain;
 mod executed;
 mod handed_in;
@@ -30,11 +31,13 @@ impl Worker {
             Input::Resume => self.offer.pause(false),
             Input::Drain => self.on_drain(now, effects),
         }
+        self.forget_heard_deaths(effects);
         if is_answer {
             return;
         }
         match self.stage {
             Stage::Working => {
+                self.prepare(effects);
                 self.begin(effects);
                 self.report(now, effects);
                 self.look_up(now, effects);

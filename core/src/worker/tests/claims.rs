@@ -151,7 +151,7 @@ fn a_pause_offers_nothing_and_returns_what_has_not_begun() {
     assert_eq!(story.tell(Input::Pause), paused);
     story.executes_last();
     // Assignments from before the ledger knew of the pause are returned too.
-    assert_eq!(story.gives(&[4]), ["prepare 4", "stop 4", "report 4 returned"]);
+    assert_eq!(story.gives(&[4]), ["stop 4", "report 4 returned"]);
     assert_eq!(story.worker.running(), 2);
     assert_eq!(story.ran(0, 1000), nothing());
     story.pass(600);

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod claims;
+mod died;
 mod leaving;
 mod outbox;
 mod words;
@@ -73,6 +74,8 @@ fn word(verdict: &Verdict) -> String {
         Verdict::Failed(..) => "failed".into(),
         Verdict::Returned => "returned".into(),
         Verdict::Preempted => "preempted".into(),
+        Verdict::HostDied { alone: true } => "died alone".into(),
+        Verdict::HostDied { alone: false } => "died".into(),
         Verdict::Checkpointed { manifest, .. } => format!("saved {}", manifest.digest.0[0]),
     }
 }
@@ -84,6 +87,7 @@ fn told(effect: &Effect) -> String {
         Effect::Run(assignment) => format!("run {}", assignment.attempt.task.index),
         Effect::Stop(attempt) => format!("stop {}", attempt.task.index),
         Effect::Deliver { attempt, .. } => format!("deliver {}", attempt.task.index),
+        Effect::Forget(attempt) => format!("forget {}", attempt.task.index),
         Effect::LookUp { .. } => "look up".into(),
         Effect::HandIn { action: Action::Report(report), .. } => {
             let items = report.items.iter().map(|item| format!("{} {}", item.attempt.task.index, word(&item.verdict)));
@@ -112,11 +116,17 @@ struct Story {
 impl Story {
     /// A worker that has not claimed yet.
     fn begun() -> Self {
+        Self::after_a_death(Vec::new())
+    }
+
+    /// The same, after a process that died of this.
+    fn after_a_death(died_of: Vec<Died>) -> Self {
         let config = Config {
             key: SecretKey::from_seed([1; 32]).public(),
             slots: 2,
             resources: Resources { millicores: 2000, memory_bytes: MEMORY },
             labels: Labels::new(),
+            died_of,
         };
         let genesis = genesis();
         let now = Now { monotonic: Monotonic(7_000_000), clock: BlockTime(BEGAN) };
@@ -192,6 +202,7 @@ impl Story {
             produced: Vec::new(),
             checkpoint: None,
             feeds: false,
+            alone: false,
         }
     }
 

@@ -69,6 +69,7 @@ impl Said<'_> {
                 (&item.verdict, why),
                 (Verdict::Failed(..), EndReason::Failed)
                     | (Verdict::Returned, EndReason::Returned)
+                    | (Verdict::HostDied { .. }, EndReason::HostDied { .. })
                     | (Verdict::Preempted, EndReason::Preempted)
                     | (Verdict::Succeeded(..), EndReason::Succeeded)
             ) || matches!(&item.verdict, Verdict::Succeeded(_, _, spawns) if why == EndReason::Failed && !spawns.is_empty())
@@ -319,9 +320,13 @@ impl Leases {
         }
         seen.ended.push((attempt, why));
         seen.failures += u32::from(why == EndReason::Failed);
-        let is_loss =
-            matches!(why, EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut | EndReason::Drained);
-        seen.losses += u32::from(is_loss && live.started_us.is_some());
+        let died = matches!(why, EndReason::HostDied { .. });
+        let is_loss = died
+            || matches!(
+                why,
+                EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut | EndReason::Drained
+            );
+        seen.losses += u32::from(is_loss && (died || live.started_us.is_some()));
         // An attempt that waited in its place for too long never began.
         let was_running = live.started_us.is_some() || why != EndReason::TimedOut;
         rule(!(is_loss && was_running && self.runs_once), || {
@@ -344,11 +349,13 @@ impl Leases {
                 };
                 rule(!said.reports.iter().any(of_this), || format!("{attempt} times out though it was reported"))
             }
-            EndReason::Failed | EndReason::Returned | EndReason::Preempted | EndReason::Succeeded => {
-                rule(said.ends(&worker, &attempt, why), || {
-                    format!("{attempt} ends as {why:?}, which {worker} did not say")
-                })
-            }
+            EndReason::Failed
+            | EndReason::Returned
+            | EndReason::Preempted
+            | EndReason::HostDied { .. }
+            | EndReason::Succeeded => rule(said.ends(&worker, &attempt, why), || {
+                format!("{attempt} ends as {why:?}, which {worker} did not say")
+            }),
             _ => Ok(()),
         }
     }
@@ -367,6 +374,8 @@ impl Leases {
             Verdict::Failed(Failure::Lost, ..) => {
                 rule(seen.losses > self.losses_max, || format!("{task} is given up after {} losses", seen.losses))
             }
+            // Judged by the account of deaths.
+            Verdict::Failed(Failure::EndedHosts, ..) => Ok(()),
             Verdict::Failed(..) => {
                 // The other attempt of the task, speculative or not, ends with it.
                 let mut last = seen.ended.iter().rev().skip_while(|(_, why)| *why == EndReason::Superseded);

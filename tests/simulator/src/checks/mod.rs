@@ -9,6 +9,7 @@
 //! * `policy`: which task and claim a lease joins, and which others were passed over;
 //! * `shares`: whether submitters who wait for the same resources get their shares;
 //! * `room`: what keys without a quota hold together, and that keys with one find room;
+//! * `deaths`: of what workers died, and that it ends no further ones;
 //! * `trials`: how much workers hold that have not delivered, and which failures end tasks;
 //! * `placed`: which claim a task goes to, by spread and by the network's placement policies;
 //! * `waits`: which tasks wait for which;
@@ -20,6 +21,7 @@
 
 mod chain;
 mod controls;
+pub mod deaths;
 mod epochs;
 mod leases;
 mod occurrences;
@@ -49,12 +51,14 @@ use meshwork_core::{
         Action, AuthoritySet, BlockTime, Epoch, Genesis, Height, JobId, Receipt, SignedTransaction, TransactionId,
         VoidReason, Vote,
     },
+    worker::Died,
 };
 use serde::Serialize;
 
 use self::{
-    chain::Chain, controls::Controls, epochs::Epochs, leases::Leases, occurrences::Occurrences, placed::Placed,
-    room::Room, rules::Rules, shares::Shares, stored::Stored, trials::Trials, usage::Accounts, waits::Waits,
+    chain::Chain, controls::Controls, deaths::Deaths, epochs::Epochs, leases::Leases, occurrences::Occurrences,
+    placed::Placed, room::Room, rules::Rules, shares::Shares, stored::Stored, trials::Trials, usage::Accounts,
+    waits::Waits,
 };
 use crate::scenario::{START_US, Scenario};
 
@@ -119,6 +123,7 @@ pub struct Checks {
     room: Room,
     stored: Stored,
     trials: Trials,
+    deaths: Deaths,
     leases: Leases,
     waits: Waits,
     controls: Controls,
@@ -147,6 +152,7 @@ impl Checks {
             room: Room::new(genesis),
             stored: Stored::default(),
             trials: Trials::new(genesis),
+            deaths: Deaths::new(scenario, genesis),
             leases: Leases::new(genesis, scenario.runs_once),
             waits: Waits::default(),
             controls: Controls::default(),
@@ -251,6 +257,14 @@ impl Checks {
         }
     }
 
+    /// A worker's process has died of these attempts.
+    ///
+    /// # Errors
+    /// They have ended too many.
+    pub fn died(&mut self, died: &[Died]) -> Checked {
+        self.deaths.died(died)
+    }
+
     /// A peer's clock was set.
     pub fn clock_set(&mut self, key: PublicKey) {
         self.set_clocks.insert(key);
@@ -286,9 +300,10 @@ impl Checks {
         let approved = self.epochs.check_governed(good.clone(), &self.ledger)?;
         let results = executed.block.transactions.iter().map(AsRef::as_ref).zip(results_of(&applied.receipts));
         self.room.check(&approved, results, &self.ledger)?;
-        self.stored.check(good.map(AsRef::as_ref), &applied.receipts, &self.room, &self.ledger)?;
+        self.stored.check(good.clone().map(AsRef::as_ref), &applied.receipts, &self.room, &self.ledger)?;
         self.rules.check(approved, &applied.events, &self.ledger)?;
         self.trials.check(&applied, &self.ledger)?;
+        self.deaths.check(good.map(AsRef::as_ref), &applied, &self.ledger)?;
         self.leases.check(&executed.block, &applied, before, &self.ledger)?;
         for (transaction, result) in executed.block.transactions.iter().zip(results_of(&applied.receipts)) {
             if result.is_ok() {

@@ -312,6 +312,7 @@ fn lost_by(task: &TaskView<'_>, worker: &PublicKey) -> usize {
             EndReason::ClaimEnded
                 | EndReason::NewIncarnation
                 | EndReason::TimedOut
+                | EndReason::HostDied { .. }
                 | EndReason::Drained
                 | EndReason::Returned
         )

@@ -51,10 +51,8 @@ impl Stored {
             rule(*bytes <= most, || format!("{key} has every peer store {bytes} bytes today, of {most}"))?;
         }
         let of_strangers = self.by_key.iter().filter(|(key, _)| !room.is_vouched(key)).map(|(_, bytes)| bytes);
-        let (bytes, most) = (
-            of_strangers.sum::<u64>(),
-            room.share(ledger.limit(Limit::Network(NetworkLimit::DailyStoredBytes))),
-        );
+        let (bytes, most) =
+            (of_strangers.sum::<u64>(), room.share(ledger.limit(Limit::Network(NetworkLimit::DailyStoredBytes))));
         rule(bytes <= most, || format!("keys that are new have every peer store {bytes} bytes today, of {most}"))
     }
 }

@@ -117,7 +117,8 @@ impl Trials {
     fn check_outcome(&mut self, outcome: &OutcomeReceipt, ledger: &Ledger) -> Checked {
         let task = outcome.attempt.task;
         let failures = self.failures.remove(&task).unwrap_or_default();
-        if matches!(outcome.verdict, Verdict::Succeeded(..) | Verdict::Failed(Failure::Lost, ..)) {
+        if matches!(outcome.verdict, Verdict::Succeeded(..) | Verdict::Failed(Failure::Lost | Failure::EndedHosts, ..))
+        {
             return Ok(());
         }
         let last = failures.iter().find(|failed| failed.attempt == outcome.attempt);

@@ -114,6 +114,9 @@ pub struct Watch {
     reports: BTreeMap<Ticket, Sent>,
     claims: Claims,
     throughput: Throughput,
+    /// What the process before this one died of, and what of that it has not said.
+    died_of: BTreeSet<AttemptId>,
+    unsaid: BTreeSet<AttemptId>,
     is_paused: bool,
     leaves_us: Option<u64>,
     /// The attempts that must be stopped by the input being handled.
@@ -149,6 +152,8 @@ impl Watch {
             reports: BTreeMap::new(),
             claims: Claims::default(),
             throughput: Throughput::default(),
+            died_of: config.died_of.iter().map(|died| died.attempt).collect(),
+            unsaid: config.died_of.iter().map(|died| died.attempt).collect(),
             is_paused: false,
             leaves_us: None,
             to_stop: BTreeSet::new(),
@@ -395,6 +400,9 @@ impl Watch {
                 })?;
                 rule(times <= DELIVERIES_MAX, || format!("its worker delivers {attempt} again, {times} times by now"))
             }
+            Effect::Forget(attempt) => rule(!self.unsaid.contains(attempt), || {
+                format!("its worker forgets that it died of {attempt}, and has not said so")
+            }),
             Effect::LookUp { .. } | Effect::Left { .. } => Ok(()),
             Effect::HandIn { ticket, action: Action::Report(report), .. } => self.reports(*ticket, report),
             Effect::HandIn { ticket, action: Action::Claim(claim), .. } => self.claims(*ticket, claim),
@@ -405,6 +413,12 @@ impl Watch {
 
     fn prepares(&mut self, given: &Arc<Assignment>) -> Checked {
         let attempt = given.attempt;
+        let goes_on = self.goes_on.values().filter(|goes_on| goes_on.phase != Phase::Delivering);
+        let mut goes_on = goes_on.peekable();
+        let is_beside = given.alone && goes_on.peek().is_some() || goes_on.any(|goes_on| goes_on.given.alone);
+        rule(!is_beside, || {
+            format!("its worker prepares {attempt} beside what is to run alone, or the other way round")
+        })?;
         let is_new = !self.begun.contains(&attempt) && !self.goes_on.contains_key(&attempt);
         rule(is_new, || format!("its worker prepares {attempt} anew"))?;
         let (order, since_us) = (self.next, self.now_us);
@@ -434,7 +448,13 @@ impl Watch {
             if matches!(item.verdict, Verdict::Checkpointed { .. }) {
                 continue;
             }
-            if matches!(item.verdict, Verdict::Returned | Verdict::Preempted) && !self.words.contains_key(&attempt) {
+            let says_unasked = match item.verdict {
+                Verdict::Returned | Verdict::Preempted => true,
+                Verdict::HostDied { .. } => self.died_of.contains(&attempt),
+                _ => false,
+            };
+            self.unsaid.remove(&attempt);
+            if says_unasked && !self.words.contains_key(&attempt) {
                 self.heard(attempt, &item.verdict);
             }
             let Some(word) = self.words.get_mut(&attempt) else {
@@ -450,6 +470,9 @@ impl Watch {
 
     fn claims(&mut self, ticket: Ticket, claim: &Claim) -> Checked {
         rule(!self.claims.superseded, || "its worker claims though a newer process of its key stands".into())?;
+        rule(self.unsaid.is_empty(), || {
+            "its worker claims, and has not said what the process before it died of".into()
+        })?;
         rule(self.leaves_us.is_none(), || "its worker claims while it leaves".into())?;
         rule(!self.is_paused || (claim.slots, claim.waiting) == (0, 0), || {
             format!("its worker is paused and claims {} slots and {} places", claim.slots, claim.waiting)

@@ -105,6 +105,8 @@ pub enum Manner {
     Returns,
     /// Reports that every program failed.
     Fails,
+    /// Reports of every program that it died of it.
+    Dies,
     /// Lets its claims run out, and then reports that the programs of the lost attempts failed.
     Late,
     /// Lets its claims run out, and still reports the success of the lost attempts.
@@ -190,6 +192,15 @@ pub enum Work {
         priority: i16,
         /// Whether its program always fails.
         fails: bool,
+    },
+    /// A job whose program brings down every process that runs it.
+    Deadly {
+        /// Through which peer.
+        through: usize,
+        /// How many tasks.
+        tasks: u32,
+        /// After how long each does so, in milliseconds.
+        after_ms: u64,
     },
     /// A job of arrays and tasks that depend on each other and on the job before it, drawn from a number.
     Graph {
@@ -331,6 +342,7 @@ impl Work {
     pub const fn harm(&self) -> Option<&'static str> {
         match self {
             Self::Job { .. } => None,
+            Self::Deadly { .. } => Some("deadly job"),
             Self::Graph { .. } => Some("graph"),
             Self::Recurring { .. } => Some("recurring job"),
             Self::Govern { .. } => Some("change of authorities"),

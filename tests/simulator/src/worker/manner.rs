@@ -125,6 +125,7 @@ impl Mask {
         match (self.manner, verdict) {
             (_, Verdict::Checkpointed { .. } | Verdict::Preempted) => verdict.clone(),
             (Manner::Returns, _) => Verdict::Returned,
+            (Manner::Dies, Verdict::Succeeded(..)) => Verdict::HostDied { alone: true },
             (Manner::Fails | Manner::Late, Verdict::Succeeded(..)) => {
                 Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default())
             }

@@ -7,7 +7,11 @@
 
 mod manner;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use meshwork_core::{
     codec::ByteString,
@@ -19,14 +23,14 @@ use meshwork_core::{
         Action, AttemptId, BlobRef, BlockTime, DeliveryStatement, Failure, Genesis, Height, InlineOutput, Labels,
         Output, Resources, Spawn, Usage, Verdict,
     },
-    worker::{self, Config, Effect, Input, LedgerStatus, News, Progress, Ticket},
+    worker::{self, Config, Died, Effect, Input, LedgerStatus, News, Progress, Ticket},
 };
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use self::manner::Mask;
 use crate::{
-    checks::workers::Watch,
+    checks::{deaths::KILLS, workers::Watch},
     scenario::{Manner, Scenario},
 };
 
@@ -84,11 +88,17 @@ pub struct Due {
 
 #[derive(Clone, Copy, Debug)]
 enum What {
-    Prepared { fails: bool },
+    Prepared {
+        fails: bool,
+    },
     Saves,
-    Saved { done_us: u64 },
+    Saved {
+        done_us: u64,
+    },
     Ran,
     Delivered,
+    /// Its program brings the process down.
+    Kills,
 }
 
 /// What a worker's process wants its peer to do.
@@ -112,6 +122,10 @@ pub enum Wish {
     },
     /// It has left.
     Left,
+    /// Its process dies.
+    Die,
+    /// The ledger has heard that it died of this.
+    Forget(AttemptId),
 }
 
 /// The work for an attempt.
@@ -134,6 +148,8 @@ pub struct Worker {
     /// Whether nothing of its own goes wrong.
     is_steady: bool,
     going_on: BTreeMap<AttemptId, GoesOn>,
+    /// What runners compile and run, which outlives the process.
+    with_runners: BTreeSet<AttemptId>,
     /// Outputs that are being delivered. Each has the number of its work, and what to report once it is delivered.
     delivering: BTreeMap<AttemptId, (u64, Usage, Vec<Spawn>)>,
     begun: u64,
@@ -145,14 +161,22 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A new process of this key in a scenario.
+    /// A new process of this key in a scenario, after one that died of this.
     #[must_use]
-    pub fn new(scenario: &Scenario, genesis: &Genesis, manner: Manner, key: PublicKey, now: Now, life: u64) -> Self {
+    pub fn new(
+        scenario: &Scenario,
+        genesis: &Genesis,
+        manner: Manner,
+        died_of: Vec<Died>,
+        (key, life): (PublicKey, u64),
+        now: Now,
+    ) -> Self {
         let config = Config {
             key,
             slots: SLOTS,
             resources: Resources { millicores: SLOTS * 1000, memory_bytes: MEMORY_BYTES },
             labels: Labels::from([("zone".to_owned(), (key.0[0] % 3).to_string())]),
+            died_of,
         };
         let drawn = scenario.seed ^ u64::from(key.0[1]) << 48 ^ u64::from(key.0[2]) << 40 ^ life << 20;
         Self {
@@ -164,6 +188,7 @@ impl Worker {
             random: Pcg64Mcg::seed_from_u64(drawn),
             is_steady: scenario.runs_once,
             going_on: BTreeMap::new(),
+            with_runners: BTreeSet::new(),
             delivering: BTreeMap::new(),
             begun: 0,
             missed: None,
@@ -171,6 +196,16 @@ impl Worker {
             ticks: 0,
             full_until_us: 0,
         }
+    }
+
+    /// What it dies of if it dies now.
+    #[must_use]
+    pub fn dies_of(&self) -> Vec<Died> {
+        // The programs of a job are all the same.
+        let mut jobs = self.with_runners.iter().map(|attempt| attempt.task.job);
+        let first = jobs.next();
+        let alone = jobs.all(|job| Some(job) == first);
+        self.with_runners.iter().map(|attempt| Died { attempt: *attempt, alone }).collect()
     }
 
     /// The time between two of its ticks, in microseconds.
@@ -274,6 +309,7 @@ impl Worker {
                     Effect::Deliver { attempt, usage, spawns, .. } => {
                         self.deliver(attempt, (usage, spawns), &mut wishes);
                     }
+                    Effect::Forget(attempt) => wishes.push(Wish::Forget(attempt)),
                     Effect::LookUp { blobs } => wishes.push(Wish::LookUp { blobs }),
                     Effect::HandIn { ticket, action, expires } => {
                         wishes.extend(self.mask.says(now, ticket, action, expires));
@@ -295,6 +331,7 @@ impl Worker {
 
     fn stop(&mut self, attempt: &AttemptId) {
         self.going_on.remove(attempt);
+        self.with_runners.remove(attempt);
         self.delivering.remove(attempt);
     }
 
@@ -304,6 +341,7 @@ impl Worker {
         if self.is_steady || self.percent(PREPARED_PERCENT) {
             return Some(Progress::Prepared(attempt, Ok(())));
         }
+        self.with_runners.insert(attempt);
         let fails = self.percent(FAILS_PERCENT);
         let most_us = if self.percent(SLOW_PERCENT) { 5_000_000 } else { 100_000 };
         let after_us = self.random.random_range(1_000..most_us);
@@ -317,11 +355,14 @@ impl Worker {
         let done_us = given.checkpoint.map_or(0, |checkpoint| checkpoint.bytes * 1000);
         let takes_us = self.mask.lasts_us((given.spec.limits.fuel * 1000).saturating_sub(done_us).max(1));
         let saves = given.spec.checkpoints;
+        let kills = given.spec.arguments.iter().any(|argument| argument == KILLS);
+        self.with_runners.insert(attempt);
         let number = self.goes_on(given);
         if let Some(goes_on) = self.going_on.get_mut(&attempt) {
             (goes_on.since_us, goes_on.done_us) = (now.monotonic.0, done_us);
         }
-        wishes.push(Wish::Later(takes_us, Due { attempt, number, what: What::Ran }));
+        let what = if kills { What::Kills } else { What::Ran };
+        wishes.push(Wish::Later(takes_us, Due { attempt, number, what }));
         if saves && takes_us > SAVES_EVERY_US {
             wishes.push(Wish::Later(SAVES_EVERY_US, Due { attempt, number, what: What::Saves }));
         }
@@ -362,8 +403,13 @@ impl Worker {
         let given = Arc::clone(&goes_on.given);
         let mut wishes = Vec::new();
         let progress = match what {
-            What::Prepared { fails: false } => vec![Progress::Prepared(attempt, Ok(()))],
+            What::Kills => return vec![Wish::Die],
+            What::Prepared { fails: false } => {
+                self.with_runners.remove(&attempt);
+                vec![Progress::Prepared(attempt, Ok(()))]
+            }
             What::Prepared { fails: true } => {
+                self.with_runners.remove(&attempt);
                 self.going_on.remove(&attempt);
                 let unavailable = Failure::InputUnavailable(Digest::ZERO);
                 let failed = Verdict::Failed(unavailable, ByteString::default(), Usage::default());
@@ -384,6 +430,7 @@ impl Worker {
                 vec![Progress::Saved(attempt, Verdict::Checkpointed { manifest, bytes, delivery })]
             }
             What::Ran | What::Delivered => {
+                self.with_runners.remove(&attempt);
                 self.going_on.remove(&attempt);
                 let ran = Progress::Ran(attempt, Duration::from_micros(ran_us));
                 self.ends(&given, ran, &mut wishes)

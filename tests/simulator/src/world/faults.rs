@@ -21,6 +21,7 @@ impl World<'_> {
             Fault::LoseDisk(peer) => {
                 if self.peers[peer].replica.is_none() {
                     self.peers[peer].disk.lose();
+                    self.peers[peer].died_of.clear();
                     self.peers[peer].has_lost_journal = true;
                 }
             }

@@ -15,7 +15,7 @@ use crate::{
     disk::Transaction as DiskTransaction,
     liar::Lie,
     peer::{Parcel, Step},
-    worker::Errand,
+    worker::{Errand, Worker},
 };
 
 /// How soon a twin that has been stopped is back, in microseconds.
@@ -341,6 +341,10 @@ impl World<'_> {
             && self.random.random_range(0..2) == 0
         {
             self.survive(index, step);
+        }
+        let died_of = self.peers[index].worker.as_ref().map(Worker::dies_of).unwrap_or_default();
+        if let Err(what) = self.checks.died(&died_of) {
+            self.violate(index, what);
         }
         self.peers[index].crash();
         self.rumours.forget(index);

@@ -16,6 +16,7 @@ use rand_pcg::Pcg64Mcg;
 
 use super::{Event, LIFE_MS, World, graph};
 use crate::{
+    checks::deaths::KILLS,
     scenario::{START_US, Work},
     worker::{MEMORY_BYTES, SLOTS},
 };
@@ -29,6 +30,7 @@ struct Wish {
     task_ms: u64,
     priority: i16,
     fails: bool,
+    kills: bool,
 }
 
 /// A control of a whole job, repeated until the job has ended.
@@ -40,7 +42,7 @@ pub(super) struct Insisted {
     directive: Directive,
 }
 
-const PLAIN: Wish = Wish { tasks: 1, task_ms: 5, priority: 0, fails: false };
+const PLAIN: Wish = Wish { tasks: 1, task_ms: 5, priority: 0, fails: false, kills: false };
 
 impl World<'_> {
     pub(super) fn submit_work(&mut self, place: usize, work: &Work) {
@@ -49,7 +51,10 @@ impl World<'_> {
         }
         match *work {
             Work::Job { through, tasks, task_ms, priority, fails } => {
-                self.submit_job(through, &Wish { tasks, task_ms, priority, fails });
+                self.submit_job(through, &Wish { tasks, task_ms, priority, fails, kills: false });
+            }
+            Work::Deadly { through, tasks, after_ms } => {
+                self.submit_job(through, &Wish { tasks, task_ms: after_ms, kills: true, ..PLAIN });
             }
             Work::Graph { through, drawn } => self.submit_graph(through, drawn),
             Work::Recurring { through, tasks, task_ms, catch_up, overlap } => {
@@ -330,9 +335,10 @@ const fn memory_bytes(tasks: u32) -> u64 {
 }
 
 fn submission(wish: &Wish) -> Submit {
-    let Wish { tasks, task_ms, priority, fails } = *wish;
+    let Wish { tasks, task_ms, priority, fails, kills } = *wish;
+    let words = [(fails, "fail"), (kills, KILLS)].into_iter().filter(|(said, _)| *said);
     let spec = TaskSpec {
-        arguments: if fails { vec!["fail".into()] } else { Vec::new() },
+        arguments: words.map(|(_, word)| word.to_owned()).collect(),
         resources: Resources { millicores: millicores(task_ms), memory_bytes: memory_bytes(tasks) },
         limits: Limits { wall_ms: 10_000, fuel: task_ms, output_bytes: 1000 },
         priority,

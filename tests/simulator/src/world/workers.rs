@@ -71,7 +71,8 @@ impl World<'_> {
                 Wish::HandIn { ticket, action, expires } => {
                     wishes.extend(self.hand_in(index, ticket, (action, expires), actions));
                 }
-                Wish::Left => self.post(self.now + 1, Event::Left(index)),
+                Wish::Left | Wish::Die => self.post(self.now + 1, Event::Left(index)),
+                Wish::Forget(attempt) => self.peers[index].died_of.retain(|died| died.attempt != attempt),
             }
         }
         if let Some(what) = self.peers[index].worker.as_mut().and_then(|worker| worker.broken()) {

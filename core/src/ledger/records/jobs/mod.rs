@@ -4,12 +4,14 @@
 //! are alike and have one specification. Tasks from [`Segment::fresh`] on have no state of their own. The exception
 //! is a single array, whose tasks wait for single tasks: each of these gets a state when its turn comes.
 
+mod deaths;
 mod tasks;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
+pub(in crate::ledger) use deaths::{Deaths, Standing};
 pub use tasks::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub(in crate::ledger) use tasks::{Allocation, Done, Lease, Live, Phase, Preemption, Speculation, TaskState};
 
@@ -89,6 +91,8 @@ pub(in crate::ledger) struct JobRecord {
     pub(in crate::ledger) spawns_max: u32,
     /// How many tasks its tasks have spawned.
     pub(in crate::ledger) spawned: u32,
+    /// The workers that died while they ran its programs, by program; empty once it has ended.
+    pub(in crate::ledger) deaths: BTreeMap<Digest, Deaths>,
 }
 
 /// An array, except for what its segments record.
@@ -298,6 +302,24 @@ impl Job {
             is_fresh: true,
             index: segment.start,
         })
+    }
+
+    /// The ready tasks with these needs.
+    pub(in crate::ledger) fn ready_with(&self, needs: &Needs, now: BlockTime) -> Vec<Range<u32>> {
+        let mut ready = Vec::new();
+        for (at, segment) in self.record.segments.iter().enumerate() {
+            if self.index.summary(at).is_none_or(|summary| **summary.needs() != *needs) {
+                continue;
+            }
+            let own = self.record.states.range(segment.start..segment.end);
+            let waits =
+                own.filter(|(_, state)| matches!(state, TaskState::Live(live) if matches!(live.phase, Phase::Ready)));
+            ready.extend(waits.map(|(index, _)| *index..*index + 1));
+            if self.fresh_state(at, now) == FreshState::Ready && segment.fresh < segment.end {
+                ready.push(segment.fresh..segment.end);
+            }
+        }
+        ready
     }
 
     /// What an attempt under the present terms costs its submitter's share if it runs for `runs_ms`.

@@ -38,6 +38,10 @@ pub enum Gone {
     Expired,
     /// Its submitter was barred from submitting.
     Barred,
+    /// Too many workers died while they ran tasks of its program in its job.
+    EndedHosts,
+    /// For too long, no claim that stood could ever hold it.
+    Unclaimed,
 }
 
 /// A task that may be leased, or is leased, and has no outcome.
@@ -207,7 +211,8 @@ pub struct PastAttempt {
 impl PastAttempt {
     /// Whether it counts towards the bound on losses. What workers on trial lose says nothing of the task.
     pub(in crate::ledger) fn is_counted_loss(&self) -> bool {
-        self.started.is_some() && self.why.is_loss() && !self.on_trial
+        let has_begun = self.started.is_some() || matches!(self.why, EndReason::HostDied { .. });
+        has_begun && self.why.is_loss() && !self.on_trial
             || is_planted(Fault::ReturnsCount) && matches!(self.why, EndReason::Returned)
     }
 }
@@ -244,7 +249,8 @@ pub struct TaskCounts {
     pub succeeded: u64,
     /// Ended with a failure.
     pub failed: u64,
-    /// Cancelled before they had an outcome, by their submitter or because their job's time ran out.
+    /// Cancelled before they had an outcome: by their submitter, because their job's time ran out, or because their
+    /// program ended its hosts.
     pub cancelled: u64,
     /// Without an outcome, because a dependency's condition can no longer be met.
     pub skipped: u64,
@@ -274,7 +280,7 @@ impl TaskCounts {
 
     pub(in crate::ledger) fn of_gone(&mut self, gone: Gone) -> &mut u64 {
         match gone {
-            Gone::Cancelled | Gone::Expired | Gone::Barred => &mut self.cancelled,
+            Gone::Cancelled | Gone::Expired | Gone::Barred | Gone::EndedHosts | Gone::Unclaimed => &mut self.cancelled,
             Gone::Skipped => &mut self.skipped,
         }
     }

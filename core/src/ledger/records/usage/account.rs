@@ -159,9 +159,11 @@ impl Account {
         let attempts = match why {
             EndReason::Succeeded => &mut self.attempts_succeeded,
             EndReason::Failed => &mut self.attempts_failed,
-            EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut | EndReason::Drained => {
-                &mut self.attempts_lost
-            }
+            EndReason::ClaimEnded
+            | EndReason::NewIncarnation
+            | EndReason::TimedOut
+            | EndReason::HostDied { .. }
+            | EndReason::Drained => &mut self.attempts_lost,
             EndReason::Returned | EndReason::TakenBack => &mut self.attempts_returned,
             EndReason::Preempted => &mut self.attempts_preempted,
             EndReason::Superseded | EndReason::Cancelled => &mut self.attempts_cancelled,

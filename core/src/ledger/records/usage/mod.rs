@@ -57,7 +57,7 @@ use crate::{
 const fn reported(verdict: &Verdict) -> Option<&Usage> {
     match verdict {
         Verdict::Succeeded(_, usage, _) | Verdict::Failed(_, _, usage) => Some(usage),
-        Verdict::Returned | Verdict::Preempted | Verdict::Checkpointed { .. } => None,
+        Verdict::Returned | Verdict::Preempted | Verdict::HostDied { .. } | Verdict::Checkpointed { .. } => None,
     }
 }
 

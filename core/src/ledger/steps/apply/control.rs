@@ -204,7 +204,7 @@ impl Ledger {
         let before = job.record.segments.len();
         let selected = job.select(which, now);
         match directive {
-            Directive::Cancel => self.stop_tasks(number, &selected, applied),
+            Directive::Cancel => self.stop_tasks(number, &selected, Gone::Cancelled, applied),
             Directive::Hold => self.change_tasks(number, &selected, |ledger, at| {
                 ledger.change_segment(number, at, |segment| segment.held = true);
             }),
@@ -259,7 +259,13 @@ impl Ledger {
     }
 
     /// Ends tasks of a job without an outcome, and the dependents that waited for their success.
-    fn stop_tasks(&mut self, number: JobNumber, selected: &[Range<u32>], applied: &mut Applied) {
+    pub(in crate::ledger) fn stop_tasks(
+        &mut self,
+        number: JobNumber,
+        selected: &[Range<u32>],
+        why: Gone,
+        applied: &mut Applied,
+    ) {
         let Some(job) = known(self.records.job(number)) else { return };
         let states = &job.record.states;
         let has_others = |run: &&Range<u32>| states.range((*run).clone()).count() < run.len();
@@ -271,12 +277,12 @@ impl Ledger {
         self.split_segments(number, &vanishing.iter().flat_map(|run| [run.start, run.end]).collect());
         for run in &vanishing {
             if let Some(at) = self.records.job(number).and_then(|job| job.segment_at(run.start)) {
-                self.vanish(number, at, Gone::Cancelled, &mut next);
+                self.vanish(number, at, why, &mut next);
             }
         }
         for index in live {
             let task = TaskRef { job: number, index };
-            self.give_up(task, Gone::Cancelled, applied);
+            self.give_up(task, why, applied);
             self.end_in_graph(task, Ending::Gone, &mut next);
         }
         self.follow(number, next);

@@ -37,6 +37,7 @@ impl Ledger {
             let tasks = self.add_arrays(number, &extend.arrays, admission);
             applied.events.push(LedgerEvent::JobExtended { job: extend.job, tasks });
             self.open_job(number);
+            self.stop_deadly(number, applied);
         }
         self.await_time(number);
         self.end_job_if_over(number, applied);

@@ -1,7 +1,8 @@
 //! Report: a worker's verdicts on its attempts, judged one by one.
 //!
 //! The outcome of a live attempt is always accepted. A success of an attempt that was already lost is accepted while
-//! the task is outstanding; any other late verdict changes nothing. A large output is accepted only with a second
+//! the task is outstanding, and so is the word of a worker that died of it; any other late verdict changes nothing. A
+//! large output is accepted only with a second
 //! holder's word that it has the output.
 
 use std::collections::BTreeSet;
@@ -74,13 +75,17 @@ impl Ledger {
         } else {
             let past = live.history().past.iter().find(|past| past.number == number && past.worker == *signer);
             match (past.ok_or(IgnoredReason::NotAssigned)?.why, &item.verdict) {
-                (EndReason::Failed | EndReason::Returned | EndReason::Preempted, _) => {
+                (EndReason::Failed | EndReason::Returned | EndReason::Preempted | EndReason::HostDied { .. }, _) => {
                     return Err(IgnoredReason::Repeated);
                 }
                 (_, Verdict::Succeeded(..)) if is_planted(Fault::LateSuccessDropped) => {
                     return Err(IgnoredReason::Late);
                 }
                 (_, Verdict::Succeeded(..)) => Reported::Late,
+                // The claim of the next process, or the end of its own, came before this report.
+                (EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut, Verdict::HostDied { .. }) => {
+                    Reported::Late
+                }
                 (_, Verdict::Failed(..)) if is_planted(Fault::LateFailureTaken) => Reported::Late,
                 _ => return Err(IgnoredReason::Late),
             }
@@ -150,6 +155,7 @@ impl Ledger {
     ) {
         let attempt = AttemptRef::of(task, item.attempt.number);
         match &item.verdict {
+            Verdict::HostDied { alone } => self.host_died(attempt, *alone, applied),
             Verdict::Returned => self.give_back(attempt, EndReason::Returned, applied),
             Verdict::Preempted => self.give_back(attempt, EndReason::Preempted, applied),
             Verdict::Checkpointed { manifest, .. } => {
@@ -188,6 +194,7 @@ impl Ledger {
                         self.release(task, EndReason::Superseded, applied);
                     }
                 }
+                self.pardon(task);
                 if let Some(spawn) = spawn {
                     self.spawn(task, spawn, applied);
                 }

@@ -30,7 +30,9 @@ const fn full_of(limit: NetworkLimit) -> (VoidReason, VoidReason) {
         NetworkLimit::OutputBytes => (VoidReason::KeyOutputFull, VoidReason::OutputFull),
         NetworkLimit::DefinitionBytes => (VoidReason::KeyDefinitionsFull, VoidReason::DefinitionsFull),
         NetworkLimit::Recurring => (VoidReason::KeyRecurringFull, VoidReason::RecurringFull),
-        NetworkLimit::Tasks | NetworkLimit::DailyStoredBytes | NetworkLimit::UnprovenPermille => (VoidReason::KeyTasksFull, VoidReason::TasksFull),
+        NetworkLimit::Tasks | NetworkLimit::DailyStoredBytes | NetworkLimit::UnprovenPermille => {
+            (VoidReason::KeyTasksFull, VoidReason::TasksFull)
+        }
     }
 }
 
@@ -169,6 +171,7 @@ impl Ledger {
             occurrence_of,
             spawns_max: submit.spawns_max,
             spawned: 0,
+            deaths: BTreeMap::new(),
         };
         self.take_up(id, record);
         self.charge_definition(signer, definition_bytes);

@@ -56,6 +56,7 @@ impl Ledger {
                 .as_ref()
                 .map(|preemption| PreemptionFor { by: preemption.by, until: self.at(preemption.until) }),
             speculation: self.speculation_of(lease),
+            alone: self.runs_alone(job.task_id(task.index)),
         })
     }
 

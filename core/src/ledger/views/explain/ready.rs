@@ -56,6 +56,7 @@ impl Ledger {
         };
         let ahead = self.ahead_of(job, index, &entry, &usable);
         let spent = ahead.by.iter().any(|count| count.by == Precedence::Policy(OrderPolicy::Fair));
+        let is_unclaimed = hindrance == Hindrance::NoClaim;
         Some(Ready {
             hindrance,
             leased,
@@ -63,6 +64,7 @@ impl Ledger {
             claims,
             requirements: self.requirements(&entry.kind.needs),
             frees: self.first_to_free(&usable),
+            ends: if is_unclaimed { self.unclaimed_until(&entry.kind.needs) } else { None },
             avoids: live.map_or_else(Vec::new, |live| self.avoided_by(live)),
             ahead,
             share: self.sequence.is_fair().then(|| self.share_of(&entry, spent)),

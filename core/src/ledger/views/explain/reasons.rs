@@ -184,6 +184,8 @@ pub struct Leased {
     pub preemption: Option<PreemptionFor>,
     /// Whether it is slow, and whether it has a speculative attempt elsewhere.
     pub speculation: SpeculationNow,
+    /// Whether its worker is to run nothing beside it, because workers died while they ran it or its program.
+    pub alone: bool,
 }
 
 /// How a live attempt compares with others of its program.

@@ -25,6 +25,9 @@ pub struct Ready {
     /// comes free.
     #[serde(rename = "frees_us")]
     pub frees: Option<BlockTime>,
+    /// When it ends without an outcome, at the earliest, if no claim comes that could ever hold it.
+    #[serde(rename = "ends_us")]
+    pub ends: Option<BlockTime>,
     /// The workers that it avoids, whether or not their claims stand.
     pub avoids: Vec<Avoided>,
     /// The tasks that go before it.
