@@ -396,22 +396,20 @@ impl Parts {
         stop: &CancellationToken,
     ) -> Option<JoinHandle<()>> {
         let (worker, executor) = (config.worker.as_ref()?, executor?);
-        let (begun, died_of) = BegunJournal::open(&config.data_dir);
+        let begun = BegunJournal::open(&config.data_dir);
         let context = TaskContext::new(
             Arc::clone(&self.genesis),
             config.key.public(),
             self.blobs.clone(),
-            executor,
+            (executor, begun),
             self.mesh.clone(),
             self.handle.clone(),
             Arc::clone(&self.metrics),
-            begun,
         );
         let (worker, heard) = Worker::new(
             config.key.clone(),
             &self.genesis,
             worker.clone(),
-            died_of,
             self.handle.clone(),
             self.clock.clone(),
             self.disk_space.clone(),

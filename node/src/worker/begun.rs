@@ -151,18 +151,23 @@ pub struct Begun {
 }
 
 impl BegunJournal {
-    /// Opens the journal in a data folder, and says what the process before this one died of.
+    /// Opens the journal in a data folder, and reads what the process before this one died of.
     #[must_use]
-    pub fn open(data_dir: &Path) -> (Self, Vec<Died>) {
+    pub fn open(data_dir: &Path) -> Self {
         let path = data_dir.join(FILE);
         let died = read(&path).unwrap_or_else(|error| {
             warn!(path = %path.display(), %error, "what this worker compiled and ran last cannot be read");
             BTreeMap::new()
         });
-        let told = died.values().copied().collect();
         let mut inner = Inner { path, file: None, file_bytes: 0, begun: BTreeMap::new(), died };
         inner.begin_file();
-        (Self(Arc::new(Mutex::new(inner))), told)
+        Self(Arc::new(Mutex::new(inner)))
+    }
+
+    /// What processes before this one died of, as far as the ledger has not heard of it.
+    #[must_use]
+    pub fn died_of(&self) -> Vec<Died> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).died.values().copied().collect()
     }
 
     /// Records that an attempt's program is about to be handed to a runner.
@@ -277,12 +282,12 @@ mod tests {
 
     /// What the next process reads.
     fn next(dir: &Path) -> Vec<(AttemptId, bool)> {
-        BegunJournal::open(dir).1.into_iter().map(|died| (died.attempt, died.alone)).collect()
+        BegunJournal::open(dir).died_of().into_iter().map(|died| (died.attempt, died.alone)).collect()
     }
 
     /// Begins this and dies.
     fn dies_of(dir: &Path, begun: &[(AttemptId, Digest)]) -> BegunJournal {
-        let (journal, _) = BegunJournal::open(dir);
+        let journal = BegunJournal::open(dir);
         begun.iter().for_each(|(attempt, program)| std::mem::forget(journal.begin(*attempt, *program)));
         journal
     }
@@ -290,8 +295,8 @@ mod tests {
     #[test]
     fn a_process_that_dies_leaves_what_it_had_begun_and_not_ended() {
         let dir = tempfile::tempdir().unwrap();
-        let (journal, died) = BegunJournal::open(dir.path());
-        assert_eq!(died, []);
+        let journal = BegunJournal::open(dir.path());
+        assert_eq!(journal.died_of(), []);
         let first = journal.begin(attempt(1, 0), program(1));
         let compiled = journal.begin(attempt(1, 1), program(1));
         let ran = journal.begin(attempt(1, 1), program(1));
@@ -303,7 +308,7 @@ mod tests {
     #[test]
     fn what_ended_is_not_blamed() {
         let dir = tempfile::tempdir().unwrap();
-        let (journal, _) = BegunJournal::open(dir.path());
+        let journal = BegunJournal::open(dir.path());
         (0..3).for_each(|index| drop(journal.begin(attempt(1, index), program(1))));
         assert_eq!(next(dir.path()), []);
     }
@@ -329,7 +334,7 @@ mod tests {
         // The second process died too, of other things, and the first's death is still one alone.
         let all = [(attempt(1, 0), true), (attempt(2, 0), false), (attempt(3, 0), false)];
         assert_eq!(next(dir.path()), all);
-        let (journal, _) = BegunJournal::open(dir.path());
+        let journal = BegunJournal::open(dir.path());
         journal.forget(&attempt(1, 0));
         journal.forget(&attempt(3, 0));
         assert_eq!(next(dir.path()), [(attempt(2, 0), false)]);
@@ -338,7 +343,7 @@ mod tests {
     #[test]
     fn a_damaged_journal_blames_nobody_whichever_bit_flipped_and_wherever_it_was_cut() {
         let dir = tempfile::tempdir().unwrap();
-        let (journal, _) = BegunJournal::open(dir.path());
+        let journal = BegunJournal::open(dir.path());
         drop(journal.begin(attempt(1, 0), program(1)));
         std::mem::forget(journal.begin(attempt(2, 5), program(2)));
         let path = dir.path().join(FILE);
@@ -362,7 +367,7 @@ mod tests {
     #[test]
     fn the_file_stays_small_however_much_is_begun() {
         let dir = tempfile::tempdir().unwrap();
-        let (journal, _) = BegunJournal::open(dir.path());
+        let journal = BegunJournal::open(dir.path());
         std::mem::forget(journal.begin(attempt(9, 9), program(9)));
         for index in 0..20_000 {
             drop(journal.begin(attempt(1, index), program(1)));

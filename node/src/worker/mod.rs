@@ -19,7 +19,7 @@ use meshwork_core::{
     types::{
         Action, AttemptId, BlockTime, Claim, Genesis, Output, Resources, SignedTransaction, Spawn, Transaction, Usage,
     },
-    worker::{self, Config, Died, Effect, Input, LedgerStatus, LookedUp, News, Progress, Ticket},
+    worker::{self, Config, Effect, Input, LedgerStatus, LookedUp, News, Progress, Ticket},
 };
 pub use task::TaskContext;
 use tokio::sync::{broadcast::error::RecvError, mpsc};
@@ -74,14 +74,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker that has claimed nothing yet, and the channel on which it hears of its own tasks. `died_of` is what the
-    /// process before this one died of.
+    /// A worker that has claimed nothing yet, and the channel on which it hears of its own tasks.
     #[must_use]
     pub fn new(
         key: SecretKey,
         genesis: &Genesis,
         config: WorkerConfig,
-        died_of: Vec<Died>,
         driver: Handle,
         clock: Clock,
         disk_space: DiskSpace,
@@ -91,6 +89,7 @@ impl Worker {
         let (sender, heard) = mpsc::unbounded_channel();
         let WorkerConfig { slots, millicores, memory_bytes, labels, .. } = config;
         let resources = Resources { millicores, memory_bytes };
+        let died_of = context.begun().died_of();
         if !died_of.is_empty() {
             warn!(attempts = died_of.len(), "the process before this one died while it compiled or ran attempts");
         }

@@ -115,17 +115,16 @@ pub struct TaskContext {
 }
 
 impl TaskContext {
-    /// Creates what the worker's tasks share.
+    /// Creates what the worker's tasks share: the executor with the journal of what it is given, among others.
     #[must_use]
     pub fn new(
         genesis: Arc<Genesis>,
         me: PublicKey,
         blobs: Blobs,
-        executor: Executor,
+        (executor, begun): (Executor, BegunJournal),
         mesh: MeshHandle,
         driver: Handle,
         metrics: Arc<Metrics>,
-        begun: BegunJournal,
     ) -> Self {
         let preparing = Semaphore::new(PREPARE_MAX);
         Self { genesis, me, blobs, executor, mesh, driver, metrics, begun, preparing, compiled: Mutex::default() }
