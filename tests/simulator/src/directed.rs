@@ -50,6 +50,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("recurring", recurring),
     ("crowded", crowded),
     ("untried", untried),
+    ("unholdable", unholdable),
     ("heavy", volunteers::heavy),
     ("preemption", volunteers::preemption),
     ("undelivered", volunteers::undelivered),
@@ -87,6 +88,7 @@ pub(crate) fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
             placement: vec![PlacementPolicy::LeastLoaded],
             is_narrow: false,
             trial_wait_ms: 0,
+            unclaimed_ms_max: 0,
         },
         weather: Weather::fair(),
         liars: Vec::new(),
@@ -453,6 +455,23 @@ pub fn untried(seed: u64) -> Scenario {
     let mut scenario = calm(seed, workers);
     scenario.founding.trial_wait_ms = 5_000;
     scenario.work = (0..8).map(|round| (round * 2 * SECOND_US + seed * 90_000, job(0, 12, 300))).collect();
+    scenario
+}
+
+/// Jobs that no worker could ever hold, beside others, and times in which no worker is there at all.
+#[must_use]
+pub fn unholdable(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, vec![Manner::Honest, Manner::Honest]);
+    scenario.founding.unclaimed_ms_max = 20_000;
+    let unholdable = |through, tasks| Work::Unholdable { through, tasks };
+    let at = |second: u64| second * SECOND_US + seed * 110_000;
+    scenario.work = vec![(0, unholdable(0, 30)), (at(1), job(0, 20, 300)), (at(9), unholdable(1, 1))];
+    scenario.work.extend((3..8).map(|round| (at(3 * round), job(1, 10, 900))));
+    let away = [4, 5].map(|worker| [(at(12), Fault::Crash(worker)), (at(20), Fault::Start(worker))]);
+    scenario.faults = away.into_iter().flatten().collect();
+    scenario.faults.sort_by_key(|(at, _)| *at);
+    scenario.work.sort_by_key(|(at, _)| *at);
+    scenario.whole_at_us += 10 * SECOND_US;
     scenario
 }
 

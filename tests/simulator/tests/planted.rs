@@ -70,6 +70,7 @@ fn sought(fault: Planted) -> Family {
         Planted::BarredKeepsRoom => governed::barred,
         Planted::UnprovenTakeAll | Planted::StoredUnbounded => directed::crowded,
         Planted::TrialsIgnored | Planted::TrialFailuresCount => directed::untried,
+        Planted::UnclaimedWaitForEver => directed::unholdable,
         Planted::OverlapIgnored | Planted::MissedAreRun => directed::recurring,
         Planted::ShrinksAndKeeps => directed::wavering,
         Planted::ReturnsCount => directed::returned,

@@ -32,6 +32,7 @@ mod rules;
 mod shares;
 mod stored;
 mod trials;
+mod unclaimed;
 mod usage;
 mod waits;
 pub mod workers;
@@ -57,8 +58,8 @@ use serde::Serialize;
 
 use self::{
     chain::Chain, controls::Controls, deaths::Deaths, epochs::Epochs, leases::Leases, occurrences::Occurrences,
-    placed::Placed, room::Room, rules::Rules, shares::Shares, stored::Stored, trials::Trials, usage::Accounts,
-    waits::Waits,
+    placed::Placed, room::Room, rules::Rules, shares::Shares, stored::Stored, trials::Trials, unclaimed::Unclaimed,
+    usage::Accounts, waits::Waits,
 };
 use crate::scenario::{START_US, Scenario};
 
@@ -123,6 +124,7 @@ pub struct Checks {
     room: Room,
     stored: Stored,
     trials: Trials,
+    unclaimed: Unclaimed,
     deaths: Deaths,
     leases: Leases,
     waits: Waits,
@@ -152,6 +154,7 @@ impl Checks {
             room: Room::new(genesis),
             stored: Stored::default(),
             trials: Trials::new(genesis),
+            unclaimed: Unclaimed::default(),
             deaths: Deaths::new(scenario, genesis),
             leases: Leases::new(genesis, scenario.runs_once),
             waits: Waits::default(),
@@ -303,6 +306,7 @@ impl Checks {
         self.stored.check(good.clone().map(AsRef::as_ref), &applied.receipts, &self.room, &self.ledger)?;
         self.rules.check(approved, &applied.events, &self.ledger)?;
         self.trials.check(&applied, &self.ledger)?;
+        self.unclaimed.check(&applied, &self.ledger)?;
         self.deaths.check(good.map(AsRef::as_ref), &applied, &self.ledger)?;
         self.leases.check(&executed.block, &applied, before, &self.ledger)?;
         for (transaction, result) in executed.block.transactions.iter().zip(results_of(&applied.receipts)) {

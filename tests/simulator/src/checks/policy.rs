@@ -15,7 +15,7 @@ use meshwork_core::{
     },
 };
 
-use super::{Checked, TASKS_LOOKED_AT, placed::Placed, rule, rules::leased_of};
+use super::{Checked, TASKS_LOOKED_AT, placed::Placed, rule, rules::leased_of, unclaimed::could_ever_hold};
 
 /// A network with more workers or jobs than this is checked only now and then.
 const CLOSELY: usize = 20;
@@ -99,10 +99,7 @@ impl Offer<'_> {
     }
 
     fn could_ever_hold(&self, task: &TaskView<'_>) -> bool {
-        let claim = self.view.claim;
-        claim.slots > 0 && fits(task.terms.resources, claim.resources) && {
-            task.spec.labels.iter().all(|(label, value)| claim.labels.get(label) == Some(value))
-        }
+        could_ever_hold(&self.view, task)
     }
 
     /// Undoes a lease.

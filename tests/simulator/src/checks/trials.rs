@@ -9,7 +9,7 @@ use meshwork_core::{
     types::{AttemptId, Failure, Genesis, OutcomeReceipt, Receipt, TaskId, Verdict},
 };
 
-use super::{Checked, rule};
+use super::{Checked, rule, unclaimed::could_ever_hold};
 
 /// How many failures that workers on trial have seen end a task, at least.
 const FAILURES_MIN: usize = 4;
@@ -127,13 +127,9 @@ impl Trials {
             return Ok(());
         };
         let others = ledger.workers().find(|other| {
-            let (claim, needs) = (other.claim, view.terms.resources);
             self.stood.contains(&other.key)
-                && claim.slots > 0
                 && !other.waits_out
-                && needs.millicores <= claim.resources.millicores
-                && needs.memory_bytes <= claim.resources.memory_bytes
-                && view.spec.labels.iter().all(|(label, value)| claim.labels.get(label) == Some(value))
+                && could_ever_hold(other, &view)
                 && failures.iter().all(|failed| failed.worker != other.key)
         });
         rule(others.is_none(), || {

@@ -324,6 +324,7 @@ fn draw_founding(draw: &mut Draw, distance: Distance) -> Founding {
         placement: draw_placement(draw),
         is_narrow: false,
         trial_wait_ms: draw.one(&[0, 0, 1_000, 10_000]),
+        unclaimed_ms_max: 0,
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Founding {
     pub is_narrow: bool,
     /// How long a worker on trial waits after it lost its attempt, in milliseconds; 0 if no worker is on trial.
     pub trial_wait_ms: u64,
+    /// How long a task waits that no claim could ever hold, in milliseconds; 0 if it waits for ever.
+    pub unclaimed_ms_max: u64,
 }
 
 /// A peer's clock.
@@ -201,6 +203,13 @@ pub enum Work {
         tasks: u32,
         /// After how long each does so, in milliseconds.
         after_ms: u64,
+    },
+    /// A job whose tasks need more than any worker offers.
+    Unholdable {
+        /// Through which peer.
+        through: usize,
+        /// How many tasks.
+        tasks: u32,
     },
     /// A job of arrays and tasks that depend on each other and on the job before it, drawn from a number.
     Graph {
@@ -343,6 +352,7 @@ impl Work {
         match self {
             Self::Job { .. } => None,
             Self::Deadly { .. } => Some("deadly job"),
+            Self::Unholdable { .. } => Some("job that no worker could hold"),
             Self::Graph { .. } => Some("graph"),
             Self::Recurring { .. } => Some("recurring job"),
             Self::Govern { .. } => Some("change of authorities"),
@@ -458,6 +468,7 @@ impl Scenario {
             ref placement,
             is_narrow,
             trial_wait_ms,
+            unclaimed_ms_max,
         } = self.founding;
         let mut genesis = Genesis {
             name: format!("seed {}", self.seed),
@@ -474,7 +485,7 @@ impl Scenario {
                 gate_interval,
                 ..ConsensusParameters::default()
             },
-            ledger: LedgerLimits { losses_max, trial_wait_ms, ..LedgerLimits::default() },
+            ledger: LedgerLimits { losses_max, trial_wait_ms, unclaimed_ms_max, ..LedgerLimits::default() },
             schedule: ScheduleParameters {
                 order: order.clone(),
                 placement: placement.clone(),

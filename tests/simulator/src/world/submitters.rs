@@ -31,6 +31,8 @@ struct Wish {
     priority: i16,
     fails: bool,
     kills: bool,
+    /// Whether no worker could ever hold it.
+    is_unholdable: bool,
 }
 
 /// A control of a whole job, repeated until the job has ended.
@@ -42,7 +44,7 @@ pub(super) struct Insisted {
     directive: Directive,
 }
 
-const PLAIN: Wish = Wish { tasks: 1, task_ms: 5, priority: 0, fails: false, kills: false };
+const PLAIN: Wish = Wish { tasks: 1, task_ms: 5, priority: 0, fails: false, kills: false, is_unholdable: false };
 
 impl World<'_> {
     pub(super) fn submit_work(&mut self, place: usize, work: &Work) {
@@ -51,10 +53,13 @@ impl World<'_> {
         }
         match *work {
             Work::Job { through, tasks, task_ms, priority, fails } => {
-                self.submit_job(through, &Wish { tasks, task_ms, priority, fails, kills: false });
+                self.submit_job(through, &Wish { tasks, task_ms, priority, fails, ..PLAIN });
             }
             Work::Deadly { through, tasks, after_ms } => {
                 self.submit_job(through, &Wish { tasks, task_ms: after_ms, kills: true, ..PLAIN });
+            }
+            Work::Unholdable { through, tasks } => {
+                self.submit_job(through, &Wish { tasks, is_unholdable: true, ..PLAIN });
             }
             Work::Graph { through, drawn } => self.submit_graph(through, drawn),
             Work::Recurring { through, tasks, task_ms, catch_up, overlap } => {
@@ -335,11 +340,12 @@ const fn memory_bytes(tasks: u32) -> u64 {
 }
 
 fn submission(wish: &Wish) -> Submit {
-    let Wish { tasks, task_ms, priority, fails, kills } = *wish;
+    let Wish { tasks, task_ms, priority, fails, kills, is_unholdable } = *wish;
+    let millicores = if is_unholdable { u32::MAX } else { millicores(task_ms) };
     let words = [(fails, "fail"), (kills, KILLS)].into_iter().filter(|(said, _)| *said);
     let spec = TaskSpec {
         arguments: words.map(|(_, word)| word.to_owned()).collect(),
-        resources: Resources { millicores: millicores(task_ms), memory_bytes: memory_bytes(tasks) },
+        resources: Resources { millicores, memory_bytes: memory_bytes(tasks) },
         limits: Limits { wall_ms: 10_000, fuel: task_ms, output_bytes: 1000 },
         priority,
         retry: Retry::of(3, 50),
