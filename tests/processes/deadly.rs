@@ -39,6 +39,25 @@ fn has_begun(data_dir: &Path) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_volunteer_that_is_stopped_in_order_has_begun_nothing() {
+    let mesh = local_mesh("stopped", 1, 1).await;
+    let client = mesh.peers()[0].client().expect("running");
+    submit(&mesh, &client, "sleep.wasm", 1).await;
+    let volunteer = &mesh.peers()[1];
+    let until = Instant::now() + LONG;
+    let becomes = async |begun: bool| {
+        while has_begun(&volunteer.data_dir()) != begun {
+            assert!(Instant::now() < until, "not in time: begun {begun}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    becomes(true).await;
+    let pid = volunteer.pid().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed())).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("sent");
+    becomes(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_program_of_which_three_volunteers_die_is_run_no_more_and_others_are() {
     let mut mesh = local_mesh("deadly", 1, VOLUNTEERS).await;
     let client = mesh.peers()[0].client().expect("running");

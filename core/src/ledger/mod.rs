@@ -30,6 +30,7 @@
 //! - The ledger alone computes which resources are free: `records/workers`, `steps/matching`.
 //! - The program's failures and the workers' losses each have a budget. An attempt that never began counts for
 //!   nothing: `steps/recovery`, [`schedule::recovery`](crate::schedule::recovery).
+//! - What workers die of runs alone, and once enough have died of it alone, no more: `steps/deaths`.
 //! - What keys and jobs submitted, used and lost is booked where attempts begin and end: `records/usage`.
 //! - A late success is accepted while the task is outstanding. A large output needs a second holder's word:
 //!   `steps/apply/report`.

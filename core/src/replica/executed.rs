@@ -96,7 +96,7 @@ pub struct Assignment {
     pub checkpoint: Option<BlobRef>,
     /// Whether others may take its output. The output must then be stored, however small.
     pub feeds: bool,
-    /// Whether it runs with nothing beside it, because workers died while they ran it or others of its program.
+    /// Whether it runs with nothing beside it but its program for its job, because workers died while they ran that.
     pub alone: bool,
 }
 

@@ -23,7 +23,7 @@
 //! | A third of its claim's life has passed, its offer has changed, or its claim has ended | Claims anew | `offer.rs` |
 //! | A claim is due | First looks up what its key signed last, and signs above it. Until one of its own claims has stood, it also takes a newer incarnation. It does not claim while it lacks known blocks, because it would not hear what it is given | `handle/claim.rs` |
 //! | The process before this one died | Reports what that process compiled and ran, and claims once the ledger has heard of it | `handle/died.rs` |
-//! | An attempt is to run alone | Prepares and runs it once nothing else is prepared or runs, and prepares nothing else until it has ended | `handle/begin.rs` |
+//! | An attempt is to run alone | Prepares and runs it once nothing is prepared or runs but its program for its job, and prepares nothing else until it has ended | `handle/begin.rs` |
 //! | A newer incarnation of its key claims | Neither claims nor drains until that claim has ended. Then it exceeds that incarnation | `handle/executed.rs`, `handle/drain.rs` |
 //! | The disk has no space | Claims no slots and no waiting places. What it holds goes on | `offer.rs` |
 //! | It is paused | Claims no slots and no waiting places, and returns what has not begun. What runs goes on | `handle/pause.rs` |

@@ -1,8 +1,9 @@
-//! The journal of begun attempts: what this worker compiles and runs now. If the process dies, the next one reads of what.
+//! The journal of begun attempts: what this worker compiles and runs now. If the process dies, the next one reads of
+//! what.
 //!
-//! The file is a row of records of one size, each with a checksum. An attempt is recorded before its program is handed to
-//! a runner, and once more when that is over, however it ended. Nothing is synced: a process that is killed loses nothing
-//! of what it has written, and a record that a power cut took is at worst an attempt that nobody blames.
+//! The file is a row of records of one size, each with a checksum. An attempt is recorded before its program is handed
+//! to a runner, and once more when that is over, however it ended. Nothing is synced: a process that is killed loses
+//! nothing of what it has written, and a record that a power cut took is at worst an attempt that nobody blames.
 //!
 //! A record that cannot be read may be the end of any attempt before it. So a file with one blames nobody.
 

@@ -438,15 +438,22 @@ pub fn crowded(seed: u64) -> Scenario {
     scenario.work = vec![(0, job(0, 20, 20))];
     for round in 0..8 {
         let at = SECOND_US + round * 3 * SECOND_US + shift;
-        scenario.work.push((at, Work::Crowd { through: 1, keys: 12, tasks: 40 }));
+        scenario.work.push((at, Work::Crowd { through: 1, keys: 12, tasks: 30 }));
         scenario.work.push((at + SECOND_US, Work::Churn { through: 2, keys: 10 }));
         scenario.work.push((at + 2 * SECOND_US, job(4, 30, 20)));
     }
-    scenario.whole_at_us += 10 * SECOND_US;
+    // What they store in a day adds up.
+    for round in 0..20 {
+        scenario
+            .work
+            .push((26 * SECOND_US + round * SECOND_US + shift, Work::Crowd { through: 1, keys: 6, tasks: 30 }));
+    }
+    scenario.whole_at_us += 30 * SECOND_US;
     scenario
 }
 
-/// Many more workers that never report, or that always fail, than honest ones; all of them are new.
+/// Many more workers that never report, or that always fail, than honest ones; all of them are new. There is always more
+/// to do than the honest ones can.
 #[must_use]
 pub fn untried(seed: u64) -> Scenario {
     let bad = if seed.is_multiple_of(2) { Manner::Silent } else { Manner::Fails };
@@ -454,7 +461,8 @@ pub fn untried(seed: u64) -> Scenario {
     workers.extend([bad; 6]);
     let mut scenario = calm(seed, workers);
     scenario.founding.trial_wait_ms = 5_000;
-    scenario.work = (0..8).map(|round| (round * 2 * SECOND_US + seed * 90_000, job(0, 12, 300))).collect();
+    scenario.work = (0..12).map(|round| (round * 4 * SECOND_US + seed * 90_000, job(0, 40, 600))).collect();
+    scenario.whole_at_us += 20 * SECOND_US;
     scenario
 }
 

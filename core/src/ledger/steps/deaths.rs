@@ -1,21 +1,22 @@
-//! Deaths: a worker's process that died while it compiled or ran programs says so once it is back. The attempts end, and
-//! the ledger counts who died of what, so that a bad program does not go through the network and end one host after
-//! another.
+//! Deaths: a worker's process that died while it compiled or ran programs says so once it is back. The attempts end,
+//! and the ledger counts who died of what, so that a bad program does not go through the network and end one host
+//! after another.
 //!
-//! A process dies of the attempts that it had begun, and one of them may be to blame, or none: most deaths are power cuts
-//! and operators. So the ledger goes by what many hosts say:
+//! A process dies of the attempts that it had begun, and one of them may be to blame, or none: most deaths are power
+//! cuts and operators. So the ledger goes by what many hosts say:
 //!
 //! - **A task** of which `deaths_max` different workers died runs *alone* from then on: its worker begins nothing
-//!   beside it. Once `deaths_max` different workers have died of it while they ran nothing else, it fails.
+//!   beside it but its program for its job. Once `deaths_max` different workers have died of it while they ran nothing
+//!   else, it fails.
 //! - **A program of a job** is treated the same as a whole, or each of ten thousand tasks could end its hosts. It runs
 //!   no more once that many have died of it alone: the task at hand fails, and the others go without an outcome.
 //! - **A program that runs well elsewhere is not to blame.** Each success of it takes one death off. Deaths count for
 //!   nothing while more workers live with it: those that have renewed their claim since they began a task of it. Some
 //!   hosts of a large job of long tasks die every day, and not of its program.
 //!
-//! It is counted by job and program, not by program alone: the same program may be harmless with other inputs, and nobody
-//! can spoil it for others. A worker counts once, however often it dies, so that none can fail a task by itself. What
-//! workers on trial say is not counted as long as a worker that is not on trial could run the task.
+//! It is counted by job and program, not by program alone: the same program may be harmless with other inputs, and
+//! nobody can spoil it for others. A worker counts once, however often it dies, so that none can fail a task by
+//! itself. What workers on trial say is not counted as long as a worker that is not on trial could run the task.
 
 use std::{collections::BTreeSet, ops::Range};
 
@@ -38,7 +39,8 @@ use crate::{
 const RETURNS_ALONE_MAX: u32 = 8;
 
 impl Ledger {
-    /// Ends an attempt whose worker died, and counts the death. The attempt may have been lost before by the same death.
+    /// Ends an attempt whose worker died, and counts the death. The attempt may have been lost before by the same
+    /// death.
     pub(in crate::ledger) fn host_died(&mut self, attempt: AttemptRef, alone: bool, applied: &mut Applied) {
         let task = attempt.task();
         let Some(job) = known(self.records.job(task.job)) else { return };
@@ -117,7 +119,7 @@ impl Ledger {
         died.into_iter().map(|past| past.worker).collect::<BTreeSet<_>>().len()
     }
 
-    /// Whether a task is to run with nothing beside it.
+    /// Whether a task is to run with nothing beside it but its program for its job.
     #[must_use]
     pub fn runs_alone(&self, id: TaskId) -> bool {
         let Some(number) = self.index.number_of(&id.job) else { return false };

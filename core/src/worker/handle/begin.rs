@@ -1,32 +1,40 @@
 //! Has attempts prepared, and begins the prepared ones as slots and memory come free.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
+    digest::Digest,
     fault::{Fault, is_planted},
     invariant::cannot_be,
-    types::AttemptId,
-    worker::{Effect, Held, Phase, Worker},
+    replica::Assignment,
+    types::{AttemptId, JobId},
+    worker::{Effect, Phase, Worker},
 };
+
+/// The job and program of an attempt, and whether it is to run alone.
+fn what_runs(assignment: &Assignment) -> (JobId, Digest, bool) {
+    (assignment.attempt.task.job, assignment.spec.program_blob().digest, assignment.alone)
+}
 
 impl Worker {
     /// Has the attempts prepared that wait for it, in the order of leases. One that is to run alone waits until nothing
-    /// else is prepared or runs, and those after it wait until it has ended.
+    /// else is prepared or runs but its program for its job, and those after it wait until it has ended.
     pub(super) fn prepare(&mut self, effects: &mut Vec<Effect>) {
         let is_queued = |attempt: &&AttemptId| self.held.get(attempt).is_some_and(|held| held.phase == Phase::Queued);
         let queued: Vec<AttemptId> = self.queue.values().filter(is_queued).copied().collect();
         if queued.is_empty() {
             return;
         }
-        let is_on = |held: &&Held| held.phase.is_on();
-        let mut on = self.held.values().filter(is_on).count();
-        let mut has_alone = self.held.values().filter(is_on).any(|held| held.assignment.alone);
+        let on = self.held.values().filter(|held| held.phase.is_on());
+        let mut on: BTreeSet<(JobId, Digest, bool)> = on.map(|held| what_runs(&held.assignment)).collect();
         for attempt in queued {
             let Some(held) = self.held.get_mut(&attempt) else { continue };
-            if (has_alone || held.assignment.alone && on > 0) && !is_planted(Fault::AloneBesideOthers) {
+            let own @ (job, program, alone) = what_runs(&held.assignment);
+            let is_kept_apart = on.iter().any(|other| (alone || other.2) && (other.0, other.1) != (job, program));
+            if is_kept_apart && !is_planted(Fault::AloneBesideOthers) {
                 return;
             }
-            (on, has_alone) = (on + 1, held.assignment.alone);
+            on.insert(own);
             held.phase = Phase::Preparing;
             effects.push(Effect::Prepare(Arc::clone(&held.assignment)));
         }

@@ -47,8 +47,13 @@ fn a_peer_that_lacks_blocks_tells_later() {
 
 /// A block gives the worker an attempt that is to run alone.
 fn gives_alone(story: &mut Story, index: u32) -> Vec<String> {
-    let assignment = Assignment { alone: true, ..story.assignment(index, 1) };
+    let assignment = Assignment { alone: true, ..of_other_program(story, index) };
     story.tell(Input::Executed(News { assignments: vec![assignment], ..News::default() }))
+}
+
+/// An assignment of another program than those of other tests.
+fn of_other_program(story: &Story, index: u32) -> Assignment {
+    Assignment { spec: Arc::new(TaskSpec::of(blob(9))), ..story.assignment(index, 1) }
 }
 
 #[test]
@@ -70,4 +75,15 @@ fn what_waits_too_long_because_of_it_is_returned() {
     story.gives(&[2]);
     assert_eq!(story.after(2_000), nothing());
     assert_eq!(story.after(1), ["stop 1", "stop 2", "report 1 returned, 2 returned"]);
+}
+
+#[test]
+fn what_runs_alone_runs_beside_its_own_program() {
+    let mut story = Story::standing();
+    assert_eq!(gives_alone(&mut story, 0), ["prepare 0"]);
+    assert_eq!(gives_alone(&mut story, 1), ["prepare 1"]);
+    let more = of_other_program(&story, 2);
+    let told = story.tell(Input::Executed(News { assignments: vec![more], ..News::default() }));
+    assert_eq!(told, ["prepare 2"], "it need not run alone, and is of the same program");
+    assert_eq!(story.gives(&[3]), nothing());
 }

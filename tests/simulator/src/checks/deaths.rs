@@ -1,6 +1,6 @@
-//! Checks deaths: a task fails as one that ended its hosts only if enough different workers have said that they died of it
-//! or its program, and what kills whoever runs it is stopped after few. Judged from reports, events and the deaths
-//! themselves.
+//! Checks deaths: a task fails as one that ended its hosts only if enough different workers have said that they died
+//! of it or its program, and what kills whoever runs it is stopped after few. Judged from reports, events and the
+//! deaths themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 

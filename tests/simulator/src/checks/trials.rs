@@ -1,5 +1,6 @@
-//! Checks trials: what a worker holds that has lost an attempt and not delivered since, and that workers that have never
-//! delivered end no task by their failures as long as there is somebody else. Judged from events, receipts and claims.
+//! Checks trials: what a worker holds that has lost an attempt and not delivered since, and that a task's first failures at
+//! workers that have never delivered count for nothing as long as there is somebody else. Judged from events, receipts and
+//! claims.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +12,8 @@ use meshwork_core::{
 
 use super::{Checked, rule, unclaimed::could_ever_hold};
 
-/// How many failures that workers on trial have seen end a task, at least.
-const FAILURES_MIN: usize = 4;
+/// How many failures that workers on trial have seen count for nothing.
+const FAILURES_FREE: usize = 3;
 
 /// What is known of a worker.
 #[derive(Default)]
@@ -25,10 +26,9 @@ struct Seen {
 
 /// A failed attempt of an unfinished task.
 struct Failed {
-    attempt: AttemptId,
     worker: PublicKey,
-    /// Whether its worker had delivered before.
-    delivered: bool,
+    /// Whether its worker had never delivered, while somebody else could have run the task.
+    is_free: bool,
 }
 
 /// What is known of all workers.
@@ -39,7 +39,7 @@ pub(super) struct Trials {
     failures: BTreeMap<TaskId, Vec<Failed>>,
     /// The attempts that hold resources.
     running: BTreeSet<AttemptId>,
-    /// The workers whose claims stood before this block.
+    /// The workers whose claims stood before this block, and who did not wait for having lost attempts.
     stood: BTreeSet<PublicKey>,
 }
 
@@ -69,14 +69,14 @@ impl Trials {
             self.workers.insert(outcome.worker, Seen { delivered: true, held: None });
         }
         for event in &applied.events {
-            self.hear(event)?;
+            self.hear(event, ledger)?;
         }
         outcomes.into_iter().try_for_each(|outcome| self.check_outcome(outcome, ledger))?;
-        self.stood = ledger.workers().map(|worker| worker.key).collect();
+        self.stood = ledger.workers().filter(|worker| !worker.waits_out).map(|worker| worker.key).collect();
         Ok(())
     }
 
-    fn hear(&mut self, event: &LedgerEvent) -> Checked {
+    fn hear(&mut self, event: &LedgerEvent, ledger: &Ledger) -> Checked {
         match event {
             // The ledger may have forgotten a worker whose claim had ended.
             LedgerEvent::ClaimBegan { worker, .. } if !self.stood.contains(worker) => {
@@ -105,8 +105,21 @@ impl Trials {
                     held.remove(attempt);
                 }
                 if *why == EndReason::Failed {
-                    let failed = Failed { attempt: *attempt, worker: *worker, delivered: seen.delivered };
-                    self.failures.entry(attempt.task).or_default().push(failed);
+                    let is_new = !seen.delivered;
+                    let failures = self.failures.entry(attempt.task).or_default();
+                    failures.push(Failed { worker: *worker, is_free: false });
+                    let is_free = is_new
+                        && ledger.task(attempt.task).is_some_and(|task| {
+                            ledger.workers().any(|other| {
+                                self.stood.contains(&other.key)
+                                    && !other.waits_out
+                                    && could_ever_hold(&other, &task)
+                                    && failures.iter().all(|failed| failed.worker != other.key)
+                            })
+                        });
+                    if let Some(last) = failures.last_mut() {
+                        last.is_free = is_free;
+                    }
                 }
             }
             _ => {}
@@ -121,22 +134,11 @@ impl Trials {
         {
             return Ok(());
         }
-        let last = failures.iter().find(|failed| failed.attempt == outcome.attempt);
-        let is_of_newcomer = last.is_some_and(|failed| !failed.delivered);
-        let Some(view) = ledger.task(task).filter(|_| is_of_newcomer && failures.len() < FAILURES_MIN) else {
-            return Ok(());
-        };
-        let others = ledger.workers().find(|other| {
-            self.stood.contains(&other.key)
-                && !other.waits_out
-                && could_ever_hold(other, &view)
-                && failures.iter().all(|failed| failed.worker != other.key)
-        });
-        rule(others.is_none(), || {
-            let (count, other) = (failures.len(), others.map(|other| other.key));
-            format!(
-                "{task} ends by {count} failures, the last at a worker that never delivered, though {other:?} is there"
-            )
+        let Some(view) = ledger.task(task).filter(|task| task.spec.recovery.is_empty()) else { return Ok(()) };
+        let free = failures.iter().filter(|failed| failed.is_free).count().min(FAILURES_FREE);
+        let counted = failures.len() - free;
+        rule(counted > view.spec.retry.retries as usize, || {
+            format!("{task} ends after {counted} failures, besides {free} at workers that never delivered")
         })
     }
 }

@@ -413,9 +413,10 @@ impl Watch {
 
     fn prepares(&mut self, given: &Arc<Assignment>) -> Checked {
         let attempt = given.attempt;
-        let goes_on = self.goes_on.values().filter(|goes_on| goes_on.phase != Phase::Delivering);
-        let mut goes_on = goes_on.peekable();
-        let is_beside = given.alone && goes_on.peek().is_some() || goes_on.any(|goes_on| goes_on.given.alone);
+        let mut goes_on = self.goes_on.values().filter(|goes_on| goes_on.phase != Phase::Delivering);
+        // The programs of a job are all the same.
+        let is_beside = goes_on
+            .any(|goes_on| (given.alone || goes_on.given.alone) && goes_on.given.attempt.task.job != attempt.task.job);
         rule(!is_beside, || {
             format!("its worker prepares {attempt} beside what is to run alone, or the other way round")
         })?;

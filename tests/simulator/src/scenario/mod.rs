@@ -22,7 +22,7 @@ pub const START_US: u64 = 1_700_000_000_000_000;
 /// How many unfinished tasks, and how many workers, there may be in a narrow network.
 const NARROW_TASKS: u64 = 400;
 const NARROW_WORKERS: usize = 16;
-const NARROW_DAILY_STORED_BYTES: u64 = 240_000;
+const NARROW_DAILY_STORED_BYTES: u64 = 160_000;
 
 /// A whole run before it begins. Peers are numbered: authorities, then workers, then followers.
 #[derive(Clone, Debug, Serialize)]

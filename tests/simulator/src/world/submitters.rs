@@ -339,6 +339,11 @@ const fn memory_bytes(tasks: u32) -> u64 {
     if tasks == 11 { MEMORY_BYTES / 2 + 1 } else { 1 << 20 }
 }
 
+/// Three failures are forgiven, but for forty tasks, which fail at once.
+fn retry(tasks: u32) -> Retry {
+    if tasks == 40 { Retry::default() } else { Retry::of(3, 50) }
+}
+
 fn submission(wish: &Wish) -> Submit {
     let Wish { tasks, task_ms, priority, fails, kills, is_unholdable } = *wish;
     let millicores = if is_unholdable { u32::MAX } else { millicores(task_ms) };
@@ -348,7 +353,7 @@ fn submission(wish: &Wish) -> Submit {
         resources: Resources { millicores, memory_bytes: memory_bytes(tasks) },
         limits: Limits { wall_ms: 10_000, fuel: task_ms, output_bytes: 1000 },
         priority,
-        retry: Retry::of(3, 50),
+        retry: retry(tasks),
         expected_ms: task_ms,
         checkpoints: task_ms > 1000,
         prefers: if priority > 0 { vec![("zone".into(), "1".into()), ("zone".into(), "2".into())] } else { Vec::new() },
