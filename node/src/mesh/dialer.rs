@@ -1,8 +1,11 @@
 //! Keeps this peer connected to its targets: the peers that it was told to join by, and the authorities.
 //!
 //! A first dial that fails must not be the last one, or two nodes that start a second apart never connect. So every
-//! target is dialled again forever, more and more slowly up to a bound. After it was connected, dialling starts fast
-//! again.
+//! target is dialled again forever, more and more slowly up to a bound.
+//!
+//! A peer that has no place for another one takes the connection all the same and closes it soon: libp2p has no words
+//! for a refusal. So dialling starts fast again only after a connection that was identified and lasted for
+//! [`PROVEN_AFTER`]. Whatever ends sooner has failed.
 
 use std::{
     collections::HashSet,
@@ -23,6 +26,10 @@ use super::peer::split_address;
 const WAIT_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait.
 const WAIT_MAX: Duration = Duration::from_secs(15);
+/// The longest wait for a peer that takes connections and closes them. It is there, and knocking costs it work.
+const REFUSED_WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long a connection must last, once it is identified, to show that the peer has a place for this one.
+pub(super) const PROVEN_AFTER: Duration = Duration::from_secs(30);
 
 /// A peer to stay connected to.
 #[derive(Debug)]
@@ -33,7 +40,10 @@ struct Target {
     expected: Option<PeerId>,
     /// The peer that answered there last.
     found: Option<PeerId>,
+    /// Dials in a row that failed, or led to a connection that ended too soon.
     failures: u32,
+    /// Those of them that led to a connection.
+    refusals: u32,
     due: Instant,
     dialing: Option<ConnectionId>,
     /// Whether the target is this peer itself.
@@ -49,6 +59,7 @@ impl Target {
             expected,
             found: None,
             failures: 0,
+            refusals: 0,
             due: now,
             dialing: None,
             itself: false,
@@ -126,14 +137,20 @@ impl Dialer {
         });
     }
 
-    /// The dials to make now. The caller reports the result of each by [`Dialer::connected`] or [`Dialer::failed`].
+    /// The peers of all targets, as far as they are known.
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> {
+        self.targets.iter().filter_map(Target::peer)
+    }
+
+    /// The dials to make now. The caller reports the result of each by [`Dialer::connected`] or [`Dialer::failed`], and
+    /// the end of a connection by [`Dialer::lost`].
     pub(super) fn due(&mut self, now: Instant, connected: impl Fn(&PeerId) -> bool) -> Vec<DialOpts> {
         let mut dials = Vec::new();
         for target in self.targets.iter_mut().filter(|target| !target.itself) {
             if target.peer().is_some_and(|peer| connected(&peer)) {
-                target.failures = 0;
-                target.due = now;
-            } else if target.dialing.is_none() && target.due <= now {
+                continue;
+            }
+            if target.dialing.is_none() && target.due <= now {
                 let options = target.options();
                 target.dialing = Some(options.connection_id());
                 dials.push(options);
@@ -166,6 +183,23 @@ impl Dialer {
         target.expected
     }
 
+    /// Reports that `peer` is no longer connected, `lasted` after it had been identified (zero if it never was). Returns
+    /// whether this is the first time in a row that a target's connection ended too soon.
+    pub(super) fn lost(&mut self, peer: &PeerId, lasted: Duration, now: Instant, jitter: f64) -> bool {
+        let mut is_news = false;
+        for target in self.targets.iter_mut().filter(|target| target.peer() == Some(*peer)) {
+            if lasted >= PROVEN_AFTER {
+                (target.failures, target.refusals) = (0, 0);
+                target.due = now;
+            } else {
+                target.refusals = target.refusals.saturating_add(1);
+                is_news |= target.refusals == 1;
+                Self::delay(target, now, jitter);
+            }
+        }
+        is_news
+    }
+
     /// Reports that `peer` is of another network. It is dialled at the slowest rate.
     pub(super) fn foreign(&mut self, peer: &PeerId, now: Instant) {
         for target in self.targets.iter_mut().filter(|target| target.peer() == Some(*peer)) {
@@ -175,8 +209,8 @@ impl Dialer {
     }
 
     fn delay(target: &mut Target, now: Instant, jitter: f64) {
-        let wait =
-            WAIT_FIRST.saturating_mul(1u32.checked_shl(target.failures.min(20)).unwrap_or(u32::MAX)).min(WAIT_MAX);
+        let longest = if target.refusals > 0 { REFUSED_WAIT_MAX } else { WAIT_MAX };
+        let wait = WAIT_FIRST.saturating_mul(1 << target.failures.min(20)).min(longest);
         target.failures = target.failures.saturating_add(1);
         target.due = now + wait.mul_f64(0.75 + jitter.clamp(0.0, 1.0) / 2.0);
     }
@@ -221,7 +255,32 @@ mod tests {
         let dials = dialer.due(now, |_| false);
         dialer.connected(dials[0].connection_id(), peer);
         assert_eq!(dialer.due(now, |known| *known == peer).len(), 0);
+        assert!(!dialer.lost(&peer, PROVEN_AFTER, now, 0.5));
         assert_eq!(dialer.due(now, |_| false).len(), 1);
+    }
+
+    #[test]
+    fn a_target_that_takes_connections_and_closes_them_is_dialled_ever_more_slowly_and_told_of_once() {
+        let mut now = Instant::now();
+        let peer = PeerId::random();
+        let mut dialer = dialer(&["/ip4/127.0.0.1/tcp/1"], &[], now);
+        let (start, mut dials, mut told) = (now, 0, 0);
+        while now < start + Duration::from_secs(600) {
+            for options in dialer.due(now, |_| false) {
+                dials += 1;
+                dialer.connected(options.connection_id(), peer);
+                // It may even have lived for a while and have been identified.
+                told += usize::from(dialer.lost(&peer, PROVEN_AFTER / 2, now, 0.5));
+            }
+            now += Duration::from_millis(10);
+        }
+        // Ten waits that double from 100 ms, and then one a minute.
+        assert!((15..=20).contains(&dials), "{dials}");
+        assert_eq!(told, 1);
+        // Once it has stayed, all of that is forgotten.
+        dialer.lost(&peer, PROVEN_AFTER, now, 0.5);
+        assert_eq!(dialer.due(now, |_| false).len(), 1);
+        assert!(dialer.lost(&peer, Duration::ZERO, now, 0.5));
     }
 
     #[test]

@@ -38,8 +38,8 @@ pub(super) struct Peer {
     connections: HashMap<ConnectionId, Connection>,
     opened: Instant,
     since: SystemTime,
-    /// Whether it has said that it is of this network.
-    identified: bool,
+    /// When it said that it is of this network; `None` if it has not yet.
+    identified: Option<Instant>,
     agent: String,
     round_trip: Option<Duration>,
 }
@@ -65,7 +65,7 @@ impl Driver {
             connections: HashMap::new(),
             opened: Instant::now(),
             since: SystemTime::now(),
-            identified: false,
+            identified: None,
             agent: String::new(),
             round_trip: None,
         });
@@ -74,18 +74,33 @@ impl Driver {
         self.open_wanted(peer);
     }
 
-    pub(super) fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, left: u32) {
+    pub(super) fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, left: u32, by_peer: bool) {
         one(&self.counters.connections_closed);
         let Some(entry) = self.peers.get_mut(&peer) else { return };
-        entry.connections.remove(&connection);
+        let closed = entry.connections.remove(&connection);
         if left > 0 {
             return;
         }
+        let now = Instant::now();
+        let lasted = entry.identified.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         self.peers.remove(&peer);
         if let Some(key) = public_key(&peer) {
             self.links.set(key, false);
         }
-        self.dial(Instant::now());
+        let is_news = self.dialer.lost(&peer, lasted, now, rand::random::<f64>());
+        if let Some(closed) = closed
+            && is_news
+            && by_peer
+            && !self.is_foreign(&peer)
+        {
+            let (address, after) = (closed.address, lasted.as_millis());
+            tracing::warn!(
+                %peer, %address, after_ms = after,
+                "a peer took this one's connection and soon closed it: it has no place for this one just now, or has \
+                 just stopped. It is dialled again, ever more slowly. Others whom it has named are tried meanwhile"
+            );
+        }
+        self.dial(now);
     }
 
     pub(super) fn on_dial_failed(&mut self, connection: ConnectionId, peer: Option<PeerId>, error: &DialError) {
@@ -136,10 +151,10 @@ impl Driver {
             self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
         }
         entry.agent = clipped(&info.agent_version).to_owned();
-        if entry.identified {
+        if entry.identified.is_some() {
             return;
         }
-        entry.identified = true;
+        entry.identified = Some(Instant::now());
         self.foreign.pop(&peer);
         // gossipsub forgets a score that was set before it knew the peer.
         let points = self.scores.of(&peer, Instant::now());
@@ -167,7 +182,8 @@ impl Driver {
 
     /// Drops peers that do not say in time which network they are of. They count as foreign.
     pub(super) fn drop_unidentified(&mut self, now: Instant) {
-        let silent = |peer: &Peer| !peer.identified && now.saturating_duration_since(peer.opened) > IDENTIFY_TIMEOUT;
+        let silent =
+            |peer: &Peer| peer.identified.is_none() && now.saturating_duration_since(peer.opened) > IDENTIFY_TIMEOUT;
         let silent: Vec<PeerId> = self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(id, _)| *id).collect();
         for peer in silent {
             tracing::debug!(%peer, "a peer that does not say which network it is of");
@@ -212,7 +228,7 @@ impl Driver {
 
     /// Whether any peer has said that it is of this network.
     pub(super) fn has_identified_peers(&self) -> bool {
-        self.peers.values().any(|peer| peer.identified)
+        self.peers.values().any(|peer| peer.identified.is_some())
     }
 
     pub(super) fn peer_infos(&self) -> Vec<PeerInfo> {
@@ -220,7 +236,7 @@ impl Driver {
         let mut infos: Vec<PeerInfo> = self
             .peers
             .iter()
-            .filter(|(_, peer)| peer.identified)
+            .filter(|(_, peer)| peer.identified.is_some())
             .filter_map(|(id, peer)| {
                 Some(PeerInfo {
                     key: public_key(id)?,

@@ -232,7 +232,7 @@ impl Driver {
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
                 tracing::debug!(peer = %peer_id, ?cause, "a connection ended");
-                self.on_closed(peer_id, connection_id, num_established);
+                self.on_closed(peer_id, connection_id, num_established, cause.is_some());
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
                 self.on_dial_failed(connection_id, peer_id, &error);
