@@ -259,6 +259,7 @@ impl Search {
                 match self.receive(&mut stream, &mut partial).await {
                     Ok(()) => {
                         self.blobs.0.fetches.keep(peer, stream);
+                        self.blobs.0.mesh.commend(peer);
                         return Ok(());
                     }
                     Err(Failed::Here(error)) => return Err(error.into()),

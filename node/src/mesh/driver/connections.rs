@@ -17,6 +17,7 @@ use libp2p::{
 
 use super::Driver;
 use crate::mesh::{
+    allowance::Allowance,
     config::{FOREIGN_FOR, IDENTIFY_TIMEOUT, PEER_ADDRESSES_MAX, PING_FAILURES_MAX},
     handle::PeerInfo,
     metrics::one,
@@ -42,6 +43,8 @@ pub(super) struct Peer {
     identified: Option<Instant>,
     agent: String,
     round_trip: Option<Duration>,
+    /// What is left of the gossip that is taken from it.
+    pub(super) gossip: Allowance,
 }
 
 impl Driver {
@@ -60,12 +63,14 @@ impl Driver {
         one(&self.counters.connections_opened);
         if endpoint.is_dialer() {
             self.dialer.connected(connection, peer);
+            self.note_known();
         }
         let entry = self.peers.entry(peer).or_insert_with(|| Peer {
             connections: HashMap::new(),
             opened: Instant::now(),
             since: SystemTime::now(),
             identified: None,
+            gossip: Allowance::new(self.gossip_rate, Instant::now()),
             agent: String::new(),
             round_trip: None,
         });
@@ -144,10 +149,14 @@ impl Driver {
     fn on_identified(&mut self, peer: PeerId, connection: ConnectionId, info: identify::Info) {
         let Some(key) = public_key(&peer) else { return };
         let Some(entry) = self.peers.get_mut(&peer) else { return };
-        let Some(connection) = entry.connections.get(&connection) else { return };
+        let id = connection;
+        let Some(connection) = entry.connections.get(&id) else { return };
+        self.swarm.behaviour_mut().admission.identified(id, Instant::now());
         // Kademlia learns no address by itself. Without this, a network stays a star around its first peer.
+        // A peer that does not answer there would only take room in the table.
+        let speaks = self.swarm.behaviour().kad.protocol_names().iter().any(|name| info.protocols.contains(name));
         let addresses = info.listen_addrs.iter().filter(|address| is_plausible(address, &connection.address));
-        for address in addresses.take(PEER_ADDRESSES_MAX) {
+        for address in addresses.take(PEER_ADDRESSES_MAX).filter(|_| speaks) {
             self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
         }
         entry.agent = clipped(&info.agent_version).to_owned();
