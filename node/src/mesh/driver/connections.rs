@@ -2,13 +2,15 @@
 
 use std::{
     collections::HashMap,
+    error::Error,
+    iter,
     time::{Duration, Instant, SystemTime},
 };
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::ConnectedPoint,
-    identify, mdns, ping,
+    core::{ConnectedPoint, upgrade::NegotiationError},
+    identify, mdns, noise, ping,
     swarm::{
         ConnectionId, DialError,
         dial_opts::{DialOpts, PeerCondition},
@@ -116,7 +118,12 @@ impl Driver {
         match peer.or(missing) {
             // Another dial to the same peer is under way, or it is connected. The result of that counts.
             Some(_) if matches!(error, DialError::DialPeerConditionFalse(_)) => {}
-            Some(peer) if self.wanted.contains_key(&peer) => self.look_up_wanted(peer),
+            Some(peer) if self.wanted.contains_key(&peer) => {
+                if let Some(wanted) = self.wanted.get_mut(&peer) {
+                    wanted.was_there |= was_there(error);
+                }
+                self.look_up_wanted(peer);
+            }
             Some(peer) if missing.is_some() && !self.is_foreign(&peer) => self.look_up(peer),
             _ => {}
         }
@@ -260,6 +267,15 @@ impl Driver {
         infos.sort_by_key(|info| info.key);
         infos
     }
+}
+
+/// Whether a dial failed because whoever was there broke the handshake off.
+fn was_there(error: &DialError) -> bool {
+    let DialError::Transport(errors) = error else { return false };
+    errors.iter().any(|(_, error)| {
+        let mut causes = iter::successors(error.source(), |&cause| cause.source());
+        causes.any(|cause| cause.is::<noise::Error>() || cause.is::<NegotiationError>())
+    })
 }
 
 /// The beginning of a stranger's text.

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::stranger::{self, Stranger};
 use crate::mesh::{
-    Acceptance, MeshConfig, Rate, Topic,
+    Acceptance, MeshConfig, OpenError, Rate, Topic,
     testing::{TestMesh, all_connected, config, gossip_flows, mesh, meshes, until, within},
 };
 
@@ -289,4 +289,18 @@ async fn a_peer_with_many_streams_makes_room_for_one_with_few() {
     let _first = open(few).await.unwrap();
     assert_eq!(within(held[0].read(&mut [0])).await.unwrap_or(0), 0, "the oldest of the other has ended");
     assert!(open(few).await.is_err(), "it would have as many as the other");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_has_no_room_for_another_is_not_said_to_be_away() {
+    let hub = mesh(config(1, &[])).await;
+    let mut settings = config(2, &[&hub]);
+    settings.rates.handshakes = Rate { burst: 0.0, per_second: 0.001 };
+    let busy = mesh(settings).await;
+    let mut settings = follower(3, &hub);
+    settings.listen = Vec::new();
+    let other = mesh(settings).await;
+    until(|| hub.handle.connected().len() == 2 && other.handle.connected().len() == 1).await;
+    let refused = within(other.handle.open_stream(busy.key(), other.handle.protocol("blob"))).await;
+    assert_eq!(refused.err(), Some(OpenError::Lost(busy.key())));
 }
