@@ -163,7 +163,7 @@ async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 fn config(seed: u8, join: Option<&Honest>) -> MeshConfig {
     let mut config = MeshConfig::new(SecretKey::from_seed([seed; 32]), NETWORK);
-    config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
+    config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().expect("an address")];
     config.peers = join.iter().map(|peer| peer.address()).collect();
     config
 }

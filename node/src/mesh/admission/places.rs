@@ -131,12 +131,10 @@ impl Places {
             closing.extend(self.give_up(oldest, Ended::GaveWay));
         }
         let mut kind = Kind::Placed;
-        if !self.known.contains(&peer) {
-            if self.is_full() || self.is_source_full(source) {
-                kind = Kind::Visiting;
-                if self.visitors().count() >= self.bounds.visitors_max {
-                    closing.extend(self.oldest_visitor(source).and_then(|oldest| self.end_visit(oldest)));
-                }
+        if !self.known.contains(&peer) && (self.is_full() || self.is_source_full(source)) {
+            kind = Kind::Visiting;
+            if self.visitors().count() >= self.bounds.visitors_max {
+                closing.extend(self.oldest_visitor(source).and_then(|oldest| self.end_visit(oldest)));
             }
         }
         self.insert(id, peer, source, kind, now);

@@ -53,7 +53,8 @@ impl Driver {
     /// Makes the dials that are due.
     pub(super) fn dial(&mut self, now: Instant) {
         let peers = &self.peers;
-        for options in self.dialer.due(now, |peer| peers.contains_key(peer)) {
+        let content = peers.values().filter(|peer| peer.identified.is_some()).count() >= self.peers_wanted;
+        for options in self.dialer.due(now, content, |peer| peers.contains_key(peer)) {
             let (connection, peer) = (options.connection_id(), options.get_peer_id());
             if let Err(error) = self.swarm.dial(options) {
                 self.on_dial_failed(connection, peer, &error);
