@@ -64,7 +64,7 @@ pub struct Rates {
     pub message_bytes: Rate,
     /// Gossip messages that are taken from one peer, which may pass on those of the whole network.
     pub gossip: Rate,
-    /// Connections that one address may begin, authorities' or not. A shaken hand costs a millisecond of computing.
+    /// Connections that one address may begin, authorities' or not. A handshake costs about a millisecond of computing.
     pub handshakes: Rate,
     /// Streams that one connection may open to the node's protocols. Most requests go over streams that are open.
     pub streams: Rate,

@@ -44,7 +44,7 @@ struct Target {
     found: Option<PeerId>,
     /// Dials in a row that failed, or led to a connection that ended too soon.
     failures: u32,
-    /// Those of them that led to a connection.
+    /// Those of them that led to a connection which the peer closed.
     refusals: u32,
     /// When the last of them failed.
     failed: Instant,
@@ -166,8 +166,8 @@ impl Dialer {
         self.targets.iter().filter_map(Target::peer)
     }
 
-    /// The dials to make now; `content` if this peer has enough others. The caller reports the result of each by [`Dialer::connected`] or [`Dialer::failed`], and
-    /// the end of a connection by [`Dialer::lost`].
+    /// The dials to make now; `content` if this peer has enough others. The caller reports the result of each by
+    /// [`Dialer::connected`] or [`Dialer::failed`], and the end of a connection by [`Dialer::lost`].
     pub(super) fn due(&mut self, now: Instant, content: bool, connected: impl Fn(&PeerId) -> bool) -> Vec<DialOpts> {
         let mut dials = Vec::new();
         for target in self.targets.iter_mut().filter(|target| !target.itself) {
@@ -207,18 +207,28 @@ impl Dialer {
         target.expected
     }
 
-    /// Reports that `peer` is no longer connected, `lasted` after it had been identified (zero if it never was). Returns
-    /// whether this is the first time in a row that a target's connection ended too soon.
-    pub(super) fn lost(&mut self, peer: &PeerId, lasted: Duration, now: Instant, jitter: f64) -> bool {
+    /// Reports that `peer` is no longer connected, `lasted` after it had been identified (zero if it never was), and
+    /// whether it was the peer that closed the connection. Returns whether the peer has refused this one for the first
+    /// time in a row.
+    pub(super) fn lost(
+        &mut self,
+        peer: &PeerId,
+        lasted: Duration,
+        closed_by_peer: bool,
+        now: Instant,
+        jitter: f64,
+    ) -> bool {
         let mut is_news = false;
         for target in self.targets.iter_mut().filter(|target| target.peer() == Some(*peer)) {
             if lasted >= PROVEN_AFTER {
                 (target.failures, target.refusals) = (0, 0);
-            } else {
+                continue;
+            }
+            if closed_by_peer {
                 target.refusals = target.refusals.saturating_add(1);
                 is_news |= target.refusals == 1;
-                target.fail(now, jitter);
             }
+            target.fail(now, jitter);
         }
         is_news
     }
@@ -271,7 +281,7 @@ mod tests {
         let dials = dialer.due(now, false, |_| false);
         dialer.connected(dials[0].connection_id(), peer);
         assert_eq!(dialer.due(now, false, |known| *known == peer).len(), 0);
-        assert!(!dialer.lost(&peer, PROVEN_AFTER, now, 0.5));
+        assert!(!dialer.lost(&peer, PROVEN_AFTER, true, now, 0.5));
         assert_eq!(dialer.due(now, false, |_| false).len(), 1);
     }
 
@@ -286,7 +296,7 @@ mod tests {
                 dials += 1;
                 dialer.connected(options.connection_id(), peer);
                 // It may even have lived for a while and have been identified.
-                told += usize::from(dialer.lost(&peer, PROVEN_AFTER / 2, now, 0.5));
+                told += usize::from(dialer.lost(&peer, PROVEN_AFTER / 2, true, now, 0.5));
             }
             now += Duration::from_millis(10);
         }
@@ -299,9 +309,10 @@ mod tests {
         assert_eq!(dialer.due(now, false, |_| false).len(), 1);
         dialer.connected(dialer.targets[0].dialing.unwrap(), peer);
         // Once it has stayed, all of that is forgotten.
-        dialer.lost(&peer, PROVEN_AFTER, now, 0.5);
+        dialer.lost(&peer, PROVEN_AFTER, true, now, 0.5);
         assert_eq!(dialer.due(now, false, |_| false).len(), 1);
-        assert!(dialer.lost(&peer, Duration::ZERO, now, 0.5));
+        assert!(!dialer.lost(&peer, Duration::ZERO, false, now, 0.5), "nobody knows what a broken line means");
+        assert!(dialer.lost(&peer, Duration::ZERO, true, now, 0.5));
     }
 
     #[test]

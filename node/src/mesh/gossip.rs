@@ -134,7 +134,7 @@ fn score(topics: &Topics) -> PeerScoreParams {
     }
 }
 
-/// Gossipsub that remembers only subscriptions to topics of the network, since a stranger can name any number of others.
+/// Gossipsub that remembers only subscriptions to the network's topics. A stranger can name any number of others.
 pub(super) type Gossip = gossipsub::Behaviour<IdentityTransform, WhitelistSubscriptionFilter>;
 
 /// The score below which a peer's gossip is ignored.

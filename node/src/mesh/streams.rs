@@ -81,20 +81,15 @@ impl Incoming {
                 next = self.next() => {
                     let Some((from, stream)) = next else { return };
                     served.retain(|(_, task)| !task.is_finished());
-                    let mut peers: HashMap<PublicKey, usize> = HashMap::new();
-                    for (peer, _) in &served {
-                        *peers.entry(*peer).or_default() += 1;
-                    }
-                    let of_peer = peers.get(&from).copied().unwrap_or(0);
+                    let of_peer = served.iter().filter(|(peer, _)| *peer == from).count();
                     if of_peer >= peer_streams_max {
                         continue;
                     }
                     if served.len() >= streams_max {
-                        let Some((most, _)) = peers.into_iter().filter(|(_, has)| *has > of_peer + 1).max_by_key(|(_, has)| *has) else { continue };
-                        let oldest = served.iter().position(|(peer, _)| *peer == most);
-                        if let Some((_, task)) = oldest.and_then(|oldest| served.remove(oldest)) {
-                            task.abort();
-                        }
+                        let Some((_, task)) = gives_way(&served, of_peer).and_then(|place| served.remove(place)) else {
+                            continue;
+                        };
+                        task.abort();
                     }
                     let _ = self.verdicts.send(Verdict::Used(from));
                     served.push_back((from, tasks.spawn(serve(from, stream))));
@@ -103,6 +98,16 @@ impl Incoming {
             }
         }
     }
+}
+
+/// The place of the stream that gives way to one more of a peer that has `of_peer`.
+fn gives_way(served: &VecDeque<(PublicKey, AbortHandle)>, of_peer: usize) -> Option<usize> {
+    let mut peers: HashMap<PublicKey, usize> = HashMap::new();
+    for (peer, _) in served {
+        *peers.entry(*peer).or_default() += 1;
+    }
+    let (most, _) = peers.into_iter().filter(|(_, has)| *has > of_peer + 1).max_by_key(|(_, has)| *has)?;
+    served.iter().position(|(peer, _)| *peer == most)
 }
 
 /// The receivers of incoming streams, by protocol.

@@ -25,6 +25,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::{
     admission::{Gate, Handshakes},
+    allowance::Rate,
     error::MeshError,
     metrics::{Counters, add},
 };
@@ -39,10 +40,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// many streams stays below 1 GiB. So this number leaves 32 MiB for fast streams.
 const YAMUX_STREAMS_MAX: usize = (1 << 12) - (1 << 7);
 
-/// The transports that a connection can use.
+/// The transports that a connection can use. `handshakes` is how many each address may begin. TCP and QUIC count by
+/// themselves, because whoever sends a datagram can name any address as its own.
 pub(super) fn transport(
     keypair: &Keypair,
-    handshakes: Handshakes,
+    handshakes: Rate,
     counters: Arc<Counters>,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, MeshError> {
     let noise = noise::Config::new(keypair)
@@ -57,11 +59,13 @@ pub(super) fn transport(
         .boxed();
     let quic = quic::tokio::Transport::new(quic::Config::new(keypair))
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    let gate = || Handshakes::new(handshakes, counters.clone());
+    let (tcp, quic) = (Gate::new(tcp, gate()), Gate::new(quic.boxed(), gate()));
     let either = tcp.or_transport(quic).map(move |either, _| {
         let (peer, muxer) = either.into_inner();
         (peer, StreamMuxerBox::new(Connection { inner: muxer, counters: counters.clone(), close_by: None }))
     });
-    let dns = dns::tokio::Transport::system(Gate::new(either.boxed(), handshakes))
+    let dns = dns::tokio::Transport::system(either)
         .map_err(|source| MeshError::Transport { what: "name resolution", source })?;
     Ok(dns.boxed())
 }

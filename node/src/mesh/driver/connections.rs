@@ -82,7 +82,7 @@ impl Driver {
         self.open_wanted(peer);
     }
 
-    pub(super) fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, left: u32, by_peer: bool) {
+    pub(super) fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, left: u32, closed_by_peer: bool) {
         one(&self.counters.connections_closed);
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         let closed = entry.connections.remove(&connection);
@@ -95,10 +95,9 @@ impl Driver {
         if let Some(key) = public_key(&peer) {
             self.links.set(key, false);
         }
-        let is_news = self.dialer.lost(&peer, lasted, now, rand::random::<f64>());
+        let is_news = self.dialer.lost(&peer, lasted, closed_by_peer, now, rand::random::<f64>());
         if let Some(closed) = closed
             && is_news
-            && by_peer
             && !self.is_foreign(&peer)
         {
             let (address, after) = (closed.address, lasted.as_millis());

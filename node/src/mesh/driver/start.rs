@@ -26,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::Driver;
 use crate::mesh::{
-    admission::Handshakes,
     behaviour::Behaviour,
     config::{COMMANDS_MAX, FOREIGN_MAX, MeshConfig, NEGOTIATIONS_MAX, OPENS_MAX, PUBLISH_BYTES_MAX},
     dialer::Dialer,
@@ -60,10 +59,9 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
     let links = Arc::new(Links::default());
     let topics = Topics::new(&config.network);
     let behaviour = Behaviour::new(&config, &keypair, &topics, &authorities, counters.clone())?;
-    let handshakes = Handshakes::new(config.rates.handshakes, counters.clone());
     let acceptors = behaviour.streams.acceptors();
     let mut swarm = Swarm::new(
-        transport(&keypair, handshakes, counters.clone())?,
+        transport(&keypair, config.rates.handshakes, counters.clone())?,
         behaviour,
         local,
         swarm::Config::with_tokio_executor()

@@ -81,7 +81,8 @@ pub(in crate::mesh) async fn take_incoming(mut incoming: Incoming, reader: Reade
             () = stop.cancelled() => return,
             next = incoming.next() => {
                 let Some((from, stream)) = next else { return };
-                let allowances = allowances.get_or_insert(from, || Allowances::new(&reader.rates, Instant::now())).clone();
+                let fresh = || Allowances::new(&reader.rates, Instant::now());
+                let allowances = allowances.get_or_insert(from, fresh).clone();
                 let task = tasks.spawn(reader.clone().run(from, stream, allowances));
                 if let Some(before) = current.insert(from, task) {
                     before.abort();

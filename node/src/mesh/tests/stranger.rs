@@ -13,9 +13,7 @@ use libp2p::{
 use meshwork_core::identity::SecretKey;
 use tokio::{sync::watch, task::AbortHandle};
 
-use crate::mesh::{
-    Rate, Versions, admission::Handshakes, peer::keypair, protocols, testing::NETWORK, transport::transport,
-};
+use crate::mesh::{Rates, Versions, peer::keypair, protocols, testing::NETWORK, transport::transport};
 
 /// Whether the connection stands; `None` until it does.
 type Held = watch::Receiver<Option<bool>>;
@@ -34,8 +32,7 @@ impl Drop for Stranger {
 
 fn swarm<Behaviour: NetworkBehaviour>(seed: u8, behaviour: impl FnOnce(&Keypair) -> Behaviour) -> Swarm<Behaviour> {
     let keypair = keypair(&SecretKey::from_seed([seed; 32]));
-    let unbounded = Handshakes::new(Rate { burst: 1e9, per_second: 1e9 }, Arc::default());
-    let transport = transport(&keypair, unbounded, Arc::default()).unwrap();
+    let transport = transport(&keypair, Rates::default().handshakes, Arc::default()).unwrap();
     let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(Duration::from_secs(3600));
     Swarm::new(transport, behaviour(&keypair), keypair.public().to_peer_id(), config)
 }
