@@ -13,8 +13,8 @@
 //!
 //! No rule of consensus or of the ledger is here. The mesh carries bytes and believes none of them.
 //!
-//! A stranger can hold little, and only until somebody else wants it: see [`admission`] for connections, and
-//! [`config`] for the bounds on what a peer may send.
+//! A stranger can hold little, and only until somebody else wants it. `admission` says this of connections, and
+//! [`Rates`] of what a peer may send.
 //!
 //! Every name on the wire carries the network id, and a peer of another network is disconnected.
 //!
