@@ -63,9 +63,9 @@ pub(super) struct Fetching {
 enum Answer {
     /// It is about to send it.
     Gives(Provider),
-    /// It does not have the blob, or cannot be reached.
+    /// It does not have the blob, or nobody is where it should be.
     Lacks,
-    /// It is busy, or the stream broke before it had answered: it may have the blob.
+    /// It is busy or silent, turned this peer away, or broke off before it had answered: it may have the blob.
     Unanswered(PublicKey),
 }
 
@@ -259,6 +259,7 @@ impl Search {
                 match self.receive(&mut stream, &mut partial).await {
                     Ok(()) => {
                         self.blobs.0.fetches.keep(peer, stream);
+                        self.blobs.0.mesh.commend(peer);
                         return Ok(());
                     }
                     Err(Failed::Here(error)) => return Err(error.into()),
@@ -359,7 +360,9 @@ impl Search {
             for fresh in [false, true] {
                 let pooled = match blobs.0.fetches.take(peer, fresh).await {
                     Ok(pooled) => pooled,
-                    Err(OpenError::Busy | OpenError::Lost(_)) => return Answer::Unanswered(peer),
+                    Err(OpenError::Busy | OpenError::Lost(_) | OpenError::TimedOut(_)) => {
+                        return Answer::Unanswered(peer);
+                    }
                     Err(_) if blobs.0.mesh.is_connected(&peer) => return Answer::Unanswered(peer),
                     Err(_) => return Answer::Lacks,
                 };

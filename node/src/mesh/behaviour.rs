@@ -6,7 +6,7 @@ use libp2p::{
     PeerId, StreamProtocol, allow_block_list,
     allow_block_list::BlockedPeers,
     connection_limits::{self, ConnectionLimits},
-    gossipsub, identify,
+    identify,
     identity::Keypair,
     kad::{
         self, Mode,
@@ -17,9 +17,10 @@ use libp2p::{
 };
 
 use super::{
-    config::{MeshConfig, PING_INTERVAL, PING_TIMEOUT, PROVIDED_MAX},
+    admission::Admission,
+    config::{DIALS_MAX, MeshConfig, PING_INTERVAL, PING_TIMEOUT, PROVIDED_MAX},
     error::MeshError,
-    gossip::{self, Topics},
+    gossip::{self, Gossip, Topics},
     metrics::Counters,
     protocols,
     streams::Streams,
@@ -28,16 +29,17 @@ use super::{
 /// How often Kademlia refreshes its table by itself. The driver asks for more while there are few peers.
 const BOOTSTRAP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// All protocols. The order matters for those that refuse connections: limits and bans come first.
+/// All protocols. The order matters for those that refuse connections: a peer that is banned displaces nobody.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
-    pub(super) limits: connection_limits::Behaviour,
     pub(super) banned: allow_block_list::Behaviour<BlockedPeers>,
+    pub(super) dials: connection_limits::Behaviour,
+    pub(super) admission: Admission,
     pub(super) identify: identify::Behaviour,
     pub(super) ping: ping::Behaviour,
     pub(super) kad: kad::Behaviour<MemoryStore>,
     pub(super) mdns: Toggle<mdns::tokio::Behaviour>,
-    pub(super) gossip: gossipsub::Behaviour,
+    pub(super) gossip: Gossip,
     pub(super) streams: Streams,
 }
 
@@ -58,8 +60,9 @@ impl Behaviour {
             None
         };
         Ok(Self {
-            limits: limits(config, authorities),
             banned: allow_block_list::Behaviour::default(),
+            dials: dials(authorities),
+            admission: Admission::new(config.bounds(), counters.clone()),
             identify: identify::Behaviour::new(
                 identify::Config::new(protocols::identify_version(&config.network, config.versions), keypair.public())
                     .with_agent_version(concat!("meshwork/", env!("CARGO_PKG_VERSION")).to_owned())
@@ -69,19 +72,15 @@ impl Behaviour {
             kad: kademlia(local, protocols::name(&config.network, "kad")),
             mdns: mdns.into(),
             gossip: gossip::behaviour(config, topics)?,
-            streams: Streams::new(counters),
+            streams: Streams::new(config.rates.streams, counters),
         })
     }
 }
 
-fn limits(config: &MeshConfig, authorities: &HashSet<PeerId>) -> connection_limits::Behaviour {
-    let limits = ConnectionLimits::default()
-        .with_max_established(Some(config.connections_max))
-        .with_max_established_incoming(Some(config.connections_max / 4 * 3))
-        .with_max_established_per_peer(Some(config.peer_connections_max))
-        .with_max_pending_incoming(Some(64))
-        .with_max_pending_outgoing(Some(64));
-    let mut behaviour = connection_limits::Behaviour::new(limits);
+/// Bounds the dials under way. Established connections and incoming ones are bounded by [`Admission`].
+fn dials(authorities: &HashSet<PeerId>) -> connection_limits::Behaviour {
+    let mut behaviour =
+        connection_limits::Behaviour::new(ConnectionLimits::default().with_max_pending_outgoing(Some(DIALS_MAX)));
     for authority in authorities {
         behaviour.bypass_peer_id(authority);
     }

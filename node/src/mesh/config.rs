@@ -5,7 +5,7 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use meshwork_core::identity::{NetworkId, PublicKey, SecretKey};
 
-use super::protocols::Versions;
+use super::{admission::Bounds, allowance::Rate, protocols::Versions};
 
 /// The configuration of a mesh. Start with [`MeshConfig::new`] and change what differs.
 #[derive(Clone, Debug)]
@@ -33,17 +33,53 @@ pub struct MeshConfig {
     pub gossip_bytes_max: usize,
     /// The most bytes of a direct message.
     pub message_bytes_max: usize,
-    /// The most connections at once, not counting those to authorities. At most three quarters of them may be
-    /// incoming, so that outsiders cannot fill them all.
+    /// The most connections at once, not counting those to known peers (authorities, and those to join by). Three
+    /// quarters of them are places for incoming ones, so that outsiders cannot fill them all. A twelfth besides are
+    /// for visitors, which come while no place is free.
     pub connections_max: u32,
+    /// The most places of one IPv4 address, or of one IPv6 network of 64 bits. Many volunteers may stand
+    /// behind one address, and a test network's peers all have the same one. But strangers should need several
+    /// addresses to fill all places.
+    pub address_connections_max: u32,
     /// The most connections to one peer. Two peers that dial each other at the same time have two.
     pub peer_connections_max: u32,
+    /// How much one peer may send.
+    pub rates: Rates,
+    /// How long a visitor may stay. As long, a place is kept for a connection that has shown no use yet.
+    pub visit: Duration,
     /// The mesh looks for more peers while it has fewer than this.
     pub peers_wanted: usize,
     /// How long a connection that carries nothing is kept. The time is long because gossip goes to connected peers, a
     /// worker behind a router can only be reached over the connection that it made, and a vote must not wait for a
-    /// handshake. `connections_max` bounds the number of connections.
+    /// handshake. `connections_max` bounds the number of connections, and whoever is of use displaces who is not.
     pub idle: Duration,
+}
+
+/// How much one peer may send, far above what an honest and busy one does. Authorities may send any amount.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    /// Direct messages that are read from one peer. A busy authority sends some hundreds in a second.
+    pub messages: Rate,
+    /// Their bytes.
+    pub message_bytes: Rate,
+    /// Gossip messages that are taken from one peer, which may pass on those of the whole network.
+    pub gossip: Rate,
+    /// Connections that one address may begin, authorities' or not. A handshake costs about a millisecond of computing.
+    pub handshakes: Rate,
+    /// Streams that one connection may open to the node's protocols. Most requests go over streams that are open.
+    pub streams: Rate,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            messages: Rate { burst: 16_384.0, per_second: 2048.0 },
+            message_bytes: Rate { burst: f64::from(256 << 20), per_second: f64::from(32 << 20) },
+            gossip: Rate { burst: 32_768.0, per_second: 4096.0 },
+            handshakes: Rate { burst: 200.0, per_second: 10.0 },
+            streams: Rate { burst: 1024.0, per_second: 128.0 },
+        }
+    }
 }
 
 impl MeshConfig {
@@ -62,12 +98,40 @@ impl MeshConfig {
             gossip_bytes_max: 9 << 20,
             message_bytes_max: 16 << 20,
             connections_max: 384,
+            address_connections_max: 96,
             peer_connections_max: 4,
+            rates: Rates::default(),
+            visit: Duration::from_secs(20),
             peers_wanted: 8,
             idle: Duration::from_secs(3600),
         }
     }
+
+    /// The bounds on established connections.
+    pub(super) fn bounds(&self) -> Bounds {
+        let connections_max = self.connections_max as usize;
+        let places_max = connections_max / 4 * 3;
+        Bounds {
+            places_max,
+            visitors_max: (connections_max / 12).max(2),
+            source_max: self.address_connections_max as usize,
+            dialled_max: connections_max - places_max,
+            peer_max: self.peer_connections_max as usize,
+            visit: self.visit,
+            use_lasts: USE_LASTS,
+        }
+    }
 }
+
+/// How long a place is kept for a connection since it last showed use. Every worker gossips a claim twice in this time.
+const USE_LASTS: Duration = Duration::from_secs(120);
+/// How far a peer may exceed its rate of gossip, in the time that it would have to be silent then. One that goes on is
+/// banned.
+pub(super) const GOSSIP_EXCESS_MAX: Duration = Duration::from_secs(10);
+/// The most incoming streams of one connection that are being negotiated.
+pub(super) const NEGOTIATIONS_MAX: usize = 64;
+/// The most dials under way.
+pub(super) const DIALS_MAX: u32 = 64;
 
 /// The most gossip messages that wait for the reader of events.
 pub(super) const GOSSIP_EVENTS_MAX: usize = 8192;

@@ -1,8 +1,11 @@
 //! Keeps this peer connected to its targets: the peers that it was told to join by, and the authorities.
 //!
 //! A first dial that fails must not be the last one, or two nodes that start a second apart never connect. So every
-//! target is dialled again forever, more and more slowly up to a bound. After it was connected, dialling starts fast
-//! again.
+//! target is dialled again forever, more and more slowly up to a bound.
+//!
+//! A peer that has no place for another one takes the connection all the same and closes it soon: libp2p has no words
+//! for a refusal. So dialling starts fast again only after a connection that was identified and lasted for
+//! [`PROVEN_AFTER`]. Whatever ends sooner has failed.
 
 use std::{
     collections::HashSet,
@@ -23,6 +26,12 @@ use super::peer::split_address;
 const WAIT_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait.
 const WAIT_MAX: Duration = Duration::from_secs(15);
+/// The longest wait for a peer that takes connections and closes them. It is there, and knocking costs it work.
+const REFUSED_WAIT_MAX: Duration = Duration::from_secs(60);
+/// The same while this peer has enough others. Thousands may want to be connected to one authority.
+const CONTENT_WAIT_MAX: Duration = Duration::from_secs(600);
+/// How long a connection must last, once it is identified, to show that the peer has a place for this one.
+pub(super) const PROVEN_AFTER: Duration = Duration::from_secs(30);
 
 /// A peer to stay connected to.
 #[derive(Debug)]
@@ -33,8 +42,14 @@ struct Target {
     expected: Option<PeerId>,
     /// The peer that answered there last.
     found: Option<PeerId>,
+    /// Dials in a row that failed, or led to a connection that ended too soon.
     failures: u32,
-    due: Instant,
+    /// Those of them that led to a connection which the peer closed.
+    refusals: u32,
+    /// When the last of them failed.
+    failed: Instant,
+    /// By how much the wait after it is longer or shorter.
+    jitter: f64,
     dialing: Option<ConnectionId>,
     /// Whether the target is this peer itself.
     itself: bool,
@@ -49,7 +64,9 @@ impl Target {
             expected,
             found: None,
             failures: 0,
-            due: now,
+            refusals: 0,
+            failed: now,
+            jitter: 1.0,
             dialing: None,
             itself: false,
             is_authority: false,
@@ -58,6 +75,24 @@ impl Target {
 
     fn peer(&self) -> Option<PeerId> {
         self.expected.or(self.found)
+    }
+
+    fn fail(&mut self, now: Instant, jitter: f64) {
+        self.failures = self.failures.saturating_add(1);
+        self.failed = now;
+        self.jitter = 0.75 + jitter.clamp(0.0, 1.0) / 2.0;
+    }
+
+    /// Whether it is time to dial it; `content` if this peer has enough others.
+    fn is_due(&self, now: Instant, content: bool) -> bool {
+        let Some(doublings) = self.failures.checked_sub(1) else { return true };
+        let longest = match self.refusals {
+            0 => WAIT_MAX,
+            _ if content => CONTENT_WAIT_MAX,
+            _ => REFUSED_WAIT_MAX,
+        };
+        let wait = WAIT_FIRST.saturating_mul(1 << doublings.min(20)).min(longest);
+        now.saturating_duration_since(self.failed) >= wait.mul_f64(self.jitter)
     }
 
     fn options(&self) -> DialOpts {
@@ -126,14 +161,20 @@ impl Dialer {
         });
     }
 
-    /// The dials to make now. The caller reports the result of each by [`Dialer::connected`] or [`Dialer::failed`].
-    pub(super) fn due(&mut self, now: Instant, connected: impl Fn(&PeerId) -> bool) -> Vec<DialOpts> {
+    /// The peers of all targets, as far as they are known.
+    pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> {
+        self.targets.iter().filter_map(Target::peer)
+    }
+
+    /// The dials to make now; `content` if this peer has enough others. The caller reports the result of each by
+    /// [`Dialer::connected`] or [`Dialer::failed`], and the end of a connection by [`Dialer::lost`].
+    pub(super) fn due(&mut self, now: Instant, content: bool, connected: impl Fn(&PeerId) -> bool) -> Vec<DialOpts> {
         let mut dials = Vec::new();
         for target in self.targets.iter_mut().filter(|target| !target.itself) {
             if target.peer().is_some_and(|peer| connected(&peer)) {
-                target.failures = 0;
-                target.due = now;
-            } else if target.dialing.is_none() && target.due <= now {
+                continue;
+            }
+            if target.dialing.is_none() && target.is_due(now, content) {
                 let options = target.options();
                 target.dialing = Some(options.connection_id());
                 dials.push(options);
@@ -162,23 +203,42 @@ impl Dialer {
         let target = self.targets.iter_mut().find(|target| target.dialing == Some(connection))?;
         target.dialing = None;
         target.itself |= itself;
-        Self::delay(target, now, jitter);
+        target.fail(now, jitter);
         target.expected
+    }
+
+    /// Reports that `peer` is no longer connected, `lasted` after it had been identified (zero if it never was), and
+    /// whether it was the peer that closed the connection. Returns whether the peer has refused this one for the first
+    /// time in a row.
+    pub(super) fn lost(
+        &mut self,
+        peer: &PeerId,
+        lasted: Duration,
+        closed_by_peer: bool,
+        now: Instant,
+        jitter: f64,
+    ) -> bool {
+        let mut is_news = false;
+        for target in self.targets.iter_mut().filter(|target| target.peer() == Some(*peer)) {
+            if lasted >= PROVEN_AFTER {
+                (target.failures, target.refusals) = (0, 0);
+                continue;
+            }
+            if closed_by_peer {
+                target.refusals = target.refusals.saturating_add(1);
+                is_news |= target.refusals == 1;
+            }
+            target.fail(now, jitter);
+        }
+        is_news
     }
 
     /// Reports that `peer` is of another network. It is dialled at the slowest rate.
     pub(super) fn foreign(&mut self, peer: &PeerId, now: Instant) {
         for target in self.targets.iter_mut().filter(|target| target.peer() == Some(*peer)) {
             target.failures = 32;
-            Self::delay(target, now, 1.0);
+            target.fail(now, 1.0);
         }
-    }
-
-    fn delay(target: &mut Target, now: Instant, jitter: f64) {
-        let wait =
-            WAIT_FIRST.saturating_mul(1u32.checked_shl(target.failures.min(20)).unwrap_or(u32::MAX)).min(WAIT_MAX);
-        target.failures = target.failures.saturating_add(1);
-        target.due = now + wait.mul_f64(0.75 + jitter.clamp(0.0, 1.0) / 2.0);
     }
 }
 
@@ -199,14 +259,14 @@ mod tests {
         for _ in 0..12 {
             let start = now;
             let dials = loop {
-                let dials = dialer.due(now, |_| false);
+                let dials = dialer.due(now, false, |_| false);
                 if !dials.is_empty() {
                     break dials;
                 }
                 now += Duration::from_millis(10);
             };
             waits.push(now - start);
-            assert_eq!(dialer.due(now, |_| false).len(), 0, "not while it is being dialled");
+            assert_eq!(dialer.due(now, false, |_| false).len(), 0, "not while it is being dialled");
             dialer.failed(dials[0].connection_id(), false, now, 0.5);
         }
         assert_eq!(waits[..4], [0, 100, 200, 400].map(Duration::from_millis));
@@ -218,19 +278,50 @@ mod tests {
         let now = Instant::now();
         let peer = PeerId::random();
         let mut dialer = dialer(&["/ip4/127.0.0.1/tcp/1"], &[], now);
-        let dials = dialer.due(now, |_| false);
+        let dials = dialer.due(now, false, |_| false);
         dialer.connected(dials[0].connection_id(), peer);
-        assert_eq!(dialer.due(now, |known| *known == peer).len(), 0);
-        assert_eq!(dialer.due(now, |_| false).len(), 1);
+        assert_eq!(dialer.due(now, false, |known| *known == peer).len(), 0);
+        assert!(!dialer.lost(&peer, PROVEN_AFTER, true, now, 0.5));
+        assert_eq!(dialer.due(now, false, |_| false).len(), 1);
+    }
+
+    #[test]
+    fn a_target_that_takes_connections_and_closes_them_is_dialled_ever_more_slowly_and_told_of_once() {
+        let mut now = Instant::now();
+        let peer = PeerId::random();
+        let mut dialer = dialer(&["/ip4/127.0.0.1/tcp/1"], &[], now);
+        let (start, mut dials, mut told) = (now, 0, 0);
+        while now < start + Duration::from_secs(600) {
+            for options in dialer.due(now, false, |_| false) {
+                dials += 1;
+                dialer.connected(options.connection_id(), peer);
+                // It may even have lived for a while and have been identified.
+                told += usize::from(dialer.lost(&peer, PROVEN_AFTER / 2, true, now, 0.5));
+            }
+            now += Duration::from_millis(10);
+        }
+        // Ten waits that double from 100 ms, and then one a minute.
+        assert!((15..=20).contains(&dials), "{dials}");
+        assert_eq!(told, 1);
+        // Who has enough others comes back more rarely still, until it has no longer.
+        now += REFUSED_WAIT_MAX;
+        assert_eq!(dialer.due(now, true, |_| false).len(), 0);
+        assert_eq!(dialer.due(now, false, |_| false).len(), 1);
+        dialer.connected(dialer.targets[0].dialing.unwrap(), peer);
+        // Once it has stayed, all of that is forgotten.
+        dialer.lost(&peer, PROVEN_AFTER, true, now, 0.5);
+        assert_eq!(dialer.due(now, false, |_| false).len(), 1);
+        assert!(!dialer.lost(&peer, Duration::ZERO, false, now, 0.5), "nobody knows what a broken line means");
+        assert!(dialer.lost(&peer, Duration::ZERO, true, now, 0.5));
     }
 
     #[test]
     fn this_peers_own_address_is_dialled_once_only() {
         let now = Instant::now();
         let mut dialer = dialer(&["/ip4/127.0.0.1/tcp/1"], &[], now);
-        let dials = dialer.due(now, |_| false);
+        let dials = dialer.due(now, false, |_| false);
         dialer.failed(dials[0].connection_id(), true, now, 0.5);
-        assert_eq!(dialer.due(now + Duration::from_secs(3600), |_| false).len(), 0);
+        assert_eq!(dialer.due(now + Duration::from_secs(3600), false, |_| false).len(), 0);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Gossip: topics, message ids, and the settings of gossipsub.
 
-use std::{collections::HashSet, net::IpAddr, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use libp2p::{
     PeerId,
     gossipsub::{
-        self, ConfigBuilder, IdentTopic, Message, MessageAuthenticity, MessageId, PeerScoreParams, PeerScoreThresholds,
-        TopicHash, TopicScoreParams, ValidationMode, score_parameter_decay,
+        self, ConfigBuilder, IdentTopic, IdentityTransform, Message, MessageAuthenticity, MessageId, PeerScoreParams,
+        PeerScoreThresholds, TopicHash, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
+        score_parameter_decay,
     },
 };
 use meshwork_core::identity::NetworkId;
@@ -121,12 +122,8 @@ fn score(topics: &Topics) -> PeerScoreParams {
         topics: topics.topics.iter().map(|(_, _, hash)| (hash.clone(), topic_score())).collect(),
         // `scores.rs` counts in the same points.
         app_specific_weight: 1.0,
-        ip_colocation_factor_weight: -5.0,
-        ip_colocation_factor_threshold: 32.0,
-        ip_colocation_factor_whitelist: HashSet::from([
-            IpAddr::from([127, 0, 0, 1]),
-            IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
-        ]),
+        // Admission bounds the connections of each address. Peers within that bound are no worse for their neighbours.
+        ip_colocation_factor_weight: 0.0,
         // A busy peer breaks a few promises and drops messages from full queues without meaning harm.
         behaviour_penalty_weight: -10.0,
         behaviour_penalty_threshold: 6.0,
@@ -137,17 +134,23 @@ fn score(topics: &Topics) -> PeerScoreParams {
     }
 }
 
+/// Gossipsub that remembers only subscriptions to the network's topics. A stranger can name any number of others.
+pub(super) type Gossip = gossipsub::Behaviour<IdentityTransform, WhitelistSubscriptionFilter>;
+
+/// The score below which a peer's gossip is ignored.
+pub(super) const GRAYLIST_SCORE: f64 = -240.0;
+
 /// Two invalid messages within minutes cost a peer this peer's gossip. After five, its gossip is ignored.
 const THRESHOLDS: PeerScoreThresholds = PeerScoreThresholds {
     gossip_threshold: -35.0,
     publish_threshold: -85.0,
-    graylist_threshold: -240.0,
+    graylist_threshold: GRAYLIST_SCORE,
     accept_px_threshold: 1000.0,
     opportunistic_graft_threshold: 0.0,
 };
 
 /// Gossipsub for one network, subscribed to its topics.
-pub(super) fn behaviour(config: &MeshConfig, topics: &Topics) -> Result<gossipsub::Behaviour, MeshError> {
+pub(super) fn behaviour(config: &MeshConfig, topics: &Topics) -> Result<Gossip, MeshError> {
     let wrong = |what: &dyn std::fmt::Display| MeshError::Config(format!("gossip: {what}"));
     let settings = ConfigBuilder::default()
         .protocol_id_prefix(protocols::gossip_prefix(&config.network))
@@ -176,8 +179,9 @@ pub(super) fn behaviour(config: &MeshConfig, topics: &Topics) -> Result<gossipsu
         .max_publish_messages(20_000)
         .build()
         .map_err(|error| wrong(&error))?;
-    let mut behaviour =
-        gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, settings).map_err(|error| wrong(&error))?;
+    let own = WhitelistSubscriptionFilter(topics.idents().map(IdentTopic::hash).collect::<HashSet<_>>());
+    let mut behaviour = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, settings, own)
+        .map_err(|error| wrong(&error))?;
     behaviour.with_peer_score(score(topics), THRESHOLDS).map_err(|error| wrong(&error))?;
     for topic in topics.idents() {
         behaviour.subscribe(topic).map_err(|error| wrong(&error))?;

@@ -44,11 +44,14 @@ pub(super) type Reachable = (PeerId, Vec<Multiaddr>);
 
 /// The node's judgement on messages and peers.
 ///
-/// This queue needs no bound of its own. There is at most one verdict for each message that the Swarm's task handed
-/// out, and the task takes verdicts before it takes more.
+/// This queue needs no bound of its own. There are at most two for each message or stream that the Swarm's task handed
+/// out, and the task takes them before it takes more.
+#[derive(Debug)]
 pub(super) enum Verdict {
     Judge(GossipId, Acceptance),
     Penalize(PublicKey, u32),
+    /// The peer has been of use.
+    Used(PublicKey),
     /// The peers to stay connected to from now on.
     Authorities(Vec<Reachable>),
 }
@@ -66,7 +69,7 @@ pub struct PeerInfo {
     pub agent: String,
     /// The last measured round trip.
     pub round_trip: Option<Duration>,
-    /// Its score. 0 is blameless; below about -240, its gossip is ignored.
+    /// Its score. 0 is blameless; below about -240, its gossip is ignored, and it is banned if gossip is the reason.
     pub score: f64,
 }
 
@@ -179,6 +182,13 @@ impl MeshHandle {
         let _ = self.0.verdicts.send(Verdict::Penalize(peer, points));
     }
 
+    /// Says that a peer has been of use, so that its connection is kept before others.
+    ///
+    /// The mesh itself counts gossip that is accepted, direct messages, and streams that are served to the peer.
+    pub fn commend(&self, peer: PublicKey) {
+        let _ = self.0.verdicts.send(Verdict::Used(peer));
+    }
+
     /// Changes which peers this one stays connected to. Connection limits do not count for them, and they are never
     /// banned.
     ///
@@ -268,7 +278,7 @@ impl MeshHandle {
     /// The incoming streams of a protocol; `None` if they are taken already.
     #[must_use]
     pub fn accept(&self, protocol: StreamProtocol) -> Option<Incoming> {
-        self.0.acceptors.accept(protocol)
+        self.0.acceptors.accept(protocol, self.0.verdicts.clone())
     }
 
     /// The counters' values now.

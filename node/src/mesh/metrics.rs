@@ -76,6 +76,22 @@ counters! {
     connections_closed,
     /// Dials that failed.
     dials_failed,
+    /// Incoming connections that had to leave because there was no place for them.
+    connections_refused_full,
+    /// Incoming connections that had to leave because their address or peer has as many as it may have.
+    connections_refused_address,
+    /// Incoming connections refused because their address began too many in a short time.
+    connections_refused_rate,
+    /// Connections given up for others that took their place.
+    connections_displaced,
+    /// Incoming handshakes ended for newer ones.
+    handshakes_displaced,
+    /// Incoming streams dropped because their peer opened too many in a short time.
+    streams_refused,
+    /// Gossip messages ignored because the peer sent too many in a short time.
+    gossip_throttled,
+    /// Times that a peer's direct messages were read more slowly because it sent too many.
+    messages_throttled,
     /// Connections closed because the peer is of another network.
     foreign_peers,
     /// Peers banned for their score.

@@ -13,12 +13,17 @@
 //!
 //! No rule of consensus or of the ledger is here. The mesh carries bytes and believes none of them.
 //!
+//! A stranger can hold little, and only until somebody else wants it. `admission` says this of connections, and
+//! [`Rates`] of what a peer may send.
+//!
 //! Every name on the wire carries the network id, and a peer of another network is disconnected.
 //!
 //! The mesh cannot deadlock, because the Swarm's task never waits. If the event queue has no capacity for a gossip
 //! message, the message is ignored and counted. Direct messages wait in their own reader task. So a slow node slows
 //! down its senders, through each stream's flow control, and no other peer.
 
+mod admission;
+mod allowance;
 mod behaviour;
 mod config;
 mod dialer;
@@ -41,7 +46,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use config::MeshConfig;
+pub use allowance::Rate;
+pub use config::{MeshConfig, Rates};
 pub use driver::start;
 pub use error::{MeshError, OpenError};
 pub use events::{MeshEvent, MeshEvents};

@@ -1,5 +1,7 @@
 //! A peer's libp2p identity is its ed25519 key, and the reverse. No other identity is a peer.
 
+use std::collections::HashSet;
+
 use libp2p::{
     PeerId,
     identity::{Keypair, PublicKey as Libp2pKey, ed25519},
@@ -25,6 +27,11 @@ pub fn public_key(peer: &PeerId) -> Option<PublicKey> {
     }
     let key = Libp2pKey::try_decode_protobuf(hash.digest()).ok()?.try_into_ed25519().ok()?;
     Some(PublicKey(key.to_bytes()))
+}
+
+/// The keys of peers.
+pub(super) fn keys(peers: &HashSet<PeerId>) -> HashSet<PublicKey> {
+    peers.iter().filter_map(public_key).collect()
 }
 
 /// The libp2p key pair of a secret key.

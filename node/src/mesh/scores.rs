@@ -11,6 +11,8 @@ use libp2p::PeerId;
 pub(super) const BAN_POINTS: f64 = 1000.0;
 /// How long a ban lasts.
 pub(super) const BAN_FOR: Duration = Duration::from_secs(600);
+/// The most bans at once. Beyond it, the oldest ends.
+pub(super) const BANS_MAX: usize = 4096;
 /// The time in which points fade to half.
 const HALF_LIFE: Duration = Duration::from_secs(60);
 /// Points below this are forgotten.

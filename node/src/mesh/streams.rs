@@ -8,6 +8,7 @@ use std::{
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
+    time::Instant,
 };
 
 use futures::future::{Ready, ready};
@@ -24,13 +25,15 @@ use libp2p::{
 use meshwork_core::identity::PublicKey;
 use tokio::{
     sync::{mpsc, oneshot},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
 };
 
 use super::{
+    allowance::{Allowance, Rate},
     config::INCOMING_MAX,
     error::OpenError,
-    metrics::{Counters, add},
+    handle::Verdict,
+    metrics::{Counters, add, one},
     peer::public_key,
 };
 
@@ -50,44 +53,61 @@ impl OpenRequest {
 
 /// The incoming streams of one protocol, in the order of their arrival. Dropping it refuses further ones.
 #[derive(Debug)]
-pub struct Incoming(mpsc::Receiver<(PublicKey, Stream)>);
+pub struct Incoming {
+    streams: mpsc::Receiver<(PublicKey, Stream)>,
+    verdicts: mpsc::UnboundedSender<Verdict>,
+}
 
 impl Incoming {
     /// The next stream and the peer that opened it; `None` once the mesh has stopped.
     pub async fn next(&mut self) -> Option<(PublicKey, Stream)> {
-        self.0.recv().await
+        self.streams.recv().await
     }
 
     /// Serves each stream concurrently, at most `streams_max` at once and `peer_streams_max` of one peer; further ones
-    /// are closed. Once the mesh has stopped, this ends, and with it all of them.
+    /// are closed. If there are `streams_max`, a new stream takes the turn of the oldest one of the peer that has most,
+    /// unless its own peer would then have as many. Once the mesh has stopped, this ends, and with it all of them.
     pub async fn serve_each<Served: Future<Output = ()> + Send + 'static>(
         mut self,
         streams_max: usize,
         peer_streams_max: usize,
         mut serve: impl FnMut(PublicKey, Stream) -> Served,
     ) {
-        let mut streams = JoinSet::new();
-        // One clone for each stream of a peer, besides the one that is kept here.
-        let mut peers: HashMap<PublicKey, Arc<()>> = HashMap::new();
+        let mut tasks = JoinSet::new();
+        // Oldest first.
+        let mut served: VecDeque<(PublicKey, AbortHandle)> = VecDeque::new();
         loop {
             tokio::select! {
                 next = self.next() => {
                     let Some((from, stream)) = next else { return };
-                    let of_peer = peers.entry(from).or_default();
-                    if streams.len() < streams_max && Arc::strong_count(of_peer) <= peer_streams_max {
-                        let (counted, served) = (Arc::clone(of_peer), serve(from, stream));
-                        streams.spawn(async move {
-                            let _counted = counted;
-                            served.await;
-                        });
+                    served.retain(|(_, task)| !task.is_finished());
+                    let of_peer = served.iter().filter(|(peer, _)| *peer == from).count();
+                    if of_peer >= peer_streams_max {
+                        continue;
                     }
+                    if served.len() >= streams_max {
+                        let Some((_, task)) = gives_way(&served, of_peer).and_then(|place| served.remove(place)) else {
+                            continue;
+                        };
+                        task.abort();
+                    }
+                    let _ = self.verdicts.send(Verdict::Used(from));
+                    served.push_back((from, tasks.spawn(serve(from, stream))));
                 }
-                Some(_) = streams.join_next(), if !streams.is_empty() => {
-                    peers.retain(|_, of_peer| Arc::strong_count(of_peer) > 1);
-                }
+                Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
             }
         }
     }
+}
+
+/// The place of the stream that gives way to one more of a peer that has `of_peer`.
+fn gives_way(served: &VecDeque<(PublicKey, AbortHandle)>, of_peer: usize) -> Option<usize> {
+    let mut peers: HashMap<PublicKey, usize> = HashMap::new();
+    for (peer, _) in served {
+        *peers.entry(*peer).or_default() += 1;
+    }
+    let (most, _) = peers.into_iter().filter(|(_, has)| *has > of_peer + 1).max_by_key(|(_, has)| *has)?;
+    served.iter().position(|(peer, _)| *peer == most)
 }
 
 /// The receivers of incoming streams, by protocol.
@@ -102,14 +122,18 @@ impl Acceptors {
     }
 
     /// The incoming streams of `protocol` from now on; `None` if they are taken already.
-    pub(super) fn accept(&self, protocol: StreamProtocol) -> Option<Incoming> {
+    pub(super) fn accept(
+        &self,
+        protocol: StreamProtocol,
+        verdicts: mpsc::UnboundedSender<Verdict>,
+    ) -> Option<Incoming> {
         let mut acceptors = self.lock();
         if acceptors.get(&protocol).is_some_and(|taker| !taker.is_closed()) {
             return None;
         }
-        let (sender, receiver) = mpsc::channel(INCOMING_MAX);
+        let (sender, streams) = mpsc::channel(INCOMING_MAX);
         acceptors.insert(protocol, sender);
-        Some(Incoming(receiver))
+        Some(Incoming { streams, verdicts })
     }
 
     /// Ends all [`Incoming`]s.
@@ -128,6 +152,8 @@ impl Acceptors {
 
 /// The behaviour for raw streams.
 pub(super) struct Streams {
+    /// How many streams one connection may open.
+    rate: Rate,
     acceptors: Acceptors,
     counters: Arc<Counters>,
     /// Each peer's connections, oldest first. Streams go over the oldest, so that a peer that opens several has them
@@ -138,8 +164,9 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(counters: Arc<Counters>) -> Self {
+    pub(super) fn new(rate: Rate, counters: Arc<Counters>) -> Self {
         Self {
+            rate,
             acceptors: Acceptors::default(),
             counters,
             connections: HashMap::new(),
@@ -170,6 +197,8 @@ impl Streams {
             remote,
             acceptors: self.acceptors.clone(),
             counters: self.counters.clone(),
+            rate: self.rate,
+            allowance: Allowance::new(self.rate, Instant::now()),
             requests: VecDeque::new(),
         })
     }
@@ -242,6 +271,9 @@ pub(super) struct Handler {
     remote: PublicKey,
     acceptors: Acceptors,
     counters: Arc<Counters>,
+    rate: Rate,
+    /// What is left of the streams that the peer may open.
+    allowance: Allowance,
     requests: VecDeque<OpenRequest>,
 }
 
@@ -289,6 +321,9 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
                 protocol: (stream, protocol), ..
             }) => {
+                if !self.allowance.take(1.0, self.rate, Instant::now()) {
+                    return one(&self.counters.streams_refused);
+                }
                 let taken = self.acceptors.hand_out(self.remote, &protocol, stream);
                 add(&self.counters.streams_dropped, usize::from(!taken));
             }

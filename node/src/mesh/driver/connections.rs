@@ -2,13 +2,15 @@
 
 use std::{
     collections::HashMap,
+    error::Error,
+    iter,
     time::{Duration, Instant, SystemTime},
 };
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::ConnectedPoint,
-    identify, mdns, ping,
+    core::{ConnectedPoint, upgrade::NegotiationError},
+    identify, mdns, noise, ping,
     swarm::{
         ConnectionId, DialError,
         dial_opts::{DialOpts, PeerCondition},
@@ -17,6 +19,7 @@ use libp2p::{
 
 use super::Driver;
 use crate::mesh::{
+    allowance::Allowance,
     config::{FOREIGN_FOR, IDENTIFY_TIMEOUT, PEER_ADDRESSES_MAX, PING_FAILURES_MAX},
     handle::PeerInfo,
     metrics::one,
@@ -38,17 +41,20 @@ pub(super) struct Peer {
     connections: HashMap<ConnectionId, Connection>,
     opened: Instant,
     since: SystemTime,
-    /// Whether it has said that it is of this network.
-    identified: bool,
+    /// When it said that it is of this network; `None` if it has not yet.
+    identified: Option<Instant>,
     agent: String,
     round_trip: Option<Duration>,
+    /// What is left of the gossip that is taken from it.
+    pub(super) gossip: Allowance,
 }
 
 impl Driver {
     /// Makes the dials that are due.
     pub(super) fn dial(&mut self, now: Instant) {
         let peers = &self.peers;
-        for options in self.dialer.due(now, |peer| peers.contains_key(peer)) {
+        let content = peers.values().filter(|peer| peer.identified.is_some()).count() >= self.peers_wanted;
+        for options in self.dialer.due(now, content, |peer| peers.contains_key(peer)) {
             let (connection, peer) = (options.connection_id(), options.get_peer_id());
             if let Err(error) = self.swarm.dial(options) {
                 self.on_dial_failed(connection, peer, &error);
@@ -60,12 +66,14 @@ impl Driver {
         one(&self.counters.connections_opened);
         if endpoint.is_dialer() {
             self.dialer.connected(connection, peer);
+            self.note_known();
         }
         let entry = self.peers.entry(peer).or_insert_with(|| Peer {
             connections: HashMap::new(),
             opened: Instant::now(),
             since: SystemTime::now(),
-            identified: false,
+            identified: None,
+            gossip: Allowance::new(self.gossip_rate, Instant::now()),
             agent: String::new(),
             round_trip: None,
         });
@@ -74,18 +82,32 @@ impl Driver {
         self.open_wanted(peer);
     }
 
-    pub(super) fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, left: u32) {
+    pub(super) fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, left: u32, closed_by_peer: bool) {
         one(&self.counters.connections_closed);
         let Some(entry) = self.peers.get_mut(&peer) else { return };
-        entry.connections.remove(&connection);
+        let closed = entry.connections.remove(&connection);
         if left > 0 {
             return;
         }
+        let now = Instant::now();
+        let lasted = entry.identified.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         self.peers.remove(&peer);
         if let Some(key) = public_key(&peer) {
             self.links.set(key, false);
         }
-        self.dial(Instant::now());
+        let is_news = self.dialer.lost(&peer, lasted, closed_by_peer, now, rand::random::<f64>());
+        if let Some(closed) = closed
+            && is_news
+            && !self.is_foreign(&peer)
+        {
+            let (address, after) = (closed.address, lasted.as_millis());
+            tracing::warn!(
+                %peer, %address, after_ms = after,
+                "a peer took this one's connection and soon closed it: it has no place for this one just now, or has \
+                 just stopped. It is dialled again, ever more slowly. Others whom it has named are tried meanwhile"
+            );
+        }
+        self.dial(now);
     }
 
     pub(super) fn on_dial_failed(&mut self, connection: ConnectionId, peer: Option<PeerId>, error: &DialError) {
@@ -96,7 +118,12 @@ impl Driver {
         match peer.or(missing) {
             // Another dial to the same peer is under way, or it is connected. The result of that counts.
             Some(_) if matches!(error, DialError::DialPeerConditionFalse(_)) => {}
-            Some(peer) if self.wanted.contains_key(&peer) => self.look_up_wanted(peer),
+            Some(peer) if self.wanted.contains_key(&peer) => {
+                if let Some(wanted) = self.wanted.get_mut(&peer) {
+                    wanted.was_there |= was_there(error);
+                }
+                self.look_up_wanted(peer);
+            }
             Some(peer) if missing.is_some() && !self.is_foreign(&peer) => self.look_up(peer),
             _ => {}
         }
@@ -129,17 +156,21 @@ impl Driver {
     fn on_identified(&mut self, peer: PeerId, connection: ConnectionId, info: identify::Info) {
         let Some(key) = public_key(&peer) else { return };
         let Some(entry) = self.peers.get_mut(&peer) else { return };
-        let Some(connection) = entry.connections.get(&connection) else { return };
+        let id = connection;
+        let Some(connection) = entry.connections.get(&id) else { return };
+        self.swarm.behaviour_mut().admission.identified(id, Instant::now());
         // Kademlia learns no address by itself. Without this, a network stays a star around its first peer.
+        // A peer that does not answer there would only take room in the table.
+        let speaks = self.swarm.behaviour().kad.protocol_names().iter().any(|name| info.protocols.contains(name));
         let addresses = info.listen_addrs.iter().filter(|address| is_plausible(address, &connection.address));
-        for address in addresses.take(PEER_ADDRESSES_MAX) {
+        for address in addresses.take(PEER_ADDRESSES_MAX).filter(|_| speaks) {
             self.swarm.behaviour_mut().kad.add_address(&peer, address.clone());
         }
         entry.agent = clipped(&info.agent_version).to_owned();
-        if entry.identified {
+        if entry.identified.is_some() {
             return;
         }
-        entry.identified = true;
+        entry.identified = Some(Instant::now());
         self.foreign.pop(&peer);
         // gossipsub forgets a score that was set before it knew the peer.
         let points = self.scores.of(&peer, Instant::now());
@@ -167,7 +198,8 @@ impl Driver {
 
     /// Drops peers that do not say in time which network they are of. They count as foreign.
     pub(super) fn drop_unidentified(&mut self, now: Instant) {
-        let silent = |peer: &Peer| !peer.identified && now.saturating_duration_since(peer.opened) > IDENTIFY_TIMEOUT;
+        let silent =
+            |peer: &Peer| peer.identified.is_none() && now.saturating_duration_since(peer.opened) > IDENTIFY_TIMEOUT;
         let silent: Vec<PeerId> = self.peers.iter().filter(|(_, peer)| silent(peer)).map(|(id, _)| *id).collect();
         for peer in silent {
             tracing::debug!(%peer, "a peer that does not say which network it is of");
@@ -212,7 +244,7 @@ impl Driver {
 
     /// Whether any peer has said that it is of this network.
     pub(super) fn has_identified_peers(&self) -> bool {
-        self.peers.values().any(|peer| peer.identified)
+        self.peers.values().any(|peer| peer.identified.is_some())
     }
 
     pub(super) fn peer_infos(&self) -> Vec<PeerInfo> {
@@ -220,7 +252,7 @@ impl Driver {
         let mut infos: Vec<PeerInfo> = self
             .peers
             .iter()
-            .filter(|(_, peer)| peer.identified)
+            .filter(|(_, peer)| peer.identified.is_some())
             .filter_map(|(id, peer)| {
                 Some(PeerInfo {
                     key: public_key(id)?,
@@ -235,6 +267,15 @@ impl Driver {
         infos.sort_by_key(|info| info.key);
         infos
     }
+}
+
+/// Whether a dial failed because whoever was there broke the handshake off.
+fn was_there(error: &DialError) -> bool {
+    let DialError::Transport(errors) = error else { return false };
+    errors.iter().any(|(_, error)| {
+        let mut causes = iter::successors(error.source(), |&cause| cause.source());
+        causes.any(|cause| cause.is::<noise::Error>() || cause.is::<NegotiationError>())
+    })
 }
 
 /// The beginning of a stranger's text.

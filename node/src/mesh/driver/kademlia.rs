@@ -25,6 +25,8 @@ pub(super) struct Wanted {
     requests: Vec<OpenRequest>,
     /// Its addresses have been looked up. If dialling fails once more, it cannot be reached.
     looked_up: bool,
+    /// Somebody was there when it was dialled, and broke the handshake off: it may have no room just now.
+    pub(super) was_there: bool,
 }
 
 fn record_key(digest: &Digest) -> RecordKey {
@@ -79,9 +81,10 @@ impl Driver {
     pub(super) fn look_up_wanted(&mut self, peer: PeerId) {
         let Some(wanted) = self.wanted.get_mut(&peer) else { return };
         if wanted.looked_up || self.peers.is_empty() {
-            for request in self.wanted.remove(&peer).into_iter().flat_map(|wanted| wanted.requests) {
+            let Some(wanted) = self.wanted.remove(&peer) else { return };
+            for request in wanted.requests {
                 let key = request.key;
-                request.fail(OpenError::Unreachable(key));
+                request.fail(if wanted.was_there { OpenError::Lost(key) } else { OpenError::Unreachable(key) });
             }
             return;
         }

@@ -27,17 +27,19 @@ use tokio_util::sync::CancellationToken;
 
 use self::{connections::Peer, kademlia::Wanted};
 use super::{
+    allowance::Rate,
     behaviour::{Behaviour, BehaviourEvent},
+    config::GOSSIP_EXCESS_MAX,
     dialer::Dialer,
     events::GossipSink,
-    gossip::{Acceptance, GossipId, Topic, Topics},
+    gossip::{Acceptance, GRAYLIST_SCORE, GossipId, Topic, Topics},
     handle::{Command, Reachable, Verdict},
     links::Links,
     messages::Outbox,
     metrics::{Counters, add, one},
-    peer::{peer_id, public_key},
+    peer::{keys, peer_id, public_key},
     protocols::Versions,
-    scores::{BAN_FOR, BAN_POINTS, Scores},
+    scores::{BAN_FOR, BAN_POINTS, BANS_MAX, Scores},
 };
 
 pub use start::start;
@@ -50,6 +52,8 @@ const SLOW_TICKS: u64 = 10;
 const SEARCH_TICKS: u64 = 50;
 /// The most verdicts taken at once, before the network has its turn.
 const VERDICTS_AT_ONCE: usize = 256;
+/// A peer with this score or less, not counting the node's own points, is to blame for its gossip.
+const GOSSIP_BLAME: f64 = -5.0;
 /// How long closing all connections may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -63,7 +67,11 @@ struct Driver {
     apart: watch::Sender<Option<String>>,
     topics: Topics,
     authorities: HashSet<PeerId>,
+    /// The same as keys, for those who read messages.
+    authority_keys: watch::Sender<HashSet<PublicKey>>,
     peers_wanted: usize,
+    /// How much gossip is taken from one peer.
+    gossip_rate: Rate,
     counters: Arc<Counters>,
     links: Arc<Links>,
     outbox: Arc<Outbox>,
@@ -169,6 +177,11 @@ impl Driver {
                     self.penalize(peer, points, Instant::now());
                 }
             }
+            Verdict::Used(key) => {
+                if let Some(peer) = peer_id(&key) {
+                    self.swarm.behaviour_mut().admission.used(&peer, Instant::now());
+                }
+            }
             Verdict::Authorities(authorities) => self.set_authorities(authorities),
         }
     }
@@ -177,16 +190,24 @@ impl Driver {
         let now = Instant::now();
         let behaviour = self.swarm.behaviour_mut();
         for left in self.authorities.drain() {
-            behaviour.limits.remove_peer_id(&left);
+            behaviour.dials.remove_peer_id(&left);
         }
         for (peer, addresses) in authorities {
-            behaviour.limits.bypass_peer_id(&peer);
+            behaviour.dials.bypass_peer_id(&peer);
             behaviour.banned.unblock_peer(peer);
             self.bans.retain(|(_, banned)| *banned != peer);
             self.dialer.seek(peer, &addresses, now);
             self.authorities.insert(peer);
         }
         self.dialer.keep(&self.authorities);
+        self.authority_keys.send_replace(keys(&self.authorities));
+        self.note_known();
+    }
+
+    /// Tells admission which peers are known: the authorities, and whoever this peer is configured to join by.
+    fn note_known(&mut self) {
+        let known = self.dialer.peers().chain(self.authorities.iter().copied()).collect();
+        self.swarm.behaviour_mut().admission.set_known(known);
     }
 
     fn judge(&mut self, id: &GossipId, acceptance: Acceptance) {
@@ -196,18 +217,46 @@ impl Driver {
             Acceptance::Ignore => (gossipsub::MessageAcceptance::Ignore, &self.counters.gossip_ignored),
         };
         one(counter);
+        if matches!(acceptance, gossipsub::MessageAcceptance::Accept) {
+            self.swarm.behaviour_mut().admission.used(&id.from, Instant::now());
+        }
         self.swarm.behaviour_mut().gossip.report_message_validation_result(&id.message, &id.from, acceptance);
     }
 
     fn penalize(&mut self, peer: PeerId, points: u32, now: Instant) {
         let sum = self.scores.add(peer, points, now);
         self.swarm.behaviour_mut().gossip.set_application_score(&peer, -sum);
-        if sum >= BAN_POINTS && !self.authorities.contains(&peer) {
-            tracing::info!(%peer, "a peer is shut out for its score");
-            one(&self.counters.peers_banned);
-            self.scores.forget(&peer);
-            self.bans.push_back((now + BAN_FOR, peer));
-            self.swarm.behaviour_mut().banned.block_peer(peer);
+        if sum >= BAN_POINTS {
+            self.ban(peer, now);
+        }
+    }
+
+    fn ban(&mut self, peer: PeerId, now: Instant) {
+        if self.authorities.contains(&peer) || !self.swarm.behaviour_mut().banned.block_peer(peer) {
+            return;
+        }
+        tracing::info!(%peer, "a peer is shut out for what it sent");
+        one(&self.counters.peers_banned);
+        self.scores.forget(&peer);
+        if self.bans.len() >= BANS_MAX
+            && let Some((_, oldest)) = self.bans.pop_front()
+        {
+            self.swarm.behaviour_mut().banned.unblock_peer(oldest);
+        }
+        self.bans.push_back((now + BAN_FOR, peer));
+    }
+
+    /// Bans peers whose gossip is ignored for what they gossiped. They could otherwise go on for ever, since what is
+    /// ignored is not judged.
+    fn ban_ignored(&mut self, now: Instant) {
+        let gossip = &self.swarm.behaviour().gossip;
+        let is_ignored = |peer: &PeerId| {
+            let score = gossip.peer_score(peer).unwrap_or(0.0);
+            score < GRAYLIST_SCORE && score + self.scores.of(peer, now) <= GOSSIP_BLAME
+        };
+        let ignored: Vec<PeerId> = self.peers.keys().filter(|peer| is_ignored(peer)).copied().collect();
+        for peer in ignored {
+            self.ban(peer, now);
         }
     }
 
@@ -232,7 +281,7 @@ impl Driver {
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
                 tracing::debug!(peer = %peer_id, ?cause, "a connection ended");
-                self.on_closed(peer_id, connection_id, num_established);
+                self.on_closed(peer_id, connection_id, num_established, cause.is_some());
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
                 self.on_dial_failed(connection_id, peer_id, &error);
@@ -260,16 +309,38 @@ impl Driver {
     fn on_gossip(&mut self, id: GossipId, message: gossipsub::Message) {
         one(&self.counters.gossip_in);
         add(&self.counters.gossip_in_bytes, message.data.len());
+        if self.sends_too_much(id.from) {
+            return self.ignore(&id);
+        }
         let known = self.topics.of(&message.topic).zip(public_key(&id.from));
         let handed_out = known.is_some_and(|(topic, from)| self.gossip.try_send(topic, message.data, from, id.clone()));
         if !handed_out {
             one(&self.counters.gossip_dropped);
-            self.swarm.behaviour_mut().gossip.report_message_validation_result(
-                &id.message,
-                &id.from,
-                gossipsub::MessageAcceptance::Ignore,
-            );
+            self.ignore(&id);
         }
+    }
+
+    fn ignore(&mut self, id: &GossipId) {
+        self.swarm.behaviour_mut().gossip.report_message_validation_result(
+            &id.message,
+            &id.from,
+            gossipsub::MessageAcceptance::Ignore,
+        );
+    }
+
+    /// Whether a peer has gossiped more than it may, this message included. An authority may gossip any amount.
+    fn sends_too_much(&mut self, peer: PeerId) -> bool {
+        let now = Instant::now();
+        let Some(sender) = self.peers.get_mut(&peer) else { return false };
+        let excess = sender.gossip.overdraw(1.0, self.gossip_rate, now);
+        if excess.is_zero() || self.authorities.contains(&peer) {
+            return false;
+        }
+        one(&self.counters.gossip_throttled);
+        if excess > GOSSIP_EXCESS_MAX {
+            self.ban(peer, now);
+        }
+        true
     }
 
     fn note_listening(&self) {
@@ -282,9 +353,11 @@ impl Driver {
         self.dial(now);
         if self.ticks.is_multiple_of(SLOW_TICKS) {
             self.drop_unidentified(now);
+            self.swarm.behaviour_mut().admission.tick(now);
             for (peer, points) in self.scores.fade(now) {
                 self.swarm.behaviour_mut().gossip.set_application_score(&peer, -points);
             }
+            self.ban_ignored(now);
             while self.bans.front().is_some_and(|(until, _)| *until <= now) {
                 let Some((_, peer)) = self.bans.pop_front() else { break };
                 self.swarm.behaviour_mut().banned.unblock_peer(peer);
@@ -299,7 +372,8 @@ impl Driver {
             });
             self.announce();
         }
-        if self.ticks.is_multiple_of(SEARCH_TICKS) && !self.peers.is_empty() && self.peers.len() < self.peers_wanted {
+        if self.ticks.is_multiple_of(SEARCH_TICKS) && self.peers.len() < self.peers_wanted {
+            // This dials peers of the routing table, too: whoever was refused may have heard of others before.
             let _ = self.swarm.behaviour_mut().kad.bootstrap();
         }
         self.ticks += 1;

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::Driver;
 use crate::mesh::{
     behaviour::Behaviour,
-    config::{COMMANDS_MAX, FOREIGN_MAX, MeshConfig, OPENS_MAX, PUBLISH_BYTES_MAX},
+    config::{COMMANDS_MAX, FOREIGN_MAX, MeshConfig, NEGOTIATIONS_MAX, OPENS_MAX, PUBLISH_BYTES_MAX},
     dialer::Dialer,
     error::MeshError,
     events::{self, MeshEvents},
@@ -36,7 +36,7 @@ use crate::mesh::{
     links::Links,
     messages::{self, Outbox, Reader},
     metrics::Counters,
-    peer::{keypair, peer_id},
+    peer::{keypair, keys, peer_id},
     protocols,
     scores::Scores,
     transport::transport,
@@ -61,11 +61,12 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
     let behaviour = Behaviour::new(&config, &keypair, &topics, &authorities, counters.clone())?;
     let acceptors = behaviour.streams.acceptors();
     let mut swarm = Swarm::new(
-        transport(&keypair, counters.clone())?,
+        transport(&keypair, config.rates.handshakes, counters.clone())?,
         behaviour,
         local,
         swarm::Config::with_tokio_executor()
             .with_idle_connection_timeout(config.idle)
+            .with_max_negotiating_inbound_streams(NEGOTIATIONS_MAX)
             .with_notify_handler_buffer_size(const { NonZeroUsize::new(64).expect("64 is not 0") })
             .with_per_connection_event_buffer_size(64),
     );
@@ -79,6 +80,7 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
     let (verdicts, verdicts_receiver) = mpsc::unbounded_channel();
     let (listening_sender, listening) = watch::channel(Vec::new());
     let (apart_sender, apart) = watch::channel(None);
+    let (authorities_sender, authorities_receiver) = watch::channel(keys(&authorities));
     let (stopped_sender, stopped) = watch::channel(());
     let stop = CancellationToken::new();
     let (sink, gossip, events) = events::queues(&config, links.clone());
@@ -100,7 +102,9 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
         topics,
         dialer: Dialer::new(local, &config.peers, authorities.iter().copied(), Instant::now()),
         authorities,
+        authority_keys: authorities_sender,
         peers_wanted: config.peers_wanted,
+        gossip_rate: config.rates.gossip,
         counters: counters.clone(),
         links: links.clone(),
         outbox: outbox.clone(),
@@ -118,7 +122,8 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
         wanted: HashMap::new(),
         ticks: 0,
     };
-    let incoming = acceptors.accept(protocol).expect("nobody else takes messages yet");
+    driver.note_known();
+    let incoming = acceptors.accept(protocol, verdicts.clone()).expect("nobody else takes messages yet");
     driver.listen(&config.listen).await?;
 
     let reader = Reader {
@@ -126,6 +131,8 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
         verdicts: verdicts.clone(),
         counters: counters.clone(),
         message_bytes_max: config.message_bytes_max,
+        rates: config.rates,
+        authorities: authorities_receiver,
     };
     tokio::spawn(messages::take_incoming(incoming, reader, stop.clone()));
     let run = driver.run(commands_receiver, verdicts_receiver, stop.clone());
@@ -165,8 +172,9 @@ fn check(config: &MeshConfig) -> Result<(), MeshError> {
             return Err(MeshError::Config(format!("a {what} may have 1 to {bytes_max} bytes, not {bytes}")));
         }
     }
-    if config.connections_max < 4 || config.peer_connections_max < 2 {
-        return Err(MeshError::Config("at least 4 connections, and 2 to each peer, are needed".to_owned()));
+    if config.connections_max < 4 || config.peer_connections_max < 2 || config.address_connections_max < 2 {
+        let needed = "at least 4 connections, and 2 to each peer and of each address, are needed";
+        return Err(MeshError::Config(needed.to_owned()));
     }
     Ok(())
 }

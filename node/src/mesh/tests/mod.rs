@@ -1,5 +1,8 @@
 //! The mesh over real sockets on loopback.
 
+mod stranger;
+mod strangers;
+
 use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt};
