@@ -51,7 +51,7 @@ impl Peer {
         let network = genesis.network_id();
         let config = replica::Config { genesis: Arc::clone(&genesis), key: key.clone() };
         let replica = Replica::new(config, Recovered::nothing(VotingStatus::Voting)).expect("nothing to contradict");
-        let store = Store::open(file, &network, keep).expect("a store");
+        let store = Store::open(file, &[9; 32], &network, keep).expect("a store");
         Self { key, network, genesis, replica, store, now: 1, given: VecDeque::new(), nonce: 0 }
     }
 
@@ -158,7 +158,7 @@ fn run(tasks: u32, keep: Keep) {
     drop(peer);
     let taken = || fs::metadata(&file).map_or(0, |file| file.blocks() * 512);
     let before = taken();
-    let store = Store::open(&file, &network, keep).expect("it opens again");
+    let store = Store::open(&file, &[9; 32], &network, keep).expect("it opens again");
     println!(
         "{:<8} {tasks:>9} tasks {height:>7} blocks {:>9.1} MB, opened again {:>9.1} MB {:>7.0} s",
         format!("{keep:?}").to_lowercase(),

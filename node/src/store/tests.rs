@@ -34,7 +34,7 @@ fn config() -> Config {
 }
 
 fn open(dir: &Path, keep: Keep) -> Store {
-    Store::open(&dir.join("store.redb"), &genesis().network_id(), keep).expect("a store")
+    Store::open(&dir.join("store.redb"), &[9; 32], &genesis().network_id(), keep).expect("a store")
 }
 
 /// A store with blocks up to a height, and the replica that made them.
