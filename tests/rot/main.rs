@@ -32,6 +32,7 @@ use meshwork_core::{
     identity::SecretKey,
     types::{BlobRef, Genesis, JobId, Limits, OutcomeReceipt, Output, TaskSpec, Tasks, Verdict},
 };
+use meshwork_node::node::NodeError;
 use rand::{SeedableRng, rngs::StdRng};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
@@ -81,7 +82,6 @@ async fn play(seed: u64, rounds: u64) {
     let stopped = network.live_and_stop(root.path()).await;
     let mut sum = Sum::default();
     for round in 0..rounds {
-        // Each round can be repeated by itself.
         let mut random = StdRng::seed_from_u64(seed.wrapping_add(round));
         let of = &stopped[(round % 2) as usize];
         let home = tempfile::tempdir().expect("a directory");
@@ -95,7 +95,7 @@ async fn play(seed: u64, rounds: u64) {
         assert!(panics.is_empty(), "{what}: {panics:?}");
     }
     println!("{sum:?}");
-    assert!(sum.as_before > 0 && sum.set_aside > sum.begun_anew, "{sum:?}");
+    assert!(sum.as_before > 0 && sum.set_aside > sum.begun_anew && sum.too_busy * 10 < sum.rounds, "{sum:?}");
     assert!(rounds < 100 || [sum.begun_anew, sum.refused, sum.worked].iter().all(|count| *count > 0), "{sum:?}");
 }
 
@@ -115,6 +115,8 @@ struct Sum {
     voteless: usize,
     /// Rounds in which a peer ran a compiled program whose file was changed.
     worked: usize,
+    /// Rounds in which this machine was too busy to start a process for programs.
+    too_busy: usize,
 }
 
 async fn start_and_ask(of: &Stopped, home: &Path, works: bool, sum: &mut Sum) -> Result<(), Wrong> {
@@ -129,6 +131,11 @@ async fn start_and_ask(of: &Stopped, home: &Path, works: bool, sum: &mut Sum) ->
         still_works(&client, &of.truth).await;
     }
     let ended = running.stop().await;
+    if matches!(ended, Err(NodeError::Execute(_))) {
+        // That says something about this machine, and nothing about the files.
+        sum.too_busy += 1;
+        return Ok(());
+    }
     let Some((tally, standing)) = asked? else {
         // It refused to run with this genesis, and says so.
         let Err(error) = ended else { return Err(Wrong::Lie("it stopped by itself and said nothing".into())) };
@@ -230,6 +237,10 @@ impl Network {
         drop(clients);
         for running in [other, first] {
             running.stop().await.expect("it stops in order");
+        }
+        for home in &homes {
+            // As a peer leaves it that was killed.
+            fs::write(home.join("data/node.json"), r#"{"pid":1,"api":"127.0.0.1:1","listen":[]}"#).expect("written");
         }
         let [one, two] = homes;
         let [truth_one, truth_two]: [Truth; 2] = truths.try_into().ok().expect("two");
