@@ -158,13 +158,19 @@ fn run(tasks: u32, keep: Keep) {
     drop(peer);
     let taken = || fs::metadata(&file).map_or(0, |file| file.blocks() * 512);
     let before = taken();
+    let lasted = began.elapsed();
+    let began = Instant::now();
     let store = Store::open(&file, &[9; 32], &network, keep).expect("it opens again");
+    let opened = began.elapsed();
+    store.recover(VotingStatus::Voting).expect("it recovers");
     println!(
-        "{:<8} {tasks:>9} tasks {height:>7} blocks {:>9.1} MB, opened again {:>9.1} MB {:>7.0} s",
+        "{:<8} {tasks:>9} tasks {height:>7} blocks {:>9.1} MB in {:.1} s, opened again {:>9.1} MB in {:.0} ms, read in {:.0} ms",
         format!("{keep:?}").to_lowercase(),
         mb(before),
+        lasted.as_secs_f64(),
         mb(taken()),
-        began.elapsed().as_secs_f64()
+        opened.as_secs_f64() * 1000.0,
+        (began.elapsed() - opened).as_secs_f64() * 1000.0
     );
     for (name, stats) in tables(&store) {
         let [stored, beside] = [stats.stored_bytes(), stats.metadata_bytes() + stats.fragmented_bytes()];
