@@ -3,7 +3,8 @@
 //!
 //! One authority alone orders everything and works: the real replica, in virtual time, on the real store. Each task
 //! leaves sixteen bytes. What the store's file takes of the disk is measured as it is, and again after it was opened
-//! anew, which may give free room back; then what each table has in it, and what the table takes beside that.
+//! anew, which may give free room back, with the time that this takes; then what each table has in it, and what the
+//! table takes beside that.
 
 use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Instant};
 
@@ -164,7 +165,8 @@ fn run(tasks: u32, keep: Keep) {
     let opened = began.elapsed();
     store.recover(VotingStatus::Voting).expect("it recovers");
     println!(
-        "{:<8} {tasks:>9} tasks {height:>7} blocks {:>9.1} MB in {:.1} s, opened again {:>9.1} MB in {:.0} ms, read in {:.0} ms",
+        "{:<8} {tasks:>9} tasks {height:>7} blocks {:>9.1} MB in {:.1} s, opened again {:>9.1} MB in {:.0} ms, \
+         read in {:.0} ms",
         format!("{keep:?}").to_lowercase(),
         mb(before),
         lasted.as_secs_f64(),

@@ -594,7 +594,7 @@ mod tests {
         assert!(matches!(error, StoreError::OtherFormat { found: BARE_FORMAT, .. }), "{error}");
     }
 
-    /// What the disk holds if power fails while a commit is being written: of the sectors that it changed, some are new.
+    /// What the disk holds if power fails while a commit is being written: some of the sectors that it changed are new.
     fn torn(before: &[u8], after: &[u8], seed: u64) -> Vec<u8> {
         let mut content = after.to_vec();
         for (place, (old, new)) in before.chunks(512).zip(content.chunks_mut(512)).enumerate() {

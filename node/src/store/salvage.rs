@@ -1,10 +1,11 @@
 //! What is whole in a damaged store, for the one that takes its place.
 //!
-//! A page that can be read is what was written (`pages.rs`). So whatever is found is true, and only some may be missing.
-//! Without its journal an authority could not vote again, so for one bad page the rest is worth taking over.
+//! A page that can be read is what was written (`pages.rs`). So whatever is found is true, and only some may be
+//! missing. Without its journal an authority could not vote again, so for one bad page the rest is worth taking over.
 //!
-//! What a peer starts from must be there whole. Of what it only keeps for others, the readable part is enough: receipts,
-//! ended jobs, and the tree over the receipts, of which proofs are made if they can be; and the newest blocks.
+//! What a peer starts from must be there whole. Of what it only keeps for others, the readable part is enough:
+//! receipts, ended jobs, and the tree over the receipts, of which proofs are made if they can be; and the newest
+//! blocks.
 
 use std::path::Path;
 
