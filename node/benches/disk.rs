@@ -3,7 +3,8 @@
 //!
 //! One authority alone orders everything and works: the real replica, in virtual time, on the real store. Each task
 //! leaves sixteen bytes. What the store's file takes of the disk is measured as it is, and again after it was opened
-//! anew, which may give free room back; then what each table has in it, and what the table takes beside that.
+//! anew, which may give free room back, with the time that this takes; then what each table has in it, and what the
+//! table takes beside that.
 
 use std::{collections::VecDeque, fs, os::unix::fs::MetadataExt, path::Path, sync::Arc, time::Instant};
 
@@ -51,7 +52,7 @@ impl Peer {
         let network = genesis.network_id();
         let config = replica::Config { genesis: Arc::clone(&genesis), key: key.clone() };
         let replica = Replica::new(config, Recovered::nothing(VotingStatus::Voting)).expect("nothing to contradict");
-        let store = Store::open(file, &network, keep).expect("a store");
+        let store = Store::open(file, &[9; 32], &network, keep).expect("a store");
         Self { key, network, genesis, replica, store, now: 1, given: VecDeque::new(), nonce: 0 }
     }
 
@@ -158,13 +159,20 @@ fn run(tasks: u32, keep: Keep) {
     drop(peer);
     let taken = || fs::metadata(&file).map_or(0, |file| file.blocks() * 512);
     let before = taken();
-    let store = Store::open(&file, &network, keep).expect("it opens again");
+    let lasted = began.elapsed();
+    let began = Instant::now();
+    let store = Store::open(&file, &[9; 32], &network, keep).expect("it opens again");
+    let opened = began.elapsed();
+    store.recover(VotingStatus::Voting).expect("it recovers");
     println!(
-        "{:<8} {tasks:>9} tasks {height:>7} blocks {:>9.1} MB, opened again {:>9.1} MB {:>7.0} s",
+        "{:<8} {tasks:>9} tasks {height:>7} blocks {:>9.1} MB in {:.1} s, opened again {:>9.1} MB in {:.0} ms, \
+         read in {:.0} ms",
         format!("{keep:?}").to_lowercase(),
         mb(before),
+        lasted.as_secs_f64(),
         mb(taken()),
-        began.elapsed().as_secs_f64()
+        opened.as_secs_f64() * 1000.0,
+        (began.elapsed() - opened).as_secs_f64() * 1000.0
     );
     for (name, stats) in tables(&store) {
         let [stored, beside] = [stats.stored_bytes(), stats.metadata_bytes() + stats.fragmented_bytes()];

@@ -40,7 +40,7 @@ use crate::{
     driver::{Driver, Handle},
     mesh::{self, MeshConfig, MeshError, MeshHandle, Multiaddr},
     metrics::Metrics,
-    store::StoreError,
+    store::{Store, StoreError},
     sync::Sync,
     worker::{BegunJournal, TaskContext, Worker},
 };
@@ -49,6 +49,8 @@ use crate::{
 const TASK_NICENESS: i32 = 10;
 /// How long a node that found the disk full waits before it looks for space.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How long a node waits that found its store damaged, so that a disk that damages everything leaves the machine time.
+const RENEWAL_PAUSE: Duration = Duration::from_millis(200);
 
 /// Why a node did not start, or stopped by itself.
 #[derive(Debug, Error)]
@@ -97,6 +99,9 @@ pub enum NodeError {
     /// The store failed.
     #[error(transparent)]
     Store(StoreError),
+    /// The store was found to be damaged while it was in use.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
     /// The stored data is inconsistent.
     #[error(transparent)]
     Recover(#[from] RecoverError),
@@ -127,7 +132,7 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> NodeError {
 }
 
 /// Runs a node until `shutdown` ends. A worker then gives back what it holds first. If the disk is full it stops, and
-/// starts again when there is space.
+/// starts again when there is space. If the store is found to be damaged it starts again with a new one.
 ///
 /// # Errors
 /// Why the node did not start, or stopped by itself.
@@ -136,9 +141,17 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     fs::create_dir_all(&config.data_dir).map_err(at(&config.data_dir))?;
     let mut shutdown = pin!(shutdown);
     let disk_space = DiskSpace::of(&config.data_dir);
+    let mut is_damaged = false;
     loop {
-        match run_once(&config, &disk_space, shutdown.as_mut()).await {
-            Err(full @ NodeError::DiskFull(_)) => error!("{full}"),
+        let ended = run_once(&config, &disk_space, is_damaged, shutdown.as_mut()).await;
+        is_damaged = matches!(ended, Err(NodeError::Damaged(_)));
+        match ended {
+            Err(why @ NodeError::DiskFull(_)) => error!("{why}"),
+            Err(why @ NodeError::Damaged(_)) => {
+                error!("{why}");
+                sleep(RENEWAL_PAUSE).await;
+                continue;
+            }
             ended => return ended,
         }
         // The last run releases what it held meanwhile, including the lock on the store's file.
@@ -166,12 +179,27 @@ fn raise_file_limit() {
 async fn run_once(
     config: &NodeConfig,
     disk_space: &DiskSpace,
+    is_damaged: bool,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
     let genesis = Arc::new(config.genesis.clone());
-    let data = &config.data_dir;
-    let (store, replica) = open::open(config, &genesis)?;
+    let (store, replica) = open::open(config, &genesis, is_damaged)?;
     tell_role(&replica);
+    let damage = store.damage();
+    let ended = run_opened(config, disk_space, genesis, (store, replica), shutdown).await;
+    // Whatever else failed, failed because of it.
+    ended.map_err(|error| damage.what().map_or(error, |what| NodeError::Damaged(what.to_owned())))
+}
+
+async fn run_opened(
+    config: &NodeConfig,
+    disk_space: &DiskSpace,
+    genesis: Arc<Genesis>,
+    (store, replica): (Store, Replica),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), NodeError> {
+    let data = &config.data_dir;
+    let damage = store.damage();
     let listener = api::listen(config.api).map_err(|source| NodeError::Api { address: config.api, source })?;
     let metrics_listener = match config.metrics {
         Some(address) => Some(api::listen(address).map_err(|source| NodeError::Metrics { address, source })?),
@@ -227,10 +255,11 @@ async fn run_once(
     tell_supervisor(NotifyState::Ready);
     let ended = tokio::select! {
         () = shutdown => Ok(()),
+        what = damage.found() => Err(NodeError::Damaged(what.to_owned())),
         ended = driver_ended => ended.unwrap_or(Err(NodeError::Driver)),
     };
     info!("stopping");
-    // One that is to go on when there is space is not on its way out.
+    // One that is to go on, when there is space or with a new store, is not on its way out.
     if ended.is_ok() {
         tell_supervisor(NotifyState::Stopping);
     }

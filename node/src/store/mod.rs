@@ -6,11 +6,16 @@
 //! may be lost in a crash. That is safe because its blocks are final, so other peers have them. An authority's own
 //! journal also keeps those that it voted for until a later synced step has stored them. [`redb::Durability::None`]
 //! frees no pages either, so a synced step follows at least every [`SYNC_EVERY`].
+//!
+//! What the disk has changed is noticed where it is read, before redb sees it (`pages.rs`). From then on every read and
+//! write fails, and [`Store::damage`] says why.
 
 mod long;
+mod pages;
 mod prune;
 mod read;
 mod recover;
+mod salvage;
 mod snapshots;
 mod tables;
 #[cfg(test)]
@@ -31,8 +36,10 @@ use meshwork_core::{
     replica::{Action, Executed},
     types::Height,
 };
+pub use pages::Damage;
 pub use read::{FinalizedBlocks, Reader, StoredBlock};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable};
+pub use salvage::salvage;
 use thiserror::Error;
 
 /// How long a step without a journal record may stay unsynced.
@@ -81,7 +88,7 @@ pub enum StoreError {
     /// Something in the file does not match its digest.
     #[error("the store is damaged: {0} is not what was stored")]
     False(&'static str),
-    /// Reading the file panicked.
+    /// The file is not what was written, or reading it panicked.
     #[error("the store is damaged: {0}")]
     Unreadable(String),
     /// The disk or redb failed.
@@ -137,6 +144,7 @@ impl From<redb::DatabaseError> for StoreError {
 #[derive(Debug)]
 pub struct Store {
     database: Arc<Database>,
+    damage: Damage,
     synced: Instant,
     /// Whether anything was written since the last sync.
     unsynced: bool,
@@ -144,49 +152,25 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the file, or creates it.
+    /// Opens the file, or creates it. `key` is for the checksums of its pages; only this node knows it.
     ///
     /// # Errors
-    /// The file is of another network or another format, or is in use, or the disk fails.
-    pub fn open(file: &Path, network: &NetworkId, keep: Keep) -> Result<Self, StoreError> {
-        let mut database = Database::builder().set_cache_size(CACHE_BYTES).create(file)?;
-        prune::give_back(&mut database, file);
-        let write = database.begin_write()?;
-        {
-            let mut meta = write.open_table(tables::META)?;
-            let found = meta.get(tables::META_FORMAT)?.map(|value| value.value().to_vec());
-            if let Some(found) = found {
-                let found = found.try_into().map_or(0, u64::from_be_bytes);
-                if found != tables::FORMAT {
-                    return Err(StoreError::OtherFormat { found, expected: tables::FORMAT });
-                }
-                let of = meta.get(tables::META_NETWORK)?.map(|value| value.value().to_vec()).unwrap_or_default();
-                if of != network.0 {
-                    let found = of.try_into().map_or_else(|_| "unknown".into(), |id| NetworkId(id).to_string());
-                    return Err(StoreError::OtherNetwork { found, expected: network.to_string() });
-                }
-            } else {
-                meta.insert(tables::META_FORMAT, tables::FORMAT.to_be_bytes().as_slice())?;
-                meta.insert(tables::META_NETWORK, network.0.as_slice())?;
-            }
-            // Every table exists from the start, so that readers need not check.
-            write.open_table(tables::BLOCKS)?;
-            write.open_table(tables::FINALIZATIONS)?;
-            write.open_table(tables::CLOSINGS)?;
-            write.open_table(tables::HANDOVERS)?;
-            write.open_table(tables::ROOTS)?;
-            write.open_table(tables::RECEIPTS)?;
-            write.open_table(tables::HISTORY)?;
-            write.open_table(tables::SNAPSHOTS)?;
-            write.open_table(tables::SNAPSHOT_BYTES)?;
-            write.open_table(tables::SNAPSHOT_HEADERS)?;
-            write.open_table(tables::SNAPSHOT_DIGESTS)?;
-            write.open_table(tables::JOURNAL)?;
-            write.open_table(tables::ENDED_JOBS)?;
-            write.open_table(tables::EVIDENCE)?;
-        }
-        write.commit()?;
-        Ok(Self { database: Arc::new(database), synced: Instant::now(), unsynced: false, keep })
+    /// The file is of another network or another format, or is in use or damaged, or the disk fails.
+    pub fn open(file: &Path, key: &[u8; 32], network: &NetworkId, keep: Keep) -> Result<Self, StoreError> {
+        let damage = Damage::default();
+        let opened = pages::open(file, key, CACHE_BYTES, &damage).and_then(|mut database| {
+            prune::give_back(&mut database, file);
+            set_up(&database, network)?;
+            Ok(database)
+        });
+        let database = Arc::new(opened.map_err(|error| damage.explains(error))?);
+        Ok(Self { database, damage, synced: Instant::now(), unsynced: false, keep })
+    }
+
+    /// What is found to be damaged while the store is in use.
+    #[must_use]
+    pub fn damage(&self) -> Damage {
+        self.damage.clone()
     }
 
     /// The database itself, for readers and for the index of blobs, which has tables of its own in it.
@@ -264,6 +248,45 @@ impl Store {
     pub fn sync_due(&self) -> Option<Instant> {
         self.unsynced.then(|| self.synced + SYNC_EVERY)
     }
+}
+
+/// Checks whose store this is, and makes sure that every table exists, so that readers need not check.
+fn set_up(database: &Database, network: &NetworkId) -> Result<(), StoreError> {
+    let write = database.begin_write()?;
+    {
+        let mut meta = write.open_table(tables::META)?;
+        let found = meta.get(tables::META_FORMAT)?.map(|value| value.value().to_vec());
+        if let Some(found) = found {
+            let found = found.try_into().map_or(0, u64::from_be_bytes);
+            if found != tables::FORMAT {
+                return Err(StoreError::OtherFormat { found, expected: tables::FORMAT });
+            }
+            let of = meta.get(tables::META_NETWORK)?.map(|value| value.value().to_vec()).unwrap_or_default();
+            if of != network.0 {
+                let found = of.try_into().map_or_else(|_| "unknown".into(), |id| NetworkId(id).to_string());
+                return Err(StoreError::OtherNetwork { found, expected: network.to_string() });
+            }
+        } else {
+            meta.insert(tables::META_FORMAT, tables::FORMAT.to_be_bytes().as_slice())?;
+            meta.insert(tables::META_NETWORK, network.0.as_slice())?;
+        }
+        write.open_table(tables::BLOCKS)?;
+        write.open_table(tables::FINALIZATIONS)?;
+        write.open_table(tables::CLOSINGS)?;
+        write.open_table(tables::HANDOVERS)?;
+        write.open_table(tables::ROOTS)?;
+        write.open_table(tables::RECEIPTS)?;
+        write.open_table(tables::HISTORY)?;
+        write.open_table(tables::SNAPSHOTS)?;
+        write.open_table(tables::SNAPSHOT_BYTES)?;
+        write.open_table(tables::SNAPSHOT_HEADERS)?;
+        write.open_table(tables::SNAPSHOT_DIGESTS)?;
+        write.open_table(tables::JOURNAL)?;
+        write.open_table(tables::ENDED_JOBS)?;
+        write.open_table(tables::EVIDENCE)?;
+    }
+    write.commit()?;
+    Ok(())
 }
 
 fn store_action(write: &redb::WriteTransaction, action: &Action, keep: Keep) -> Result<(), StoreError> {

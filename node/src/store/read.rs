@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn blocks_are_served_to_the_end_of_an_epoch_with_its_closing_blocks_and_then_from_the_next() {
         let dir = tempfile::tempdir().unwrap();
-        let mut store = Store::open(&dir.path().join("store"), &NetworkId([1; 32]), Keep::Full).unwrap();
+        let mut store = Store::open(&dir.path().join("store"), &[9; 32], &NetworkId([1; 32]), Keep::Full).unwrap();
         let first = block(0, 1, Role::Inner, Digest::ZERO);
         let last = block(0, 2, Role::Last, first.header.digest());
         let closes = block(0, 2, Role::Closing(Some(Digest::ZERO)), last.header.digest());

@@ -25,6 +25,10 @@ impl Store {
     /// # Errors
     /// The disk fails, or the store is damaged.
     pub fn recover(&self, voting_status: VotingStatus) -> Result<Recovered, StoreError> {
+        self.read_all(voting_status).map_err(|error| self.damage.explains(error))
+    }
+
+    fn read_all(&self, voting_status: VotingStatus) -> Result<Recovered, StoreError> {
         let read = self.database.begin_read()?;
         let snapshot = newest_snapshot(&read)?;
         let from = snapshot.as_ref().map_or(Height(1), |(height, _)| height.next());

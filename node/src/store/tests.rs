@@ -1,6 +1,6 @@
 //! The store under a real replica: a single authority in virtual time, which makes a block each heartbeat.
 
-use std::{path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use meshwork_api::Keep;
 use meshwork_core::{
@@ -12,7 +12,7 @@ use meshwork_core::{
 use redb::{ReadableDatabase, ReadableTable};
 use tempfile::TempDir;
 
-use super::{Store, StoreError, long, tables};
+use super::{Store, StoreError, long, salvage, tables};
 
 const INTERVAL: u64 = 4;
 
@@ -34,7 +34,7 @@ fn config() -> Config {
 }
 
 fn open(dir: &Path, keep: Keep) -> Store {
-    Store::open(&dir.join("store.redb"), &genesis().network_id(), keep).expect("a store")
+    Store::open(&dir.join("store.redb"), &[9; 32], &genesis().network_id(), keep).expect("a store")
 }
 
 /// A store with blocks up to a height, and the replica that made them.
@@ -148,4 +148,43 @@ fn what_a_disk_has_changed_is_noticed_and_an_older_snapshot_stands_in() {
     write.commit().expect("written");
     let error = height_of(&store).expect_err("it is another block");
     assert!(matches!(error, StoreError::False(_)), "{error}");
+}
+
+#[test]
+fn for_one_bad_page_the_rest_is_taken_over_or_nothing_is() {
+    const PAGE: usize = 4096;
+    let (dir, store, replica) = with_blocks(Keep::Archive, 60);
+    let height = replica.ledger().height();
+    store.set_journal_id(b"mine").expect("stored");
+    let journal = store.recover(VotingStatus::Voting).expect("it recovers").journal.len();
+    let receipts = |store: &Store, at| long::get(&store.database.begin_read().expect("a read"), tables::RECEIPTS, at);
+    let known: Vec<_> = (1..=height.0).map(|at| receipts(&store, at).expect("read")).collect();
+    drop(store);
+    let file = dir.path().join("store.redb");
+    let whole = fs::read(&file).expect("read");
+    let (mut taken, mut gaps) = (0, 0);
+    let written = |page: &usize| whole[page * PAGE..].iter().take(PAGE).any(|byte| *byte != 0);
+    for page in (3..whole.len() / PAGE).filter(written) {
+        let mut bytes = whole.clone();
+        bytes[page * PAGE + 100] ^= 1;
+        fs::write(&file, bytes).expect("written");
+        let new = dir.path().join("new.redb");
+        // It may not exist.
+        let _ = fs::remove_file(&new);
+        if salvage(&file, &new, &[9; 32], &genesis().network_id()).is_err() {
+            continue;
+        }
+        let store = Store::open(&new, &[9; 32], &genesis().network_id(), Keep::Archive).expect("a good one");
+        let Ok(recovered) = store.recover(VotingStatus::Voting) else { continue };
+        assert_eq!((recovered.journal.len(), store.journal_id().expect("read")), (journal, Some(b"mine".to_vec())));
+        let Ok(replica) = Replica::new(config(), recovered) else { continue };
+        assert_eq!(replica.ledger().height(), height, "page {page}");
+        taken += 1;
+        for (at, known) in (1..).zip(&known) {
+            let found = receipts(&store, at).expect("read");
+            gaps += usize::from(found.is_none());
+            assert!(found.is_none() || found == *known, "page {page}");
+        }
+    }
+    assert!(taken > 0 && gaps > 0, "{taken} {gaps}");
 }

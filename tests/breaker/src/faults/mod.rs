@@ -10,6 +10,7 @@ mod one_way;
 mod pause;
 mod replace;
 mod restart;
+mod rot;
 mod slow;
 mod split;
 mod upgrade;
@@ -107,6 +108,7 @@ pub(crate) fn all(pace: Pace) -> Vec<Box<dyn Fault>> {
         Box::new(clock::Clock::stepped()),
         Box::new(replace::Replace::default()),
         Box::new(drain::Drain::default()),
+        Box::new(rot::Rot::default()),
         Box::new(restart::Restart),
         Box::new(upgrade::Upgrade::default()),
     ]

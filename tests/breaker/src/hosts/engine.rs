@@ -230,9 +230,12 @@ impl Hosts for Engine {
         self.disks.get(name).map(SmallDisk::folder)
     }
 
+    fn data(&self, name: &str) -> Option<PathBuf> {
+        self.containers.get(name)?.data.clone()
+    }
+
     fn disk_bytes(&self, name: &str) -> u64 {
-        let data = self.containers.get(name).and_then(|container| container.data.as_deref());
-        data.map_or(0, bytes_below)
+        self.data(name).map_or(0, |data| bytes_below(&data))
     }
 
     fn log(&self, name: &str, lines: usize) -> String {

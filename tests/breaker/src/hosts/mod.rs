@@ -9,7 +9,10 @@ pub(crate) mod plan;
 pub(crate) mod processes;
 pub(crate) mod volume;
 
-use std::{net::Ipv4Addr, path::Path};
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
 
 use meshwork::failure::{Done, Failure};
 use serde::Serialize;
@@ -152,6 +155,9 @@ pub(crate) trait Hosts: Send {
 
     /// The peer's disk as a folder of this machine, if it is small enough to be filled.
     fn small_disk(&self, name: &str) -> Option<&Path>;
+
+    /// The folder of this machine with all files of the peer, its key among them, if it can be reached.
+    fn data(&self, name: &str) -> Option<PathBuf>;
 
     /// The bytes that the peer's data takes on disk.
     fn disk_bytes(&self, name: &str) -> u64;

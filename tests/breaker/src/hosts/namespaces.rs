@@ -261,6 +261,10 @@ impl Hosts for Namespaces {
         self.peers.get(name)?.disk.as_ref().map(SmallDisk::folder)
     }
 
+    fn data(&self, name: &str) -> Option<PathBuf> {
+        self.peers.get(name).map(|peer| peer.home.clone())
+    }
+
     fn disk_bytes(&self, name: &str) -> u64 {
         self.peers.get(name).map_or(0, |peer| bytes_below(&peer.home))
     }
