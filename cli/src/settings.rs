@@ -86,7 +86,7 @@ pub struct UpConfig {
     pub memory: Option<ByteSize>,
     /// Whether to run no tasks if this machine lacks a means to confine them.
     pub require_confinement: Option<bool>,
-    /// Disk space for programs, inputs and outputs.
+    /// Disk space for the ledger, programs, inputs and outputs.
     pub disk: Option<ByteSize>,
     /// Address that serves only the metrics.
     pub metrics: Option<SocketAddr>,

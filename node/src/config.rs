@@ -38,8 +38,8 @@ pub struct NodeConfig {
     pub keep: Keep,
     /// When this node's clock is wrong, and by how much, for tests of networks whose clocks differ.
     pub clock_steps: Vec<ClockStep>,
-    /// The most bytes of blobs that this peer keeps.
-    pub blobs_bytes_max: u64,
+    /// The most bytes that this peer's store and its blobs take. The store takes what it needs; blobs have the rest.
+    pub disk_bytes_max: u64,
     /// What this peer offers to tasks; `None` if it does not work.
     pub worker: Option<WorkerConfig>,
 }

@@ -1,11 +1,12 @@
-//! The space on the disk that holds what this peer stores: how much is free, and whether that is enough to take on
-//! more.
+//! The space on the disk that holds what this peer stores: how much is free, how much the ledger takes of what the peer
+//! may use, and whether that leaves enough to take on more.
 //!
 //! A peer that cannot store cannot go on, so it stops taking on more while a reserve is left: its worker offers
 //! nothing, and no blob is taken. What it has it keeps, and blocks are stored in the reserve. Only when that is gone
 //! too does the node stop; it starts again when there is space.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -53,9 +54,17 @@ impl Disk {
     }
 }
 
+/// How much this peer may use in all, and the file whose size counts first.
+struct Budget {
+    store: PathBuf,
+    bytes_max: u64,
+}
+
 struct Inner {
     folder: PathBuf,
+    budget: Option<Budget>,
     free_bytes: AtomicU64,
+    store_bytes: AtomicU64,
     is_enough: AtomicBool,
 }
 
@@ -67,12 +76,26 @@ impl DiskSpace {
     /// Checks the disk that holds a directory.
     #[must_use]
     pub fn of(folder: &Path) -> Self {
-        let disk = Disk::of(folder);
-        Self(Arc::new(Inner {
+        Self::new(folder, None)
+    }
+
+    /// Checks the disk that holds a directory, and a store's file, which takes its part of so many bytes that this peer
+    /// may use in all.
+    #[must_use]
+    pub fn within(folder: &Path, store: PathBuf, bytes_max: u64) -> Self {
+        Self::new(folder, Some(Budget { store, bytes_max }))
+    }
+
+    fn new(folder: &Path, budget: Option<Budget>) -> Self {
+        let space = Self(Arc::new(Inner {
             folder: folder.to_owned(),
-            free_bytes: AtomicU64::new(disk.free_bytes),
-            is_enough: AtomicBool::new(disk.is_enough(true)),
-        }))
+            budget,
+            free_bytes: AtomicU64::new(u64::MAX),
+            store_bytes: AtomicU64::new(0),
+            is_enough: AtomicBool::new(true),
+        }));
+        space.look();
+        space
     }
 
     /// Whether more may be taken on, as of the last check.
@@ -87,15 +110,32 @@ impl DiskSpace {
         self.0.free_bytes.load(Relaxed)
     }
 
+    /// Bytes that the ledger's store takes, as of the last check; 0 if nobody said how much it may take.
+    #[must_use]
+    pub fn store_bytes(&self) -> u64 {
+        self.0.store_bytes.load(Relaxed)
+    }
+
     /// Checks again, and returns whether there is enough.
     fn look(&self) -> bool {
         let disk = Disk::of(&self.0.folder);
+        let store_bytes =
+            self.0.budget.as_ref().and_then(|budget| fs::metadata(&budget.store).ok()).map_or(0, |file| file.len());
+        let bytes_max = self.0.budget.as_ref().map_or(u64::MAX, |budget| budget.bytes_max);
+        let is_within = store_bytes < bytes_max;
         let was_enough = self.is_enough();
-        let is_enough = disk.is_enough(was_enough);
+        let is_enough = disk.is_enough(was_enough) && is_within;
         self.0.free_bytes.store(disk.free_bytes, Relaxed);
+        self.0.store_bytes.store(store_bytes, Relaxed);
         self.0.is_enough.store(is_enough, Relaxed);
         let (folder, free) = (self.0.folder.display(), disk.free_bytes);
         match (was_enough, is_enough) {
+            (true, false) if !is_within => warn!(
+                store_bytes,
+                bytes_max,
+                "the ledger alone takes all the space that this peer may use: no more tasks and no more blobs are taken. \
+                 Give it more (--disk), or have it keep less (--keep)"
+            ),
             (true, false) => warn!(
                 %folder, free_bytes = free,
                 "the disk is nearly full: no more tasks and no more blobs are taken until there is space"
@@ -127,6 +167,20 @@ impl DiskSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_store_takes_its_part_of_what_the_peer_may_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        let space = DiskSpace::within(folder.path(), store.clone(), 5_000);
+        assert_eq!((space.store_bytes(), space.is_enough()), (0, true));
+        fs::write(&store, [0; 4_000]).unwrap();
+        assert!(space.look() && space.store_bytes() == 4_000);
+        fs::write(&store, [0; 5_000]).unwrap();
+        assert!(!space.look(), "nothing is left for anything else");
+        fs::write(&store, [0; 4_999]).unwrap();
+        assert!(space.look());
+    }
 
     #[test]
     fn a_reserve_is_left_and_what_is_scarce_has_to_become_plenty_first() {

@@ -140,7 +140,8 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     raise_file_limit();
     fs::create_dir_all(&config.data_dir).map_err(at(&config.data_dir))?;
     let mut shutdown = pin!(shutdown);
-    let disk_space = DiskSpace::of(&config.data_dir);
+    let store = config.data_dir.join(open::STORE);
+    let disk_space = DiskSpace::within(&config.data_dir, store, config.disk_bytes_max);
     let mut is_damaged = false;
     loop {
         let ended = run_once(&config, &disk_space, is_damaged, shutdown.as_mut()).await;
@@ -208,7 +209,7 @@ async fn run_opened(
     let (mesh, events) = mesh::start(mesh_config(config, &genesis)?).await?;
     mesh.set_authorities(replica.consensus().authorities());
     let metrics = Metrics::new();
-    let quota = Quota::of_bytes(config.blobs_bytes_max);
+    let quota = Quota::of_bytes(config.disk_bytes_max);
     let blob_store =
         BlobStore::open(&config.data_dir, store.database(), quota, disk_space.clone(), Arc::clone(&metrics))?;
     let clock = Clock::start(config.clock_steps.clone());

@@ -69,7 +69,7 @@ impl Peer {
             metrics: None,
             keep: self.keep,
             clock_steps: Vec::new(),
-            blobs_bytes_max: 1 << 30,
+            disk_bytes_max: 1 << 30,
             worker: works.then_some(worker),
         };
         let (stop, stopped) = oneshot::channel::<()>();

@@ -67,7 +67,7 @@ pub struct Options {
     /// besides, or 512MiB. Default: half of the machine's
     #[arg(long, value_name = "SIZE", conflicts_with = "no_work")]
     memory: Option<ByteSize>,
-    /// Disk space for programs, inputs and outputs. Default: half of what is free on the disk, and at most 64GiB
+    /// Disk space for the ledger, programs, inputs and outputs. What the ledger leaves is for the others. Default: half of what is free on the disk, and at most 64GiB
     #[arg(long, value_name = "SIZE")]
     disk: Option<ByteSize>,
     /// Label to offer, which tasks may require. Repeat for each label; `arch` and `os` are always offered
@@ -186,7 +186,7 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
         metrics,
         keep,
         clock_steps,
-        blobs_bytes_max: disk.map_or_else(|| half_of_disk(&settings.data_dir), |disk| disk.as_u64()),
+        disk_bytes_max: disk.map_or_else(|| half_of_disk(&settings.data_dir), |disk| disk.as_u64()),
         worker,
     })
 }

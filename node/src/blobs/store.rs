@@ -237,11 +237,18 @@ impl BlobStore {
         self.lock().used
     }
 
+    /// How much it may hold now: the ledger's store takes its part of the bytes first.
+    fn quota(&self) -> Quota {
+        let Inner { quota, disk_space, .. } = &*self.0;
+        Quota { bytes_max: quota.bytes_max.saturating_sub(disk_space.store_bytes()), ..*quota }
+    }
+
     /// How much more the quota allows to be used.
     #[must_use]
     pub fn free(&self) -> u64 {
+        let bytes_max = self.quota().bytes_max;
         let state = self.lock();
-        self.0.quota.bytes_max.saturating_sub(state.used + state.reserved)
+        bytes_max.saturating_sub(state.used + state.reserved)
     }
 
     /// Whether a blob of so many bytes could be stored now. Nothing is reserved.
@@ -418,7 +425,7 @@ impl BlobStore {
 
     /// Whether so many blobs of these costs would fit.
     pub(super) fn has_room(&self, costs: u64, blobs: usize) -> bool {
-        let Quota { bytes_max, blobs_max } = self.0.quota;
+        let Quota { bytes_max, blobs_max } = self.quota();
         self.lock().has_room(costs, blobs, bytes_max, blobs_max)
     }
 
@@ -431,7 +438,7 @@ impl BlobStore {
 
     /// Evicts of these blobs, in their order, as many as make room for so many others, and some more.
     pub(super) fn evict(&self, unused: &[Digest], costs: u64, blobs: usize) -> Result<Vec<BlobInfo>, StoreError> {
-        let Quota { bytes_max, blobs_max } = self.0.quota;
+        let Quota { bytes_max, blobs_max } = self.quota();
         let (bytes_max, blobs_max) =
             (bytes_max - bytes_max / EVICTED_PART, blobs_max - blobs_max / EVICTED_PART as usize);
         let mut evicted = Vec::new();
@@ -529,7 +536,7 @@ pub(super) struct Reservation {
 
 impl Reservation {
     pub(super) fn grow(&mut self, bytes: u64) -> Result<(), StoreError> {
-        let Inner { quota, disk_space, .. } = &*self.store.0;
+        let (quota, disk_space) = (self.store.quota(), &self.store.0.disk_space);
         if !disk_space.is_enough() {
             return Err(StoreError::NoDiskSpace { free: disk_space.free_bytes() });
         }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The store's file in the data directory.
-const STORE: &str = "store.redb";
+pub(super) const STORE: &str = "store.redb";
 /// The name of a damaged store. Only the last one is kept, for whoever wants to examine it.
 const DAMAGED: &str = "store.damaged.redb";
 /// The name of a store that is being made of a damaged one.
