@@ -190,6 +190,14 @@ impl BegunJournal {
         }
     }
 
+    /// Records that all that goes on is over, because the worker ends in order. Nothing more is recorded.
+    pub fn close(&self) {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.begun.clear();
+        inner.begin_file();
+        inner.file = None;
+    }
+
     fn end(&self, attempt: AttemptId) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((program, pieces)) = inner.begun.get_mut(&attempt) else { return };
@@ -284,6 +292,17 @@ mod tests {
     /// What the next process reads.
     fn next(dir: &Path) -> Vec<(AttemptId, bool)> {
         BegunJournal::open(dir).died_of().into_iter().map(|died| (died.attempt, died.alone)).collect()
+    }
+
+    #[test]
+    fn what_goes_on_when_a_worker_ends_in_order_is_not_blamed() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = BegunJournal::open(dir.path());
+        let goes_on = journal.begin(attempt(1, 0), program(1));
+        journal.close();
+        drop(goes_on);
+        std::mem::forget(journal.begin(attempt(1, 1), program(1)));
+        assert_eq!(next(dir.path()), []);
     }
 
     /// Begins this and dies.

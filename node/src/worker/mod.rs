@@ -116,8 +116,15 @@ impl Worker {
     ///
     /// # Errors
     /// The node is stopping.
-    pub async fn run(
-        mut self,
+    pub async fn run(mut self, heard: mpsc::UnboundedReceiver<Heard>, stop: CancellationToken) -> Result<(), Stopped> {
+        let ended = self.work(heard, stop).await;
+        // What still runs is stopped with this process, which does not die of it.
+        self.context.begun().close();
+        ended
+    }
+
+    async fn work(
+        &mut self,
         mut heard: mpsc::UnboundedReceiver<Heard>,
         stop: CancellationToken,
     ) -> Result<(), Stopped> {
