@@ -87,6 +87,11 @@ impl Ledger {
         });
         if !offers_the_same {
             self.index.offers.0 += 1;
+            if !self.records.unclaimed().is_empty()
+                && let Some(standing) = self.records.worker(&key).and_then(|worker| worker.record.standing.clone())
+            {
+                self.records.unclaimed_mut().claim(|needs| standing.could_ever_hold(needs));
+            }
         }
         match &before {
             Some((until, before)) => {

@@ -1,7 +1,5 @@
 //! Gives leases to workers, and starts them.
 
-use std::sync::Arc;
-
 use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
@@ -44,12 +42,10 @@ impl Ledger {
         let given = AttemptRef::of(task, lease.attempt);
         live.attempts = live.attempts.saturating_add(1);
         live.phase = Phase::Leased(lease);
-        let needs = Arc::clone(job.index.summaries[at].needs());
         let began = job.record.began.replace(job.record.began.unwrap_or(now));
         if began.is_none() && job.record.times.run_ms_max.is_some() {
             self.await_time(task.job);
         }
-        self.records.unclaimed_mut().hold(&needs);
         self.attach(task);
         self.note_lease(given, false, applied);
     }

@@ -57,7 +57,7 @@ impl Head {
         rule(self.rules.is_consistent(), "rules that nobody can have settled")?;
         rule(self.merits.are_sound(Day::of(self.time)), "merits that no key can have")?;
         rule(self.stored.are_sound(Day::of(self.time)), "more is stored for keys than for all")?;
-        rule(self.unclaimed.is_sound(self.time), "needs were looked at later")?;
+        rule(self.unclaimed.is_sound(self.lease_time), "needs were looked at later")?;
         let estimates = &self.estimates;
         rule(estimates.len() <= PROGRAMS_KEPT, "more programs are remembered than may be")?;
         rule(estimates.values().all(|estimate| estimate.is_sound(self.time)), "what was learned cannot have been")
@@ -290,7 +290,8 @@ impl Ledger {
         let last = record.arrays.last().map(|array| array.admission);
         let is_past = |last: Admission| last.number < self.records.numbers().job && last.time <= self.time();
         rule(last.is_none_or(is_past), "an array was admitted later")?;
-        let segments = record.arrays.len() + SEGMENTS_MAX;
+        // Beyond what controls may make of them, each can be cut once more where its tasks end unclaimed.
+        let segments = 2 * (record.arrays.len() + SEGMENTS_MAX);
         rule(record.segments.len() <= segments, "a job's tasks stand in more different ways than they may")?;
         let submit = Submit {
             name: record.name.clone(),

@@ -50,7 +50,7 @@ impl Ledger {
             && lease.allocation.is_some()
             && why.is_loss()
             && why != EndReason::Drained
-            && self.trust(Permission::Work, &key) != Trust::Vouched;
+            && self.trust(Permission::Work, &key) == Trust::Unproven;
         let next = match trial {
             _ if why == EndReason::Succeeded => None,
             _ if trial.is_none_or(|trial| trial.is_of_newcomer()) => {

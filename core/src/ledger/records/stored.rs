@@ -82,21 +82,14 @@ impl Stored {
         }
     }
 
-    /// Gives back what was charged today and not used: at most what the key was charged, as far as that is known.
+    /// Gives back what was charged today and not used. Keys whose amount is not kept get nothing back.
     pub(in crate::ledger) fn give_back(&mut self, key: &PublicKey, trust: Trust, bytes: u64) {
-        let all_are_kept = self.keys.len() < STORED_KEYS_MAX;
-        let bytes = match self.keys.get_mut(key) {
-            Some(own) => {
-                let bytes = bytes.min(*own);
-                *own -= bytes;
-                if *own == 0 {
-                    self.keys.remove(key);
-                }
-                bytes
-            }
-            None if all_are_kept => 0,
-            None => bytes,
-        };
+        let Some(own) = self.keys.get_mut(key) else { return };
+        let bytes = bytes.min(*own);
+        *own -= bytes;
+        if *own == 0 {
+            self.keys.remove(key);
+        }
         let in_all = self.by_trust.of_mut(trust);
         *in_all = in_all.saturating_sub(bytes);
     }

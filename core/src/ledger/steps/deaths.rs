@@ -9,7 +9,8 @@
 //!   beside it but its program for its job. Once `deaths_max` different workers have died of it while they ran nothing
 //!   else, it fails.
 //! - **A program of a job** is treated the same as a whole, or each of ten thousand tasks could end its hosts. It runs
-//!   no more once that many have died of it alone: the task at hand fails, and the others go without an outcome.
+//!   no more once that many have died of it alone, all after the network had it run alone: the task at hand fails, and
+//!   the others go without an outcome. So no single power cut ends a job.
 //! - **A program that runs well elsewhere is not to blame.** Each success of it takes one death off. Deaths count for
 //!   nothing while more workers live with it: those that have renewed their claim since they began a task of it. Some
 //!   hosts of a large job of long tasks die every day, and not of its program.
@@ -27,16 +28,18 @@ use crate::{
     identity::PublicKey,
     invariant::known,
     ledger::{
-        Applied, EndReason, Gone, Ledger, PastAttempt,
+        ATTEMPTS_KEPT, Applied, EndReason, Gone, Ledger, PastAttempt,
         records::jobs::{AttemptRef, Job, Standing, TaskRef, TaskState},
     },
     schedule::ready::JobNumber,
-    types::{Failure, OutcomeReceipt, TaskId, Usage, Verdict},
+    types::{BlockTime, Failure, OutcomeReceipt, TaskId, Usage, Verdict},
 };
 
 /// How often a task that should run alone may be returned until it runs beside others again: it must not wait for ever
 /// where no worker is ever free.
 const RETURNS_ALONE_MAX: u32 = 8;
+/// How many tasks are looked at to find workers that live with a program, at most.
+const LOOKS_MAX: usize = 16_384;
 
 impl Ledger {
     /// Ends an attempt whose worker died, and counts the death. The attempt may have been lost before by the same
@@ -48,10 +51,14 @@ impl Ledger {
         let Some(live) = known(job.live(task.index)) else { return };
         let is_live = live.lease_of(attempt.number).is_some();
         let lost = live.history().past.iter().find(|past| past.number == attempt.number).copied();
-        let lease = live.lease_of(attempt.number).map(|lease| (lease.worker, self.is_of_trial(lease)));
-        let Some((worker, on_trial)) = known(lease.or(lost.map(|lost| (lost.worker, lost.on_trial)))) else { return };
+        let lease = live.lease_of(attempt.number).map(|lease| {
+            let began = lease.allocation.map(|allocation| allocation.started);
+            (lease.worker, self.is_of_trial(lease), began)
+        });
+        let lost_to = lost.map(|lost| (lost.worker, lost.on_trial, lost.started));
+        let Some((worker, on_trial, began)) = known(lease.or(lost_to)) else { return };
         let is_believed = !on_trial || !self.has_tested_worker(task);
-        let is_over = is_believed && self.accuse(worker, (task.job, program), alone);
+        let is_over = is_believed && self.accuse(worker, (task.job, program), alone, began);
         if is_live {
             self.give_back(attempt, EndReason::HostDied { alone }, applied);
         } else if let Some(lost) = lost {
@@ -126,32 +133,40 @@ impl Ledger {
         let task = TaskRef { job: number, index: id.index };
         let job = self.records.job(number);
         let Some((job, live)) = job.and_then(|job| Some((job, job.live(id.index)?))) else { return false };
-        let is_suspect = job.standing(id.index) == Standing::Suspect || self.died_of(task, false) >= self.deaths_max();
+        let is_suspect =
+            matches!(job.standing(id.index), Standing::Suspect(_)) || self.died_of(task, false) >= self.deaths_max();
         is_suspect && live.history().returns < RETURNS_ALONE_MAX
     }
 
     fn deaths_max(&self) -> usize {
-        self.genesis.ledger.deaths_max.max(1) as usize
+        (self.genesis.ledger.deaths_max as usize).clamp(1, ATTEMPTS_KEPT)
     }
 
     /// Counts a worker's death against a program of a job. Tells whether that ends the program.
-    fn accuse(&mut self, worker: PublicKey, (number, program): (JobNumber, Digest), alone: bool) -> bool {
+    fn accuse(
+        &mut self,
+        worker: PublicKey,
+        (number, program): (JobNumber, Digest),
+        alone: bool,
+        began: Option<BlockTime>,
+    ) -> bool {
         if is_planted(Fault::DeathsNotCounted) {
             return false;
         }
-        let deaths_max = self.deaths_max();
+        let (deaths_max, now) = (self.deaths_max(), self.time());
         let Some(job) = known(self.records.job_mut(number)) else { return false };
         let deaths = job.record.deaths.entry(program).or_default();
-        let is_new = deaths.standing() != Standing::Over && deaths.add(worker, alone);
+        let is_new = deaths.standing() != Standing::Over && deaths.add(worker, alone, began);
         let (died, died_alone) = deaths.counts();
+        let before = deaths.standing();
         if !is_new || died < deaths_max {
             return false;
         }
         let living = self.live_with(number, program, died);
         let standing = if died_alone >= deaths_max && living <= died_alone {
             Standing::Over
-        } else if living <= died {
-            Standing::Suspect
+        } else if living <= died && before == Standing::Good {
+            Standing::Suspect(now)
         } else {
             return false;
         };
@@ -163,12 +178,12 @@ impl Ledger {
     }
 
     /// How many workers live with a program of a job: they have renewed their claim since they began a task of it, and
-    /// have not died of it. Counts no further than needed to exceed `enough`.
+    /// have not died of it. Counts no further than needed to exceed `enough`, and only among the job's last tasks.
     fn live_with(&self, number: JobNumber, program: Digest, enough: usize) -> usize {
         let Some(job) = known(self.records.job(number)) else { return 0 };
         let Some(deaths) = known(job.record.deaths.get(&program)) else { return 0 };
         let mut living = BTreeSet::new();
-        for (index, state) in &job.record.states {
+        for (index, state) in job.record.states.iter().rev().take(LOOKS_MAX) {
             let TaskState::Live(live) = state else { continue };
             if live.lease().is_none() || job.program(*index) != Some(program) {
                 continue;
@@ -191,13 +206,14 @@ impl Ledger {
 
     /// Takes a death off a program of which a task has ended well.
     pub(in crate::ledger) fn pardon(&mut self, task: TaskRef) {
+        let suspect = self.deaths_max();
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         if job.record.deaths.is_empty() {
             return;
         }
         let Some(program) = known(job.program(task.index)) else { return };
         if let Some(deaths) = job.record.deaths.get_mut(&program) {
-            deaths.pardon();
+            deaths.pardon(suspect);
             if deaths.is_empty() {
                 job.record.deaths.remove(&program);
             }

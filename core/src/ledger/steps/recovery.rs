@@ -81,9 +81,14 @@ impl Ledger {
         let total = if is_loss { &mut history.losses } else { &mut history.failures };
         *total = total.saturating_add(1);
         let total = *total;
-        let rule = match spec.recovery.get(&setback) {
+        // Whoever has a rule for losses means this one too.
+        let ruled = match setback {
+            Setback::HostDied if !spec.recovery.contains_key(&setback) => Setback::Lost,
+            setback => setback,
+        };
+        let rule = match spec.recovery.get(&ruled) {
             Some(rule) => {
-                let times = history.setbacks.entry(setback).or_default();
+                let times = history.setbacks.entry(ruled).or_default();
                 *times = times.saturating_add(1);
                 Some((rule, *times))
             }

@@ -138,6 +138,8 @@ impl Ledger {
             return Err(SkipReason::Void(VoidReason::DeadlinePassed));
         }
         self.check_quotas(&submitter, &submit.arrays, bytes).map_err(SkipReason::Void)?;
+        let stored = self.check_daily_stored(&submitter, &submit.arrays, u64::from(submit.spawns_max), 0);
+        stored.map_err(SkipReason::Void)?;
         let job = run.job();
         self.take_up_occurrence(run, job);
         self.admit(job, submitter, &submit, bytes, Some(run), applied);

@@ -1,13 +1,13 @@
 //! Unclaimed tasks: those that no claim could ever hold end after a long time, so that they do not take room for ever.
 //!
-//! Whether a claim could hold them is looked at only now and then, because it takes a walk through all claims. What is
-//! leased between two looks was of course not unclaimed.
+//! Whether a claim could hold them is looked at only now and then, because it takes a walk through all claims. A claim
+//! that could hold them begins the time anew, whether or not it takes one.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use crate::{
     fault::{Fault, is_planted},
-    ledger::{Applied, Gone, Ledger, records::jobs::Job},
+    ledger::{Applied, Gone, LeaseTime, Ledger, records::jobs::Job},
     schedule::ready::{JobNumber, Needs},
     types::BlockTime,
 };
@@ -21,7 +21,7 @@ impl Ledger {
     /// Looks, if it is time to, which ready tasks no claim could ever hold, and ends those of which that has been so for
     /// too long.
     pub(super) fn end_unclaimed(&mut self, applied: &mut Applied) {
-        let (now, most_ms) = (self.time(), self.genesis.ledger.unclaimed_ms_max);
+        let (now, most_ms) = (self.lease_time(), self.genesis.ledger.unclaimed_ms_max);
         let next = self.records.unclaimed().looked.plus_ms((most_ms / LOOKS).max(LOOK_MS_MIN));
         if most_ms == 0 || now < next {
             return;
@@ -34,30 +34,32 @@ impl Ledger {
             self.index.ready().needs().filter(|needs| !could_hold(needs)).map(Needs::clone).collect();
         self.records.unclaimed_mut().look(now, unclaimed.into_iter());
         let Some(then) = now.0.checked_sub(most_ms.saturating_mul(1000)) else { return };
-        if is_planted(Fault::UnclaimedWaitForEver) {
-            return;
-        }
-        for needs in self.records.unclaimed().until(BlockTime(then)) {
-            self.end_tasks_with(&needs, applied);
+        let expired = self.records.unclaimed().until(LeaseTime(then));
+        if !expired.is_empty() && !is_planted(Fault::UnclaimedWaitForEver) {
+            self.end_tasks_with(&expired, applied);
         }
     }
 
-    /// Ends all ready tasks with these needs.
-    fn end_tasks_with(&mut self, needs: &Needs, applied: &mut Applied) {
+    /// Ends the ready tasks with any of these needs that were admitted long enough ago.
+    fn end_tasks_with(&mut self, needs: &BTreeSet<Needs>, applied: &mut Applied) {
+        let most_us = self.genesis.ledger.unclaimed_ms_max.saturating_mul(1000);
+        let Some(then) = self.time().0.checked_sub(most_us).map(BlockTime) else { return };
         let ready = |job: &Job| job.record.ended.is_none() && job.counts().ready > 0;
         let jobs = self.records.jobs().iter().filter(|(_, job)| ready(job));
         let jobs: Vec<(JobNumber, Vec<Range<u32>>)> =
-            jobs.map(|(number, job)| (*number, job.ready_with(needs, self.time()))).collect();
+            jobs.map(|(number, job)| (*number, job.ready_with(needs, then, self.time()))).collect();
         for (number, tasks) in jobs.into_iter().filter(|(_, tasks)| !tasks.is_empty()) {
             self.stop_tasks(number, &tasks, Gone::Unclaimed, applied);
             self.end_job_if_over(number, applied);
         }
     }
 
-    /// When a ready task with these needs, which no claim could hold now, ends at the earliest if none comes.
-    pub(in crate::ledger) fn unclaimed_until(&self, needs: &Needs) -> Option<BlockTime> {
+    /// When a ready task with these needs, which no claim could hold now, ends at the earliest if none comes and nothing
+    /// stalls.
+    pub(in crate::ledger) fn unclaimed_until(&self, needs: &Needs, admitted: BlockTime) -> Option<BlockTime> {
         let most_ms = self.genesis.ledger.unclaimed_ms_max;
-        let since = self.records.unclaimed().since(needs).unwrap_or(self.time());
-        (most_ms > 0).then(|| since.plus_ms(most_ms))
+        let since = self.records.unclaimed().since(needs).unwrap_or(self.lease_time());
+        let until = since.plus_ms(most_ms).as_block_time(self.lease_time(), self.time());
+        (most_ms > 0).then(|| until.max(admitted.plus_ms(most_ms)))
     }
 }

@@ -80,3 +80,27 @@ fn new_keys_together_store_a_part_and_a_vouched_key_goes_on() {
     assert_eq!(submit(&mut mesh, 120, 60).1, Ok(()));
     assert_eq!(submit(&mut mesh, 120, 20).1, Err(VoidReason::KeyDailyStoredFull), "by its own quota");
 }
+
+#[test]
+fn a_full_day_keeps_nobody_from_cancelling_or_from_what_was_promised() {
+    let mut mesh = with(100_000);
+    mesh.claim(&key(1), offer(1, 0));
+    let array = Array::new(TaskSpec { spawns: true, ..spec() }, Tasks::Repeat(30));
+    let submit_it = Submit { arrays: vec![array], spawns_max: 40, ..Submit::named("grows") };
+    let job = JobId(mesh.sign(&key(100), Action::Submit(submit_it.clone())).0);
+    mesh.next();
+    assert_eq!(submit(&mut mesh, 100, 40).1, Ok(()), "what may be spawned was looked at, and not yet charged");
+    let again = mesh.sign(&key(100), Action::Submit(Submit { spawns_max: 41, ..submit_it }));
+    let applied = mesh.next();
+    assert_eq!(result_of(&applied, again), Err(VoidReason::KeyDailyStoredFull));
+    let spawns: Vec<Spawn> = (0..40).map(|at| Spawn { arguments: vec![at.to_string()], ..Spawn::default() }).collect();
+    let Verdict::Succeeded(output, usage, _) = success() else { unreachable!() };
+    mesh.report(&key(1), attempt(job, 0, 0), Verdict::Succeeded(output, usage, spawns));
+    mesh.next();
+    assert_eq!(mesh.ledger.job(job).expect("a job").count, 70);
+    assert_eq!(submit(&mut mesh, 100, 1).1, Err(VoidReason::KeyDailyStoredFull), "which was charged");
+    let which = Selection { ranges: vec![(5, 6)], ..Selection::all() };
+    let cancel = mesh.control(&key(100), Control { job, which, directive: Directive::Cancel });
+    let applied = mesh.next();
+    assert_eq!(result_of(&applied, cancel), Ok(()));
+}

@@ -67,8 +67,8 @@ fn a_claim_that_comes_in_time_begins_the_wait_anew_and_other_tasks_wait_as_long_
     let other = mesh.submit(&key(100), 3, spec());
     wait(&mut mesh, MOST_MS * 9 / 10, &offer(1, 0));
     // It takes one of the two, and the other one waits for a place.
-    wait(&mut mesh, 60_000, &Claim { slots: 1, ..offer(9, 0) });
-    mesh.claim(&key(1), Claim { slots: 0, ..offer(9, 0) });
+    mesh.claim(&key(1), Claim { slots: 1, ..offer(9, 0) });
+    mesh.next();
     wait(&mut mesh, MOST_MS / 2, &offer(1, 0));
     assert_eq!((ended(&mesh, job), ended(&mesh, other)), (0, 0));
     wait(&mut mesh, MOST_MS, &offer(1, 0));
@@ -92,4 +92,31 @@ fn what_is_owed_to_dependents_is_settled_and_a_genesis_can_let_tasks_wait_for_ev
     let job = patient.submit(&key(100), 1, large());
     wait(&mut patient, 2 * MOST_MS, &offer(1, 0));
     assert_eq!(patient.state(job, 0), TaskStateView::Ready);
+}
+
+#[test]
+fn each_task_waits_its_own_time_and_none_while_the_network_stands_still() {
+    let mut mesh = short();
+    let early = mesh.submit(&key(100), 1, large());
+    wait(&mut mesh, MOST_MS * 9 / 10, &offer(1, 0));
+    let late = mesh.submit(&key(100), 1, large());
+    wait(&mut mesh, MOST_MS / 5, &offer(1, 0));
+    assert_eq!((ended(&mesh, early), ended(&mesh, late)), (1, 0));
+    mesh.pass(10 * MOST_MS);
+    mesh.next();
+    assert_eq!(ended(&mesh, late), 0, "nobody could claim meanwhile");
+}
+
+#[test]
+fn a_state_whose_segments_were_cut_by_it_can_be_restored() {
+    let mut mesh = short();
+    mesh.claim(&key(1), offer(9, 0));
+    let job = mesh.submit(&key(100), 4, large());
+    mesh.next();
+    assert_eq!(mesh.held(&key(1)).len(), 1);
+    mesh.claim(&key(1), offer(1, 0));
+    wait(&mut mesh, MOST_MS + MOST_MS / 10, &offer(1, 0));
+    assert!(ended(&mesh, job) >= 3);
+    let genesis = Arc::clone(mesh.ledger.genesis());
+    Ledger::restore(genesis, &mesh.ledger.snapshot()).expect("own snapshot");
 }

@@ -6,6 +6,7 @@ use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
+    types::BlockTime,
 };
 
 /// How many dead workers are remembered for one program of a job.
@@ -34,15 +35,22 @@ pub(in crate::ledger) enum Standing {
     /// Like any other.
     #[default]
     Good,
-    /// Workers run it with nothing beside it, so that their deaths show what they died of.
-    Suspect,
+    /// Since then workers run it with nothing beside it, so that their deaths show what they died of.
+    Suspect(BlockTime),
     /// It is run no more.
     Over,
 }
 
 impl Deaths {
-    /// Counts a worker's death. Tells whether that changed what is known.
-    pub(in crate::ledger) fn add(&mut self, worker: PublicKey, alone: bool) -> bool {
+    /// Counts a worker's death. It is one alone if the worker says so, and had begun after the network had the program
+    /// run alone: what runs with nothing beside it by chance says nothing if power fails. Tells whether that changed what
+    /// is known.
+    pub(in crate::ledger) fn add(&mut self, worker: PublicKey, alone: bool, began: Option<BlockTime>) -> bool {
+        let alone = alone
+            && match self.standing {
+                Standing::Suspect(since) => began.is_some_and(|began| began >= since),
+                Standing::Good | Standing::Over => false,
+            };
         let known = self.dead.iter_mut().find(|dead| dead.worker == worker);
         if let Some(dead) = known.filter(|_| !is_planted(Fault::DeathsOfOneWorker)) {
             let is_new = alone && !dead.alone;
@@ -56,11 +64,14 @@ impl Deaths {
         true
     }
 
-    /// Takes off a death, because a task of the program has ended well.
-    pub(in crate::ledger) fn pardon(&mut self) {
+    /// Takes off a death, because a task of the program has ended well. With fewer than `suspect` left, the program is
+    /// like any other again.
+    pub(in crate::ledger) fn pardon(&mut self, suspect: usize) {
         if self.standing != Standing::Over && !self.dead.is_empty() {
             self.dead.remove(0);
-            self.standing = Standing::Good;
+            if self.dead.len() < suspect {
+                self.standing = Standing::Good;
+            }
         }
     }
 

@@ -7,7 +7,11 @@
 mod deaths;
 mod tasks;
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
@@ -304,11 +308,17 @@ impl Job {
         })
     }
 
-    /// The ready tasks with these needs.
-    pub(in crate::ledger) fn ready_with(&self, needs: &Needs, now: BlockTime) -> Vec<Range<u32>> {
+    /// The ready tasks with any of these needs, of arrays that were admitted by `then`.
+    pub(in crate::ledger) fn ready_with(
+        &self,
+        needs: &BTreeSet<Needs>,
+        then: BlockTime,
+        now: BlockTime,
+    ) -> Vec<Range<u32>> {
         let mut ready = Vec::new();
         for (at, segment) in self.record.segments.iter().enumerate() {
-            if self.index.summary(at).is_none_or(|summary| **summary.needs() != *needs) {
+            let is_meant = self.index.summary(at).is_some_and(|summary| needs.contains(&**summary.needs()));
+            if !is_meant || self.admission(segment.array).time > then {
                 continue;
             }
             let own = self.record.states.range(segment.start..segment.end);

@@ -19,7 +19,8 @@ impl Ledger {
             return Err(VoidReason::JobClosed);
         }
         bounds::check_extend(&self.genesis.ledger, job, &extend.arrays)?;
-        self.check_quotas(signer, &extend.arrays, bytes)
+        self.check_quotas(signer, &extend.arrays, bytes)?;
+        self.check_daily_stored(signer, &extend.arrays, 0, bytes)
     }
 
     pub(in crate::ledger) fn extend(&mut self, extend: &Extend, definition_bytes: u64, applied: &mut Applied) {

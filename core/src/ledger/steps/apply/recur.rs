@@ -43,7 +43,8 @@ impl Ledger {
         let taken = room.takes(live.live(), self.trust(Permission::Submit, signer), 1);
         taken.map_err(|full| full.reason(VoidReason::RecurringFull))?;
         // The definition counts at once. Tasks count once an occurrence's job is admitted.
-        self.check_quotas(signer, &[], bytes)
+        self.check_quotas(signer, &[], bytes)?;
+        self.check_daily_stored(signer, &[], 0, bytes)
     }
 
     pub(in crate::ledger) fn recur(

@@ -11,11 +11,7 @@ use crate::{
     ledger::{
         Account, Applied, Ledger, LedgerEvent, bounds,
         index::Outstanding,
-        records::{
-            jobs::JobRecord,
-            stored,
-            trust::{Full, Trust},
-        },
+        records::{jobs::JobRecord, stored, trust::Full},
     },
     schedule::ready::Needs,
     types::{Array, JobId, KeyLimit, Limit, NetworkLimit, Occurrence, Permission, Submit, VoidReason},
@@ -57,7 +53,8 @@ impl Ledger {
         if submit.after.iter().any(|after| self.index.number_of(&after.job).is_none()) {
             return Err(VoidReason::UnknownJob);
         }
-        self.check_quotas(signer, &submit.arrays, bytes)
+        self.check_quotas(signer, &submit.arrays, bytes)?;
+        self.check_daily_stored(signer, &submit.arrays, u64::from(submit.spawns_max), bytes)
     }
 
     /// Whether a submitter may have this much more outstanding.
@@ -81,18 +78,20 @@ impl Ledger {
             of(&of_key).checked_add(more).filter(|sum| *sum <= most_of_key).ok_or(key_is_full)?;
             self.room(most).takes(&in_all.amounts(of), trust, more).map_err(|full| full.reason(is_full))?;
         }
-        self.check_daily_stored(signer, trust, tasks, bytes)?;
         self.check_needs(signer, &arrays.iter().map(|array| Needs::of(&array.spec)).collect())
     }
 
-    /// Whether a submitter's jobs may make every peer store what so many more tasks leave at most, and their definition.
-    fn check_daily_stored(
+    /// Whether a submitter's jobs may make every peer store what these tasks leave at most, and so many that they may
+    /// spawn, and their definition.
+    pub(in crate::ledger) fn check_daily_stored(
         &self,
         signer: &PublicKey,
-        trust: Trust,
-        tasks: u64,
+        arrays: &[Array],
+        spawns_max: u64,
         definition_bytes: u64,
     ) -> Result<(), VoidReason> {
+        let tasks = arrays.iter().map(|array| array.tasks.count() as u64).sum::<u64>().saturating_add(spawns_max);
+        let trust = self.trust(Permission::Submit, signer);
         let stored = self.records.stored();
         let more = tasks.saturating_mul(stored::task_bytes(&self.genesis.ledger)).saturating_add(definition_bytes);
         let most_of_key = self.key_limit(signer, KeyLimit::DailyStoredBytes);
@@ -174,7 +173,11 @@ impl Ledger {
             deaths: BTreeMap::new(),
         };
         self.take_up(id, record);
-        self.charge_definition(signer, definition_bytes);
+        match occurrence_of {
+            // Its definition was stored once, with the recurring job.
+            Some(_) => self.add_outstanding(signer, Outstanding::definition(definition_bytes)),
+            None => self.charge_definition(signer, definition_bytes),
+        }
         let tasks = self.add_arrays(number, &submit.arrays, admission);
         self.records.counters_mut().jobs += 1;
         applied.events.push(LedgerEvent::JobAdmitted { job: id, tasks });

@@ -64,7 +64,11 @@ impl Ledger {
             claims,
             requirements: self.requirements(&entry.kind.needs),
             frees: self.first_to_free(&usable),
-            ends: if is_unclaimed { self.unclaimed_until(&entry.kind.needs) } else { None },
+            ends: if is_unclaimed {
+                self.unclaimed_until(&entry.kind.needs, job.admission(job.array_index(index)?.0).time)
+            } else {
+                None
+            },
             avoids: live.map_or_else(Vec::new, |live| self.avoided_by(live)),
             ahead,
             share: self.sequence.is_fair().then(|| self.share_of(&entry, spent)),
