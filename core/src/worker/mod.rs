@@ -99,6 +99,8 @@ struct Held {
     /// Its key in the worker's `queue`.
     order: u64,
     since: Monotonic,
+    /// When its preparation began.
+    prepared: Option<Monotonic>,
     phase: Phase,
 }
 

@@ -60,7 +60,7 @@ impl Worker {
             self.leases += 1;
             let (order, since, assignment) = (self.leases, now.monotonic, Arc::new(assignment));
             self.queue.insert(order, attempt);
-            self.held.insert(attempt, Held { assignment, order, since, phase: Phase::Queued });
+            self.held.insert(attempt, Held { assignment, order, since, prepared: None, phase: Phase::Queued });
         }
         if self.offer.is_paused() {
             self.return_what_waits(effects);

@@ -37,7 +37,7 @@ impl Worker {
         }
         match self.stage {
             Stage::Working => {
-                self.prepare(effects);
+                self.prepare(now, effects);
                 self.begin(effects);
                 self.report(now, effects);
                 self.look_up(now, effects);

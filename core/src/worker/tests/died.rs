@@ -69,6 +69,17 @@ fn what_runs_alone_waits_for_all_before_it_and_all_after_it_wait() {
 }
 
 #[test]
+fn what_runs_alone_keeps_others_out_for_a_minute_at_most() {
+    let mut story = Story::running(&[]);
+    assert_eq!(gives_alone(&mut story, 1), ["prepare 1"]);
+    story.prepared(&[1]);
+    story.after(59_000);
+    assert!(!story.gives(&[2]).contains(&"prepare 2".to_owned()));
+    assert!(!story.after(500).contains(&"prepare 2".to_owned()));
+    assert!(story.after(600).contains(&"prepare 2".to_owned()));
+}
+
+#[test]
 fn what_waits_too_long_because_of_it_is_returned() {
     let mut story = Story::running(&[0]);
     gives_alone(&mut story, 1);

@@ -17,8 +17,9 @@ use crate::scenario::{Scenario, Work};
 /// The argument of programs that kill whoever runs them.
 pub const KILLS: &str = "kill";
 /// How many deaths one job of such programs may cause for each worker. A worker can get its tasks again until enough
-/// others have told of their deaths, first beside other things and then alone.
-const DEATHS_FOR_EACH: usize = 3;
+/// others have told of their deaths: first beside other things, then of what had begun before the program ran alone, and then
+/// alone.
+const DEATHS_FOR_EACH: usize = 4;
 
 /// All deaths.
 pub(super) struct Deaths {
