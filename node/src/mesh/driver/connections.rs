@@ -52,14 +52,18 @@ pub(super) struct Peer {
 impl Driver {
     /// Makes the dials that are due.
     pub(super) fn dial(&mut self, now: Instant) {
-        let peers = &self.peers;
-        let content = peers.values().filter(|peer| peer.identified.is_some()).count() >= self.peers_wanted;
+        let (peers, content) = (&self.peers, self.is_content());
         for options in self.dialer.due(now, content, |peer| peers.contains_key(peer)) {
             let (connection, peer) = (options.connection_id(), options.get_peer_id());
             if let Err(error) = self.swarm.dial(options) {
                 self.on_dial_failed(connection, peer, &error);
             }
         }
+    }
+
+    /// Whether this peer has enough others.
+    fn is_content(&self) -> bool {
+        self.peers.values().filter(|peer| peer.identified.is_some()).count() >= self.peers_wanted
     }
 
     pub(super) fn on_established(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
@@ -95,7 +99,8 @@ impl Driver {
         if let Some(key) = public_key(&peer) {
             self.links.set(key, false);
         }
-        let is_news = self.dialer.lost(&peer, lasted, closed_by_peer, now, rand::random::<f64>());
+        let content = self.is_content();
+        let is_news = self.dialer.lost(&peer, lasted, closed_by_peer, content, now, rand::random::<f64>());
         if let Some(closed) = closed
             && is_news
             && !self.is_foreign(&peer)
@@ -114,7 +119,8 @@ impl Driver {
         one(&self.counters.dials_failed);
         tracing::debug!(?peer, %error, "a dial failed");
         let itself = matches!(error, DialError::LocalPeerId { .. });
-        let missing = self.dialer.failed(connection, itself, Instant::now(), rand::random::<f64>());
+        let is_away = matches!(error, DialError::Transport(_)) && !was_there(error);
+        let missing = self.dialer.failed(connection, itself, is_away, Instant::now(), rand::random::<f64>());
         match peer.or(missing) {
             // Another dial to the same peer is under way, or it is connected. The result of that counts.
             Some(_) if matches!(error, DialError::DialPeerConditionFalse(_)) => {}
