@@ -47,6 +47,8 @@ pub(super) struct Peer {
     round_trip: Option<Duration>,
     /// What is left of the gossip that is taken from it.
     pub(super) gossip: Allowance,
+    /// Whether its gossip is dropped until it is even.
+    pub(super) is_throttled: bool,
 }
 
 impl Driver {
@@ -78,6 +80,7 @@ impl Driver {
             since: SystemTime::now(),
             identified: None,
             gossip: Allowance::new(self.gossip_rate, Instant::now()),
+            is_throttled: false,
             agent: String::new(),
             round_trip: None,
         });
@@ -99,6 +102,8 @@ impl Driver {
         if let Some(key) = public_key(&peer) {
             self.links.set(key, false);
         }
+        // gossipsub keeps the score of a peer that has gone.
+        self.note_points(&peer, self.scores.of(&peer, now));
         let content = self.is_content();
         let is_news = self.dialer.lost(&peer, lasted, closed_by_peer, content, now, rand::random::<f64>());
         if let Some(closed) = closed
@@ -181,7 +186,7 @@ impl Driver {
         // gossipsub forgets a score that was set before it knew the peer.
         let points = self.scores.of(&peer, Instant::now());
         if points > 0.0 {
-            self.swarm.behaviour_mut().gossip.set_application_score(&peer, -points);
+            self.note_points(&peer, points);
         }
         self.links.set(key, true);
         self.outbox.connected(&key);
