@@ -20,7 +20,7 @@ use libp2p::{
 use super::Driver;
 use crate::mesh::{
     allowance::Allowance,
-    config::{FOREIGN_FOR, IDENTIFY_TIMEOUT, PEER_ADDRESSES_MAX, PING_FAILURES_MAX},
+    config::{FOREIGN_FOR, IDENTIFY_TIMEOUT, PEER_ADDRESSES_MAX, PING_FAILURES_MAX, USE_NOTED_EVERY},
     handle::PeerInfo,
     metrics::one,
     peer::{is_plausible, public_key},
@@ -49,6 +49,8 @@ pub(super) struct Peer {
     pub(super) gossip: Allowance,
     /// Whether its gossip is dropped until it is even.
     pub(super) is_throttled: bool,
+    /// When admission last heard that it is of use.
+    used: Option<Instant>,
 }
 
 impl Driver {
@@ -68,6 +70,15 @@ impl Driver {
         self.peers.values().filter(|peer| peer.identified.is_some()).count() >= self.peers_wanted
     }
 
+    /// Tells admission that a peer is of use. Admission looks at every connection then, so it is told rarely.
+    pub(super) fn used(&mut self, peer: &PeerId, now: Instant) {
+        let Some(entry) = self.peers.get_mut(peer) else { return };
+        if entry.used.is_none_or(|used| now.saturating_duration_since(used) >= USE_NOTED_EVERY) {
+            entry.used = Some(now);
+            self.swarm.behaviour_mut().admission.used(peer, now);
+        }
+    }
+
     pub(super) fn on_established(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         one(&self.counters.connections_opened);
         if endpoint.is_dialer() {
@@ -81,6 +92,7 @@ impl Driver {
             identified: None,
             gossip: Allowance::new(self.gossip_rate, Instant::now()),
             is_throttled: false,
+            used: None,
             agent: String::new(),
             round_trip: None,
         });

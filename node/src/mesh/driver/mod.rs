@@ -178,7 +178,7 @@ impl Driver {
             }
             Verdict::Used(key) => {
                 if let Some(peer) = peer_id(&key) {
-                    self.swarm.behaviour_mut().admission.used(&peer, Instant::now());
+                    self.used(&peer, Instant::now());
                 }
             }
             Verdict::Authorities(authorities) => self.set_authorities(authorities),
@@ -217,7 +217,7 @@ impl Driver {
         };
         one(counter);
         if matches!(acceptance, gossipsub::MessageAcceptance::Accept) {
-            self.swarm.behaviour_mut().admission.used(&id.from, Instant::now());
+            self.used(&id.from, Instant::now());
         }
         self.swarm.behaviour_mut().gossip.report_message_validation_result(&id.message, &id.from, acceptance);
     }
