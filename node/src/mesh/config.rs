@@ -125,9 +125,8 @@ impl MeshConfig {
 
 /// How long a place is kept for a connection since it last showed use. Every worker gossips a claim twice in this time.
 const USE_LASTS: Duration = Duration::from_secs(120);
-/// How far a peer may exceed its rate of gossip, in the time that it would have to be silent then. One that goes on is
-/// banned.
-pub(super) const GOSSIP_EXCESS_MAX: Duration = Duration::from_secs(10);
+/// How often a peer's use is noted at most: far more often than it matters.
+pub(super) const USE_NOTED_EVERY: Duration = Duration::from_secs(10);
 /// The most incoming streams of one connection that are being negotiated.
 pub(super) const NEGOTIATIONS_MAX: usize = 64;
 /// The most dials under way.

@@ -6,6 +6,10 @@
 //! A peer that has no place for another one takes the connection all the same and closes it soon: libp2p has no words
 //! for a refusal. So dialling starts fast again only after a connection that was identified and lasted for
 //! [`PROVEN_AFTER`]. Whatever ends sooner has failed.
+//!
+//! A peer that is content, because it has enough others, counts every connection that the other side closed as refused,
+//! however long it lasted. If more peers want a place somewhere than there are, each could otherwise come back at once
+//! and displace the next one, for ever.
 
 use std::{
     collections::HashSet,
@@ -32,6 +36,8 @@ const REFUSED_WAIT_MAX: Duration = Duration::from_secs(60);
 const CONTENT_WAIT_MAX: Duration = Duration::from_secs(600);
 /// How long a connection must last, once it is identified, to show that the peer has a place for this one.
 pub(super) const PROVEN_AFTER: Duration = Duration::from_secs(30);
+/// How long a connection must last for a content peer to forget earlier refusals.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(6 * 3600);
 
 /// A peer to stay connected to.
 #[derive(Debug)]
@@ -191,42 +197,54 @@ impl Dialer {
         }
     }
 
-    /// Reports that a dial failed; `itself` if it reached this very peer. Returns the peer whose addresses should be
-    /// looked up.
+    /// Reports that a dial failed; `itself` if it reached this very peer, and `is_away` if nobody was there. Whoever is
+    /// away refuses nothing, so it is not left alone for as long. Returns the peer whose addresses should be looked up.
     pub(super) fn failed(
         &mut self,
         connection: ConnectionId,
         itself: bool,
+        is_away: bool,
         now: Instant,
         jitter: f64,
     ) -> Option<PeerId> {
         let target = self.targets.iter_mut().find(|target| target.dialing == Some(connection))?;
         target.dialing = None;
         target.itself |= itself;
+        if is_away {
+            target.refusals = 0;
+        }
         target.fail(now, jitter);
         target.expected
     }
 
-    /// Reports that `peer` is no longer connected, `lasted` after it had been identified (zero if it never was), and
-    /// whether it was the peer that closed the connection. Returns whether the peer has refused this one for the first
-    /// time in a row.
+    /// Reports that `peer` is no longer connected, `lasted` after it had been identified (zero if it never was), whether
+    /// it was the peer that closed the connection, and whether this peer is `content`: it has enough others. Returns
+    /// whether the peer has refused this one for the first time in a row, and soon.
     pub(super) fn lost(
         &mut self,
         peer: &PeerId,
         lasted: Duration,
         closed_by_peer: bool,
+        content: bool,
         now: Instant,
         jitter: f64,
     ) -> bool {
         let mut is_news = false;
         for target in self.targets.iter_mut().filter(|target| target.peer() == Some(*peer)) {
             if lasted >= PROVEN_AFTER {
-                (target.failures, target.refusals) = (0, 0);
-                continue;
+                if !closed_by_peer || !content {
+                    (target.failures, target.refusals) = (0, 0);
+                    continue;
+                }
+                if lasted >= FORGIVEN_AFTER {
+                    target.refusals = 0;
+                }
+                // Dials that reached nobody are over.
+                target.failures = target.refusals;
             }
             if closed_by_peer {
                 target.refusals = target.refusals.saturating_add(1);
-                is_news |= target.refusals == 1;
+                is_news |= target.refusals == 1 && lasted < PROVEN_AFTER;
             }
             target.fail(now, jitter);
         }
@@ -267,7 +285,7 @@ mod tests {
             };
             waits.push(now - start);
             assert_eq!(dialer.due(now, false, |_| false).len(), 0, "not while it is being dialled");
-            dialer.failed(dials[0].connection_id(), false, now, 0.5);
+            dialer.failed(dials[0].connection_id(), false, true, now, 0.5);
         }
         assert_eq!(waits[..4], [0, 100, 200, 400].map(Duration::from_millis));
         assert_eq!(waits[11], WAIT_MAX);
@@ -281,7 +299,7 @@ mod tests {
         let dials = dialer.due(now, false, |_| false);
         dialer.connected(dials[0].connection_id(), peer);
         assert_eq!(dialer.due(now, false, |known| *known == peer).len(), 0);
-        assert!(!dialer.lost(&peer, PROVEN_AFTER, true, now, 0.5));
+        assert!(!dialer.lost(&peer, PROVEN_AFTER, true, false, now, 0.5));
         assert_eq!(dialer.due(now, false, |_| false).len(), 1);
     }
 
@@ -296,7 +314,7 @@ mod tests {
                 dials += 1;
                 dialer.connected(options.connection_id(), peer);
                 // It may even have lived for a while and have been identified.
-                told += usize::from(dialer.lost(&peer, PROVEN_AFTER / 2, true, now, 0.5));
+                told += usize::from(dialer.lost(&peer, PROVEN_AFTER / 2, true, false, now, 0.5));
             }
             now += Duration::from_millis(10);
         }
@@ -309,10 +327,56 @@ mod tests {
         assert_eq!(dialer.due(now, false, |_| false).len(), 1);
         dialer.connected(dialer.targets[0].dialing.unwrap(), peer);
         // Once it has stayed, all of that is forgotten.
-        dialer.lost(&peer, PROVEN_AFTER, true, now, 0.5);
+        dialer.lost(&peer, PROVEN_AFTER, true, false, now, 0.5);
         assert_eq!(dialer.due(now, false, |_| false).len(), 1);
-        assert!(!dialer.lost(&peer, Duration::ZERO, false, now, 0.5), "nobody knows what a broken line means");
-        assert!(dialer.lost(&peer, Duration::ZERO, true, now, 0.5));
+        assert!(!dialer.lost(&peer, Duration::ZERO, false, false, now, 0.5), "nobody knows what a broken line means");
+        assert!(dialer.lost(&peer, Duration::ZERO, true, false, now, 0.5));
+    }
+
+    #[test]
+    fn who_is_content_comes_back_ever_more_rarely_to_a_peer_that_closes_even_old_connections() {
+        let mut now = Instant::now();
+        let peer = PeerId::random();
+        let mut dialer = dialer(&["/ip4/127.0.0.1/tcp/1"], &[], now);
+        let (start, mut dials) = (now, 0);
+        while now < start + Duration::from_secs(7200) {
+            for options in dialer.due(now, true, |_| false) {
+                dials += 1;
+                dialer.connected(options.connection_id(), peer);
+                now += PROVEN_AFTER;
+                assert!(!dialer.lost(&peer, PROVEN_AFTER, true, true, now, 0.5), "that was not soon");
+            }
+            now += Duration::from_millis(100);
+        }
+        // Thirteen waits that double from 100 ms, and then one in ten minutes.
+        assert!((18..=26).contains(&dials), "{dials}");
+        // A connection that lasted for hours, or that this peer lost or closed itself, starts afresh.
+        dialer.lost(&peer, FORGIVEN_AFTER, true, true, now, 0.5);
+        assert!(!dialer.due(now + WAIT_FIRST, true, |_| false).is_empty());
+        dialer.connected(dialer.targets[0].dialing.unwrap(), peer);
+        dialer.lost(&peer, PROVEN_AFTER, false, true, now, 0.5);
+        assert!(!dialer.due(now, true, |_| false).is_empty());
+    }
+
+    #[test]
+    fn a_peer_that_refused_and_then_is_away_is_dialled_as_often_as_any_that_is_away() {
+        let mut now = Instant::now();
+        let peer = PeerId::random();
+        let mut dialer = dialer(&["/ip4/127.0.0.1/tcp/1"], &[], now);
+        for _ in 0..20 {
+            now += CONTENT_WAIT_MAX;
+            let dials = dialer.due(now, true, |_| false);
+            dialer.connected(dials[0].connection_id(), peer);
+            dialer.lost(&peer, Duration::ZERO, true, true, now, 0.5);
+        }
+        for (is_away, wait) in [(false, CONTENT_WAIT_MAX), (true, WAIT_MAX)] {
+            now += CONTENT_WAIT_MAX;
+            let dials = dialer.due(now, true, |_| false);
+            dialer.failed(dials[0].connection_id(), false, is_away, now, 0.5);
+            assert!(dialer.due(now + wait - Duration::from_millis(1), true, |_| false).is_empty());
+            let dials = dialer.due(now + wait, true, |_| false);
+            dialer.failed(dials[0].connection_id(), false, false, now, 0.5);
+        }
     }
 
     #[test]
@@ -320,7 +384,7 @@ mod tests {
         let now = Instant::now();
         let mut dialer = dialer(&["/ip4/127.0.0.1/tcp/1"], &[], now);
         let dials = dialer.due(now, false, |_| false);
-        dialer.failed(dials[0].connection_id(), true, now, 0.5);
+        dialer.failed(dials[0].connection_id(), true, false, now, 0.5);
         assert_eq!(dialer.due(now + Duration::from_secs(3600), false, |_| false).len(), 0);
     }
 

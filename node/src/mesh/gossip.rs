@@ -139,6 +139,9 @@ pub(super) type Gossip = gossipsub::Behaviour<IdentityTransform, WhitelistSubscr
 
 /// The score below which a peer's gossip is ignored.
 pub(super) const GRAYLIST_SCORE: f64 = -240.0;
+/// What a peer's score falls by while it has sent too much. Below [`GRAYLIST_SCORE`], gossipsub drops what comes before
+/// it remembers it as seen, so another peer can still deliver the same.
+pub(super) const THROTTLED_SCORE: f64 = 2.0 * GRAYLIST_SCORE;
 
 /// Two invalid messages within minutes cost a peer this peer's gossip. After five, its gossip is ignored.
 const THRESHOLDS: PeerScoreThresholds = PeerScoreThresholds {

@@ -88,7 +88,7 @@ counters! {
     handshakes_displaced,
     /// Incoming streams dropped because their peer opened too many in a short time.
     streams_refused,
-    /// Gossip messages ignored because the peer sent too many in a short time.
+    /// Times that a peer's gossip was dropped for a while because it sent too much in a short time.
     gossip_throttled,
     /// Times that a peer's direct messages were read more slowly because it sent too many.
     messages_throttled,

@@ -8,7 +8,9 @@
 //!   long. A connection shows use by gossip that was accepted here, by a stream that it is served or a blob that it
 //!   gave, or by direct messages. So whoever merely holds a connection holds it only until somebody wants it.
 //! * A peer has a bounded number of connections. Beyond it, a new one takes the place of the peer's own oldest.
-//! * Connections that this peer dialled itself have a bound of their own. Beyond it, the least useful is given up.
+//! * Connections that this peer dialled itself have a bound of their own. Beyond it, the least useful is given up, but
+//!   one that must give way first, and a new one that has not been identified yet last: each dial would otherwise end
+//!   the one before it.
 //! * *Known* peers, which are the authorities and those that this peer is configured to join by, count for no bound but
 //!   that of one peer's connections, and never give way.
 
@@ -87,10 +89,28 @@ impl Connection {
         (self.identified, self.used, self.number)
     }
 
+    /// The dialled connection with the smallest is given up first.
+    fn leaves(&self, bounds: &Bounds, now: Instant) -> (Leaves, (bool, Option<Instant>, u64)) {
+        let leaves = match (self.gives_way(bounds, now), self.identified) {
+            (true, _) => Leaves::First,
+            (false, true) => Leaves::Next,
+            (false, false) => Leaves::Last,
+        };
+        (leaves, self.usefulness())
+    }
+
     fn gives_way(&self, bounds: &Bounds, now: Instant) -> bool {
         let (since, kept_for) = self.used.map_or((self.since, bounds.visit), |used| (used, bounds.use_lasts));
         now.saturating_duration_since(since) >= kept_for
     }
+}
+
+/// When a dialled connection is given up, compared to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Leaves {
+    First,
+    Next,
+    Last,
 }
 
 /// All established connections.
@@ -158,7 +178,8 @@ impl Places {
         let mut closing = None;
         let dialled = |other: &Connection| other.kind == Kind::Dialled;
         if !self.known.contains(&peer) && self.count_unknown(dialled) >= self.bounds.dialled_max {
-            let least = self.least_unknown(dialled, Connection::usefulness);
+            let bounds = self.bounds;
+            let least = self.least_unknown(dialled, |other| other.leaves(&bounds, now));
             closing = least.and_then(|least| self.give_up(least, Ended::GaveWay));
         }
         self.insert(id, peer, source, Kind::Dialled, now);
@@ -478,5 +499,27 @@ mod tests {
         };
         assert_eq!([dial(0), dial(1)], [None, None]);
         assert_eq!(dial(2), Some(peers[0]));
+    }
+
+    #[test]
+    fn a_new_dial_is_not_given_up_for_another_before_it_is_identified() {
+        let mut scene = Scene::new();
+        let peers = [(); 5].map(|()| PeerId::random());
+        let dial = |scene: &mut Scene, number: usize| {
+            let id = ConnectionId::new_unchecked(100 + number);
+            let gave_way = scene.places.dialled(id, peers[number], Source::V6(50), scene.now).unwrap();
+            (id, gave_way.map(|(_, peer, _)| peer))
+        };
+        let (first, _) = dial(&mut scene, 0);
+        scene.places.identified(first, scene.now);
+        scene.places.used(&peers[0], scene.now);
+        dial(&mut scene, 1);
+        assert_eq!(dial(&mut scene, 2).1, Some(peers[0]), "the others have not had time to say who they are");
+        scene.wait(BOUNDS.visit.as_secs() - 1);
+        let (third, gave_way) = dial(&mut scene, 3);
+        assert_eq!(gave_way, Some(peers[1]), "the oldest of the new");
+        scene.places.identified(third, scene.now);
+        scene.wait(1);
+        assert_eq!(dial(&mut scene, 4).1, Some(peers[2]), "it has had its time");
     }
 }

@@ -20,7 +20,7 @@ use libp2p::{
 use super::Driver;
 use crate::mesh::{
     allowance::Allowance,
-    config::{FOREIGN_FOR, IDENTIFY_TIMEOUT, PEER_ADDRESSES_MAX, PING_FAILURES_MAX},
+    config::{FOREIGN_FOR, IDENTIFY_TIMEOUT, PEER_ADDRESSES_MAX, PING_FAILURES_MAX, USE_NOTED_EVERY},
     handle::PeerInfo,
     metrics::one,
     peer::{is_plausible, public_key},
@@ -47,18 +47,35 @@ pub(super) struct Peer {
     round_trip: Option<Duration>,
     /// What is left of the gossip that is taken from it.
     pub(super) gossip: Allowance,
+    /// Whether its gossip is dropped until it is even.
+    pub(super) is_throttled: bool,
+    /// When admission last heard that it is of use.
+    used: Option<Instant>,
 }
 
 impl Driver {
     /// Makes the dials that are due.
     pub(super) fn dial(&mut self, now: Instant) {
-        let peers = &self.peers;
-        let content = peers.values().filter(|peer| peer.identified.is_some()).count() >= self.peers_wanted;
+        let (peers, content) = (&self.peers, self.is_content());
         for options in self.dialer.due(now, content, |peer| peers.contains_key(peer)) {
             let (connection, peer) = (options.connection_id(), options.get_peer_id());
             if let Err(error) = self.swarm.dial(options) {
                 self.on_dial_failed(connection, peer, &error);
             }
+        }
+    }
+
+    /// Whether this peer has enough others.
+    fn is_content(&self) -> bool {
+        self.peers.values().filter(|peer| peer.identified.is_some()).count() >= self.peers_wanted
+    }
+
+    /// Tells admission that a peer is of use. Admission looks at every connection then, so it is told rarely.
+    pub(super) fn used(&mut self, peer: &PeerId, now: Instant) {
+        let Some(entry) = self.peers.get_mut(peer) else { return };
+        if entry.used.is_none_or(|used| now.saturating_duration_since(used) >= USE_NOTED_EVERY) {
+            entry.used = Some(now);
+            self.swarm.behaviour_mut().admission.used(peer, now);
         }
     }
 
@@ -74,6 +91,8 @@ impl Driver {
             since: SystemTime::now(),
             identified: None,
             gossip: Allowance::new(self.gossip_rate, Instant::now()),
+            is_throttled: false,
+            used: None,
             agent: String::new(),
             round_trip: None,
         });
@@ -95,7 +114,10 @@ impl Driver {
         if let Some(key) = public_key(&peer) {
             self.links.set(key, false);
         }
-        let is_news = self.dialer.lost(&peer, lasted, closed_by_peer, now, rand::random::<f64>());
+        // gossipsub keeps the score of a peer that has gone.
+        self.note_points(&peer, self.scores.of(&peer, now));
+        let content = self.is_content();
+        let is_news = self.dialer.lost(&peer, lasted, closed_by_peer, content, now, rand::random::<f64>());
         if let Some(closed) = closed
             && is_news
             && !self.is_foreign(&peer)
@@ -114,7 +136,8 @@ impl Driver {
         one(&self.counters.dials_failed);
         tracing::debug!(?peer, %error, "a dial failed");
         let itself = matches!(error, DialError::LocalPeerId { .. });
-        let missing = self.dialer.failed(connection, itself, Instant::now(), rand::random::<f64>());
+        let is_away = matches!(error, DialError::Transport(_)) && !was_there(error);
+        let missing = self.dialer.failed(connection, itself, is_away, Instant::now(), rand::random::<f64>());
         match peer.or(missing) {
             // Another dial to the same peer is under way, or it is connected. The result of that counts.
             Some(_) if matches!(error, DialError::DialPeerConditionFalse(_)) => {}
@@ -175,7 +198,7 @@ impl Driver {
         // gossipsub forgets a score that was set before it knew the peer.
         let points = self.scores.of(&peer, Instant::now());
         if points > 0.0 {
-            self.swarm.behaviour_mut().gossip.set_application_score(&peer, -points);
+            self.note_points(&peer, points);
         }
         self.links.set(key, true);
         self.outbox.connected(&key);

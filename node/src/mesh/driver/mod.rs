@@ -29,10 +29,9 @@ use self::{connections::Peer, kademlia::Wanted};
 use super::{
     allowance::Rate,
     behaviour::{Behaviour, BehaviourEvent},
-    config::GOSSIP_EXCESS_MAX,
     dialer::Dialer,
     events::GossipSink,
-    gossip::{Acceptance, GRAYLIST_SCORE, GossipId, Topic, Topics},
+    gossip::{Acceptance, GRAYLIST_SCORE, GossipId, THROTTLED_SCORE, Topic, Topics},
     handle::{Command, Reachable, Verdict},
     links::Links,
     messages::Outbox,
@@ -179,7 +178,7 @@ impl Driver {
             }
             Verdict::Used(key) => {
                 if let Some(peer) = peer_id(&key) {
-                    self.swarm.behaviour_mut().admission.used(&peer, Instant::now());
+                    self.used(&peer, Instant::now());
                 }
             }
             Verdict::Authorities(authorities) => self.set_authorities(authorities),
@@ -218,17 +217,23 @@ impl Driver {
         };
         one(counter);
         if matches!(acceptance, gossipsub::MessageAcceptance::Accept) {
-            self.swarm.behaviour_mut().admission.used(&id.from, Instant::now());
+            self.used(&id.from, Instant::now());
         }
         self.swarm.behaviour_mut().gossip.report_message_validation_result(&id.message, &id.from, acceptance);
     }
 
     fn penalize(&mut self, peer: PeerId, points: u32, now: Instant) {
         let sum = self.scores.add(peer, points, now);
-        self.swarm.behaviour_mut().gossip.set_application_score(&peer, -sum);
+        self.note_points(&peer, sum);
         if sum >= BAN_POINTS {
             self.ban(peer, now);
         }
+    }
+
+    /// Tells gossipsub the node's points against a peer.
+    fn note_points(&mut self, peer: &PeerId, points: f64) {
+        let throttled = self.peers.get(peer).map_or(0.0, throttled_score);
+        self.swarm.behaviour_mut().gossip.set_application_score(peer, throttled - points);
     }
 
     fn ban(&mut self, peer: PeerId, now: Instant) {
@@ -246,15 +251,16 @@ impl Driver {
         self.bans.push_back((now + BAN_FOR, peer));
     }
 
-    /// Bans peers whose gossip is ignored for what they gossiped. They could otherwise go on for ever, since what is
-    /// ignored is not judged.
+    /// Bans peers whose gossip is ignored for what they gossiped, not for how much. They could otherwise go on for
+    /// ever, since what is ignored is not judged.
     fn ban_ignored(&mut self, now: Instant) {
         let gossip = &self.swarm.behaviour().gossip;
-        let is_ignored = |peer: &PeerId| {
-            let score = gossip.peer_score(peer).unwrap_or(0.0);
-            score < GRAYLIST_SCORE && score + self.scores.of(peer, now) <= GOSSIP_BLAME
+        let is_ignored = |id: &PeerId, peer: &Peer| {
+            let score = gossip.peer_score(id).unwrap_or(0.0) - throttled_score(peer);
+            score < GRAYLIST_SCORE && score + self.scores.of(id, now) <= GOSSIP_BLAME
         };
-        let ignored: Vec<PeerId> = self.peers.keys().filter(|peer| is_ignored(peer)).copied().collect();
+        let ignored: Vec<PeerId> =
+            self.peers.iter().filter(|(id, peer)| is_ignored(id, peer)).map(|(id, _)| *id).collect();
         for peer in ignored {
             self.ban(peer, now);
         }
@@ -309,9 +315,7 @@ impl Driver {
     fn on_gossip(&mut self, id: GossipId, message: gossipsub::Message) {
         one(&self.counters.gossip_in);
         add(&self.counters.gossip_in_bytes, message.data.len());
-        if self.sends_too_much(id.from) {
-            return self.ignore(&id);
-        }
+        self.draw_gossip(id.from, Instant::now());
         let known = self.topics.of(&message.topic).zip(public_key(&id.from));
         let handed_out = known.is_some_and(|(topic, from)| self.gossip.try_send(topic, message.data, from, id.clone()));
         if !handed_out {
@@ -328,19 +332,37 @@ impl Driver {
         );
     }
 
-    /// Whether a peer has gossiped more than it may, this message included. An authority may gossip any amount.
-    fn sends_too_much(&mut self, peer: PeerId) -> bool {
-        let now = Instant::now();
-        let Some(sender) = self.peers.get_mut(&peer) else { return false };
-        let excess = sender.gossip.overdraw(1.0, self.gossip_rate, now);
-        if excess.is_zero() || self.authorities.contains(&peer) {
-            return false;
+    /// Counts a message of a peer's gossip. If the peer has sent more than it may, gossipsub drops what comes next,
+    /// until the peer is even. An authority may gossip any amount.
+    ///
+    /// This message is taken all the same. Gossipsub remembers it and takes it from no other peer now, so a stranger
+    /// could suppress others' messages by sending them too fast.
+    fn draw_gossip(&mut self, peer: PeerId, now: Instant) {
+        if self.authorities.contains(&peer) {
+            return;
         }
+        let Some(sender) = self.peers.get_mut(&peer) else { return };
+        if sender.gossip.overdraw(1.0, self.gossip_rate, now).is_zero() || sender.is_throttled {
+            return;
+        }
+        sender.is_throttled = true;
         one(&self.counters.gossip_throttled);
-        if excess > GOSSIP_EXCESS_MAX {
-            self.ban(peer, now);
+        self.note_points(&peer, self.scores.of(&peer, now));
+    }
+
+    /// Listens again to the gossip of peers that had sent too much and are even now.
+    fn lift_throttles(&mut self, now: Instant) {
+        let rate = self.gossip_rate;
+        let mut even = Vec::new();
+        for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_throttled) {
+            if self.authorities.contains(id) || peer.gossip.overdraw(0.0, rate, now).is_zero() {
+                peer.is_throttled = false;
+                even.push(*id);
+            }
         }
-        true
+        for id in even {
+            self.note_points(&id, self.scores.of(&id, now));
+        }
     }
 
     fn note_listening(&self) {
@@ -351,11 +373,12 @@ impl Driver {
 
     fn on_tick(&mut self, now: Instant) {
         self.dial(now);
+        self.lift_throttles(now);
         if self.ticks.is_multiple_of(SLOW_TICKS) {
             self.drop_unidentified(now);
             self.swarm.behaviour_mut().admission.tick(now);
             for (peer, points) in self.scores.fade(now) {
-                self.swarm.behaviour_mut().gossip.set_application_score(&peer, -points);
+                self.note_points(&peer, points);
             }
             self.ban_ignored(now);
             while self.bans.front().is_some_and(|(until, _)| *until <= now) {
@@ -378,4 +401,9 @@ impl Driver {
         }
         self.ticks += 1;
     }
+}
+
+/// What is added to a peer's score while its gossip is not listened to because it sent too much.
+const fn throttled_score(peer: &Peer) -> f64 {
+    if peer.is_throttled { THROTTLED_SCORE } else { 0.0 }
 }
