@@ -223,3 +223,24 @@ fn for_one_bad_page_the_rest_is_taken_over_or_nothing_is() {
         assert!(of_others > 0 && of_others >= taken.len() - 1, "{of_others}");
     }
 }
+
+#[test]
+fn nothing_is_taken_over_of_a_commit_that_may_not_be_whole() {
+    let (dir, store, _) = with_blocks(Keep::Archive, 10);
+    let file = dir.path().join("store.redb");
+    let before = fs::read(&file).expect("read");
+    store.set_journal_id(b"mine").expect("stored");
+    std::mem::forget(store);
+    let salvaged = || {
+        let new = dir.path().join("new.redb");
+        // It may not exist.
+        let _ = fs::remove_file(&new);
+        salvage(&file, &new, &[9; 32], &genesis().network_id(), &[])
+    };
+    salvaged().expect("all is whole");
+    // The mark is the third page. This one does not know that the last commit was synced.
+    let mut bytes = fs::read(&file).expect("read");
+    bytes[2 * PAGE..3 * PAGE].copy_from_slice(&before[2 * PAGE..3 * PAGE]);
+    fs::write(&file, bytes).expect("written");
+    assert!(matches!(salvaged(), Err(StoreError::Unreadable(_))));
+}
