@@ -12,7 +12,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     thread,
     time::{Duration, Instant},
 };
@@ -131,6 +131,14 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> NodeError {
     move |source| NodeError::File { path, source }
 }
 
+/// Makes sure that what a file's folder names it is on the disk.
+fn sync_folder_of(file: &Path) -> std::io::Result<()> {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => fs::File::open(folder)?.sync_all(),
+        _ => fs::File::open(".")?.sync_all(),
+    }
+}
+
 /// Runs a node until `shutdown` ends. A worker then gives back what it holds first. If the disk is full it stops, and
 /// starts again when there is space. If the store is found to be damaged it starts again with a new one.
 ///
@@ -142,13 +150,14 @@ pub async fn run(config: NodeConfig, shutdown: impl Future<Output = ()>) -> Resu
     let mut shutdown = pin!(shutdown);
     let store = config.data_dir.join(open::STORE);
     let disk_space = DiskSpace::within(&config.data_dir, store, config.disk_bytes_max);
+    let begun = OnceLock::new();
     let mut is_damaged = false;
     loop {
-        let ended = run_once(&config, &disk_space, is_damaged, shutdown.as_mut()).await;
-        is_damaged = matches!(ended, Err(NodeError::Damaged(_)));
+        let ended = run_once(&config, &disk_space, &begun, &mut is_damaged, shutdown.as_mut()).await;
         match ended {
             Err(why @ NodeError::DiskFull(_)) => error!("{why}"),
             Err(why @ NodeError::Damaged(_)) => {
+                is_damaged = true;
                 error!("{why}");
                 sleep(RENEWAL_PAUSE).await;
                 continue;
@@ -177,24 +186,26 @@ fn raise_file_limit() {
     }
 }
 
+/// Runs a node until it ends for whatever reason. `is_damaged` says that the store has to be replaced, until it is.
 async fn run_once(
     config: &NodeConfig,
     disk_space: &DiskSpace,
-    is_damaged: bool,
+    begun: &OnceLock<BegunJournal>,
+    is_damaged: &mut bool,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), NodeError> {
     let genesis = Arc::new(config.genesis.clone());
     let (store, replica) = open::open(config, &genesis, is_damaged)?;
     tell_role(&replica);
     let damage = store.damage();
-    let ended = run_opened(config, disk_space, genesis, (store, replica), shutdown).await;
+    let ended = run_opened(config, (disk_space, begun), genesis, (store, replica), shutdown).await;
     // Whatever else failed, failed because of it.
     ended.map_err(|error| damage.what().map_or(error, |what| NodeError::Damaged(what.to_owned())))
 }
 
 async fn run_opened(
     config: &NodeConfig,
-    disk_space: &DiskSpace,
+    (disk_space, begun): (&DiskSpace, &OnceLock<BegunJournal>),
     genesis: Arc<Genesis>,
     (store, replica): (Store, Replica),
     shutdown: impl Future<Output = ()>,
@@ -252,7 +263,7 @@ async fn run_opened(
     let node_file = write_node_file(config, &parts.mesh, &listener)?;
     let api = tokio::spawn(parts.api().serve(listener, stop.clone()));
     let metrics_api = metrics_listener.map(|listener| tokio::spawn(parts.api().serve_metrics(listener, stop.clone())));
-    let worker = parts.worker(config, executor, &stop);
+    let worker = parts.worker(config, executor, begun, &stop);
     tell_supervisor(NotifyState::Ready);
     let ended = tokio::select! {
         () = shutdown => Ok(()),
@@ -423,10 +434,11 @@ impl Parts {
         &self,
         config: &NodeConfig,
         executor: Option<Executor>,
+        begun: &OnceLock<BegunJournal>,
         stop: &CancellationToken,
     ) -> Option<JoinHandle<()>> {
         let (worker, executor) = (config.worker.as_ref()?, executor?);
-        let begun = BegunJournal::open(&config.data_dir);
+        let begun = BegunJournal::of_process(begun, &config.data_dir);
         let context = TaskContext::new(
             Arc::clone(&self.genesis),
             config.key.public(),

@@ -26,7 +26,7 @@ use super::{
 const BLOBS: TableDefinition<&[u8; 32], (u64, u64, bool)> = TableDefinition::new("blobs");
 
 /// Attempt and manifest to the delivery's order and blobs, all in canonical CBOR.
-const DELIVERIES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("deliveries");
+pub const DELIVERIES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("deliveries");
 /// The most bytes of a record of a delivery: the digests of as many files as a manifest may name, and some more.
 const RECORD_BYTES_MAX: usize = 1 << 20;
 

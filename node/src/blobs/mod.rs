@@ -41,6 +41,7 @@ pub use deliver::Delivered;
 pub use error::{DeliverError, FetchError, StoreError};
 pub use hold::{DeliveryPolicy, Refusal};
 pub use holdings::{DeliveryId, Standing, Whose};
+pub use index::DELIVERIES;
 pub use room::Obligations;
 pub use store::{BlobInfo, BlobStore, Quota, UPLOAD_KEPT_FOR};
 

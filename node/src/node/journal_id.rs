@@ -15,7 +15,7 @@ use std::{
 use meshwork_core::consensus::VotingStatus;
 use tracing::warn;
 
-use super::{NodeError, at};
+use super::{NodeError, at, sync_folder_of};
 use crate::store::Store;
 
 /// How often the identity stands in its file, so that a disk has to change all of them for it to be lost.
@@ -73,11 +73,15 @@ fn text_of(id: &[u8]) -> String {
     (line_of(id) + "\n").repeat(COPIES)
 }
 
+/// Writes the file anew in one step: a crash, or a full disk, leaves what was there.
 fn remember(file: &Path, id: &[u8]) -> Result<VotingStatus, NodeError> {
+    let new = file.with_added_extension("new");
     let write = || {
-        let mut out = fs::File::create(file)?;
+        let mut out = fs::File::create(&new)?;
         out.write_all(text_of(id).as_bytes())?;
-        out.sync_all()
+        out.sync_all()?;
+        fs::rename(&new, file)?;
+        sync_folder_of(file)
     };
     write().map_err(at(file))?;
     Ok(VotingStatus::Voting)
@@ -122,6 +126,17 @@ mod tests {
             assert_eq!(check(&store, &file).unwrap(), VotingStatus::Voting, "bit {bit}");
             assert_eq!(fs::read(&file).unwrap(), whole);
         }
+        // What is damaged in part stays where the new file cannot be written.
+        let mut text = whole.clone();
+        text[0] ^= 1;
+        fs::write(&file, &text).unwrap();
+        let new = dir.path().join("id.new");
+        fs::create_dir(&new).unwrap();
+        assert!(check(&store, &file).is_err());
+        assert_eq!(fs::read(&file).unwrap(), text);
+        fs::remove_dir(&new).unwrap();
+        assert_eq!(check(&store, &file).unwrap(), VotingStatus::Voting);
+        assert_eq!(fs::read(&file).unwrap(), whole);
         for text in [b"".to_vec(), whole[..line_of(&[0; ID]).len() - 1].to_vec(), text_of(&[7; ID]).into_bytes()] {
             fs::write(&file, &text).unwrap();
             assert_eq!(check(&store, &file).unwrap(), VotingStatus::JournalLost);

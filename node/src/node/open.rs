@@ -13,10 +13,11 @@ use meshwork_core::{
     replica::{self, Replica},
     types::Genesis,
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use super::{NodeError, at, journal_id, stored_in};
+use super::{NodeError, at, journal_id, stored_in, sync_folder_of};
 use crate::{
+    blobs,
     config::NodeConfig,
     store::{self, Store, StoreError},
 };
@@ -29,53 +30,72 @@ const DAMAGED: &str = "store.damaged.redb";
 const NEW: &str = "store.new.redb";
 
 /// Opens the store, and the replica as it was stored. `is_damaged` says that the store was found to be damaged since it
-/// was opened last.
+/// was opened last, until there is another in its place.
 pub(super) fn open(
     config: &NodeConfig,
     genesis: &Arc<Genesis>,
-    is_damaged: bool,
+    is_damaged: &mut bool,
 ) -> Result<(Store, Replica), NodeError> {
-    if is_damaged {
-        return renew(config, genesis);
-    }
-    match open_as_it_is(config, genesis) {
-        Err(damage) if is_damage(&damage) => {
-            error!("{damage}");
-            renew(config, genesis)
+    if !*is_damaged {
+        match open_as_it_is(config, genesis) {
+            Err(damage) if is_damage(&damage) => error!("{damage}"),
+            other => return other,
         }
-        other => other,
+        *is_damaged = true;
     }
-}
-
-/// Sets the store aside, and opens one in its place.
-fn renew(config: &NodeConfig, genesis: &Arc<Genesis>) -> Result<(Store, Replica), NodeError> {
-    let [store, aside, new] = [STORE, DAMAGED, NEW].map(|name| config.data_dir.join(name));
-    let remove = |file: &Path| match fs::remove_file(file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(at(file)(error)),
-        _ => Ok(()),
-    };
+    let [store, new] = [STORE, NEW].map(|name| config.data_dir.join(name));
     remove(&new)?;
-    let salvaged = store::salvage(&store, &new, &checksum_key(config), &genesis.network_id());
-    error!(aside = %aside.display(), "the store is set aside");
-    fs::rename(&store, &aside).map_err(at(&store))?;
-    let why = match salvaged {
-        Ok(()) => {
-            fs::rename(&new, &store).map_err(at(&new))?;
-            match open_as_it_is(config, genesis) {
-                Err(damage) if is_damage(&damage) => damage.to_string(),
-                opened => {
-                    info!("what is whole in it is taken over");
-                    return opened;
-                }
+    let made = store::salvage(&store, &new, &checksum_key(config), &genesis.network_id(), &[blobs::DELIVERIES]);
+    let mut why = replace(&config.data_dir, made)?;
+    *is_damaged = false;
+    if why.is_none() {
+        match open_as_it_is(config, genesis) {
+            Err(damage) if is_damage(&damage) => why = Some(damage.to_string()),
+            opened => {
+                info!("what is whole in it is taken over");
+                return opened;
             }
         }
-        Err(full) if full.is_full() => return Err(NodeError::DiskFull(config.data_dir.clone())),
-        Err(error) => error.to_string(),
-    };
+        remove(&store)?;
+    }
     error!(why, "nothing can be taken over: everything is fetched from other peers anew");
-    remove(&new)?;
-    remove(&store)?;
     open_as_it_is(config, genesis)
+}
+
+/// Sets the store aside. The one that was made of it takes its place; if none could be made, nothing does, and what
+/// comes back is the reason. A full disk or a crash leaves one of the two in place.
+fn replace(data_dir: &Path, made: Result<(), StoreError>) -> Result<Option<String>, NodeError> {
+    let [store, aside, new] = [STORE, DAMAGED, NEW].map(|name| data_dir.join(name));
+    let why = match made {
+        Ok(()) => {
+            remove(&aside)?;
+            // Not every file system has links. The copy is only for whoever wants to examine it.
+            match fs::hard_link(&store, &aside) {
+                Ok(()) => error!(aside = %aside.display(), "the store is set aside"),
+                Err(error) => warn!(%error, "the damaged store cannot be set aside, and is lost"),
+            }
+            fs::rename(&new, &store).map_err(at(&new))?;
+            None
+        }
+        Err(error) => {
+            remove(&new)?;
+            if error.is_full() {
+                return Err(NodeError::DiskFull(data_dir.to_owned()));
+            }
+            fs::rename(&store, &aside).map_err(at(&store))?;
+            error!(aside = %aside.display(), "the store is set aside");
+            Some(error.to_string())
+        }
+    };
+    sync_folder_of(&store).map_err(at(&store))?;
+    Ok(why)
+}
+
+fn remove(file: &Path) -> Result<(), NodeError> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(at(file)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// The key of the checksums of the store's pages.
@@ -118,4 +138,34 @@ fn start(config: &NodeConfig, genesis: &Arc<Genesis>, store: &Store) -> Result<R
 fn unreadable(data: &Path, panic: &(dyn std::any::Any + Send)) -> NodeError {
     let words = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     stored_in(data)(StoreError::Unreadable(words.unwrap_or("it could not be read").to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_becomes_of_a_damaged_store_no_good_one_is_lost() {
+        let io = |kind: ErrorKind| StoreError::Redb(redb::Error::Io(kind.into()));
+        let (damaged, older, good) = (Some("damaged"), Some("older"), Some("good"));
+        let left = |made| {
+            let dir = tempfile::tempdir().unwrap();
+            let files = [STORE, DAMAGED, NEW].map(|name| dir.path().join(name));
+            for (file, content) in files.iter().zip([damaged, older, good]) {
+                fs::write(file, content.unwrap()).unwrap();
+            }
+            let replaced = replace(dir.path(), made);
+            (replaced, files.map(|file| fs::read_to_string(file).ok()))
+        };
+        let is = |left: &[Option<String>; 3], expected: [Option<&str>; 3]| {
+            left.each_ref().map(|file| file.as_deref()) == expected
+        };
+        let (replaced, files) = left(Ok(()));
+        assert!(replaced.unwrap().is_none() && is(&files, [good, damaged, None]), "{files:?}");
+        // There is no space for a new one, which is therefore only begun.
+        let (replaced, files) = left(Err(io(ErrorKind::StorageFull)));
+        assert!(matches!(replaced, Err(NodeError::DiskFull(_))) && is(&files, [damaged, older, None]), "{files:?}");
+        let (replaced, files) = left(Err(StoreError::Missing("the newest block")));
+        assert!(replaced.unwrap().is_some() && is(&files, [None, damaged, None]), "{files:?}");
+    }
 }

@@ -39,7 +39,7 @@ use meshwork_core::{
 pub use pages::Damage;
 pub use read::{FinalizedBlocks, Reader, StoredBlock};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable};
-pub use salvage::salvage;
+pub use salvage::{OthersTable, salvage};
 use thiserror::Error;
 
 /// How long a step without a journal record may stay unsynced.

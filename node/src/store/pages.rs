@@ -11,7 +11,9 @@
 //! written is one that nobody reads again. There is one exception. After a crash redb tries the commit that was being
 //! written, finds by checksums of its own whether it is whole, and otherwise goes back to the one before. Meanwhile
 //! pages come as they are ([`Sealed::may_be_torn`]). For a commit that was synced there is no going back, because a
-//! vote may have been sent since: the mark, written after each sync, says which header was.
+//! vote may have been sent since: the mark, written after each sync, says which header was. The mark itself is synced
+//! only with the next commit. If power fails before, the newest commit counts as one that was being written: it is
+//! whole, and redb finds that.
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +27,7 @@ use std::{
     },
 };
 
-use redb::{BackendError, Builder, Database, ReadOnlyDatabase, StorageBackend, backends::FileBackend};
+use redb::{BackendError, Builder, ConcurrencyMode, Database, ReadOnlyDatabase, StorageBackend, backends::FileBackend};
 use tokio_util::sync::CancellationToken;
 
 use super::StoreError;
@@ -102,10 +104,21 @@ const BARE_FORMAT: u64 = 6;
 
 /// Opens a damaged store to read what is whole in it, as of the newest commit. The first damage that is met ends the
 /// use of what this returns.
+///
+/// That commit must have been synced. Where the disk lacks a page of it, the page's older content may still have its
+/// checksum, and nobody compares redb's own here.
 pub(super) fn open_damaged(file: &Path, key: &[u8; 32], cache_bytes: usize) -> Result<ReadOnlyDatabase, StoreError> {
     let opened = File::open(file).map_err(redb::StorageError::Io)?;
     let sealed = Sealed::new(FileBackend::new(opened)?, *key, Damage::default());
-    Ok(Builder::new().set_cache_size(cache_bytes).open_read_only_with_backend(AsIfClosed(sealed))?)
+    sealed.header().map_err(redb::StorageError::Io)?;
+    if !sealed.lock().was_synced {
+        return Err(StoreError::Unreadable("its newest commit may not be whole".into()));
+    }
+    let mut builder = Builder::new();
+    // So redb reads neither the state of its allocator nor the file's length. Only a store that was closed in order has
+    // both as its header says.
+    builder.set_cache_size(cache_bytes).set_concurrency_mode(ConcurrencyMode::SingleWriter);
+    Ok(builder.open_read_only_with_backend(AsIfClosed(sealed))?)
 }
 
 fn create<B: StorageBackend>(sealed: Sealed<B>, cache_bytes: usize) -> Result<Database, StoreError> {
@@ -119,12 +132,34 @@ fn create<B: StorageBackend>(sealed: Sealed<B>, cache_bytes: usize) -> Result<Da
     Ok(database)
 }
 
-/// redb's header as it was written last, and how often it was.
+/// redb's header as it was written last, and how many commits were before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Header {
     number: u64,
     bytes: [u8; HEADER],
 }
+
+impl Header {
+    /// The header that is written next. It has the same number if it has the same commits: redb notes that the file is
+    /// open before it reads it, and whether what it then reads was synced must still be known to whoever reads next.
+    fn next(last: Option<Self>, bytes: [u8; HEADER]) -> Self {
+        let commits = |bytes: &[u8; HEADER]| (bytes[STATE_AT] & SECOND_IS_NEWEST, bytes[COMMITS_AT..].to_vec());
+        let number = match last {
+            Some(last) if commits(&last.bytes) == commits(&bytes) => last.number,
+            last => last.map_or(0, |last| last.number) + 1,
+        };
+        Self { number, bytes }
+    }
+}
+
+/// Where redb's header says in which state the file is.
+const STATE_AT: usize = 9;
+/// The bit there which says that the file was not closed.
+const NOT_CLOSED: u8 = 2;
+/// The bit there which says which of the two commits is the newest.
+const SECOND_IS_NEWEST: u8 = 1;
+/// Where the two commits begin in redb's header. They reach to its end.
+const COMMITS_AT: usize = 64;
 
 #[derive(Debug, Default)]
 struct State {
@@ -248,17 +283,21 @@ impl<B: StorageBackend> Sealed<B> {
         let Some((number, bytes)) = copies.max_by_key(|(number, _)| *number) else {
             return Err(self.damage.is_found("its head is not what was written with this key".into()));
         };
+        let marked = self.read_record::<0>(MARK_AT).map_or(0, |(number, _)| number);
+        if number < marked {
+            return Err(self.damage.is_found("its head is older than the newest that was synced".into()));
+        }
         state.header = Some(Header { number, bytes });
-        state.marked = self.read_record::<0>(MARK_AT).map_or(0, |(number, _)| number);
-        state.was_synced = number <= state.marked;
+        state.marked = marked;
+        state.was_synced = number == marked;
         Ok(Header { number, bytes })
     }
 
     fn set_header(&self, bytes: [u8; HEADER]) -> io::Result<()> {
         let mut state = self.lock();
-        let number = state.header.map_or(0, |header| header.number) + 1;
-        state.header = Some(Header { number, bytes });
-        let record = self.record(number, &bytes);
+        let header = Header::next(state.header, bytes);
+        state.header = Some(header);
+        let record = self.record(header.number, &bytes);
         HEADERS_AT.into_iter().try_for_each(|at| self.file.write(at, &record))
     }
 
@@ -332,7 +371,8 @@ impl<B: StorageBackend> Sealed<B> {
         self.seal_again(&doubtful)?;
         self.file.sync_data()?;
         let mut state = self.lock();
-        if state.is_open && written > state.marked {
+        // Where a synced commit is opened, redb is given only what was written, and has nothing to go back to.
+        if (state.is_open || state.was_synced) && written > state.marked {
             state.marked = written;
             self.file.write(MARK_AT, &self.record(written, &[]))?;
         }
@@ -397,13 +437,9 @@ impl<B: StorageBackend> StorageBackend for Shared<B> {
 /// A damaged store as redb may read it: as if it had been closed in order. redb would otherwise first read all of it
 /// and, because of the damage, refuse. A store that was not closed lacks only what writing would need.
 ///
-/// There are no locks, because whoever has it open for writing can write nothing more.
+/// Every lock is granted, because whoever has it open for writing can write nothing more.
 #[derive(Debug)]
 struct AsIfClosed(Sealed<FileBackend>);
-
-/// Where redb's header says in which state the file is, and the bit there which says that it was not closed.
-const STATE_AT: usize = 9;
-const NOT_CLOSED: u8 = 2;
 
 impl StorageBackend for AsIfClosed {
     fn len(&self) -> io::Result<u64> {
@@ -430,6 +466,30 @@ impl StorageBackend for AsIfClosed {
 
     fn write(&self, _: u64, _: &[u8]) -> io::Result<()> {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        Ok(true)
+    }
+
+    fn try_lock_shared_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        Ok(true)
+    }
+
+    fn lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn lock_shared_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn unlock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    fn query_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
+        Ok(false)
     }
 }
 
@@ -649,14 +709,21 @@ mod tests {
         for at in changed.iter().step_by(changed.len() / 200) {
             disk.content().now = after.clone();
             disk.content().now[*at] ^= 16;
-            match disk.open().0.map(|database| all(&database)) {
-                Ok(read) => assert_eq!(read.expect("read")[7].1, [77; 9000], "byte {at}"),
-                Err(error) => {
-                    assert!(error.is_damage(), "byte {at}: {error}");
-                    lost += 1;
+            // The process may die between finding the damage and setting the store aside.
+            for _ in 0..2 {
+                match disk.open().0.map(|database| all(&database)) {
+                    Ok(read) => assert_eq!(read.expect("read")[7].1, [77; 9000], "byte {at}"),
+                    Err(error) => {
+                        assert!(error.is_damage(), "byte {at}: {error}");
+                        lost += 1;
+                    }
                 }
             }
         }
-        assert!(lost > 100, "{lost}");
+        // The newest head is lost, and the one before is in its place.
+        disk.content().now = after.clone();
+        disk.content().now[..MARK_AT as usize].copy_from_slice(&before[..MARK_AT as usize]);
+        assert!(disk.open().0.expect_err("it is older than the mark").is_damage());
+        assert!(lost > 200, "{lost}");
     }
 }

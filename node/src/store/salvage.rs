@@ -16,11 +16,20 @@ use redb::{
 
 use super::{CACHE_BYTES, Damage, StoreError, long, pages, read::decode, set_up, tables};
 
-/// Makes a store of what is whole in another.
+/// A table that others have in the store.
+pub type OthersTable = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+/// Makes a store of what is whole in another, and in some tables that others have in it.
 ///
 /// # Errors
-/// Too little is whole, or the disk fails. There may then be a file, of no use.
-pub fn salvage(damaged: &Path, new: &Path, key: &[u8; 32], network: &NetworkId) -> Result<(), StoreError> {
+/// Too little is whole, its newest commit may not be, or the disk fails. There may then be a file, of no use.
+pub fn salvage(
+    damaged: &Path,
+    new: &Path,
+    key: &[u8; 32],
+    network: &NetworkId,
+    others: &[OthersTable],
+) -> Result<(), StoreError> {
     let from = Source { file: damaged, key };
     let database = pages::open(new, key, CACHE_BYTES, &Damage::default())?;
     set_up(&database, network)?;
@@ -44,6 +53,7 @@ pub fn salvage(damaged: &Path, new: &Path, key: &[u8; 32], network: &NetworkId) 
     from.some(&write, tables::HISTORY)?;
     from.some(&write, tables::ENDED_JOBS)?;
     from.some(&write, tables::EVIDENCE)?;
+    others.iter().try_for_each(|table| from.some(&write, *table))?;
     write.commit()?;
     Ok(())
 }

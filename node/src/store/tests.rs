@@ -9,10 +9,10 @@ use meshwork_core::{
     replica::{Config, Installation, Recovered, Replica},
     types::{BlockTime, Genesis, Height},
 };
-use redb::{ReadableDatabase, ReadableTable};
+use redb::{Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use tempfile::TempDir;
 
-use super::{Store, StoreError, long, salvage, tables};
+use super::{OthersTable, Store, StoreError, long, salvage, tables};
 
 const INTERVAL: u64 = 4;
 
@@ -150,41 +150,97 @@ fn what_a_disk_has_changed_is_noticed_and_an_older_snapshot_stands_in() {
     assert!(matches!(error, StoreError::False(_)), "{error}");
 }
 
+/// A table that others have in the store.
+const OTHERS: OthersTable = TableDefinition::new("others");
+const PAGE: usize = 4096;
+
+/// What can be taken over of these bytes if a bit of one page is flipped, for each page: the store that takes its
+/// place, and the replica that starts from it.
+fn taken_over(whole: &[u8]) -> Vec<(TempDir, Store, Replica)> {
+    let written = |page: &usize| whole[page * PAGE..].iter().take(PAGE).any(|byte| *byte != 0);
+    let attempt = |page: usize| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut bytes = whole.to_vec();
+        bytes[page * PAGE + 100] ^= 1;
+        let damaged = dir.path().join("damaged.redb");
+        fs::write(&damaged, bytes).expect("written");
+        let new = dir.path().join("store.redb");
+        salvage(&damaged, &new, &[9; 32], &genesis().network_id(), &[OTHERS]).ok()?;
+        fs::remove_file(&damaged).expect("removed");
+        let store = open(dir.path(), Keep::Archive);
+        let recovered = store.recover(VotingStatus::Voting).ok()?;
+        let replica = Replica::new(config(), recovered).ok()?;
+        Some((dir, store, replica))
+    };
+    (3..whole.len() / PAGE).filter(written).filter_map(attempt).collect()
+}
+
 #[test]
 fn for_one_bad_page_the_rest_is_taken_over_or_nothing_is() {
-    const PAGE: usize = 4096;
-    let (dir, store, replica) = with_blocks(Keep::Archive, 60);
-    let height = replica.ledger().height();
-    store.set_journal_id(b"mine").expect("stored");
-    let journal = store.recover(VotingStatus::Voting).expect("it recovers").journal.len();
-    let receipts = |store: &Store, at| long::get(&store.database.begin_read().expect("a read"), tables::RECEIPTS, at);
-    let known: Vec<_> = (1..=height.0).map(|at| receipts(&store, at).expect("read")).collect();
-    drop(store);
+    for is_closed in [true, false] {
+        let (dir, mut store, replica) = with_blocks(Keep::Archive, 60);
+        let file = dir.path().join("store.redb");
+        let height = replica.ledger().height();
+        let write = store.database.begin_write().expect("a write");
+        write.open_table(OTHERS).expect("a table").insert(b"key".as_slice(), b"value".as_slice()).expect("put");
+        write.commit().expect("written");
+        store.set_journal_id(b"mine").expect("stored");
+        store.sync(true).expect("synced");
+        let journal = store.recover(VotingStatus::Voting).expect("it recovers").journal.len();
+        let receipts =
+            |store: &Store, at| long::get(&store.database.begin_read().expect("a read"), tables::RECEIPTS, at);
+        let known: Vec<_> = (1..=height.0).map(|at| receipts(&store, at).expect("read")).collect();
+        if is_closed {
+            drop(store);
+        } else {
+            // The file grows for something that is not synced, and the process is gone without an end in order.
+            let bytes = || fs::metadata(&file).expect("it is there").len();
+            let before = bytes();
+            let mut write = store.database.begin_write().expect("a write");
+            write.set_durability(Durability::None).expect("set");
+            long::put(&write, tables::RECEIPTS, height.0 + 1, &vec![1; before as usize]).expect("put");
+            write.commit().expect("written");
+            assert!(bytes() > before);
+            std::mem::forget(store);
+        }
+        let taken = taken_over(&fs::read(&file).expect("read"));
+        let (mut gaps, mut of_others) = (0, 0);
+        for (_dir, store, replica) in &taken {
+            assert_eq!(replica.ledger().height(), height);
+            let recovered = store.recover(VotingStatus::Voting).expect("it did");
+            let id = store.journal_id().expect("read");
+            assert_eq!((recovered.journal.len(), id), (journal, Some(b"mine".to_vec())));
+            for (at, known) in (1..).zip(&known) {
+                let found = receipts(store, at).expect("read");
+                gaps += usize::from(found.is_none());
+                assert!(found.is_none() || found == *known);
+            }
+            assert_eq!(receipts(store, height.0 + 1).expect("read"), None);
+            let others = store.database.begin_read().expect("a read").open_table(OTHERS).expect("a table");
+            of_others += usize::from(others.get(b"key".as_slice()).expect("read").is_some());
+        }
+        assert!(!taken.is_empty() && gaps > 0, "{} {gaps}", taken.len());
+        assert!(of_others > 0 && of_others >= taken.len() - 1, "{of_others}");
+    }
+}
+
+#[test]
+fn nothing_is_taken_over_of_a_commit_that_may_not_be_whole() {
+    let (dir, store, _) = with_blocks(Keep::Archive, 10);
     let file = dir.path().join("store.redb");
-    let whole = fs::read(&file).expect("read");
-    let (mut taken, mut gaps) = (0, 0);
-    let written = |page: &usize| whole[page * PAGE..].iter().take(PAGE).any(|byte| *byte != 0);
-    for page in (3..whole.len() / PAGE).filter(written) {
-        let mut bytes = whole.clone();
-        bytes[page * PAGE + 100] ^= 1;
-        fs::write(&file, bytes).expect("written");
+    let before = fs::read(&file).expect("read");
+    store.set_journal_id(b"mine").expect("stored");
+    std::mem::forget(store);
+    let salvaged = || {
         let new = dir.path().join("new.redb");
         // It may not exist.
         let _ = fs::remove_file(&new);
-        if salvage(&file, &new, &[9; 32], &genesis().network_id()).is_err() {
-            continue;
-        }
-        let store = Store::open(&new, &[9; 32], &genesis().network_id(), Keep::Archive).expect("a good one");
-        let Ok(recovered) = store.recover(VotingStatus::Voting) else { continue };
-        assert_eq!((recovered.journal.len(), store.journal_id().expect("read")), (journal, Some(b"mine".to_vec())));
-        let Ok(replica) = Replica::new(config(), recovered) else { continue };
-        assert_eq!(replica.ledger().height(), height, "page {page}");
-        taken += 1;
-        for (at, known) in (1..).zip(&known) {
-            let found = receipts(&store, at).expect("read");
-            gaps += usize::from(found.is_none());
-            assert!(found.is_none() || found == *known, "page {page}");
-        }
-    }
-    assert!(taken > 0 && gaps > 0, "{taken} {gaps}");
+        salvage(&file, &new, &[9; 32], &genesis().network_id(), &[])
+    };
+    salvaged().expect("all is whole");
+    // The mark is the third page. This one does not know that the last commit was synced.
+    let mut bytes = fs::read(&file).expect("read");
+    bytes[2 * PAGE..3 * PAGE].copy_from_slice(&before[2 * PAGE..3 * PAGE]);
+    fs::write(&file, bytes).expect("written");
+    assert!(matches!(salvaged(), Err(StoreError::Unreadable(_))));
 }

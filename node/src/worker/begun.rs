@@ -12,7 +12,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use meshwork_core::{
@@ -152,9 +152,15 @@ pub struct Begun {
 }
 
 impl BegunJournal {
-    /// Opens the journal in a data folder, and reads what the process before this one died of.
+    /// The journal of this process. The first worker of the process opens it. What that one began may still go on when
+    /// the next one starts, and nobody died of it.
     #[must_use]
-    pub fn open(data_dir: &Path) -> Self {
+    pub fn of_process(opened: &OnceLock<Self>, data_dir: &Path) -> Self {
+        opened.get_or_init(|| Self::open(data_dir)).clone()
+    }
+
+    /// Opens the journal in a data folder, and reads what the process before this one died of.
+    fn open(data_dir: &Path) -> Self {
         let path = data_dir.join(FILE);
         let died = read(&path).unwrap_or_else(|error| {
             warn!(path = %path.display(), %error, "what this worker compiled and ran last cannot be read");
@@ -323,6 +329,19 @@ mod tests {
         drop((first, compiled));
         std::mem::forget(ran);
         assert_eq!(next(dir.path()), [(attempt(1, 1), true)]);
+    }
+
+    #[test]
+    fn what_an_earlier_worker_of_the_process_began_is_blamed_only_if_the_process_dies() {
+        let dir = tempfile::tempdir().unwrap();
+        let opened = OnceLock::new();
+        let goes_on = BegunJournal::of_process(&opened, dir.path()).begin(attempt(1, 0), program(1));
+        let second = BegunJournal::of_process(&opened, dir.path());
+        assert_eq!(second.died_of(), []);
+        let stays = second.begin(attempt(2, 0), program(2));
+        drop(goes_on);
+        std::mem::forget(stays);
+        assert_eq!(next(dir.path()), [(attempt(2, 0), true)]);
     }
 
     #[test]
