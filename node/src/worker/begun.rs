@@ -142,6 +142,7 @@ struct Inner {
     /// The attempts that go on, each with its program and by how many pieces of work.
     begun: BTreeMap<AttemptId, (Digest, u32)>,
     died: BTreeMap<AttemptId, Died>,
+    is_closed: bool,
 }
 
 /// Work on an attempt that a runner has been given. Its end is recorded when this is dropped.
@@ -152,11 +153,17 @@ pub struct Begun {
 }
 
 impl BegunJournal {
-    /// The journal of this process. The first worker of the process opens it. What that one began may still go on when
-    /// the next one starts, and nobody died of it.
+    /// The journal of this process, for its next worker. The first one opens it. What an earlier worker began may still
+    /// go on, and nobody died of it.
     #[must_use]
     pub fn of_process(opened: &OnceLock<Self>, data_dir: &Path) -> Self {
-        opened.get_or_init(|| Self::open(data_dir)).clone()
+        let journal = opened.get_or_init(|| Self::open(data_dir)).clone();
+        let mut inner = journal.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut inner.is_closed) {
+            inner.begin_file();
+        }
+        drop(inner);
+        journal
     }
 
     /// Opens the journal in a data folder, and reads what the process before this one died of.
@@ -166,7 +173,7 @@ impl BegunJournal {
             warn!(path = %path.display(), %error, "what this worker compiled and ran last cannot be read");
             BTreeMap::new()
         });
-        let mut inner = Inner { path, file: None, file_bytes: 0, begun: BTreeMap::new(), died };
+        let mut inner = Inner { path, file: None, file_bytes: 0, begun: BTreeMap::new(), died, is_closed: false };
         inner.begin_file();
         Self(Arc::new(Mutex::new(inner)))
     }
@@ -180,6 +187,9 @@ impl BegunJournal {
     /// Records that an attempt's program is about to be handed to a runner.
     pub fn begin(&self, attempt: AttemptId, program: Digest) -> Begun {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.is_closed {
+            return Begun { journal: self.clone(), attempt };
+        }
         let pieces = &mut inner.begun.entry(attempt).or_insert((program, 0)).1;
         *pieces += 1;
         if *pieces == 1 {
@@ -196,12 +206,13 @@ impl BegunJournal {
         }
     }
 
-    /// Records that all that goes on is over, because the worker ends in order. Nothing more is recorded.
+    /// Records that all that goes on is over, because the worker ends in order. Nothing more is recorded until the next
+    /// worker of the process.
     pub fn close(&self) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.begun.clear();
         inner.begin_file();
-        inner.file = None;
+        (inner.file, inner.is_closed) = (None, true);
     }
 
     fn end(&self, attempt: AttemptId) {
@@ -308,7 +319,10 @@ mod tests {
         journal.close();
         drop(goes_on);
         std::mem::forget(journal.begin(attempt(1, 1), program(1)));
+        let opened = OnceLock::from(journal);
         assert_eq!(next(dir.path()), []);
+        std::mem::forget(BegunJournal::of_process(&opened, dir.path()).begin(attempt(1, 2), program(1)));
+        assert_eq!(next(dir.path()), [(attempt(1, 2), true)], "but what the next worker dies of is");
     }
 
     /// Begins this and dies.
