@@ -1,6 +1,7 @@
 //! A program whose hosts die, on a mesh of real processes that are killed while they run it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::Path,
     time::{Duration, Instant},
@@ -29,13 +30,19 @@ async fn submit(mesh: &LocalMesh, client: &Client, name: &str, tasks: u32) -> Jo
     submission::job_of(&signed)
 }
 
-/// Whether a volunteer's journal says that it compiles or runs something: its records, of 81 bytes each, say so of more
-/// that began than ended.
+/// Whether a volunteer's journal says that it compiles or runs something. Its records, of 81 bytes each, say what of an
+/// attempt, which the next 40 bytes name: 1 that it began, 2 that it ended.
 fn has_begun(data_dir: &Path) -> bool {
     let records = fs::read(data_dir.join("begun")).unwrap_or_default();
-    let kinds: Vec<u8> = records.chunks(81).map(|record| record[0]).collect();
-    let count = |kind| kinds.iter().filter(|own| **own == kind).count();
-    count(1) > count(2)
+    let mut goes_on = BTreeSet::new();
+    for record in records.chunks_exact(81) {
+        match record[0] {
+            1 => drop(goes_on.insert(&record[1..41])),
+            2 => drop(goes_on.remove(&record[1..41])),
+            _ => {}
+        }
+    }
+    !goes_on.is_empty()
 }
 
 #[tokio::test(flavor = "multi_thread")]
