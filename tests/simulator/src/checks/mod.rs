@@ -305,7 +305,7 @@ impl Checks {
         self.room.check(&approved, results, &self.ledger)?;
         self.stored.check(good.clone().map(AsRef::as_ref), &applied.receipts, &self.room, &self.ledger)?;
         self.rules.check(approved, &applied.events, &self.ledger)?;
-        self.trials.check(&applied, &self.ledger)?;
+        self.trials.check(&applied, &self.room, &self.ledger)?;
         self.unclaimed.check(&applied, &self.ledger)?;
         self.deaths.check(good.map(AsRef::as_ref), &applied, &self.ledger)?;
         self.leases.check(&executed.block, &applied, before, &self.ledger)?;

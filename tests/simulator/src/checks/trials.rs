@@ -10,7 +10,7 @@ use meshwork_core::{
     types::{AttemptId, Failure, Genesis, OutcomeReceipt, Receipt, TaskId, Verdict},
 };
 
-use super::{Checked, rule, unclaimed::could_ever_hold};
+use super::{Checked, room::Room, rule, unclaimed::could_ever_hold};
 
 /// How many failures that workers on trial have seen count for nothing.
 const FAILURES_FREE: usize = 3;
@@ -34,7 +34,6 @@ struct Failed {
 /// What is known of all workers.
 pub(super) struct Trials {
     are_on: bool,
-    vouched: BTreeSet<PublicKey>,
     workers: BTreeMap<PublicKey, Seen>,
     failures: BTreeMap<TaskId, Vec<Failed>>,
     /// The attempts that hold resources.
@@ -47,7 +46,6 @@ impl Trials {
     pub(super) fn new(genesis: &Genesis) -> Self {
         Self {
             are_on: genesis.ledger.trial_wait_ms > 0,
-            vouched: genesis.access.quotas.keys().copied().collect(),
             workers: BTreeMap::new(),
             failures: BTreeMap::new(),
             running: BTreeSet::new(),
@@ -56,7 +54,7 @@ impl Trials {
     }
 
     /// Checks what a block did, with the ledger after it.
-    pub(super) fn check(&mut self, applied: &Applied, ledger: &Ledger) -> Checked {
+    pub(super) fn check(&mut self, applied: &Applied, room: &Room, ledger: &Ledger) -> Checked {
         if !self.are_on {
             return Ok(());
         }
@@ -64,23 +62,33 @@ impl Trials {
             Receipt::Outcome(outcome) => Some(outcome),
             Receipt::Transaction(_) => None,
         });
-        // Leases are given after a block's reports.
-        for outcome in outcomes.clone().filter(|outcome| matches!(outcome.verdict, Verdict::Succeeded(..))) {
-            self.workers.insert(outcome.worker, Seen { delivered: true, held: None });
-        }
+        let succeeded = outcomes.clone().filter(|outcome| matches!(outcome.verdict, Verdict::Succeeded(..)));
+        let delivered: BTreeMap<TaskId, PublicKey> =
+            succeeded.map(|outcome| (outcome.attempt.task, outcome.worker)).collect();
         for event in &applied.events {
-            self.hear(event, ledger)?;
+            self.hear(event, &delivered, room, ledger)?;
         }
         outcomes.into_iter().try_for_each(|outcome| self.check_outcome(outcome, ledger))?;
         self.stood = ledger.workers().filter(|worker| !worker.waits_out).map(|worker| worker.key).collect();
         Ok(())
     }
 
-    fn hear(&mut self, event: &LedgerEvent, ledger: &Ledger) -> Checked {
+    fn hear(
+        &mut self,
+        event: &LedgerEvent,
+        delivered: &BTreeMap<TaskId, PublicKey>,
+        room: &Room,
+        ledger: &Ledger,
+    ) -> Checked {
         match event {
             // The ledger may have forgotten a worker whose claim had ended.
             LedgerEvent::ClaimBegan { worker, .. } if !self.stood.contains(worker) => {
                 self.workers.entry(*worker).or_default().held = None;
+            }
+            LedgerEvent::TaskDone { task, succeeded: true } => {
+                if let Some(worker) = delivered.get(task) {
+                    self.workers.insert(*worker, Seen { delivered: true, held: None });
+                }
             }
             LedgerEvent::Started { attempt, .. } => {
                 self.running.insert(*attempt);
@@ -98,14 +106,16 @@ impl Trials {
                 let is_lost = matches!(why, EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut);
                 let ran = self.running.remove(attempt);
                 // One that has a quota needs no trial.
-                if is_lost && ran && !self.vouched.contains(worker) {
+                if is_lost && ran && !room.is_vouched(worker) {
                     seen.held.get_or_insert_default();
                 }
-                if let Some(held) = &mut seen.held {
-                    held.remove(attempt);
-                }
+                // What it was given before it lost one is not of its trial.
+                let is_of_trial = match &mut seen.held {
+                    Some(held) => held.remove(attempt),
+                    None => true,
+                };
                 if *why == EndReason::Failed {
-                    let is_new = !seen.delivered;
+                    let is_new = !seen.delivered && is_of_trial && !room.is_vouched(worker);
                     let failures = self.failures.entry(attempt.task).or_default();
                     failures.push(Failed { worker: *worker, is_free: false });
                     let is_free = is_new
