@@ -23,7 +23,7 @@ use crate::{
     schedule::{
         estimate::Estimates,
         order::{Share, Shares},
-        ready::JobNumber,
+        ready::{JobNumber, Needs},
     },
     types::{BlockTime, Genesis, Height},
 };
@@ -218,6 +218,13 @@ impl Records {
 
     pub(in crate::ledger) fn worker(&self, key: &PublicKey) -> Option<&Worker> {
         self.workers.get(key)
+    }
+
+    /// The workers whose claims stand and could hold a task with these needs if nothing else ran there.
+    pub(in crate::ledger) fn able<'a>(&'a self, needs: &'a Needs) -> impl Iterator<Item = (&'a PublicKey, &'a Worker)> {
+        self.workers.iter().filter(|(_, worker)| {
+            worker.record.standing.as_ref().is_some_and(|standing| standing.could_ever_hold(needs))
+        })
     }
 
     pub(in crate::ledger) fn worker_mut(&mut self, key: &PublicKey) -> Option<&mut Worker> {

@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::lease_time::LeaseTime;
 use crate::{ledger::bounds, schedule::ready::Needs};
 
 /// Needs that no claim could hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Unclaimed {
     /// When the ledger last looked.
     pub(in crate::ledger) looked: LeaseTime,

@@ -100,10 +100,7 @@ impl Ledger {
     /// Whether the claim of a worker that is not on trial could ever hold a task.
     fn has_tested_worker(&self, task: TaskRef) -> bool {
         let Some(needs) = known(self.records.job(task.job).and_then(|job| job.needs(task.index))) else { return false };
-        self.records.workers().values().any(|worker| {
-            let standing = worker.record.standing.as_ref().filter(|_| worker.record.trial.is_none());
-            standing.is_some_and(|standing| standing.could_ever_hold(needs))
-        })
+        self.records.able(needs).any(|(_, worker)| worker.record.trial.is_none())
     }
 
     /// How many different workers died of a live task; only those that ran nothing else, or all of them.

@@ -124,12 +124,9 @@ impl Ledger {
         let (live, needs) = known(job.live(task.index).zip(job.needs(task.index)))?;
         let failed = || live.history().past.iter().filter(|past| past.on_trial && past.why == EndReason::Failed);
         let has_failed = |key: &PublicKey| failed().any(|past| past.worker == *key);
-        let is_somebody_else = |(key, worker): (&PublicKey, &Worker)| {
-            let standing = worker.record.standing.as_ref().filter(|_| !worker.record.waits_out());
-            standing.is_some_and(|standing| standing.could_ever_hold(needs)) && !has_failed(key)
-        };
+        let is_somebody_else = |(key, worker): (&PublicKey, &Worker)| !worker.record.waits_out() && !has_failed(key);
         let next = recovery::after_failure_on_trial(u32::try_from(failed().count()).unwrap_or(u32::MAX))?;
-        self.records.workers().iter().any(is_somebody_else).then_some(next)
+        self.records.able(needs).any(is_somebody_else).then_some(next)
     }
 
     /// Ends all leases of a worker.

@@ -26,12 +26,8 @@ impl Ledger {
         if most_ms == 0 || now < next {
             return;
         }
-        let could_hold = |needs: &Needs| {
-            let mut standing = self.records.workers().values().filter_map(|worker| worker.record.standing.as_ref());
-            standing.any(|standing| standing.could_ever_hold(needs))
-        };
-        let unclaimed: Vec<Needs> =
-            self.index.ready().needs().filter(|needs| !could_hold(needs)).map(Needs::clone).collect();
+        let is_unclaimed = |needs: &&Needs| self.records.able(needs).next().is_none();
+        let unclaimed: Vec<Needs> = self.index.ready().needs().filter(is_unclaimed).map(Needs::clone).collect();
         self.records.unclaimed_mut().look(now, unclaimed.into_iter());
         let Some(then) = now.0.checked_sub(most_ms.saturating_mul(1000)) else { return };
         let expired = self.records.unclaimed().until(LeaseTime(then));

@@ -12,7 +12,7 @@ use meshwork_core::{
 
 use super::{Checked, room::Room, rule, unclaimed::could_ever_hold};
 
-/// How many failures that workers on trial have seen count for nothing.
+/// How many of a task's failures at workers on trial count for nothing: the first ones.
 const FAILURES_FREE: usize = 3;
 
 /// What is known of a worker.
@@ -27,6 +27,8 @@ struct Seen {
 /// A failed attempt of an unfinished task.
 struct Failed {
     worker: PublicKey,
+    /// Whether its worker may have been on trial: it is one of the first failures that could count for nothing.
+    on_trial: bool,
     /// Whether its worker had never delivered, while somebody else could have run the task.
     is_free: bool,
 }
@@ -110,15 +112,17 @@ impl Trials {
                     seen.held.get_or_insert_default();
                 }
                 // What it was given before it lost one is not of its trial.
-                let is_of_trial = match &mut seen.held {
+                let on_trial = match &mut seen.held {
                     Some(held) => held.remove(attempt),
-                    None => true,
-                };
+                    None => !seen.delivered,
+                } && !room.is_vouched(worker);
                 if *why == EndReason::Failed {
-                    let is_new = !seen.delivered && is_of_trial && !room.is_vouched(worker);
+                    let never_delivered = !seen.delivered;
                     let failures = self.failures.entry(attempt.task).or_default();
-                    failures.push(Failed { worker: *worker, is_free: false });
-                    let is_free = is_new
+                    failures.push(Failed { worker: *worker, on_trial, is_free: false });
+                    let is_free = on_trial
+                        && never_delivered
+                        && failures.iter().filter(|failed| failed.on_trial).count() <= FAILURES_FREE
                         && ledger.task(attempt.task).is_some_and(|task| {
                             ledger.workers().any(|other| {
                                 self.stood.contains(&other.key)
@@ -145,7 +149,7 @@ impl Trials {
             return Ok(());
         }
         let Some(view) = ledger.task(task).filter(|task| task.spec.recovery.is_empty()) else { return Ok(()) };
-        let free = failures.iter().filter(|failed| failed.is_free).count().min(FAILURES_FREE);
+        let free = failures.iter().filter(|failed| failed.is_free).count();
         let counted = failures.len() - free;
         rule(counted > view.spec.retry.retries as usize, || {
             format!("{task} ends after {counted} failures, besides {free} at workers that never delivered")
