@@ -82,7 +82,7 @@ use crate::{
     merkle::{self, Position},
     schedule::{order::Sequence, placement::Policies},
     types::{
-        Action, Block, BlockTime, Genesis, JobId, Permission, Receipt, RecurringId, SignedTransaction,
+        Action, Block, BlockTime, Genesis, JobId, Receipt, RecurringId, SignedTransaction,
         TransactionReceipt, VoidReason,
     },
 };
@@ -257,11 +257,7 @@ impl Ledger {
             return Err(VoidReason::Replayed);
         }
         let (signer, action) = (transaction.signer(), &transaction.transaction().action);
-        let permission = match action {
-            Action::Submit(_) | Action::Extend(_) | Action::Control(_) | Action::Recur(_) => Some(Permission::Submit),
-            Action::Claim(_) | Action::Report(_) | Action::Drain(_) => Some(Permission::Work),
-            Action::Govern(_) => None,
-        };
+        let permission = action.permission();
         if permission.is_some_and(|permission| !self.records.rules().admission(permission).includes(&signer)) {
             return Err(VoidReason::NotPermitted);
         }

@@ -7,7 +7,8 @@ use super::{Action, Gossip, Message, Replica};
 use crate::{
     consensus::{Judgement, Monotonic, Now},
     fault::{Fault, is_planted},
-    pool::Refusal,
+    ledger::Trust,
+    pool::{Refusal, Signer},
     types::{SignedTransaction, TransactionId, View},
 };
 
@@ -55,9 +56,23 @@ impl Replica {
 
     /// Pools a transaction whose signature is good by the strict rule.
     fn admit_checked(&mut self, now: Now, transaction: &Arc<SignedTransaction>, local: bool) -> Result<(), Refusal> {
-        self.pool.admits(transaction)?;
+        let signer = self.signer(transaction);
+        self.pool.admits(transaction, signer)?;
         self.ledger.check(transaction, self.network_time().at(now))?;
-        self.pool.insert(Arc::clone(transaction), local)
+        self.pool.insert(Arc::clone(transaction), signer, local)
+    }
+
+    /// Whether the ledger trusts the signer of a transaction with what it signs.
+    fn signer(&self, transaction: &SignedTransaction) -> Signer {
+        let side = match transaction.transaction().action.permission() {
+            Some(permission) => permission,
+            // Who may govern is no stranger.
+            None => return Signer::Trusted,
+        };
+        match self.ledger.trust(side, &transaction.signer()) {
+            Trust::Unproven => Signer::Stranger,
+            Trust::Proven | Trust::Vouched => Signer::Trusted,
+        }
     }
 
     pub(super) fn take_all(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::{
-    AttemptId, BlockTime, Control, Extend, Govern, Incarnation, Labels, Recur, Resources, Submit, TransactionId,
+    AttemptId, BlockTime, Control, Extend, Govern, Incarnation, Labels, Permission, Recur, Resources, Submit, TransactionId,
     Verdict,
 };
 use crate::{
@@ -58,6 +58,18 @@ pub enum Action {
     Drain(Drain),
     /// Authorities change what the genesis settled.
     Govern(Govern),
+}
+
+impl Action {
+    /// What its signer has to be permitted to do. `None` if only authorities may do it.
+    #[must_use]
+    pub const fn permission(&self) -> Option<Permission> {
+        match self {
+            Self::Submit(_) | Self::Extend(_) | Self::Control(_) | Self::Recur(_) => Some(Permission::Submit),
+            Self::Claim(_) | Self::Report(_) | Self::Drain(_) => Some(Permission::Work),
+            Self::Govern(_) => None,
+        }
+    }
 }
 
 /// A worker's standing offer. It is its heartbeat, too.
