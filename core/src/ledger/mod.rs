@@ -82,8 +82,8 @@ use crate::{
     merkle::{self, Position},
     schedule::{order::Sequence, placement::Policies},
     types::{
-        Action, Block, BlockTime, Genesis, JobId, Receipt, RecurringId, SignedTransaction,
-        TransactionReceipt, VoidReason,
+        Action, Block, BlockTime, Genesis, JobId, Receipt, RecurringId, SignedTransaction, TransactionReceipt,
+        VoidReason,
     },
 };
 use index::Index;

@@ -122,11 +122,7 @@ impl Pool {
             return Err(Refusal::KeyFull);
         }
         let fits = self.has_capacity(transaction) || replaced.is_some();
-        if fits || self.gives_way_to(&self.next_place(transaction, of)).is_some() {
-            Ok(())
-        } else {
-            Err(Refusal::Full)
-        }
+        if fits || self.gives_way_to(&self.next_place(transaction, of)).is_some() { Ok(()) } else { Err(Refusal::Full) }
     }
 
     /// Takes a transaction whose signature has been checked by the strict rule. A claim takes the place of an older one that waits. If the pool is full, whatever would have waited longest
@@ -364,7 +360,8 @@ mod tests {
     fn a_quarter_of_a_block_is_kept_for_submitters() {
         let mut pool = Pool::default();
         for sequence in 0..20 {
-            pool.insert(transaction(100 + sequence, Action::Drain(Drain { sequence }), 100), Signer::Stranger, false).expect("room");
+            pool.insert(transaction(100 + sequence, Action::Drain(Drain { sequence }), 100), Signer::Stranger, false)
+                .expect("room");
         }
         let drains = |chosen: &[Arc<SignedTransaction>]| {
             chosen.iter().filter(|one| matches!(one.transaction().action, Action::Drain(_))).count()

@@ -6,8 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::{
-    AttemptId, BlockTime, Control, Extend, Govern, Incarnation, Labels, Permission, Recur, Resources, Submit, TransactionId,
-    Verdict,
+    AttemptId, BlockTime, Control, Extend, Govern, Incarnation, Labels, Permission, Recur, Resources, Submit,
+    TransactionId, Verdict,
 };
 use crate::{
     codec::{self, ByteString, DecodeError},

@@ -1,5 +1,7 @@
 //! Checks whether a program can run here at all, without running it.
 
+mod features;
+
 use std::{collections::HashMap, sync::LazyLock};
 
 use meshwork_core::types::Failure;
@@ -69,8 +71,10 @@ pub fn given() -> &'static HashMap<String, String> {
 /// A sentence that says what is wrong with the program.
 pub fn check(bytes: &[u8]) -> Result<(), BadModule> {
     check_kind(bytes)?;
-    Module::validate(&GIVEN.0, bytes)
-        .map_err(|error| BadModule::new(format!("it is not a valid WebAssembly module: {error}")))?;
+    Module::validate(&GIVEN.0, bytes).map_err(|error| match features::lacking(bytes) {
+        Some(names) => BadModule::new(format!("it uses {names}, which tasks do not have")),
+        None => BadModule::new(format!("it is not a valid WebAssembly module: {error}")),
+    })?;
     let shape = Shape::read(bytes).map_err(|error| BadModule::new(format!("it cannot be read: {error}")))?;
     shape.check()
 }

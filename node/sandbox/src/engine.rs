@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use meshwork_core::digest::Digest;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Collector, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::wasi::{TABLE_ELEMENTS_MAX, TABLES_MAX};
 
@@ -29,6 +29,12 @@ pub(crate) fn config() -> Config {
         .relaxed_simd_deterministic(true)
         .wasm_memory64(false)
         .wasm_multi_memory(false)
+        // An exception is an object of the engine's heap. Only exceptions are: with them alone, nothing refers to itself,
+        // and counting references frees everything.
+        .wasm_exceptions(true)
+        .wasm_gc(false)
+        .wasm_function_references(false)
+        .collector(Collector::DeferredReferenceCounting)
         // All linear memories are reserved alike, so that compiled programs fit every runner.
         .memory_reservation(MEMORY_BYTES_MAX)
         // A trap says what happened, not where. Walking the stack costs more than most tasks.
@@ -52,7 +58,9 @@ pub(crate) fn to_run() -> wasmtime::Result<Engine> {
     let mut config = config();
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(1)
-        .total_memories(1)
+        // The program's own, and the heap of its exceptions.
+        .total_memories(2)
+        .total_gc_heaps(1)
         .total_tables(TABLES_MAX as u32)
         .max_memories_per_module(1)
         .max_tables_per_module(TABLES_MAX as u32)

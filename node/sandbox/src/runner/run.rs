@@ -8,7 +8,7 @@ use std::{
 
 use meshwork_core::types::{Failure, Usage};
 use rustix::time::{ClockId, clock_gettime};
-use wasmtime::{Engine, InstancePre, Store, Trap, UpdateDeadline};
+use wasmtime::{Engine, InstancePre, Store, ThrownException, Trap, UpdateDeadline};
 
 use super::saver::Saver;
 use crate::{
@@ -153,6 +153,9 @@ fn verdict(error: Option<wasmtime::Error>, state: &State) -> Result<Result<(), F
         (None, Some(Trap::OutOfFuel)) => Failure::OutOfFuel,
         (None, Some(trap)) => gave_up(Failure::Trapped(trap_text(*trap))),
         (None, None) if state.allowance.memory_refused => Failure::OutOfMemory,
+        (None, None) if error.is::<ThrownException>() => {
+            Failure::Trapped("it threw an exception that nothing caught".to_owned())
+        }
         (None, None) => return Err(format!("the program could not be started: {error}")),
     };
     Ok(Err(failure))

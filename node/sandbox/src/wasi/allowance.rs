@@ -1,6 +1,6 @@
 //! The bounds of one run, and how much of each is used.
 //!
-//! Everything that a program can make the host keep is counted here before it is kept: linear memory, tables, output,
+//! Everything that a program can make the host keep is counted here before it is kept: linear memory, exceptions, tables, output,
 //! temporary files, names. The counts depend only on the program, so a limit ends it alike on every machine.
 
 use wasmtime::ResourceLimiter;
@@ -18,6 +18,7 @@ pub(crate) const TABLES_MAX: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Allowance {
     memory_max: u64,
+    /// Linear memory, and the heap of exceptions.
     linear: u64,
     temporary: u64,
     /// The most bytes of linear memory, output and temporary files together, at any time so far.
@@ -115,15 +116,17 @@ impl Allowance {
 }
 
 impl ResourceLimiter for Allowance {
-    fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if desired as u64 > self.memory_max.saturating_sub(self.temporary + self.output) {
+    // Asked for the linear memory and for the heap of exceptions, each by itself.
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let linear = self.linear.saturating_sub(current as u64).saturating_add(desired as u64);
+        if linear > self.memory_max.saturating_sub(self.temporary + self.output) {
             self.memory_refused = true;
             return Ok(false);
         }
         // A program that reaches the maximum that it declared itself has not reached this bound. That growth fails by
         // itself.
         if maximum.is_none_or(|maximum| desired <= maximum) {
-            self.linear = desired as u64;
+            self.linear = linear;
             self.note_peak();
         }
         Ok(true)
@@ -145,7 +148,7 @@ impl ResourceLimiter for Allowance {
     }
 
     fn memories(&self) -> usize {
-        1
+        2
     }
 
     fn tables(&self) -> usize {

@@ -215,3 +215,71 @@ async fn programs_that_fail_side_by_side_fail_only_themselves() {
     assert_eq!(fine.stdout, b"fine\n");
     assert_eq!(bench.succeed(good()).await.stdout, b"fine\n");
 }
+
+#[tokio::test]
+async fn exceptions_are_thrown_and_caught() {
+    let bench = Bench::new(1);
+    let caught = r#"(module
+        (tag $e (param i32))
+        (func $throw (param i32) (throw $e (local.get 0)))
+        (func (export "_start")
+            (block $caught (result i32)
+                (try_table (catch $e $caught) (call $throw (i32.const 7)))
+                (unreachable))
+            (if (i32.ne (i32.const 7)) (then unreachable))))"#;
+    bench.succeed(bench.text(caught)).await;
+    let thrown = r#"(module (tag $e) (func (export "_start") (throw $e)))"#;
+    let text = "it threw an exception that nothing caught".to_owned();
+    assert_eq!(bench.fail(bench.text(thrown)).await, Failure::Trapped(text));
+}
+
+#[tokio::test]
+async fn exceptions_that_are_over_take_no_memory() {
+    let bench = Bench::new(1);
+    let mut execution = bench.text(
+        r#"(module
+            (tag $e (param i64 i64 i64 i64))
+            (func (export "_start") (local $left i32)
+                (local.set $left (i32.const 1000000))
+                (loop $again
+                    (block $caught
+                        (try_table (catch_all $caught)
+                            (throw $e (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4))))
+                    (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))"#,
+    );
+    execution.memory_bytes = 2 << 20;
+    let ran = bench.run(execution).await;
+    assert_eq!(ran.outcome, Ok(Success::default()));
+    assert!(ran.usage.memory_bytes <= 2 << 20, "{:?}", ran.usage);
+}
+
+#[tokio::test]
+async fn exceptions_that_are_kept_count_as_memory() {
+    let bench = Bench::new(1);
+    let keeps = |exceptions: u32| {
+        bench.text(&format!(
+            r#"(module
+                (tag $e (param i64 i64 i64 i64 i64 i64 i64 i64))
+                (table $kept 100000 exnref)
+                (func $exception (result exnref)
+                    (block $caught (result exnref)
+                        (try_table (catch_all_ref $caught)
+                            (throw $e (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4)
+                                (i64.const 5) (i64.const 6) (i64.const 7) (i64.const 8)))
+                        (unreachable)))
+                (func (export "_start") (local $left i32)
+                    (local.set $left (i32.const {exceptions}))
+                    (loop $again
+                        (table.set $kept (local.get $left) (call $exception))
+                        (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))"#
+        ))
+    };
+    let mut few = keeps(1000);
+    few.memory_bytes = 4 << 20;
+    bench.succeed(few).await;
+    let mut many = keeps(99_999);
+    many.memory_bytes = 4 << 20;
+    let ran = bench.run(many).await;
+    assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutOfMemory);
+    assert!(ran.usage.memory_bytes <= 4 << 20, "{:?}", ran.usage);
+}

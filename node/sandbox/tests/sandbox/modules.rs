@@ -99,13 +99,29 @@ fn what_a_stranger_names_cannot_fill_the_sentence() {
 }
 
 #[test]
-fn features_that_would_make_machines_differ_are_refused() {
-    for text in [
-        r#"(module (memory 1 1 shared) (func (export "_start")))"#,
-        r#"(module (memory i64 1) (func (export "_start")))"#,
-        r#"(module (memory 1) (memory 1) (func (export "_start")))"#,
+fn what_a_module_uses_that_tasks_do_not_have_is_named() {
+    let legacy = [
+        &b"\0asm\x01\0\0\0"[..],
+        b"\x01\x04\x01\x60\0\0",
+        b"\x03\x02\x01\0",
+        b"\x07\x0a\x01\x06_start\0\0",
+        // try, catch_all, end
+        b"\x0a\x08\x01\x06\0\x06\x40\x19\x0b\x0b",
+    ];
+    assert_eq!(refusal(&legacy.concat()), "it uses legacy WebAssembly exceptions, which tasks do not have");
+    for (field, name) in [
+        ("(memory 1 1 shared)", "threads"),
+        ("(memory i64 1)", "64-bit memory"),
+        ("(memory 1) (memory 1)", "several memories"),
+        ("(type (struct (field i32)))", "garbage-collected objects"),
+        (
+            "(func (param i64 i64 i64 i64) (drop (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3))) drop)",
+            "wide arithmetic",
+        ),
+        ("(memory i64 1 1 shared)", "threads and 64-bit memory"),
     ] {
-        assert!(refusal_of_text(text).starts_with("it is not a valid"), "{text}");
+        let text = refusal_of_text(&format!(r#"(module {field} (func (export "_start")))"#));
+        assert_eq!(text, format!("it uses {name}, which tasks do not have"), "{field}");
     }
 }
 
