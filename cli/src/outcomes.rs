@@ -2,19 +2,23 @@
 //! proofs.
 
 use std::{
-    fs,
-    io::Write,
+    collections::{HashMap, hash_map::Entry},
+    fs::{self, File},
+    io::{Read, Seek, SeekFrom, Write},
     path::{Component, Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use meshwork_api::TaskState;
 use meshwork_core::{
-    codec::{self, ByteString},
+    blobs::decode_manifest,
+    codec::ByteString,
+    digest::Digest,
     identity::PublicKey,
     proof::Proof,
-    types::{BlobRef, Genesis, JobId, Manifest, OutcomeReceipt, Output, Receipt, TaskId, Verdict},
+    types::{BlobRef, Genesis, JobId, OutcomeReceipt, Output, Piece, Receipt, TaskId, Verdict},
 };
+use tokio::sync::Mutex;
 
 use crate::{
     client::Client,
@@ -133,8 +137,8 @@ async fn so_far(client: &Client, job: JobId, genesis: &Genesis) -> Done<Vec<Prov
 pub enum Content {
     /// It is in the receipt.
     Inline(ByteString),
-    /// It is a blob.
-    Stored(BlobRef),
+    /// It is a blob, or lies in one.
+    Stored(Piece),
 }
 
 impl Content {
@@ -142,13 +146,13 @@ impl Content {
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Inline(bytes) => bytes.len() as u64,
-            Self::Stored(blob) => blob.bytes,
+            Self::Stored(piece) => piece.content.bytes,
         }
     }
 }
 
 /// What a program left.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Outputs {
     /// What it wrote to standard output.
     pub stdout: Content,
@@ -157,6 +161,8 @@ pub struct Outputs {
     /// The files under `/out`, by path.
     pub files: Vec<(String, Content)>,
     holders: Vec<PublicKey>,
+    /// The packs that were fetched, each as a file without a name.
+    packs: Mutex<HashMap<Digest, File>>,
 }
 
 impl Outputs {
@@ -167,29 +173,37 @@ impl Outputs {
     pub async fn of(client: &Client, outcome: &OutcomeReceipt) -> Done<Self> {
         let inline = |bytes: &ByteString| Content::Inline(bytes.clone());
         let nothing = || Content::Inline(ByteString::default());
+        let (holders, packs) = (Vec::new(), Mutex::default());
         match &outcome.verdict {
             Verdict::Succeeded(Output::Inline(output), ..) => Ok(Self {
                 stdout: inline(&output.stdout),
                 stderr: inline(&output.stderr),
                 files: output.files.iter().map(|(path, bytes)| (path.clone(), inline(bytes))).collect(),
-                holders: Vec::new(),
+                holders,
+                packs,
             }),
-            Verdict::Succeeded(Output::Stored { manifest, delivery, .. }, ..) => {
+            Verdict::Succeeded(Output::Stored { manifest, stderr, delivery, .. }, ..) => {
                 let holders = vec![delivery.holder, outcome.worker];
                 let mut encoded = Vec::new();
                 client.get_blob(manifest, &holders, &mut encoded).await?;
-                let manifest: Manifest = codec::decode(&encoded, encoded.len()).map_err(|error| {
+                let manifest = decode_manifest(&encoded).map_err(|error| {
                     Failure::proof(format!("The worker of {} left no list of its output: {error}.", outcome.attempt))
                 })?;
-                let files = manifest.files.into_iter().map(|file| (file.path, Content::Stored(file.blob))).collect();
-                let (stdout, stderr) = (Content::Stored(manifest.stdout), Content::Stored(manifest.stderr));
-                Ok(Self { stdout, stderr, files, holders })
+                let pieces = manifest.pieces();
+                let stored = |blob: BlobRef| {
+                    let own = Piece { content: blob, blob, offset: 0 };
+                    Content::Stored(pieces.get(&blob.digest).copied().unwrap_or(own))
+                };
+                let files = manifest.files().iter().map(|file| (file.path.clone(), stored(file.content))).collect();
+                let stderr =
+                    stderr.map_or_else(nothing, |blob| Content::Stored(Piece { content: blob, blob, offset: 0 }));
+                Ok(Self { stdout: stored(manifest.stdout()), stderr, files, holders, packs })
             }
             Verdict::Failed(_, stderr, _) => {
-                Ok(Self { stdout: nothing(), stderr: inline(stderr), files: Vec::new(), holders: Vec::new() })
+                Ok(Self { stdout: nothing(), stderr: inline(stderr), files: Vec::new(), holders, packs })
             }
             Verdict::Returned | Verdict::Checkpointed { .. } | Verdict::Preempted | Verdict::HostDied { .. } => {
-                Ok(Self { stdout: nothing(), stderr: nothing(), files: Vec::new(), holders: Vec::new() })
+                Ok(Self { stdout: nothing(), stderr: nothing(), files: Vec::new(), holders, packs })
             }
         }
     }
@@ -205,14 +219,34 @@ impl Outputs {
     }
 
     async fn copy(&self, client: &Client, content: &Content, sink: &mut (impl Write + Send)) -> Done {
+        let cannot_write = |error| Failure::failed(format!("Could not write a result: {error}."));
         match content {
-            Content::Inline(bytes) => {
-                sink.write_all(bytes).map_err(|error| Failure::failed(format!("Could not write a result: {error}.")))
-            }
-            // No peer needs to have the empty blob.
-            Content::Stored(blob) if blob.bytes == 0 => Ok(()),
-            Content::Stored(blob) => Ok(client.get_blob(blob, &self.holders, sink).await?),
+            Content::Inline(bytes) => sink.write_all(bytes).map_err(cannot_write),
+            // No peer needs to be asked for nothing.
+            Content::Stored(piece) if piece.content.bytes == 0 => Ok(()),
+            Content::Stored(piece) if piece.is_whole() => Ok(client.get_blob(&piece.blob, &self.holders, sink).await?),
+            Content::Stored(piece) => sink.write_all(&self.unpack(client, piece).await?).map_err(cannot_write),
         }
+    }
+
+    /// Reads a small content out of its pack. Each pack is fetched once.
+    async fn unpack(&self, client: &Client, piece: &Piece) -> Done<Vec<u8>> {
+        let io = |error: std::io::Error| Failure::failed(format!("Could not keep a part of a result: {error}."));
+        let mut packs = self.packs.lock().await;
+        let pack = match packs.entry(piece.blob.digest) {
+            Entry::Occupied(fetched) => fetched.into_mut(),
+            Entry::Vacant(absent) => {
+                let mut file = tempfile::tempfile().map_err(io)?;
+                client.get_blob(&piece.blob, &self.holders, &mut file).await?;
+                absent.insert(file)
+            }
+        };
+        let mut content = vec![0; usize::try_from(piece.content.bytes).unwrap_or(usize::MAX)];
+        pack.seek(SeekFrom::Start(piece.offset)).and_then(|_| pack.read_exact(&mut content)).map_err(io)?;
+        if piece.holds(&content) {
+            return Ok(content);
+        }
+        Err(Failure::proof(format!("The worker left other bytes than {}, which its list names.", piece.content.digest)))
     }
 
     /// Writes everything below `directory`: `stdout`, `stderr`, and the files under `out`. A file appears under its

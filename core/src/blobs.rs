@@ -23,9 +23,6 @@ pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
 pub const FRAME_BYTES_MAX: usize = MANIFEST_BYTES_MAX + 1024;
 /// The most bytes of a refusal's reason.
 pub const REASON_BYTES_MAX: usize = 256;
-/// The most files that a manifest may name.
-const FILES_MAX: usize = 16_384;
-
 /// The unit in which a blob takes space, in bytes: a page of the usual file systems.
 const PAGE_BYTES: u64 = 4096;
 /// What a blob takes besides its pages, in bytes: an inode and a name in a directory (about 400 bytes), a record of an
@@ -44,12 +41,6 @@ pub const fn cost(bytes: u64) -> u64 {
 #[must_use]
 pub fn costs(sizes: impl IntoIterator<Item = u64>) -> u64 {
     sizes.into_iter().fold(0, |sum, bytes| sum.saturating_add(cost(bytes)))
-}
-
-/// The most that the files of a task may cost which may leave `output_bytes`: about 200 tiny files cost it nothing.
-#[must_use]
-pub const fn output_cost_max(output_bytes: u64) -> u64 {
-    output_bytes.saturating_add(MANIFEST_BYTES_MAX as u64)
 }
 
 /// Asks for a blob.
@@ -126,23 +117,34 @@ impl Head {
 /// A worker's request that a holder keep an output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct DeliveryOffer {
-    /// The attempt whose output it is.
+    /// The attempt whose output or checkpoint it is.
     pub attempt: AttemptId,
-    /// The bytes of the manifest and all blobs that it names.
+    /// Standard error, if there is any.
+    pub stderr: Option<BlobRef>,
+    /// The bytes of the manifest and of all distinct blobs besides.
     pub bytes: u64,
     /// The encoded manifest.
     pub manifest: ByteString,
 }
 
+/// What a [`DeliveryOffer`] offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The distinct blobs besides; see [`parts`].
+    pub parts: Vec<BlobRef>,
+}
+
 impl DeliveryOffer {
-    /// The offered blobs: the distinct ones that the manifest names; see [`parts`].
+    /// What is offered, if that is sound.
     ///
     /// # Errors
     /// What is wrong with the offer.
-    pub fn parts(&self) -> Result<Vec<BlobRef>, &'static str> {
+    pub fn offered(&self) -> Result<Offered, &'static str> {
         let manifest = decode_manifest(&self.manifest).map_err(|_| "the manifest is none")?;
-        let (parts, bytes) = parts(&manifest, self.manifest.len() as u64)?;
-        if bytes == self.bytes { Ok(parts) } else { Err("the manifest has another sum of bytes") }
+        let (parts, bytes) = parts(&manifest, self.stderr, self.manifest.len() as u64)?;
+        if bytes == self.bytes { Ok(Offered { manifest, parts }) } else { Err("the manifest has another sum of bytes") }
     }
 }
 
@@ -167,20 +169,21 @@ pub fn decode_manifest(bytes: &[u8]) -> Result<Manifest, DecodeError> {
     codec::decode(bytes, MANIFEST_BYTES_MAX)
 }
 
-/// The distinct blobs that a manifest names, in the order of their first naming, and the bytes of all of them
-/// and of the manifest's `encoding_bytes`.
+/// The distinct blobs of an output besides its manifest: packs, contents that are blobs of their own, standard error.
+/// And the bytes of all of them and of the manifest's `encoding_bytes`.
 ///
 /// # Errors
-/// The manifest names one digest with two sizes, or too many files, or sizes whose sum overflows.
-pub fn parts(manifest: &Manifest, encoding_bytes: u64) -> Result<(Vec<BlobRef>, u64), &'static str> {
-    if manifest.files.len() > FILES_MAX {
-        return Err("it names too many files");
-    }
+/// One digest is named with two sizes, or the sum of sizes overflows.
+pub fn parts(
+    manifest: &Manifest,
+    stderr: Option<BlobRef>,
+    encoding_bytes: u64,
+) -> Result<(Vec<BlobRef>, u64), &'static str> {
+    let own = manifest.contents().filter(|content| content.bytes > Manifest::PACKED_BYTES_MAX);
     let mut sizes = BTreeMap::new();
     let mut blobs = Vec::new();
     let mut sum = encoding_bytes;
-    let files = manifest.files.iter().map(|file| file.blob);
-    for blob in [manifest.stdout, manifest.stderr].into_iter().chain(files) {
+    for blob in manifest.packs().iter().copied().chain(own).chain(stderr) {
         match sizes.insert(blob.digest, blob.bytes) {
             None => {
                 sum = sum.checked_add(blob.bytes).ok_or("its sizes add up to no number")?;
@@ -206,7 +209,6 @@ pub fn wanted(parts: &[BlobRef], places: &[u32]) -> Option<Vec<BlobRef>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::OutputFile;
 
     #[test]
     fn heads_and_requests_read_as_they_were_written() {
@@ -229,24 +231,43 @@ mod tests {
     }
 
     #[test]
-    fn tiny_files_cost_what_they_take_and_a_task_may_leave_only_so_many() {
+    fn a_blob_costs_its_pages_and_an_entry() {
         assert_eq!([cost(0), cost(1), cost(4096), cost(4097)], [5120, 5120, 5120, 9216]);
         assert_eq!(cost(u64::MAX), u64::MAX, "and nothing overflows");
-        let most = output_cost_max(1_700_000);
-        assert!(costs([170; 500]) <= most && costs([170; 10_000]) > most);
-        assert!(costs([1_700_000]) <= most, "one file of all that it may leave");
     }
 
     #[test]
-    fn a_manifests_parts_are_counted_once_each() {
-        let blob = |bytes: &[u8]| BlobRef { digest: Digest::of(bytes), bytes: bytes.len() as u64 };
-        let file = |path: &str, blob| OutputFile { path: path.to_owned(), blob };
-        let (a, b) = (blob(b"aa"), blob(b"bbb"));
-        let mut manifest = Manifest { stdout: a, stderr: b, files: vec![file("x", a), file("y", b)] };
-        assert_eq!(parts(&manifest, 10), Ok((vec![a, b], 15)));
-        manifest.files.push(file("z", BlobRef { bytes: 4, ..b }));
-        assert!(parts(&manifest, 10).is_err());
-        manifest.files = vec![file("z", BlobRef { digest: Digest::ZERO, bytes: u64::MAX })];
-        assert!(parts(&manifest, 10).is_err());
+    fn what_an_output_costs_is_bounded_by_its_bytes_whatever_its_files() {
+        let content = |length: usize, seed: u64| {
+            let mut bytes = vec![0; length];
+            blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+            bytes
+        };
+        let just_too_large = Manifest::PACKED_BYTES_MAX as usize + 1;
+        for (count, length) in [(10_000, 170), (500, 0), (300, 65_536), (100, just_too_large), (0, 0)] {
+            let files = (0..count).map(|seed| (format!("{seed}"), content(length, seed))).collect();
+            let manifest = Manifest::of(Vec::new(), files).manifest;
+            let encoding_bytes = codec::encode(&manifest).len() as u64;
+            let (parts, bytes) = parts(&manifest, Some(BlobRef::of(b"warning")), encoding_bytes).expect("sound");
+            let sizes = parts.iter().map(|part| part.bytes).chain([encoding_bytes]);
+            assert!(costs(sizes) <= bytes + bytes / 8 + 4 * cost(0), "{count} files of {length} bytes");
+        }
+    }
+
+    #[test]
+    fn an_outputs_parts_are_counted_once_each() {
+        let large = vec![7; Manifest::PACKED_BYTES_MAX as usize + 1];
+        let file = |path: &str, content: &[u8]| (path.to_owned(), content.to_vec());
+        let files = vec![file("x", b"aa"), file("y", &large), file("z", &large)];
+        let packed = Manifest::of(b"bbb".to_vec(), files);
+        let [pack, own] = [b"bbbaa", large.as_slice()].map(BlobRef::of);
+        let both = pack.bytes + own.bytes;
+        assert_eq!(parts(&packed.manifest, None, 10), Ok((vec![pack, own], both + 10)));
+        let stderr = BlobRef::of(b"warning");
+        assert_eq!(parts(&packed.manifest, Some(stderr), 10), Ok((vec![pack, own, stderr], both + 17)));
+        assert_eq!(parts(&packed.manifest, Some(own), 10), Ok((vec![pack, own], both + 10)));
+        for wrong in [BlobRef { bytes: 4, ..own }, BlobRef { digest: Digest::ZERO, bytes: u64::MAX }] {
+            assert!(parts(&packed.manifest, Some(wrong), 10).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A program that saves checkpoints, on a mesh of real processes one of which is killed.
 
 use std::{
+    collections::BTreeSet,
     fs,
     time::{Duration, Instant},
 };
@@ -10,9 +11,9 @@ use meshwork::{
     outcomes::{self, Outputs},
     submission, watch,
 };
-use meshwork_core::types::{Action, Limits, Submit, TaskSpec, Tasks};
+use meshwork_core::types::{Action, Control, Limits, Submit, TaskSpec, Tasks};
 
-use crate::running::{kill, local_mesh, program};
+use crate::running::{blobs, kill, local_mesh, program};
 
 /// How long the slowest machine may take for anything here.
 const LONG: Duration = Duration::from_secs(300);
@@ -56,4 +57,40 @@ async fn a_task_whose_worker_is_killed_goes_on_elsewhere_from_its_last_checkpoin
     let first = *steps.first().expect("some were left");
     assert!(first > 0, "what was saved is not done again");
     assert_eq!(steps, (first..STEPS).collect::<Vec<_>>(), "and what was not is");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_that_come_as_fast_as_they_can_fill_no_store_and_all_are_gone_after_a_cancel() {
+    let mesh = local_mesh("saves", 1, 1).await;
+    let client = mesh.peers()[0].client().expect("running");
+    let module = client.put_bytes(fs::read(program("hostile/saves.wasm")).expect("a program")).await.expect("taken");
+    let spec = TaskSpec {
+        checkpoints: true,
+        limits: Limits { wall_ms: 600_000, fuel: u64::MAX, output_bytes: 1 << 20 },
+        ..TaskSpec::of(module)
+    };
+    let key = keys::generate();
+    let action = Action::Submit(Submit::new("saves", spec, Tasks::Repeat(1)));
+    let signed = submission::sign(action, submission::EXPIRY_DEFAULT, &key, &mesh.network());
+    submission::post(&client, &signed).await.expect("taken");
+    let job = submission::job_of(&signed);
+
+    let kept = || mesh.peers().iter().map(|peer| blobs(&peer.data_dir())).max().unwrap_or(0);
+    let until = Instant::now() + LONG;
+    let mut saved = BTreeSet::new();
+    while saved.len() < 8 {
+        assert!(Instant::now() < until, "of many checkpoints only {} are known", saved.len());
+        let tasks = client.tasks(job, 0, 1, None).await.unwrap_or_default();
+        saved.extend(tasks.first().and_then(|task| task.checkpoint).map(|checkpoint| checkpoint.manifest));
+        // The program; what the ledger knows and four deliveries on their way, each a manifest and a pack; the next one.
+        assert!(kept() <= 1 + 2 * (1 + 4) + 2, "{} blobs after {} checkpoints", kept(), saved.len());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let cancel =
+        submission::sign(Action::Control(Control::cancel(job)), submission::EXPIRY_DEFAULT, &key, &mesh.network());
+    submission::settle(&client, &cancel).await.expect("cancelled");
+    while kept() > 1 {
+        assert!(Instant::now() < until, "{} blobs are kept of a cancelled task", kept());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

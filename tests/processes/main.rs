@@ -14,5 +14,6 @@ mod readme;
 mod running;
 mod speculation;
 mod syncing;
+mod tiny;
 mod usage;
 mod workflows;

@@ -1,6 +1,7 @@
 //! Runs the program as a person would, bounded in time, and leaves nothing running.
 
 use std::{
+    fs,
     io::Read,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -68,6 +69,15 @@ impl Ended {
 /// The path of a task program that comes with its source.
 pub(crate) fn program(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/programs").join(name)
+}
+
+/// How many blobs a peer with this data directory keeps.
+pub(crate) fn blobs(data: &Path) -> usize {
+    let entries = |path: &Path| -> Vec<PathBuf> {
+        fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let has_blobs = |path: &&PathBuf| path.file_name().is_some_and(|name| name.len() == 2);
+    entries(&data.join("blobs")).iter().filter(has_blobs).map(|directory| entries(directory).len()).sum()
 }
 
 /// Runs a command of the program to its end, and kills it if that takes longer than `within`.

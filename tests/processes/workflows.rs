@@ -53,7 +53,7 @@ impl Network {
         };
         let peers = [up(&peer, &["--no-work"]), up(&worker, &["--slots", "2", "--memory", "512MiB"])];
         let api = api_of(&peer, directory.path());
-        for name in ["noop", "echo", "wordcount", "render", "exit3", "tree"] {
+        for name in ["noop", "echo", "wordcount", "render", "exit3", "tree", "tiny"] {
             let name = format!("{name}.wasm");
             fs::copy(program(&name), directory.path().join(&name)).expect("copied");
         }

@@ -298,7 +298,7 @@ async fn stored(client: &Client, outcome: &OutcomeReceipt) -> Vec<BlobRef> {
     let outputs = Outputs::of(client, outcome).await.expect("its output");
     let contents = [outputs.stdout, outputs.stderr].into_iter().chain(outputs.files.into_iter().map(|(_, file)| file));
     let blobs = contents.filter_map(|content| match content {
-        Content::Stored(blob) => Some(blob),
+        Content::Stored(piece) => Some(piece.blob),
         Content::Inline(_) => None,
     });
     blobs.chain([*manifest]).collect()

@@ -260,8 +260,10 @@ pub(super) fn check_claim(limits: &LedgerLimits, claim: &Claim) -> Result<(), Vo
     sound(claim.load <= Claim::LOAD_MAX && are_labels_sound(&claim.labels) && claim.blobs.len() <= Claim::BLOBS_MAX)
 }
 
-fn is_stored_soundly(output_bytes: u64, manifest: &BlobRef, bytes: u64) -> bool {
-    manifest.bytes <= MANIFEST_BYTES_MAX.min(bytes) && bytes <= output_bytes.saturating_add(MANIFEST_BYTES_MAX)
+fn is_stored_soundly(output_bytes: u64, manifest: &BlobRef, stderr: Option<&BlobRef>, bytes: u64) -> bool {
+    manifest.bytes <= MANIFEST_BYTES_MAX
+        && manifest.bytes.checked_add(stderr.map_or(0, |stderr| stderr.bytes)).is_some_and(|least| least <= bytes)
+        && bytes <= output_bytes.saturating_add(MANIFEST_BYTES_MAX)
 }
 
 fn are_spawns_few(spawns: &[Spawn]) -> bool {
@@ -278,10 +280,10 @@ pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict
                 && are_spawns_few(spawns)
                 && output.files.iter().all(|(path, _)| is_path_sound(path) && paths.insert(path))
         }
-        Verdict::Succeeded(Output::Stored { manifest, bytes, .. }, _, spawns) => {
-            is_stored_soundly(output_bytes, manifest, *bytes) && are_spawns_few(spawns)
+        Verdict::Succeeded(Output::Stored { manifest, stderr, bytes, .. }, _, spawns) => {
+            is_stored_soundly(output_bytes, manifest, stderr.as_ref(), *bytes) && are_spawns_few(spawns)
         }
-        Verdict::Checkpointed { manifest, bytes, .. } => is_stored_soundly(output_bytes, manifest, *bytes),
+        Verdict::Checkpointed { manifest, bytes, .. } => is_stored_soundly(output_bytes, manifest, None, *bytes),
         Verdict::Failed(failure, stderr, _) => {
             stderr.len() <= limits.inline_bytes_max
                 && match failure {

@@ -8,6 +8,7 @@ mod genesis;
 mod govern;
 mod ids;
 mod job;
+mod manifest;
 mod outcome;
 mod receipt;
 mod recurring;
@@ -29,9 +30,8 @@ pub use ids::{
     TaskIdError, TransactionId, View,
 };
 pub use job::{After, AfterJob, Array, Extend, Submit, Times, When};
-pub use outcome::{
-    Delivery, DeliveryStatement, Failure, InlineOutput, Manifest, Output, OutputFile, Spawn, Usage, Verdict,
-};
+pub use manifest::{Manifest, ManifestError, OutputFile, Packed, Piece};
+pub use outcome::{Delivery, DeliveryStatement, Failure, InlineOutput, Output, Spawn, Usage, Verdict};
 pub use receipt::{OutcomeReceipt, Receipt, TransactionReceipt, VoidReason};
 pub use recurring::{CatchUp, Occurrence, Overlap, Recur, Recurring, SkipReason};
 pub use task::{

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::{AttemptId, BlobRef, Height, Setback};
+use super::{AttemptId, BlobRef, Height, Manifest, Setback};
 use crate::{
     codec::{self, ByteString},
     digest::Digest,
@@ -38,9 +38,9 @@ pub enum Verdict {
     Returned,
     /// The program has saved a checkpoint and goes on. A second holder has the checkpoint.
     Checkpointed {
-        /// A [`Manifest`] of the files of the checkpoint, with empty output streams.
+        /// A [`Manifest`] of the files of the checkpoint, with an empty standard output.
         manifest: BlobRef,
-        /// The bytes of the manifest and all blobs that it names.
+        /// The bytes of the manifest and of all distinct blobs besides.
         bytes: u64,
         /// The second holder's receipt.
         delivery: Delivery,
@@ -160,15 +160,33 @@ impl fmt::Display for Failure {
 pub enum Output {
     /// The whole output. Its encoding is at most the genesis' inline limit.
     Inline(InlineOutput),
-    /// A [`Manifest`], and the blobs that it names. A second holder has all of them.
+    /// A [`Manifest`], the blobs that it consists of, and standard error. A second holder has all of them.
     Stored {
         /// The encoded manifest, which is a blob too.
         manifest: BlobRef,
-        /// The bytes of the manifest and all blobs that it names.
+        /// What the program wrote to standard error; `None` if that is nothing. It is no part of the answer, because two
+        /// honest workers may differ there.
+        stderr: Option<BlobRef>,
+        /// The bytes of the manifest and of all distinct blobs besides.
         bytes: u64,
         /// The second holder's receipt.
         delivery: Delivery,
     },
+}
+
+impl Output {
+    /// The digest that names the answer: standard output and the files under `/out`. It is the same whether the output
+    /// is inline or stored, and whoever computed it.
+    #[must_use]
+    pub fn answer(&self) -> Digest {
+        match self {
+            Self::Stored { manifest, .. } => manifest.digest,
+            Self::Inline(InlineOutput { stdout, files, .. }) => {
+                let files = files.iter().map(|(path, content)| (path.clone(), content.to_vec())).collect();
+                Manifest::of(stdout.to_vec(), files).manifest.digest()
+            }
+        }
+    }
 }
 
 /// A small output.
@@ -191,26 +209,6 @@ impl InlineOutput {
     }
 }
 
-/// A larger output: its parts as blobs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
-pub struct Manifest {
-    /// What the program wrote to standard output.
-    pub stdout: BlobRef,
-    /// What the program wrote to standard error.
-    pub stderr: BlobRef,
-    /// The files that the program left under `/out`, in the order of their paths.
-    pub files: Vec<OutputFile>,
-}
-
-/// A file that a program left under `/out`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
-pub struct OutputFile {
-    /// Its path below `/out`.
-    pub path: String,
-    /// Its content.
-    pub blob: BlobRef,
-}
-
 /// A second holder's receipt: it keeps an attempt's output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Delivery {
@@ -225,11 +223,13 @@ pub struct Delivery {
 /// The statement that a second holder signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct DeliveryStatement {
-    /// The attempt whose output it is.
+    /// The attempt whose output or checkpoint it is.
     pub attempt: AttemptId,
     /// The manifest.
     pub manifest: BlobRef,
-    /// The bytes of the manifest and all blobs that it names.
+    /// Standard error, if there is any.
+    pub stderr: Option<BlobRef>,
+    /// The bytes of the manifest and of all distinct blobs besides.
     pub bytes: u64,
     /// The height that the holder had executed when it signed.
     pub height: Height,
@@ -248,5 +248,36 @@ impl DeliveryStatement {
     pub fn is_signed_by(&self, delivery: &Delivery, network: &NetworkId) -> bool {
         self.height == delivery.height
             && identity::verify(Domain::Delivery, network, &codec::encode(self), &delivery.holder, &delivery.signature)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_answer_has_one_digest_inline_and_stored_and_standard_error_is_no_part_of_it(
+            stdout: Vec<u8>, stderr: Vec<u8>, files in prop::collection::btree_map("[a-z/]{1,8}", any::<Vec<u8>>(), 0..4)
+        ) {
+            let files: Vec<(String, Vec<u8>)> = files.into_iter().collect();
+            let bytes = |content: &Vec<u8>| ByteString::from(content.as_slice());
+            let inline = InlineOutput {
+                stdout: bytes(&stdout),
+                stderr: bytes(&stderr),
+                files: files.iter().map(|(path, content)| (path.clone(), bytes(content))).collect(),
+            };
+            let manifest = BlobRef::of(&codec::encode(&Manifest::of(stdout, files).manifest));
+            let key = SecretKey::from_seed([1; 32]);
+            let delivery = Delivery {
+                holder: key.public(),
+                height: Height(1),
+                signature: key.sign(Domain::Delivery, &NetworkId([0; 32]), b""),
+            };
+            let stored = Output::Stored { manifest, stderr: Some(BlobRef::of(&stderr)), bytes: 0, delivery };
+            prop_assert_eq!(Output::Inline(inline).answer(), stored.answer());
+        }
     }
 }

@@ -20,6 +20,14 @@ pub struct BlobRef {
     pub bytes: u64,
 }
 
+impl BlobRef {
+    /// The name of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { digest: Digest::of(bytes), bytes: bytes.len() as u64 }
+    }
+}
+
 /// What a task runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -41,6 +41,6 @@ pub use self::{
     check::{BadModule, MODULE_BYTES_MAX, check, given},
     confinement::{Confinement, Measure},
     host::{Budget, CompileBounds, Executor, ExecutorConfig, PrepareError, RunnerCommand},
-    program::{Checkpoint, ExecuteError, Execution, Failed, NamedFile, Ran, Saved, Success},
+    program::{Checkpoint, ExecuteError, Execution, Failed, InputFile, NamedFile, Ran, Saved, Success},
     runner::run_runner,
 };

@@ -1,6 +1,6 @@
 //! A program's run, as the node sees it: what it is given, and what it left.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
 
 use meshwork_core::{
     digest::Digest,
@@ -19,10 +19,10 @@ pub struct Execution {
     pub arguments: Vec<String>,
     /// The environment.
     pub environment: BTreeMap<String, String>,
-    /// The file for standard input, if any.
-    pub stdin: Option<PathBuf>,
-    /// The files under `/in`: the path there, and the host's file. They must not change meanwhile.
-    pub inputs: Vec<(String, PathBuf)>,
+    /// Standard input, if any.
+    pub stdin: Option<InputFile>,
+    /// The files under `/in`, each with its path there. They must not change meanwhile.
+    pub inputs: Vec<(String, InputFile)>,
     /// The most memory of the program, in bytes.
     pub memory_bytes: u64,
     /// The limits that end it.
@@ -35,14 +35,29 @@ pub struct Execution {
     pub stderr_tail_bytes_max: usize,
 }
 
+/// What a program may read: a file of the host, or a range of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputFile {
+    /// The host's file.
+    pub path: PathBuf,
+    /// The bytes of it that the program sees; `None` if it sees all.
+    pub range: Option<Range<u64>>,
+}
+
+impl From<PathBuf> for InputFile {
+    fn from(path: PathBuf) -> Self {
+        Self { path, range: None }
+    }
+}
+
 /// A program's checkpoints.
 ///
 /// A program saves one by moving a file to a path below `/checkpoint`. The files below it at that moment are the
 /// checkpoint.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The files of the checkpoint to start from: the path below `/checkpoint`, and the host's file.
-    pub files: Vec<(String, PathBuf)>,
+    /// The files of the checkpoint to start from, each with its path below `/checkpoint`.
+    pub files: Vec<(String, InputFile)>,
     /// Receives the newest checkpoint.
     pub saves: watch::Sender<Saved>,
 }

@@ -49,28 +49,34 @@ pub(crate) enum Request {
     Run(Box<Run>),
 }
 
-/// A run. Its files follow: standard input if there is any, the inputs, the files of the checkpoint.
+/// A run. The open files that it reads from follow.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub arguments: Vec<String>,
     pub environment: BTreeMap<String, String>,
-    /// The length of standard input, in bytes, if there is any.
-    pub stdin_bytes: Option<u64>,
-    /// Paths below `/in`.
-    pub inputs: Vec<Announced>,
-    /// Paths below `/checkpoint`, if the program saves checkpoints.
-    pub checkpoint: Option<Vec<Announced>>,
+    /// How many open files follow.
+    pub files: u32,
+    /// Standard input, if there is any.
+    pub stdin: Option<Given>,
+    /// Inputs, by their paths below `/in`.
+    pub inputs: Vec<(String, Given)>,
+    /// Files by their paths below `/checkpoint`, if the program saves checkpoints.
+    pub checkpoint: Option<Vec<(String, Given)>>,
     pub memory_bytes: u64,
     pub limits: Limits,
     pub seed: [u8; 32],
     pub stderr_tail_bytes_max: u64,
 }
 
-impl Run {
-    /// How many files follow.
-    pub(crate) fn files(&self) -> usize {
-        usize::from(self.stdin_bytes.is_some()) + self.inputs.len() + self.checkpoint.as_ref().map_or(0, Vec::len)
-    }
+/// What a program may read: a range of one of the open files of its [`Run`]. Many may be of one.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Given {
+    /// The number of the file, in the order in which they come.
+    pub file: u32,
+    /// The first byte.
+    pub offset: u64,
+    /// How many bytes.
+    pub bytes: u64,
 }
 
 /// A file's path, and the length of its content in bytes.

@@ -20,7 +20,7 @@ use crate::{
 /// An output that a holder now keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
-    /// The bytes of the manifest and of all distinct blobs that it names, as reported to the ledger.
+    /// The bytes of the manifest and of all distinct blobs besides, as reported to the ledger.
     pub bytes: u64,
     /// The holder's signed statement.
     pub delivery: Delivery,
@@ -35,8 +35,8 @@ struct Delivering {
 }
 
 impl Blobs {
-    /// Delivers the output of an attempt to `to`: the manifest, which is in the store, and all blobs that it names.
-    /// Only what the holder lacks is sent.
+    /// Delivers the output of an attempt to `to`: the manifest, which is in the store, all blobs that it consists of, and
+    /// standard error. Only what the holder lacks is sent.
     ///
     /// # Errors
     /// A [`DeliverError`]. The output stays in the store, and may be delivered to another peer.
@@ -45,22 +45,24 @@ impl Blobs {
         to: PublicKey,
         attempt: AttemptId,
         manifest: Digest,
+        stderr: Option<BlobRef>,
     ) -> Result<Delivered, DeliverError> {
         let content = self.read(manifest).await?.ok_or(DeliverError::Missing(manifest))?;
         let wrong = |what: String| DeliverError::Manifest(manifest, what);
         let decoded = decode_manifest(&content).map_err(|error| wrong(error.to_string()))?;
-        let (parts, bytes) = parts(&decoded, content.len() as u64).map_err(|what| wrong(what.to_owned()))?;
+        let (parts, bytes) = parts(&decoded, stderr, content.len() as u64).map_err(|what| wrong(what.to_owned()))?;
         let delivering = Delivering {
             to,
             // The holder fills in the height.
             statement: DeliveryStatement {
                 attempt,
                 manifest: BlobRef { digest: manifest, bytes: content.len() as u64 },
+                stderr,
                 bytes,
                 height: Default::default(),
             },
             parts,
-            offer: DeliveryOffer { attempt, bytes, manifest: ByteString::from(content) },
+            offer: DeliveryOffer { attempt, stderr, bytes, manifest: ByteString::from(content) },
         };
         for fresh in [false, true] {
             let pooled = self.0.deliveries.take(to, fresh).await?;

@@ -3,14 +3,15 @@
 use std::{io, sync::Arc, time::Duration};
 
 use meshwork_core::{
-    blobs::{self as rules, DeliveryAnswer, DeliveryOffer, FRAME_BYTES_MAX, REASON_BYTES_MAX},
+    blobs::{self as rules, DeliveryAnswer, DeliveryOffer, FRAME_BYTES_MAX, Offered, REASON_BYTES_MAX},
     digest::Digest,
     identity::PublicKey,
-    types::{AttemptId, BlobRef, DeliveryStatement, Height},
+    types::{AttemptId, BlobRef, DeliveryStatement, Height, Manifest},
 };
 
 use super::{
-    BLOB_BYTES_MAX, BlobStore, Blobs, DeliveryId, Kept, blocking, error::StoreError, turns::Turns, writer::BlobWriter,
+    BLOB_BYTES_MAX, BlobStore, Blobs, DeliveryId, Kept, blocking, error::StoreError, packs, turns::Turns,
+    writer::BlobWriter,
 };
 use crate::{
     mesh::{Incoming, Stream},
@@ -43,14 +44,14 @@ pub struct Refusal(pub String);
 /// Decides whose outputs this peer holds. The node answers from the ledger.
 pub trait DeliveryPolicy: Send + Sync + 'static {
     /// Decides whether this peer holds `bytes` bytes of the output of `attempt`, which `from` has run. Its blobs
-    /// [cost](rules::cost) so much. Returns the height that this peer has executed, which it will sign.
+    /// [cost](rules::cost) little more than that, because small contents lie in packs. Returns the height that this peer
+    /// has executed, which it will sign.
     fn accepts(
         &self,
         from: PublicKey,
         attempt: AttemptId,
         manifest: Digest,
         bytes: u64,
-        cost: u64,
     ) -> impl Future<Output = Result<Height, Refusal>> + Send;
 }
 
@@ -136,7 +137,7 @@ async fn take_one(
     };
     let digest = Digest::of(&offer.manifest);
     let bytes = offer.bytes;
-    let parts = offer.parts().map_err(Ended::Wrong)?;
+    let Offered { manifest, parts } = offer.offered().map_err(Ended::Wrong)?;
     let Some(_turn) = turns.take(from, HOLD_MAX / 2).await else {
         return refuse(stream, "too many deliveries at once").await;
     };
@@ -144,8 +145,7 @@ async fn take_one(
     let allowed = if parts.iter().any(|part| part.bytes > BLOB_BYTES_MAX) {
         Err(Refusal("one of its blobs is too large".to_owned()))
     } else {
-        let cost = rules::costs(parts.iter().map(|part| part.bytes));
-        policy.accepts(from, offer.attempt, digest, bytes, cost).await
+        policy.accepts(from, offer.attempt, digest, bytes).await
     };
     let height = match allowed {
         Ok(height) => height,
@@ -167,7 +167,10 @@ async fn take_one(
     // Before its parts, so that none of them can be evicted before all are there.
     let held = DeliveryId { attempt: offer.attempt, manifest: digest };
     let news = store.hold(held, parts.iter().map(|part| part.digest).collect());
-    let stored = receive(blobs, stream, &lacking, &offer.manifest).await;
+    let stored = match receive(blobs, stream, &lacking, &offer.manifest).await {
+        Ok(Ok(())) => check_packs(store.clone(), manifest).await,
+        failed => failed,
+    };
     if news && !matches!(stored, Ok(Ok(()))) {
         let store = store.clone();
         blocking(move || store.give_up(&[held])).await.unwrap_or_else(|error| {
@@ -180,7 +183,7 @@ async fn take_one(
     }
     blobs.bound_deliveries(offer.attempt).await;
     let manifest = BlobRef { digest, bytes: offer.manifest.len() as u64 };
-    let statement = DeliveryStatement { attempt: offer.attempt, manifest, bytes, height };
+    let statement = DeliveryStatement { attempt: offer.attempt, manifest, stderr: offer.stderr, bytes, height };
     let delivery = statement.sign(&blobs.0.key, &blobs.0.mesh.network());
     drop(here);
     wire::write_value(stream, &DeliveryAnswer::Stored(delivery)).await?;
@@ -244,6 +247,15 @@ async fn receive(
     gathered.push(manifest.to_vec());
     failed = put_all(blobs, gathered).await.err().or(failed);
     Ok(failed.map_or(Ok(()), Err))
+}
+
+/// Compares what is in the packs with what the manifest says. The inner error is the disk's.
+async fn check_packs(store: BlobStore, manifest: Manifest) -> Result<Result<(), StoreError>, Ended> {
+    match packs::all_hold(store, manifest).await {
+        Ok(true) => Ok(Ok(())),
+        Ok(false) => Err(Ended::Wrong("a pack has other contents than the manifest says")),
+        Err(error) => Ok(Err(error)),
+    }
 }
 
 async fn put_all(blobs: &Blobs, gathered: Vec<Vec<u8>>) -> Result<(), StoreError> {

@@ -18,6 +18,7 @@ mod fetch;
 mod hold;
 mod holdings;
 mod index;
+mod packs;
 mod pool;
 mod room;
 mod serve;
@@ -42,6 +43,7 @@ pub use error::{DeliverError, FetchError, StoreError};
 pub use hold::{DeliveryPolicy, Refusal};
 pub use holdings::{DeliveryId, Standing, Whose};
 pub use index::DELIVERIES;
+pub use packs::holds;
 pub use room::Obligations;
 pub use store::{BlobInfo, BlobStore, Quota, UPLOAD_KEPT_FOR};
 

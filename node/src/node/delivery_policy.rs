@@ -1,7 +1,6 @@
 //! Decides whether this peer holds another peer's output. The ledger says which worker was given which attempt.
 
 use meshwork_core::{
-    blobs::output_cost_max,
     digest::Digest,
     identity::PublicKey,
     ledger::{TaskStateView, bounds::MANIFEST_BYTES_MAX},
@@ -23,14 +22,7 @@ impl PromisedOutputs {
 }
 
 impl DeliveryPolicy for PromisedOutputs {
-    async fn accepts(
-        &self,
-        from: PublicKey,
-        attempt: AttemptId,
-        _: Digest,
-        bytes: u64,
-        cost: u64,
-    ) -> Result<Height, Refusal> {
+    async fn accepts(&self, from: PublicKey, attempt: AttemptId, _: Digest, bytes: u64) -> Result<Height, Refusal> {
         let refuse = |reason: &str| Err(Refusal(reason.to_owned()));
         let look = move |replica: &meshwork_core::replica::Replica| {
             let ledger = replica.ledger();
@@ -45,9 +37,6 @@ impl DeliveryPolicy for PromisedOutputs {
         match self.0.query(look).await {
             Ok(Some((true, output_bytes, _))) if bytes > output_bytes.saturating_add(MANIFEST_BYTES_MAX) => {
                 refuse("it is larger than its task may leave")
-            }
-            Ok(Some((true, output_bytes, _))) if cost > output_cost_max(output_bytes) => {
-                refuse("it has more files than its task may leave")
             }
             Ok(Some((true, _, height))) => Ok(height),
             Ok(Some(_)) => refuse("this attempt was not given to you, as far as is known here"),

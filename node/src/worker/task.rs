@@ -1,33 +1,36 @@
 //! One attempt, from its lease to its outcome: fetch, compile, run, pack, deliver.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use futures::{StreamExt, future::ready};
 use meshwork_core::{
-    blobs::{costs, decode_manifest, output_cost_max},
+    blobs::{MANIFEST_BYTES_MAX, decode_manifest},
     codec::{self, ByteString},
     digest::Digest,
     identity::PublicKey,
     ledger::ProducedInput,
     replica::Assignment,
     types::{
-        AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, OutputFile, Source, Spawn,
-        Usage, Verdict,
+        AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, OutputFile, Packed, Piece,
+        Source, Spawn, Usage, Verdict,
     },
     worker::Progress,
 };
-use meshwork_sandbox::{Budget, Checkpoint, ExecuteError, Execution, Executor, PrepareError, Saved, Success};
+use meshwork_sandbox::{
+    Budget, Checkpoint, ExecuteError, Execution, Executor, InputFile, PrepareError, Saved, Success,
+};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{BegunJournal, Heard, spawns};
 use crate::{
-    blobs::{BlobStore, Blobs, DeliverError, Delivered, FetchError, Kept, StoreError},
+    blobs::{BlobStore, Blobs, DeliverError, Delivered, FetchError, Kept, StoreError, holds},
     driver::Handle,
     mesh::MeshHandle,
     metrics::Metrics,
@@ -86,9 +89,35 @@ impl Task {
 pub struct Prepared {
     program: Kept,
     stdin: Option<Kept>,
-    inputs: Vec<(String, Kept)>,
+    inputs: Vec<(String, Content)>,
     /// The checkpoint of an earlier attempt.
-    checkpoint: Vec<(String, Kept)>,
+    checkpoint: Vec<(String, Content)>,
+}
+
+/// A content that is here: a blob, or a range of one. While this lives, the blob is not evicted.
+struct Content {
+    blob: Arc<Kept>,
+    /// `None` if the content is all of the blob.
+    range: Option<Range<u64>>,
+}
+
+impl Content {
+    fn file(&self) -> InputFile {
+        InputFile { path: self.blob.path().to_owned(), range: self.range.clone() }
+    }
+}
+
+impl From<Kept> for Content {
+    fn from(blob: Kept) -> Self {
+        Self { blob: Arc::new(blob), range: None }
+    }
+}
+
+/// The names of an output that is stored here.
+#[derive(Clone, Copy)]
+struct StoredOutput {
+    manifest: BlobRef,
+    stderr: Option<BlobRef>,
 }
 
 /// Why no holder has an output.
@@ -185,7 +214,7 @@ impl TaskContext {
         let inputs = async {
             let mut inputs = Vec::new();
             for (path, blob) in task.blobs() {
-                inputs.push((path.to_owned(), self.fetch(blob).await?));
+                inputs.push((path.to_owned(), self.fetch(blob).await?.into()));
             }
             for taken in &task.0.produced {
                 self.take(taken, &mut inputs).await?;
@@ -202,30 +231,50 @@ impl TaskContext {
     }
 
     /// Fetches another task's output, or the one file of it that the input names.
-    async fn take(&self, taken: &ProducedInput, inputs: &mut Vec<(String, Kept)>) -> Result<(), Verdict> {
+    async fn take(&self, taken: &ProducedInput, inputs: &mut Vec<(String, Content)>) -> Result<(), Verdict> {
         let unavailable = || failed(Failure::InputUnavailable(taken.manifest.digest));
-        let kept = self.fetch(taken.manifest).await?;
-        let encoding = tokio::fs::read(kept.path()).await.map_err(|error| {
-            warn!(manifest = %taken.manifest.digest, %error, "a manifest cannot be read here");
+        let cannot_read = |error: &dyn std::fmt::Display| {
+            warn!(manifest = %taken.manifest.digest, %error, "an output of another task cannot be read here");
             Verdict::Returned
-        })?;
+        };
+        let kept = self.fetch(taken.manifest).await?;
+        let encoding = tokio::fs::read(kept.path()).await.map_err(|error| cannot_read(&error))?;
         let manifest = decode_manifest(&encoding).map_err(|_| unavailable())?;
-        let wanted: Vec<OutputFile> = match &taken.file {
-            Some(file) => manifest.files.into_iter().filter(|output| output.path == *file).take(1).collect(),
-            None => manifest.files,
+        let wanted: Vec<&OutputFile> = match &taken.file {
+            Some(file) => manifest.files().iter().filter(|output| output.path == *file).collect(),
+            None => manifest.files().iter().collect(),
         };
         if taken.file.is_some() && wanted.is_empty() {
             return Err(unavailable());
         }
-        for OutputFile { path, blob } in wanted {
+        let pieces = manifest.pieces();
+        let mut of_blobs: BTreeMap<BlobRef, Vec<Piece>> = BTreeMap::new();
+        for file in &wanted {
+            let piece = pieces.get(&file.content.digest).ok_or_else(unavailable)?;
+            of_blobs.entry(piece.blob).or_default().push(*piece);
+        }
+        let mut blobs = BTreeMap::new();
+        for (blob, pieces) in of_blobs {
+            let kept = Arc::new(self.fetch(blob).await?);
+            match holds(Arc::clone(&kept), pieces).await {
+                Ok(true) => blobs.insert(blob, kept),
+                // It is so wherever the task runs.
+                Ok(false) => return Err(unavailable()),
+                Err(error) => return Err(cannot_read(&error)),
+            };
+        }
+        for OutputFile { path, content } in wanted {
+            let piece = pieces.get(&content.digest).ok_or_else(unavailable)?;
+            let blob = Arc::clone(blobs.get(&piece.blob).ok_or_else(unavailable)?);
+            let range = (!piece.is_whole()).then(|| piece.offset..piece.offset + content.bytes);
             let place = if taken.file.is_some() { taken.path.clone() } else { format!("{}/{path}", taken.path) };
-            inputs.push((place, self.fetch(blob).await?));
+            inputs.push((place, Content { blob, range }));
         }
         Ok(())
     }
 
     /// Fetches the checkpoint of an earlier attempt. Without it the attempt starts over.
-    async fn saved_before(&self, task: &Task) -> Vec<(String, Kept)> {
+    async fn saved_before(&self, task: &Task) -> Vec<(String, Content)> {
         let Some(manifest) = task.0.checkpoint else { return Vec::new() };
         let taken = ProducedInput { path: String::new(), manifest, file: None };
         let mut saved = Vec::new();
@@ -249,20 +298,20 @@ impl TaskContext {
         while saves.changed().await.is_ok() {
             let Some(files) = saves.borrow_and_update().clone() else { continue };
             let stored = self.store(attempt, Vec::new(), Vec::new(), files.to_vec()).await;
-            let manifest = match stored {
-                Ok(manifest) => manifest,
+            let stored = match stored {
+                Ok(stored) => stored,
                 Err(error) => {
                     warn!(%attempt, %error, "a checkpoint cannot be stored here");
                     continue;
                 }
             };
-            let Delivered { bytes, delivery } = match self.deliver(attempt, manifest, &stop).await {
+            let Delivered { bytes, delivery } = match self.deliver(attempt, stored, &stop).await {
                 Ok(delivered) => delivered,
                 Err(Undelivered::Stopped) => return,
                 Err(Undelivered::Lost) => continue,
             };
             // If this fails, the worker is gone.
-            let saved = Progress::Saved(attempt, Verdict::Checkpointed { manifest, bytes, delivery });
+            let saved = Progress::Saved(attempt, Verdict::Checkpointed { manifest: stored.manifest, bytes, delivery });
             let _ = heard.send(Heard::Progress(saved));
             tokio::time::sleep(CHECKPOINT_EVERY).await;
         }
@@ -348,8 +397,9 @@ impl TaskContext {
     }
 
     fn execution(&self, task: &Task, prepared: &Prepared, saves: watch::Sender<Saved>) -> Execution {
-        let path = |kept: &Kept| kept.path().to_owned();
-        let paths = |files: &[(String, Kept)]| files.iter().map(|(name, kept)| (name.clone(), path(kept))).collect();
+        let whole = |kept: &Kept| InputFile::from(kept.path().to_owned());
+        let given =
+            |files: &[(String, Content)]| files.iter().map(|(name, file)| (name.clone(), file.file())).collect();
         let Assignment { spec, resources, part, array_index, attempt, .. } = &*task.0;
         let own = part.iter().flat_map(|part| &part.arguments);
         let mut environment = spec.environment.clone();
@@ -358,15 +408,15 @@ impl TaskContext {
         let seed = Digest::of_value("meshwork 1 task seed", &attempt.task);
         Execution {
             module: task.program().digest,
-            module_path: path(&prepared.program),
+            module_path: prepared.program.path().to_owned(),
             arguments: spec.arguments.iter().chain(own).cloned().collect(),
             environment,
-            stdin: prepared.stdin.as_ref().map(path),
-            inputs: paths(&prepared.inputs),
+            stdin: prepared.stdin.as_ref().map(whole),
+            inputs: given(&prepared.inputs),
             memory_bytes: resources.memory_bytes,
             limits: spec.limits,
             seed: seed.0,
-            checkpoint: spec.checkpoints.then(|| Checkpoint { files: paths(&prepared.checkpoint), saves }),
+            checkpoint: spec.checkpoints.then(|| Checkpoint { files: given(&prepared.checkpoint), saves }),
             stderr_tail_bytes_max: self.genesis.ledger.inline_bytes_max,
         }
     }
@@ -395,14 +445,12 @@ impl TaskContext {
                 return Some(Verdict::Succeeded(Output::Inline(output), usage, spawns));
             }
         }
-        let contents: HashSet<&[u8]> = files.iter().map(|(_, content)| content.as_slice()).collect();
-        if costs(contents.iter().map(|content| content.len() as u64)) > output_cost_max(task.0.spec.limits.output_bytes)
-        {
-            // No holder would take so many files.
-            return Some(Verdict::Failed(Failure::OutputTooLarge, ByteString::default(), usage));
-        }
         match self.store(attempt, stdout, stderr, files).await {
-            Ok(manifest) => self.deliver_success(attempt, manifest, (usage, spawns), stop).await,
+            Ok(stored) => self.deliver_success(attempt, stored, (usage, spawns), stop).await,
+            // No holder would take it.
+            Err(StoreError::TooLarge { .. }) => {
+                Some(Verdict::Failed(Failure::OutputTooLarge, ByteString::default(), usage))
+            }
             Err(error) => {
                 warn!(%attempt, %error, "an output cannot be stored here, and its attempt is given back");
                 Some(Verdict::Returned)
@@ -410,24 +458,31 @@ impl TaskContext {
         }
     }
 
-    /// Stores an output with its manifest in one go, and returns the manifest's name.
+    /// Stores an output with its manifest in one go.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] also if the paths of its files are more than a manifest holds.
     async fn store(
         &self,
         attempt: AttemptId,
         stdout: Vec<u8>,
         stderr: Vec<u8>,
         files: Vec<(String, Vec<u8>)>,
-    ) -> Result<BlobRef, StoreError> {
-        let naming = tokio::task::spawn_blocking(move || {
-            let named = |content: &[u8]| BlobRef { digest: Digest::of(content), bytes: content.len() as u64 };
-            let file = |(path, content): &(String, Vec<u8>)| OutputFile { path: path.clone(), blob: named(content) };
-            let manifest =
-                Manifest { stdout: named(&stdout), stderr: named(&stderr), files: files.iter().map(file).collect() };
-            let contents = [stdout, stderr].into_iter().chain(files.into_iter().map(|(_, content)| content));
-            (codec::encode(&manifest), contents.collect())
+    ) -> Result<StoredOutput, StoreError> {
+        let packing = tokio::task::spawn_blocking(move || {
+            let Packed { manifest, mut blobs } = Manifest::of(stdout, files);
+            let named = (!stderr.is_empty()).then(|| BlobRef::of(&stderr));
+            if named.is_some() {
+                blobs.push(stderr);
+            }
+            (codec::encode(&manifest), named, blobs)
         });
-        let (manifest, contents) = naming.await.map_err(std::io::Error::other)?;
-        self.blobs.put_output(attempt, manifest, contents).await
+        let (encoding, stderr, blobs) = packing.await.map_err(std::io::Error::other)?;
+        if encoding.len() > MANIFEST_BYTES_MAX {
+            return Err(StoreError::TooLarge { bytes_max: MANIFEST_BYTES_MAX as u64 });
+        }
+        let manifest = self.blobs.put_output(attempt, encoding, blobs).await?;
+        Ok(StoredOutput { manifest, stderr })
     }
 
     /// Delivers an output to f + 1 others, so that it outlives this worker and any authorities that may be lost with
@@ -435,7 +490,7 @@ impl TaskContext {
     async fn deliver(
         &self,
         attempt: AttemptId,
-        manifest: BlobRef,
+        StoredOutput { manifest, stderr }: StoredOutput,
         stop: &CancellationToken,
     ) -> Result<Delivered, Undelivered> {
         let wanted = self.authorities().await.faulty_max() + 1;
@@ -443,7 +498,7 @@ impl TaskContext {
             let mut holders = self.holders().await;
             let turn = rand::random_range(0..holders.len().max(1));
             holders.rotate_left(turn);
-            let deliver = async |holder: PublicKey| match self.blobs.deliver(holder, attempt, manifest.digest).await {
+            let deliver = async |holder| match self.blobs.deliver(holder, attempt, manifest.digest, stderr).await {
                 Ok(delivered) => Some(Ok(delivered)),
                 Err(error @ (DeliverError::Missing(_) | DeliverError::Manifest(..) | DeliverError::Store(_))) => {
                     warn!(%attempt, %error, "an output is no longer here to be delivered");
@@ -477,13 +532,14 @@ impl TaskContext {
     async fn deliver_success(
         &self,
         attempt: AttemptId,
-        manifest: BlobRef,
+        stored: StoredOutput,
         (usage, spawns): (Usage, Vec<Spawn>),
         stop: &CancellationToken,
     ) -> Option<Verdict> {
-        match self.deliver(attempt, manifest, stop).await {
+        match self.deliver(attempt, stored, stop).await {
             Ok(Delivered { bytes, delivery }) => {
-                Some(Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, usage, spawns))
+                let StoredOutput { manifest, stderr } = stored;
+                Some(Verdict::Succeeded(Output::Stored { manifest, stderr, bytes, delivery }, usage, spawns))
             }
             Err(Undelivered::Stopped) => None,
             Err(Undelivered::Lost) => Some(Verdict::Returned),
@@ -521,10 +577,10 @@ impl TaskContext {
         (usage, spawns): (Usage, Vec<Spawn>),
         stop: CancellationToken,
     ) -> Option<Verdict> {
-        let Output::Stored { manifest, .. } = output else {
+        let Output::Stored { manifest, stderr, .. } = output else {
             return Some(Verdict::Succeeded(output, usage, spawns));
         };
-        self.deliver_success(attempt, manifest, (usage, spawns), &stop).await
+        self.deliver_success(attempt, StoredOutput { manifest, stderr }, (usage, spawns), &stop).await
     }
 }
 

@@ -70,6 +70,7 @@ pub(crate) const ALL: &[Hostile] = &[
     hostile("sparse", &["seek"], "makes a sparse file of a tebibyte", "output limit"),
     hostile("hostile/temporary", &[], "makes a temporary file longer for ever", "out of memory"),
     hostile("hostile/many", &["2000"], "leaves two thousand files of a byte", "ran to its end"),
+    hostile("tiny", &["9000", "100"], "leaves nine thousand small files", "ran to its end"),
     hostile("hostile/saves", &[], "saves checkpoints as fast as it can", "ran out of"),
     hostile("hostile/saves", &["tree"], "saves checkpoints of a deep tree", "ran out of"),
     hostile("hostile/spawns", &[], "spawns more tasks than it may", "asked for more tasks"),

@@ -159,10 +159,14 @@ fn what_a_task_takes_of_another_it_waits_for_and_finds() {
     mesh.next();
     let stored = |mesh: &Mesh, index: u32| {
         let manifest = BlobRef { digest: Digest::of(&index.to_be_bytes()), bytes: 10 };
-        let statement =
-            DeliveryStatement { attempt: attempt(job, index, 0), manifest, bytes: 100, height: mesh.ledger.height() };
+        let (attempt, height) = (attempt(job, index, 0), mesh.ledger.height());
+        let statement = DeliveryStatement { attempt, manifest, stderr: None, bytes: 100, height };
         let delivery = statement.sign(&key(200), &mesh.ledger.network());
-        Verdict::Succeeded(Output::Stored { manifest, bytes: 100, delivery }, Usage::default(), Vec::new())
+        Verdict::Succeeded(
+            Output::Stored { manifest, stderr: None, bytes: 100, delivery },
+            Usage::default(),
+            Vec::new(),
+        )
     };
     mesh.report(&key(1), attempt(job, 1, 0), success());
     assert_eq!(ignored(&mesh.next()), [crate::ledger::IgnoredReason::NotDelivered], "a small output is stored too");

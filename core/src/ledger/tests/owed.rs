@@ -10,7 +10,7 @@ fn named(what: &[u8]) -> BlobRef {
 }
 
 fn delivered(mesh: &Mesh, attempt: AttemptId, manifest: BlobRef) -> Delivery {
-    let statement = DeliveryStatement { attempt, manifest, bytes: 50, height: mesh.ledger.height() };
+    let statement = DeliveryStatement { attempt, manifest, stderr: None, bytes: 50, height: mesh.ledger.height() };
     statement.sign(&key(200), &mesh.ledger.network())
 }
 
@@ -21,7 +21,7 @@ fn checkpoint(mesh: &Mesh, attempt: AttemptId, what: &[u8]) -> Verdict {
 
 fn stored(mesh: &Mesh, attempt: AttemptId, what: &[u8]) -> Verdict {
     let manifest = named(what);
-    let output = Output::Stored { manifest, bytes: 50, delivery: delivered(mesh, attempt, manifest) };
+    let output = Output::Stored { manifest, stderr: None, bytes: 50, delivery: delivered(mesh, attempt, manifest) };
     Verdict::Succeeded(output, Usage::default(), Vec::new())
 }
 

@@ -345,7 +345,7 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
 
 fn checkpoint(mesh: &Mesh, attempt: AttemptId) -> Verdict {
     let manifest = BlobRef { digest: Digest::of(b"saved"), bytes: 10 };
-    let statement = DeliveryStatement { attempt, manifest, bytes: 50, height: mesh.ledger.height() };
+    let statement = DeliveryStatement { attempt, manifest, stderr: None, bytes: 50, height: mesh.ledger.height() };
     Verdict::Checkpointed { manifest, bytes: 50, delivery: statement.sign(&key(200), &mesh.ledger.network()) }
 }
 

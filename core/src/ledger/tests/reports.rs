@@ -202,12 +202,15 @@ fn an_output_on_the_ledger_is_bounded_and_so_is_what_a_failure_says() {
     }
 }
 
+/// What the program of [`stored`] wrote to standard error.
+const STDERR: Option<BlobRef> = Some(BlobRef { digest: Digest([8; 32]), bytes: 20 });
+
 /// A success whose output a holder signed for, at a height.
 pub(super) fn stored(mesh: &Mesh, attempt: AttemptId, holder: &SecretKey, height: Height) -> Verdict {
-    let statement = DeliveryStatement { attempt, manifest: MANIFEST, bytes: 1000, height };
+    let statement = DeliveryStatement { attempt, manifest: MANIFEST, stderr: STDERR, bytes: 1000, height };
     let delivery = statement.sign(holder, &mesh.ledger.network());
     Verdict::Succeeded(
-        Output::Stored { manifest: statement.manifest, bytes: 1000, delivery },
+        Output::Stored { manifest: MANIFEST, stderr: STDERR, bytes: 1000, delivery },
         Usage::default(),
         Vec::new(),
     )
@@ -244,6 +247,14 @@ fn a_large_output_needs_the_word_of_an_authority_or_of_a_worker_that_stood() {
         verdict
     };
     assert_eq!(verdict_on(&forged), not_delivered);
+    let other_words = |mesh: &mut Mesh| {
+        let mut verdict = stored(mesh, id, &authority, Height(1));
+        if let Verdict::Succeeded(Output::Stored { stderr, .. }, ..) = &mut verdict {
+            *stderr = None;
+        }
+        verdict
+    };
+    assert_eq!(verdict_on(&other_words), not_delivered, "the holder signed for another standard error");
     let stood = |mesh: &mut Mesh| {
         mesh.claim(&holder, offer(1, 0));
         mesh.next();
@@ -264,10 +275,15 @@ fn a_large_output_needs_the_word_of_an_authority_or_of_a_worker_that_stood() {
 fn a_stored_output_is_no_larger_than_was_promised() {
     let (mut mesh, job) = one_running();
     let id = attempt(job, 0, 0);
-    let bytes = 1000 + crate::ledger::bounds::MANIFEST_BYTES_MAX + 1;
-    let statement = DeliveryStatement { attempt: id, manifest: MANIFEST, bytes, height: Height(1) };
-    let delivery = statement.sign(&key(200), &mesh.ledger.network());
-    let output = Output::Stored { manifest: MANIFEST, bytes, delivery };
-    mesh.report(&key(1), id, Verdict::Succeeded(output, Usage::default(), Vec::new()));
-    assert_eq!(ignored(&mesh.next()), [IgnoredReason::Malformed]);
+    let all = 1000 + crate::ledger::bounds::MANIFEST_BYTES_MAX;
+    // More than all, and less than its parts.
+    for (bytes, stderr) in
+        [(all + 1, None), (MANIFEST.bytes + 19, STDERR), (all, Some(BlobRef { bytes: all, ..MANIFEST }))]
+    {
+        let statement = DeliveryStatement { attempt: id, manifest: MANIFEST, stderr, bytes, height: Height(1) };
+        let delivery = statement.sign(&key(200), &mesh.ledger.network());
+        let output = Output::Stored { manifest: MANIFEST, stderr, bytes, delivery };
+        mesh.report(&key(1), id, Verdict::Succeeded(output, Usage::default(), Vec::new()));
+        assert_eq!(ignored(&mesh.next()), [IgnoredReason::Malformed], "{bytes}");
+    }
 }

@@ -105,7 +105,7 @@ fn checkpointing() -> TaskSpec {
 
 fn checkpoint(mesh: &Mesh, attempt: AttemptId, what: &[u8]) -> Verdict {
     let manifest = BlobRef { digest: Digest::of(what), bytes: 10 };
-    let statement = DeliveryStatement { attempt, manifest, bytes: 50, height: mesh.ledger.height() };
+    let statement = DeliveryStatement { attempt, manifest, stderr: None, bytes: 50, height: mesh.ledger.height() };
     let delivery = statement.sign(&key(200), &mesh.ledger.network());
     Verdict::Checkpointed { manifest, bytes: 50, delivery }
 }

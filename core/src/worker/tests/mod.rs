@@ -56,7 +56,7 @@ fn success() -> Verdict {
 }
 
 fn stored() -> Verdict {
-    let output = Output::Stored { manifest: blob(1), bytes: 1, delivery: delivery() };
+    let output = Output::Stored { manifest: blob(1), stderr: None, bytes: 1, delivery: delivery() };
     Verdict::Succeeded(output, Usage::default(), Vec::new())
 }
 

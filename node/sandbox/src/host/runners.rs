@@ -4,10 +4,11 @@
 //! program. Others are started ahead, so that a new program does not wait for a process to start.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fs::File,
+    io,
     os::fd::{AsFd, BorrowedFd},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
@@ -27,9 +28,9 @@ use super::{
 };
 use crate::{
     confinement::Confinement,
-    program::{ExecuteError, Execution, Failed, NamedFile, Ran, Saved, Success},
+    program::{ExecuteError, Execution, Failed, InputFile, NamedFile, Ran, Saved, Success},
     wire::{Watch, WireError},
-    words::{Announced, Ended, Reply, Request, Role, Run},
+    words::{Announced, Ended, Given, Reply, Request, Role, Run},
 };
 
 /// How many runners are kept for the program that each has run, at least.
@@ -215,26 +216,51 @@ pub(super) fn run(
     }
 }
 
+/// The open files of a run. A file of which a program sees many ranges is open once.
+#[derive(Default)]
+struct OpenFiles<'a> {
+    files: Vec<File>,
+    /// The number and the length of each.
+    known: HashMap<&'a Path, (u32, u64)>,
+}
+
+impl<'a> OpenFiles<'a> {
+    fn give(&mut self, InputFile { path, range }: &'a InputFile) -> Result<Given, ExecuteError> {
+        let cannot = |error| ExecuteError::Input(path.clone(), error);
+        let (file, length) = match self.known.get(path.as_path()) {
+            Some(known) => *known,
+            None => {
+                let file = File::open(path).map_err(cannot)?;
+                let length = file.metadata().map_err(cannot)?.len();
+                let number = u32::try_from(self.files.len()).map_err(|error| cannot(io::Error::other(error)))?;
+                self.files.push(file);
+                self.known.insert(path, (number, length));
+                (number, length)
+            }
+        };
+        let range = range.clone().unwrap_or(0..length);
+        if range.start > range.end || range.end > length {
+            return Err(cannot(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(Given { file, offset: range.start, bytes: range.end - range.start })
+    }
+
+    fn give_all(&mut self, list: &'a [(String, InputFile)]) -> Result<Vec<(String, Given)>, ExecuteError> {
+        list.iter().map(|(path, file)| Ok((path.clone(), self.give(file)?))).collect()
+    }
+}
+
 /// Opens the files that a run needs, and says what they are.
 fn open(execution: &Execution) -> Result<(Run, Vec<File>), ExecuteError> {
-    let mut files = Vec::new();
-    let mut open = |path: &Path| -> Result<u64, ExecuteError> {
-        let cannot = |error| ExecuteError::Input(path.to_owned(), error);
-        let file = File::open(path).map_err(cannot)?;
-        let bytes = file.metadata().map_err(cannot)?.len();
-        files.push(file);
-        Ok(bytes)
-    };
-    let stdin_bytes = execution.stdin.as_deref().map(&mut open).transpose()?;
-    let mut all = |list: &[(String, PathBuf)]| -> Result<Vec<Announced>, ExecuteError> {
-        list.iter().map(|(path, file)| Ok((path.clone(), open(file)?))).collect()
-    };
-    let inputs = all(&execution.inputs)?;
-    let checkpoint = execution.checkpoint.as_ref().map(|checkpoint| all(&checkpoint.files)).transpose()?;
+    let mut open = OpenFiles::default();
+    let stdin = execution.stdin.as_ref().map(|stdin| open.give(stdin)).transpose()?;
+    let inputs = open.give_all(&execution.inputs)?;
+    let checkpoint = execution.checkpoint.as_ref().map(|saved| open.give_all(&saved.files)).transpose()?;
     let run = Run {
         arguments: execution.arguments.clone(),
         environment: execution.environment.clone(),
-        stdin_bytes,
+        files: open.files.len() as u32,
+        stdin,
         inputs,
         checkpoint,
         memory_bytes: execution.memory_bytes,
@@ -242,7 +268,7 @@ fn open(execution: &Execution) -> Result<(Run, Vec<File>), ExecuteError> {
         seed: execution.seed,
         stderr_tail_bytes_max: execution.stderr_tail_bytes_max as u64,
     };
-    Ok((run, files))
+    Ok((run, open.files))
 }
 
 /// What a runner may say of a run, whatever its program was allowed to do to it.

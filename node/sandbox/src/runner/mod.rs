@@ -101,7 +101,7 @@ impl Runner {
                     self.channel.send(&reply)?;
                 }
                 Request::Run(request) => {
-                    let files = self.channel.receive_files(request.files())?;
+                    let files = self.channel.receive_files(request.files as usize)?;
                     let Some(program) = &self.program else {
                         return Err(WireError::Malformed("nothing to run".into()));
                     };

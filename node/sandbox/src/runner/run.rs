@@ -16,7 +16,7 @@ use crate::{
     program::{Failed, Ran, Success},
     wasi::{Allowance, Deadline, End, HostFile, Saves, Start, State, Unfit},
     wire::{Channel, WireError},
-    words::{Announced, Ended, Reply, Run},
+    words::{Announced, Ended, Given, Reply, Run},
 };
 
 /// Runs a program on the current thread. The error is this machine's.
@@ -74,18 +74,21 @@ fn thread_cpu_us() -> u64 {
 }
 
 fn start(run: Run, files: Vec<File>, deadline: Deadline, saver: &Arc<Saver>) -> Result<Start, String> {
-    let mut files = files.into_iter();
-    let mut next = |bytes| files.next().map(|file| HostFile::new(file, bytes)).ok_or("a file did not come");
-    let stdin = run.stdin_bytes.map(&mut next).transpose()?;
+    let files: Vec<Arc<File>> = files.into_iter().map(Arc::new).collect();
+    let given = |Given { file, offset, bytes }| {
+        let file = files.get(file as usize).ok_or("a file did not come")?;
+        Ok::<_, &str>(HostFile::new(Arc::clone(file), offset, bytes))
+    };
+    let stdin = run.stdin.map(given).transpose()?;
     let mut inputs = Vec::with_capacity(run.inputs.len());
-    for (path, bytes) in run.inputs {
-        inputs.push((path, next(bytes)?));
+    for (path, input) in run.inputs {
+        inputs.push((path, given(input)?));
     }
     let checkpoint = match run.checkpoint {
         Some(saved) => {
             let mut contents = Vec::with_capacity(saved.len());
-            for (path, bytes) in saved {
-                let content = next(bytes)?.read().map_err(|error| format!("a checkpoint cannot be read: {error}"))?;
+            for (path, file) in saved {
+                let content = given(file)?.read().map_err(|error| format!("a checkpoint cannot be read: {error}"))?;
                 contents.push((path, content));
             }
             let saves: Arc<dyn Saves> = Arc::<Saver>::clone(saver);

@@ -38,17 +38,19 @@ pub(crate) enum Place {
     Checkpoint,
 }
 
-/// A host's file that a program may read.
+/// A range of a host's file, which a program may read.
 #[derive(Clone, Debug)]
 pub(crate) struct HostFile {
     file: Arc<File>,
+    /// The first byte of the range.
+    from: u64,
     bytes: u64,
 }
 
 impl HostFile {
-    /// An open file of so many bytes.
-    pub(crate) fn new(file: File, bytes: u64) -> Self {
-        Self { file: Arc::new(file), bytes }
+    /// So many bytes of an open file, from an offset on.
+    pub(crate) fn new(file: Arc<File>, from: u64, bytes: u64) -> Self {
+        Self { file, from, bytes }
     }
 
     /// All that is in it.
@@ -56,7 +58,7 @@ impl HostFile {
         let mut content = Vec::new();
         content.try_reserve_exact(usize::try_from(self.bytes).unwrap_or(usize::MAX))?;
         content.resize(self.bytes as usize, 0);
-        self.file.read_exact_at(&mut content, 0)?;
+        self.file.read_exact_at(&mut content, self.from)?;
         Ok(content)
     }
 }
@@ -496,7 +498,7 @@ impl Files {
             Content::Given(file) => {
                 let bytes = file.bytes.saturating_sub(offset).min(buffer.len() as u64) as usize;
                 file.file
-                    .read_exact_at(&mut buffer[..bytes], offset)
+                    .read_exact_at(&mut buffer[..bytes], file.from.saturating_add(offset))
                     .map_err(|error| End::Host(format!("an input could not be read: {error}")))?;
                 Ok(bytes)
             }

@@ -61,7 +61,7 @@ async fn no_arguments_of_any_call_bring_the_host_down() {
     for seed in 0..60 {
         let mut random = StdRng::seed_from_u64(seed);
         let mut execution = bench.text(&random_program(&mut random, 300));
-        execution.inputs = vec![(input.clone(), given.clone())];
+        execution.inputs = vec![(input.clone(), given.clone().into())];
         execution.limits = Limits { wall_ms: 300, fuel: 1_000_000, output_bytes: 1 << 20 };
         let first = bench.executor.run(execution.clone(), &CancellationToken::new()).await;
         let first = first.unwrap_or_else(|error| panic!("seed {seed}: {error}"));

@@ -21,8 +21,8 @@ use meshwork_core::{
     types::{Failure, Limits},
 };
 use meshwork_sandbox::{
-    Checkpoint, CompileBounds, ExecuteError, Execution, Executor, ExecutorConfig, Ran, RunnerCommand, Saved, Success,
-    check, given,
+    Checkpoint, CompileBounds, ExecuteError, Execution, Executor, ExecutorConfig, InputFile, Ran, RunnerCommand, Saved,
+    Success, check, given,
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;

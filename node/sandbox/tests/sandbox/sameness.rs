@@ -44,9 +44,9 @@ async fn the_order_in_which_inputs_are_given_does_not_show() {
             (drop (call $list (i32.load (i32.const 16)) (i32.const 64) (i32.const 4096) (i64.const 0) (i32.const 28)))
             (drop (call $write (i32.const 1) (i32.const 24) (i32.const 1) (i32.const 16)))))"#;
     let mut execution = bench.text(list);
-    execution.inputs = vec![("a".to_owned(), one.clone()), ("b".to_owned(), two.clone())];
+    execution.inputs = vec![("a".to_owned(), one.clone().into()), ("b".to_owned(), two.clone().into())];
     let forth = bench.succeed(execution.clone()).await.stdout;
-    execution.inputs = vec![("b".to_owned(), two), ("a".to_owned(), one)];
+    execution.inputs = vec![("b".to_owned(), two.into()), ("a".to_owned(), one.into())];
     assert_eq!(bench.succeed(execution).await.stdout, forth);
     assert_eq!(forth.len(), 4 * 24 + 1 + 2 + 1 + 1);
 }

@@ -3,6 +3,7 @@
 mod deliveries;
 mod fetching;
 mod owed;
+mod packs;
 mod store;
 
 use std::{
@@ -23,8 +24,7 @@ use meshwork_core::{
     digest::Digest,
     identity::{PublicKey, SecretKey},
     types::{
-        AttemptId, AttemptNumber, BlobRef, DeliveryStatement, Height, JobId, Manifest, OutputFile, TaskId,
-        TransactionId,
+        AttemptId, AttemptNumber, BlobRef, DeliveryStatement, Height, JobId, Manifest, Packed, TaskId, TransactionId,
     },
 };
 use redb::Database;
@@ -32,7 +32,7 @@ use tempfile::TempDir;
 
 use super::{
     BLOB_BYTES_MAX, BlobStore, Blobs, DeliverError, DeliveryId, DeliveryPolicy, FetchError, Obligations, Quota,
-    Refusal, Standing, StoreError, Whose, serve::ServeBounds,
+    Refusal, Standing, StoreError, Whose, holds, serve::ServeBounds,
 };
 use crate::{
     disk_space::DiskSpace,
@@ -115,27 +115,35 @@ fn attempt(number: u32) -> AttemptId {
     AttemptId { task: TaskId { job, index: 3 }, number: AttemptNumber(number) }
 }
 
+/// What the program of [`output`] wrote to standard error.
+const STDERR: &[u8] = b"warning";
+
+fn stderr() -> Option<BlobRef> {
+    Some(blob(STDERR))
+}
+
+/// An output with these files, of which the small ones lie in a pack.
+fn packed(files: &[Vec<u8>]) -> Packed {
+    Manifest::of(Vec::new(), files.iter().enumerate().map(|(n, content)| (format!("{n}"), content.clone())).collect())
+}
+
 /// Stores an output with these files, and returns its manifest and the sum of bytes.
 async fn output(blobs: &Blobs, files: &[Vec<u8>]) -> (BlobRef, u64) {
-    let mut manifest = Manifest { stdout: blob(b""), stderr: blob(b"warning"), files: Vec::new() };
-    let mut sum = 7;
-    blobs.put(Vec::new()).await.unwrap();
-    blobs.put(b"warning".to_vec()).await.unwrap();
-    for (n, content) in files.iter().enumerate() {
-        let blob = blobs.put(content.clone()).await.unwrap();
-        sum += blob.bytes;
-        manifest.files.push(OutputFile { path: format!("{n}"), blob });
-    }
+    let Packed { manifest, blobs: contents } = packed(files);
     let encoding = codec::encode(&manifest);
-    sum += encoding.len() as u64;
-    (blobs.put(encoding).await.unwrap(), sum)
+    let sum = contents.iter().map(Vec::len).sum::<usize>() + encoding.len() + STDERR.len();
+    blobs.put(STDERR.to_vec()).await.unwrap();
+    for content in contents {
+        blobs.put(content).await.unwrap();
+    }
+    (blobs.put(encoding).await.unwrap(), sum as u64)
 }
 
 /// Holds whatever is not too large.
 struct Anyone;
 
 impl DeliveryPolicy for Anyone {
-    async fn accepts(&self, _: PublicKey, _: AttemptId, _: Digest, bytes: u64, _: u64) -> Result<Height, Refusal> {
+    async fn accepts(&self, _: PublicKey, _: AttemptId, _: Digest, bytes: u64) -> Result<Height, Refusal> {
         if bytes > 10_000_000 { Err(Refusal("more than was promised".to_owned())) } else { Ok(Height(17)) }
     }
 }

@@ -102,12 +102,11 @@ async fn one_attempt_that_delivers_for_ever_and_reports_nothing_fills_no_store()
     }
     for seed in 0..12 {
         let content = bytes(10_000, seed);
-        let file = OutputFile { path: "saved".to_owned(), blob: blob(&content) };
-        let manifest = codec::encode(&Manifest { stdout: blob(b""), stderr: blob(b""), files: vec![file] });
-        let manifest = worker.blobs.put_output(attempt(0), manifest, vec![Vec::new(), content]).await.unwrap();
-        within(worker.blobs.deliver(holder.mesh.key(), attempt(0), manifest.digest)).await.unwrap();
+        let Packed { manifest, blobs } = packed(&[content]);
+        let manifest = worker.blobs.put_output(attempt(0), codec::encode(&manifest), blobs).await.unwrap();
+        within(worker.blobs.deliver(holder.mesh.key(), attempt(0), manifest.digest, None)).await.unwrap();
         for node in &nodes {
-            assert!(node.blobs.store().list().len() <= 9, "four manifests, four files and the empty blob");
+            assert!(node.blobs.store().list().len() <= 8, "four manifests, and four packs of one file");
             assert!(node.blobs.store().has(&manifest.digest), "the newest is here");
         }
     }

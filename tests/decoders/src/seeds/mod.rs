@@ -6,7 +6,7 @@ pub(crate) mod work;
 use std::collections::BTreeSet;
 
 use meshwork_core::{
-    blobs::{DeliveryAnswer, DeliveryOffer, Head, Request},
+    blobs::{DeliveryAnswer, DeliveryOffer, Head, Request, parts},
     codec::{self, ByteString},
     consensus::{Evidence, Tell},
     digest::Digest,
@@ -15,7 +15,7 @@ use meshwork_core::{
     snapshot::SnapshotRequest,
     types::{
         Access, Action, BlobRef, Change, Epoch, Genesis, Govern, Height, KeyLimit, Limit, Manifest, NetworkLimit,
-        OrderPolicy, OutputFile, Permission, PlacementPolicy, Receipt, Recur, Statement, Verdict, View,
+        OrderPolicy, Permission, PlacementPolicy, Receipt, Recur, Statement, Verdict, View,
     },
 };
 use serde::Serialize;
@@ -263,20 +263,24 @@ fn stored(network: &Network, seeds: &mut Seeds) {
 }
 
 fn blobs(network: &Network, seeds: &mut Seeds) {
-    let blob = |content: &[u8]| BlobRef { digest: Digest::of(content), bytes: content.len() as u64 };
-    let file = |path: &str, content| OutputFile { path: path.into(), blob: blob(content) };
-    let manifest =
-        Manifest { stdout: blob(b"out"), stderr: blob(b""), files: vec![file("a", b"one"), file("b/c", b"out")] };
-    seeds.value("blob-manifest", &manifest);
-    let encoding = codec::encode(&manifest);
-    let bytes = encoding.len() as u64 + 6;
+    let file = |path: &str, content: &[u8]| (path.to_owned(), content.to_vec());
+    let large = vec![1; Manifest::PACKED_BYTES_MAX as usize + 1];
+    seeds.value("blob-manifest", &Manifest::of(Vec::new(), Vec::new()).manifest);
+    let small = Manifest::of(b"out".to_vec(), vec![file("a", b"one"), file("b/c", b"out")]).manifest;
+    seeds.value("blob-manifest", &small);
+    let mixed = Manifest::of(large.clone(), vec![file("a", b"one"), file("b", &large), file("c", b"")]).manifest;
+    seeds.value("blob-manifest", &mixed);
     let receipts = || network.receipts().values().flatten();
     let attempt = receipts().find_map(|receipt| match receipt {
         Receipt::Outcome(outcome) => Some(outcome.attempt),
         Receipt::Transaction(_) => None,
     });
     let attempt = attempt.expect("a task has ended");
-    seeds.value("blob-offer", &DeliveryOffer { attempt, bytes, manifest: ByteString::from(encoding) });
+    for (manifest, stderr) in [(small, None), (mixed, Some(BlobRef::of(b"warning")))] {
+        let encoding = codec::encode(&manifest);
+        let (_, bytes) = parts(&manifest, stderr, encoding.len() as u64).expect("it is sound");
+        seeds.value("blob-offer", &DeliveryOffer { attempt, stderr, bytes, manifest: ByteString::from(encoding) });
+    }
     seeds.value("blob-answer", &DeliveryAnswer::Wanted(vec![0, 2]));
     seeds.value("blob-answer", &DeliveryAnswer::Refused("there is no room for it".into()));
     for receipt in receipts() {

@@ -109,10 +109,12 @@ fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
         7 | 8 => {
             let manifest = BlobRef { digest: Digest::of(b"manifest"), bytes: 300 };
             let holder = SecretKey::from_seed([2; 32]);
-            let statement =
-                DeliveryStatement { attempt, manifest, bytes: 900, height: meshwork_core::types::Height(1) };
+            let stderr = (turn % 11 == 7).then(|| BlobRef::of(b"warning"));
+            let height = meshwork_core::types::Height(1);
+            let statement = DeliveryStatement { attempt, manifest, stderr, bytes: 900, height };
             let delivery = statement.sign(&holder, id);
-            Verdict::Succeeded(Output::Stored { manifest, bytes: 900, delivery }, usage, spawns(attempt.task.index))
+            let output = Output::Stored { manifest, stderr, bytes: 900, delivery };
+            Verdict::Succeeded(output, usage, spawns(attempt.task.index))
         }
         _ => Verdict::Succeeded(Output::Inline(inline()), usage, spawns(attempt.task.index)),
     }

@@ -1,7 +1,7 @@
 //! The messages between peers about blobs, and the frames that carry these and direct messages.
 
 use meshwork_core::{
-    blobs::{DeliveryAnswer, DeliveryOffer, FRAME_BYTES_MAX, Head, Request, decode_manifest, parts, wanted},
+    blobs::{DeliveryAnswer, DeliveryOffer, FRAME_BYTES_MAX, Head, Offered, Request, decode_manifest, parts, wanted},
     digest::Digest,
     frames::{Cutter, append},
     types::{BlobRef, Manifest},
@@ -17,10 +17,16 @@ const MESSAGE_BYTES_MAX: usize = 600;
 pub(super) fn manifest(bytes: &[u8]) -> bool {
     let Some(manifest) = canonical::<Manifest>(bytes, bytes.len()) else { return false };
     assert_eq!(decode_manifest(bytes).as_ref(), Ok(&manifest));
-    if let Ok((blobs, sum)) = parts(&manifest, bytes.len() as u64) {
+    let pieces = manifest.pieces();
+    for content in manifest.contents() {
+        let piece = pieces[&content.digest];
+        assert!(piece.content == content && piece.offset + content.bytes <= piece.blob.bytes, "it lies in its blob");
+        assert!(piece.is_whole() || manifest.packs().contains(&piece.blob), "and that is its own or a pack");
+    }
+    if let Ok((blobs, sum)) = parts(&manifest, None, bytes.len() as u64) {
         let counted: u64 = blobs.iter().map(|blob| blob.bytes).sum();
         assert_eq!(counted + bytes.len() as u64, sum);
-        assert!((1..=manifest.files.len() + 2).contains(&blobs.len()));
+        assert!((1..=manifest.files().len() + 1).contains(&blobs.len()));
     }
     true
 }
@@ -28,8 +34,8 @@ pub(super) fn manifest(bytes: &[u8]) -> bool {
 /// A worker's request that a peer hold a blob.
 pub(super) fn offer(bytes: &[u8]) -> bool {
     let Some(offer) = canonical::<DeliveryOffer>(bytes, FRAME_BYTES_MAX) else { return false };
-    if let Ok(blobs) = offer.parts() {
-        assert!(blobs.iter().all(|blob| blob.bytes <= offer.bytes));
+    if let Ok(Offered { parts, .. }) = offer.offered() {
+        assert!(parts.iter().chain(&offer.stderr).all(|blob| blob.bytes <= offer.bytes));
     }
     true
 }

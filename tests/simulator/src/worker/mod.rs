@@ -424,7 +424,7 @@ impl Worker {
             }
             What::Saved { done_us } => {
                 let manifest = BlobRef { digest: Digest::of(&attempt.number.0.to_be_bytes()), bytes: done_us / 1000 };
-                let Output::Stored { manifest, bytes, delivery } = self.stored(attempt, manifest, height) else {
+                let Output::Stored { manifest, bytes, delivery, .. } = self.stored(attempt, manifest, height) else {
                     return wishes;
                 };
                 vec![Progress::Saved(attempt, Verdict::Checkpointed { manifest, bytes, delivery })]
@@ -462,9 +462,9 @@ impl Worker {
     fn stored(&mut self, attempt: AttemptId, manifest: BlobRef, height: Height) -> Output {
         let is_believed = !self.mask.is_never_believed() && !self.percent(UNBELIEVED_PERCENT);
         let holder = if is_believed { self.random.random_range(0..self.authorities) } else { 998 };
-        let statement = DeliveryStatement { attempt, manifest, bytes: manifest.bytes, height };
+        let statement = DeliveryStatement { attempt, manifest, stderr: None, bytes: manifest.bytes, height };
         let delivery = statement.sign(&Scenario::key(holder), &self.network);
-        Output::Stored { manifest, bytes: manifest.bytes, delivery }
+        Output::Stored { manifest, stderr: None, bytes: manifest.bytes, delivery }
     }
 }
 

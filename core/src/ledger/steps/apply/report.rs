@@ -19,7 +19,7 @@ use crate::{
     },
     schedule::recovery::Next,
     types::{
-        AttemptId, BlobRef, Delivery, DeliveryStatement, Failure, OutcomeReceipt, Output, Report, ReportItem, Verdict,
+        AttemptId, Delivery, DeliveryStatement, Failure, OutcomeReceipt, Output, Report, ReportItem, Verdict,
         VoidReason,
     },
 };
@@ -102,11 +102,18 @@ impl Ledger {
             return Err(IgnoredReason::NotDelivered);
         }
         let stored = match &item.verdict {
-            Verdict::Succeeded(Output::Stored { manifest, bytes, delivery }, ..)
-            | Verdict::Checkpointed { manifest, bytes, delivery } => Some((manifest, *bytes, delivery)),
+            Verdict::Succeeded(Output::Stored { manifest, stderr, bytes, delivery }, ..) => {
+                Some((*manifest, *stderr, *bytes, delivery))
+            }
+            Verdict::Checkpointed { manifest, bytes, delivery } => Some((*manifest, None, *bytes, delivery)),
             _ => None,
         };
-        if stored.is_some_and(|stored| !self.is_delivered(signer, item.attempt, stored)) {
+        let is_undelivered = |(manifest, stderr, bytes, delivery): (_, _, _, &Delivery)| {
+            let attempt = item.attempt;
+            let statement = DeliveryStatement { attempt, manifest, stderr, bytes, height: delivery.height };
+            !self.is_delivered(signer, &statement, delivery)
+        };
+        if stored.is_some_and(is_undelivered) {
             return Err(IgnoredReason::NotDelivered);
         }
         let checkpoints = job.spec(id.index).is_some_and(|spec| spec.checkpoints);
@@ -131,14 +138,8 @@ impl Ledger {
     }
 
     /// Whether another peer holds an attempt's output: a peer signed that it does.
-    fn is_delivered(
-        &self,
-        worker: &PublicKey,
-        attempt: AttemptId,
-        (manifest, bytes, delivery): (&BlobRef, u64, &Delivery),
-    ) -> bool {
+    fn is_delivered(&self, worker: &PublicKey, statement: &DeliveryStatement, delivery: &Delivery) -> bool {
         let (holder, height) = (&delivery.holder, delivery.height);
-        let statement = DeliveryStatement { attempt, manifest: *manifest, bytes, height };
         holder != worker
             && height < self.height()
             && (self.records.governance().set().contains(holder) || self.claim_stood_at(holder, height))
