@@ -178,11 +178,23 @@ static void directories(void) {
 static void temporary(void) {
     write_file("/tmp/t", "temporary");
     CHECK(strcmp(read_file("/tmp/t"), "temporary") == 0);
-    FAILS(rename("/tmp/t", "/out/t"), EXDEV);
     struct stat of;
-    struct timespec times[2] = {{1, 0}, {12, 34}};
+    struct timespec times[2] = {{1, 5}, {12, 34}};
     CHECK(utimensat(AT_FDCWD, "/tmp/t", times, 0) == 0);
     CHECK(stat("/tmp/t", &of) == 0 && of.st_mtim.tv_sec == 12 && of.st_mtim.tv_nsec == 34);
+    CHECK(of.st_atim.tv_sec == 1 && of.st_atim.tv_nsec == 5);
+    struct timespec one[2] = {{0, UTIME_OMIT}, {56, 0}};
+    CHECK(utimensat(AT_FDCWD, "/tmp/t", one, 0) == 0);
+    CHECK(stat("/tmp/t", &of) == 0 && of.st_mtim.tv_sec == 56 && of.st_atim.tv_sec == 1);
+    /* What is moved elsewhere keeps all of itself. */
+    CHECK(rename("/tmp/t", "/out/moved") == 0);
+    CHECK(strcmp(read_file("/out/moved"), "temporary") == 0);
+    CHECK(rename("/out/moved", "/tmp/t") == 0);
+    CHECK(mkdir("/tmp/tree", 0755) == 0 && mkdir("/tmp/tree/in", 0755) == 0);
+    write_file("/tmp/tree/in/t", "moved");
+    CHECK(rename("/tmp/tree", "/out/tree") == 0);
+    CHECK(strcmp(read_file("/out/tree/in/t"), "moved") == 0);
+    CHECK(unlink("/out/tree/in/t") == 0 && rmdir("/out/tree/in") == 0 && rmdir("/out/tree") == 0);
 }
 
 int main(void) {

@@ -138,18 +138,23 @@ fn bad_input(path: &str) -> Failure {
 
 /// What the end of a program means: success, its failure, or no verdict if this machine failed.
 fn verdict(error: Option<wasmtime::Error>, state: &State) -> Result<Result<(), Failure>, String> {
-    let Some(error) = error else { return Ok(Ok(())) };
+    let well = || if state.allowance.stream_cut { Err(Failure::OutputTooLarge) } else { Ok(()) };
+    let Some(error) = error else { return Ok(well()) };
     let end = error.downcast_ref::<End>();
     match end {
-        Some(End::Exited(0)) => return Ok(Ok(())),
+        Some(End::Exited(0)) => return Ok(well()),
         Some(End::Host(text)) => return Err(text.clone()),
         _ => {}
     }
     if let Some(text) = &state.allowance.host_failed {
         return Err(text.clone());
     }
-    // A program that was refused memory and then gave up, in whatever way, ran out of memory.
-    let gave_up = |failure| if state.allowance.memory_refused { Failure::OutOfMemory } else { failure };
+    // A program that was refused memory or space and then gave up, in whatever way, had too little.
+    let gave_up = |failure| match &state.allowance {
+        Allowance { memory_refused: true, .. } => Failure::OutOfMemory,
+        Allowance { output_refused: true, .. } => Failure::OutputTooLarge,
+        _ => failure,
+    };
     let failure = match (end, error.downcast_ref::<Trap>()) {
         (Some(end @ (End::Exited(_) | End::Broke(_))), _) => gave_up(failure_of(end)),
         (Some(end), _) => failure_of(end),

@@ -5,7 +5,7 @@
 
 use wasmtime::ResourceLimiter;
 
-use super::errno::{Answer, End};
+use super::errno::{Answer, End, Errno, Fault};
 
 /// The most files and directories of a program at one time.
 pub(crate) const ENTRIES_MAX: usize = 10_000;
@@ -13,6 +13,8 @@ pub(crate) const ENTRIES_MAX: usize = 10_000;
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 20;
 /// The most tables of one module.
 pub(crate) const TABLES_MAX: usize = 4;
+/// How often a program is told that there is no space left. After that it is ended.
+const REFUSALS_MAX: u32 = 16;
 
 /// The counts and bounds of one run.
 #[derive(Debug)]
@@ -25,6 +27,11 @@ pub(crate) struct Allowance {
     pub memory_peak: u64,
     /// Whether memory beyond the bound was asked for.
     pub memory_refused: bool,
+    /// Whether the program was told that its output has no space left.
+    pub output_refused: bool,
+    /// Whether an output stream lacks something that the program wrote.
+    pub stream_cut: bool,
+    refusals: u32,
     /// The machine's error if it could not give memory that the program is allowed.
     pub host_failed: Option<String>,
     output_max: u64,
@@ -41,6 +48,9 @@ impl Allowance {
             temporary: 0,
             memory_peak: 0,
             memory_refused: false,
+            output_refused: false,
+            stream_cut: false,
+            refusals: 0,
             host_failed: None,
             output: 0,
             entries: 0,
@@ -51,7 +61,7 @@ impl Allowance {
     /// ended.
     pub(crate) fn take_output(&mut self, bytes: u64) -> Answer {
         if self.output.checked_add(bytes).is_none_or(|sum| sum > self.output_max) {
-            return Err(End::OutputTooLarge.into());
+            return Err(self.refuse_output());
         }
         self.take_memory(bytes)?;
         self.output += bytes;
@@ -75,9 +85,39 @@ impl Allowance {
     fn take_memory(&mut self, bytes: u64) -> Answer {
         if self.held().checked_add(bytes).is_none_or(|sum| sum > self.memory_max) {
             self.memory_refused = true;
-            return Err(End::OutOfMemory.into());
+            return Err(self.refuse(End::OutOfMemory));
         }
         Ok(())
+    }
+
+    fn refuse_output(&mut self) -> Fault {
+        self.output_refused = true;
+        self.refuse(End::OutputTooLarge)
+    }
+
+    /// What follows a call for which there is no space: the program is told so, as by a disk. If it goes on and on, it
+    /// ends.
+    fn refuse(&mut self, end: End) -> Fault {
+        self.refusals = self.refusals.saturating_add(1);
+        if self.refusals > REFUSALS_MAX { end.into() } else { Errno::NoSpace.into() }
+    }
+
+    /// Counts bytes of temporary files as output from now on, if they fit besides all but `freed` bytes of the output.
+    pub(crate) fn move_to_output(&mut self, bytes: u64, freed: u64) -> Answer {
+        debug_assert!(bytes <= self.temporary && freed <= self.output);
+        if (self.output - freed).checked_add(bytes).is_none_or(|sum| sum > self.output_max) {
+            return Err(self.refuse_output());
+        }
+        self.temporary -= bytes;
+        self.output += bytes;
+        Ok(())
+    }
+
+    /// Counts bytes of output as those of temporary files from now on.
+    pub(crate) fn move_to_temporary(&mut self, bytes: u64) {
+        debug_assert!(bytes <= self.output);
+        self.output -= bytes;
+        self.temporary += bytes;
     }
 
     /// All bytes of the program in the host's memory.
@@ -93,7 +133,7 @@ impl Allowance {
     /// Takes one more file or directory.
     pub(crate) fn take_entry(&mut self) -> Answer {
         if self.entries == ENTRIES_MAX {
-            return Err(End::OutputTooLarge.into());
+            return Err(self.refuse_output());
         }
         self.entries += 1;
         Ok(())

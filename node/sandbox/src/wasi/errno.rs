@@ -14,13 +14,13 @@ pub(crate) enum Errno {
     TooManyFiles = 33,
     NameTooLong = 37,
     NoEntry = 44,
+    NoSpace = 51,
     NotDirectory = 54,
     NotEmpty = 55,
     NotSocket = 57,
     NotSupported = 58,
     ReadOnly = 69,
     NoSeek = 70,
-    OtherDevice = 75,
     NotCapable = 76,
 }
 

@@ -79,11 +79,18 @@ enum Content {
 struct Node {
     content: Content,
     place: Place,
-    modified_ns: u64,
+    times: Times,
     /// Whether a directory entry names it.
     named: bool,
     /// How many descriptors have it open.
     opened: u32,
+}
+
+/// When a file or directory was last used. Reading changes nothing, as on a disk that is mounted so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    pub accessed_ns: u64,
+    pub modified_ns: u64,
 }
 
 /// What a program may know about a file or directory.
@@ -92,7 +99,7 @@ pub(crate) struct Stat {
     pub id: NodeId,
     pub directory: bool,
     pub bytes: u64,
-    pub modified_ns: u64,
+    pub times: Times,
 }
 
 /// How far a tree reaches below its root.
@@ -134,7 +141,8 @@ impl Files {
     fn insert(&mut self, content: Content, place: Place, now_ns: u64) -> NodeId {
         let id = self.next;
         self.next += 1;
-        self.nodes.insert(id, Node { content, place, modified_ns: now_ns, named: true, opened: 0 });
+        let times = Times { accessed_ns: now_ns, modified_ns: now_ns };
+        self.nodes.insert(id, Node { content, place, times, named: true, opened: 0 });
         id
     }
 
@@ -282,12 +290,12 @@ impl Files {
             Content::Written(content) => content.len() as u64,
             Content::Given(file) => file.bytes,
         };
-        Stat { id, directory: self.is_directory(id), bytes, modified_ns: node.modified_ns }
+        Stat { id, directory: self.is_directory(id), bytes, times: node.times }
     }
 
-    pub(super) fn set_modified(&mut self, id: NodeId, modified_ns: u64) -> Answer {
+    pub(super) fn set_times(&mut self, id: NodeId, times: Times) -> Answer {
         self.must_be_writable(id)?;
-        self.node_mut(id).modified_ns = modified_ns;
+        self.node_mut(id).times = times;
         Ok(())
     }
 
@@ -338,7 +346,7 @@ impl Files {
         };
         let id = self.insert(content, self.place(parent), now_ns);
         self.entries_mut(parent).insert(name.to_owned(), id);
-        self.node_mut(parent).modified_ns = now_ns;
+        self.node_mut(parent).times.modified_ns = now_ns;
         Ok(id)
     }
 
@@ -371,12 +379,13 @@ impl Files {
 
     fn unlink(&mut self, parent: NodeId, name: &str, id: NodeId, now_ns: u64, allowance: &mut Allowance) {
         self.entries_mut(parent).remove(name);
-        self.node_mut(parent).modified_ns = now_ns;
+        self.node_mut(parent).times.modified_ns = now_ns;
         self.node_mut(id).named = false;
         self.forget_if_unused(id, allowance);
     }
 
-    /// Moves the entry `from` to `to`, each a directory and a name. Replaces what may be replaced there.
+    /// Moves the entry `from` to `to`, each a directory and a name. Replaces what may be replaced there. What moves from
+    /// one part of the file system to another counts as that part's from then on.
     pub(super) fn rename(
         &mut self,
         from: (NodeId, &str),
@@ -388,10 +397,6 @@ impl Files {
         let replaced = self.lookup(to.0, to.1)?;
         self.must_be_writable(from.0)?;
         self.must_be_writable(to.0)?;
-        let (place, new_place) = (self.place(from.0), self.place(to.0));
-        if place != new_place && (new_place != Place::Checkpoint || self.is_directory(id)) {
-            return Err(Errno::OtherDevice.into());
-        }
         if self.is_removed(to.0) {
             return Err(Errno::NoEntry.into());
         }
@@ -399,30 +404,57 @@ impl Files {
             return Err(Errno::Invalid.into());
         }
         self.must_be_short(to.0, to.1, self.extent(id))?;
+        let mut freed = 0;
         match replaced {
             Some(other) if other == id => return Ok(()),
             Some(other) => match (self.is_directory(id), self.is_directory(other)) {
                 (false, true) => return Err(Errno::IsDirectory.into()),
                 (true, false) => return Err(Errno::NotDirectory.into()),
-                (true, true) => self.remove_directory(to.0, to.1, now_ns, allowance)?,
-                (false, false) => self.remove_file(to.0, to.1, now_ns, allowance)?,
+                (true, true) if !self.entries(other)?.is_empty() => return Err(Errno::NotEmpty.into()),
+                (true, true) => {}
+                (false, false) => freed = if self.node(other).opened == 0 { self.stat(other).bytes } else { 0 },
             },
             None => {}
         }
-        if place == Place::Temporary && new_place == Place::Checkpoint {
-            let bytes = self.stat(id).bytes;
-            allowance.return_temporary(bytes);
-            allowance.take_output(bytes)?;
+        let (place, new_place) = (self.place(from.0), self.place(to.0));
+        match (place == Place::Temporary, new_place == Place::Temporary) {
+            (true, false) => allowance.move_to_output(self.bytes_within(id), freed)?,
+            (false, true) => allowance.move_to_temporary(self.bytes_within(id)),
+            _ => {}
         }
-        self.node_mut(id).place = new_place;
+        if let Some(other) = replaced {
+            self.unlink(to.0, to.1, other, now_ns, allowance);
+        }
+        if place != new_place {
+            self.set_place(id, new_place);
+        }
         self.entries_mut(from.0).remove(from.1);
         self.entries_mut(to.0).insert(to.1.to_owned(), id);
-        self.node_mut(from.0).modified_ns = now_ns;
-        self.node_mut(to.0).modified_ns = now_ns;
+        self.node_mut(from.0).times.modified_ns = now_ns;
+        self.node_mut(to.0).times.modified_ns = now_ns;
         if let Content::Directory { parent, name_bytes, .. } = &mut self.node_mut(id).content {
             (*parent, *name_bytes) = (to.0, to.1.len());
         }
         Ok(())
+    }
+
+    /// The bytes of all files at a node and below it.
+    fn bytes_within(&self, id: NodeId) -> u64 {
+        match &self.node(id).content {
+            Content::Directory { entries, .. } => entries.values().map(|id| self.bytes_within(*id)).sum(),
+            _ => self.stat(id).bytes,
+        }
+    }
+
+    /// Puts a node and all below it into another part of the file system.
+    fn set_place(&mut self, id: NodeId, place: Place) {
+        let node = self.node_mut(id);
+        node.place = place;
+        if let Content::Directory { entries, .. } = &node.content {
+            for below in entries.values().copied().collect::<Vec<_>>() {
+                self.set_place(below, place);
+            }
+        }
     }
 
     /// Fails if `name` in `directory`, with so much below it, made a path too long or too deep.
@@ -523,7 +555,7 @@ impl Files {
             Content::Directory { .. } => return Err(Errno::IsDirectory.into()),
             Content::Given(_) => return Err(Errno::ReadOnly.into()),
         }
-        self.node_mut(id).modified_ns = now_ns;
+        self.node_mut(id).times.modified_ns = now_ns;
         Ok(())
     }
 
@@ -550,7 +582,7 @@ impl Files {
             content.shrink_to_fit();
             give_back(node.place, before - bytes, allowance);
         }
-        node.modified_ns = now_ns;
+        node.times.modified_ns = now_ns;
         Ok(())
     }
 

@@ -5,18 +5,19 @@ use wasmtime::Linker;
 use super::{
     State,
     descriptors::{APPEND, Open},
-    errno::{Answer, Errno},
-    files::Stat,
+    errno::{Answer, Errno, Fault},
+    files::{Stat, Times},
     functions,
     memory::Memory,
 };
 
-/// What a descriptor may be used for, as preview 1 numbers it. Programs' libraries look only at these four; the
+/// What a descriptor may be used for, as preview 1 numbers it. Programs' libraries look only at these five; the
 /// others are always granted.
 const RIGHT_READ: u64 = 1 << 1;
 const RIGHT_SEEK: u64 = 1 << 2;
 const RIGHT_TELL: u64 = 1 << 5;
 const RIGHT_WRITE: u64 = 1 << 6;
+const RIGHT_SET_SIZE: u64 = 1 << 22;
 const RIGHTS: u64 = (1 << 30) - 1;
 
 const KIND_UNKNOWN: u8 = 0;
@@ -85,9 +86,9 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             let stat = state.descriptors.node(number)?.map(|id| state.files.stat(id));
             memory.write(out, &filestat(stat))
         }
-        fd_filestat_set_times(_memory, state, number: u32, _accessed: u64, modified: u64, flags: u32) {
+        fd_filestat_set_times(_memory, state, number: u32, accessed: u64, modified: u64, flags: u32) {
             let id = state.descriptors.node(number)?.ok_or(Errno::BadDescriptor)?;
-            set_times(state, id, modified, flags)
+            set_times(state, id, (accessed, modified), flags)
         }
         fd_fdstat_get(memory, state, number: u32, out: u32) {
             let descriptor = state.descriptors.get(number)?;
@@ -104,7 +105,8 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         fd_fdstat_set_rights(_memory, state, number: u32, _base: u64, _inheriting: u64) {
             // Rights were dropped from the interface and mean nothing here. What a program may do follows from the
             // place.
-            state.descriptors.get(number).map(|_| ())
+            state.descriptors.get(number)?;
+            Err(Errno::NotSupported.into())
         }
         fd_prestat_get(memory, state, number: u32, out: u32) {
             if !state.descriptors.get(number)?.given {
@@ -193,20 +195,18 @@ fn write(
         let bytes = memory.read(buffer.start, buffer.bytes)?;
         let Some(sum) = total.checked_add(buffer.bytes) else { break };
         state.charge(u64::from(buffer.bytes));
-        match descriptor.open {
-            Open::Stdout => {
-                state.allowance.take_output(bytes.len() as u64)?;
-                state.stdout.extend_from_slice(bytes);
-            }
-            Open::Stderr => {
-                state.allowance.take_output(bytes.len() as u64)?;
-                state.stderr.extend_from_slice(bytes);
-            }
+        let kept = match descriptor.open {
+            Open::Stdout | Open::Stderr => say(state, descriptor.open, bytes),
             Open::File { id, .. } if !bytes.is_empty() => {
                 let offset = start.checked_add(u64::from(total)).ok_or(Errno::TooLarge)?;
-                state.files.write(id, offset, bytes, now_ns, &mut state.allowance)?;
+                state.files.write(id, offset, bytes, now_ns, &mut state.allowance)
             }
-            _ => {}
+            _ => Ok(()),
+        };
+        match kept {
+            // As on a disk, what did fit is told first.
+            Err(Fault::Errno(Errno::NoSpace)) if total > 0 => break,
+            kept => kept?,
         }
         total = sum;
     }
@@ -216,6 +216,17 @@ fn write(
         *offset = start + u64::from(total);
     }
     Ok(total)
+}
+
+fn say(state: &mut State, stream: Open, bytes: &[u8]) -> Answer {
+    let taken = state.allowance.take_output(bytes.len() as u64);
+    match (&taken, stream) {
+        (Ok(()), Open::Stderr) => state.stderr.extend_from_slice(bytes),
+        (Ok(()), _) => state.stdout.extend_from_slice(bytes),
+        // A program that passes over this would seem to have said everything.
+        (Err(_), _) => state.allowance.stream_cut = true,
+    }
+    taken
 }
 
 fn seek(state: &mut State, number: u32, delta: i64, from: u32) -> Answer<u64> {
@@ -254,17 +265,25 @@ fn resize(state: &mut State, number: u32, bytes: u64) -> Answer {
     Ok(())
 }
 
-/// Sets the time of the last change, as `flags` say: to a given time, or to now. The time of the last access is not
-/// kept.
-pub(super) fn set_times(state: &mut State, id: u64, modified: u64, flags: u32) -> Answer {
-    const MODIFIED: u32 = 4;
-    const MODIFIED_NOW: u32 = 8;
-    match (flags & MODIFIED != 0, flags & MODIFIED_NOW != 0) {
-        (true, true) => Err(Errno::Invalid.into()),
-        (true, false) => state.files.set_modified(id, modified),
-        (false, true) => state.files.set_modified(id, state.clock.now_ns()),
-        (false, false) => Ok(()),
+/// Sets the times of the last access and the last change, as `flags` say: to given times, or to now.
+pub(super) fn set_times(state: &mut State, id: u64, (accessed, modified): (u64, u64), flags: u32) -> Answer {
+    const GIVEN: u32 = 1;
+    const NOW: u32 = 2;
+    if flags > 0b1111 {
+        return Err(Errno::Invalid.into());
     }
+    let now = state.clock.now_ns();
+    let chosen = |flags: u32, given: u64, before: u64| match (flags & GIVEN != 0, flags & NOW != 0) {
+        (true, true) => Err(Errno::Invalid),
+        (true, false) => Ok(given),
+        (false, true) => Ok(now),
+        (false, false) => Ok(before),
+    };
+    let before = state.files.stat(id).times;
+    let accessed_ns = chosen(flags, accessed, before.accessed_ns)?;
+    let modified_ns = chosen(flags >> 2, modified, before.modified_ns)?;
+    let times = Times { accessed_ns, modified_ns };
+    if times == before { Ok(()) } else { state.files.set_times(id, times) }
 }
 
 /// The structure `filestat`; that of a stream if there is no file.
@@ -276,9 +295,9 @@ pub(super) fn filestat(stat: Option<Stat>) -> [u8; 64] {
         put(16, u64::from(if stat.directory { KIND_DIRECTORY } else { KIND_FILE }));
         put(24, 1);
         put(32, stat.bytes);
-        put(40, stat.modified_ns);
-        put(48, stat.modified_ns);
-        put(56, stat.modified_ns);
+        put(40, stat.times.accessed_ns);
+        put(48, stat.times.modified_ns);
+        put(56, stat.times.modified_ns);
     }
     bytes
 }
@@ -288,7 +307,7 @@ fn fdstat(open: Open, flags: u16) -> [u8; 24] {
     let (kind, rights) = match open {
         Open::Nothing => (KIND_UNKNOWN, stream | RIGHT_READ),
         Open::Stdout | Open::Stderr => (KIND_UNKNOWN, stream | RIGHT_WRITE),
-        Open::Directory { .. } => (KIND_DIRECTORY, RIGHTS & !(RIGHT_READ | RIGHT_WRITE | RIGHT_SEEK | RIGHT_TELL)),
+        Open::Directory { .. } => (KIND_DIRECTORY, stream & !RIGHT_SET_SIZE),
         Open::File { read, write, .. } => {
             let mut rights = RIGHTS & !(RIGHT_READ | RIGHT_WRITE);
             rights |= if read { RIGHT_READ } else { 0 };

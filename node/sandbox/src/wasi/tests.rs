@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{
     allowance::{Allowance, ENTRIES_MAX},
-    errno::{End, Errno, Fault},
+    errno::{Errno, Fault},
     files::{DEPTH_MAX, Files, NodeId, PATH_BYTES_MAX},
     path,
 };
@@ -126,7 +126,7 @@ fn entries_are_bounded_and_given_back() {
     for number in 0..ENTRIES_MAX {
         files.create(out, &number.to_string(), number % 2 == 0, 0, &mut allowance).unwrap();
     }
-    assert_eq!(files.create(out, "one more", false, 0, &mut allowance), Err(End::OutputTooLarge.into()));
+    assert_eq!(files.create(out, "one more", false, 0, &mut allowance), Err(Errno::NoSpace.into()));
     files.remove_file(out, "1", 0, &mut allowance).unwrap();
     files.create(out, "one more", false, 0, &mut allowance).unwrap();
 }

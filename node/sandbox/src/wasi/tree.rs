@@ -56,11 +56,11 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             memory.write(out, &filestat(Some(state.files.stat(id))))
         }
         path_filestat_set_times(
-            memory, state, number: u32, _follow: u32, start: u32, bytes: u32, _accessed: u64, modified: u64, flags: u32
+            memory, state, number: u32, _follow: u32, start: u32, bytes: u32, accessed: u64, modified: u64, flags: u32
         ) {
             let path = path::parse(memory.read(start, bytes)?)?;
             let id = path::find(&state.files, state.descriptors.directory(number)?, path)?;
-            set_times(state, id, modified, flags)
+            set_times(state, id, (accessed, modified), flags)
         }
         path_unlink_file(memory, state, number: u32, start: u32, bytes: u32) {
             let path = path::parse(memory.read(start, bytes)?)?;

@@ -283,3 +283,76 @@ async fn exceptions_that_are_kept_count_as_memory() {
     assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutOfMemory);
     assert!(ran.usage.memory_bytes <= 4 << 20, "{:?}", ran.usage);
 }
+
+/// A program that writes eight bytes to a file under `/out` so many times, and ends with one status if it was ever told
+/// that there is no space (51), and with another if not.
+fn writes(bench: &Bench, writes: u32, told: u32, otherwise: u32) -> Execution {
+    bench.text(&format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "path_open"
+                (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "\10\00\00\00\04\00\00\00\10\00\00\00\04\00\00\00text")
+            (data (i32.const 32) "out/file")
+            (func (export "_start") (local $left i32) (local $told i32)
+                (if (call $open (i32.const 3) (i32.const 0) (i32.const 32) (i32.const 8) (i32.const 1)
+                        (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 72))
+                    (then unreachable))
+                (local.set $left (i32.const {writes}))
+                (loop $again
+                    (if (i32.eq (call $write (i32.load (i32.const 72)) (i32.const 0) (i32.const 2) (i32.const 64))
+                            (i32.const 51))
+                        (then (local.set $told (i32.const 1))))
+                    (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+                (call $exit (select (i32.const {told}) (i32.const {otherwise}) (local.get $told)))))"#
+    ))
+}
+
+#[tokio::test]
+async fn a_program_is_told_that_there_is_no_space_and_may_go_on_with_what_it_has() {
+    let bench = Bench::new(1);
+    let mut execution = writes(&bench, 4, 0, 9);
+    execution.limits.output_bytes = 20;
+    // The third write fits by half, and says so; the fourth does not fit.
+    assert_eq!(bench.succeed(execution).await.files, [("file".to_owned(), b"text".repeat(5))]);
+}
+
+#[tokio::test]
+async fn a_program_that_gives_up_without_space_wrote_too_much_and_so_did_one_that_never_stops() {
+    let bench = Bench::new(1);
+    for mut execution in [writes(&bench, 4, 3, 0), writes(&bench, u32::MAX, 0, 0)] {
+        execution.limits.output_bytes = 20;
+        let ran = bench.run(execution).await;
+        assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutputTooLarge);
+        assert!(ran.usage.fuel < 100_000, "{:?}", ran.usage);
+    }
+}
+
+#[tokio::test]
+async fn times_cannot_be_set_to_two_things_and_directories_have_no_size_to_set() {
+    let bench = Bench::new(1);
+    let execution = bench.text(
+        r#"(module
+            (import "wasi_snapshot_preview1" "path_filestat_set_times"
+                (func $times (param i32 i32 i32 i32 i64 i64 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $fdstat (param i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_fdstat_set_rights"
+                (func $rights (param i32 i64 i64) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "tmp")
+            (func $set (param $flags i32) (result i32)
+                (call $times (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 3) (i64.const 1) (i64.const 2)
+                    (local.get $flags)))
+            (func (export "_start")
+                (if (i32.ne (call $set (i32.const 3)) (i32.const 28)) (then unreachable))
+                (if (i32.ne (call $set (i32.const 12)) (i32.const 28)) (then unreachable))
+                (if (call $set (i32.const 5)) (then unreachable))
+                (if (call $fdstat (i32.const 3) (i32.const 64)) (then unreachable))
+                (if (i64.ne (i64.and (i64.load (i32.const 72)) (i64.const 4194304)) (i64.const 0)) (then unreachable))
+                (if (i32.ne (call $rights (i32.const 3) (i64.const 0) (i64.const 0)) (i32.const 58))
+                    (then unreachable))))"#,
+    );
+    bench.succeed(execution).await;
+}
