@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        amend, bench, demo, explain, genesis, govern, health, jobs, logs, quota, recurring, result, selection, status,
-        submit, timeline, up, usage, verify,
+        amend, bench, check, demo, explain, genesis, govern, health, jobs, logs, quota, recurring, result, selection,
+        status, submit, timeline, up, usage, verify,
     },
     failure::Exit,
     settings::GlobalOptions,
@@ -41,6 +41,8 @@ pub enum Command {
     Up(up::Options),
     /// Submit a job: a single task, an array of tasks, or a workflow from a job file
     Submit(Box<submit::Options>),
+    /// Say what a worker would say of a program, without a node: what it is, or why it cannot run
+    Check(check::Options),
     /// List jobs, newest first
     Jobs(jobs::Options),
     /// Show the node and the mesh, or one job

@@ -3,6 +3,7 @@
 pub mod amend;
 pub mod bench;
 pub mod cancel;
+pub mod check;
 pub mod demo;
 pub mod explain;
 pub mod genesis;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use meshwork_sandbox::check;
+use meshwork_sandbox::{About, BadModule, check, describe};
 
 use crate::failure::{Done, Failure};
 
@@ -20,6 +20,28 @@ pub const NOOP: &[u8] = include_bytes!("../../tests/programs/noop.wasm");
 /// # Errors
 /// The file cannot be read, or is not a WebAssembly module with the imports that a task may have.
 pub fn read(path: &Path) -> Done<Vec<u8>> {
+    let module = contents(path)?;
+    check(&module).map_err(|bad| refused(path, bad, "; nothing was submitted"))?;
+    Ok(module)
+}
+
+/// Reads a program and says what a worker would say of it.
+///
+/// # Errors
+/// As for [`read`].
+pub fn about(path: &Path) -> Done<About> {
+    describe(&contents(path)?).map_err(|bad| refused(path, bad, ""))
+}
+
+fn refused(path: &Path, bad: BadModule, and: &str) -> Failure {
+    Failure::usage(format!(
+        "{} cannot run as a task: {}. Tasks are WebAssembly modules built for wasm32-wasip1{and}.",
+        path.display(),
+        bad.into_text().trim_end_matches('.')
+    ))
+}
+
+fn contents(path: &Path) -> Done<Vec<u8>> {
     let io = |error: std::io::Error| Failure::given_file(path, &error);
     let bytes = std::fs::metadata(path).map_err(io)?.len();
     if bytes > PROGRAM_BYTES_MAX {
@@ -28,15 +50,7 @@ pub fn read(path: &Path) -> Done<Vec<u8>> {
             path.display()
         )));
     }
-    let module = std::fs::read(path).map_err(io)?;
-    check(&module).map_err(|error| {
-        Failure::usage(format!(
-            "{} cannot run as a task: {}. Tasks are WebAssembly modules built for wasm32-wasip1; nothing was submitted.",
-            path.display(),
-            error.into_text().trim_end_matches('.')
-        ))
-    })?;
-    Ok(module)
+    std::fs::read(path).map_err(io)
 }
 
 #[cfg(test)]

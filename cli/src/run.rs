@@ -7,8 +7,8 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     arguments::{Arguments, Command},
     commands::{
-        amend, bench, cancel, demo, explain, genesis, govern, health, hold, init, jobs, logs, peers, quota, recurring,
-        result, status, submit, timeline, up, usage, verify, workers,
+        amend, bench, cancel, check, demo, explain, genesis, govern, health, hold, init, jobs, logs, peers, quota,
+        recurring, result, status, submit, timeline, up, usage, verify, workers,
     },
     context::Context,
     failure::{Done, Failure},
@@ -32,6 +32,7 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Govern(command) => govern::run(&context, command).await,
         Command::Up(options) => up::run(&context, options).await,
         Command::Submit(options) => submit::run(&context, *options).await,
+        Command::Check(options) => check::run(&context, options),
         Command::Jobs(options) => jobs::run(&context, options).await,
         Command::Status(options) => status::run(&context, options).await,
         Command::Health(options) => health::run(&context, options).await,

@@ -174,3 +174,18 @@ fn wrong_arguments_are_a_usage_error() {
     fs::write(home.path().join("config.toml"), "unknown = 1\n").expect("written");
     run(home.path(), &["status"], SOON).bad(2, &["config.toml", "unknown"]);
 }
+
+#[test]
+fn what_a_worker_would_say_of_a_program_is_said_without_a_node() {
+    let home = tempfile::tempdir().expect("a directory");
+    let said = run(home.path(), &["check", path(&program("wordcount.wasm"))], SOON);
+    for part in ["a worker would run it", "fd_read", "bulk memory", "the same on every machine"] {
+        assert!(said.good().contains(part), "{part}: {}", said.good());
+    }
+    let said = run(home.path(), &["check", "--json", path(&program("noop.wasm"))], SOON);
+    let said: serde_json::Value = serde_json::from_str(said.good()).expect("JSON");
+    assert_eq!((&said["imports"], said["memory_bytes_max"].as_u64()), (&serde_json::json!([]), None));
+    let other = home.path().join("program.wasm");
+    fs::write(&other, b"\x7fELF\x02\x01").expect("written");
+    run(home.path(), &["check", path(&other)], SOON).bad(2, &["native program", "wasm32-wasip1"]);
+}

@@ -1,5 +1,6 @@
 //! Checks whether a program can run here at all, without running it.
 
+mod about;
 mod features;
 
 use std::{collections::HashMap, sync::LazyLock};
@@ -12,6 +13,8 @@ use crate::{
     engine::{self, MEMORY_BYTES_MAX},
     wasi::{self, TABLE_ELEMENTS_MAX, TABLES_MAX},
 };
+
+pub use about::{About, describe};
 
 /// The most bytes of a program.
 pub const MODULE_BYTES_MAX: usize = 256 << 20;
@@ -70,13 +73,18 @@ pub fn given() -> &'static HashMap<String, String> {
 /// # Errors
 /// A sentence that says what is wrong with the program.
 pub fn check(bytes: &[u8]) -> Result<(), BadModule> {
+    sound(bytes).map(|_| ())
+}
+
+fn sound(bytes: &[u8]) -> Result<Shape, BadModule> {
     check_kind(bytes)?;
     Module::validate(&GIVEN.0, bytes).map_err(|error| match features::lacking(bytes) {
         Some(names) => BadModule::new(format!("it uses {names}, which tasks do not have")),
         None => BadModule::new(format!("it is not a valid WebAssembly module: {error}")),
     })?;
     let shape = Shape::read(bytes).map_err(|error| BadModule::new(format!("it cannot be read: {error}")))?;
-    shape.check()
+    shape.check()?;
+    Ok(shape)
 }
 
 /// Recognizes other kinds of files, so that the sentence can name them.
@@ -111,6 +119,8 @@ struct Shape {
     tables: usize,
     table_elements: u64,
     memory_bytes: u64,
+    /// The most that it ever grows its memory to, if it says so.
+    memory_bytes_max: Option<u64>,
     start: Option<u32>,
     exports_memory: bool,
     /// The cost of the function that costs most to compile.
@@ -153,7 +163,9 @@ impl Shape {
                 }
                 Payload::MemorySection(section) => {
                     for memory in section {
-                        shape.memory_bytes = memory?.initial.saturating_mul(64 << 10);
+                        let memory = memory?;
+                        shape.memory_bytes = memory.initial.saturating_mul(64 << 10);
+                        shape.memory_bytes_max = memory.maximum.map(|pages| pages.saturating_mul(64 << 10));
                     }
                 }
                 Payload::CodeSectionEntry(body) => {

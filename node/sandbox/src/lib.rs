@@ -19,10 +19,11 @@
 //! The wall time at which a program is ended is the machine's own.
 //!
 //! Every limit ends the program with the [`Failure`](meshwork_core::types::Failure) of its name. Wall time also holds
-//! inside calls, and work done there for the program is charged to its fuel. Memory is linear memory and temporary
-//! files together. Growth beyond the bound is refused, and a program that then gives up ran out of memory. Output is
+//! inside calls, and work done there for the program is charged to its fuel. Memory is linear memory, exceptions
+//! and temporary files together. Growth beyond the bound is refused, and a program that then gives up ran out of memory. Output is
 //! standard output, standard error and the sizes of all files under `/out`, holes included, at every moment; removing
-//! a file gives its bytes back. A program may have 10,000 files and directories at a time, 64 deep.
+//! a file gives its bytes back. A program that wants more memory for its files or more output than it may have is told
+//! that there is no space, and ends if it goes on. A program may have 10,000 files and directories at a time, 64 deep.
 //!
 //! Compiling has bounds of its own ([`Budget`]). A program that exceeds them fails as too large to compile.
 #![deny(unsafe_code)]
@@ -38,7 +39,7 @@ mod wire;
 mod words;
 
 pub use self::{
-    check::{BadModule, MODULE_BYTES_MAX, check, given},
+    check::{About, BadModule, MODULE_BYTES_MAX, check, describe, given},
     confinement::{Confinement, Measure},
     host::{Budget, CompileBounds, Executor, ExecutorConfig, PrepareError, RunnerCommand},
     program::{Checkpoint, ExecuteError, Execution, Failed, InputFile, NamedFile, Ran, Saved, Success},
