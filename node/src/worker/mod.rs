@@ -3,6 +3,7 @@
 //! peer.
 
 mod begun;
+mod given;
 mod spawns;
 mod task;
 

@@ -1,23 +1,21 @@
 //! One attempt, from its lease to its outcome: fetch, compile, run, pack, deliver.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
-    ops::Range,
+    collections::{HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use futures::{StreamExt, future::ready};
 use meshwork_core::{
-    blobs::{MANIFEST_BYTES_MAX, decode_manifest},
+    blobs::MANIFEST_BYTES_MAX,
     codec::{self, ByteString},
     digest::Digest,
     identity::PublicKey,
-    ledger::ProducedInput,
     replica::Assignment,
     types::{
-        AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, OutputFile, Packed, Piece,
-        Source, Spawn, Usage, Verdict,
+        AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, Packed, Source, Spawn,
+        Usage, Verdict,
     },
     worker::Progress,
 };
@@ -28,9 +26,13 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{BegunJournal, Heard, spawns};
+use super::{
+    BegunJournal, Heard,
+    given::{Content, saved_before, taken_from},
+    spawns,
+};
 use crate::{
-    blobs::{BlobStore, Blobs, DeliverError, Delivered, FetchError, Kept, StoreError, holds},
+    blobs::{BlobStore, Blobs, DeliverError, Delivered, FetchError, Kept, StoreError},
     driver::Handle,
     mesh::MeshHandle,
     metrics::Metrics,
@@ -92,25 +94,6 @@ pub struct Prepared {
     inputs: Vec<(String, Content)>,
     /// The checkpoint of an earlier attempt.
     checkpoint: Vec<(String, Content)>,
-}
-
-/// A content that is here: a blob, or a range of one. While this lives, the blob is not evicted.
-struct Content {
-    blob: Arc<Kept>,
-    /// `None` if the content is all of the blob.
-    range: Option<Range<u64>>,
-}
-
-impl Content {
-    fn file(&self) -> InputFile {
-        InputFile { path: self.blob.path().to_owned(), range: self.range.clone() }
-    }
-}
-
-impl From<Kept> for Content {
-    fn from(blob: Kept) -> Self {
-        Self { blob: Arc::new(blob), range: None }
-    }
 }
 
 /// The names of an output that is stored here.
@@ -217,7 +200,7 @@ impl TaskContext {
                 inputs.push((path.to_owned(), self.fetch(blob).await?.into()));
             }
             for taken in &task.0.produced {
-                self.take(taken, &mut inputs).await?;
+                taken_from(self, taken, &mut inputs).await?;
             }
             let stdin = match task.0.spec.stdin {
                 Some(blob) => Some(self.fetch(blob).await?),
@@ -226,65 +209,11 @@ impl TaskContext {
             Ok((inputs, stdin))
         };
         let ((), (inputs, stdin)) = tokio::try_join!(compiled, inputs)?;
-        let checkpoint = self.saved_before(task).await;
+        let checkpoint = match task.0.checkpoint {
+            Some(manifest) => saved_before(self, task.0.attempt, manifest).await,
+            None => Vec::new(),
+        };
         Ok(Prepared { program: path, stdin, inputs, checkpoint })
-    }
-
-    /// Fetches another task's output, or the one file of it that the input names.
-    async fn take(&self, taken: &ProducedInput, inputs: &mut Vec<(String, Content)>) -> Result<(), Verdict> {
-        let unavailable = || failed(Failure::InputUnavailable(taken.manifest.digest));
-        let cannot_read = |error: &dyn std::fmt::Display| {
-            warn!(manifest = %taken.manifest.digest, %error, "an output of another task cannot be read here");
-            Verdict::Returned
-        };
-        let kept = self.fetch(taken.manifest).await?;
-        let encoding = tokio::fs::read(kept.path()).await.map_err(|error| cannot_read(&error))?;
-        let manifest = decode_manifest(&encoding).map_err(|_| unavailable())?;
-        let wanted: Vec<&OutputFile> = match &taken.file {
-            Some(file) => manifest.files().iter().filter(|output| output.path == *file).collect(),
-            None => manifest.files().iter().collect(),
-        };
-        if taken.file.is_some() && wanted.is_empty() {
-            return Err(unavailable());
-        }
-        let pieces = manifest.pieces();
-        let mut of_blobs: BTreeMap<BlobRef, Vec<Piece>> = BTreeMap::new();
-        for file in &wanted {
-            let piece = pieces.get(&file.content.digest).ok_or_else(unavailable)?;
-            of_blobs.entry(piece.blob).or_default().push(*piece);
-        }
-        let mut blobs = BTreeMap::new();
-        for (blob, pieces) in of_blobs {
-            let kept = Arc::new(self.fetch(blob).await?);
-            match holds(Arc::clone(&kept), pieces).await {
-                Ok(true) => blobs.insert(blob, kept),
-                // It is so wherever the task runs.
-                Ok(false) => return Err(unavailable()),
-                Err(error) => return Err(cannot_read(&error)),
-            };
-        }
-        for OutputFile { path, content } in wanted {
-            let piece = pieces.get(&content.digest).ok_or_else(unavailable)?;
-            let blob = Arc::clone(blobs.get(&piece.blob).ok_or_else(unavailable)?);
-            let range = (!piece.is_whole()).then(|| piece.offset..piece.offset + content.bytes);
-            let place = if taken.file.is_some() { taken.path.clone() } else { format!("{}/{path}", taken.path) };
-            inputs.push((place, Content { blob, range }));
-        }
-        Ok(())
-    }
-
-    /// Fetches the checkpoint of an earlier attempt. Without it the attempt starts over.
-    async fn saved_before(&self, task: &Task) -> Vec<(String, Content)> {
-        let Some(manifest) = task.0.checkpoint else { return Vec::new() };
-        let taken = ProducedInput { path: String::new(), manifest, file: None };
-        let mut saved = Vec::new();
-        match self.take(&taken, &mut saved).await {
-            Ok(()) => saved.into_iter().map(|(path, file)| (path.trim_start_matches('/').to_owned(), file)).collect(),
-            Err(verdict) => {
-                warn!(attempt = %task.0.attempt, ?verdict, "a checkpoint is not to be had, and its task starts over");
-                Vec::new()
-            }
-        }
     }
 
     /// Delivers a program's checkpoints until the program ends: always the newest, and not too often.
@@ -327,7 +256,11 @@ impl TaskContext {
         }
     }
 
-    async fn fetch(&self, blob: BlobRef) -> Result<Kept, Verdict> {
+    /// Fetches a blob that an attempt needs.
+    ///
+    /// # Errors
+    /// The verdict on the attempt, if the blob is not to be had.
+    pub(super) async fn fetch(&self, blob: BlobRef) -> Result<Kept, Verdict> {
         let mut waits = FETCH_AGAIN_AFTER.into_iter();
         loop {
             match (self.blobs.fetch(blob, &[]).await, waits.next()) {
@@ -584,6 +517,7 @@ impl TaskContext {
     }
 }
 
-fn failed(failure: Failure) -> Verdict {
+/// The verdict on an attempt that failed before its program ran.
+pub(super) fn failed(failure: Failure) -> Verdict {
     Verdict::Failed(failure, ByteString::default(), Usage::default())
 }
