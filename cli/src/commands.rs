@@ -16,6 +16,7 @@ pub mod peers;
 pub mod quota;
 pub mod recurring;
 pub mod result;
+mod result_directory;
 pub mod selection;
 pub mod status;
 pub mod submit;
