@@ -214,8 +214,8 @@ impl TaskContext {
             Some(file) => manifest.files.into_iter().filter(|output| output.path == *file).take(1).collect(),
             None => manifest.files,
         };
-        if taken.file.is_some() && wanted.is_empty() {
-            return Err(unavailable());
+        if let Some(file) = taken.file.as_ref().filter(|_| wanted.is_empty()) {
+            return Err(failed(Failure::OutputMissing { task: taken.producer, file: file.clone() }));
         }
         for OutputFile { path, blob } in wanted {
             let place = if taken.file.is_some() { taken.path.clone() } else { format!("{}/{path}", taken.path) };
@@ -227,7 +227,8 @@ impl TaskContext {
     /// Fetches the checkpoint of an earlier attempt. Without it the attempt starts over.
     async fn saved_before(&self, task: &Task) -> Vec<(String, Kept)> {
         let Some(manifest) = task.0.checkpoint else { return Vec::new() };
-        let taken = ProducedInput { path: String::new(), manifest, file: None };
+        let producer = task.0.attempt.task.index;
+        let taken = ProducedInput { producer, path: String::new(), manifest, file: None };
         let mut saved = Vec::new();
         match self.take(&taken, &mut saved).await {
             Ok(()) => saved.into_iter().map(|(path, file)| (path.trim_start_matches('/').to_owned(), file)).collect(),
