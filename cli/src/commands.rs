@@ -24,4 +24,5 @@ pub mod timeline;
 pub mod up;
 pub mod usage;
 pub mod verify;
+pub mod wait;
 pub mod workers;

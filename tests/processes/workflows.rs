@@ -65,6 +65,11 @@ impl Network {
         self.run_as("user", arguments)
     }
 
+    /// What a command line begins with that is about this network.
+    pub(crate) fn arguments(&self) -> [String; 4] {
+        ["--api".into(), self.api.clone(), "--genesis".into(), self.file("genesis.toml")]
+    }
+
     /// Runs a command with the key of `peer`, which votes, of `worker`, or of `user`.
     pub(crate) fn run_as(&self, home: &str, arguments: &[&str]) -> Ended {
         let genesis = self.directory.path().join("genesis.toml");
