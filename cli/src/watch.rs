@@ -62,6 +62,9 @@ async fn follow(
     loop {
         match client.job(job).await {
             Ok(view) => {
+                if !was_there {
+                    tracing::debug!(%job, "on the ledger");
+                }
                 (silence, was_there) = (0, true);
                 seen(&view);
                 if view.ended_us.is_some() {

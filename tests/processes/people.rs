@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Read},
     net::TcpListener,
     path::Path,
     process::{Command, Stdio},
@@ -105,6 +106,37 @@ fn who_waits_hears_what_was_skipped_and_which_file_nobody_left() {
     network.run(&below).bad(2, &["\"x/y\"", "below"]);
     network.run(&["submit", &echo, "--env", "MESHWORK_TASK_INDEX=7"]).bad(2, &["MESHWORK_"]);
     network.run(&["submit", &file, "--priority", "0"]).bad(2, &["--priority"]);
+}
+
+#[test]
+fn waiting_goes_on_while_the_node_is_started_anew_elsewhere() {
+    let mut network = Network::start();
+    let text = "not-before = \"6s\"\n[tasks.only]\nprogram = \"noop.wasm\"\n";
+    let file = network.write("later.toml", text);
+    let job = network.run(&["submit", &file]).good().to_owned();
+    // It finds the node by what that has written into its own home.
+    let home = network.file("peer");
+    let wait = |arguments: &[&str]| {
+        let mut waiting = command(Path::new(&home), &[arguments, &["--log", "meshwork=debug"]].concat());
+        let mut waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+        let mut said = BufReader::new(waiting.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        while !line.contains("on the ledger") {
+            line.clear();
+            assert_ne!(said.read_line(&mut line).expect("text"), 0, "it has ended");
+        }
+        (waiting, said)
+    };
+    let waiting = [wait(&["wait", &job]), wait(&["wait", "--json", &job[..16]])];
+    network.start_peer_anew();
+    for (waiting, mut said) in waiting {
+        let mut stderr = String::new();
+        said.read_to_string(&mut stderr).expect("text");
+        let ended = waiting.wait_with_output().expect("it ends");
+        let stdout = String::from_utf8_lossy(&ended.stdout);
+        assert!(ended.status.success() && stdout.contains(&job[..12]), "{stdout} {stderr}");
+        assert!(stderr.contains("does not answer"), "{stderr}");
+    }
 }
 
 #[test]
