@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     commands::{
         amend, bench, check, demo, explain, genesis, govern, health, jobs, logs, quota, recurring, result, selection,
-        status, submit, timeline, up, usage, verify,
+        status, submit, timeline, up, usage, verify, wait,
     },
     failure::Exit,
     settings::GlobalOptions,
@@ -49,6 +49,8 @@ pub enum Command {
     Status(status::Options),
     /// Check that the node answers and keeps up with the network; the exit status tells
     Health(health::Options),
+    /// Wait until jobs have ended, for as long as that takes; the exit status says how
+    Wait(wait::Options),
     /// Explain why a task waits, or why it was placed where it is
     Explain(explain::Options),
     /// Show when a job's tasks waited, where they ran and how they ended, as text and as a picture

@@ -19,6 +19,19 @@ pub struct Context {
     pub output: Output,
 }
 
+impl Context {
+    /// The node, after it did not answer `silence` times in a row. The first of these is told to the person who waits.
+    ///
+    /// # Errors
+    /// No node is known now.
+    pub fn find_again(&self, silence: u32) -> Done<Client> {
+        if silence == 1 {
+            self.output.note("The node does not answer; waiting until it does.");
+        }
+        self.settings.client()
+    }
+}
+
 /// A kind of thing that is found by the first digits of its id, in the words of messages.
 pub struct Named {
     /// One such thing, as in "is not a job".

@@ -16,6 +16,7 @@ pub mod commands;
 pub mod context;
 pub mod failure;
 pub mod figures;
+pub mod file_names;
 pub mod interrupt;
 pub mod job_file;
 pub mod keys;

@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     fs::{self, File},
     io::{Read, Seek, SeekFrom, Write},
-    path::{Component, Path, PathBuf},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -23,6 +23,8 @@ use tokio::sync::Mutex;
 use crate::{
     client::Client,
     failure::{Done, Failure},
+    file_names::{self, Place},
+    output::words::short,
 };
 
 /// An outcome with its proof.
@@ -65,14 +67,12 @@ pub async fn of_task(client: &Client, task: TaskId, genesis: &Genesis) -> Done<P
     let proof = loop {
         match client.proof(task).await? {
             Some(proof) => break proof,
-            None if Instant::now() < until && has_outcome(client.task(task).await?.state) => {
-                tokio::time::sleep(ASK_INTERVAL).await;
-            }
             None => {
-                return Err(Failure::job(format!(
-                    "Task {task} has no proved outcome yet; `meshwork status {}` shows how it goes.",
-                    crate::output::words::short(&task.job)
-                )));
+                let state = client.task(task).await?.state;
+                if !has_outcome(state) || Instant::now() >= until {
+                    return Err(without_outcome(task, state));
+                }
+                tokio::time::sleep(ASK_INTERVAL).await;
             }
         }
     };
@@ -81,6 +81,29 @@ pub async fn of_task(client: &Client, task: TaskId, genesis: &Genesis) -> Done<P
         return Err(Failure::proof(format!("The node gave the proof of another task than {task}; ask another node.")));
     }
     Ok(proved)
+}
+
+/// Why a task has nothing to prove.
+fn without_outcome(task: TaskId, state: TaskState) -> Failure {
+    let digits = short(&task.job);
+    let why = match state {
+        TaskState::Blocked | TaskState::Held | TaskState::Ready | TaskState::BackingOff => "has not run yet",
+        TaskState::Waiting | TaskState::Running => "has not ended yet",
+        TaskState::Succeeded | TaskState::Failed => "has ended, but no peer has given the proof of it yet",
+        TaskState::Cancelled => "was cancelled",
+        TaskState::Skipped => "was skipped, because what it waited for can no longer happen",
+        TaskState::Expired => "was cancelled, because its job's time ran out",
+        TaskState::Barred => "was cancelled, because its submitter was barred",
+        TaskState::EndedHosts => "was cancelled, because too many workers died of its program",
+        TaskState::Unclaimed => "was cancelled, because for too long no worker could hold it",
+    };
+    let next = match state {
+        TaskState::Blocked | TaskState::Held | TaskState::Ready | TaskState::BackingOff => {
+            format!("`meshwork explain {digits}/{}` says why it waits", task.index)
+        }
+        _ => format!("`meshwork status {digits}` shows how its job goes"),
+    };
+    Failure::job(format!("Task {task} {why}, so it has no result; {next}."))
 }
 
 const fn has_outcome(state: TaskState) -> bool {
@@ -250,18 +273,32 @@ impl Outputs {
     }
 
     /// Writes everything below `directory`: `stdout`, `stderr`, and the files under `out`. A file appears under its
-    /// name only once it is complete.
+    /// name only once it is complete. Returns the files that this platform has no such name for, each with the name
+    /// that it has instead.
     ///
     /// # Errors
-    /// Content cannot be fetched or written, or a file's name leads out of the directory.
-    pub async fn write(&self, client: &Client, directory: &Path) -> Done {
+    /// Content cannot be fetched or written. A file whose name leads out of the directory is left out, and said once
+    /// all others are written.
+    pub async fn write(&self, client: &Client, directory: &Path) -> Done<Vec<(String, Place)>> {
         self.write_one(client, &self.stdout, &directory.join("stdout")).await?;
         self.write_one(client, &self.stderr, &directory.join("stderr")).await?;
+        let (mut escaped, mut astray) = (Vec::new(), Vec::new());
         for (path, content) in &self.files {
-            let path = directory.join("out").join(below(path)?);
-            self.write_one(client, content, &path).await?;
+            let Some(place) = file_names::place(path) else {
+                astray.push(path);
+                continue;
+            };
+            self.write_one(client, content, &directory.join("out").join(&place.path)).await?;
+            if place.is_escaped {
+                escaped.push((path.clone(), place));
+            }
         }
-        Ok(())
+        match astray[..] {
+            [] => Ok(escaped),
+            [path, ..] => Err(Failure::proof(format!(
+                "A result has a file named {path:?}, which leads elsewhere; it was not written."
+            ))),
+        }
     }
 
     async fn write_one(&self, client: &Client, content: &Content, path: &Path) -> Done {
@@ -282,31 +319,4 @@ fn make_readable(file: &fs::File) -> std::io::Result<()> {
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     let _ = file;
     Ok(())
-}
-
-/// A path that a worker named, if it stays below the directory.
-///
-/// # Errors
-/// It does not.
-pub fn below(path: &str) -> Done<PathBuf> {
-    let stays = !path.is_empty()
-        && !path.contains(['\\', '\0', ':'])
-        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
-    if stays {
-        return Ok(path.into());
-    }
-    Err(Failure::proof(format!("A result has a file named {path:?}, which leads elsewhere; it was not written.")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_lead_elsewhere_are_refused() {
-        assert_eq!(below("a/b.txt").expect("good"), Path::new("a/b.txt"));
-        for path in ["", "/etc/passwd", "../up", "a/../../b", "./a", "C:x", "a\\..\\b"] {
-            assert!(below(path).is_err(), "{path}");
-        }
-    }
 }

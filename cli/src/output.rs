@@ -13,7 +13,7 @@ mod timeline;
 pub mod usage;
 pub mod words;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -59,11 +59,7 @@ impl Output {
         if self.json {
             return write_json(&items);
         }
-        let mut table = table_of(T::COLUMNS);
-        for item in items {
-            table.add_row(item.row());
-        }
-        self.lines(&table.trim_fmt())
+        self.lines(&table(items))
     }
 
     /// Prints a table of figures. The first column names each row.
@@ -182,10 +178,30 @@ impl Output {
         }
     }
 
+    /// Writes what a program wrote: as it came for a file or a pipe, and as text for a person at a terminal.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
+    pub fn program_bytes(self, bytes: &[u8]) -> Done {
+        match io::stdout().is_terminal() {
+            true => self.bytes(String::from_utf8_lossy(bytes).as_bytes()),
+            false => self.bytes(bytes),
+        }
+    }
+
     /// Tells a person something that scripts need not know, on standard error.
     pub fn note(self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
+}
+
+/// A listing as a table, for people.
+pub fn table<T: Listing>(items: &[T]) -> String {
+    let mut table = table_of(T::COLUMNS);
+    for item in items {
+        table.add_row(item.row());
+    }
+    table.trim_fmt()
 }
 
 fn table_of(columns: &[&str]) -> Table {

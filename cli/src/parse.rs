@@ -11,6 +11,30 @@ pub fn parse_pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// How the names of the variables begin that a worker gives every task.
+const OWN_VARIABLES: &str = "MESHWORK_";
+
+/// Checks that a task's environment may have a variable of this name.
+///
+/// # Errors
+/// The variable is one of those that the worker sets. The message says so.
+pub fn check_variable(name: &str) -> Result<(), String> {
+    match name.starts_with(OWN_VARIABLES) {
+        true => Err(format!("the worker sets the variables whose names begin with {OWN_VARIABLES}; call it otherwise")),
+        false => Ok(()),
+    }
+}
+
+/// Splits `KEY=VALUE` of a task's environment.
+///
+/// # Errors
+/// There is no `=` or nothing before it, or a task cannot have such a variable.
+pub fn parse_variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = parse_pair(text)?;
+    check_variable(&name)?;
+    Ok((name, value))
+}
+
 /// The value with this name.
 ///
 /// # Errors
@@ -37,6 +61,13 @@ mod tests {
     fn a_pair_has_a_key_and_any_value() {
         assert_eq!(parse_pair("a=b=c"), Ok(("a".into(), "b=c".into())));
         assert!(parse_pair("=b").is_err() && parse_pair("ab").is_err());
+    }
+
+    #[test]
+    fn a_variable_that_the_worker_sets_is_refused_and_not_replaced() {
+        assert_eq!(parse_variable("A=MESHWORK_X"), Ok(("A".into(), "MESHWORK_X".into())));
+        assert!(parse_variable("MESHWORK_TASK_INDEX=3").expect_err("own").contains("MESHWORK_"));
+        assert!(parse_variable("MESHWORK_ANY=").is_err() && parse_variable("meshwork_any=1").is_ok());
     }
 
     #[test]

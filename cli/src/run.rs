@@ -8,7 +8,7 @@ use crate::{
     arguments::{Arguments, Command},
     commands::{
         amend, bench, cancel, check, demo, explain, genesis, govern, health, hold, init, jobs, logs, peers, quota,
-        recurring, result, status, submit, timeline, up, usage, verify, workers,
+        recurring, result, status, submit, timeline, up, usage, verify, wait, workers,
     },
     context::Context,
     failure::{Done, Failure},
@@ -36,6 +36,7 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Jobs(options) => jobs::run(&context, options).await,
         Command::Status(options) => status::run(&context, options).await,
         Command::Health(options) => health::run(&context, options).await,
+        Command::Wait(options) => wait::run(&context, options).await,
         Command::Explain(options) => explain::run(&context, options).await,
         Command::Timeline(options) => timeline::run(&context, options).await,
         Command::Result(options) => result::run(&context, options).await,

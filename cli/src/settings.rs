@@ -88,6 +88,8 @@ pub struct UpConfig {
     pub require_confinement: Option<bool>,
     /// Disk space for the ledger, programs, inputs and outputs.
     pub disk: Option<ByteSize>,
+    /// File of the journal's id. Default: beside the key.
+    pub journal_id: Option<PathBuf>,
     /// Address that serves only the metrics.
     pub metrics: Option<SocketAddr>,
     /// How much of the past to keep.

@@ -1,19 +1,23 @@
 //! Signs transactions and hands them to a node. The key never leaves this process.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use meshwork_api::{StatusView, TransactionView};
 use meshwork_core::{
     identity::{NetworkId, PublicKey, SecretKey},
+    ledger::bounds,
     types::{
-        Action, Array, BlockTime, JobId, KeyLimit, SignedTransaction, Submit, TaskSpec, Tasks, Transaction, VoidReason,
+        Action, Array, BlockTime, JobId, KeyLimit, LedgerLimits, SignedTransaction, Submit, TaskSpec, Tasks,
+        Transaction, TransactionId, VoidReason,
     },
 };
 
-use meshwork_api::TransactionView;
-
 use crate::{
     client::Client,
-    failure::{Done, Failure},
+    failure::{Done, Exit, Failure},
     output::{complain, governance::amount, words::duration},
     time::{CLOCKS_DIFFER_US, milliseconds, now_us, until_ms},
 };
@@ -59,6 +63,19 @@ pub fn job_of(transaction: &SignedTransaction) -> JobId {
     JobId(transaction.id().0)
 }
 
+/// Checks an action before it is signed, as every ledger with these limits will.
+///
+/// # Errors
+/// A field exceeds a bound, or makes no sense; the sentence names it, its value and the bound.
+pub fn check(action: &Action, limits: &LedgerLimits) -> Done {
+    bounds::check_action(limits, action).map_err(|unsound| {
+        let sentence = unsound.to_string();
+        let mut letters = sentence.chars();
+        let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+        Failure::usage(format!("{first}{} on this network; nothing was submitted.", letters.as_str()))
+    })
+}
+
 /// Hands a signed transaction to a node.
 ///
 /// # Errors
@@ -78,8 +95,38 @@ pub async fn post(client: &Client, transaction: &SignedTransaction) -> Done {
         return Ok(());
     };
     let (base, why) = (client.base(), why.trim_end_matches('.'));
-    let taken = taken(client, transaction.signer(), reason).await;
-    Err(Failure::failed(format!("The node at {base} refused the transaction: {why}{taken}.")))
+    let more = more(client, transaction.signer(), reason).await;
+    Err(Failure::failed(format!("The node at {base} refused the transaction: {why}{more}.")))
+}
+
+/// What this machine and the node know besides the reason for which a key's transaction is void.
+async fn more(client: &Client, key: PublicKey, reason: Option<VoidReason>) -> String {
+    match reason {
+        Some(VoidReason::Expired) => match client.status().await {
+            Ok(status) => wrong_clock(now_us(), &status),
+            Err(_) => String::new(),
+        },
+        _ => taken(client, key, reason).await,
+    }
+}
+
+/// Whose clock is wrong, and by how much, if one is. This machine's clock dated the transaction, and the node's said
+/// that it is no longer, or not yet, to be taken.
+fn wrong_clock(now_us: u64, status: &StatusView) -> String {
+    let off = |ahead_ms: i64| match ahead_ms {
+        0.. => format!("{} ahead of", duration(ahead_ms.unsigned_abs())),
+        _ => format!("{} behind", duration(ahead_ms.unsigned_abs())),
+    };
+    // Without a block for long, nobody knows what time the network has.
+    let network_us = status.time_us.saturating_add(status.executed_ms_ago.unwrap_or_default().saturating_mul(1000));
+    let ahead_us = i64::try_from(i128::from(now_us) - i128::from(network_us)).unwrap_or(i64::MAX);
+    if ahead_us.unsigned_abs() > CLOCKS_DIFFER_US && status.executed_ms_ago.is_some() {
+        return format!("; the clock of this machine is {} the network's: set it right", off(ahead_us / 1000));
+    }
+    match status.clock_off_ms {
+        Some(ahead_ms) => format!("; the clock of the node's machine is {} the network's: set it right", off(ahead_ms)),
+        None => "; this machine's clock is right, so see --expires".into(),
+    }
 }
 
 /// How much of the limit that makes its transaction void a key has used, and when some of it becomes free.
@@ -105,19 +152,48 @@ async fn taken(client: &Client, key: PublicKey, reason: Option<VoidReason>) -> S
 pub async fn settle(client: &Client, transaction: &SignedTransaction) -> Done {
     post(client, transaction).await?;
     let expires_us = transaction.transaction().expires.0;
-    loop {
-        match client.transaction(transaction.id()).await {
-            Ok(TransactionView { void: None, .. }) => return Ok(()),
-            Ok(TransactionView { void: Some(why), reason, .. }) => {
-                let taken = taken(client, transaction.signer(), reason).await;
-                let why = why.trim_end_matches('.');
-                return Err(Failure::failed(format!("The ledger did not take it: {why}{taken}.")));
-            }
-            Err(error) if error.is_absent() => {}
-            Err(error) => return Err(error.into()),
-        }
+    while !is_executed(client, transaction.id(), transaction.signer()).await? {
         unless_expired(expires_us)?;
         tokio::time::sleep(ASK_INTERVAL).await;
+    }
+    Ok(())
+}
+
+/// Whether a transaction of this key is executed by now.
+///
+/// # Errors
+/// The node does not answer, or the ledger finds it void.
+async fn is_executed(client: &Client, id: TransactionId, key: PublicKey) -> Done<bool> {
+    match client.transaction(id).await {
+        Ok(TransactionView { void: None, .. }) => Ok(true),
+        Ok(TransactionView { void: Some(why), reason, .. }) => {
+            let more = more(client, key, reason).await;
+            let why = why.trim_end_matches('.');
+            Err(Failure::failed(format!("The ledger did not take it: {why}{more}.")))
+        }
+        Err(error) if error.is_absent() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How long a transaction that a node accepted may take to be executed before a person is told that it is not yet.
+/// A network in order needs less.
+const EXECUTED_WITHIN: Duration = Duration::from_secs(2);
+
+/// Waits a moment for a transaction that a node accepted, and returns whether it is executed. The node alone can lose
+/// it; the network that has executed it cannot.
+///
+/// # Errors
+/// The ledger finds it void.
+pub async fn is_on_ledger(client: &Client, id: TransactionId, key: PublicKey) -> Done<bool> {
+    let until = Instant::now() + EXECUTED_WITHIN;
+    loop {
+        match is_executed(client, id, key).await {
+            // It was accepted, whatever became of the node since.
+            Err(failure) if failure.exit == Exit::Unreachable => return Ok(false),
+            Ok(false) if Instant::now() < until => tokio::time::sleep(ASK_INTERVAL).await,
+            answer => return answer,
+        }
     }
 }
 
@@ -132,4 +208,55 @@ pub fn unless_expired(expires_us: u64) -> Done {
     Err(Failure::failed(
         "The network did not execute it before its expiry; see `meshwork status` for the network's health.",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use meshwork_api::{Keep, Role, TaskCounts};
+    use meshwork_core::types::Height;
+
+    fn status(time_us: u64, executed_ms_ago: Option<u64>, clock_off_ms: Option<i64>) -> StatusView {
+        StatusView {
+            network_name: "test".into(),
+            network: NetworkId([0; 32]),
+            key: crate::keys::generate().public(),
+            version: String::new(),
+            role: Role::Follower,
+            height: Height(1),
+            time_us,
+            executed_ms_ago,
+            clock_off_ms,
+            keep: Keep::Full,
+            blocks_from: None,
+            disk_free_bytes: 0,
+            takes_more: true,
+            confinement_lacks: Vec::new(),
+            syncing: None,
+            epoch: 0,
+            view: 0,
+            finality_ms_p50: None,
+            finality_ms_p99: None,
+            apart: None,
+            peers: 0,
+            workers: 0,
+            tasks: TaskCounts::default(),
+            tasks_ended: 0,
+            convicted: Vec::new(),
+            pool: 0,
+            uptime_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_wrong_clock_is_told_with_whose_it_is_and_by_how_much() {
+        let hour = 3_600_000_000;
+        let own = wrong_clock(10 * hour, &status(11 * hour - 1_000_000, Some(1000), None));
+        assert!(own.contains("this machine is 1h behind"), "{own}");
+        let own = wrong_clock(12 * hour, &status(11 * hour, Some(0), Some(5000)));
+        assert!(own.contains("this machine is 1h ahead"), "{own}");
+        let nodes = wrong_clock(11 * hour, &status(11 * hour, Some(0), Some(-600_000)));
+        assert!(nodes.contains("node's machine is 10m behind"), "{nodes}");
+        assert!(wrong_clock(11 * hour, &status(11 * hour, Some(0), None)).contains("--expires"));
+    }
 }

@@ -9,13 +9,14 @@ use tokio::time::Instant;
 use crate::{
     client::{Client, Events},
     failure::{Done, Failure},
+    output::words,
     time::{CLOCKS_DIFFER_US, now_us},
 };
 
 /// How often the job is asked for while no event arrives.
 const ASK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How many answers in a row may fail before the node counts as gone.
+/// How many answers in a row may fail before the node counts as gone, for those who wait no longer.
 const SILENCE_MAX: u32 = 20;
 
 /// Waits until a job has ended. `seen` gets the job each time that it is asked for.
@@ -28,19 +29,50 @@ pub async fn until_ended(
     client: &Client,
     job: JobId,
     expires_us: Option<u64>,
+    seen: impl FnMut(&JobView),
+) -> Done<JobView> {
+    follow(client.clone(), job, expires_us, None::<fn(u32) -> Done<Client>>, seen).await
+}
+
+/// The same, and for as long as that takes, whether the node answers all the time or not. Each time that it has not
+/// answered, `again` gets how often that was in a row, and says where the node is now: one that was started anew may
+/// listen elsewhere.
+///
+/// # Errors
+/// The ledger refused the job, or the job was never admitted.
+pub async fn until_ended_at_last(
+    client: &Client,
+    job: JobId,
+    expires_us: Option<u64>,
+    again: impl FnMut(u32) -> Done<Client>,
+    seen: impl FnMut(&JobView),
+) -> Done<JobView> {
+    follow(client.clone(), job, expires_us, Some(again), seen).await
+}
+
+async fn follow(
+    mut client: Client,
+    job: JobId,
+    expires_us: Option<u64>,
+    mut again: Option<impl FnMut(u32) -> Done<Client>>,
     mut seen: impl FnMut(&JobView),
 ) -> Done<JobView> {
     let mut events = client.events(Some(job)).await.ok();
-    let mut silence = 0;
+    let (mut silence, mut was_there) = (0, false);
     loop {
         match client.job(job).await {
             Ok(view) => {
-                silence = 0;
+                if !was_there {
+                    tracing::debug!(%job, "on the ledger");
+                }
+                (silence, was_there) = (0, true);
                 seen(&view);
                 if view.ended_us.is_some() {
                     return Ok(view);
                 }
             }
+            // A node that was started anew may not have come to it yet.
+            Err(error) if error.is_absent() && was_there => silence = 0,
             // Not on the ledger yet.
             Err(error) if error.is_absent() => match expires_us {
                 None => return Err(error.into()),
@@ -49,13 +81,21 @@ pub async fn until_ended(
                         "Job {job} was not admitted before its expiry; see `meshwork status` for the network's health, and submit it again."
                     )));
                 }
-                Some(_) => {}
+                Some(_) => silence = 0,
             },
-            Err(error) if silence < SILENCE_MAX => {
+            Err(error) => {
                 tracing::debug!(%error, "asking again");
                 silence += 1;
+                match &mut again {
+                    Some(again) => {
+                        // Until the node is there again, the old place is as good as any.
+                        client = again(silence).unwrap_or(client);
+                        events = client.events(Some(job)).await.ok();
+                    }
+                    None if silence < SILENCE_MAX => {}
+                    None => return Err(error.into()),
+                }
             }
-            Err(error) => return Err(error.into()),
         }
         pause(&mut events).await;
     }
@@ -90,12 +130,13 @@ pub fn all_succeeded(job: &JobView) -> Done {
     if job.counts.failed == 0 && job.counts.cancelled == 0 && (job.counts.succeeded > 0 || job.counts.skipped == 0) {
         return Ok(());
     }
+    let TaskCounts { succeeded, failed, cancelled, skipped, .. } = job.counts;
+    let why = if failed > 0 { ", `meshwork logs` why" } else { "" };
+    let ended = words::counts(&TaskCounts { succeeded, failed, cancelled, skipped, ..TaskCounts::default() });
     Err(Failure::job(format!(
-        "Job {} ended with {} failed and {} cancelled of {} tasks; `meshwork status {}` shows which, `meshwork logs` why.",
+        "Job {} ended with {ended} of {} tasks; `meshwork status {}` shows which{why}.",
         job.id,
-        job.counts.failed,
-        job.counts.cancelled,
         job.tasks,
-        crate::output::words::short(&job.id)
+        words::short(&job.id)
     )))
 }

@@ -100,6 +100,33 @@ fn a_port_in_use_is_a_sentence() {
 }
 
 #[test]
+fn a_key_on_a_read_only_mount_is_used_once_its_journals_id_has_another_place() {
+    let home = home_of_an_authority();
+    let keys = home.path().join("keys");
+    fs::create_dir(&keys).expect("created");
+    fs::rename(home.path().join("key"), keys.join("key")).expect("moved");
+    // Whoever may write anywhere, as root may, is not stopped by permissions, but by what is no directory.
+    let nowhere = home.path().join("genesis.toml").join("id");
+    let key = keys.join("key");
+    let line = |id: &Path| ["--key".to_owned(), path(&key).to_owned(), "--journal-id".to_owned(), path(id).to_owned()];
+    let (bad, good) = (line(&nowhere), line(&home.path().join("id")));
+    let with = |line: &[String; 4]| {
+        up(home.path(), &[&line.each_ref().map(String::as_str)[..], &["--until-stdin-closes"]].concat())
+    };
+    with(&bad).bad(2, &["journal's id", "--journal-id"]);
+    with(&good).good();
+    assert!(home.path().join("id").exists() && !keys.join("key.journal-id").exists());
+}
+
+#[test]
+fn an_authoritys_address_does_not_end_in_another_peers_id() {
+    let home = tempfile::tempdir().expect("a directory");
+    let key = init(home.path());
+    let astray = format!("one={key}@/ip4/127.0.0.1/tcp/4/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN");
+    run(home.path(), &["genesis", "new", "x", "--authority", &astray], SOON).bad(2, &["another peer's id", "tcp/4"]);
+}
+
+#[test]
 fn what_is_no_module_is_heard_before_any_node_is_asked() {
     let home = tempfile::tempdir().expect("a directory");
     init(home.path());

@@ -10,6 +10,7 @@ mod faults;
 mod governed;
 mod health;
 mod mesh;
+mod people;
 mod readme;
 mod running;
 mod speculation;

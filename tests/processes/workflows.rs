@@ -24,7 +24,15 @@ const LONG: Duration = Duration::from_secs(300);
 pub(crate) struct Network {
     directory: tempfile::TempDir,
     api: String,
-    _peers: [Running; 2],
+    peers: [Running; 2],
+}
+
+/// Starts a peer of the network in a directory.
+fn up(directory: &Path, name: &str, more: &[&str]) -> Running {
+    let log = fs::File::options().create(true).append(true).open(directory.join("log")).expect("opened");
+    let genesis = directory.join("genesis.toml");
+    let up = [&["up", "--genesis", path(&genesis), "--no-mdns"], more].concat();
+    Running(command(&directory.join(name), &up).stdout(Stdio::null()).stderr(log).spawn().expect("started"))
 }
 
 impl Network {
@@ -46,23 +54,31 @@ impl Network {
         run(&peer, &["genesis", "new", "flows", "--authority", &authority, "--out", path(&genesis)], LONG).good();
         let founded = fs::read_to_string(&genesis).expect("read");
         fs::write(&genesis, change(founded)).expect("written");
-        let up = |home: &Path, more: &[&str]| {
-            let log = fs::File::options().create(true).append(true).open(directory.path().join("log")).expect("opened");
-            let up = [&["up", "--genesis", path(&genesis), "--no-mdns"], more].concat();
-            Running(command(home, &up).stdout(Stdio::null()).stderr(log).spawn().expect("started"))
-        };
-        let peers = [up(&peer, &["--no-work"]), up(&worker, &["--slots", "2", "--memory", "512MiB"])];
+        let up = |name: &str, more: &[&str]| up(directory.path(), name, more);
+        let peers = [up("peer", &["--no-work"]), up("worker", &["--slots", "2", "--memory", "512MiB"])];
         let api = api_of(&peer, directory.path());
         for name in ["noop", "echo", "wordcount", "render", "exit3", "tree", "tiny"] {
             let name = format!("{name}.wasm");
             fs::copy(program(&name), directory.path().join(&name)).expect("copied");
         }
-        Self { directory, api, _peers: peers }
+        Self { directory, api, peers }
+    }
+
+    /// Kills the peer that votes and whose API is asked, and starts it anew. Its API has another port then.
+    pub(crate) fn start_peer_anew(&mut self) {
+        let _ = self.peers[0].0.kill();
+        let _ = self.peers[0].0.wait();
+        self.peers[0] = up(self.directory.path(), "peer", &["--no-work"]);
     }
 
     /// Runs a command as the submitter.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.run_as("user", arguments)
+    }
+
+    /// What a command line begins with that is about this network.
+    pub(crate) fn arguments(&self) -> [String; 4] {
+        ["--api".into(), self.api.clone(), "--genesis".into(), self.file("genesis.toml")]
     }
 
     /// Runs a command with the key of `peer`, which votes, of `worker`, or of `user`.

@@ -1,6 +1,10 @@
 //! Uploads and downloads of blobs. They are streamed, and checked against their digest on the way.
 
-use std::{io::Write, path::Path};
+use std::{
+    fs::File,
+    io::{Read, Seek, Write},
+    path::Path,
+};
 
 use meshwork_api::BlobView;
 use meshwork_core::{digest::Digest, identity::PublicKey, types::BlobRef};
@@ -9,33 +13,60 @@ use reqwest::Method;
 use super::{Client, ClientError, Patience};
 use crate::failure::{Done, Failure};
 
+/// The most bytes of a pipe's content: those of any blob.
+const PIPE_BYTES_MAX: u64 = 256 << 20;
+
+/// Opens a file. What a pipe or a terminal gives is read to its end first, since it can be read only once.
+///
+/// # Errors
+/// It cannot be read, is a directory, or gives too much.
+fn regular(path: &Path) -> Done<File> {
+    let io = |error: std::io::Error| Failure::given_file(path, &error);
+    let given = File::open(path).map_err(io)?;
+    let kind = given.metadata().map_err(io)?.file_type();
+    if kind.is_dir() {
+        return Err(io(std::io::ErrorKind::IsADirectory.into()));
+    }
+    if kind.is_file() {
+        return Ok(given);
+    }
+    let mut content = tempfile::tempfile().map_err(|error| Failure::file("create", &std::env::temp_dir(), &error))?;
+    let bytes = std::io::copy(&mut given.take(PIPE_BYTES_MAX + 1), &mut content).map_err(io)?;
+    if bytes > PIPE_BYTES_MAX {
+        let sentence = format!("{} is not a regular file, and gives more than {PIPE_BYTES_MAX} bytes.", path.display());
+        return Err(Failure::usage(sentence));
+    }
+    content.rewind().map_err(io)?;
+    Ok(content)
+}
+
 impl Client {
-    /// Uploads a file to the node.
+    /// Uploads a file, or what a pipe gives, to the node.
     ///
     /// # Errors
     /// The file cannot be read, it changes during the upload, or the node refuses it.
     pub async fn put_file(&self, path: &Path) -> Done<BlobRef> {
-        let io = |error: std::io::Error| Failure::file("read", path, &error);
+        let io = |error: std::io::Error| Failure::given_file(path, &error);
+        let changed = || Failure::failed(format!("{} changed while it was sent; try again.", path.display()));
+        let mut file = regular(path)?;
         let mut hasher = blake3::Hasher::new();
-        let file = std::fs::File::open(path).map_err(io)?;
         hasher.update_reader(&file).map_err(io)?;
         let blob = BlobRef { digest: Digest(*hasher.finalize().as_bytes()), bytes: hasher.count() };
         let mut patience = Patience::new();
         let answer = loop {
             // What is read from a file can be sent only once.
-            let body = tokio::fs::File::open(path).await.map_err(io)?;
+            file.rewind().map_err(io)?;
+            let body = tokio::fs::File::from_std(file.try_clone().map_err(io)?);
             let request = self.request(Method::PUT, "/v1/blobs").header(reqwest::header::CONTENT_LENGTH, blob.bytes);
             match self.send_once(request.body(body)).await {
                 Ok(answer) => break answer,
+                // A request whose body ends too soon looks like a node that does not answer.
+                Err(_) if file.metadata().map_err(io)?.len() != blob.bytes => return Err(changed()),
                 Err(refused) => patience.wait_after(refused).await?,
             }
         };
         let held: BlobView = self.json(answer).await?;
-        if (held.digest, held.bytes) == (blob.digest, blob.bytes) {
-            Ok(blob)
-        } else {
-            Err(Failure::failed(format!("{} changed while it was sent; try again.", path.display())))
-        }
+        if (held.digest, held.bytes) == (blob.digest, blob.bytes) { Ok(blob) } else { Err(changed()) }
     }
 
     /// Uploads content to the node.
@@ -77,5 +108,30 @@ impl Client {
         }
         let whole = Digest(*hasher.finalize().as_bytes()) == blob.digest;
         if whole { Ok(()) } else { Err(ClientError::Content(blob.digest.to_string())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Exit;
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_pipe_gives_is_content_and_a_directory_or_an_endless_device_is_none() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (read, mut write) = std::io::pipe().expect("a pipe");
+        write.write_all(b"through a pipe").expect("written");
+        drop(write);
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&read));
+        if Path::new(&path).exists() {
+            let mut content = String::new();
+            regular(Path::new(&path)).expect("a pipe").read_to_string(&mut content).expect("text");
+            assert_eq!(content, "through a pipe");
+        }
+        let failure = regular(directory.path()).expect_err("a directory");
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.sentence.contains("not a directory"), "{failure}");
+        assert_eq!(regular(&directory.path().join("nothing")).expect_err("nothing").exit, Exit::Usage);
     }
 }

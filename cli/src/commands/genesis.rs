@@ -168,8 +168,18 @@ impl FromStr for NewAuthority {
             None => (rest, Vec::new()),
         };
         let key: PublicKey = key.parse().map_err(|error| format!("the key of {name}: {error}"))?;
+        check_peers(name, &key, &addresses)?;
         Ok(Self(Authority { name: name.into(), key, addresses }))
     }
+}
+
+/// Checks that no address ends in the id of another peer: nobody could reach the authority there.
+fn check_peers(name: &str, key: &PublicKey, addresses: &[String]) -> Result<(), String> {
+    let Some(own) = meshwork_node::mesh::peer_id(key).map(|peer| peer.to_string()) else { return Ok(()) };
+    let other = addresses.iter().find(|address| address.split_once("/p2p/").is_some_and(|(_, peer)| peer != own));
+    other.map_or(Ok(()), |address| {
+        Err(format!("the address {address} of {name} ends in another peer's id; its own is {own}"))
+    })
 }
 
 fn checked_addresses(texts: &str) -> Result<Vec<String>, String> {
@@ -286,5 +296,10 @@ mod tests {
         assert!(error("a=12").contains("64 hexadecimal digits"));
         assert!(error(&format!("a={key}@127.0.0.1:1")).contains("127.0.0.1:1"));
         assert!(error(&format!("={key}")).contains("NAME=KEY"));
+        let other = meshwork_node::mesh::peer_id(&crate::keys::generate().public()).expect("a key");
+        let astray = error(&format!("a={key}@/ip4/127.0.0.1/tcp/1,/ip4/127.0.0.1/tcp/2/p2p/{other}"));
+        assert!(astray.contains("another peer's id") && astray.contains("tcp/2"), "{astray}");
+        let own = meshwork_node::mesh::peer_id(&key).expect("a key");
+        assert!(format!("a={key}@/ip4/127.0.0.1/tcp/1/p2p/{own}").parse::<NewAuthority>().is_ok());
     }
 }

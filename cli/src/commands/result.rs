@@ -3,21 +3,22 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use meshwork_api::TaskCounts;
 use meshwork_core::{
     codec,
     types::{JobId, TaskId, Verdict},
 };
 use serde::Serialize;
 
-use super::verify::describe;
+use super::{result_directory, verify::describe};
 use crate::{
     client::Client,
     context::{Context, find_job},
     failure::{Done, Failure},
     outcomes::{self, Outputs, Proved},
     output::{
-        Listing,
-        words::{bytes, short},
+        Listing, table,
+        words::{self, bytes, short},
     },
     settings::Trust,
 };
@@ -99,6 +100,9 @@ pub async fn run(context: &Context, options: Options) -> Done {
     let client = context.settings.client()?;
     let (genesis, trust) = context.settings.genesis_or_ask(&client).await?;
     let job = find_job(&client, &options.job).await?;
+    for directory in [&options.out, &options.proofs].into_iter().flatten() {
+        result_directory::claim(directory, job)?;
+    }
     let proved = match options.index {
         Some(index) => vec![outcomes::of_task(&client, TaskId { job, index }, &genesis).await?],
         None => outcomes::of_job(&client, job, &genesis).await?,
@@ -125,21 +129,30 @@ pub async fn run(context: &Context, options: Options) -> Done {
     }
 }
 
-/// Shows the results, and writes them if asked to. The output of a single task goes to standard output as it is.
+/// Shows the results, and writes them if asked to. The output of a single task goes to standard output as it is, and
+/// nothing else does then.
 async fn fetch(context: &Context, client: &Client, options: &Options, proved: &[Proved]) -> Done<Vec<ResultView>> {
     let mut views = Vec::with_capacity(proved.len());
     for one in proved {
         let outputs = Outputs::of(client, &one.outcome).await?;
         if let Some(directory) = &options.out {
-            outputs.write(client, &directory.join(one.outcome.attempt.task.index.to_string())).await?;
-        }
-        let bare = proved.len() == 1 && options.out.is_none() && !context.output.is_json();
-        if bare && outputs.stdout.bytes() > 0 {
-            let stdout = outputs.read(client, &outputs.stdout).await?;
-            context.output.bytes(&stdout)?;
-            return Ok(vec![view(one, &outputs)]);
+            let index = one.outcome.attempt.task.index;
+            for (name, place) in outputs.write(client, &directory.join(index.to_string())).await? {
+                let written = place.path.display();
+                context
+                    .output
+                    .note(&format!("This system has no file named {name:?}; that of task {index} is {written}."));
+            }
         }
         views.push(view(one, &outputs));
+        if proved.len() == 1 && options.out.is_none() && !context.output.is_json() {
+            let stdout = outputs.read(client, &outputs.stdout).await?;
+            context.output.bytes(&stdout)?;
+            if stdout.is_empty() {
+                context.output.note(&table(&views));
+            }
+            return Ok(views);
+        }
     }
     context.output.listing(&views)?;
     match &options.out {
@@ -195,12 +208,17 @@ async fn check_complete(client: &Client, job: JobId, proved: usize) -> Done {
         return Ok(());
     }
     let digits = short(&job);
-    Err(Failure::job(if view.counts.cancelled > 0 {
-        format!("Only {proved} of {} tasks have an outcome: {} were cancelled.", view.tasks, view.counts.cancelled)
+    let view_of_tasks = format!("`meshwork status {digits}` shows which");
+    // Only a task that ran to its end has an outcome.
+    let TaskCounts { succeeded, failed, cancelled, skipped, .. } = view.counts;
+    Err(if view.ended_us.is_some() && proved as u64 == succeeded + failed {
+        let without = words::counts(&TaskCounts { cancelled, skipped, ..TaskCounts::default() });
+        Failure::job(format!("Only {proved} of {} tasks have an outcome: {without}; {view_of_tasks}.", view.tasks))
     } else {
-        format!(
-            "Only {proved} of {} tasks have a proved outcome yet; wait, and see `meshwork status {digits}`.",
+        let so_far = words::counts(&view.counts);
+        Failure::job(format!(
+            "Only {proved} of {} tasks have a proved outcome yet ({so_far}); wait, and see `meshwork status {digits}`.",
             view.tasks
-        )
-    }))
+        ))
+    })
 }

@@ -1,5 +1,6 @@
 //! `meshwork submit`: submits a job made from a program, files and flags, or from a job file.
 
+mod given;
 mod recurrence;
 mod workflow;
 
@@ -12,18 +13,21 @@ use std::{
 use bytesize::ByteSize;
 use clap::Args;
 use meshwork_api::WorkerView;
-use meshwork_core::types::{
-    Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Recur, Resources, Retry, Submit, TaskSpec, Tasks,
-    Times,
+use meshwork_core::{
+    identity::PublicKey,
+    ledger::bounds::is_path_sound,
+    types::{
+        Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Recur, Resources, Retry, Submit, TaskSpec,
+        Tasks, Times, TransactionId,
+    },
 };
 
 use crate::{
     client::Client,
     context::Context,
     failure::{Done, Failure},
-    outcomes,
     output::progress,
-    parse::parse_pair,
+    parse::{parse_pair, parse_variable},
     programs, submission,
     time::{milliseconds, now_us, parse_moment},
     watch,
@@ -35,6 +39,9 @@ use crate::{
 --each-as, and gets that path as its last argument. With --count, a task finds its number in MESHWORK_TASK_INDEX. \
 Standard output gets the job's id and nothing else.")]
 pub struct Options {
+    /// Which of the flags were given. It comes first, since each of the others takes its own away.
+    #[command(flatten)]
+    given: given::Given,
     /// A WebAssembly module built for wasm32-wasip1, or a job file, whose name ends in .toml
     #[arg(value_name = "PROGRAM|JOB.toml", required_unless_present_any = ["schema", "close"])]
     program: Option<PathBuf>,
@@ -53,8 +60,8 @@ pub struct Options {
     /// File that every task reads from standard input
     #[arg(long, value_name = "FILE")]
     stdin: Option<PathBuf>,
-    /// Environment variable of the tasks. Repeat for each variable
-    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_pair)]
+    /// Environment variable of the tasks, whose name does not begin with MESHWORK_. Repeat for each variable
+    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_variable)]
     environment: Vec<(String, String)>,
     /// Name of the job. Default: the program's name
     #[arg(long)]
@@ -125,37 +132,6 @@ pub struct Options {
     pub arguments: Vec<String>,
 }
 
-impl Options {
-    /// The first flag that was given and applies to programs only. A flag given with its default value does not
-    /// count.
-    fn of_programs(&self) -> Option<&'static str> {
-        let given = [
-            ("--each", !self.each.is_empty()),
-            ("--count", self.count.is_some()),
-            ("--input", !self.inputs.is_empty()),
-            ("--stdin", self.stdin.is_some()),
-            ("--env", !self.environment.is_empty()),
-            ("--name", self.name.is_some()),
-            ("--priority", self.priority != 0),
-            ("--timeout", self.timeout != Duration::from_secs(300)),
-            ("--memory", self.memory != ByteSize::mib(128)),
-            ("--millicores", self.millicores != 1000),
-            ("--fuel", self.fuel.is_some()),
-            ("--output-limit", self.output_limit != ByteSize::mib(16)),
-            ("--retries", self.retries != 0),
-            ("--retry-delay", self.retry_delay != Duration::from_secs(1)),
-            ("--require", !self.labels.is_empty()),
-            ("--prefer", !self.prefers.is_empty()),
-            ("--spread", self.spread.is_some()),
-            ("--expected", self.expected.is_some()),
-            ("--deadline", self.deadline.is_some()),
-            ("--cron", self.recurrence.recurrence().is_some()),
-            ("An argument after --", !self.arguments.is_empty()),
-        ];
-        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
-    }
-}
-
 /// Submits a job and prints its id.
 ///
 /// # Errors
@@ -165,6 +141,7 @@ pub async fn run(context: &Context, options: Options) -> Done {
         return workflow::run(context, &options).await;
     }
     let Some(program) = options.program.clone() else { return Ok(()) };
+    let recurrence = options.recurrence.recurrence()?;
     let key = context.settings.key()?;
     let module = programs::read(&program)?;
     let client = context.settings.client()?;
@@ -179,17 +156,38 @@ pub async fn run(context: &Context, options: Options) -> Done {
     let times = Times { deadline: options.deadline, ..Times::default() };
     let spawns_max = options.spawn_max.unwrap_or(0);
     let submit = Submit { times, spawns_max, ..Submit::new(name, spec, tasks) };
-    if let Some(recurrence) = options.recurrence.recurrence() {
-        let recur = Action::Recur(Recur::Submit(Box::new(recurrence.of(submit))));
-        let transaction = submission::sign(recur, options.expires, &key, &network);
-        submission::post(&client, &transaction).await?;
-        return context.output.value("recurring", &transaction.id().to_string());
-    }
-    let transaction = submission::sign(Action::Submit(submit), options.expires, &key, &network);
+    let action = match recurrence {
+        Some(recurrence) => Action::Recur(Recur::Submit(Box::new(recurrence.of(submit)))),
+        None => Action::Submit(submit),
+    };
+    submission::check(&action, &genesis.ledger)?;
+    let recurs = matches!(action, Action::Recur(_));
+    let transaction = submission::sign(action, options.expires, &key, &network);
     submission::post(&client, &transaction).await?;
+    if recurs {
+        context.output.value("recurring", &transaction.id().to_string())?;
+        return tell_if_only_accepted(context, &client, transaction.id(), key.public()).await;
+    }
     let job = submission::job_of(&transaction);
     context.output.value("job", &job.to_string())?;
-    if options.wait { wait(&client, job, count, transaction.transaction().expires.0).await } else { Ok(()) }
+    if options.wait {
+        return wait(context, &client, job, count, transaction.transaction().expires.0).await;
+    }
+    tell_if_only_accepted(context, &client, transaction.id(), key.public()).await
+}
+
+/// Says so if a transaction is no further than the node's pool.
+///
+/// # Errors
+/// The ledger finds it void.
+async fn tell_if_only_accepted(context: &Context, client: &Client, id: TransactionId, key: PublicKey) -> Done {
+    if !submission::is_on_ledger(client, id, key).await? {
+        context.output.note(
+            "It is accepted by the node, not yet on the ledger; `meshwork wait` waits for a job, and `meshwork status` \
+             says how the network is.",
+        );
+    }
+    Ok(())
 }
 
 /// The network's genesis, which must be the node's.
@@ -272,13 +270,14 @@ async fn tell_if_nobody_could_run<'a>(
     Ok(())
 }
 
-async fn wait(client: &Client, job: JobId, count: usize, expires_us: u64) -> Done {
+async fn wait(context: &Context, client: &Client, job: JobId, count: usize, expires_us: u64) -> Done {
     let bar = progress::tasks(count as u64);
     let seen = |view: &meshwork_api::JobView| {
         bar.set_position(watch::ended(&view.counts));
         bar.set_message(format!("{} running, {} failed", view.counts.running, view.counts.failed));
     };
-    let ended = watch::until_ended(client, job, Some(expires_us), seen).await;
+    let again = |silence| bar.suspend(|| context.find_again(silence));
+    let ended = watch::until_ended_at_last(client, job, Some(expires_us), again, seen).await;
     bar.finish_and_clear();
     watch::all_succeeded(&ended?)
 }
@@ -379,12 +378,12 @@ fn file_name(path: &Path) -> Done<String> {
 }
 
 fn below_in(name: &str) -> Done<String> {
-    match outcomes::below(name) {
-        Ok(_) => Ok(name.to_owned()),
-        Err(_) => Err(Failure::usage(format!(
-            "{name:?} is not a name below /in; write a relative path without `..`, such as data/table.csv."
-        ))),
+    if is_path_sound(name) {
+        return Ok(name.to_owned());
     }
+    Err(Failure::usage(format!(
+        "{name:?} is not a name below /in; write a relative path without `..`, such as data/table.csv."
+    )))
 }
 
 fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Done {

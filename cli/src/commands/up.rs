@@ -79,6 +79,10 @@ pub struct Options {
     /// Copy the key from FILE if there is none yet
     #[arg(long, value_name = "FILE", conflicts_with = "make_key")]
     take_key: Option<PathBuf>,
+    /// File of the journal's id, which says whether the store is the one that this key voted with. Default: beside the
+    /// key. If that cannot be written, name another that is not on the store's disk
+    #[arg(long, value_name = "FILE")]
+    journal_id: Option<PathBuf>,
     /// Also serve Prometheus metrics, and nothing else, on this address, such as 0.0.0.0:9180. The API always serves
     /// them
     #[arg(long, value_name = "ADDRESS")]
@@ -170,15 +174,25 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
     for ClockStep { after, offset_ms } in &clock_steps {
         tracing::warn!(after_ms = after.as_millis(), offset_ms, "this peer's clock is set wrong on purpose");
     }
+    let journal_id = options.journal_id.clone();
     let worker = offer(options, from_file, is_authority)?;
     std::fs::create_dir_all(&settings.data_dir).map_err(|error| Failure::file("create", &settings.data_dir, &error))?;
-    let mut journal_id_file = key_path.into_os_string();
-    journal_id_file.push(".journal-id");
+    let journal_id_file = journal_id.or_else(|| {
+        let of_file = from_file.journal_id.as_ref();
+        of_file.map(|path| settings.config_dir.join(path))
+    });
+    let beside_key = || {
+        let mut path = key_path.clone().into_os_string();
+        path.push(".journal-id");
+        PathBuf::from(path)
+    };
+    let journal_id_file = journal_id_file.unwrap_or_else(beside_key);
+    check_journal_id(&journal_id_file)?;
     Ok(NodeConfig {
         genesis,
         key,
         data_dir: settings.data_dir.clone(),
-        journal_id_file: journal_id_file.into(),
+        journal_id_file,
         listen,
         peers,
         mdns,
@@ -188,6 +202,22 @@ fn configure(context: &Context, options: Options) -> Done<NodeConfig> {
         clock_steps,
         disk_bytes_max: disk.map_or_else(|| half_of_disk(&settings.data_dir), |disk| disk.as_u64()),
         worker,
+    })
+}
+
+/// Checks that the journal's id can be written, unless it is there already.
+fn check_journal_id(path: &Path) -> Done {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.exists() {
+        return Ok(());
+    }
+    // The directory itself says less: a mount may be read-only where its permissions are not.
+    tempfile::NamedTempFile::new_in(folder).map(drop).map_err(|error| {
+        Failure::usage(format!(
+            "The journal's id belongs beside the key, and {} cannot be written: {error}. Say where else it is to be \
+             with --journal-id FILE, a place that lasts and is not on the store's disk.",
+            folder.display()
+        ))
     })
 }
 

@@ -22,8 +22,8 @@ use super::{
     values::{At, List, Named, Scalar, Text},
 };
 use crate::{
-    parse::{named, parse_pair},
-    recurrence::{CATCH_UP, CRON_HINT, OVERLAP, Recurrence, parse_cron},
+    parse::{check_variable, named, parse_pair},
+    recurrence::{CATCH_UP, CRON_HINT, OVERLAP, Recurrence, overlap_beside, parse_cron},
     time::{milliseconds, now_us, parse_moment},
 };
 
@@ -141,7 +141,7 @@ impl Reading<'_> {
     }
 
     fn scalar(&self, scalar: &At<Scalar>) -> Checked<String> {
-        self.constant(&Text { value: scalar.value.0.clone(), at: scalar.at.clone() })
+        self.constant(&Text { value: scalar.value.text.clone(), at: scalar.at.clone() })
     }
 
     /// A time in milliseconds.
@@ -250,6 +250,8 @@ impl Reading<'_> {
                 let next = "a name is not empty and has no `=`";
                 return Err(Problem::new(&name.at, format!("{:?} cannot be a variable", name.value), next));
             }
+            check_variable(&name.value)
+                .map_err(|next| Problem::new(&name.at, format!("{:?} cannot be set here", name.value), next))?;
             environment.insert(name.value.clone(), filled);
             if environment.len() > ENVIRONMENT_MAX {
                 let next = format!("a task has at most {ENVIRONMENT_MAX}; give an input instead");
@@ -364,10 +366,15 @@ impl Reading<'_> {
         if let Some(runs) = runs.as_ref().filter(|runs| runs.value == 0) {
             return Err(Problem::new(&runs.at, "A job that recurs runs at least once", "write a larger number"));
         }
+        let missed = self.policy(catch_up.as_ref(), &CATCH_UP)?.unwrap_or_default();
+        let beside = overlap_beside(missed, self.policy(overlap.as_ref(), &OVERLAP)?).map_err(|next| {
+            let at = overlap.as_ref().map_or(&recurs.at, |overlap| &overlap.at);
+            Problem::new(at, "`catch-up` and `overlap` cannot both be meant", next)
+        })?;
         let recurrence = Recurrence {
             cron: parse_cron(&expression).map_err(wrong)?,
-            catch_up: self.policy(catch_up.as_ref(), &CATCH_UP)?,
-            overlap: self.policy(overlap.as_ref(), &OVERLAP)?,
+            catch_up: missed,
+            overlap: beside,
             from: self.moment(from.as_ref())?,
             until: self.moment(until.as_ref())?,
             runs_max: runs.as_ref().map(|runs| runs.value),
@@ -389,10 +396,10 @@ impl Reading<'_> {
         })
     }
 
-    fn policy<T: Copy + Default>(&self, text: Option<&Text>, words: &[(&str, T)]) -> Checked<T> {
-        let Some(text) = text else { return Ok(T::default()) };
+    fn policy<T: Copy>(&self, text: Option<&Text>, words: &[(&str, T)]) -> Checked<Option<T>> {
+        let Some(text) = text else { return Ok(None) };
         let value = self.constant(text)?;
-        named(&value, words).map_err(|next| Problem::new(&text.at, format!("{value:?} is no policy"), next))
+        named(&value, words).map(Some).map_err(|next| Problem::new(&text.at, format!("{value:?} is no policy"), next))
     }
 
     fn job_id(&self, id: &Text) -> Checked<Text> {

@@ -126,7 +126,7 @@ fn parameters(file: &JobFile, set: &[(String, String)]) -> Checked<BTreeMap<Stri
         let value = match given {
             Some((_, value)) => value.clone(),
             None => {
-                let text = Text { value: value.value.0.clone(), at: value.at.clone() };
+                let text = Text { value: value.value.text.clone(), at: value.at.clone() };
                 Template::new(&text, Names { parameters: &parameters, columns: &[] })?.constant()?
             }
         };

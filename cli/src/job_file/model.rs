@@ -154,7 +154,7 @@ pub struct Each {
     /// The lines of a file, each a JSON object. Provides each key by its name.
     pub jsonl: Option<Text>,
     /// All combinations of values; the last name varies fastest. Provides each name.
-    pub matrix: Option<At<Named<Vec<Scalar>>>>,
+    pub matrix: Option<At<Named<Vec<At<Scalar>>>>>,
     /// Combinations to leave out: all in which these names have these values.
     pub exclude: Vec<At<Named<At<Scalar>>>>,
     /// Combinations to add, each with a value for every name.
@@ -247,6 +247,29 @@ macro_rules! text_or_table {
 }
 
 text_or_table!(Reference, InputSource);
+
+impl JobFile {
+    /// Gives every number in the file, whose text this is, the digits that it is written with.
+    pub fn spell(&mut self, source: &str) {
+        let tasks = self.tasks.0.iter_mut().map(|(_, task)| task);
+        let of_tasks = [&mut self.defaults].into_iter().chain(tasks).flat_map(Task::scalars);
+        let parameters = self.parameters.0.iter_mut().map(|(_, value)| value);
+        parameters.chain(of_tasks).for_each(|scalar| scalar.spell(source));
+    }
+}
+
+impl Task {
+    fn scalars(&mut self) -> impl Iterator<Item = &mut At<Scalar>> {
+        let tables = [&mut self.environment, &mut self.requires].into_iter().flat_map(|table| &mut table.0);
+        let of_each = self.each.iter_mut().flat_map(|each| {
+            let Each { matrix, exclude, include, .. } = &mut each.value;
+            let axes = matrix.iter_mut().flat_map(|matrix| &mut matrix.value.0).flat_map(|(_, values)| values);
+            let combinations = exclude.iter_mut().chain(include).flat_map(|combination| &mut combination.value.0);
+            axes.chain(combinations.map(|(_, value)| value))
+        });
+        tables.map(|(_, value)| value).chain(of_each)
+    }
+}
 
 /// The JSON Schema of job files, as text.
 pub fn schema() -> String {

@@ -10,10 +10,12 @@ use super::{
 /// # Errors
 /// The text is not TOML, a key is unknown, or a value has the wrong type.
 pub fn parse(text: &str) -> Checked<JobFile> {
-    toml::from_str(text).map_err(|error| {
+    let mut file: JobFile = toml::from_str(text).map_err(|error| {
         let at = error.span().unwrap_or(0..0);
         in_words(error.message(), &at)
-    })
+    })?;
+    file.spell(text);
+    Ok(file)
 }
 
 /// Puts the deserializer's message in a person's words. A message of an unknown form is kept as it is.

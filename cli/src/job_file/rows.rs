@@ -1,12 +1,17 @@
 //! The rows that an array has one task for: numbers of a range, files, lines of a table, or combinations of values.
 
-use std::{path::Path, sync::Arc};
+mod files;
+mod quotes;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use serde_json::value::RawValue;
 
 use super::{
     model::Each,
     problem::{Checked, Problem, SourceFile, Span, suggestion},
     text::{Names, Template},
-    values::{At, List, Named, Scalar, Text},
+    values::{At, Named, Scalar, Text},
 };
 
 /// The names that every array provides: the task's number, and its place from 0.
@@ -129,29 +134,15 @@ impl Rows {
         Ok(Self { columns: vec!["index".into()], rows, ..Self::default() })
     }
 
-    fn of_files(patterns: &List<String>, making: Making<'_>) -> Checked<Self> {
-        let mut rows = Vec::new();
-        for pattern in &patterns.0 {
-            let text = Template::new(pattern, making.names)?.constant()?;
-            let before = rows.len();
-            for path in matches(&text, &pattern.at, making.directory)? {
-                let part = |part: Option<&std::ffi::OsStr>| Some(part?.to_str()?.to_owned());
-                let of = Path::new(&path);
-                rows.push(vec![part(of.file_name()), part(of.file_stem()), Some(path)]);
-            }
-            if rows.len() == before {
-                let what = format!("No file matches {text:?} in {}", making.directory.display());
-                return Err(Problem::new(&pattern.at, what, "paths are relative to the job file; check the pattern"));
-            }
-        }
-        Ok(Self { columns: ["name", "stem", "file"].map(str::to_owned).to_vec(), rows, ..Self::default() })
-    }
-
     fn of_csv(path: &Text, making: Making<'_>) -> Checked<Self> {
         let file = read(path, making)?;
         let wrong = |line: Option<u64>, what: String, next: &str| {
             Problem::in_file(&file, file.line(line.unwrap_or(1) as usize), what, next)
         };
+        if let Err(quotes::BadQuote { line, what }) = quotes::check(&file.text) {
+            let next = "close it at the end of its value; a quote within one is written twice";
+            return Err(Problem::in_file(&file, file.line(line), what, next));
+        }
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file.text.as_bytes());
         let headers = reader.headers().map_err(|error| wrong(None, csv_in_words(&error), "mend this line"))?;
         let columns: Vec<String> = headers.iter().map(|name| name.trim().to_owned()).collect();
@@ -186,7 +177,8 @@ impl Rows {
             if line.trim().is_empty() {
                 continue;
             }
-            let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).map_err(|error| {
+            // The last of equal keys counts. A number is taken as it is written, not as it is read.
+            let object: BTreeMap<String, &RawValue> = serde_json::from_str(line).map_err(|error| {
                 let what = format!("This line is not a JSON object: {error}");
                 Problem::in_file(&file, file.line(number), what, "write one object a line, such as {\"x\": 1}")
             })?;
@@ -196,11 +188,11 @@ impl Rows {
                     columns.push(name);
                     columns.len() - 1
                 });
-                row.resize(columns.len().max(row.len()), None);
-                row[column] = match value {
-                    serde_json::Value::Null => None,
-                    serde_json::Value::String(text) => Some(text),
-                    other => Some(other.to_string()),
+                row.resize(columns.len(), None);
+                row[column] = match serde_json::from_str(value.get()) {
+                    Ok(serde_json::Value::Null) => None,
+                    Ok(serde_json::Value::String(text)) => Some(text),
+                    _ => Some(value.get().to_owned()),
                 };
             }
             rows.push(row);
@@ -210,7 +202,7 @@ impl Rows {
     }
 
     fn of_matrix(
-        matrix: &At<Named<Vec<Scalar>>>,
+        matrix: &At<Named<Vec<At<Scalar>>>>,
         exclude: &[At<Named<At<Scalar>>>],
         include: &[At<Named<At<Scalar>>>],
         making: Making<'_>,
@@ -223,8 +215,8 @@ impl Rows {
         }
         let mut rows: Vec<Vec<Option<String>>> = vec![Vec::new()];
         for (_, values) in axes {
-            let longer = |row: &Vec<Option<String>>, value: &Scalar| {
-                row.iter().cloned().chain([Some(value.0.clone())]).collect::<Vec<_>>()
+            let longer = |row: &Vec<Option<String>>, value: &At<Scalar>| {
+                row.iter().cloned().chain([Some(value.value.text.clone())]).collect::<Vec<_>>()
             };
             rows = rows.iter().flat_map(|row| values.iter().map(move |value| longer(row, value))).collect();
         }
@@ -282,7 +274,7 @@ fn combination<'a>(pattern: &'a At<Named<At<Scalar>>>, columns: &[String]) -> Ch
             let what = format!("The matrix has no `{}`", name.value);
             Problem::new(&name.at, what, suggestion(&name.value, columns.iter().map(String::as_str)))
         })?;
-        Ok((column, value.value.0.as_str()))
+        Ok((column, value.value.text.as_str()))
     };
     pattern.value.iter().map(find).collect()
 }
@@ -304,28 +296,6 @@ fn csv_in_words(error: &csv::Error) -> String {
         csv::ErrorKind::Utf8 { .. } => "This row is not text in UTF-8".into(),
         _ => format!("This row cannot be read: {error}"),
     }
-}
-
-/// The files that match a pattern, in order, by their paths relative to the directory.
-fn matches(pattern: &str, at: &Span, directory: &Path) -> Checked<Vec<String>> {
-    let wrong = |why: String| Problem::new(at, why, "check the pattern and the files");
-    let base = directory.to_str().ok_or_else(|| wrong("The job file's directory has a name that is no text".into()))?;
-    let full = match Path::new(pattern).is_absolute() || base.is_empty() {
-        true => pattern.to_owned(),
-        false => format!("{}/{pattern}", glob::Pattern::escape(base)),
-    };
-    let found = glob::glob(&full).map_err(|error| wrong(format!("{pattern:?} is not a pattern: {error}")))?;
-    let mut paths = Vec::new();
-    for path in found {
-        let path = path.map_err(|error| wrong(format!("A file cannot be looked at: {error}")))?;
-        if !path.is_file() {
-            continue;
-        }
-        let relative = path.strip_prefix(directory).unwrap_or(&path).to_str();
-        let relative = relative.ok_or_else(|| wrong(format!("{} has a name that is no text", path.display())))?;
-        paths.push(relative.to_owned());
-    }
-    Ok(paths)
 }
 
 #[cfg(test)]

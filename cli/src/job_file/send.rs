@@ -14,7 +14,7 @@ use meshwork_core::{
     identity::{NetworkId, SecretKey},
     types::{
         Action, AfterJob, Array, BlobRef, BlockTime, Control, Extend, Input, JobId, LedgerLimits, Part, Program, Recur,
-        Recurring, RecurringId, SignedTransaction, Source, Submit, TaskSpec, Tasks,
+        Recurring, RecurringId, SignedTransaction, Source, Submit, TaskSpec, Tasks, TransactionId,
     },
 };
 
@@ -60,8 +60,16 @@ pub struct Sender<'a> {
 pub struct Sent {
     /// The job's id.
     pub job: JobId,
-    /// When its last transaction expires, in microseconds since the Unix epoch.
+    /// Its last transaction.
+    pub transaction: TransactionId,
+    /// When that expires, in microseconds since the Unix epoch.
     pub expires_us: u64,
+}
+
+impl Sent {
+    fn of(job: JobId, transaction: &SignedTransaction) -> Self {
+        Self { job, transaction: transaction.id(), expires_us: transaction.transaction().expires.0 }
+    }
 }
 
 /// All content on this machine that a job needs.
@@ -214,10 +222,9 @@ impl Sender<'_> {
         let JobDraft { name, times, spawns_max, .. } = &plan.job;
         let (name, times, spawns_max) = (name.clone(), *times, *spawns_max);
         let submit = Submit { name, arrays: first, after, times, open_until, spawns_max };
-        let transaction = submission::sign(Action::Submit(submit), self.expires, self.key, &self.network);
-        submission::post(self.client, &transaction).await?;
+        let transaction = self.post(Action::Submit(submit)).await?;
         let job = submission::job_of(&transaction);
-        let mut sent = Sent { job, expires_us: expires_us(&transaction) };
+        let mut sent = Sent::of(job, &transaction);
         if more == 0 {
             return Ok(sent);
         }
@@ -256,6 +263,7 @@ impl Sender<'_> {
                 "A job that recurs has to fit one transaction, which holds {most} bytes on this network, and this one takes {bytes}; have a smaller job recur."
             )));
         }
+        submission::check(&transaction.transaction().action, self.limits)?;
         submission::post(self.client, &transaction).await?;
         Ok(RecurringId(transaction.id().0))
     }
@@ -268,31 +276,38 @@ impl Sender<'_> {
         let batches = batches(arrays, self.limits.transaction_bytes_max)?;
         let parts = batches.len().max(1);
         let mut tasks = has as usize;
-        if batches.is_empty() {
-            return self.extend(job, Vec::new(), closes).await;
-        }
-        let mut sent = Sent { job, expires_us: 0 };
+        let mut sent = None;
         for (number, batch) in (1..).zip(batches) {
             let count: usize = batch.iter().map(|array| array.tasks.count()).sum();
             let added = async {
                 let sent = self.extend(job, batch, closes && number == parts).await?;
                 self.wait_for(sent, tasks + count).await.map(|()| sent)
             };
-            sent = added.await.map_err(|failure| {
+            let added = added.await.map_err(|failure| {
                 let sentence =
                     format!("{} (That was part {number} of {parts}; those before it were added.)", failure.sentence);
                 Failure { sentence, ..failure }
             })?;
+            sent = Some(added);
             tasks += count;
         }
-        Ok(sent)
+        match sent {
+            Some(sent) => Ok(sent),
+            None => self.extend(job, Vec::new(), closes).await,
+        }
+    }
+
+    /// Checks, signs and posts an action.
+    async fn post(&self, action: Action) -> Done<SignedTransaction> {
+        submission::check(&action, self.limits)?;
+        let transaction = submission::sign(action, self.expires, self.key, &self.network);
+        submission::post(self.client, &transaction).await?;
+        Ok(transaction)
     }
 
     async fn extend(&self, job: JobId, arrays: Vec<Array>, closes: bool) -> Done<Sent> {
-        let extend = Action::Extend(Extend { job, arrays, closes });
-        let transaction = submission::sign(extend, self.expires, self.key, &self.network);
-        submission::post(self.client, &transaction).await?;
-        Ok(Sent { job, expires_us: expires_us(&transaction) })
+        let transaction = self.post(Action::Extend(Extend { job, arrays, closes })).await?;
+        Ok(Sent::of(job, &transaction))
     }
 
     /// Waits until a job has this many tasks. A void transaction shows only by never being executed.
@@ -340,8 +355,4 @@ impl Sender<'_> {
         }
         Err(Failure::failed(format!("Job {} was not closed in time; see `meshwork status`, and try again.", sent.job)))
     }
-}
-
-fn expires_us(transaction: &SignedTransaction) -> u64 {
-    transaction.transaction().expires.0
 }

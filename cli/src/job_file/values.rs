@@ -176,9 +176,33 @@ impl<T: JsonSchema> JsonSchema for List<T> {
     }
 }
 
-/// A text, a number or a boolean, kept as the text that was written.
+/// A text, a number or a boolean. A number is kept as it is written: `3.10` is not `3.1` to a program.
 #[derive(Clone, Debug)]
-pub struct Scalar(pub String);
+pub struct Scalar {
+    /// The text that it stands for.
+    pub text: String,
+    is_number: bool,
+}
+
+impl Scalar {
+    fn text(text: &str) -> Self {
+        Self { text: text.to_owned(), is_number: false }
+    }
+
+    fn number(number: impl fmt::Display) -> Self {
+        Self { text: number.to_string(), is_number: true }
+    }
+}
+
+impl At<Scalar> {
+    /// Takes a number's digits from the file's text, without the underscores that TOML allows between them: the value
+    /// that was read has lost how they were written.
+    pub fn spell(&mut self, source: &str) {
+        if let Some(written) = source.get(self.at.clone()).filter(|_| self.value.is_number) {
+            self.value.text = written.trim().replace('_', "");
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -189,19 +213,25 @@ impl<'de> Deserialize<'de> for Scalar {
                 f.write_str("a text, a number, true or false")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
-                Ok(Scalar(text.to_owned()))
+                Ok(Scalar::text(text))
             }
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Scalar, E> {
-                Ok(Scalar(number.to_string()))
+                Ok(Scalar::number(number))
             }
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<Scalar, E> {
-                Ok(Scalar(number.to_string()))
+                Ok(Scalar::number(number))
+            }
+            fn visit_i128<E: de::Error>(self, number: i128) -> Result<Scalar, E> {
+                Ok(Scalar::number(number))
+            }
+            fn visit_u128<E: de::Error>(self, number: u128) -> Result<Scalar, E> {
+                Ok(Scalar::number(number))
             }
             fn visit_f64<E: de::Error>(self, number: f64) -> Result<Scalar, E> {
-                Ok(Scalar(number.to_string()))
+                Ok(Scalar::number(number))
             }
             fn visit_bool<E: de::Error>(self, truth: bool) -> Result<Scalar, E> {
-                Ok(Scalar(truth.to_string()))
+                Ok(Scalar::text(if truth { "true" } else { "false" }))
             }
         }
         deserializer.deserialize_any(Any)

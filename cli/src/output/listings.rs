@@ -106,13 +106,14 @@ impl Listing for WorkerView {
 }
 
 impl Listing for PeerView {
-    const COLUMNS: &'static [&'static str] = &["peer", "authority", "connected", "addresses"];
+    const COLUMNS: &'static [&'static str] = &["peer", "authority", "connected", "addresses", "problem"];
     fn row(&self) -> Vec<String> {
         vec![
-            short(&self.key),
+            self.key.as_ref().map_or_else(|| "?".to_owned(), short),
             self.authority.clone().unwrap_or_default(),
-            duration(self.connected_ms),
+            self.connected_ms.map_or_else(|| "no".to_owned(), duration),
             self.addresses.join(" "),
+            self.problem.clone().unwrap_or_default(),
         ]
     }
 }

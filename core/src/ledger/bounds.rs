@@ -1,16 +1,21 @@
 //! Bounds on the fields of a transaction, besides those of the genesis. A value beyond one of these makes no sense,
 //! or would cost every peer more than its sender.
 
+mod unsound;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use self::unsound::{ArrayPlace, Field, Flaw, Rule, Unit, Unsound};
+use self::unsound::{amount, at_most, rule};
 
 use crate::{
     blobs, codec,
     ledger::{index::edges, records::jobs::Job},
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
-        After, Amendment, Array, BlobRef, BlockTime, Claim, Deadline, Failure, Input, Labels, LedgerLimits, Output,
-        OutputOf, Producer, Recurring, Retry, Selection, Source, Spawn, Submit, TaskSpec, Tasks, Times, Verdict,
-        VoidReason,
+        Action, After, Amendment, Array, BlobRef, BlockTime, Change, Claim, Deadline, Directive, Failure, Govern,
+        Input, Labels, LedgerLimits, Output, OutputOf, Producer, Recur, Recurring, Retry, Selection, SignedTransaction,
+        Source, Spawn, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
     },
 };
 
@@ -53,30 +58,47 @@ pub fn is_path_sound(path: &str) -> bool {
     path.len() <= PATH_BYTES_MAX && !path.contains('\0') && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
-fn sound(holds: bool) -> Result<(), VoidReason> {
-    if holds { Ok(()) } else { Err(VoidReason::Malformed) }
+fn check_label(name: &str, value: &str) -> Result<(), Unsound> {
+    rule(!name.is_empty(), Rule::LabelNotEmpty)?;
+    at_most(Field::LabelName, name.len(), LABEL_BYTES_MAX)?;
+    at_most(Field::LabelValue, value.len(), LABEL_BYTES_MAX)
 }
 
-fn are_labels_sound(labels: &Labels) -> bool {
-    let fits = |text: &str| text.len() <= LABEL_BYTES_MAX;
-    labels.len() <= LABELS_MAX && labels.iter().all(|(label, value)| !label.is_empty() && fits(label) && fits(value))
+fn check_labels(labels: &Labels) -> Result<(), Unsound> {
+    at_most(Field::Labels, labels.len(), LABELS_MAX)?;
+    labels.iter().try_for_each(|(label, value)| check_label(label, value))
 }
 
-fn are_wishes_sound(prefers: &[(String, String)], spread: Option<&str>) -> bool {
-    let fits = |text: &str| text.len() <= LABEL_BYTES_MAX;
-    prefers.len() <= TaskSpec::PREFERS_MAX
-        && prefers.iter().all(|(label, value)| !label.is_empty() && fits(label) && fits(value))
-        && spread.is_none_or(|label| !label.is_empty() && fits(label))
+fn check_wishes(prefers: &[(String, String)], spread: Option<&str>) -> Result<(), Unsound> {
+    at_most(Field::Preferred, prefers.len(), TaskSpec::PREFERS_MAX)?;
+    prefers.iter().try_for_each(|(label, value)| check_label(label, value))?;
+    spread.map_or(Ok(()), |label| check_label(label, ""))
 }
 
-fn are_arguments_sound(arguments: &[String]) -> bool {
-    arguments.iter().all(|argument| !argument.contains('\0'))
+fn check_arguments(arguments: &[String], beside: usize) -> Result<(), Unsound> {
+    at_most(Field::Arguments, arguments.len() + beside, ARGUMENTS_MAX)?;
+    match arguments.iter().find(|argument| argument.contains('\0')) {
+        Some(argument) => Err(Unsound::text(argument, Rule::NoByteZero)),
+        None => Ok(()),
+    }
 }
 
-fn is_environment_sound(environment: &BTreeMap<String, String>) -> bool {
-    let name_fits = |name: &str| !name.is_empty() && !name.contains(['=', '\0']);
-    environment.len() <= ENVIRONMENT_MAX
-        && environment.iter().all(|(name, value)| name_fits(name) && !value.contains('\0'))
+fn check_environment(environment: &BTreeMap<String, String>) -> Result<(), Unsound> {
+    at_most(Field::Variables, environment.len(), ENVIRONMENT_MAX)?;
+    environment.iter().try_for_each(|(name, value)| {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return Err(Unsound::text(name, Rule::VariableName));
+        }
+        if value.contains('\0') { Err(Unsound::text(value, Rule::NoByteZero)) } else { Ok(()) }
+    })
+}
+
+fn check_span(field: Field, ms: Option<u64>) -> Result<(), Unsound> {
+    ms.map_or(Ok(()), |ms| amount(field, ms, 1..=TIME_MS_MAX))
+}
+
+fn check_moments<const N: usize>(moments: [Option<BlockTime>; N]) -> Result<(), Unsound> {
+    rule(moments.into_iter().flatten().all(|moment| moment <= TIME_MAX), Rule::BeforeYear2500)
 }
 
 /// The paths of input files. No path may equal another or lie below it.
@@ -97,42 +119,100 @@ impl<'a> Paths<'a> {
             || folders_of(path).any(|folder| self.files.contains(folder))
     }
 
-    fn add_all(&mut self, inputs: &'a [Input], beside: Option<&Self>) -> bool {
-        inputs.iter().all(|input| {
+    fn add_all(&mut self, inputs: &'a [Input], beside: Option<&Self>) -> Result<(), Unsound> {
+        inputs.iter().try_for_each(|input| {
             let path = input.path.as_str();
-            let good = is_path_sound(path) && !self.clashes(path) && !beside.is_some_and(|paths| paths.clashes(path));
-            if good {
-                self.files.insert(path);
-                self.folders.extend(folders_of(path));
+            if !is_path_sound(path) {
+                at_most(Field::PathBytes, path.len(), PATH_BYTES_MAX)?;
+                return Err(Unsound::text(path, Rule::RelativePath));
             }
-            good
+            if self.clashes(path) || beside.is_some_and(|paths| paths.clashes(path)) {
+                return Err(Unsound::clash(path));
+            }
+            self.files.insert(path);
+            self.folders.extend(folders_of(path));
+            Ok(())
         })
+    }
+}
+
+/// What in a transaction makes every ledger with these limits find it [`VoidReason::Malformed`], or full of too many
+/// tasks for one job, whatever else it holds; `None` if nothing does.
+#[must_use]
+pub fn explain(limits: &LedgerLimits, transaction: &SignedTransaction) -> Option<Unsound> {
+    let bytes = transaction.envelope().payload.len();
+    let fits = at_most(Field::Transaction, bytes, limits.transaction_bytes_max);
+    fits.and_then(|()| check_action(limits, &transaction.transaction().action)).err()
+}
+
+/// Checks an action before it is signed. What depends on the ledger's state is not checked.
+///
+/// # Errors
+/// The first field that exceeds a bound or makes no sense.
+pub fn check_action(limits: &LedgerLimits, action: &Action) -> Result<(), Unsound> {
+    let arrays = |arrays: &[Array]| {
+        let tasks = arrays.iter().map(|array| array.tasks.count()).sum();
+        at_most(Field::Tasks, tasks, limits.job_tasks_max as usize)?;
+        at_most(Field::Arrays, arrays.len(), Submit::ARRAYS_MAX)?;
+        arrays.iter().try_for_each(|array| check_array(limits, array))
+    };
+    match action {
+        Action::Submit(submit) => check_job(submit).and_then(|()| arrays(&submit.arrays)),
+        Action::Extend(extend) => arrays(&extend.arrays),
+        Action::Recur(Recur::Submit(recurring)) => {
+            check_recurrence(recurring)?;
+            check_job(&recurring.job).and_then(|()| arrays(&recurring.job.arrays))
+        }
+        Action::Recur(_) | Action::Drain(_) => Ok(()),
+        Action::Control(control) => {
+            check_selection(&control.which)?;
+            match &control.directive {
+                Directive::Amend(amendment) => check_amendment(amendment),
+                _ => Ok(()),
+            }
+        }
+        Action::Claim(claim) => check_claim(limits, claim),
+        Action::Report(report) => {
+            amount(Field::Verdicts, report.items.len() as u64, 1..=limits.report_items_max as u64)
+        }
+        Action::Govern(govern) => check_govern(govern),
     }
 }
 
 /// Checks a job's own fields. Quotas are checked elsewhere.
 pub(super) fn check_submit(limits: &LedgerLimits, submit: &Submit) -> Result<(), VoidReason> {
-    sound(submit.name.len() <= Submit::NAME_BYTES_MAX && submit.after.len() <= Submit::AFTER_MAX)?;
-    let Times { not_before, deadline, run_ms_max, live_ms_max } = submit.times;
-    let spans = [run_ms_max, live_ms_max].into_iter().flatten();
-    sound(spans.into_iter().all(|ms| (1..=TIME_MS_MAX).contains(&ms)))?;
-    let moments = [not_before, deadline, submit.open_until].into_iter().flatten();
-    sound(moments.into_iter().all(|moment| moment <= TIME_MAX))?;
+    check_job(submit)?;
     if submit.arrays.is_empty() && submit.open_until.is_none() {
         return Err(VoidReason::TooManyTasks);
     }
     check_arrays(limits, &mut Before::default(), &submit.arrays)
 }
 
+/// Checks what a job says besides its arrays.
+fn check_job(submit: &Submit) -> Result<(), Unsound> {
+    at_most(Field::JobName, submit.name.len(), Submit::NAME_BYTES_MAX)?;
+    at_most(Field::Jobs, submit.after.len(), Submit::AFTER_MAX)?;
+    let Times { not_before, deadline, run_ms_max, live_ms_max } = submit.times;
+    check_span(Field::RunLimit, run_ms_max)?;
+    check_span(Field::LiveLimit, live_ms_max)?;
+    check_moments([not_before, deadline, submit.open_until])
+}
+
 /// Checks a recurring job's own fields.
 pub(super) fn check_recurring(limits: &LedgerLimits, recurring: &Recurring) -> Result<(), VoidReason> {
+    check_recurrence(recurring)?;
+    check_submit(limits, &recurring.job)
+}
+
+/// Checks what a recurring job says besides the job.
+fn check_recurrence(recurring: &Recurring) -> Result<(), Unsound> {
     let Recurring { job, cron, from, until, runs_max, deadline_ms, .. } = recurring;
-    sound(job.after.is_empty() && job.open_until.is_none())?;
-    sound(job.times.not_before.is_none() && job.times.deadline.is_none())?;
-    sound(cron.is_sound() && runs_max.is_none_or(|runs| runs > 0))?;
-    sound(deadline_ms.is_none_or(|ms| (1..=TIME_MS_MAX).contains(&ms)))?;
-    sound([from, until].into_iter().flatten().all(|moment| *moment <= TIME_MAX))?;
-    check_submit(limits, job)
+    let has_own_times = job.times.not_before.is_some() || job.times.deadline.is_some();
+    rule(job.after.is_empty() && job.open_until.is_none() && !has_own_times, Rule::RecursByItself)?;
+    rule(cron.is_sound(), Rule::CronNotEmpty)?;
+    runs_max.map_or(Ok(()), |runs| amount(Field::Runs, runs, 1..=u64::MAX))?;
+    check_span(Field::DeadlineSpan, *deadline_ms)?;
+    check_moments([*from, *until])
 }
 
 /// Checks the arrays that are added to a job.
@@ -217,47 +297,71 @@ fn check_arrays(limits: &LedgerLimits, before: &mut Before, arrays: &[Array]) ->
 }
 
 /// Checks an array by itself.
-fn check_array(limits: &LedgerLimits, array: &Array) -> Result<(), VoidReason> {
+fn check_array(limits: &LedgerLimits, array: &Array) -> Result<(), Unsound> {
+    let of_all = |unsound: Unsound| unsound.within(array, None);
+    check_spec(limits, array).map_err(of_all)?;
+    let TaskSpec { arguments, inputs, .. } = &*array.spec;
+    let mut common = Paths::default();
+    common.add_all(inputs, None).map_err(of_all)?;
+    let Tasks::Each(parts) = &*array.tasks else { return Ok(()) };
+    (0u32..).zip(parts).try_for_each(|(place, part)| {
+        let own = || {
+            check_arguments(&part.arguments, arguments.len())?;
+            at_most(Field::Inputs, part.inputs.len() + inputs.len(), INPUTS_MAX)?;
+            Paths::default().add_all(&part.inputs, Some(&common))
+        };
+        own().map_err(|unsound| unsound.within(array, Some(place)))
+    })
+}
+
+/// Checks what the tasks of an array have in common, but for the paths of their inputs.
+fn check_spec(limits: &LedgerLimits, array: &Array) -> Result<(), Unsound> {
     let TaskSpec { arguments, environment, inputs, labels, prefers, spread, limits: wanted, retry, recovery, .. } =
         &*array.spec;
-    sound(array.name.len() <= Submit::NAME_BYTES_MAX && array.after.len() <= Submit::AFTER_MAX)?;
-    sound((1..=limits.wall_ms_max).contains(&wanted.wall_ms))?;
-    let is_rule_sound = |rule: &Retry| {
-        rule.retries <= limits.retries_max
-            && rule.delay_ms <= BACK_OFF_MS_MAX
-            && rule.jitter_permille <= Retry::JITTER_PERMILLE_MAX
-    };
-    sound(is_rule_sound(retry) && recovery.values().all(is_rule_sound))?;
-    sound(are_labels_sound(labels) && is_environment_sound(environment))?;
-    sound(are_wishes_sound(prefers, spread.as_deref()))?;
-    sound(arguments.len() <= ARGUMENTS_MAX && are_arguments_sound(arguments))?;
-    let mut common = Paths::default();
-    sound(inputs.len() <= INPUTS_MAX && common.add_all(inputs, None))?;
-    let Tasks::Each(parts) = &*array.tasks else { return Ok(()) };
-    for part in parts {
-        sound(part.arguments.len() + arguments.len() <= ARGUMENTS_MAX && are_arguments_sound(&part.arguments))?;
-        sound(part.inputs.len() + inputs.len() <= INPUTS_MAX)?;
-        sound(Paths::default().add_all(&part.inputs, Some(&common)))?;
+    at_most(Field::ArrayName, array.name.len(), Submit::NAME_BYTES_MAX)?;
+    at_most(Field::Jobs, array.after.len(), Submit::AFTER_MAX)?;
+    amount(Field::Timeout, wanted.wall_ms, 1..=limits.wall_ms_max)?;
+    for forgiven in [retry].into_iter().chain(recovery.values()) {
+        amount(Field::Retries, forgiven.retries.into(), 0..=limits.retries_max.into())?;
+        amount(Field::RetryDelay, forgiven.delay_ms, 0..=BACK_OFF_MS_MAX)?;
+        amount(Field::RetryJitter, forgiven.jitter_permille.into(), 0..=Retry::JITTER_PERMILLE_MAX.into())?;
     }
-    Ok(())
+    check_labels(labels)?;
+    check_environment(environment)?;
+    check_wishes(prefers, spread.as_deref())?;
+    check_arguments(arguments, 0)?;
+    at_most(Field::Inputs, inputs.len(), INPUTS_MAX)
 }
 
 /// Checks a submitter's selection of tasks.
-pub(super) fn check_selection(which: &Selection) -> Result<(), VoidReason> {
+pub(super) fn check_selection(which: &Selection) -> Result<(), Unsound> {
     let ranges = &which.ranges;
-    sound(ranges.len() <= Selection::RANGES_MAX && ranges.iter().all(|(first, last)| first <= last))?;
-    sound(ranges.is_sorted_by(|(_, last), (first, _)| last < first))
+    at_most(Field::Ranges, ranges.len(), Selection::RANGES_MAX)?;
+    let are_ordered = ranges.is_sorted_by(|(_, last), (first, _)| last < first);
+    rule(are_ordered && ranges.iter().all(|(first, last)| first <= last), Rule::RangesInOrder)
 }
 
 /// Checks a submitter's amended terms. Whether their times are still to come is checked elsewhere.
-pub(super) fn check_amendment(amendment: &Amendment) -> Result<(), VoidReason> {
-    sound(*amendment != Amendment::default())?;
-    sound(!matches!(amendment.deadline, Some(Deadline::At(time)) if time > TIME_MAX))
+pub(super) fn check_amendment(amendment: &Amendment) -> Result<(), Unsound> {
+    rule(*amendment != Amendment::default(), Rule::SomethingAmended)?;
+    rule(!matches!(amendment.deadline, Some(Deadline::At(time)) if time > TIME_MAX), Rule::BeforeYear2500)
 }
 
-pub(super) fn check_claim(limits: &LedgerLimits, claim: &Claim) -> Result<(), VoidReason> {
-    sound(claim.slots.checked_add(claim.waiting).is_some_and(|attempts| attempts <= limits.claim_attempts_max))?;
-    sound(claim.load <= Claim::LOAD_MAX && are_labels_sound(&claim.labels) && claim.blobs.len() <= Claim::BLOBS_MAX)
+pub(super) fn check_claim(limits: &LedgerLimits, claim: &Claim) -> Result<(), Unsound> {
+    let attempts = u64::from(claim.slots) + u64::from(claim.waiting);
+    amount(Field::ClaimedAttempts, attempts, 0..=limits.claim_attempts_max.into())?;
+    amount(Field::Load, claim.load.into(), 0..=Claim::LOAD_MAX.into())?;
+    check_labels(&claim.labels)?;
+    at_most(Field::ClaimedBlobs, claim.blobs.len(), Claim::BLOBS_MAX)
+}
+
+/// Checks what a proposal says, as far as that needs no ledger.
+fn check_govern(govern: &Govern) -> Result<(), Unsound> {
+    match govern {
+        Govern::Propose(Change::AddAuthority(authority)) => rule(authority.is_brief(), Rule::AuthorityBrief),
+        Govern::Propose(Change::SetSchedule(schedule)) => rule(schedule.check().is_ok(), Rule::PoliciesUsable),
+        Govern::Propose(_) | Govern::Approve(_) => Ok(()),
+    }
 }
 
 fn is_stored_soundly(output_bytes: u64, manifest: &BlobRef, stderr: Option<&BlobRef>, bytes: u64) -> bool {
@@ -290,6 +394,7 @@ pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict
                     Failure::Trapped(text) | Failure::BadModule(text) | Failure::TooLargeToCompile(text) => {
                         text.len() <= Failure::TEXT_BYTES_MAX
                     }
+                    Failure::OutputMissing { file, .. } => is_path_sound(file),
                     Failure::Lost | Failure::EndedHosts => false,
                     _ => true,
                 }

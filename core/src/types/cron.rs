@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, ops::RangeInclusive};
+use std::{fmt, iter::successors, ops::RangeInclusive};
 
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
@@ -60,8 +60,48 @@ impl Date {
         let day = (day_of_year - (153 * from_march + 2) / 5 + 1) as u32;
         let month = (if from_march < 10 { from_march + 3 } else { from_march - 9 }) as u32;
         let year = era * 400 + year_of_era + (month <= 2) as u64;
-        Self { year, month, day, weekday: ((days + 4) % 7) as u32 }
+        Self { year, month, day, weekday: weekday(days) }
     }
+}
+
+/// A month of the Gregorian calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Month {
+    /// Its first day, counted from 1 January 1970.
+    first: u64,
+    /// From 1.
+    number: u32,
+    /// How many days it has.
+    days: u32,
+}
+
+impl Month {
+    /// The month that a day is in.
+    const fn with(day: u64) -> Self {
+        let Date { year, month, day: of_month, .. } = Date::of(day);
+        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let days = match month {
+            2 if is_leap => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        Self { first: day + 1 - of_month as u64, number: month, days }
+    }
+
+    fn next(&self) -> Option<Self> {
+        Some(Self::with(self.first + u64::from(self.days)))
+    }
+
+    /// The month before, if that is not before 1970.
+    fn previous(&self) -> Option<Self> {
+        self.first.checked_sub(1).map(Self::with)
+    }
+}
+
+/// The day of the week of a day, from 0, Sunday.
+const fn weekday(day: u64) -> u32 {
+    ((day + 4) % 7) as u32
 }
 
 impl Cron {
@@ -76,10 +116,10 @@ impl Cron {
     };
     const DAYS: u32 = !1;
 
-    /// How far ahead the next occurrence is looked for, in days. Eight years are enough: no two 29 Februaries
-    /// are further apart, as from 1896 to 1904 and from 2096 to 2104. What does not occur within eight years
-    /// never does.
-    pub const DAYS_AHEAD_MAX: u64 = 8 * 366;
+    /// How many months the next occurrence is looked for in: those of 400 years, after which the calendar begins anew
+    /// (they are whole weeks), and the one to start in. What does not occur in them never does. 29 February is a
+    /// Monday once in 28 years, and once in 40 around a year such as 2100.
+    const MONTHS_SEARCHED: usize = 400 * 12 + 1;
     /// The most days over which occurrences are counted. The ledger's times end before.
     const DAYS_COUNTED_MAX: u64 = 250_000;
 
@@ -99,27 +139,28 @@ impl Cron {
             && weekdays != 0
     }
 
-    /// The first occurrence after this time, if there is one within [`Cron::DAYS_AHEAD_MAX`].
+    /// The first occurrence after this time; `None` if it never occurs again.
     #[must_use]
     pub fn next_after(&self, time: BlockTime) -> Option<BlockTime> {
         let from = time.0 / MINUTE_US + 1;
         let (first, start) = (from / DAY_MINUTES, (from % DAY_MINUTES) as u32);
-        let day = |day: u64, start: u32| self.is_of(day).then(|| self.first_from(start)).flatten().map(|at| (day, at));
-        let found =
-            day(first, start).or_else(|| (first + 1..=first + Self::DAYS_AHEAD_MAX).find_map(|other| day(other, 0)));
+        let months = successors(Some(Month::with(first)), Month::next).take(Self::MONTHS_SEARCHED);
+        let found = months.flat_map(|month| self.days_in(&month)).filter(|day| *day >= first).find_map(|day| {
+            let minute = self.first_from(if day == first { start } else { 0 })?;
+            Some((day, minute))
+        });
         found.and_then(|(day, minute)| moment(day, minute))
     }
 
-    /// The last occurrence at or before this time, if there was one within [`Cron::DAYS_AHEAD_MAX`] and since
-    /// 1970.
+    /// The last occurrence at or before this time; `None` if there was none since 1970.
     #[must_use]
     pub fn last_until(&self, time: BlockTime) -> Option<BlockTime> {
         let until = time.0 / MINUTE_US;
         let (last, end) = (until / DAY_MINUTES, (until % DAY_MINUTES) as u32);
-        let day = |day: u64, end: u32| self.is_of(day).then(|| self.last_to(end)).flatten().map(|at| (day, at));
-        let found = day(last, end).or_else(|| {
-            let before = last.saturating_sub(Self::DAYS_AHEAD_MAX)..last;
-            before.rev().find_map(|other| day(other, DAY_MINUTES as u32 - 1))
+        let months = successors(Some(Month::with(last)), Month::previous).take(Self::MONTHS_SEARCHED);
+        let found = months.flat_map(|month| self.days_in(&month).rev()).filter(|day| *day <= last).find_map(|day| {
+            let minute = self.last_to(if day == last { end } else { DAY_MINUTES as u32 - 1 })?;
+            Some((day, minute))
         });
         found.and_then(|(day, minute)| moment(day, minute))
     }
@@ -151,6 +192,19 @@ impl Cron {
         let of_month = self.days >> date.day & 1 == 1 || self.days & 1 == 1 && is_last();
         let of_week = self.weekdays >> date.weekday & 1 == 1;
         if self.both { of_month && of_week } else { of_month || of_week }
+    }
+
+    /// The days of a month that have occurrences, each counted from 1 January 1970.
+    fn days_in(&self, month: &Month) -> impl DoubleEndedIterator<Item = u64> + use<> {
+        let Month { first, number, days } = *month;
+        let all = u32::MAX >> (31 - days) & Self::DAYS;
+        let of_month = self.days | (self.days & 1) << days;
+        // Weeks one after the other, from the day of the week that the month begins with.
+        let weeks = (0..6).fold(0u64, |weeks, week| weeks | u64::from(self.weekdays) << (7 * week));
+        let of_week = (weeks >> weekday(first) << 1) as u32;
+        let of_both = if self.both { of_month & of_week } else { of_month | of_week };
+        let found = if self.months >> number & 1 == 1 { of_both & all } else { 0 };
+        (1..=31u64).filter(move |day| found >> day & 1 == 1).map(move |day| first + day - 1)
     }
 
     /// The first minute of an occurrence within a day, from this minute on.

@@ -99,6 +99,13 @@ pub enum Failure {
     SpawnRefused,
     /// Its program or an input could not be fetched from any peer: this one.
     InputUnavailable(Digest),
+    /// Another task of its job, by its index, left no file of this name, which it takes.
+    OutputMissing {
+        /// The other task.
+        task: u32,
+        /// The file's path below `/out`.
+        file: String,
+    },
     /// Its workers lost its attempts more often than the genesis forgives. Only the ledger says so, never a
     /// worker.
     Lost,
@@ -126,7 +133,7 @@ impl Failure {
             Self::BadModule(_) => Setback::BadModule,
             Self::TooLargeToCompile(_) => Setback::TooLargeToCompile,
             Self::SpawnRefused => Setback::SpawnRefused,
-            Self::InputUnavailable(_) => Setback::InputUnavailable,
+            Self::InputUnavailable(_) | Self::OutputMissing { .. } => Setback::InputUnavailable,
             Self::Lost => Setback::Lost,
             Self::EndedHosts => Setback::HostDied,
         }
@@ -148,6 +155,9 @@ impl fmt::Display for Failure {
                 f.write_str("asked for more tasks than there may be, or in no way that can be understood")
             }
             Self::InputUnavailable(digest) => write!(f, "could not be given {digest}, which nobody has"),
+            Self::OutputMissing { task, file } => {
+                write!(f, "takes the file {file:?} of task {task}, which left none of that name")
+            }
             Self::Lost => f.write_str("was lost by its workers too often"),
             Self::EndedHosts => f.write_str("too many workers died while they ran it"),
         }

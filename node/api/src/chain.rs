@@ -2,6 +2,7 @@
 
 use meshwork_core::{
     digest::Digest,
+    ledger::bounds::Unsound,
     types::{Height, JobId, TransactionId, VoidReason},
 };
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,8 @@ pub struct AdmissionView {
     pub refused: Option<String>,
     /// Why it would be void, for scripts.
     pub reason: Option<VoidReason>,
+    /// The field that exceeds a bound or makes no sense, if that is why.
+    pub unsound: Option<Unsound>,
     /// The earliest possible end of the job that it submits, as far as can be known, in microseconds since the Unix
     /// epoch. Nothing if that is not after the job's deadline.
     pub misses_deadline_us: Option<u64>,

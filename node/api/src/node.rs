@@ -134,17 +134,20 @@ pub struct WorkerView {
     pub stands_ms: u64,
 }
 
-/// `GET /v1/peers` (an array).
+/// `GET /v1/peers` (an array): the peers that the node is connected to, then those that it is to be connected to and
+/// cannot reach.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PeerView {
-    /// The peer's key.
-    pub key: PublicKey,
+    /// The peer's key, if it is known.
+    pub key: Option<PublicKey>,
     /// The authority's name, if the peer is one.
     pub authority: Option<String>,
-    /// The remote addresses of its connections.
+    /// The remote addresses of its connections, or those that were dialled.
     pub addresses: Vec<String>,
-    /// How long it has been connected, in milliseconds.
-    pub connected_ms: u64,
+    /// How long it has been connected, in milliseconds; nothing if it is not.
+    pub connected_ms: Option<u64>,
+    /// Why it cannot be reached, in words, if it cannot.
+    pub problem: Option<String>,
 }
 
 /// The content of `node.json` in the data directory of a running node. Commands on the same machine find the node by

@@ -14,6 +14,7 @@ use axum::{
 use meshwork_api::{PeerView, Role, StatusView, WorkerView};
 use meshwork_core::{
     consensus::{Evidence, VotingStatus},
+    identity::PublicKey,
     ledger,
 };
 
@@ -108,13 +109,23 @@ pub(super) async fn workers(State(api): State<Api>) -> Result<Json<Vec<WorkerVie
 pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Vec<PeerView>>, ApiError> {
     let present = api.driver.query(|replica| Arc::clone(replica.consensus().authorities())).await?;
     let names = present.authorities();
-    let view = |peer: crate::mesh::PeerInfo| PeerView {
-        authority: names.iter().find(|authority| authority.key == peer.key).map(|authority| authority.name.clone()),
-        key: peer.key,
+    let name =
+        |key: PublicKey| names.iter().find(|authority| authority.key == key).map(|authority| authority.name.clone());
+    let connected = api.mesh.peers().await.into_iter().map(|peer| PeerView {
+        authority: name(peer.key),
+        key: Some(peer.key),
         addresses: peer.addresses.iter().map(ToString::to_string).collect(),
-        connected_ms: SystemTime::now().duration_since(peer.connected_since).map_or(0, millis),
-    };
-    Ok(Json(api.mesh.peers().await.into_iter().map(view).collect()))
+        connected_ms: Some(SystemTime::now().duration_since(peer.connected_since).map_or(0, millis)),
+        problem: None,
+    });
+    let unreached = api.mesh.unreached().await.into_iter().map(|peer| PeerView {
+        authority: peer.key.and_then(name),
+        key: peer.key,
+        addresses: peer.address.iter().map(ToString::to_string).collect(),
+        connected_ms: None,
+        problem: Some(format!("{} ({} dials failed)", peer.why, peer.dials)),
+    });
+    Ok(Json(connected.chain(unreached).collect()))
 }
 
 /// Whether the node sees blocks become final. Even an idle network makes one each heartbeat. A node that has just

@@ -10,8 +10,9 @@ use axum::{
 use meshwork_api::{AdmissionView, TransactionView};
 use meshwork_core::{
     codec,
+    ledger::bounds::{self, Unsound},
     pool::Refusal,
-    types::{Action, BlockTime, SignedTransaction, TransactionId},
+    types::{Action, BlockTime, SignedTransaction, TransactionId, VoidReason},
 };
 use tokio::task::spawn_blocking;
 
@@ -44,18 +45,29 @@ pub(super) async fn submit(
         return Err(ApiError::bad_request(format!("send at most {TRANSACTIONS_MAX} transactions at a time")));
     }
     let misses = misses_deadlines(&api, &transactions).await?;
-    let ids: Vec<_> = transactions.iter().map(|transaction| transaction.id()).collect();
-    let answers = api.driver.submit(transactions).await?;
-    let view = |(id, answer): (_, Result<_, Refusal>)| AdmissionView {
-        id,
-        misses_deadline_us: misses.get(&id).map(|end| end.0),
-        reason: match &answer {
+    let answers = api.driver.submit(transactions.clone()).await?;
+    let view = |(transaction, answer): (&Arc<SignedTransaction>, Result<_, Refusal>)| {
+        let reason = match &answer {
             Err(Refusal::Void(reason)) => Some(*reason),
             _ => None,
-        },
-        refused: answer.err().map(|refusal| refusal.to_string()),
+        };
+        let unsound = reason.and_then(|reason| unsound(&api, transaction, reason));
+        let refused = answer.err().map(|refusal| match &unsound {
+            Some(unsound) => format!("{refusal}: {unsound}"),
+            None => refusal.to_string(),
+        });
+        let misses_deadline_us = misses.get(&transaction.id()).map(|end| end.0);
+        AdmissionView { id: transaction.id(), misses_deadline_us, reason, unsound, refused }
     };
-    Ok(Json(ids.into_iter().zip(answers).map(view).collect()))
+    Ok(Json(transactions.iter().zip(answers).map(view).collect()))
+}
+
+/// The field that makes a transaction void, where the reason does not name it.
+fn unsound(api: &Api, transaction: &SignedTransaction, reason: VoidReason) -> Option<Unsound> {
+    match reason {
+        VoidReason::Malformed | VoidReason::TooManyTasks => bounds::explain(&api.genesis.ledger, transaction),
+        _ => None,
+    }
 }
 
 /// Decodes transactions on a thread of its own: megabytes of them take long.

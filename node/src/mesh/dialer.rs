@@ -24,7 +24,11 @@ use libp2p::{
     },
 };
 
-use super::peer::split_address;
+use super::{
+    handle::Unreached,
+    peer::{public_key, split_address},
+    trouble::Trouble,
+};
 
 /// The wait after the first failure; it doubles with each further one.
 const WAIT_FIRST: Duration = Duration::from_millis(100);
@@ -57,6 +61,8 @@ struct Target {
     /// By how much the wait after it is longer or shorter.
     jitter: f64,
     dialing: Option<ConnectionId>,
+    /// What has stood in its way since it was last connected.
+    trouble: Option<Trouble>,
     /// Whether the target is this peer itself.
     itself: bool,
     /// Whether it is a target only because it is an authority.
@@ -74,6 +80,7 @@ impl Target {
             failed: now,
             jitter: 1.0,
             dialing: None,
+            trouble: None,
             itself: false,
             is_authority: false,
         }
@@ -81,6 +88,12 @@ impl Target {
 
     fn peer(&self) -> Option<PeerId> {
         self.expected.or(self.found)
+    }
+
+    fn unreached(&self) -> Option<Unreached> {
+        let trouble = self.trouble.as_ref()?;
+        let key = self.peer().as_ref().and_then(public_key);
+        Some(Unreached { key, address: self.address.clone(), why: trouble.why.clone(), dials: trouble.dials })
     }
 
     fn fail(&mut self, now: Instant, jitter: f64) {
@@ -194,7 +207,22 @@ impl Dialer {
         if let Some(target) = self.targets.iter_mut().find(|target| target.dialing == Some(connection)) {
             target.dialing = None;
             target.found = Some(peer);
+            target.trouble = None;
         }
+    }
+
+    /// Reports why a dial failed, before [`Dialer::failed`]. Returns what is to be told of it, if it lasts.
+    pub(super) fn trouble(&mut self, connection: ConnectionId, why: String, now: Instant) -> Option<Unreached> {
+        let target = self.targets.iter_mut().find(|target| target.dialing == Some(connection))?;
+        // Where an authority is that has no address, the routing table says sooner or later.
+        let tells = Trouble::add(&mut target.trouble, why, now) && target.address.is_some();
+        if tells { target.unreached() } else { None }
+    }
+
+    /// The targets that stay unreached, and why.
+    pub(super) fn unreached(&self, connected: impl Fn(&PeerId) -> bool) -> Vec<Unreached> {
+        let is_away = |target: &&Target| !target.itself && !target.peer().is_some_and(|peer| connected(&peer));
+        self.targets.iter().filter(is_away).filter_map(Target::unreached).collect()
     }
 
     /// Reports that a dial failed; `itself` if it reached this very peer, and `is_away` if nobody was there. Whoever is
@@ -242,6 +270,10 @@ impl Dialer {
                 // Dials that reached nobody are over.
                 target.failures = target.refusals;
             }
+            if closed_by_peer && lasted < PROVEN_AFTER {
+                let why = "it takes this peer's connections and soon closes them: it has no place for this one";
+                Trouble::add(&mut target.trouble, why.to_owned(), now);
+            }
             if closed_by_peer {
                 target.refusals = target.refusals.saturating_add(1);
                 is_news |= target.refusals == 1 && lasted < PROVEN_AFTER;
@@ -255,6 +287,7 @@ impl Dialer {
     pub(super) fn foreign(&mut self, peer: &PeerId, now: Instant) {
         for target in self.targets.iter_mut().filter(|target| target.peer() == Some(*peer)) {
             target.failures = 32;
+            Trouble::add(&mut target.trouble, "it is of another network".to_owned(), now);
             target.fail(now, 1.0);
         }
     }
@@ -414,5 +447,31 @@ mod tests {
             "one by whom this peer was told to join is dialled all the same"
         );
         assert_eq!(dialer.targets[1].address, Some(address));
+    }
+
+    #[test]
+    fn what_stands_in_a_targets_way_is_known_until_it_is_connected() {
+        let mut now = Instant::now();
+        let peer = PeerId::random();
+        let mut dialer = dialer(&["/ip4/127.0.0.1/tcp/1", "/ip4/127.0.0.1/tcp/2"], &[], now);
+        let mut told = 0;
+        for _ in 0..8 {
+            now += WAIT_MAX * 2;
+            let dials = dialer.due(now, false, |_| false);
+            let connection = dials[0].connection_id();
+            told += usize::from(dialer.trouble(connection, "refused".into(), now).is_some());
+            dialer.failed(connection, false, true, now, 0.5);
+            if dials.len() > 1 {
+                dialer.connected(dials[1].connection_id(), peer);
+            }
+        }
+        let unreached = dialer.unreached(|known| *known == peer);
+        assert_eq!(unreached.len(), 1, "{unreached:?}");
+        assert_eq!((unreached[0].why.as_str(), unreached[0].dials), ("refused", 8));
+        assert!((1..=4).contains(&told), "{told}");
+        now += WAIT_MAX * 2;
+        let dials = dialer.due(now, false, |known| *known == peer);
+        dialer.connected(dials[0].connection_id(), PeerId::random());
+        assert!(dialer.unreached(|_| true).is_empty());
     }
 }

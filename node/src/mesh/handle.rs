@@ -34,6 +34,7 @@ pub(super) enum Command {
     Publish { topic: Topic, bytes: Vec<u8>, permits: OwnedSemaphorePermit },
     Open(OpenRequest),
     Peers(oneshot::Sender<Vec<PeerInfo>>),
+    Unreached(oneshot::Sender<Vec<Unreached>>),
     Provide(Digest),
     StopProviding(Digest),
     Providers { digest: Digest, found: mpsc::Sender<PublicKey> },
@@ -71,6 +72,19 @@ pub struct PeerInfo {
     pub round_trip: Option<Duration>,
     /// Its score. 0 is blameless; below about -240, its gossip is ignored, and it is banned if gossip is the reason.
     pub score: f64,
+}
+
+/// A peer that this one is to be connected to, and cannot reach.
+#[derive(Clone, Debug)]
+pub struct Unreached {
+    /// Its key, if that is known.
+    pub key: Option<PublicKey>,
+    /// The address that was dialled, if one is known.
+    pub address: Option<Multiaddr>,
+    /// Why the last dial failed, in words for people.
+    pub why: String,
+    /// How many dials in a row failed.
+    pub dials: u32,
 }
 
 /// Opens streams. Also for tasks that must not keep the mesh alive.
@@ -206,6 +220,15 @@ impl MeshHandle {
     pub async fn peers(&self) -> Vec<PeerInfo> {
         let (reply, answer) = oneshot::channel();
         if self.0.commands.send(Command::Peers(reply)).await.is_err() {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
+    }
+
+    /// The peers that this one was told to be connected to and is not.
+    pub async fn unreached(&self) -> Vec<Unreached> {
+        let (reply, answer) = oneshot::channel();
+        if self.0.commands.send(Command::Unreached(reply)).await.is_err() {
             return Vec::new();
         }
         answer.await.unwrap_or_default()

@@ -35,11 +35,13 @@ mod handle;
 mod links;
 mod messages;
 mod metrics;
+mod names;
 mod peer;
 mod protocols;
 mod scores;
 mod streams;
 mod transport;
+mod trouble;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -52,7 +54,7 @@ pub use driver::start;
 pub use error::{MeshError, OpenError};
 pub use events::{MeshEvent, MeshEvents};
 pub use gossip::{Acceptance, GossipId, Topic};
-pub use handle::{MeshHandle, PeerInfo};
+pub use handle::{MeshHandle, PeerInfo, Unreached};
 pub use libp2p::{Multiaddr, PeerId, StreamProtocol, swarm::Stream};
 pub use metrics::MeshMetrics;
 pub use peer::{peer_id, public_key};

@@ -1,4 +1,4 @@
-//! The transports: TCP with noise and yamux, and QUIC, both behind DNS. Every stream's bytes are counted.
+//! The transports: TCP with noise and yamux, and QUIC, both by IP address or by name. Every stream's bytes are counted.
 
 use std::{
     io,
@@ -16,7 +16,6 @@ use libp2p::{
         transport::Boxed,
         upgrade::Version,
     },
-    dns,
     identity::Keypair,
     noise, quic, tcp, yamux,
 };
@@ -28,6 +27,7 @@ use super::{
     allowance::Rate,
     error::MeshError,
     metrics::{Counters, add},
+    names::Named,
 };
 
 /// How long a connection's handshakes may take.
@@ -65,9 +65,7 @@ pub(super) fn transport(
         let (peer, muxer) = either.into_inner();
         (peer, StreamMuxerBox::new(Connection { inner: muxer, counters: counters.clone(), close_by: None }))
     });
-    let dns = dns::tokio::Transport::system(either)
-        .map_err(|source| MeshError::Transport { what: "name resolution", source })?;
-    Ok(dns.boxed())
+    Ok(Named::new(either.boxed()).boxed())
 }
 
 /// A connection whose streams' bytes are counted, and which closes in time.

@@ -54,8 +54,8 @@ pub(super) async fn taken_from(
         Some(file) => manifest.files().iter().filter(|output| output.path == *file).collect(),
         None => manifest.files().iter().collect(),
     };
-    if taken.file.is_some() && wanted.is_empty() {
-        return Err(unavailable());
+    if let Some(file) = taken.file.as_ref().filter(|_| wanted.is_empty()) {
+        return Err(failed(Failure::OutputMissing { task: taken.producer, file: file.clone() }));
     }
     let pieces = manifest.pieces();
     let mut of_blobs: BTreeMap<BlobRef, Vec<Piece>> = BTreeMap::new();
@@ -89,7 +89,7 @@ pub(super) async fn saved_before(
     attempt: AttemptId,
     manifest: BlobRef,
 ) -> Vec<(String, Content)> {
-    let taken = ProducedInput { path: String::new(), manifest, file: None };
+    let taken = ProducedInput { producer: attempt.task.index, path: String::new(), manifest, file: None };
     let mut saved = Vec::new();
     match taken_from(context, &taken, &mut saved).await {
         Ok(()) => saved.into_iter().map(|(path, file)| (path.trim_start_matches('/').to_owned(), file)).collect(),

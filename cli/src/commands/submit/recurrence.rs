@@ -4,6 +4,7 @@ use clap::Args;
 use meshwork_core::types::{BlockTime, CatchUp, Cron, Overlap};
 
 use crate::{
+    failure::{Done, Failure},
     parse::named,
     recurrence::{self, CATCH_UP, CRON_HINT, OVERLAP, Recurrence},
     time::parse_moment,
@@ -33,9 +34,9 @@ pub(super) struct Options {
     #[arg(long, value_name = "POLICY", requires = "cron", default_value = "once", value_parser = catch_up)]
     catch_up: CatchUp,
     /// What to do with an occurrence while an earlier one's job still runs: skip or queue it, run it alongside, or
-    /// cancel the earlier job
-    #[arg(long, value_name = "POLICY", requires = "cron", default_value = "skip", value_parser = overlap)]
-    overlap: Overlap,
+    /// cancel the earlier job. Default: skip, or queue with `--catch-up all`
+    #[arg(long, value_name = "POLICY", requires = "cron", value_parser = overlap)]
+    overlap: Option<Overlap>,
     /// No occurrence before this: a time from now, or a time in UTC
     #[arg(long, value_name = "TIME", requires = "cron", value_parser = parse_moment)]
     from: Option<BlockTime>,
@@ -49,15 +50,25 @@ pub(super) struct Options {
 
 impl Options {
     /// When and how it recurs, if it does.
-    pub(super) fn recurrence(&self) -> Option<Recurrence> {
-        Some(Recurrence {
-            cron: self.cron?,
+    ///
+    /// # Errors
+    /// The policies cannot both be meant, or no occurrence is left.
+    pub(super) fn recurrence(&self) -> Done<Option<Recurrence>> {
+        let Some(cron) = self.cron else { return Ok(None) };
+        let overlap = recurrence::overlap_beside(self.catch_up, self.overlap)
+            .map_err(|why| Failure::usage(format!("--catch-up and --overlap: {why}.")))?;
+        let recurrence = Recurrence {
+            cron,
             catch_up: self.catch_up,
-            overlap: self.overlap,
+            overlap,
             from: self.from,
             until: self.until,
             runs_max: self.runs,
             deadline_ms: None,
-        })
+        };
+        match recurrence.occurrences().first() {
+            Some(_) => Ok(Some(recurrence)),
+            None => Err(Failure::usage("No occurrence is left: look at --cron, --from and --until.")),
+        }
     }
 }

@@ -7,9 +7,9 @@ use std::{
 
 use clap::Args;
 use meshwork_api::JobView;
-use meshwork_core::types::{AfterJob, JobId, LedgerLimits};
+use meshwork_core::types::{AfterJob, JobId, LedgerLimits, TransactionId};
 
-use super::{Options as SubmitOptions, genesis_of, tell_if_nobody_could_run, wait};
+use super::{Options as SubmitOptions, genesis_of, tell_if_nobody_could_run, tell_if_only_accepted, wait};
 use crate::{
     client::Client,
     context::{Context, find_job},
@@ -61,10 +61,10 @@ pub(super) fn is_meant(options: &SubmitOptions) -> bool {
 /// The file is wrong, or the network does not accept it.
 pub(super) async fn run(context: &Context, options: &SubmitOptions) -> Done {
     let own = &options.workflow;
+    check_flags(options)?;
     if own.schema {
         return context.output.lines(model::schema().trim_end());
     }
-    check_flags(options)?;
     let path = options.program.as_deref();
     match (path, &own.to) {
         (Some(path), None) if own.dry_run => {
@@ -77,19 +77,34 @@ pub(super) async fn run(context: &Context, options: &SubmitOptions) -> Done {
     }
 }
 
-/// Refuses flags that say what the file says.
+/// The flags that act on every job file that is submitted, and what else acts in its place if nothing is sent.
+const OF_ANY: [&str; 6] = ["program", "expires", "wait", "set", "to", "close"];
+const OF_DRY_RUN: [&str; 5] = ["program", "set", "to", "dry_run", "dot"];
+
+/// Refuses flags that would do nothing: what a program alone is told by flags, a job file says itself.
 fn check_flags(options: &SubmitOptions) -> Done {
-    if let Some(path) = options.program.as_deref().filter(|path| !job_file::is_job_file(path)) {
+    let given = &options.given;
+    let Options { dry_run, schema, .. } = options.workflow;
+    if schema {
+        return given.only(&["schema"], "does nothing beside --schema, which only prints");
+    }
+    let Some(path) = options.program.as_deref() else {
+        return given.only(&["expires", "wait", "to", "close"], "needs a job file");
+    };
+    if !job_file::is_job_file(path) {
         return Err(Failure::usage(format!(
             "{} is not a job file: its name does not end in .toml, and --set, --dry-run and --to are for job files.",
             path.display()
         )));
     }
-    match options.of_programs() {
-        Some(flag) => Err(Failure::usage(format!("{flag} is for a program alone; say it in the job file instead."))),
-        None => Ok(()),
+    if dry_run {
+        given.only(&[&OF_ANY[..], &OF_DRY_RUN].concat(), OF_PROGRAMS)?;
+        return given.only(&OF_DRY_RUN, "does nothing beside --dry-run, which sends nothing");
     }
+    given.only(&OF_ANY, OF_PROGRAMS)
 }
+
+const OF_PROGRAMS: &str = "is for a program alone; say it in the job file instead";
 
 fn show(context: &Context, options: &SubmitOptions, plan: &Plan) -> Done {
     if options.workflow.dot {
@@ -121,11 +136,15 @@ async fn submit(context: &Context, options: &SubmitOptions, path: &Path) -> Done
     let sender = Sender { client: &client, key: &key, network, limits, expires: options.expires };
     if let Some(recurring) = send::recurring(&plan, arrays.clone()) {
         let id = sender.submit_recurring(recurring).await?;
-        return context.output.value("recurring", &id.to_string());
+        context.output.value("recurring", &id.to_string())?;
+        return tell_if_only_accepted(context, &client, TransactionId(id.0), key.public()).await;
     }
     let sent = sender.submit(&plan, after, arrays).await?;
     context.output.value("job", &sent.job.to_string())?;
-    if options.wait { wait(&client, sent.job, plan.count() as usize, sent.expires_us).await } else { Ok(()) }
+    if options.wait {
+        return wait(context, &client, sent.job, plan.count() as usize, sent.expires_us).await;
+    }
+    tell_if_only_accepted(context, &client, sent.transaction, key.public()).await
 }
 
 async fn add(context: &Context, options: &SubmitOptions, path: Option<&Path>, digits: &str) -> Done {
@@ -159,7 +178,10 @@ async fn add(context: &Context, options: &SubmitOptions, path: Option<&Path>, di
     }
     context.output.value("job", &job.to_string())?;
     let added = plan.map_or(0, |plan| plan.count());
-    if options.wait { wait(&client, job, (has + added) as usize, sent.expires_us).await } else { Ok(()) }
+    if options.wait {
+        return wait(context, &client, job, (has + added) as usize, sent.expires_us).await;
+    }
+    tell_if_only_accepted(context, &client, sent.transaction, key.public()).await
 }
 
 /// How long a job that was just submitted may take to reach the ledger.
@@ -193,4 +215,85 @@ async fn existing(client: &Client, job: JobId) -> Done<(Existing, u32)> {
     }
     let has = existing.count();
     Ok((existing, has))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, Command, FromArgMatches};
+
+    use super::*;
+    use crate::failure::Exit;
+
+    /// Values of which each flag takes one.
+    const VALUES: [&str; 7] = ["1", "1m", "a=b", "@daily", "once", "skip", "1MiB"];
+
+    fn parse(line: &[&str]) -> Result<SubmitOptions, clap::Error> {
+        let command = SubmitOptions::augment_args(Command::new("submit"));
+        SubmitOptions::from_arg_matches(&command.try_get_matches_from([&["submit"], line].concat())?)
+    }
+
+    /// A command line with this file, this flag and all others that the flag needs.
+    fn with(file: &[&str], argument: &Arg, more: &[&str]) -> Option<SubmitOptions> {
+        let flag = match argument.get_long() {
+            Some(long) => format!("--{long}"),
+            None => "--".to_owned(),
+        };
+        let takes = argument.get_action().takes_values();
+        let values = if takes { VALUES.map(Some).to_vec() } else { vec![None] };
+        let needs: [&[&str]; 5] = [&[], &["--cron", "@daily"], &["--each", "x"], &["--to", "ab12"], &["--dry-run"]];
+        let lines = values.iter().flat_map(|value| needs.iter().map(move |needed| (value, needed)));
+        let line = |(value, needed): (&Option<&'static str>, &&[&'static str])| {
+            let own: Vec<&str> = [flag.as_str()].into_iter().chain(*value).collect();
+            let own = if *needed == own { &[][..] } else { &own };
+            let (first, last) = if flag == "--" { (&[][..], own) } else { (own, &[][..]) };
+            parse(&[file, first, needed, more, last].concat()).ok()
+        };
+        lines.into_iter().find_map(line)
+    }
+
+    fn flags() -> Vec<Arg> {
+        let command = SubmitOptions::augment_args(Command::new("submit"));
+        command.get_arguments().filter(|argument| argument.get_id() != "program").cloned().collect()
+    }
+
+    #[test]
+    fn every_flag_acts_on_a_job_file_or_is_refused_even_with_its_default_value() {
+        for argument in flags() {
+            let id = argument.get_id().as_str();
+            let options = with(&["job.toml"], &argument, &[]).unwrap_or_else(|| panic!("no command line has {id}"));
+            assert!(options.given.only(&["program"], "").is_err(), "{id} was not seen");
+            let acts = [&OF_ANY[..], &OF_DRY_RUN, &["schema"]].concat().contains(&id);
+            // It is one of the needed ones that is named if several are given.
+            let refused = check_flags(&options).is_err();
+            assert_eq!(refused, !acts || id == "schema", "{id}");
+        }
+        for line in [["--priority", "0"], ["--timeout", "5m"], ["--retries", "0"], ["--millicores", "1000"]] {
+            let options = parse(&[&["job.toml"][..], &line].concat()).expect("good");
+            let failure = check_flags(&options).expect_err("idle");
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(failure.sentence.starts_with(line[0]), "{failure}");
+        }
+    }
+
+    #[test]
+    fn flags_that_nothing_would_come_of_are_refused() {
+        let check = |line: &[&str]| check_flags(&parse(line).expect("a command line"));
+        for line in [
+            &["job.toml", "--dry-run", "--wait"][..],
+            &["job.toml", "--dry-run", "--expires", "5m"],
+            &["--schema", "--dry-run"],
+            &["--to", "ab12", "--close", "--set", "a=b"],
+            &["--to", "ab12", "--close", "--dry-run"],
+        ] {
+            assert!(check(line).is_err(), "{line:?}");
+        }
+        for line in [
+            &["job.toml", "--wait", "--expires", "1m", "--set", "a=b"][..],
+            &["job.toml", "--dry-run", "--dot", "--to", "ab12"],
+            &["--to", "ab12", "--close", "--wait"],
+            &["--schema"],
+        ] {
+            assert_eq!(check(line), Ok(()), "{line:?}");
+        }
+    }
 }

@@ -221,3 +221,28 @@ fn the_ledger_takes_random_graphs_however_they_are_grouped() {
         assert_eq!(check_by_ledger(&plan), Ok(()), "seed {seed} with {tasks} tasks in {} arrays", plan.arrays.len());
     }
 }
+
+/// The arguments of each task of the only array.
+fn own_arguments(text: &str, files: &[(&str, &str)]) -> Vec<Vec<String>> {
+    let plan = super::planned_with(text, files).unwrap_or_else(|failure| panic!("{failure}\n{text}"));
+    match &plan.arrays[0].tasks {
+        PlannedTasks::Each(parts) => parts.iter().map(|part| part.arguments.clone()).collect(),
+        PlannedTasks::Repeat(_) => vec![plan.arrays[0].arguments.clone()],
+    }
+}
+
+#[test]
+fn numbers_keep_their_spelling() {
+    let head = "[parameters]\nversion = 3.10\nbig = 340282366920938463463374607431768211455\n\
+                [tasks.a]\nprogram = \"noop.wasm\"\n";
+    let matrix = "each = { matrix = { x = [1.0, 1e-7, 0xff, 1_000, +5] }, exclude = [{ x = 1_000 }], include = [{ x = 2.50 }] }\n";
+    let text = format!("{head}{matrix}arguments = [\"${{x}}\", \"${{version}}\", \"${{big}}\"]\n");
+    let of = |x: &str| vec![x.to_owned(), "3.10".into(), "340282366920938463463374607431768211455".into()];
+    assert_eq!(own_arguments(&text, &[]), ["1.0", "1e-7", "0xff", "+5", "2.50"].map(of));
+
+    let rows = "{\"n\": 1E2, \"m\": 184467440737095516160}\n{\"n\": 1.50, \"m\": true}\n{\"n\": \"x\", \"m\": [1.0]}\n";
+    let text =
+        "[tasks.a]\nprogram = \"noop.wasm\"\neach = { jsonl = \"rows.jsonl\" }\narguments = [\"${n}\", \"${m}\"]\n";
+    let read = own_arguments(text, &[("rows.jsonl", rows)]);
+    assert_eq!(read, [["1E2", "184467440737095516160"], ["1.50", "true"], ["x", "[1.0]"]]);
+}

@@ -193,3 +193,28 @@ fn that_tasks_may_ask_for_others_and_for_how_many_go_together() {
     let plan = planned(&format!("spawn-max = 5\n{NOOP}[tasks.a]\nspawns = true\n")).expect("good");
     assert_eq!((plan.job.spawns_max, arrays(&plan)[0].spec.spawns), (5, true));
 }
+
+#[test]
+fn a_quote_that_is_not_closed_is_found_in_its_line() {
+    let text = format!("{NOOP}[tasks.a]\neach = {{ csv = \"rows.csv\" }}\n");
+    let said = said_with(&text, &[("rows.csv", "city,people\nGhent,1\n\"Leuven,2\nBruges,3\n")]);
+    assert!(said.contains("rows.csv:3:1: A quote is opened here and never closed"), "{said}");
+}
+
+#[test]
+fn variables_that_the_worker_sets_are_not_a_job_files() {
+    assert_said(&format!("{NOOP}[tasks.a]\nenvironment = {{ MESHWORK_TASK_INDEX = 7 }}\n"), "4:17", &["MESHWORK_"]);
+}
+
+#[test]
+fn all_missed_occurrences_cannot_run_where_they_skip_each_other() {
+    let with = |overlap: &str| {
+        format!("[recurs]\ncron = \"@daily\"\ncatch-up = \"all\"\noverlap = {overlap:?}\n{NOOP}[tasks.a]\n")
+    };
+    assert_said(&with("skip"), "4:11", &["queue"]);
+    assert_said(&with("cancel"), "4:11", &["queue"]);
+    assert!(planned(&with("queue")).is_ok());
+    let alone = format!("[recurs]\ncron = \"@daily\"\ncatch-up = \"all\"\n{NOOP}[tasks.a]\n");
+    let recurs = planned(&alone).expect("good").job.recurs.expect("it recurs");
+    assert_eq!(recurs.overlap, meshwork_core::types::Overlap::Queue);
+}

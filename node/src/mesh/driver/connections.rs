@@ -2,15 +2,13 @@
 
 use std::{
     collections::HashMap,
-    error::Error,
-    iter,
     time::{Duration, Instant, SystemTime},
 };
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::{ConnectedPoint, upgrade::NegotiationError},
-    identify, mdns, noise, ping,
+    core::ConnectedPoint,
+    identify, mdns, ping,
     swarm::{
         ConnectionId, DialError,
         dial_opts::{DialOpts, PeerCondition},
@@ -25,6 +23,7 @@ use crate::mesh::{
     metrics::one,
     peer::{is_plausible, public_key},
     protocols::{self, Meeting},
+    trouble,
 };
 
 /// The most bytes kept of a peer's description of itself.
@@ -135,6 +134,15 @@ impl Driver {
     pub(super) fn on_dial_failed(&mut self, connection: ConnectionId, peer: Option<PeerId>, error: &DialError) {
         one(&self.counters.dials_failed);
         tracing::debug!(?peer, %error, "a dial failed");
+        if let Some(why) = trouble::in_words(error)
+            && let Some(told) = self.dialer.trouble(connection, why, Instant::now())
+        {
+            let address = told.address.as_ref().map_or_else(|| "nowhere".to_owned(), ToString::to_string);
+            tracing::warn!(
+                %address, peer = told.key.map(tracing::field::display), dials = told.dials,
+                "a peer cannot be reached: {}. It is dialled again, ever more slowly", told.why
+            );
+        }
         let itself = matches!(error, DialError::LocalPeerId { .. });
         let is_away = matches!(error, DialError::Transport(_)) && !was_there(error);
         let missing = self.dialer.failed(connection, itself, is_away, Instant::now(), rand::random::<f64>());
@@ -295,10 +303,7 @@ impl Driver {
 /// Whether a dial failed because whoever was there broke the handshake off.
 fn was_there(error: &DialError) -> bool {
     let DialError::Transport(errors) = error else { return false };
-    errors.iter().any(|(_, error)| {
-        let mut causes = iter::successors(error.source(), |&cause| cause.source());
-        causes.any(|cause| cause.is::<noise::Error>() || cause.is::<NegotiationError>())
-    })
+    errors.iter().any(|(_, error)| trouble::was_there(error))
 }
 
 /// The beginning of a stranger's text.

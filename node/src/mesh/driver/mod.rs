@@ -146,6 +146,9 @@ impl Driver {
             Command::Peers(reply) => {
                 let _ = reply.send(self.peer_infos());
             }
+            Command::Unreached(reply) => {
+                let _ = reply.send(self.dialer.unreached(|peer| self.peers.contains_key(peer)));
+            }
             Command::Provide(digest) => self.provide(digest),
             Command::StopProviding(digest) => self.stop_providing(&digest),
             Command::Providers { digest, found } => self.search(&digest, found),

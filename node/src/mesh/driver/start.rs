@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     error::Error,
-    net::{IpAddr, TcpListener},
+    net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant},
@@ -18,6 +18,7 @@ use libp2p::{
     swarm::{self, SwarmEvent},
 };
 use lru::LruCache;
+use rustix::net::{self, AddressFamily, SocketType};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     time::timeout,
@@ -40,15 +41,18 @@ use crate::mesh::{
     protocols,
     scores::Scores,
     transport::transport,
+    trouble::deepest,
 };
 
 /// How long it may take until an address is listened on.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the others may take after that, counted from whatever happened last.
+const LISTEN_OTHERS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Starts a mesh. When this returns, the mesh listens on every address and dials its peers.
+/// Starts a mesh. When this returns, the mesh listens on every address that it can, and dials its peers.
 ///
 /// # Errors
-/// A [`MeshError`] if an address cannot be listened on or the configuration makes no sense. An unreachable peer is
+/// A [`MeshError`] if no address can be listened on or the configuration makes no sense. An unreachable peer is
 /// not an error: it is dialled again forever.
 pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshError> {
     check(&config)?;
@@ -187,36 +191,49 @@ fn authorities(config: &MeshConfig, local: PeerId) -> Result<HashSet<PeerId>, Me
 }
 
 impl Driver {
-    /// Listens on all addresses, and waits until each has begun.
+    /// Listens on all addresses. One that has begun is enough: what became of the others is told.
     async fn listen(&mut self, addresses: &[Multiaddr]) -> Result<(), MeshError> {
         let mut waiting: HashMap<ListenerId, &Multiaddr> = HashMap::new();
+        let mut failed = Vec::new();
         for address in addresses {
-            probe(address)
-                .map_err(|error| MeshError::Listen { address: address.clone(), reason: error.to_string() })?;
-            let listener = self
-                .swarm
-                .listen_on(address.clone())
-                .map_err(|error| MeshError::Listen { address: address.clone(), reason: reason(&error) })?;
-            waiting.insert(listener, address);
-        }
-        let listening = async {
-            while !waiting.is_empty() {
-                let event = self.swarm.select_next_some().await;
-                if let SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } = &event
-                    && let Some(address) = waiting.get(listener_id)
-                {
-                    return Err(MeshError::Listen { address: (*address).clone(), reason: reason(error) });
+            match self.begin_to_listen(address) {
+                Ok(listener) => {
+                    waiting.insert(listener, address);
                 }
-                self.on_event(event);
-                waiting.retain(|listener, _| !self.listeners.contains(listener));
+                Err(reason) => failed.push(MeshError::Listen { address: address.clone(), reason }),
             }
-            Ok(())
+        }
+        let by = Instant::now() + LISTEN_TIMEOUT;
+        while !waiting.is_empty() {
+            // An interface that is switched off may never come. Whoever can be reached need not wait for it.
+            let most = if self.listeners.is_empty() { LISTEN_TIMEOUT } else { LISTEN_OTHERS_TIMEOUT };
+            let left = by.saturating_duration_since(Instant::now()).min(most);
+            let Ok(event) = timeout(left, self.swarm.select_next_some()).await else { break };
+            if let SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } = &event
+                && let Some(address) = waiting.remove(listener_id)
+            {
+                failed.push(MeshError::Listen { address: address.clone(), reason: reason(error) });
+            }
+            self.on_event(event);
+            waiting.retain(|listener, _| !self.listeners.contains(listener));
+        }
+        let late = |address: &Multiaddr| MeshError::ListenTimeout {
+            address: address.clone(),
+            seconds: if self.listeners.is_empty() { LISTEN_TIMEOUT } else { LISTEN_OTHERS_TIMEOUT }.as_secs(),
         };
-        let result = timeout(LISTEN_TIMEOUT, listening).await;
-        result.unwrap_or_else(|_| {
-            let address = waiting.values().next().copied().cloned().unwrap_or_else(Multiaddr::empty);
-            Err(MeshError::ListenTimeout { address, seconds: LISTEN_TIMEOUT.as_secs() })
-        })
+        failed.extend(waiting.into_values().map(late));
+        if self.listeners.is_empty() && !failed.is_empty() {
+            return Err(failed.swap_remove(0));
+        }
+        for error in failed {
+            tracing::warn!("{error}. This peer goes on with its other addresses");
+        }
+        Ok(())
+    }
+
+    fn begin_to_listen(&mut self, address: &Multiaddr) -> Result<ListenerId, String> {
+        probe(address).map_err(|error| error.to_string())?;
+        self.swarm.listen_on(address.clone()).map_err(|error| reason(&error))
     }
 }
 
@@ -230,16 +247,28 @@ fn probe(address: &Multiaddr) -> std::io::Result<()> {
         _ => return Ok(()),
     };
     match parts.next() {
-        Some(Protocol::Tcp(port)) if port != 0 => TcpListener::bind((ip, port)).map(drop),
+        Some(Protocol::Tcp(port)) if port != 0 => bind(SocketAddr::new(ip, port)),
         _ => Ok(()),
     }
 }
 
+/// Listens as the transport will, and no longer. An address of IPv6 is for IPv6 alone, so that IPv4 may have one of the
+/// same port.
+fn bind(address: SocketAddr) -> std::io::Result<()> {
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = net::socket(family, SocketType::STREAM, None)?;
+    if address.is_ipv6() {
+        net::sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    // A port is free although connections that it had have just ended.
+    if cfg!(unix) {
+        net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    }
+    net::bind(&socket, &address)?;
+    Ok(net::listen(&socket, 1)?)
+}
+
 /// The innermost cause of an error, in the system's own words.
 fn reason(error: &(dyn Error + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
+    deepest(error).to_string()
 }

@@ -99,6 +99,9 @@ fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
         1 => failed(Failure::Trapped("unreachable".into())),
         2 if attempt.task.index % 3 == 1 => Verdict::HostDied { alone: attempt.task.index.is_multiple_of(2) },
         2 => Verdict::Returned,
+        3 if attempt.task.index.is_multiple_of(2) => {
+            failed(Failure::OutputMissing { task: attempt.task.index / 2, file: "a/b.csv".into() })
+        }
         3 => failed(Failure::InputUnavailable(Digest::of(b"input"))),
         4 => failed(Failure::BadModule("no _start".into())),
         5 => failed(

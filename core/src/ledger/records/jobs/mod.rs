@@ -160,6 +160,8 @@ pub(in crate::ledger) struct Job {
 /// An input that a task takes from another task's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducedInput {
+    /// The other task's index in the job.
+    pub producer: u32,
     /// Where the task finds it below `/in`: a file if `file` is given, otherwise a folder.
     pub path: String,
     /// The manifest of the other task's output.
@@ -360,7 +362,7 @@ impl Job {
                 if let Some(TaskState::Done(done)) = self.record.states.get(&producer)
                     && let Some(manifest) = &done.manifest
                 {
-                    taken.push(ProducedInput { path, manifest: **manifest, file: file.clone() });
+                    taken.push(ProducedInput { producer, path, manifest: **manifest, file: file.clone() });
                 }
             };
             match of {
