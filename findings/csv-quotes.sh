@@ -1,6 +1,20 @@
-// package: csv = "=1.4.0"
-//! A quote that is opened and never closed is no error: all that follows becomes one value, and rows are lost.
-
+#!/usr/bin/env bash
+# csv 1.4.0 (crates.io): a quote that is opened and never closed is no error. All that follows becomes one value, and rows
+# are lost.
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+mkdir "$folder/src"
+cat > "$folder/Cargo.toml" <<'END'
+[package]
+name = "finding"
+version = "0.0.0"
+edition = "2024"
+[workspace]
+[dependencies]
+csv = "=1.4.0"
+END
+cat > "$folder/src/main.rs" <<'END'
 fn main() {
     let table = "city,people\nGhent,265000\n\"Leuven,103000\nBruges,119000\nAntwerp,536000\n";
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(table.as_bytes());
@@ -12,3 +26,5 @@ fn main() {
     assert_eq!(rows.len(), 2);
     assert_eq!(&rows[1][0], "Leuven,103000\nBruges,119000\nAntwerp,536000\n");
 }
+END
+cargo run --quiet --manifest-path "$folder/Cargo.toml" --target-dir "$folder/target"

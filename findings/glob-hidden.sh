@@ -1,8 +1,21 @@
-// package: glob = "=0.3.4"
-// package: tempfile = "=3.23.0"
-//! With `require_literal_leading_dot`, a pattern that begins with a dot matches a hidden file, but the walk by the same
-//! pattern and options finds none.
-
+#!/usr/bin/env bash
+# glob 0.3.4 (crates.io): with `require_literal_leading_dot`, a pattern that begins with a dot matches a hidden file, but the
+# walk by the same pattern and options finds none.
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+mkdir "$folder/src"
+cat > "$folder/Cargo.toml" <<'END'
+[package]
+name = "finding"
+version = "0.0.0"
+edition = "2024"
+[workspace]
+[dependencies]
+glob = "=0.3.4"
+tempfile = "=3.23.0"
+END
+cat > "$folder/src/main.rs" <<'END'
 use glob::{MatchOptions, Pattern, glob_with};
 
 fn main() {
@@ -22,3 +35,5 @@ fn main() {
     assert!(matches);
     assert_eq!((walked, without), (0, 1));
 }
+END
+cargo run --quiet --manifest-path "$folder/Cargo.toml" --target-dir "$folder/target"

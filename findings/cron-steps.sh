@@ -1,6 +1,12 @@
-# packages: croniter==6.0.0 APScheduler==3.11.0
-"""A step of 90 in the minutes is no way to say every 90 minutes. One library takes it for every hour, the other
-refuses it."""
+#!/usr/bin/env bash
+# croniter 6.0.0 and APScheduler 3.11.0 (PyPI): a step of 90 in the minutes is no way to say every 90 minutes. One library
+# takes it for every hour, the other refuses it.
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+python3 -m venv "$folder/venv"
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check croniter==6.0.0 APScheduler==3.11.0
+"$folder/venv/bin/python" - <<'END'
 from datetime import datetime, timezone
 from importlib.metadata import version
 
@@ -22,3 +28,4 @@ except ValueError as error:
     assert "step value (90) is higher" in str(error), error
 else:
     raise SystemExit("APScheduler takes it now")
+END
