@@ -11,6 +11,7 @@ mod governed;
 mod health;
 mod mesh;
 mod readme;
+mod replicas;
 mod running;
 mod speculation;
 mod syncing;

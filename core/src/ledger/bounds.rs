@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    blobs, codec,
+    blobs,
+    codec::{self, ByteString},
     ledger::{index::edges, records::jobs::Job},
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
-        After, Amendment, Array, BlobRef, BlockTime, Claim, Deadline, Failure, Input, Labels, LedgerLimits, Output,
-        OutputOf, Producer, Recurring, Retry, Selection, Source, Spawn, Submit, TaskSpec, Tasks, Times, Verdict,
-        VoidReason,
+        After, Amendment, Answer, Array, BlobRef, BlockTime, Claim, Deadline, Failure, Input, Labels, LedgerLimits,
+        Output, OutputOf, Producer, Recurring, Retry, Selection, Source, Spawn, Submit, TaskSpec, Tasks, Times,
+        Verdict, VoidReason,
     },
 };
 
@@ -189,6 +190,12 @@ fn check_arrays(limits: &LedgerLimits, before: &mut Before, arrays: &[Array]) ->
             return Err(VoidReason::TooManyTasks);
         }
         check_array(limits, array)?;
+        if let Some(redundancy) = &array.spec.redundancy {
+            sound(redundancy.is_sound())?;
+            if array.spec.checkpoints || array.spec.spawns {
+                return Err(VoidReason::RedundancyExcludes);
+            }
+        }
         before.edges = before.edges.saturating_add(edges(&array.after, &array.spec, &array.tasks));
         if before.edges > JOB_EDGES_MAX {
             return Err(VoidReason::TooManyEdges);
@@ -273,26 +280,39 @@ fn are_spawns_few(spawns: &[Spawn]) -> bool {
 /// Whether a worker may give this verdict on an attempt whose task may leave at most `output_bytes`.
 pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::Returned | Verdict::Preempted | Verdict::HostDied { .. } => true,
-        Verdict::Succeeded(Output::Inline(output), _, spawns) => {
-            let mut paths = BTreeSet::new();
-            codec::encode(output).len() <= limits.inline_bytes_max
-                && are_spawns_few(spawns)
-                && output.files.iter().all(|(path, _)| is_path_sound(path) && paths.insert(path))
-        }
-        Verdict::Succeeded(Output::Stored { manifest, stderr, bytes, .. }, _, spawns) => {
-            is_stored_soundly(output_bytes, manifest, stderr.as_ref(), *bytes) && are_spawns_few(spawns)
+        Verdict::Returned | Verdict::Preempted | Verdict::HostDied { .. } | Verdict::Committed(_) => true,
+        Verdict::Succeeded(output, _, spawns) => {
+            is_output_sound(limits, output_bytes, output) && are_spawns_few(spawns)
         }
         Verdict::Checkpointed { manifest, bytes, .. } => is_stored_soundly(output_bytes, manifest, None, *bytes),
-        Verdict::Failed(failure, stderr, _) => {
-            stderr.len() <= limits.inline_bytes_max
-                && match failure {
-                    Failure::Trapped(text) | Failure::BadModule(text) | Failure::TooLargeToCompile(text) => {
-                        text.len() <= Failure::TEXT_BYTES_MAX
-                    }
-                    Failure::Lost | Failure::EndedHosts => false,
-                    _ => true,
-                }
+        Verdict::Failed(failure, stderr, _) => is_failure_sound(limits, failure, stderr),
+        Verdict::Revealed(Answer::Succeeded(output, _), _) => is_output_sound(limits, output_bytes, output),
+        Verdict::Revealed(Answer::Failed(failure, stderr, _), _) => {
+            !failure.setback().is_of_machine() && is_failure_sound(limits, failure, stderr)
         }
     }
+}
+
+fn is_output_sound(limits: &LedgerLimits, output_bytes: u64, output: &Output) -> bool {
+    match output {
+        Output::Inline(output) => {
+            let mut paths = BTreeSet::new();
+            codec::encode(output).len() <= limits.inline_bytes_max
+                && output.files.iter().all(|(path, _)| is_path_sound(path) && paths.insert(path))
+        }
+        Output::Stored { manifest, stderr, bytes, .. } => {
+            is_stored_soundly(output_bytes, manifest, stderr.as_ref(), *bytes)
+        }
+    }
+}
+
+fn is_failure_sound(limits: &LedgerLimits, failure: &Failure, stderr: &ByteString) -> bool {
+    stderr.len() <= limits.inline_bytes_max
+        && match failure {
+            Failure::Trapped(text) | Failure::BadModule(text) | Failure::TooLargeToCompile(text) => {
+                text.len() <= Failure::TEXT_BYTES_MAX
+            }
+            Failure::Lost | Failure::EndedHosts | Failure::Disagreed => false,
+            _ => true,
+        }
 }
