@@ -227,6 +227,15 @@ impl Leases {
                 self.leased(*attempt, *worker, *running, *speculative, are_replicas)
             }
             LedgerEvent::Started { attempt, worker } => self.started(*attempt, *worker),
+            LedgerEvent::Committed { attempt, worker } => {
+                // It waits no more, if it did.
+                let live = self.tasks.get(&attempt.task).into_iter().flat_map(|seen| &seen.live);
+                let live = live.into_iter().find(|live| live.attempt == *attempt);
+                if let Some((live, held)) = live.zip(self.held.get_mut(worker)) {
+                    held.insert(live.order, (attempt.task, true));
+                }
+                Ok(())
+            }
             LedgerEvent::Ended { attempt, worker, why, goes_on } => {
                 self.ended(*attempt, *worker, *why, said, ledger)?;
                 let lives = self.tasks.get(&attempt.task).map_or(0, |seen| seen.live.len());
