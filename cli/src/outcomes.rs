@@ -225,7 +225,13 @@ impl Outputs {
             Verdict::Failed(_, stderr, _) => {
                 Ok(Self { stdout: nothing(), stderr: inline(stderr), files: Vec::new(), holders, packs })
             }
-            Verdict::Returned | Verdict::Checkpointed { .. } | Verdict::Preempted | Verdict::HostDied { .. } => {
+            // A receipt holds none of these.
+            Verdict::Returned
+            | Verdict::Checkpointed { .. }
+            | Verdict::Preempted
+            | Verdict::HostDied { .. }
+            | Verdict::Committed(_)
+            | Verdict::Revealed(..) => {
                 Ok(Self { stdout: nothing(), stderr: nothing(), files: Vec::new(), holders, packs })
             }
         }

@@ -44,7 +44,11 @@ fn place_and_finish(tasks: u32, workers: u8, places: u32) -> Duration {
     apply(&mut mesh);
     while mesh.ledger.job(job).is_some_and(|job| job.ended.is_none()) {
         for worker in &keys {
-            let running = mesh.ledger.leases_of(&worker.public()).into_iter().filter(|lease| lease.running);
+            let running = mesh
+                .ledger
+                .leases_of(&worker.public())
+                .into_iter()
+                .filter(|lease| lease.stage == ledger::Stage::Running);
             let item = |lease: ledger::LeaseView| ReportItem { attempt: lease.attempt, verdict: success() };
             let items: Vec<ReportItem> = running.map(item).collect();
             for items in items.chunks(1024) {

@@ -172,6 +172,16 @@ faults! {
     StoredUnbounded,
     /// Tasks that no claim could ever hold wait for ever.
     UnclaimedWaitForEver,
+    /// Replicas of a task go to workers that have one already.
+    ReplicasAtTheSame,
+    /// Workers of one operator count as several.
+    OperatorsIgnored,
+    /// Answers are asked for as soon as one worker has committed itself.
+    AskedEarly,
+    /// What a worker reveals is not compared with its commitment.
+    CommitmentUnchecked,
+    /// A replica's failure is its task's outcome.
+    FailureOfOne,
     /// Workers on trial hold as many attempts as they offer.
     TrialsIgnored,
     /// A failure at a worker on trial counts like any other.

@@ -80,6 +80,13 @@ impl SecretKey {
         PublicKey(self.0.verifying_key().to_bytes())
     }
 
+    /// A secret that follows from this key and the content, and from which neither follows. `context` separates it from
+    /// secrets for other purposes.
+    #[must_use]
+    pub fn derive(&self, context: &'static str, content: &[u8]) -> [u8; 32] {
+        Digest::of_parts(context, &[&self.0.to_bytes(), content]).0
+    }
+
     /// The signature of `content` for one purpose on one network.
     #[must_use]
     pub fn sign(&self, domain: Domain, network: &NetworkId, content: &[u8]) -> Signature {

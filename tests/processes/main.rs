@@ -12,6 +12,7 @@ mod health;
 mod mesh;
 mod people;
 mod readme;
+mod replicas;
 mod running;
 mod speculation;
 mod syncing;

@@ -17,8 +17,8 @@ use meshwork_core::{
     identity::PublicKey,
     ledger::bounds::is_path_sound,
     types::{
-        Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Recur, Resources, Retry, Submit, TaskSpec,
-        Tasks, Times, TransactionId,
+        Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Recur, Redundancy, Resources, Retry, Submit,
+        TaskSpec, Tasks, Times, TransactionId,
     },
 };
 
@@ -100,6 +100,16 @@ pub struct Options {
     /// most
     #[arg(long)]
     no_speculation: bool,
+    /// Workers that compute each task, of whom a quorum must give the same answer. For programs that compute the same
+    /// everywhere
+    #[arg(long, value_name = "N", conflicts_with_all = ["checkpoints", "spawn_max"])]
+    replicas: Option<u8>,
+    /// How many of them must give the same answer, at least 2. Default: more than half of the replicas
+    #[arg(long, value_name = "N", requires = "replicas")]
+    quorum: Option<u8>,
+    /// How many answers there may be in all while no answer has the quorum. Default: twice the replicas
+    #[arg(long, value_name = "N", requires = "replicas")]
+    replicas_max: Option<u8>,
     /// Label that a worker must offer. Repeat for each label
     #[arg(long = "require", value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
@@ -292,6 +302,23 @@ fn job_name(options: &Options, program: &Path) -> String {
     name
 }
 
+/// How many workers are to agree, if several compute each task.
+fn redundancy(options: &Options) -> Done<Option<Redundancy>> {
+    let Some(replicas) = options.replicas else { return Ok(None) };
+    let usual = Redundancy::of(replicas);
+    let quorum = options.quorum.unwrap_or(usual.quorum);
+    let redundancy = Redundancy { quorum, replicas_max: options.replicas_max.unwrap_or(usual.replicas_max), ..usual };
+    if redundancy.is_sound() {
+        return Ok(Some(redundancy));
+    }
+    Err(Failure::usage(format!(
+        "The quorum is at least 2, the replicas at least as many, and --replicas-max at least as many again, at most {}; \
+         here they are {quorum}, {replicas} and {}.",
+        Redundancy::REPLICAS_MAX,
+        redundancy.replicas_max
+    )))
+}
+
 async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<TaskSpec> {
     let program = client.put_bytes(module).await?;
     let stdin = match &options.stdin {
@@ -324,6 +351,7 @@ async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<Tas
         checkpoints: options.checkpoints,
         spawns: options.spawn_max.is_some(),
         speculation: !options.no_speculation,
+        redundancy: redundancy(options)?,
         ..TaskSpec::of(program)
     })
 }

@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use meshwork_core::{
     proof::Proof,
-    types::{Genesis, Receipt, Verdict},
+    types::{Agreement, Answer, Answered, Genesis, OutcomeReceipt, Receipt, Verdict},
 };
 use serde::Serialize;
 
@@ -37,6 +37,19 @@ struct Verified {
     attempt: Option<u32>,
     worker: Option<String>,
     outcome: String,
+    /// Who answered what, if several workers computed the task.
+    answers: Vec<AnswerOf>,
+}
+
+/// One worker's answer.
+#[derive(Serialize)]
+struct AnswerOf {
+    attempt: u32,
+    worker: String,
+    /// The digest of what must be the same.
+    answer: String,
+    /// Whether it is the outcome's.
+    is_outcome: bool,
 }
 
 impl Listing for Verified {
@@ -102,6 +115,7 @@ fn verify(path: &Path, bytes: &[u8], genesis: &Genesis) -> Verified {
         attempt: None,
         worker: None,
         outcome: String::new(),
+        answers: Vec::new(),
     };
     match proof.map(|proof| proof.receipt) {
         Some(Receipt::Outcome(outcome)) => {
@@ -109,6 +123,16 @@ fn verify(path: &Path, bytes: &[u8], genesis: &Genesis) -> Verified {
             verified.attempt = Some(outcome.attempt.number.0);
             verified.worker = Some(outcome.worker.to_string());
             verified.outcome = describe(&outcome.verdict);
+            if let Some(agreement) = &outcome.agreement {
+                verified.answers = answers(agreement, &outcome);
+                if !agreement.supports(&outcome) {
+                    verified.holds = false;
+                    verified.error = Some("the answers that it names do not support its outcome".into());
+                }
+                let alike = verified.answers.iter().filter(|answer| answer.is_outcome).count();
+                verified.outcome =
+                    format!("{}; {alike} of {} answers are this", verified.outcome, verified.answers.len());
+            }
         }
         Some(Receipt::Transaction(receipt)) => {
             verified.outcome = match receipt.result {
@@ -121,6 +145,18 @@ fn verify(path: &Path, bytes: &[u8], genesis: &Genesis) -> Verified {
     verified
 }
 
+/// Who answered what.
+fn answers(agreement: &Agreement, outcome: &OutcomeReceipt) -> Vec<AnswerOf> {
+    let accepted = Answer::of(outcome.verdict.clone()).map(|answer| answer.digest()).ok();
+    let answer = |one: &Answered| AnswerOf {
+        attempt: one.attempt.0,
+        worker: one.worker.to_string(),
+        answer: one.answer.to_string(),
+        is_outcome: Some(one.answer) == accepted,
+    };
+    agreement.answers.iter().map(answer).collect()
+}
+
 /// An outcome in a word or two.
 pub fn describe(verdict: &Verdict) -> String {
     match verdict {
@@ -130,5 +166,7 @@ pub fn describe(verdict: &Verdict) -> String {
         Verdict::Checkpointed { .. } => "saved a checkpoint".into(),
         Verdict::Preempted => "was preempted".into(),
         Verdict::HostDied { .. } => "ended its worker".into(),
+        Verdict::Committed(_) => "has an answer".into(),
+        Verdict::Revealed(..) => "gave an answer".into(),
     }
 }

@@ -12,7 +12,9 @@ use bytesize::ByteSize;
 use meshwork_core::{
     ledger::bounds::{ENVIRONMENT_MAX, LABELS_MAX, TIME_MS_MAX},
     schedule::recovery::BACK_OFF_MS_MAX,
-    types::{BlockTime, Labels, LedgerLimits, Limits, Resources, Retry, Setback, Submit, TaskSpec, Times, When},
+    types::{
+        BlockTime, Labels, LedgerLimits, Limits, Redundancy, Resources, Retry, Setback, Submit, TaskSpec, Times, When,
+    },
 };
 
 use super::{
@@ -69,6 +71,8 @@ pub struct Draft {
     pub spawns: bool,
     /// Whether slow attempts may get speculative attempts.
     pub speculation: bool,
+    /// How many workers compute each task, and how many must agree.
+    pub redundancy: Option<Redundancy>,
     /// Whether the file says that other tasks may take the outputs.
     pub feeds: bool,
 }
@@ -238,8 +242,50 @@ impl Reading<'_> {
             checkpoints: task.checkpoints.or(default.checkpoints).unwrap_or(false),
             spawns: task.spawns.or(default.spawns).unwrap_or(false),
             speculation: task.speculation.or(default.speculation).unwrap_or(true),
+            redundancy: Self::redundancy(task, default)?,
             feeds: task.feeds.or(default.feeds).unwrap_or(false),
         })
+    }
+
+    /// How many workers compute each task. One is as good as none, so that a task can set a default aside.
+    fn redundancy(task: &Task, default: &Task) -> Checked<Option<Redundancy>> {
+        let Some(replicas) = either(&task.replicas, &default.replicas) else {
+            return match task.quorum.as_ref().or(task.replicas_max.as_ref()) {
+                None => Ok(None),
+                Some(lone) => {
+                    Err(Problem::new(&lone.at, "Nothing says how many workers compute this", "add replicas = 3"))
+                }
+            };
+        };
+        if replicas.value == 1 && task.replicas.is_some() {
+            return Ok(None);
+        }
+        let usual = Redundancy::of(replicas.value);
+        let value = |one: Option<&At<u8>>, other: u8| one.map_or(other, |value| value.value);
+        let quorum = value(either(&task.quorum, &default.quorum), usual.quorum);
+        let replicas_max = value(either(&task.replicas_max, &default.replicas_max), usual.replicas_max);
+        let redundancy = Redundancy { quorum, replicas_max, ..usual };
+        if !redundancy.is_sound() {
+            let what = format!(
+                "A quorum of {quorum} of {replicas} replicas, at most {replicas_max}, cannot be",
+                replicas = replicas.value
+            );
+            let next = format!(
+                "the quorum is at least 2, `replicas` at least as many, `replicas-max` again, and at most {}",
+                Redundancy::REPLICAS_MAX
+            );
+            return Err(Problem::new(&replicas.at, what, next));
+        }
+        let set = |one: Option<bool>, other: Option<bool>| one.or(other).unwrap_or(false);
+        if set(task.checkpoints, default.checkpoints) || set(task.spawns, default.spawns) {
+            let next = "leave out `replicas`, or `checkpoints` and `spawns`";
+            return Err(Problem::new(
+                &replicas.at,
+                "What several workers compute has no checkpoints and spawns nothing",
+                next,
+            ));
+        }
+        Ok(Some(redundancy))
     }
 
     fn environment(&self, entries: &[(&Text, &At<Scalar>)]) -> Checked<BTreeMap<String, String>> {

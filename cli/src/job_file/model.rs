@@ -111,6 +111,13 @@ pub struct Task {
     /// Whether an attempt that takes far longer than most may get a speculative attempt at an idle worker. Default:
     /// true.
     pub speculation: Option<bool>,
+    /// Workers that compute each task, of whom a quorum must give the same answer; for programs that compute the same
+    /// everywhere.
+    pub replicas: Option<At<u8>>,
+    /// How many of them must give the same answer, at least 2. Default: more than half of `replicas`.
+    pub quorum: Option<At<u8>>,
+    /// How many answers there may be in all while no answer has the quorum, at most 16. Default: twice `replicas`.
+    pub replicas_max: Option<At<u8>>,
     /// Labels that a worker must offer.
     pub requires: Named<At<Scalar>>,
     /// Labels that a worker should offer, as "key=value", the most important first; at most four.

@@ -153,6 +153,7 @@ fn array_of(array: &PlannedArray, blobs: &BTreeMap<Content, BlobRef>) -> Array {
         checkpoints: array.draft.checkpoints,
         spawns: array.draft.spawns,
         speculation: array.draft.speculation,
+        redundancy: array.draft.redundancy,
     };
     let tasks = match &array.tasks {
         PlannedTasks::Repeat(count) => Tasks::Repeat(*count),

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use meshwork_api::{ExplanationView, ended_in_words};
+use meshwork_api::{ExplanationView, ReplicasView, ended_in_words};
 use meshwork_core::{
     ledger::{
         Gone,
@@ -40,8 +40,23 @@ impl Record for ExplanationView {
             Why::Done(why) => done(why, now, &mut facts),
             Why::Gone(why) => gone(why, &mut facts),
         }
+        if let Some(replicas) = &self.replicas {
+            facts.push(("replicas", replicas_in_words(replicas)));
+        }
         facts
     }
+}
+
+/// How far the workers have come that compute a task.
+fn replicas_in_words(replicas: &ReplicasView) -> String {
+    let ReplicasView { quorum, wanted, most, held, committed, asked, revealed, alike } = *replicas;
+    let missing = wanted.saturating_sub(held).saturating_sub(committed).saturating_sub(revealed);
+    let are_asked = if asked { ", and are asked for their answers" } else { "" };
+    let answers = if revealed > 0 { format!(", of which {alike} are alike") } else { String::new() };
+    format!(
+        "{wanted} answers are wanted, of which {quorum} must be the same: {missing} wait for a worker, {held} are being \
+         computed, {committed} have a commitment{are_asked}, {revealed} are revealed{answers}; at most {most} in all"
+    )
 }
 
 /// When a time comes, seen from the last block.
@@ -267,6 +282,12 @@ fn leased(why: &Leased, now: BlockTime, facts: &mut Facts) {
             "state",
             format!("running since {}; it times out {} if nothing stalls", since(began, now), within(ends, now)),
         ),
+        LeaseStage::Committed { reveal_until: Some(until) } => {
+            ("state", format!("it has run; its worker has to reveal its answer {}", within(until, now)))
+        }
+        LeaseStage::Committed { reveal_until: None } => {
+            ("state", "it has run; its worker has committed itself to its answer, and waits for others".into())
+        }
         LeaseStage::Waiting { ends } => {
             ("state", format!("waiting at its worker; it is taken back {} if nothing stalls", within(ends, now)))
         }

@@ -76,13 +76,15 @@ impl Meaning {
         }
         match attempt.ended {
             None => Self::Running,
-            Some(EndReason::Succeeded) => Self::Succeeded,
+            Some(EndReason::Succeeded | EndReason::Answered) => Self::Succeeded,
             Some(EndReason::Failed) => Self::Failed,
             Some(
                 EndReason::ClaimEnded
                 | EndReason::NewIncarnation
                 | EndReason::TimedOut
                 | EndReason::HostDied { .. }
+                | EndReason::Unrevealed
+                | EndReason::Mismatched
                 | EndReason::Drained,
             ) => Self::Lost,
             Some(EndReason::Returned | EndReason::Preempted | EndReason::TakenBack) => Self::GivenBack,

@@ -9,13 +9,14 @@ pub use self::unsound::{ArrayPlace, Field, Flaw, Rule, Unit, Unsound};
 use self::unsound::{amount, at_most, rule};
 
 use crate::{
-    blobs, codec,
+    blobs,
+    codec::{self, ByteString},
     ledger::{index::edges, records::jobs::Job},
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
-        Action, After, Amendment, Array, BlobRef, BlockTime, Change, Claim, Deadline, Directive, Failure, Govern,
-        Input, Labels, LedgerLimits, Output, OutputOf, Producer, Recur, Recurring, Retry, Selection, SignedTransaction,
-        Source, Spawn, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
+        Action, After, Amendment, Answer, Array, BlobRef, BlockTime, Change, Claim, Deadline, Directive, Failure,
+        Govern, Input, Labels, LedgerLimits, Output, OutputOf, Producer, Recur, Recurring, Retry, Selection,
+        SignedTransaction, Source, Spawn, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
     },
 };
 
@@ -269,6 +270,9 @@ fn check_arrays(limits: &LedgerLimits, before: &mut Before, arrays: &[Array]) ->
             return Err(VoidReason::TooManyTasks);
         }
         check_array(limits, array)?;
+        if array.spec.redundancy.is_some() && (array.spec.checkpoints || array.spec.spawns) {
+            return Err(VoidReason::RedundancyExcludes);
+        }
         before.edges = before.edges.saturating_add(edges(&array.after, &array.spec, &array.tasks));
         if before.edges > JOB_EDGES_MAX {
             return Err(VoidReason::TooManyEdges);
@@ -316,9 +320,21 @@ fn check_array(limits: &LedgerLimits, array: &Array) -> Result<(), Unsound> {
 
 /// Checks what the tasks of an array have in common, but for the paths of their inputs.
 fn check_spec(limits: &LedgerLimits, array: &Array) -> Result<(), Unsound> {
-    let TaskSpec { arguments, environment, inputs, labels, prefers, spread, limits: wanted, retry, recovery, .. } =
-        &*array.spec;
+    let TaskSpec {
+        arguments,
+        environment,
+        inputs,
+        labels,
+        prefers,
+        spread,
+        limits: wanted,
+        retry,
+        recovery,
+        redundancy,
+        ..
+    } = &*array.spec;
     at_most(Field::ArrayName, array.name.len(), Submit::NAME_BYTES_MAX)?;
+    rule(redundancy.is_none_or(|redundancy| redundancy.is_sound()), Rule::ReplicasInOrder)?;
     at_most(Field::Jobs, array.after.len(), Submit::AFTER_MAX)?;
     amount(Field::Timeout, wanted.wall_ms, 1..=limits.wall_ms_max)?;
     for forgiven in [retry].into_iter().chain(recovery.values()) {
@@ -377,27 +393,40 @@ fn are_spawns_few(spawns: &[Spawn]) -> bool {
 /// Whether a worker may give this verdict on an attempt whose task may leave at most `output_bytes`.
 pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::Returned | Verdict::Preempted | Verdict::HostDied { .. } => true,
-        Verdict::Succeeded(Output::Inline(output), _, spawns) => {
-            let mut paths = BTreeSet::new();
-            codec::encode(output).len() <= limits.inline_bytes_max
-                && are_spawns_few(spawns)
-                && output.files.iter().all(|(path, _)| is_path_sound(path) && paths.insert(path))
-        }
-        Verdict::Succeeded(Output::Stored { manifest, stderr, bytes, .. }, _, spawns) => {
-            is_stored_soundly(output_bytes, manifest, stderr.as_ref(), *bytes) && are_spawns_few(spawns)
+        Verdict::Returned | Verdict::Preempted | Verdict::HostDied { .. } | Verdict::Committed(_) => true,
+        Verdict::Succeeded(output, _, spawns) => {
+            is_output_sound(limits, output_bytes, output) && are_spawns_few(spawns)
         }
         Verdict::Checkpointed { manifest, bytes, .. } => is_stored_soundly(output_bytes, manifest, None, *bytes),
-        Verdict::Failed(failure, stderr, _) => {
-            stderr.len() <= limits.inline_bytes_max
-                && match failure {
-                    Failure::Trapped(text) | Failure::BadModule(text) | Failure::TooLargeToCompile(text) => {
-                        text.len() <= Failure::TEXT_BYTES_MAX
-                    }
-                    Failure::OutputMissing { file, .. } => is_path_sound(file),
-                    Failure::Lost | Failure::EndedHosts => false,
-                    _ => true,
-                }
+        Verdict::Failed(failure, stderr, _) => is_failure_sound(limits, failure, stderr),
+        Verdict::Revealed(Answer::Succeeded(output, _), _) => is_output_sound(limits, output_bytes, output),
+        Verdict::Revealed(Answer::Failed(failure, stderr, _), _) => {
+            !failure.setback().is_of_machine() && is_failure_sound(limits, failure, stderr)
         }
     }
+}
+
+fn is_output_sound(limits: &LedgerLimits, output_bytes: u64, output: &Output) -> bool {
+    match output {
+        Output::Inline(output) => {
+            let mut paths = BTreeSet::new();
+            codec::encode(output).len() <= limits.inline_bytes_max
+                && output.files.iter().all(|(path, _)| is_path_sound(path) && paths.insert(path))
+        }
+        Output::Stored { manifest, stderr, bytes, .. } => {
+            is_stored_soundly(output_bytes, manifest, stderr.as_ref(), *bytes)
+        }
+    }
+}
+
+fn is_failure_sound(limits: &LedgerLimits, failure: &Failure, stderr: &ByteString) -> bool {
+    stderr.len() <= limits.inline_bytes_max
+        && match failure {
+            Failure::Trapped(text) | Failure::BadModule(text) | Failure::TooLargeToCompile(text) => {
+                text.len() <= Failure::TEXT_BYTES_MAX
+            }
+            Failure::OutputMissing { file, .. } => is_path_sound(file),
+            Failure::Lost | Failure::EndedHosts | Failure::Disagreed => false,
+            _ => true,
+        }
 }

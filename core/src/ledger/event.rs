@@ -150,6 +150,20 @@ pub enum LedgerEvent {
         /// Who holds it.
         worker: PublicKey,
     },
+    /// A replica's worker has committed itself to its answer. The attempt holds no resources any more.
+    Committed {
+        /// Which.
+        attempt: AttemptId,
+        /// Who holds it.
+        worker: PublicKey,
+    },
+    /// A replica's worker is asked to reveal its answer, because all that were asked for have committed themselves.
+    RevealAsked {
+        /// Which.
+        attempt: AttemptId,
+        /// Who holds it.
+        worker: PublicKey,
+    },
     /// A task has its outcome.
     TaskDone {
         /// Which.
@@ -183,6 +197,12 @@ pub enum EndReason {
     Succeeded,
     /// Its program failed.
     Failed,
+    /// It is a replica, and its answer counts among those that are compared.
+    Answered,
+    /// Its worker was asked for the answer to which it had committed itself, and did not reveal it in time.
+    Unrevealed,
+    /// Its worker revealed another answer than it had committed itself to.
+    Mismatched,
     /// Its worker gave it back.
     Returned,
     /// It was preempted, at its last checkpoint.
@@ -211,7 +231,16 @@ pub enum EndReason {
 impl EndReason {
     /// Whether the attempt was lost or drained.
     pub(super) const fn is_loss(self) -> bool {
-        matches!(self, Self::ClaimEnded | Self::NewIncarnation | Self::TimedOut | Self::HostDied { .. } | Self::Drained)
+        matches!(
+            self,
+            Self::ClaimEnded
+                | Self::NewIncarnation
+                | Self::TimedOut
+                | Self::HostDied { .. }
+                | Self::Drained
+                | Self::Unrevealed
+                | Self::Mismatched
+        )
     }
 
     /// Whether the task avoids this worker afterwards.
@@ -237,4 +266,6 @@ pub enum IgnoredReason {
     Malformed,
     /// The output is large, and no second holder confirms that it has it.
     NotDelivered,
+    /// It is a replica's answer for which the ledger has not asked yet.
+    NotAsked,
 }

@@ -31,6 +31,7 @@
 //! - The program's failures and the workers' losses each have a budget. An attempt that never began counts for
 //!   nothing: `steps/recovery`, [`schedule::recovery`](crate::schedule::recovery).
 //! - What workers die of runs alone, and once enough have died of it alone, no more: `steps/deaths`.
+//! - What several workers compute has the outcome on which enough of them agree: `steps/agreement`.
 //! - What keys and jobs submitted, used and lost is booked where attempts begin and end: `records/usage`.
 //! - A late success is accepted while the task is outstanding. A large output needs a second holder's word:
 //!   `steps/apply/report`.
@@ -70,8 +71,9 @@ pub use snapshot::RestoreError;
 pub use views::{
     explain::{self, reasons::Explanation},
     owed::{NeedsSearched, Owed},
-    query::{ArrayView, JobView, LeaseView, TaskStateView, TaskView, Totals, WorkerView},
+    query::{ArrayView, JobView, LeaseView, Stage, TaskStateView, TaskView, Totals, WorkerView},
     recurring::{RecurringState, RecurringView},
+    replicas::ReplicasView,
     timeline::{self, Timeline},
 };
 

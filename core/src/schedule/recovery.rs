@@ -1,6 +1,8 @@
 //! What happens to a task whose attempt ended without an outcome: two budgets, a growing wait, and workers to
 //! avoid.
 
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
 use crate::{identity::PublicKey, types::Retry};
 
 /// The longest wait after a failure, in milliseconds: one day. Doubling ends here.
@@ -70,9 +72,31 @@ pub fn after_return(returns: u32) -> Next {
     }
 }
 
-/// The workers that lost or returned a task, each with how often.
+/// A worker, and who operates it as far as its claim says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize_tuple, Deserialize_tuple)]
+pub struct Party {
+    /// The worker.
+    pub worker: PublicKey,
+    /// The value of its claim's label [`Redundancy::OPERATOR`](crate::types::Redundancy::OPERATOR).
+    pub operator: Option<String>,
+}
+
+impl Party {
+    /// Whether another worker is this one, or has the same operator.
+    #[must_use]
+    pub fn is_with(&self, worker: &PublicKey, operator: Option<&str>) -> bool {
+        self.worker == *worker || self.operator.is_some() && self.operator.as_deref() == operator
+    }
+}
+
+/// The workers that a task avoids: those that lost or returned it, each with how often, as long as there are others; and
+/// those that have a part in its answer, always.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Avoidance(Vec<(PublicKey, u32)>);
+pub struct Avoidance {
+    setbacks: Vec<(PublicKey, u32)>,
+    /// In order, each once.
+    parties: Vec<Party>,
+}
 
 impl Avoidance {
     /// The avoidance that follows from the ends of a task's attempts, given the worker of each.
@@ -85,24 +109,49 @@ impl Avoidance {
             });
             workers[at].1 += 1;
         }
-        Self(workers)
+        Self { setbacks: workers, parties: Vec::new() }
+    }
+
+    /// The same, and these never.
+    #[must_use]
+    pub fn and_never(self, parties: impl Iterator<Item = Party>) -> Self {
+        let mut parties: Vec<Party> = parties.collect();
+        parties.sort_unstable();
+        parties.dedup();
+        Self { parties, ..self }
     }
 
     /// Whether there is no worker to avoid.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.setbacks.is_empty() && self.parties.is_empty()
+    }
+
+    /// Whether anybody has a part in the task's answer.
+    #[must_use]
+    pub const fn has_parties(&self) -> bool {
+        !self.parties.is_empty()
     }
 
     fn losses(&self, worker: &PublicKey) -> Option<u32> {
-        self.0.binary_search_by_key(worker, |entry| entry.0).ok().map(|at| self.0[at].1)
+        self.setbacks.binary_search_by_key(worker, |entry| entry.0).ok().map(|at| self.setbacks[at].1)
     }
 
-    /// Where the task may go, given the workers whose standing claims could ever hold it.
-    /// Each comes with whether it is on trial. If one of them is not, the task goes to no worker on trial: another
-    /// setback there would say nothing of the task.
+    /// Whether a worker has a part in the task's answer, or its operator has.
+    #[must_use]
+    pub fn is_party<'a>(&self, worker: &PublicKey, operator: impl FnOnce() -> Option<&'a str>) -> bool {
+        if self.parties.is_empty() {
+            return false;
+        }
+        let operator = operator();
+        self.parties.iter().any(|party| party.is_with(worker, operator))
+    }
+
+    /// Where the task may go among those that have no part in its answer, given the workers of these whose standing
+    /// claims could ever hold it. Each comes with whether it is on trial. If one of them is not, the task goes to no
+    /// worker on trial: another setback there would say nothing of the task.
     pub fn among<'a>(&self, capable: impl Iterator<Item = (&'a PublicKey, bool)>) -> Allowed {
-        if self.is_empty() {
+        if self.setbacks.is_empty() {
             return Allowed::ANYONE;
         }
         // By whether they are on trial: the fewest losses at one worker.
@@ -119,7 +168,7 @@ impl Avoidance {
         Allowed { whom, but_on_trial: tested.is_some() }
     }
 
-    /// Whether the task may go to this worker.
+    /// Whether the task may go to this worker, if it has no part in the answer.
     #[must_use]
     pub fn permits(&self, allowed: Allowed, worker: &PublicKey, on_trial: bool) -> bool {
         let has_so_few = match allowed.whom {

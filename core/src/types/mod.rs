@@ -1,5 +1,6 @@
 //! The data that travels, is signed and is stored. Little behaviour lives here, and no rule of consensus or scheduling.
 
+mod agreement;
 mod authorities;
 mod block;
 mod control;
@@ -16,6 +17,7 @@ mod task;
 mod transaction;
 mod vote;
 
+pub use agreement::{Agreement, Answer, Answered, Salt};
 pub use authorities::{AuthoritySet, AuthoritySetError};
 pub use block::{Block, Closing, Header, Proposal, Role, SnapshotDigest};
 pub use control::{Amendment, Control, Deadline, Directive, Filter, Selection, Terms};
@@ -35,8 +37,8 @@ pub use outcome::{Delivery, DeliveryStatement, Failure, InlineOutput, Output, Sp
 pub use receipt::{OutcomeReceipt, Receipt, TransactionReceipt, VoidReason};
 pub use recurring::{CatchUp, Occurrence, Overlap, Recur, Recurring, SkipReason};
 pub use task::{
-    BlobRef, Edges, Input, Labels, Limits, OutputOf, Part, Producer, Program, Resources, Retry, Setback, Source,
-    TaskSpec, Tasks,
+    BlobRef, Edges, Input, Labels, Limits, OutputOf, Part, Producer, Program, Redundancy, Resources, Retry, Setback,
+    Source, TaskSpec, Tasks,
 };
 pub use transaction::{Action, Claim, Drain, Envelope, Report, ReportItem, SignedTransaction, Transaction};
 pub use vote::{Certificate, Signers, Statement, Vote};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::{AttemptId, BlobRef, Height, Manifest, Setback};
+use super::{Answer, AttemptId, BlobRef, Height, Manifest, Salt, Setback};
 use crate::{
     codec::{self, ByteString},
     digest::Digest,
@@ -52,6 +52,11 @@ pub enum Verdict {
         /// Whether the process compiled and ran nothing then but this program for this job.
         alone: bool,
     },
+    /// The replica's answer is known, and this is the worker's commitment to it ([`Answer::commitment`]). The answer
+    /// follows once the ledger asks for it.
+    Committed(Digest),
+    /// The answer to which the worker committed itself, with the salt of the commitment.
+    Revealed(Answer, Salt),
 }
 
 /// A task that a program spawns: one more like the spawning task, in the same job.
@@ -112,6 +117,8 @@ pub enum Failure {
     /// So many different workers died while they ran it that the network runs it no more. Only the ledger says so,
     /// never a worker.
     EndedHosts,
+    /// Its replicas gave different answers, none often enough. Only the ledger says so, never a worker.
+    Disagreed,
 }
 
 impl Failure {
@@ -134,7 +141,7 @@ impl Failure {
             Self::TooLargeToCompile(_) => Setback::TooLargeToCompile,
             Self::SpawnRefused => Setback::SpawnRefused,
             Self::InputUnavailable(_) | Self::OutputMissing { .. } => Setback::InputUnavailable,
-            Self::Lost => Setback::Lost,
+            Self::Lost | Self::Disagreed => Setback::Lost,
             Self::EndedHosts => Setback::HostDied,
         }
     }
@@ -160,6 +167,7 @@ impl fmt::Display for Failure {
             }
             Self::Lost => f.write_str("was lost by its workers too often"),
             Self::EndedHosts => f.write_str("too many workers died while they ran it"),
+            Self::Disagreed => f.write_str("gave different answers at different workers, none of them often enough"),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 use thiserror::Error;
 
-use super::{AttemptId, Height, KeyLimit, TransactionId, Verdict};
+use super::{Agreement, AttemptId, Height, KeyLimit, TransactionId, Verdict};
 use crate::{digest::Digest, identity::PublicKey};
 
 /// One thing that happened on the ledger, in the order in which it happened.
@@ -47,6 +47,8 @@ pub struct OutcomeReceipt {
     pub height: Height,
     /// The outcome. A failure here is the last one: no retry is left.
     pub verdict: Verdict,
+    /// Who gave which answer, if the task was computed by several workers.
+    pub agreement: Option<Agreement>,
 }
 
 /// Why a transaction changed nothing.
@@ -141,6 +143,9 @@ pub enum VoidReason {
     /// Only the job's submitter may do that.
     #[error("only the job's submitter may do that")]
     NotYours,
+    /// A task with replicas saves checkpoints or spawns tasks.
+    #[error("a task with replicas can neither save checkpoints nor spawn tasks")]
+    RedundancyExcludes,
     /// None of the selected tasks exists and is unfinished.
     #[error("none of the tasks that were named is unfinished")]
     NothingSelected,

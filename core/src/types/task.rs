@@ -183,6 +183,43 @@ impl Setback {
     }
 }
 
+/// How often a task is computed, and how many workers must give the same answer before it is taken. It is for programs
+/// that compute the same everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Redundancy {
+    /// How many replicas there are at first: attempts at different workers, and at different operators where claims
+    /// name them ([`Redundancy::OPERATOR`]).
+    pub replicas: u8,
+    /// How many of them must give the same answer: at least 2, at most `replicas`.
+    pub quorum: u8,
+    /// How many answers there may be in all: at least `replicas`, at most [`Redundancy::REPLICAS_MAX`]. While no answer
+    /// has the quorum, one more replica is wanted.
+    pub replicas_max: u8,
+}
+
+impl Redundancy {
+    /// The most replicas that a task may have.
+    pub const REPLICAS_MAX: u8 = 16;
+    /// The label by which claims name who operates the machine. Workers with the same value count as one.
+    pub const OPERATOR: &str = "operator";
+
+    /// So many replicas, of which more than half must agree; beyond them as many again while they do not.
+    #[must_use]
+    pub fn of(replicas: u8) -> Self {
+        let replicas_max = replicas.saturating_mul(2).min(Self::REPLICAS_MAX);
+        Self { replicas, quorum: replicas / 2 + 1, replicas_max }
+    }
+
+    /// Whether the numbers make sense.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        2 <= self.quorum
+            && self.quorum <= self.replicas
+            && self.replicas <= self.replicas_max
+            && self.replicas_max <= Self::REPLICAS_MAX
+    }
+}
+
 /// What the tasks of an array have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct TaskSpec {
@@ -222,8 +259,12 @@ pub struct TaskSpec {
     /// Whether the program may spawn tasks like itself, within the job's bound.
     pub spawns: bool,
     /// Whether a slow attempt may get a speculative attempt: a second one at a worker that has nothing else to
-    /// do.
+    /// do. Replicas get none.
     pub speculation: bool,
+    /// How many workers compute each task, and how many must agree; `None`: one worker's word is enough. Programs that
+    /// save checkpoints or spawn tasks can have none: a checkpoint would pass one replica's work on to another, and
+    /// spawned tasks are no part of what is compared.
+    pub redundancy: Option<Redundancy>,
 }
 
 impl TaskSpec {
@@ -251,6 +292,7 @@ impl TaskSpec {
             checkpoints: false,
             spawns: false,
             speculation: true,
+            redundancy: None,
         }
     }
 

@@ -18,7 +18,8 @@ pub enum Effect {
     Prepare(Arc<Assignment>),
     /// Run a prepared attempt. Answer [`super::Progress::Saved`] for each checkpoint that a second holder has,
     /// [`super::Progress::Ran`] when the program has ended, and [`super::Progress::Ended`] when its outcome is known
-    /// and a large output is delivered.
+    /// and a large output is delivered. If its task has redundancy, an [`Answer`](crate::types::Answer) is not delivered
+    /// yet: answer [`super::Progress::Answered`].
     Run(Arc<Assignment>),
     /// Stop all work for an attempt, and drop what was prepared. No answer is needed, and no outcome counts.
     Stop(AttemptId),
@@ -34,6 +35,10 @@ pub enum Effect {
         /// The tasks that its program spawns.
         spawns: Vec<Spawn>,
     },
+    /// Reveal the answer of a replica ([`super::Progress::Answered`]): deliver its output, if it is large, to a holder
+    /// that did not have it before. Then answer [`super::Progress::Ended`]. This may be asked for again, if the ledger
+    /// does not believe the holder.
+    Reveal(AttemptId),
     /// The ledger has heard that the process before this one died of this attempt. It need not be remembered any more.
     Forget(AttemptId),
     /// Look up what a claim needs, then answer [`super::Input::LookedUp`].

@@ -1,6 +1,9 @@
 //! The worker's inputs: everything that it can be told.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::Ticket;
 use crate::{
@@ -106,6 +109,10 @@ pub enum Happened {
     PreemptionRequested(AttemptId),
     /// The ledger knows a checkpoint of an attempt.
     Checkpointed(AttemptId),
+    /// The ledger knows the worker's commitment to its answer.
+    Committed(AttemptId),
+    /// The ledger asks for the answer to which the worker has committed itself.
+    RevealAsked(AttemptId),
 }
 
 impl News {
@@ -152,18 +159,22 @@ impl Happened {
                 Some(Self::PreemptionRequested(*attempt))
             }
             LedgerEvent::Checkpointed { attempt, worker } if worker == key => Some(Self::Checkpointed(*attempt)),
+            LedgerEvent::Committed { attempt, worker } if worker == key => Some(Self::Committed(*attempt)),
+            LedgerEvent::RevealAsked { attempt, worker } if worker == key => Some(Self::RevealAsked(*attempt)),
             _ => None,
         }
     }
 }
 
 /// What the ledger says of a worker's key at one height.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LedgerStatus {
     /// The leases of the key, each with the incarnation that may run it.
     pub leases: Vec<Assignment>,
     /// The incarnation whose claim stands, if there is one.
     pub stands: Option<Incarnation>,
+    /// Those of the leases to whose answers the key has committed itself, each with whether it is asked to reveal it.
+    pub committed: BTreeMap<AttemptId, bool>,
 }
 
 /// How far something has come that the worker began.
@@ -175,6 +186,8 @@ pub enum Progress {
     Ran(AttemptId, Duration),
     /// An attempt's program has saved a checkpoint, and a second holder has it.
     Saved(AttemptId, Verdict),
+    /// A replica's answer is known here, and this is the commitment to it. The answer stays here until it is asked for.
+    Answered(AttemptId, Digest),
     /// An attempt's verdict. A stopped attempt has none.
     Ended(AttemptId, Verdict),
 }

@@ -14,6 +14,8 @@
 //! | A slot is free, with memory for a prepared attempt | Begins attempts in the order of leases. It does not wait for the ledger, which hears of the free slot only by the report that follows | `handle/begin.rs` |
 //! | A run has ended | Frees its slot at once, even if its output is still on its way to a second holder | `handle/progress.rs` |
 //! | An outcome is known | Reports it next, in place of a checkpoint that waits to be reported | `handle/progress.rs`, `outbox.rs` |
+//! | A replica's answer is known | Reports the commitment to it, and keeps the answer until the ledger asks for it | `handle/progress.rs` |
+//! | The ledger asks for the answer of a replica | Has its output delivered, and reports it | `handle/executed.rs` |
 //! | An outcome of an attempt that was taken back is known | Reports it if it is a success: the ledger takes it while the task is outstanding | `handle/progress.rs` |
 //! | The ledger ends an attempt | Stops all work for it, including its delivery. It keeps reporting a success of a lost attempt | `handle/executed.rs` |
 //! | The ledger ignores a verdict | Drops that verdict, but no newer one on the same attempt. If the ledger did not believe the holder, the output is delivered to another, at most four times | `handle/executed.rs` |
@@ -116,6 +118,9 @@ enum Phase {
     Running,
     /// It has run, and its output is on its way to a second holder.
     Delivering,
+    /// It has run, and the worker has committed itself to its answer, or is about to. It waits until it is asked for the
+    /// answer.
+    Committed,
     /// Its verdict is being reported, until the ledger ends the attempt.
     Said,
     /// This worker can do and report nothing more for it.

@@ -100,6 +100,13 @@ impl Outbox {
         self.items.remove(attempt);
     }
 
+    /// Drops a commitment, which the ledger has by now, whichever report brought it.
+    pub(super) fn settle_commitment(&mut self, attempt: &AttemptId) {
+        if self.items.get(attempt).is_some_and(|item| matches!(item.verdict, Verdict::Committed(_))) {
+            self.items.remove(attempt);
+        }
+    }
+
     /// Drops the verdict on a lost attempt, unless the ledger takes it late: a success, or a death.
     pub(super) fn settle_unless_late(&mut self, attempt: &AttemptId) {
         let item = self.items.get(attempt);

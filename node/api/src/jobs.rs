@@ -106,6 +106,8 @@ pub struct TaskView {
     pub worker: Option<PublicKey>,
     /// Its attempts so far, oldest first.
     pub attempts: Vec<AttemptView>,
+    /// How its replicas stand, if it is computed by several workers and has no outcome.
+    pub replicas: Option<ReplicasView>,
     /// The last checkpoint, while the task has no outcome.
     pub checkpoint: Option<CheckpointView>,
     /// Where the receipt of its outcome is, once there is one.
@@ -119,6 +121,10 @@ pub use meshwork_core::ledger::Explanation as ExplanationView;
 /// index. There is none for a job that the ledger has forgotten.
 #[doc(inline)]
 pub use meshwork_core::ledger::Timeline as TimelineView;
+
+/// How the replicas of a task stand that is computed by several workers.
+#[doc(inline)]
+pub use meshwork_core::ledger::ReplicasView;
 
 /// A checkpoint of a task.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -191,6 +197,9 @@ pub const fn ended_in_words(why: EndReason) -> &'static str {
     match why {
         EndReason::Succeeded => "succeeded",
         EndReason::Failed => "its program failed",
+        EndReason::Answered => "gave its answer",
+        EndReason::Unrevealed => "lost: its worker kept back the answer to which it had committed itself",
+        EndReason::Mismatched => "lost: its worker gave another answer than it had committed itself to",
         EndReason::Returned => "given back before it began",
         EndReason::Preempted => "was preempted for others, at its last checkpoint",
         EndReason::ClaimEnded => "lost: its worker's claim ran out",

@@ -21,8 +21,8 @@ pub use self::{
     events::EventView,
     governance::{AuthorityView, ChangeView, GovernanceView, KeyView, LimitView, ProposalView, RulesView},
     jobs::{
-        ArrayView, AttemptView, CheckpointView, ExplanationView, JobView, ReceiptPosition, TaskCounts, TaskState,
-        TaskView, TimelineView, ended_in_words,
+        ArrayView, AttemptView, CheckpointView, ExplanationView, JobView, ReceiptPosition, ReplicasView, TaskCounts,
+        TaskState, TaskView, TimelineView, ended_in_words,
     },
     node::{Keep, NodeFile, PeerView, Progress, Role, StatusView, WorkerView},
     queries::{

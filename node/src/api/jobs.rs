@@ -140,18 +140,15 @@ fn task_view(task: &ledger::TaskView<'_>) -> TaskView {
             ended: Some(ended_in_words(past.why).to_owned()),
         })
         .collect();
+    let live = task.live.iter().map(|(number, worker)| AttemptView { number: number.0, worker: *worker, ended: None });
+    attempts.extend(live);
     let (state, worker, receipt) = match task.state {
         TaskStateView::Blocked => (TaskState::Blocked, None, None),
         TaskStateView::Held => (TaskState::Held, None, None),
+        // While one more replica is wanted, others may live.
         TaskStateView::Ready => (TaskState::Ready, None, None),
         TaskStateView::BackingOff { .. } => (TaskState::BackingOff, None, None),
-        TaskStateView::Leased { attempt, worker, ends, .. } => {
-            attempts.push(AttemptView { number: attempt.0, worker, ended: None });
-            attempts.extend(task.speculative.map(|(speculative, worker)| AttemptView {
-                number: speculative.0,
-                worker,
-                ended: None,
-            }));
+        TaskStateView::Leased { worker, ends, .. } => {
             (if ends.is_some() { TaskState::Running } else { TaskState::Waiting }, Some(worker), None)
         }
         TaskStateView::Done { succeeded, height, receipt, .. } => {
@@ -165,7 +162,8 @@ fn task_view(task: &ledger::TaskView<'_>) -> TaskView {
         attempt: checkpoint.attempt.0,
         time_us: checkpoint.time.0,
     });
-    TaskView { job: task.id.job, index: task.id.index, state, worker, attempts, checkpoint, receipt }
+    let (job, index, replicas) = (task.id.job, task.id.index, task.replicas);
+    TaskView { job, index, state, worker, attempts, replicas, checkpoint, receipt }
 }
 
 fn ended_task_view(job: &EndedJob, index: u32) -> Option<TaskView> {
@@ -176,7 +174,8 @@ fn ended_task_view(job: &EndedJob, index: u32) -> Option<TaskView> {
         EndedTask::Gone(gone) => state_of(*gone),
     };
     let receipt = task.receipt().map(|(height, index)| ReceiptPosition { height, index });
-    Some(TaskView { job: job.id, index, state, worker: None, attempts: Vec::new(), checkpoint: None, receipt })
+    let attempts = Vec::new();
+    Some(TaskView { job: job.id, index, state, worker: None, attempts, replicas: None, checkpoint: None, receipt })
 }
 
 /// Adds the worker whose outcome was accepted, which only the receipts say.

@@ -3,7 +3,7 @@
 use meshwork_core::{
     digest::Digest,
     identity::PublicKey,
-    ledger::{TaskStateView, bounds::MANIFEST_BYTES_MAX},
+    ledger::bounds::MANIFEST_BYTES_MAX,
     types::{AttemptId, Height},
 };
 
@@ -28,10 +28,7 @@ impl DeliveryPolicy for PromisedOutputs {
             let ledger = replica.ledger();
             let task = ledger.task(attempt.task)?;
             let past = task.past.iter().any(|past| past.number == attempt.number && past.worker == from);
-            let present = matches!(
-                task.state,
-                TaskStateView::Leased { attempt: number, worker, .. } if number == attempt.number && worker == from
-            ) || task.speculative == Some((attempt.number, from));
+            let present = task.live.contains(&(attempt.number, from));
             Some((past || present, task.spec.limits.output_bytes, ledger.height()))
         };
         match self.0.query(look).await {

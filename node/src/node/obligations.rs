@@ -66,7 +66,7 @@ impl Obligations for LedgersWord {
             }
             let accepted = self.accepted(&places);
             let standing = |(id, owed): (&DeliveryId, &Owed)| match owed {
-                Owed::Checkpoint => Standing::Accepted,
+                Owed::Checkpoint | Owed::Compared => Standing::Accepted,
                 Owed::Undecided => Standing::Undecided,
                 Owed::Nobody => Standing::Unowed,
                 Owed::IfOutput { height, receipt } => match accepted.get(&(*height, *receipt)) {

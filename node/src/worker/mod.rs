@@ -16,11 +16,13 @@ use std::{
 pub use begun::BegunJournal;
 use meshwork_core::{
     identity::{NetworkId, SecretKey},
+    ledger::Stage,
     replica::Assignment,
     types::{
-        Action, AttemptId, BlockTime, Claim, Genesis, Output, Resources, SignedTransaction, Spawn, Transaction, Usage,
+        Action, Answer, AttemptId, BlockTime, Claim, Genesis, Output, Resources, Salt, SignedTransaction, Spawn,
+        Transaction, Usage, Verdict,
     },
-    worker::{self, Config, Effect, Input, LedgerStatus, LookedUp, News, Progress, Ticket},
+    worker::{self, Config, Effect, Happened, Input, LedgerStatus, LookedUp, News, Progress, Ticket},
 };
 pub use task::TaskContext;
 use tokio::sync::{broadcast::error::RecvError, mpsc};
@@ -44,6 +46,8 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 pub enum Heard {
     /// Everything that an attempt needs is here.
     Prepared(AttemptId, task::Prepared),
+    /// The answer of a replica is known, and stays here until the ledger asks for it.
+    Answered(AttemptId, task::Unrevealed),
     /// The outcome of an attempt, or how far it has come.
     Progress(Progress),
     /// This peer's own replica refused a transaction.
@@ -55,6 +59,8 @@ struct GoesOn {
     stop: CancellationToken,
     /// What it needs, while it waits for a slot.
     prepared: Option<task::Prepared>,
+    /// The answer to which this worker has committed itself.
+    answer: Option<task::Unrevealed>,
 }
 
 /// A worker and everything that it works with.
@@ -156,10 +162,27 @@ impl Worker {
             Ok(driver::News::Jumped(_)) | Err(RecvError::Lagged(_)) => Some(self.standing().await?),
             Err(RecvError::Closed) => return Err(Stopped),
         };
-        match input {
-            Some(input) => self.handle(input).await,
-            None => Ok(()),
+        let Some(input) = input else { return Ok(()) };
+        let ended = self.ended_answers(&input);
+        self.handle(input).await?;
+        for attempt in &ended {
+            self.stop(attempt);
         }
+        Ok(())
+    }
+
+    /// The attempts that have ended, by this news, of those whose answers are kept here.
+    fn ended_answers(&self, news: &Input) -> Vec<AttemptId> {
+        let answers = self.going_on.iter().filter(|(_, goes_on)| goes_on.answer.is_some());
+        let has_ended = |attempt: &AttemptId| match news {
+            Input::Executed(news) => news
+                .happened
+                .iter()
+                .any(|what| matches!(what, Happened::Ended { attempt: ended, .. } if ended == attempt)),
+            Input::Resynchronized(status) => !status.committed.contains_key(attempt),
+            _ => false,
+        };
+        answers.map(|(attempt, _)| *attempt).filter(has_ended).collect()
     }
 
     fn news_of(&self, block: &FinalizedBlock) -> Option<Input> {
@@ -173,9 +196,14 @@ impl Worker {
         let standing = self.driver.query(move |replica| {
             let ledger = replica.ledger();
             let assignment = |attempt, incarnation| Assignment::of(ledger, attempt, incarnation);
-            let leases = ledger.leases_of(&me).into_iter();
+            let leases = ledger.leases_of(&me);
+            let committed = leases.iter().filter_map(|lease| match lease.stage {
+                Stage::Committed { asked } => Some((lease.attempt, asked)),
+                Stage::Waiting | Stage::Running => None,
+            });
             LedgerStatus {
-                leases: leases.filter_map(|lease| assignment(lease.attempt, lease.incarnation)).collect(),
+                committed: committed.collect(),
+                leases: leases.iter().filter_map(|lease| assignment(lease.attempt, lease.incarnation)).collect(),
                 stands: ledger.worker(&me).map(|worker| worker.claim.incarnation),
             }
         });
@@ -194,6 +222,16 @@ impl Worker {
                         progress.push(Progress::Prepared(attempt, Ok(())));
                     }
                 }
+                Heard::Answered(attempt, answer) => {
+                    if let Some(goes_on) = self.going_on.get_mut(&attempt) {
+                        let (salt, me) = (Salt::of(&self.key, &attempt), self.key.public());
+                        let commitment = Answer::commitment(&answer.digest(), &attempt, &me, &salt);
+                        goes_on.answer = Some(answer);
+                        progress.push(Progress::Answered(attempt, commitment));
+                    }
+                }
+                // The ledger may not believe who holds the output, and ask again.
+                Heard::Progress(news @ Progress::Ended(_, Verdict::Revealed(..))) => progress.push(news),
                 Heard::Progress(news) => {
                     if let Progress::Ended(attempt, _) | Progress::Prepared(attempt, Err(_)) = &news {
                         self.going_on.remove(attempt);
@@ -243,6 +281,7 @@ impl Worker {
                     Effect::HandIn { ticket, action, expires } => {
                         inputs.push_back(self.hand_in(ticket, action, expires));
                     }
+                    Effect::Reveal(attempt) => self.reveal(attempt),
                     Effect::Forget(attempt) => self.context.begun().forget(&attempt),
                     Effect::LookUp { blobs } => looks_up = Some(blobs),
                     Effect::Left { is_known } => self.leave(is_known),
@@ -261,7 +300,7 @@ impl Worker {
         let stop = CancellationToken::new();
         let prepared = self.context.prepared_already(&task);
         let is_prepared = prepared.is_some();
-        self.going_on.insert(attempt, GoesOn { stop: stop.clone(), prepared });
+        self.going_on.insert(attempt, GoesOn { stop: stop.clone(), prepared, answer: None });
         if is_prepared {
             return Some(Progress::Prepared(attempt, Ok(())));
         }
@@ -269,6 +308,10 @@ impl Worker {
         tokio::spawn(async move {
             let news = match context.prepare(&task, stop).await {
                 Ok(prepared) => Heard::Prepared(attempt, prepared),
+                Err(verdict) if task.has_replicas() => match Answer::of(verdict) {
+                    Ok(answer) => Heard::Answered(attempt, task::Unrevealed::Whole(answer)),
+                    Err(verdict) => Heard::Progress(Progress::Prepared(attempt, Err(*verdict))),
+                },
                 Err(verdict) => Heard::Progress(Progress::Prepared(attempt, Err(verdict))),
             };
             // If this fails, the worker is gone.
@@ -291,10 +334,25 @@ impl Worker {
         }
     }
 
+    /// Reveals the answer of a replica. A large output is delivered first.
+    fn reveal(&mut self, attempt: AttemptId) {
+        let Some(goes_on) = self.going_on.get(&attempt) else { return };
+        let Some(answer) = goes_on.answer.clone() else { return };
+        let (stop, salt) = (goes_on.stop.clone(), Salt::of(&self.key, &attempt));
+        let (context, heard) = (Arc::clone(&self.context), self.heard.clone());
+        tokio::spawn(async move {
+            if let Some(answer) = context.reveal(attempt, answer, &stop).await {
+                let verdict = answer.map_or(Verdict::Returned, |answer| Verdict::Revealed(answer, salt));
+                // If this fails, the worker is gone.
+                let _ = heard.send(Heard::Progress(Progress::Ended(attempt, verdict)));
+            }
+        });
+    }
+
     fn deliver(&mut self, attempt: AttemptId, output: Output, (usage, spawns): (Usage, Vec<Spawn>)) {
         warn!(%attempt, "the ledger does not believe who holds an output, and it is delivered again");
         let stop = CancellationToken::new();
-        self.going_on.insert(attempt, GoesOn { stop: stop.clone(), prepared: None });
+        self.going_on.insert(attempt, GoesOn { stop: stop.clone(), prepared: None, answer: None });
         let (context, heard) = (Arc::clone(&self.context), self.heard.clone());
         tokio::spawn(async move {
             if let Some(verdict) = context.deliver_again(attempt, output, (usage, spawns), stop).await {

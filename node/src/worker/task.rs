@@ -14,8 +14,8 @@ use meshwork_core::{
     identity::PublicKey,
     replica::Assignment,
     types::{
-        AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, Packed, Source, Spawn,
-        Usage, Verdict,
+        Answer, AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, Packed, Source,
+        Spawn, Usage, Verdict,
     },
     worker::Progress,
 };
@@ -79,6 +79,11 @@ impl Task {
         })
     }
 
+    /// Whether other workers compute its task too.
+    pub fn has_replicas(&self) -> bool {
+        self.0.spec.redundancy.is_some()
+    }
+
     fn is_without_inputs(&self) -> bool {
         self.0.checkpoint.is_none()
             && self.0.spec.stdin.is_none()
@@ -97,10 +102,38 @@ pub struct Prepared {
 }
 
 /// The names of an output that is stored here.
-#[derive(Clone, Copy)]
-struct StoredOutput {
+#[derive(Clone, Copy, Debug)]
+pub struct StoredOutput {
     manifest: BlobRef,
     stderr: Option<BlobRef>,
+}
+
+/// The answer of a replica, which stays here until the ledger asks for it.
+#[derive(Clone, Debug)]
+pub enum Unrevealed {
+    /// There is nothing to deliver.
+    Whole(Answer),
+    /// A success, whose output is stored here and not delivered yet.
+    Stored(StoredOutput, Usage),
+}
+
+impl Unrevealed {
+    /// The answer's digest.
+    pub fn digest(&self) -> Digest {
+        match self {
+            Self::Whole(answer) => answer.digest(),
+            // What names an output is its manifest.
+            Self::Stored(stored, _) => Answer::digest_of_success(&stored.manifest.digest),
+        }
+    }
+}
+
+/// What an attempt has come to.
+enum CameTo {
+    /// This is its verdict.
+    Said(Verdict),
+    /// Its output is stored here, to be delivered.
+    Stored(StoredOutput, Usage, Vec<Spawn>),
 }
 
 /// Why no holder has an output.
@@ -313,20 +346,51 @@ impl TaskContext {
         self.metrics.tasks_run.inc();
         // If this fails, the worker is gone; here and below.
         let _ = heard.send(Heard::Progress(Progress::Ran(attempt, began.elapsed())));
-        let verdict = match ran {
+        let packed = match ran {
             Ok(ran) => match ran.outcome {
-                Ok(success) => self.pack(&task, success, ran.usage, &stop).await,
-                Err(failed) => Some(Verdict::Failed(failed.failure, failed.stderr_tail.into(), ran.usage)),
+                Ok(success) => self.pack(&task, success, ran.usage).await,
+                Err(failed) => CameTo::Said(Verdict::Failed(failed.failure, failed.stderr_tail.into(), ran.usage)),
             },
-            Err(ExecuteError::Stopped) => None,
+            Err(ExecuteError::Stopped) => return,
             Err(error) => {
                 warn!(%attempt, %error, "an attempt cannot be run here and is given back");
-                Some(Verdict::Returned)
+                CameTo::Said(Verdict::Returned)
             }
         };
-        if let Some(verdict) = verdict {
-            let _ = heard.send(Heard::Progress(Progress::Ended(attempt, verdict)));
-        }
+        let ended = |verdict| Heard::Progress(Progress::Ended(attempt, verdict));
+        let told = match packed {
+            CameTo::Said(verdict) if task.has_replicas() => match Answer::of(verdict) {
+                Ok(answer) => Heard::Answered(attempt, Unrevealed::Whole(answer)),
+                Err(verdict) => ended(*verdict),
+            },
+            CameTo::Said(verdict) => ended(verdict),
+            CameTo::Stored(stored, usage, _) if task.has_replicas() => {
+                Heard::Answered(attempt, Unrevealed::Stored(stored, usage))
+            }
+            CameTo::Stored(stored, usage, spawns) => {
+                match self.deliver_success(attempt, stored, (usage, spawns), &stop).await {
+                    Some(verdict) => ended(verdict),
+                    None => return,
+                }
+            }
+        };
+        let _ = heard.send(told);
+    }
+
+    /// Has the answer of a replica ready to be reported. `None` if the attempt is stopped meanwhile; within, `None` if its
+    /// output is lost.
+    pub async fn reveal(
+        &self,
+        attempt: AttemptId,
+        answer: Unrevealed,
+        stop: &CancellationToken,
+    ) -> Option<Option<Answer>> {
+        let (stored, usage) = match answer {
+            Unrevealed::Whole(answer) => return Some(Some(answer)),
+            Unrevealed::Stored(stored, usage) => (stored, usage),
+        };
+        let verdict = self.deliver_success(attempt, stored, (usage, Vec::new()), stop).await?;
+        Some(Answer::of(verdict).ok())
     }
 
     fn execution(&self, task: &Task, prepared: &Prepared, saves: watch::Sender<Saved>) -> Execution {
@@ -354,9 +418,9 @@ impl TaskContext {
         }
     }
 
-    /// Puts a small output that no other task takes into the outcome itself. Stores any other output in blobs and
-    /// delivers it to a second holder.
-    async fn pack(&self, task: &Task, success: Success, usage: Usage, stop: &CancellationToken) -> Option<Verdict> {
+    /// Puts a small output that no other task takes into the outcome itself. Stores any other output in blobs, to be
+    /// delivered to a second holder.
+    async fn pack(&self, task: &Task, success: Success, usage: Usage) -> CameTo {
         let attempt = task.0.attempt;
         let Success { stdout, stderr, mut files } = success;
         let spawns = if task.0.spec.spawns { spawns::take(&mut files) } else { Ok(Vec::new()) };
@@ -364,7 +428,7 @@ impl TaskContext {
             Ok(spawns) => spawns,
             Err(mut why) => {
                 why.truncate(why.floor_char_boundary(self.genesis.ledger.inline_bytes_max));
-                return Some(Verdict::Failed(Failure::SpawnRefused, why.into_bytes().into(), usage));
+                return CameTo::Said(Verdict::Failed(Failure::SpawnRefused, why.into_bytes().into(), usage));
             }
         };
         let total =
@@ -375,18 +439,18 @@ impl TaskContext {
             let files = files.iter().map(|(path, file)| (path.clone(), bytes(file.as_slice()))).collect();
             let output = InlineOutput { stdout: bytes(stdout.as_slice()), stderr: bytes(stderr.as_slice()), files };
             if codec::encode(&output).len() <= inline_bytes_max {
-                return Some(Verdict::Succeeded(Output::Inline(output), usage, spawns));
+                return CameTo::Said(Verdict::Succeeded(Output::Inline(output), usage, spawns));
             }
         }
         match self.store(attempt, stdout, stderr, files).await {
-            Ok(stored) => self.deliver_success(attempt, stored, (usage, spawns), stop).await,
+            Ok(stored) => CameTo::Stored(stored, usage, spawns),
             // No holder would take it.
             Err(StoreError::TooLarge { .. }) => {
-                Some(Verdict::Failed(Failure::OutputTooLarge, ByteString::default(), usage))
+                CameTo::Said(Verdict::Failed(Failure::OutputTooLarge, ByteString::default(), usage))
             }
             Err(error) => {
                 warn!(%attempt, %error, "an output cannot be stored here, and its attempt is given back");
-                Some(Verdict::Returned)
+                CameTo::Said(Verdict::Returned)
             }
         }
     }

@@ -51,6 +51,8 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("crowded", crowded),
     ("untried", untried),
     ("unholdable", unholdable),
+    ("deceived", deceived),
+    ("operated", operated),
     ("heavy", volunteers::heavy),
     ("preemption", volunteers::preemption),
     ("undelivered", volunteers::undelivered),
@@ -99,6 +101,30 @@ pub(crate) fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
         whole_at_us: 30 * SECOND_US,
         patience_us: 600 * SECOND_US,
     }
+}
+
+/// Five workers compute each task, and two of eight lie: alike, alone, by inventing failures, or without computing.
+#[must_use]
+pub fn deceived(seed: u64) -> Scenario {
+    let bad = [Manner::Colludes, Manner::Lies, Manner::Fails, Manner::Copies];
+    let bad = [bad[seed as usize % 4], bad[(seed / 4 + seed) as usize % 4]];
+    let mut scenario = calm(seed, [vec![Manner::Honest; 6], bad.to_vec()].concat());
+    for at in 0..6 {
+        let work = Work::Replicated { through: at as usize % 4, tasks: 8, task_ms: 300, replicas: 5 };
+        scenario.work.push((at * 2 * SECOND_US, work));
+    }
+    scenario
+}
+
+/// Three workers compute each task, and three of eight, who have one operator, lie alike.
+#[must_use]
+pub fn operated(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, [vec![Manner::Honest; 5], vec![Manner::Mob; 3]].concat());
+    for at in 0..6 {
+        let work = Work::Replicated { through: at as usize % 4, tasks: 8, task_ms: 300, replicas: 3 };
+        scenario.work.push((at * 2 * SECOND_US, work));
+    }
+    scenario
 }
 
 pub(crate) const fn job(through: usize, tasks: u32, task_ms: u64) -> Work {

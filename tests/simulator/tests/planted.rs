@@ -70,6 +70,10 @@ fn sought(fault: Planted) -> Family {
         Planted::BarredKeepsRoom => governed::barred,
         Planted::UnprovenTakeAll | Planted::StoredUnbounded => directed::crowded,
         Planted::TrialsIgnored | Planted::TrialFailuresCount => directed::untried,
+        Planted::ReplicasAtTheSame | Planted::AskedEarly | Planted::CommitmentUnchecked | Planted::FailureOfOne => {
+            directed::deceived
+        }
+        Planted::OperatorsIgnored => directed::operated,
         Planted::UnclaimedWaitForEver => directed::unholdable,
         Planted::OverlapIgnored | Planted::MissedAreRun => directed::recurring,
         Planted::ShrinksAndKeeps => directed::wavering,

@@ -14,8 +14,15 @@ use super::*;
 
 fn said(why: Why) -> String {
     let now = BlockTime(1_000_000);
-    let explanation =
-        Explanation { job: JobId(Digest::ZERO), index: 3, height: Height(7), time: now, attempts: 0, why };
+    let explanation = Explanation {
+        job: JobId(Digest::ZERO),
+        index: 3,
+        height: Height(7),
+        time: now,
+        attempts: 0,
+        replicas: None,
+        why,
+    };
     let lines: Vec<String> = explanation.facts().iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let json = serde_json::to_string(&explanation).expect("JSON");
     assert_eq!(serde_json::from_str::<Explanation>(&json).expect("the same"), explanation, "{json}");

@@ -119,6 +119,7 @@ pub enum Rule {
     SomethingAmended,
     AuthorityBrief,
     PoliciesUsable,
+    ReplicasInOrder,
 }
 
 /// The most characters of a stranger's text that are repeated.
@@ -239,6 +240,9 @@ impl Rule {
             Self::SomethingAmended => "nothing is amended",
             Self::AuthorityBrief => "an authority's name or addresses are too long, or its key cannot be used",
             Self::PoliciesUsable => "these policies cannot be used together",
+            Self::ReplicasInOrder => {
+                "a quorum is at least 2 and at most as many as there are replicas, of which there are at most 16"
+            }
         }
     }
 }

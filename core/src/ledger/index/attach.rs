@@ -7,7 +7,10 @@ use crate::{
     invariant::known,
     ledger::{
         Ledger,
-        records::jobs::{Allocation, AttemptRef, Phase, TaskRef, TaskState},
+        records::{
+            jobs::{AttemptRef, Phase, TaskRef, TaskState},
+            lease_time::LeaseTime,
+        },
     },
     types::Resources,
 };
@@ -15,6 +18,20 @@ use crate::{
 impl Ledger {
     /// Adds a task's state to everything that is computed from it.
     pub(super) fn attach(&mut self, task: TaskRef) {
+        self.attach_phase(task);
+        let attempts = self.records.job(task.job).map(|job| job.attempts(task.index)).unwrap_or_default();
+        attempts.into_iter().for_each(|attempt| self.index_lease(attempt));
+    }
+
+    /// Removes a live task's state from everything that is computed from it.
+    pub(super) fn detach(&mut self, task: TaskRef) {
+        self.detach_phase(task);
+        let attempts = self.records.job(task.job).map(|job| job.attempts(task.index)).unwrap_or_default();
+        attempts.into_iter().for_each(|attempt| self.unindex_lease(attempt));
+    }
+
+    /// Adds a task's state, but for its leases.
+    pub(in crate::ledger) fn attach_phase(&mut self, task: TaskRef) {
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let Some(state) = known(job.record.states.get(&task.index)) else { return };
         *job.index.counts.of_state(state) += 1;
@@ -26,20 +43,16 @@ impl Ledger {
                     self.index.ready.push(&entry, &self.sequence, self.records.shares());
                 }
             }
-            Phase::Held => {}
+            Phase::Held | Phase::Replicated => {}
             Phase::BackingOff(until) => {
                 self.index.due.back_offs.insert((*until, task));
             }
-            Phase::Leased(_) => {
-                let [oldest, speculative] = job.attempts(task.index);
-                self.watch(task, true);
-                oldest.into_iter().chain(speculative).for_each(|attempt| self.index_lease(attempt));
-            }
+            Phase::Leased(_) => self.watch(task, true),
         }
     }
 
-    /// Removes a live task's state from everything that is computed from it.
-    pub(super) fn detach(&mut self, task: TaskRef) {
+    /// Removes a live task's state, but for its leases.
+    pub(in crate::ledger) fn detach_phase(&mut self, task: TaskRef) {
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let Some(state) = known(job.record.states.get(&task.index)) else { return };
         *job.index.counts.of_state(state) -= 1;
@@ -51,15 +64,11 @@ impl Ledger {
                     self.index.ready.remove(&entry, &self.sequence, self.records.shares());
                 }
             }
-            Phase::Held => {}
+            Phase::Held | Phase::Replicated => {}
             Phase::BackingOff(until) => {
                 self.index.due.back_offs.remove(&(*until, task));
             }
-            Phase::Leased(_) => {
-                let [oldest, speculative] = job.attempts(task.index);
-                self.watch(task, false);
-                oldest.into_iter().chain(speculative).for_each(|attempt| self.unindex_lease(attempt));
-            }
+            Phase::Leased(_) => self.watch(task, false),
         }
     }
 
@@ -83,15 +92,18 @@ impl Ledger {
     }
 
     /// Adds an attempt's lease to everything that is computed from it.
-    pub(super) fn index_lease(&mut self, attempt: AttemptRef) {
+    pub(in crate::ledger) fn index_lease(&mut self, attempt: AttemptRef) {
         let task = attempt.task();
-        let Some(job) = known(self.records.job(task.job)) else { return };
+        let Some(job) = known(self.records.job_mut(task.job)) else { return };
+        job.index.leased = job.index.leased.saturating_add(1);
         let Some(lease) = known(job.live(task.index).and_then(|live| live.lease_of(attempt.number))) else { return };
-        let (key, submitter, number, allocation, due) =
-            (lease.worker, job.record.submitter, lease.number, lease.allocation, lease.due());
+        let (key, submitter, number, due) = (lease.worker, job.record.submitter, lease.number, lease.due());
+        let (holds, has_committed) = (lease.holds(), lease.commitment().is_some());
         if let Some(worker) = known(self.records.worker_mut(&key)) {
             let leases = &mut worker.index.leases;
-            if let Some(Allocation { resources: Resources { millicores, memory_bytes }, .. }) = allocation {
+            if has_committed {
+                leases.committed.insert(number, attempt);
+            } else if let Some(Resources { millicores, memory_bytes }) = holds {
                 leases.running.insert(number, attempt);
                 leases.millicores = leases.millicores.saturating_add(u64::from(millicores));
                 leases.memory_bytes = leases.memory_bytes.saturating_add(memory_bytes);
@@ -99,24 +111,31 @@ impl Ledger {
                 leases.waiting.insert(number, attempt);
             }
         }
-        self.index.due.attempts.insert((due, attempt));
+        if due < LeaseTime::NEVER {
+            self.index.due.attempts.insert((due, attempt));
+        }
         self.count_spread(task, key, true);
-        self.count_leased(submitter, true);
+        if !has_committed {
+            self.count_leased(submitter, true);
+        }
         self.reindex(key);
     }
 
     /// Removes an attempt's lease from everything that is computed from it.
-    pub(super) fn unindex_lease(&mut self, attempt: AttemptRef) {
+    pub(in crate::ledger) fn unindex_lease(&mut self, attempt: AttemptRef) {
         let task = attempt.task();
-        let Some(job) = known(self.records.job(task.job)) else { return };
+        let Some(job) = known(self.records.job_mut(task.job)) else { return };
+        job.index.leased = job.index.leased.saturating_sub(1);
         let Some(lease) = known(job.live(task.index).and_then(|live| live.lease_of(attempt.number))) else { return };
-        let (key, submitter, number, allocation, due) =
-            (lease.worker, job.record.submitter, lease.number, lease.allocation, lease.due());
+        let (key, submitter, number, due) = (lease.worker, job.record.submitter, lease.number, lease.due());
+        let (holds, has_committed) = (lease.holds(), lease.commitment().is_some());
         let asked_now = || job.segment(task.index).map(|segment| segment.terms.resources);
         let amended = if is_planted(Fault::FreedAsAmended) { asked_now() } else { None };
         if let Some(worker) = known(self.records.worker_mut(&key)) {
             let leases = &mut worker.index.leases;
-            if let Some(Allocation { resources, .. }) = allocation {
+            if has_committed {
+                leases.committed.remove(&number);
+            } else if let Some(resources) = holds {
                 let Resources { millicores, memory_bytes } = amended.unwrap_or(resources);
                 leases.running.remove(&number);
                 leases.millicores = leases.millicores.saturating_sub(u64::from(millicores));
@@ -134,7 +153,9 @@ impl Ledger {
         }
         self.index.due.attempts.remove(&(due, attempt));
         self.count_spread(task, key, false);
-        self.count_leased(submitter, false);
+        if !has_committed {
+            self.count_leased(submitter, false);
+        }
         self.reindex(key);
     }
 

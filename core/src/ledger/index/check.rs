@@ -108,13 +108,14 @@ impl Index {
 impl JobIndex {
     /// The part that differs from the new one, if any.
     fn flaw(&self, anew: &Self, has_ended: bool) -> Option<&'static str> {
-        let Self { count, summaries, graph, counts, speculative, spread, due } = self;
+        let Self { count, summaries, graph, counts, leased, speculative, spread, due } = self;
         let alike = |(own, anew): (&SegmentSummary, &SegmentSummary)| own.is_like(anew, has_ended);
         let parts = [
             ("tasks", *count == anew.count),
             ("segments", summaries.len() == anew.summaries.len() && summaries.iter().zip(&anew.summaries).all(alike)),
             ("things waited for", *graph == anew.graph),
             ("counts", *counts == anew.counts),
+            ("leases", *leased == anew.leased),
             ("speculative attempts", *speculative == anew.speculative),
             ("leases by label", *spread == anew.spread),
             ("deadlines", *due == anew.due),

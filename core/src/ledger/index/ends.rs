@@ -1,8 +1,9 @@
 //! Ends attempts and tasks. A task ends with an outcome or without one, or waits again.
 //!
 //! [`Ledger::release`] leaves the task *detached* (`attach`). So does [`Ledger::end_attempt`] when no other attempt
-//! lives. The caller then puts the task where it belongs, by [`Ledger::wait`], [`Ledger::finish`] or
-//! [`Ledger::give_up`].
+//! lives; a task with replicas is left detached but for the leases of its other replicas. The caller then puts the task
+//! where it belongs, by [`Ledger::wait`], [`Ledger::finish`] or [`Ledger::give_up`], or by [`Ledger::go_on`] if it has
+//! replicas.
 
 use super::{Ending, quotas::EndedTasks};
 use crate::{
@@ -16,7 +17,10 @@ use crate::{
             usage::UsageEntry,
         },
     },
-    schedule::{order::Fair, recovery::Next},
+    schedule::{
+        order::Fair,
+        recovery::{Next, Party},
+    },
     types::{OutcomeReceipt, Output, Receipt, Verdict},
 };
 
@@ -41,7 +45,12 @@ impl Ledger {
         let live = known(self.records.job(task.job)?.live(task.index))?;
         known(live.lease_of(attempt.number))?;
         let others = if live.leases().nth(1).is_some() { Others::Live } else { Others::None };
+        let is_replica = live.replicas().is_some();
         match others {
+            _ if is_replica => {
+                self.detach_phase(task);
+                self.unindex_lease(attempt);
+            }
             Others::None => self.detach(task),
             Others::Live => {
                 self.watch(task, false);
@@ -65,6 +74,14 @@ impl Ledger {
             on_trial,
         };
         live.remember(past);
+        let was_asked = lease.commitment().is_some_and(|commitment| commitment.reveal_until.is_some());
+        if was_asked
+            && why != EndReason::Answered
+            && let Some(replicas) = live.replicas_mut()
+        {
+            let operator = lease.replica.as_ref().and_then(|replica| replica.operator.clone());
+            replicas.fell_silent(Party { worker: lease.worker, operator });
+        }
         let slot_ms = lease.ran_ms(lease_time);
         let resources = lease.allocation.map(|allocation| allocation.resources).unwrap_or_default();
         let end = UsageEntry::end(why, resources, slot_ms, said);
@@ -75,7 +92,7 @@ impl Ledger {
             self.records.shares_mut().settle(&submitter, lease.cost, used);
             self.index.ready.share_changed(&submitter, &self.sequence, self.records.shares());
         }
-        if others == Others::Live {
+        if others == Others::Live && !is_replica {
             self.watch(task, true);
         }
         applied.events.push(LedgerEvent::Ended {
@@ -89,32 +106,42 @@ impl Ledger {
 
     /// Ends all attempts of a live task and leaves the task detached.
     pub(in crate::ledger) fn release(&mut self, task: TaskRef, why: EndReason, applied: &mut Applied) {
-        let newest = |ledger: &Self| {
-            let number = ledger.records.job(task.job)?.live(task.index)?.leases().last()?.attempt;
-            Some(AttemptRef::of(task, number))
-        };
-        if newest(self).is_none() {
+        let Some(job) = known(self.records.job(task.job)) else { return };
+        let (attempts, are_replicas) = (job.attempts(task.index), job.redundancy(task.index).is_some());
+        if attempts.is_empty() {
             self.detach(task);
         }
-        while let Some(attempt) = newest(self) {
-            if known(self.end_attempt(attempt, why, None, applied)).is_none() {
+        for attempt in attempts.iter().rev() {
+            if known(self.end_attempt(*attempt, why, None, applied)).is_none() {
                 return;
             }
+            if are_replicas {
+                self.attach_phase(task);
+            }
+        }
+        if are_replicas && !attempts.is_empty() {
+            self.detach_phase(task);
         }
     }
 
-    /// Puts a detached task into its next waiting state.
+    /// Puts a detached task into its next waiting state. If other replicas of it live, their leases remain as they are.
     pub(in crate::ledger) fn wait(&mut self, task: TaskRef, next: Next) {
         let time = self.time();
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let held = job.segment(task.index).is_some_and(|segment| segment.held) && !is_planted(Fault::HeldGoesOn);
         let Some(live) = known(job.live_mut(task.index)) else { return };
-        live.phase = match next {
-            Next::BackOff { wait_ms } => Phase::BackingOff(time.plus_ms(wait_ms)),
-            Next::Ready | Next::Fail if held => Phase::Held,
-            Next::Ready | Next::Fail => Phase::Ready,
+        // Another replica may have begun a back-off.
+        let waits_until = if let Phase::BackingOff(until) = live.phase { until } else { time };
+        let until = match next {
+            Next::BackOff { wait_ms } => waits_until.max(time.plus_ms(wait_ms)),
+            Next::Ready | Next::Fail => waits_until,
         };
-        self.attach(task);
+        live.phase = match until {
+            until if until > time => Phase::BackingOff(until),
+            _ if held => Phase::Held,
+            _ => Phase::Ready,
+        };
+        self.attach_phase(task);
     }
 
     /// Gives a detached task its outcome.
@@ -131,7 +158,7 @@ impl Ledger {
         };
         let past = job.live_mut(task.index).map(|live| std::mem::take(&mut live.history_mut().past).into_boxed_slice());
         let is_own = |past: &PastAttempt| past.number == outcome.attempt.number && past.why == EndReason::Succeeded;
-        let is_late = !past.iter().flatten().any(is_own);
+        let is_late = outcome.agreement.is_none() && !past.iter().flatten().any(is_own);
         let done = Done {
             attempt: outcome.attempt.number,
             succeeded,
@@ -143,7 +170,7 @@ impl Ledger {
         let id = job.task_id(task.index);
         job.record.states.insert(task.index, TaskState::Done(Box::new(done)));
         let Some(segment) = known(job.segment(task.index)) else { return };
-        let ended = EndedTasks::of(job, segment, 1).leaving(stored::outcome_bytes(&outcome.verdict));
+        let ended = EndedTasks::of(job, segment, 1).leaving(stored::outcome_bytes(&outcome));
         let submitter = job.record.submitter;
         if let Some(entry) = UsageEntry::outcome(&outcome, is_late) {
             days.book(Day::of(now), &mut job.record, Some(outcome.worker), &entry);
@@ -175,7 +202,7 @@ impl Ledger {
 
     /// Makes a task ready again when its back-off is over.
     pub(in crate::ledger) fn end_back_off(&mut self, task: TaskRef) {
-        self.detach(task);
+        self.detach_phase(task);
         self.wait(task, Next::Ready);
     }
 }

@@ -19,6 +19,8 @@ pub(in crate::ledger) struct JobIndex {
     /// The dependencies of its tasks; empty once it has ended.
     pub(super) graph: Graph,
     pub(super) counts: TaskCounts,
+    /// How many attempts of its tasks live.
+    pub(super) leased: u64,
     /// How many of its tasks have a live speculative attempt.
     pub(super) speculative: u64,
     /// By array: how many leases are at each value of the label over which the array is spread.
@@ -46,6 +48,7 @@ impl JobIndex {
             summaries: Vec::new(),
             graph: Graph::empty(),
             counts: TaskCounts::default(),
+            leased: 0,
             speculative: 0,
             spread: BTreeMap::new(),
             due: None,
@@ -67,6 +70,11 @@ impl JobIndex {
 
     pub(in crate::ledger) const fn counts(&self) -> &TaskCounts {
         &self.counts
+    }
+
+    /// How many attempts of its tasks live.
+    pub(in crate::ledger) const fn leased(&self) -> u64 {
+        self.leased
     }
 
     pub(in crate::ledger) const fn speculative(&self) -> u64 {

@@ -69,7 +69,8 @@ impl Ledger {
                 submitter,
                 Outstanding { tasks, output_bytes: output_bytes.saturating_mul(tasks), definition_bytes: 0 },
             );
-            self.charge_stored(submitter, stored::task_bytes(&self.genesis.ledger).saturating_mul(tasks));
+            let task_bytes = stored::task_bytes(&self.genesis.ledger, array.spec.redundancy);
+            self.charge_stored(submitter, task_bytes.saturating_mul(tasks));
             self.records.counters_mut().tasks += tasks;
             self.take_up_segment(number);
             self.follow(number, more);

@@ -7,7 +7,7 @@ use crate::{
     ledger::{
         Applied, Day, Ledger, LedgerEvent,
         records::{
-            jobs::{Allocation, AttemptRef, FreshState, Lease, Live, Phase, Speculation, TaskRef, TaskState},
+            jobs::{Allocation, AttemptRef, FreshState, Lease, Phase, Replica, Speculation, Step, TaskRef, TaskState},
             usage::UsageEntry,
         },
     },
@@ -41,12 +41,25 @@ impl Ledger {
         self.index.counts.ready -= 1;
         let given = AttemptRef::of(task, lease.attempt);
         live.attempts = live.attempts.saturating_add(1);
-        live.phase = Phase::Leased(lease);
+        let redundancy = segment.spec.redundancy;
+        match &redundancy {
+            None => live.phase = Phase::Leased(lease),
+            Some(redundancy) => {
+                let replicas = live.replicas_wanting(redundancy.replicas);
+                replicas.leases.push(lease);
+                live.phase = if replicas.next(redundancy) == Step::Want { Phase::Ready } else { Phase::Replicated };
+            }
+        }
         let began = job.record.began.replace(job.record.began.unwrap_or(now));
         if began.is_none() && job.record.times.run_ms_max.is_some() {
             self.await_time(task.job);
         }
-        self.attach(task);
+        if redundancy.is_some() {
+            self.attach_phase(task);
+            self.index_lease(given);
+        } else {
+            self.attach(task);
+        }
         self.note_lease(given, false, applied);
     }
 
@@ -79,6 +92,11 @@ impl Ledger {
         let cost = self.first_cost(task);
         let (leased, waits_until) = (self.time(), self.lease_time().plus_ms(self.genesis.ledger.allowance_ms));
         let attempts = self.records.job(task.job)?.live(task.index).map_or(0, |live| live.attempts);
+        let is_replica = self.records.job(task.job)?.redundancy(task.index).is_some();
+        let replica = is_replica.then(|| {
+            let operator = self.operator_of(&key).map(str::to_owned);
+            Box::new(Replica { operator, commitment: None })
+        });
         let (number, turn) = self.records.number_lease();
         let worker = self.records.worker_mut(&key)?;
         worker.record.turn = turn;
@@ -94,6 +112,7 @@ impl Ledger {
             slices: 1,
             preemption: None,
             speculative: None,
+            replica,
         })
     }
 
@@ -134,12 +153,15 @@ impl Ledger {
     }
 
     /// Gives a waiting attempt resources.
-    pub(in crate::ledger) fn start(&mut self, task: TaskRef, key: PublicKey, applied: &mut Applied) {
+    pub(in crate::ledger) fn start(&mut self, attempt: AttemptRef, key: PublicKey, applied: &mut Applied) {
+        let task = attempt.task();
         let Some(mut allocation) = known(self.allocate(task)) else { return };
         self.detach(task);
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let wall_ms = job.spec(task.index).map_or(0, |spec| spec.limits.wall_ms);
-        let Some(lease) = known(job.live_mut(task.index).and_then(Live::lease_mut)) else { return };
+        let Some(lease) = known(job.live_mut(task.index).and_then(|live| live.lease_of_mut(attempt.number))) else {
+            return;
+        };
         if is_planted(Fault::TimeoutFromLease) {
             allocation.ends = lease.waits_until.plus_ms(wall_ms);
         }

@@ -17,7 +17,7 @@ use crate::{
         },
     },
     schedule::ready::Needs,
-    types::{BlockTime, KeyLimit, Permission},
+    types::{BlockTime, KeyLimit, Permission, Redundancy},
 };
 
 /// Amounts that are bounded for each submitter and in total.
@@ -59,6 +59,7 @@ pub(super) struct EndedTasks {
     output_bytes: u64,
     /// What all of them together make every peer store, in bytes.
     stored_bytes: u64,
+    redundancy: Option<Redundancy>,
     admitted: BlockTime,
 }
 
@@ -70,6 +71,7 @@ impl EndedTasks {
             tasks,
             output_bytes: segment.spec.limits.output_bytes,
             stored_bytes: 0,
+            redundancy: segment.spec.redundancy,
             admitted: job.admission(segment.array).time,
         }
     }
@@ -251,11 +253,11 @@ impl Ledger {
         if is_planted(Fault::DebtsStay) {
             return;
         }
-        let EndedTasks { submitter, tasks, output_bytes, stored_bytes, admitted } = *ended;
+        let EndedTasks { submitter, tasks, output_bytes, stored_bytes, redundancy, admitted } = *ended;
         let output_bytes = output_bytes.saturating_mul(tasks);
         self.subtract_outstanding(submitter, Outstanding { tasks, output_bytes, definition_bytes: 0 });
         if Day::of(admitted) == self.records.stored().day() {
-            let charged = stored::task_bytes(&self.genesis.ledger).saturating_mul(tasks);
+            let charged = stored::task_bytes(&self.genesis.ledger, redundancy).saturating_mul(tasks);
             let trust = self.trust(Permission::Submit, &submitter);
             self.records.stored_mut().give_back(&submitter, trust, charged.saturating_sub(stored_bytes));
         }

@@ -31,7 +31,7 @@ use crate::{
         order::{SHARES_KEPT, Share},
         ready::JobNumber,
     },
-    types::{Array, BlockTime, Genesis, JobId, RecurringId, Submit, TaskSpec, TransactionId},
+    types::{Array, BlockTime, Genesis, JobId, RecurringId, Redundancy, Submit, TaskSpec, TransactionId},
 };
 
 /// Far above any honest count, and low enough that sums of counts do not overflow.
@@ -113,8 +113,8 @@ fn arrays_of(record: &JobRecord) -> Vec<Array> {
 impl Job {
     /// Whether its account holds its tasks and its leases.
     fn is_accounted_for(&self) -> bool {
-        let (usage, counts) = (&self.record.usage, self.counts());
-        let ended = usage.attempts_leased.checked_sub(counts.running + counts.waiting + self.index.speculative);
+        let usage = &self.record.usage;
+        let ended = usage.attempts_leased.checked_sub(self.index.leased());
         usage.is_sound() && usage.tasks_submitted == u64::from(self.count()) && ended == Some(usage.attempts_ended())
     }
 
@@ -310,7 +310,8 @@ impl Ledger {
         rule(of_own.all(|is_sound| is_sound), "workers died of what is not a program of their job")?;
         for (index, state) in &record.states {
             if let TaskState::Live(live) = state {
-                self.check_live(live, leases)?;
+                let redundancy = record.segment_at(*index).and_then(|at| record.segments[at].spec.redundancy);
+                self.check_live(live, redundancy, leases)?;
                 let held = record.segment_at(*index).is_some_and(|at| record.segments[at].held);
                 let agrees = !matches!((held, &live.phase), (true, Phase::Ready) | (false, Phase::Held));
                 rule(agrees, "a task is held that is not, or the other way round")?;
@@ -392,9 +393,25 @@ impl Ledger {
         }
     }
 
-    fn check_live(&self, live: &Live, leases: &mut BTreeSet<u64>) -> Result<(), RestoreError> {
+    fn check_live(
+        &self,
+        live: &Live,
+        redundancy: Option<Redundancy>,
+        leases: &mut BTreeSet<u64>,
+    ) -> Result<(), RestoreError> {
         let began = live.attempts > 0 || matches!(live.phase, Phase::Ready | Phase::Held);
         rule(began && live.history().past.len() <= ATTEMPTS_KEPT, "a task has more attempts than there were")?;
+        let are_replicas = match (redundancy, live.replicas()) {
+            (None, None) => !matches!(live.phase, Phase::Replicated),
+            (Some(_), None) => live.attempts == 0,
+            (Some(redundancy), Some(replicas)) => {
+                replicas.are_sound(&redundancy, live.attempts)
+                    && !matches!(live.phase, Phase::Leased(_))
+                    && (!matches!(live.phase, Phase::Replicated) || live.lease().is_some())
+            }
+            (None, Some(_)) => false,
+        };
+        rule(are_replicas, "a task's replicas are not such as it can have")?;
         let Some(oldest) = live.lease() else { return Ok(()) };
         for lease in live.leases() {
             let number = lease.number < self.records.numbers().lease && lease.attempt.0 < live.attempts;
@@ -404,7 +421,9 @@ impl Ledger {
             let stands = |w: &Worker| w.record.standing.is_some() && w.record.incarnation == lease.incarnation;
             rule(worker.is_some_and(stands), "a lease has no claim")?;
             let speculation = lease.allocation.map_or(Speculation::Settled, |allocation| allocation.speculation);
-            let is_speculated = oldest.speculative.is_some() || lease.attempt != oldest.attempt;
+            rule(lease.replica.is_some() == redundancy.is_some(), "a lease is of a replica, and its task has none")?;
+            let is_speculated =
+                redundancy.is_none() && (oldest.speculative.is_some() || lease.attempt != oldest.attempt);
             rule(
                 !is_speculated || lease.allocation.is_some() && speculation == Speculation::Settled,
                 "a speculative attempt of what may have none",

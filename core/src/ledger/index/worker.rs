@@ -23,6 +23,7 @@ pub(in crate::ledger) struct WorkerIndex {
 pub(in crate::ledger) struct HeldLeases {
     pub(super) running: BTreeMap<u64, AttemptRef>,
     pub(super) waiting: BTreeMap<u64, AttemptRef>,
+    pub(super) committed: BTreeMap<u64, AttemptRef>,
     /// What its running attempts take.
     pub(super) millicores: u64,
     pub(super) memory_bytes: u64,
@@ -31,7 +32,8 @@ pub(in crate::ledger) struct HeldLeases {
 impl WorkerIndex {
     /// The index of a worker that holds nothing and whose claim does not stand.
     pub(super) const fn empty() -> Self {
-        let leases = HeldLeases { running: BTreeMap::new(), waiting: BTreeMap::new(), millicores: 0, memory_bytes: 0 };
+        const NONE: BTreeMap<u64, AttemptRef> = BTreeMap::new();
+        let leases = HeldLeases { running: NONE, waiting: NONE, committed: NONE, millicores: 0, memory_bytes: 0 };
         Self { leases, indexed: [None; 2], forgotten: None }
     }
 
@@ -56,6 +58,11 @@ impl HeldLeases {
         &self.waiting
     }
 
+    /// Replicas to whose answers the worker has committed itself. They hold no resources.
+    pub(in crate::ledger) const fn committed(&self) -> &BTreeMap<u64, AttemptRef> {
+        &self.committed
+    }
+
     /// Thousandths of a core that running attempts take.
     pub(in crate::ledger) const fn millicores(&self) -> u64 {
         self.millicores
@@ -68,8 +75,13 @@ impl HeldLeases {
 
     /// All of its attempts, in the order in which they were leased.
     pub(in crate::ledger) fn attempts(&self) -> Vec<AttemptRef> {
-        let mut leases: Vec<(u64, AttemptRef)> =
-            self.running.iter().chain(&self.waiting).map(|(number, attempt)| (*number, *attempt)).collect();
+        let mut leases: Vec<(u64, AttemptRef)> = self
+            .running
+            .iter()
+            .chain(&self.waiting)
+            .chain(&self.committed)
+            .map(|(number, attempt)| (*number, *attempt))
+            .collect();
         leases.sort_unstable();
         leases.into_iter().map(|(_, attempt)| attempt).collect()
     }

@@ -14,6 +14,9 @@ use crate::{
 pub struct LeaseTime(pub u64);
 
 impl LeaseTime {
+    /// A time that does not come.
+    pub(in crate::ledger) const NEVER: Self = Self(u64::MAX);
+
     /// This time plus `ms` milliseconds, at most the end of time.
     #[must_use]
     pub const fn plus_ms(self, ms: u64) -> Self {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     identity::PublicKey,
-    types::{LedgerLimits, Output, Verdict},
+    types::{LedgerLimits, OutcomeReceipt, Output, Redundancy, Verdict},
 };
 
 /// What a task's receipt takes, with its share of the history, in bytes. A million tasks with little output take some
@@ -24,19 +24,24 @@ const RECEIPT_BYTES: u64 = 256;
 /// How many keys' amounts are kept for a day. What further keys store counts only in all.
 const STORED_KEYS_MAX: usize = 16_384;
 
+/// What each answer of a task with replicas takes in its receipt, in bytes.
+const ANSWER_BYTES: u64 = 80;
+
 /// The most that one task makes a peer store for good, in bytes.
-pub(in crate::ledger) const fn task_bytes(limits: &LedgerLimits) -> u64 {
-    RECEIPT_BYTES.saturating_add(limits.inline_bytes_max as u64)
+pub(in crate::ledger) fn task_bytes(limits: &LedgerLimits, redundancy: Option<Redundancy>) -> u64 {
+    let answers = redundancy.map_or(0, |redundancy| u64::from(redundancy.replicas_max));
+    RECEIPT_BYTES.saturating_add(limits.inline_bytes_max as u64).saturating_add(answers * ANSWER_BYTES)
 }
 
 /// What a task with this outcome makes a peer store for good, in bytes.
-pub(in crate::ledger) fn outcome_bytes(verdict: &Verdict) -> u64 {
-    let own = match verdict {
+pub(in crate::ledger) fn outcome_bytes(outcome: &OutcomeReceipt) -> u64 {
+    let answers = outcome.agreement.as_ref().map_or(0, |agreement| agreement.answers.len() as u64);
+    let own = match &outcome.verdict {
         Verdict::Succeeded(Output::Inline(output), ..) => output.bytes(),
         Verdict::Failed(_, said, _) => said.len() as u64,
         _ => 0,
     };
-    RECEIPT_BYTES.saturating_add(own)
+    RECEIPT_BYTES.saturating_add(own).saturating_add(answers * ANSWER_BYTES)
 }
 
 /// The amounts of one day, in bytes.

@@ -85,7 +85,10 @@ impl Ledger {
         }
         ended.sort_unstable();
         for (_, attempt) in ended {
-            self.give_back(attempt, EndReason::TimedOut, applied);
+            // The end of another replica may have ended the task.
+            let Some(lease) = self.lease_of(attempt) else { continue };
+            let why = if lease.commitment().is_some() { EndReason::Unrevealed } else { EndReason::TimedOut };
+            self.give_back(attempt, why, applied);
         }
     }
 

@@ -87,7 +87,8 @@ impl Ledger {
         let Some(job) = known(self.records.job(task.job)) else { return };
         let (attempt, worker, height) = (job.attempt_id(task.index, last.number), last.worker, self.height());
         let verdict = Verdict::Failed(Failure::EndedHosts, ByteString::default(), Usage::default());
-        self.finish(task, OutcomeReceipt { attempt, worker, height, verdict }, applied);
+        let agreement = self.agreement(task);
+        self.finish(task, OutcomeReceipt { attempt, worker, height, verdict, agreement }, applied);
     }
 
     /// Whether a task runs no more: too many workers died of it or of its program.

@@ -24,9 +24,10 @@ use crate::{
             Opening,
             choose::{Cursor, Pair, Preferences, Search},
         },
-        ready::{Kind, KindId, Needs, QueueEntry, ReadyKey},
-        recovery::Allowed,
+        ready::{Head, Kind, KindId, Needs, QueueEntry, ReadyKey},
+        recovery::{Allowed, Avoidance},
     },
+    types::Redundancy,
 };
 
 /// What a pass has learned about a kind.
@@ -43,13 +44,18 @@ impl Ledger {
             self.settle(key, changed, applied);
         }
         if is_planted(Fault::WaitingFirst) {
-            self.fill(Opening::Waiting, applied);
+            let _ = self.fill(Opening::Waiting, applied);
         }
         if is_planted(Fault::SpeculativeFirst) {
             self.lease_speculatively(applied);
         }
-        self.fill(Opening::Resources, applied);
-        self.fill(Opening::Waiting, applied);
+        loop {
+            let _ = self.fill(Opening::Resources, applied);
+            // Where the next replica of a task may go depends on where the last one went.
+            if !self.fill(Opening::Waiting, applied) {
+                break;
+            }
+        }
         self.lease_speculatively(applied);
         self.index.matched();
     }
@@ -69,7 +75,7 @@ impl Ledger {
         while let Some(attempt) = self.waiting_at(key, |waiting| waiting.first_key_value())
             && self.has_capacity(key, attempt.task())
         {
-            self.start(attempt.task(), key, applied);
+            self.start(attempt, key, applied);
         }
         let places = self.records.worker(&key).and_then(|worker| worker.record.standing.as_ref());
         let places = places.map_or(0, |standing| standing.claim.waiting as usize);
@@ -104,8 +110,10 @@ impl Ledger {
         job.needs(task.index).is_some_and(|needs| worker.has_capacity(needs))
     }
 
-    /// Gives ready tasks to claims with this opening, in order, until no more fit.
-    fn fill(&mut self, opening: Opening, applied: &mut Applied) {
+    /// Gives ready tasks to claims with this opening, in order, until no more fit. Tells whether a task of which it gave
+    /// a replica wants another one.
+    fn fill(&mut self, opening: Opening, applied: &mut Applied) -> bool {
+        let mut wants_more = false;
         let mut passes: BTreeMap<KindId, Pass> = BTreeMap::new();
         let mut full = BTreeSet::new();
         let mut passed = None;
@@ -119,8 +127,18 @@ impl Ledger {
             }
             let pass =
                 passes.entry(kind).or_insert_with(|| Pass { allowed: self.allowed(kind), cursors: Default::default() });
-            let Some((task, entry, is_last)) = known(self.first_of(&head.key)) else { return };
-            let Some(found) = self.find_claim(opening, kind, task, pass) else {
+            let Some((task, entry, is_last)) = known(self.first_of(&head.key)) else { return false };
+            // Resources that only this replica may use may have been left.
+            let is_replica = self.index.ready().kind(kind).is_some_and(|kind| kind.avoidance.has_parties());
+            let mut anew = Pass { allowed: pass.allowed, cursors: Default::default() };
+            let running = if is_replica && opening == Opening::Waiting {
+                self.find_claim(Opening::Resources, kind, task, &mut anew)
+            } else {
+                None
+            };
+            let found = running.map(|found| (found, Opening::Resources));
+            let found = found.or_else(|| self.find_claim(opening, kind, task, pass).map(|found| (found, opening)));
+            let Some((found, opening)) = found else {
                 self.index.park(kind, opening);
                 full.insert(kind);
                 passed = Some(head);
@@ -130,12 +148,29 @@ impl Ledger {
                 self.take_off(&entry);
             }
             self.lease(task, found, opening, applied);
+            // The next replica of the task may go before what was passed.
+            if let Some(next) = self.place_of(task) {
+                wants_more = true;
+                if passed.is_some_and(|passed: Head| next < passed.key) {
+                    passed = None;
+                }
+            }
             if is_planted(Fault::LeasedTwice)
                 && let Some(again) = self.find_claim(opening, kind, task, pass)
             {
                 self.lease(task, again, opening, applied);
             }
         }
+        wants_more
+    }
+
+    /// Where a task that has replicas stands in the queue, if it does.
+    fn place_of(&self, task: TaskRef) -> Option<ReadyKey> {
+        let job = self.records.job(task.job)?;
+        let live = job.live(task.index).filter(|live| live.is_ready() && live.replicas().is_some())?;
+        let entry = job.entry(task.index, live)?;
+        let rank = self.sequence.at_turn(entry.rank, &entry.submitter, self.records.shares());
+        Some(ReadyKey { rank, ..entry.key() })
     }
 
     /// The first task of a queue entry, the entry, and whether this task is its last.
@@ -171,7 +206,7 @@ impl Ledger {
             return open.into_iter().find(takes);
         }
         let allowed = pass.allowed;
-        let permits = |key: &PublicKey| avoidance.permits(allowed, key, self.is_on_trial(key));
+        let permits = |key: &PublicKey| self.permits(avoidance, allowed, key);
         let [tested, all] = &mut pass.cursors;
         self.search(opening, needs, task, |key| permits(key) && !self.is_on_trial(key), tested)
             .or_else(|| self.search(opening, needs, task, permits, all))
@@ -223,6 +258,22 @@ impl Ledger {
         self.records.worker(key).is_some_and(|worker| worker.record.trial.is_some())
     }
 
+    /// Whether a task that avoids these workers may go to one.
+    pub(in crate::ledger) fn permits(&self, avoidance: &Avoidance, allowed: Allowed, key: &PublicKey) -> bool {
+        avoidance.permits(allowed, key, self.is_on_trial(key)) && !self.is_party(avoidance, key)
+    }
+
+    /// Whether a worker, or who operates it, has a part in the answer of a task that avoids these workers.
+    pub(in crate::ledger) fn is_party(&self, avoidance: &Avoidance, key: &PublicKey) -> bool {
+        avoidance.is_party(key, || self.operator_of(key))
+    }
+
+    /// Who operates a worker, as far as its claim says.
+    pub(in crate::ledger) fn operator_of(&self, key: &PublicKey) -> Option<&str> {
+        let standing = self.records.worker(key)?.record.standing.as_ref()?;
+        standing.claim.labels.get(Redundancy::OPERATOR).map(String::as_str)
+    }
+
     /// The workers to which tasks of a kind may go, among all standing claims, whether or not they have free
     /// capacity.
     fn allowed(&self, kind: KindId) -> Allowed {
@@ -238,6 +289,7 @@ impl Ledger {
             let standing = worker.record.standing.as_ref().filter(|_| !worker.record.waits_out());
             standing.is_some_and(|standing| standing.could_ever_hold(needs))
         });
+        let capable = capable.filter(|(key, _)| !self.is_party(avoidance, key));
         avoidance.among(capable.map(|(key, worker)| (key, worker.record.trial.is_some())))
     }
 }

@@ -10,6 +10,7 @@
 //! `recovery` decides what becomes of a task whose attempt ended without an outcome, and `deaths` what becomes of
 //! programs whose workers died. `rules` carries out a quorum's changes of rules.
 
+mod agreement;
 pub(in crate::ledger) mod apply;
 mod deadlines;
 mod deaths;

@@ -38,6 +38,9 @@ impl Ledger {
         } else {
             Next::Ready
         };
+        if self.redundancy(task).is_some() {
+            return self.go_on_after(&past, task, next, applied);
+        }
         if matches!(why, EndReason::HostDied { .. }) && self.has_ended_hosts(task) {
             if others == Others::Live {
                 self.release(task, EndReason::Superseded, applied);
@@ -51,7 +54,8 @@ impl Ledger {
         let attempt = job.attempt_id(task.index, past.number);
         if next == Next::Fail {
             let verdict = Verdict::Failed(Failure::Lost, ByteString::default(), Usage::default());
-            self.finish(task, OutcomeReceipt { attempt, worker: past.worker, height, verdict }, applied);
+            let outcome = OutcomeReceipt { attempt, worker: past.worker, height, verdict, agreement: None };
+            self.finish(task, outcome, applied);
         } else {
             self.wait(task, next);
         }
@@ -77,6 +81,8 @@ impl Ledger {
         let Some(spec) = known(job.spec(task.index).cloned()) else { return Next::Fail };
         let Some(live) = known(job.live_mut(task.index)) else { return Next::Fail };
         let is_loss = setback.is_loss();
+        // Each replica may be lost as often as a task without replicas.
+        let losses_max = losses_max.saturating_mul(spec.redundancy.map_or(1, |redundancy| redundancy.replicas.into()));
         let history = live.history_mut();
         let total = if is_loss { &mut history.losses } else { &mut history.failures };
         *total = total.saturating_add(1);

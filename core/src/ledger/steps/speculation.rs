@@ -34,7 +34,7 @@ const VAIN_MAX: usize = 16;
 impl Ledger {
     /// When an attempt that takes resources now is first compared with others of its program.
     pub(in crate::ledger) fn first_speculation(&self, spec: &TaskSpec) -> Speculation {
-        if !spec.speculation {
+        if !spec.speculation || spec.redundancy.is_some() {
             return Speculation::Settled;
         }
         let after_ms = self.slow_after_ms(spec).unwrap_or(SLOW_MS_MIN);

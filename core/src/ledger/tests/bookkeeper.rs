@@ -21,6 +21,8 @@ struct Open {
     worker: PublicKey,
     resources: Resources,
     since: Option<LeaseTime>,
+    /// When its worker committed itself to its answer.
+    committed: Option<LeaseTime>,
 }
 
 /// The accounts.
@@ -30,6 +32,8 @@ pub(super) struct Bookkeeper {
     jobs: BTreeMap<JobId, (PublicKey, Account)>,
     open: BTreeMap<AttemptId, Open>,
     ended: BTreeMap<AttemptId, EndReason>,
+    /// How many successes several workers agreed on.
+    agreed: u64,
 }
 
 impl Bookkeeper {
@@ -64,16 +68,23 @@ impl Bookkeeper {
                 }
                 LedgerEvent::Leased { attempt, worker, running, .. } => {
                     let resources = ledger.task(attempt.task).expect("just leased").terms.resources;
-                    self.open.insert(*attempt, Open { worker: *worker, resources, since: running.then_some(now) });
+                    self.open.insert(
+                        *attempt,
+                        Open { worker: *worker, resources, since: running.then_some(now), committed: None },
+                    );
                     self.book(today, attempt.task.job, Some(*worker), |account| account.attempts_leased += 1);
                 }
                 LedgerEvent::Started { attempt, .. } => {
                     self.open.get_mut(attempt).expect("it was leased").since = Some(now);
                 }
+                LedgerEvent::Committed { attempt, .. } => {
+                    self.open.get_mut(attempt).expect("it was leased").committed = Some(now);
+                }
                 LedgerEvent::Ended { attempt, why, .. } => {
-                    let Open { worker, resources, since } = self.open.remove(attempt).expect("it was leased");
+                    let Open { worker, resources, since, committed } =
+                        self.open.remove(attempt).expect("it was leased");
                     self.ended.insert(*attempt, *why);
-                    let held_ms = since.map_or(0, |since| (now.0 - since.0) / 1000);
+                    let held_ms = since.map_or(0, |since| (committed.unwrap_or(now).0 - since.0) / 1000);
                     let core_us = held_ms * u64::from(resources.millicores);
                     let said_us = cpu_us(*attempt).min(core_us);
                     self.book(today, attempt.task.job, Some(worker), |account| {
@@ -85,6 +96,10 @@ impl Bookkeeper {
                                 account.attempts_succeeded += 1;
                                 account.cpu_us += said_us;
                             }
+                            EndReason::Answered => {
+                                account.attempts_answered += 1;
+                                account.cpu_us += said_us;
+                            }
                             EndReason::Failed => {
                                 account.attempts_failed += 1;
                                 account.cpu_us += said_us;
@@ -94,6 +109,8 @@ impl Bookkeeper {
                             | EndReason::NewIncarnation
                             | EndReason::HostDied { .. }
                             | EndReason::TimedOut
+                            | EndReason::Unrevealed
+                            | EndReason::Mismatched
                             | EndReason::Drained => {
                                 account.attempts_lost += 1;
                                 account.lost_core_us += core_us;
@@ -110,7 +127,9 @@ impl Bookkeeper {
         for receipt in &applied.receipts {
             let Receipt::Outcome(outcome) = receipt else { continue };
             let Verdict::Succeeded(Output::Inline(output), ..) = &outcome.verdict else { continue };
-            let is_late = self.ended.get(&outcome.attempt) != Some(&EndReason::Succeeded);
+            self.agreed += u64::from(outcome.agreement.is_some());
+            let is_late =
+                outcome.agreement.is_none() && self.ended.get(&outcome.attempt) != Some(&EndReason::Succeeded);
             self.book(today, outcome.attempt.task.job, Some(outcome.worker), |account| {
                 account.output_bytes += output.stdout.len() as u64;
                 account.late_successes += u64::from(is_late);
@@ -147,12 +166,11 @@ impl Bookkeeper {
             assert_eq!(Account::sum(jobs.map(|(_, account)| account)), account, "the jobs of {submitter}");
         }
         let all = Account::sum(submitters.iter().map(|(_, account)| account));
-        let speculative = ledger.jobs().map(|job| job.speculative).sum::<u64>();
-        let live = ledger.totals().tasks.running + ledger.totals().tasks.waiting + speculative;
+        let live = ledger.workers().map(|worker| ledger.leases_of(&worker.key).len() as u64).sum::<u64>();
         assert_eq!(all.attempts_leased, all.attempts_ended() + live, "an attempt lives, or has ended in one way");
         let ever = ledger.totals().ever;
         assert_eq!((all.tasks_submitted, all.attempts_leased), (ever.tasks, ever.leases));
         assert_eq!((all.attempts_lost, all.late_successes), (ever.lost, ever.late));
-        assert_eq!(all.attempts_succeeded + all.late_successes, ever.succeeded);
+        assert_eq!(all.attempts_succeeded + all.late_successes + self.agreed, ever.succeeded);
     }
 }

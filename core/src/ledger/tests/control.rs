@@ -6,7 +6,7 @@ use proptest::{collection::vec, prelude::*, sample};
 
 use super::mesh::*;
 use crate::{
-    ledger::{EndReason, Gone, Ledger, TaskStateView},
+    ledger::{EndReason, Gone, Ledger, Stage, TaskStateView},
     types::*,
 };
 
@@ -310,7 +310,7 @@ proptest! {
                 }
                 Step::Report(which, verdict) => {
                     let live = mesh.ledger.leases_of(&key(1).public());
-                    if let Some(lease) = live.get(which % live.len().max(1)).filter(|lease| lease.running) {
+                    if let Some(lease) = live.get(which % live.len().max(1)).filter(|lease| lease.stage == Stage::Running) {
                         let verdict = [success(), failure(), Verdict::Returned][usize::from(verdict)].clone();
                         mesh.report(&key(1), lease.attempt, verdict);
                     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::random::{Witness, could_hold, has_capacity, may_be_placed};
 use crate::{
     ledger::{
-        Ledger, TaskStateView, WorkerView,
+        Ledger, Stage, TaskStateView, WorkerView,
         explain::reasons::{Explanation, Hindrance, LeaseStage, Leased, Need, Ready, SpeculationNow, Why},
         timeline::What,
     },
@@ -99,7 +99,11 @@ fn check_ready(ledger: &Ledger, witness: &Witness, task: TaskId, said: &Ready, r
         assert_eq!(requirement.claims as usize, ledger.workers().filter(meets).count(), "{requirement:?}");
     }
     let keys: BTreeSet<_> = usable.iter().map(|worker| worker.key).collect();
-    let leases = keys.iter().flat_map(|key| ledger.leases_of(key)).map(|lease| lease.attempt);
+    let leases = keys
+        .iter()
+        .flat_map(|key| ledger.leases_of(key))
+        .filter(|lease| !matches!(lease.stage, Stage::Committed { .. }))
+        .map(|lease| lease.attempt);
     let ends = leases.map(|AttemptId { task: id, number }| {
         let job = ledger.records.job(ledger.index.number_of(&id.job).expect("a job")).expect("a job");
         job.live(id.index).and_then(|live| live.lease_of(number)).expect("a lease").ends()
@@ -145,6 +149,7 @@ fn check_leased(ledger: &Ledger, task: TaskId, said: &Leased) {
     match said.stage {
         LeaseStage::Running { ends: said, .. } => assert_eq!(ends, Some(said)),
         LeaseStage::Waiting { ends: said } => assert!(ends.is_none() && said > ledger.time()),
+        LeaseStage::Committed { reveal_until } => assert!(reveal_until.is_none_or(|until| until > ledger.time())),
     }
     if let SpeculationNow::Speculated { attempt, worker: other, .. } = said.speculation {
         assert!(attempt > said.attempt && other != worker, "a speculative attempt is a later attempt elsewhere");
@@ -163,10 +168,11 @@ fn check_timeline(ledger: &Ledger, witness: &Witness, task: TaskId, explanation:
     let own = &timeline.tasks[0];
     assert_eq!((own.index, timeline.tasks.len()), (task.index, 1));
     let mut at = timeline.submitted;
+    let are_replicas = ledger.task(task).is_some_and(|task| task.spec.redundancy.is_some());
     for (place, span) in own.spans.iter().enumerate() {
         let beside =
             own.speculative.iter().any(|speculative| speculative.from < at && speculative.to == Some(span.from));
-        assert!(span.from == at || beside, "{own:?}");
+        assert!(span.from == at || beside || are_replicas, "{own:?}");
         assert!(span.to.is_some() || place + 1 == own.spans.len(), "only the last goes on");
         at = span.to.unwrap_or(ledger.time());
         assert!(span.from <= at && at <= ledger.time());
@@ -184,6 +190,11 @@ fn check_timeline(ledger: &Ledger, witness: &Witness, task: TaskId, explanation:
     let mut last = own.spans.last().map(|span| (span.what, span.to.is_none()));
     if let Some(speculative) = own.speculative.last().filter(|speculative| speculative.to.is_none()) {
         last = Some((speculative.what, true));
+    }
+    // While a task waits for one more replica, others run.
+    if explanation.replicas.is_some_and(|replicas| replicas.held + replicas.committed > 0) {
+        let mut all = own.spans.iter().chain(&own.speculative);
+        return assert!(all.any(|span| span.to.is_none()), "{own:?}");
     }
     match (&explanation.why, last) {
         (Why::Ready(_), Some((What::Queued, true)))

@@ -6,7 +6,7 @@ use crate::{
     codec::ByteString,
     digest::Digest,
     identity::{PublicKey, SecretKey},
-    ledger::{Applied, EndReason, IgnoredReason, Ledger, LedgerEvent, TaskStateView},
+    ledger::{Applied, EndReason, IgnoredReason, Ledger, LedgerEvent, Stage, TaskStateView},
     types::*,
 };
 
@@ -190,7 +190,7 @@ impl Mesh {
     /// What a worker holds: index and attempt of each task, and whether it runs.
     pub(crate) fn held(&self, by: &SecretKey) -> Vec<(u32, u32, bool)> {
         let leases = self.ledger.leases_of(&by.public()).into_iter();
-        leases.map(|lease| (lease.attempt.task.index, lease.attempt.number.0, lease.running)).collect()
+        leases.map(|lease| (lease.attempt.task.index, lease.attempt.number.0, lease.stage == Stage::Running)).collect()
     }
 
     pub(crate) fn running(&self, by: &SecretKey) -> u32 {

@@ -2,6 +2,7 @@
 //! `random` tells thousands of them.
 
 mod admission;
+mod agreement;
 mod bookkeeper;
 mod claims;
 mod control;

@@ -10,9 +10,9 @@ use proptest::{collection::vec, prelude::*};
 use super::{bookkeeper, mesh::*, occurrences::Occurrences};
 use crate::{
     digest::Digest,
-    identity::PublicKey,
+    identity::{PublicKey, SecretKey},
     ledger::{
-        Applied, Day, EndReason, Ledger, LedgerEvent, TaskCounts, TaskStateView, TaskView, WorkerView,
+        Applied, Day, EndReason, Ledger, LedgerEvent, Stage, TaskCounts, TaskStateView, TaskView, WorkerView,
         explain::reasons::{SpeculationNow, Why},
         records::jobs::Job,
     },
@@ -23,7 +23,7 @@ const WORKERS: u8 = 4;
 
 #[derive(Clone, Debug)]
 enum Act {
-    Submit { by: u8, count: u32, cpu: u32, label: bool, priority: i16, retries: u32, delay_ms: u64 },
+    Submit { by: u8, count: u32, cpu: u32, label: bool, priority: i16, retries: u32, delay_ms: u64, replicas: u8 },
     Control { by: u8, job: usize, range: Option<(u32, u32)>, only: Vec<Filter>, directive: u8 },
     Recur { by: u8, count: u32, often: bool, catch_up: CatchUp, overlap: Overlap, runs_max: Option<u64> },
     Change { by: u8, which: usize, how: u8 },
@@ -35,9 +35,9 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        3 => (0..2u8, 1..6u32, 0..4u32, prop::bool::weighted(0.2), -1..2i16, 0..3u32, 0..3u64).prop_map(
-            |(by, count, cpu, label, priority, retries, delay)| Act::Submit {
-                by, count, cpu: cpu * 500, label, priority, retries, delay_ms: delay * 700
+        3 => (0..2u8, 1..6u32, 0..4u32, prop::bool::weighted(0.2), -1..2i16, 0..3u32, 0..3u64, 0..5u8).prop_map(
+            |(by, count, cpu, label, priority, retries, delay, replicas)| Act::Submit {
+                by, count, cpu: cpu * 500, label, priority, retries, delay_ms: delay * 700, replicas
             }
         ),
         2 => (0..2u8, 0..20usize, prop::option::of((0..5u32, 0..4u32)), filters(), 0..10u8).prop_map(
@@ -152,20 +152,36 @@ pub(super) struct Witness {
     outcomes: BTreeSet<TaskId>,
     /// For each task and worker: how often it was lost or returned there.
     avoided: BTreeMap<TaskId, BTreeMap<PublicKey, u32>>,
+    /// Who has a part in a task's answer, with its operator at that time: live replicas, answers, and who was asked for one.
+    parties: BTreeMap<TaskId, BTreeMap<AttemptId, (PublicKey, Option<String>)>>,
+    asked: BTreeSet<AttemptId>,
+    committed: BTreeSet<AttemptId>,
     jobs: Vec<(JobId, u32)>,
     incarnations: BTreeMap<u8, u64>,
     occurrences: Occurrences,
 }
 
 impl Witness {
-    fn see(&mut self, applied: &Applied) {
+    fn see(&mut self, applied: &Applied, ledger: &Ledger) {
         for event in &applied.events {
             match event {
                 LedgerEvent::JobAdmitted { job, tasks } => self.jobs.push((*job, *tasks)),
                 LedgerEvent::Leased { attempt, worker, running, speculative, .. } => {
                     let live = self.live.entry(attempt.task).or_default();
-                    assert_eq!(live.len(), usize::from(*speculative), "too many live leases of {}", attempt.task);
-                    for other in live.iter() {
+                    let redundancy = ledger.task(attempt.task).and_then(|task| task.spec.redundancy);
+                    if redundancy.is_some() {
+                        let standing = ledger.worker(worker).map(|worker| worker.claim);
+                        let operator = standing.and_then(|claim| claim.labels.get(Redundancy::OPERATOR)).cloned();
+                        let parties = self.parties.entry(attempt.task).or_default();
+                        for (other, name) in parties.values() {
+                            assert_ne!(other, worker, "{attempt} is at a worker that has another replica");
+                            assert!(operator.is_none() || *name != operator, "{attempt} is at the same operator");
+                        }
+                        parties.insert(*attempt, (*worker, operator));
+                    } else {
+                        assert_eq!(live.len(), usize::from(*speculative), "too many live leases of {}", attempt.task);
+                    }
+                    for other in live.iter().filter(|_| redundancy.is_none()) {
                         assert!(
                             self.began.contains(other) && *running,
                             "{attempt} is a speculative attempt of what waits"
@@ -189,14 +205,32 @@ impl Witness {
                     live.remove(at);
                     assert_eq!(*goes_on, !live.is_empty());
                     assert_eq!(self.given.get(attempt), Some(worker));
-                    if *why == EndReason::Returned || why.is_loss() {
+                    assert!(*why != EndReason::Answered || self.asked.contains(attempt), "nobody asked for {attempt}");
+                    if *why != EndReason::Answered && !self.asked.contains(attempt) {
+                        self.parties.entry(attempt.task).or_default().remove(attempt);
+                    }
+                    let is_of_replica = *why == EndReason::Failed
+                        && ledger.task(attempt.task).is_some_and(|task| task.spec.redundancy.is_some());
+                    if *why == EndReason::Returned || why.is_loss() || is_of_replica {
                         *self.avoided.entry(attempt.task).or_default().entry(*worker).or_default() += 1;
                     }
+                }
+                LedgerEvent::Committed { attempt, worker } => {
+                    assert_eq!(self.given.get(attempt), Some(worker));
+                    assert!(self.committed.insert(*attempt), "{attempt} has two commitments");
+                }
+                LedgerEvent::RevealAsked { attempt, .. } => {
+                    let live = &self.live[&attempt.task];
+                    assert!(live.iter().all(|live| self.committed.contains(live)), "{attempt} is asked too early");
+                    self.asked.insert(*attempt);
                 }
                 _ => {}
             }
         }
         for outcome in outcomes(applied) {
+            if let Some(agreement) = &outcome.agreement {
+                assert!(agreement.supports(outcome), "{outcome:?}");
+            }
             assert!(self.outcomes.insert(outcome.attempt.task), "two outcomes of {}", outcome.attempt.task);
             assert!(self.live[&outcome.attempt.task].is_empty(), "{} lives on", outcome.attempt.task);
             assert_eq!(self.given.get(&outcome.attempt), Some(&outcome.worker), "an outcome by another worker");
@@ -210,9 +244,21 @@ impl Witness {
 
     /// Whether a task may go to a worker, by the rule as it is written.
     pub(super) fn permits(&self, ledger: &Ledger, task: TaskId, worker: &PublicKey) -> bool {
+        let operator = |key: &PublicKey| {
+            let labels = ledger.worker(key).map(|worker| &worker.claim.labels);
+            labels.and_then(|labels| labels.get(Redundancy::OPERATOR)).cloned()
+        };
+        let is_party = |key: &PublicKey| {
+            let mut parties = self.parties.get(&task).into_iter().flat_map(BTreeMap::values);
+            parties.any(|(party, name)| party == key || name.is_some() && *name == operator(key))
+        };
+        if is_party(worker) {
+            return false;
+        }
         let Some(avoided) = self.avoided.get(&task) else { return true };
         let asked = ledger.task(task).expect("a task");
-        let capable: Vec<PublicKey> = ledger.workers().filter(|w| could_hold(w, &asked)).map(|w| w.key).collect();
+        let capable = ledger.workers().filter(|worker| could_hold(worker, &asked) && !is_party(&worker.key));
+        let capable: Vec<PublicKey> = capable.map(|worker| worker.key).collect();
         if capable.iter().any(|key| !avoided.contains_key(key)) {
             return !avoided.contains_key(worker);
         }
@@ -230,7 +276,7 @@ pub(super) fn could_hold(worker: &WorkerView<'_>, task: &TaskView<'_>) -> bool {
 
 /// What runs at a worker has taken so much of it.
 fn taken(ledger: &Ledger, worker: &WorkerView<'_>) -> u32 {
-    let running = ledger.leases_of(&worker.key).into_iter().filter(|lease| lease.running);
+    let running = ledger.leases_of(&worker.key).into_iter().filter(|lease| lease.stage == Stage::Running);
     running.map(|lease| lease.resources.millicores).sum()
 }
 
@@ -249,7 +295,7 @@ pub(super) fn has_capacity(
 
 fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
     match *act {
-        Act::Submit { by, count, cpu, label, priority, retries, delay_ms } => {
+        Act::Submit { by, count, cpu, label, priority, retries, delay_ms, replicas } => {
             let mut spec = spec();
             spec.resources = Resources { millicores: cpu, memory_bytes: u64::from(count) * 700_000 };
             spec.priority = priority;
@@ -265,6 +311,10 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
                 spec.labels.insert("gpu".into(), "yes".into());
             }
             spec.spawns = count == 3;
+            if replicas >= 2 {
+                spec.redundancy = Some(Redundancy { replicas_max: 4, ..Redundancy::of(replicas) });
+                (spec.checkpoints, spec.spawns) = (false, false);
+            }
             let submit = Submit { spawns_max: 4, ..Submit::new("job", spec, Tasks::Repeat(count)) };
             mesh.sign(&key(100 + by), Action::Submit(submit));
         }
@@ -304,6 +354,9 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
             if label {
                 claim.labels.insert("gpu".into(), "yes".into());
             }
+            if load.is_multiple_of(3) {
+                claim.labels.insert(Redundancy::OPERATOR.into(), format!("of {}", worker / 2));
+            }
             mesh.claim(&key(worker + 1), claim);
         }
         Act::Govern(ref change) => {
@@ -321,7 +374,9 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
             let from = if which % 2 == 0 && !live.is_empty() { &live } else { &ever };
             if !from.is_empty() {
                 let attempt = from[which / 2 % from.len()];
+                let is_replica = mesh.ledger.task(attempt.task).is_some_and(|task| task.spec.redundancy.is_some());
                 let mut verdict = match verdict {
+                    0..3 if is_replica && which % 7 > 0 => answer(mesh, &by, attempt, which),
                     0 | 1 => success(),
                     2 => failure(),
                     3 => Verdict::Returned,
@@ -340,6 +395,25 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
                 mesh.report(&by, attempt, verdict);
             }
         }
+    }
+}
+
+/// What a worker says of a replica: its commitment, or its answer once it is asked. Some answer otherwise than others,
+/// some say that the program failed, and some do not keep to their commitment.
+fn answer(mesh: &Mesh, by: &SecretKey, attempt: AttemptId, which: usize) -> Verdict {
+    let leases = mesh.ledger.leases_of(&by.public());
+    let stage = leases.iter().find(|lease| lease.attempt == attempt).map(|lease| lease.stage);
+    let breaks_its_word = which.is_multiple_of(11) && stage == Some(Stage::Committed { asked: true });
+    let differs = (attempt.number.0 + u32::from(by.public().0[0] % 2)).is_multiple_of(3) || breaks_its_word;
+    let usage = Usage { cpu_us: bookkeeper::cpu_us(attempt), ..Usage::default() };
+    let answer = match success() {
+        Verdict::Succeeded(output, ..) if !differs => Answer::Succeeded(output, usage),
+        _ => Answer::Failed(Failure::Exited(1), crate::codec::ByteString::default(), usage),
+    };
+    let salt = Salt::of(by, &attempt);
+    match stage {
+        Some(Stage::Committed { .. }) => Verdict::Revealed(answer, salt),
+        _ => Verdict::Committed(Answer::commitment(&answer.digest(), &attempt, &by.public(), &salt)),
     }
 }
 
@@ -424,7 +498,7 @@ fn check_claims(ledger: &Ledger, witness: &Witness, applied: &Applied) {
         let millicores = taken(ledger, &worker);
         let fits = worker.running <= worker.claim.slots && millicores <= worker.claim.resources.millicores;
         assert!(fits || !began, "something began under a claim that is full");
-        let waits = leases.iter().position(|lease| !lease.running);
+        let waits = leases.iter().position(|lease| lease.stage == Stage::Waiting);
         if let Some(first) = waits {
             let task = ledger.task(leases[first].attempt.task).expect("a task");
             assert!(could_hold(&worker, &task), "what waits there could never run there");
@@ -432,7 +506,8 @@ fn check_claims(ledger: &Ledger, witness: &Witness, applied: &Applied) {
         }
     }
     assert_eq!(held, witness.live.values().map(Vec::len).sum::<usize>(), "each lease is one of a standing claim");
-    for (task, live) in &witness.live {
+    let are_plain = |task: &TaskId| ledger.task(*task).is_some_and(|task| task.spec.redundancy.is_none());
+    for (task, live) in witness.live.iter().filter(|(task, _)| are_plain(task)) {
         let speculative = ledger.task(*task).and_then(|task| task.speculative).into_iter().count();
         assert_eq!(live.len().saturating_sub(1), speculative, "{task} shows its speculative attempt");
     }
@@ -440,8 +515,9 @@ fn check_claims(ledger: &Ledger, witness: &Witness, applied: &Applied) {
 
 /// How many leases of a submitter's tasks workers hold.
 fn leased_of(ledger: &Ledger, submitter: &PublicKey) -> u64 {
-    let own = ledger.jobs().filter(|job| job.submitter == *submitter);
-    own.map(|job| job.counts.running + job.counts.waiting + job.speculative).sum()
+    let leases = ledger.workers().flat_map(|worker| ledger.leases_of(&worker.key));
+    let own = leases.filter(|lease| ledger.job(lease.attempt.task.job).is_some_and(|job| job.submitter == *submitter));
+    own.filter(|lease| !matches!(lease.stage, Stage::Committed { .. })).count() as u64
 }
 
 /// Whether the rules let a submitter's tasks be placed, as many as workers hold.
@@ -475,12 +551,18 @@ fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
     let is_other = applied.events.iter().any(is_new);
     let fair = ledger.rules().schedule().order.contains(&OrderPolicy::Fair);
     // What a share decides is for tests of its own: here only tasks of one submitter are compared if there are shares.
-    let goes_before = |task: TaskId, other: TaskId, was_fresh: bool| {
+    // Replicas of a task are leased one after the other, and only the first one is fresh.
+    let leased_from = |task: TaskId, at: usize| {
+        let leased =
+            |event: &&LedgerEvent| matches!(event, LedgerEvent::Leased { attempt, .. } if attempt.task == task);
+        u32::try_from(applied.events[at..].iter().filter(leased).count()).expect("few")
+    };
+    let goes_before = |task: TaskId, other: TaskId, was_fresh: bool, at: usize| {
         let number = |job: &JobId| ledger.index.number_of(job).expect("a job");
         let (number, other_number) = (number(&task.job), number(&other.job));
         let job = |number| ledger.records.job(number).expect("a job");
         let (job, other_job) = (job(number), job(other_number));
-        let is_fresh = ledger.task(task).expect("a task").attempts == 0;
+        let is_fresh = ledger.task(task).expect("a task").attempts == leased_from(task, at);
         let admission = |task| ledger.task(task).expect("a task").admission;
         !is_other
             && (!fair || job.record.submitter == other_job.record.submitter)
@@ -502,18 +584,25 @@ fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
         }
     }
     check_speculative(ledger, witness);
-    for event in &applied.events {
+    for (at, event) in applied.events.iter().enumerate() {
         let LedgerEvent::Leased { attempt, worker, running, speculative, .. } = event else { continue };
         let placed = ledger.task(attempt.task).expect("a task");
         let holder = ledger.worker(worker).expect("it stands");
-        assert!(witness.permits(ledger, attempt.task, worker), "{attempt} went where it should not go again");
+        // Where replicas may go is checked as they are given.
+        let is_replica = placed.spec.redundancy.is_some();
+        assert!(
+            is_replica || witness.permits(ledger, attempt.task, worker),
+            "{attempt} went where it should not go again"
+        );
         let was_fresh = attempt.number.0 == 0;
         assert!(
             !speculative || !witness.avoids(attempt.task, worker),
             "the speculative attempt {attempt} went where it should not"
         );
-        for task in ready.iter().filter(|task| *speculative || goes_before(**task, attempt.task, was_fresh)) {
-            if witness.permits(ledger, *task, worker) {
+        for task in ready.iter().filter(|task| *speculative || goes_before(**task, attempt.task, was_fresh, at)) {
+            // Where a replica may go depends on where the last one went.
+            let changed_since = leased_from(*task, at) > 0;
+            if !changed_since && witness.permits(ledger, *task, worker) {
                 let asked = ledger.task(*task).expect("a task");
                 let could = if *running {
                     has_capacity(ledger, &holder, &asked, 1, placed.terms.resources.millicores)
@@ -523,7 +612,8 @@ fn check_order(ledger: &Ledger, witness: &Witness, applied: &Applied) {
                 assert!(!could, "{task} waits while {attempt} was given to a claim that could have taken it");
             }
         }
-        if !running {
+        // Where a replica may go is not what it was before it went.
+        if !running && !is_replica {
             for other in ledger.workers().filter(|other| witness.permits(ledger, attempt.task, &other.key)) {
                 let open = other.waiting == 0 && has_capacity(ledger, &other, &placed, 0, 0);
                 assert!(!open, "{attempt} waits though {:?} has resources for it", other.key);
@@ -572,7 +662,7 @@ fn tell(order: &[OrderPolicy], placement: &[PlacementPolicy], story: &[(Vec<Act>
         // Forgotten jobs first: their tasks can no longer be asked for.
         let ledger = &mesh.ledger;
         witness.jobs.retain(|(job, _)| ledger.job(*job).is_some());
-        witness.see(&applied);
+        witness.see(&applied, ledger);
         witness.occurrences.see(&applied, ledger);
         check_counts(ledger);
         check_claims(ledger, &witness, &applied);

@@ -6,6 +6,7 @@ mod governance;
 pub(in crate::ledger) mod owed;
 pub(in crate::ledger) mod query;
 pub(in crate::ledger) mod recurring;
+pub(in crate::ledger) mod replicas;
 mod rules;
 pub mod timeline;
 mod usage;

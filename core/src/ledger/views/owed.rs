@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::{
     digest::Digest,
     ledger::{
-        Ledger, TaskStateView,
+        EndReason, Ledger, TaskStateView, TaskView,
         records::jobs::{Job, TaskState},
     },
     schedule::ready::JobNumber,
@@ -27,6 +27,9 @@ pub enum Owed {
         /// Which of that height's receipts it is, from 0.
         receipt: u32,
     },
+    /// Its attempt gave one of the answers that were compared. It is kept for a while, so that whoever submitted the task
+    /// can see what differed.
+    Compared,
     /// Nobody asks for it any more: its job is forgotten, or its task has another outcome or will have none.
     Nobody,
 }
@@ -48,6 +51,7 @@ impl Ledger {
             TaskStateView::Done { succeeded: true, attempt: number, height, receipt } if number == attempt.number => {
                 Owed::IfOutput { height, receipt }
             }
+            TaskStateView::Done { .. } if answered(&task, attempt) => Owed::Compared,
             TaskStateView::Done { .. } | TaskStateView::Gone(_) => Owed::Nobody,
             _ if task.checkpoint.is_some_and(|checkpoint| checkpoint.manifest.digest == *manifest) => Owed::Checkpoint,
             _ => Owed::Undecided,
@@ -123,6 +127,11 @@ impl Ledger {
         }
         None
     }
+}
+
+/// Whether an attempt gave one of a task's answers.
+fn answered(task: &TaskView<'_>, attempt: AttemptId) -> bool {
+    task.past.iter().any(|past| past.number == attempt.number && past.why == EndReason::Answered)
 }
 
 fn need_array(array: &Array, need: &mut impl FnMut(&Digest)) {

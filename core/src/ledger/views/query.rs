@@ -7,7 +7,7 @@ use crate::{
     fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey},
     ledger::{
-        Account, Counters, Ledger, ProducedInput,
+        Account, Counters, Ledger, ProducedInput, ReplicasView,
         records::{
             jobs::{
                 AttemptRef, Checkpoint, Done, FreshState, Gone, Job, Lease, PastAttempt, Phase, TaskCounts, TaskState,
@@ -92,10 +92,14 @@ pub struct TaskView<'a> {
     pub losses: u32,
     /// The ended attempts in the order in which they ended; at most [`ATTEMPTS_KEPT`](crate::ledger::ATTEMPTS_KEPT).
     pub past: &'a [PastAttempt],
+    /// The live attempts and their workers, oldest first.
+    pub live: Vec<(AttemptNumber, PublicKey)>,
     /// The live speculative attempt and its worker, if there is one.
     pub speculative: Option<(AttemptNumber, PublicKey)>,
     /// The last checkpoint that its program saved; none once it is done.
     pub checkpoint: Option<Checkpoint>,
+    /// How its replicas stand, if it is computed by several workers and has no outcome.
+    pub replicas: Option<ReplicasView>,
     /// What its array's tasks have in common.
     pub spec: &'a Arc<TaskSpec>,
     /// Its present terms.
@@ -132,7 +136,7 @@ pub enum TaskStateView {
         /// The block time at which it is ready again.
         until: BlockTime,
     },
-    /// A worker holds it. Another worker may hold a speculative attempt.
+    /// A worker holds it. Others may hold a speculative attempt, or replicas.
     Leased {
         /// The oldest live attempt.
         attempt: AttemptNumber,
@@ -173,6 +177,8 @@ pub struct WorkerView<'a> {
     pub running: u32,
     /// How many wait there.
     pub waiting: u32,
+    /// To how many answers it has committed itself that it has not revealed.
+    pub committed: u32,
     /// Whether it is on trial: it holds one attempt at a time until it delivers.
     pub on_trial: bool,
     /// Whether it lost the attempt of its trial, and gets none for now.
@@ -190,10 +196,24 @@ pub struct LeaseView {
     pub attempt: AttemptId,
     /// The incarnation that may run it.
     pub incarnation: Incarnation,
-    /// Whether it has resources. Without them it waits, and must not be begun.
-    pub running: bool,
-    /// The resources that it holds; none while it waits.
+    /// How far it has come.
+    pub stage: Stage,
+    /// The resources that it holds; none unless it runs.
     pub resources: Resources,
+}
+
+/// How far an attempt has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It waits for resources, and must not be begun.
+    Waiting,
+    /// It has resources.
+    Running,
+    /// Its worker has committed itself to its answer.
+    Committed {
+        /// Whether it is asked to reveal it.
+        asked: bool,
+    },
 }
 
 /// Totals over the whole ledger.
@@ -343,8 +363,12 @@ impl Ledger {
         Some(LeaseView {
             attempt: job.attempt_id(attempt.task().index, attempt.number),
             incarnation: lease.incarnation,
-            running: lease.allocation.is_some(),
-            resources: lease.allocation.map(|allocation| allocation.resources).unwrap_or_default(),
+            stage: match (lease.commitment(), lease.holds()) {
+                (Some(commitment), _) => Stage::Committed { asked: commitment.reveal_until.is_some() },
+                (None, Some(_)) => Stage::Running,
+                (None, None) => Stage::Waiting,
+            },
+            resources: lease.holds().unwrap_or_default(),
         })
     }
 
@@ -416,8 +440,10 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
         failures: 0,
         losses: 0,
         past: &[],
+        live: Vec::new(),
         speculative: None,
         checkpoint: None,
+        replicas: segment.spec.redundancy.as_ref().map(|redundancy| ReplicasView::of(redundancy, None)),
         spec: &segment.spec,
         terms: segment.terms,
         resources: segment.terms.resources,
@@ -435,11 +461,16 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
             view.state = TaskStateView::Done { succeeded, attempt, height, receipt };
             view.attempts = attempt.0.saturating_add(1);
             view.past = &done.past;
+            view.replicas = None;
         }
-        Some(TaskState::Gone(gone)) => view.state = TaskStateView::Gone(*gone),
+        Some(TaskState::Gone(gone)) => {
+            view.state = TaskStateView::Gone(*gone);
+            view.replicas = None;
+        }
         Some(TaskState::Live(live)) => {
+            view.replicas = segment.spec.redundancy.as_ref().map(|redundancy| ReplicasView::of(redundancy, Some(live)));
             view.state = match (&live.phase, live.lease()) {
-                (_, Some(lease)) => TaskStateView::Leased {
+                (Phase::Leased(_) | Phase::Replicated, Some(lease)) => TaskStateView::Leased {
                     attempt: lease.attempt,
                     worker: lease.worker,
                     incarnation: lease.incarnation,
@@ -449,6 +480,7 @@ fn view_of_task(job: &Job, id: TaskId, now: BlockTime) -> Option<TaskView<'_>> {
                 (Phase::Held, _) => TaskStateView::Held,
                 _ => TaskStateView::Ready,
             };
+            view.live = live.leases().map(|lease| (lease.attempt, lease.worker)).collect();
             let history = live.history();
             (view.attempts, view.failures, view.losses) = (live.attempts, history.failures, history.losses);
             if let Some(Lease { allocation: Some(allocation), speculative, .. }) = live.lease() {
@@ -483,6 +515,7 @@ fn view_of_worker(key: PublicKey, worker: &Worker) -> Option<WorkerView<'_>> {
         until: standing.until,
         running,
         waiting: leases.waiting().len() as u32,
+        committed: leases.committed().len() as u32,
         slots_free: claim.slots.saturating_sub(running),
         on_trial: worker.record.trial.is_some(),
         waits_out: worker.record.waits_out(),

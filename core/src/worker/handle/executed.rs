@@ -28,6 +28,8 @@ impl Worker {
                     }
                 }
                 Happened::Checkpointed(attempt) => self.on_checkpointed(attempt, &news, effects),
+                Happened::Committed(attempt) => self.outbox.settle_commitment(attempt),
+                Happened::RevealAsked(attempt) => self.reveal(attempt, effects),
             }
         }
         for (id, is_good) in &news.receipts {
@@ -70,21 +72,30 @@ impl Worker {
     /// The ledger has ended an attempt of this worker.
     pub(super) fn on_ended(&mut self, attempt: &AttemptId, why: EndReason, effects: &mut Vec<Effect>) {
         use EndReason::{
-            Cancelled, ClaimEnded, Drained, Failed, HostDied, NewIncarnation, Preempted, Returned, Succeeded,
-            Superseded, TakenBack, TimedOut,
+            Answered, Cancelled, ClaimEnded, Drained, Failed, HostDied, Mismatched, NewIncarnation, Preempted,
+            Returned, Succeeded, Superseded, TakenBack, TimedOut, Unrevealed,
         };
         let phase = self.held.get(attempt).map(|held| held.phase);
         self.forget(attempt);
         match why {
-            Succeeded | Failed | Returned | Preempted | HostDied { .. } | Superseded | Cancelled => {
-                self.outbox.settle(attempt);
-            }
+            Succeeded
+            | Failed
+            | Answered
+            | Unrevealed
+            | Mismatched
+            | Returned
+            | Preempted
+            | HostDied { .. }
+            | Superseded
+            | Cancelled => self.outbox.settle(attempt),
             ClaimEnded | NewIncarnation | TimedOut | Drained | TakenBack => self.outbox.settle_unless_late(attempt),
         }
         if !self.outbox.has(attempt) {
             self.redelivered.remove(attempt);
         }
-        let goes_on = phase.is_some_and(|phase| phase.waits() || matches!(phase, Phase::Running | Phase::Delivering));
+        let goes_on = phase.is_some_and(|phase| {
+            phase.waits() || matches!(phase, Phase::Running | Phase::Delivering | Phase::Committed)
+        });
         if goes_on && !is_planted(Fault::StopLost) {
             effects.push(Effect::Stop(*attempt));
         }
@@ -110,10 +121,18 @@ impl Worker {
         match (why, verdict) {
             // The program will save another.
             (_, Verdict::Checkpointed { .. }) => {}
+            // An earlier report said so.
+            (IgnoredReason::Repeated, Verdict::Committed(_)) => {}
+            (IgnoredReason::NotDelivered, Verdict::Revealed(..)) => {
+                if self.may_deliver_again(attempt) {
+                    self.free(attempt, Phase::Delivering);
+                    effects.push(Effect::Reveal(*attempt));
+                } else {
+                    self.give_up(attempt);
+                }
+            }
             (IgnoredReason::NotDelivered, Verdict::Succeeded(output, usage, spawns)) => {
-                let tries = self.redelivered.entry(*attempt).or_default();
-                *tries += 1;
-                if *tries <= DELIVERIES_MAX || is_planted(Fault::DeliversForEver) {
+                if self.may_deliver_again(attempt) {
                     self.free(attempt, Phase::Delivering);
                     effects.push(Effect::Deliver { attempt: *attempt, output, usage, spawns });
                 } else {
@@ -126,6 +145,21 @@ impl Worker {
                 self.redelivered.remove(attempt);
             }
             _ => self.give_up(attempt),
+        }
+    }
+
+    /// Counts one more delivery of an output, if there may be one.
+    fn may_deliver_again(&mut self, attempt: &AttemptId) -> bool {
+        let tries = self.redelivered.entry(*attempt).or_default();
+        *tries += 1;
+        *tries <= DELIVERIES_MAX || is_planted(Fault::DeliversForEver)
+    }
+
+    /// The ledger asks for the answer to which this worker has committed itself.
+    pub(super) fn reveal(&mut self, attempt: &AttemptId, effects: &mut Vec<Effect>) {
+        if self.held.get(attempt).is_some_and(|held| held.phase == Phase::Committed) {
+            self.free(attempt, Phase::Delivering);
+            effects.push(Effect::Reveal(*attempt));
         }
     }
 

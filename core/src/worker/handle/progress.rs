@@ -20,6 +20,12 @@ impl Worker {
                     self.outbox.push_checkpoint(attempt, checkpoint);
                 }
             }
+            Progress::Answered(attempt, commitment) => {
+                if self.held.contains_key(&attempt) {
+                    self.free(&attempt, Phase::Committed);
+                    self.outbox.push(attempt, Verdict::Committed(commitment));
+                }
+            }
             Progress::Ended(attempt, verdict) => {
                 // The attempt may have been taken back meanwhile. The ledger takes a late success while its task is
                 // outstanding.

@@ -11,7 +11,7 @@ use crate::{
 
 impl Worker {
     pub(super) fn on_resynchronized(&mut self, now: Now, standing: LedgerStatus, effects: &mut Vec<Effect>) {
-        let LedgerStatus { leases, stands } = standing;
+        let LedgerStatus { leases, stands, committed } = standing;
         match stands {
             Some(incarnation) if incarnation > self.incarnation => self.on_claim_began(incarnation),
             _ if self.offer.is_superseded() => self.offer.lapsed(),
@@ -24,5 +24,11 @@ impl Worker {
             self.on_ended(&attempt, EndReason::TakenBack, effects);
         }
         self.take(now, leases, effects);
+        for (attempt, is_asked) in committed {
+            self.outbox.settle_commitment(&attempt);
+            if is_asked {
+                self.reveal(&attempt, effects);
+            }
+        }
     }
 }

@@ -122,7 +122,7 @@ fn after_missed_blocks_what_is_held_goes_on_what_is_gone_is_stopped_and_what_is_
     let mut story = Story::running(&[0, 1]);
     story.gives(&[2]);
     let leases = [0, 2, 3].map(|index| story.assignment(index, 1)).to_vec();
-    let standing = LedgerStatus { leases, stands: Some(story.worker.incarnation) };
+    let standing = LedgerStatus { leases, stands: Some(story.worker.incarnation), ..LedgerStatus::default() };
     assert_eq!(story.tell(Input::Resynchronized(standing)), ["stop 1", "prepare 3"]);
     assert_eq!(story.prepared(&[2, 3]), ["run 2"]);
 }

@@ -109,7 +109,7 @@ fn once_a_newer_process_of_its_key_stands_it_claims_no_more_until_that_claim_has
 #[test]
 fn a_newer_process_is_noticed_after_missed_blocks_too_and_so_is_its_end() {
     let mut story = Story::standing();
-    let standing = |stands| Input::Resynchronized(LedgerStatus { leases: Vec::new(), stands });
+    let standing = |stands| Input::Resynchronized(LedgerStatus { stands, ..LedgerStatus::default() });
     assert_eq!(story.tell(standing(Some(Incarnation(BEGAN + 5)))), nothing());
     assert_eq!(story.after(stands_ms(&story)), nothing());
     assert_eq!(claims(&story.tell(standing(None))).len(), 1);

@@ -5,6 +5,7 @@ mod claims;
 mod died;
 mod leaving;
 mod outbox;
+mod replicas;
 mod words;
 
 use super::*;
@@ -77,6 +78,8 @@ fn word(verdict: &Verdict) -> String {
         Verdict::HostDied { alone: true } => "died alone".into(),
         Verdict::HostDied { alone: false } => "died".into(),
         Verdict::Checkpointed { manifest, .. } => format!("saved {}", manifest.digest.0[0]),
+        Verdict::Committed(commitment) => format!("committed {}", commitment.0[0]),
+        Verdict::Revealed(..) => "revealed".into(),
     }
 }
 
@@ -87,6 +90,7 @@ fn told(effect: &Effect) -> String {
         Effect::Run(assignment) => format!("run {}", assignment.attempt.task.index),
         Effect::Stop(attempt) => format!("stop {}", attempt.task.index),
         Effect::Deliver { attempt, .. } => format!("deliver {}", attempt.task.index),
+        Effect::Reveal(attempt) => format!("reveal {}", attempt.task.index),
         Effect::Forget(attempt) => format!("forget {}", attempt.task.index),
         Effect::LookUp { .. } => "look up".into(),
         Effect::HandIn { action: Action::Report(report), .. } => {

@@ -7,7 +7,7 @@ use meshwork_core::{
     codec::ByteString,
     digest::Digest,
     identity::{NetworkId, PublicKey, SecretKey},
-    ledger::Ledger,
+    ledger::{Ledger, Stage},
     types::{
         Action, After, AfterJob, Amendment, Array, AttemptId, BlobRef, CatchUp, Claim, Control, Cron,
         DeliveryStatement, Directive, Drain, Edges, Extend, Failure, Filter, Incarnation, InlineOutput, Input, Labels,
@@ -83,7 +83,7 @@ fn report(
 ) -> Option<Report> {
     let mut items = Vec::new();
     for lease in ledger.leases_of(worker) {
-        if lease.running && items.len() < 2 && reported.insert(lease.attempt) {
+        if lease.stage == Stage::Running && items.len() < 2 && reported.insert(lease.attempt) {
             let verdict = verdict(turn + items.len() as u64, lease.attempt, id);
             items.push(ReportItem { attempt: lease.attempt, verdict });
         }

@@ -72,6 +72,7 @@ impl Said<'_> {
                     | (Verdict::HostDied { .. }, EndReason::HostDied { .. })
                     | (Verdict::Preempted, EndReason::Preempted)
                     | (Verdict::Succeeded(..), EndReason::Succeeded)
+                    | (Verdict::Revealed(..), EndReason::Answered | EndReason::Mismatched)
             ) || matches!(&item.verdict, Verdict::Succeeded(_, _, spawns) if why == EndReason::Failed && !spawns.is_empty())
         })
     }
@@ -222,9 +223,19 @@ impl Leases {
                 if *speculative {
                     self.may_be_speculative(*attempt, *worker, *running, ledger)?;
                 }
-                self.leased(*attempt, *worker, *running, *speculative)
+                let are_replicas = ledger.task(attempt.task).is_some_and(|task| task.spec.redundancy.is_some());
+                self.leased(*attempt, *worker, *running, *speculative, are_replicas)
             }
             LedgerEvent::Started { attempt, worker } => self.started(*attempt, *worker),
+            LedgerEvent::Committed { attempt, worker } => {
+                // It waits no more, if it did.
+                let live = self.tasks.get(&attempt.task).into_iter().flat_map(|seen| &seen.live);
+                let live = live.into_iter().find(|live| live.attempt == *attempt);
+                if let Some((live, held)) = live.zip(self.held.get_mut(worker)) {
+                    held.insert(live.order, (attempt.task, true));
+                }
+                Ok(())
+            }
             LedgerEvent::Ended { attempt, worker, why, goes_on } => {
                 self.ended(*attempt, *worker, *why, said, ledger)?;
                 let lives = self.tasks.get(&attempt.task).map_or(0, |seen| seen.live.len());
@@ -270,13 +281,22 @@ impl Leases {
         rule(wanted, || format!("{speculative} is a speculative attempt that its submitter does not want"))
     }
 
-    fn leased(&mut self, attempt: AttemptId, worker: PublicKey, running: bool, speculative: bool) -> Checked {
+    fn leased(
+        &mut self,
+        attempt: AttemptId,
+        worker: PublicKey,
+        running: bool,
+        speculative: bool,
+        are_replicas: bool,
+    ) -> Checked {
         let held = self.held.entry(worker).or_default();
         rule(!running || held.values().all(|(_, running)| *running), || {
             format!("{attempt} takes resources of {worker} for which another waits there")
         })?;
         let seen = self.tasks.entry(attempt.task).or_default();
-        rule(seen.live.len() == usize::from(speculative), || format!("{} has too many live leases", attempt.task))?;
+        rule(are_replicas || seen.live.len() == usize::from(speculative), || {
+            format!("{} has too many live leases", attempt.task)
+        })?;
         rule(seen.outcomes == 0, || format!("{} is leased after its outcome", attempt.task))?;
         rule(seen.given.insert(attempt, worker).is_none(), || format!("{attempt} is given twice"))?;
         let (order, leased_us) = (self.next, self.now_us);
@@ -291,8 +311,8 @@ impl Leases {
     fn started(&mut self, attempt: AttemptId, worker: PublicKey) -> Checked {
         let held = self.held.entry(worker).or_default();
         let first = held.iter().find(|(_, (_, running))| !running).map(|(order, _)| *order);
-        let live = self.tasks.get_mut(&attempt.task).and_then(|seen| seen.live.first_mut());
-        let Some(live) = live.filter(|live| live.attempt == attempt && live.worker == worker) else {
+        let live = self.tasks.get_mut(&attempt.task).into_iter().flat_map(|seen| &mut seen.live);
+        let Some(live) = live.into_iter().find(|live| live.attempt == attempt && live.worker == worker) else {
             return Err(format!("{attempt} starts at {worker}, which does not hold it"));
         };
         rule(first == Some(live.order), || format!("{attempt} starts before one that waits longer at {worker}"))?;
@@ -324,7 +344,12 @@ impl Leases {
         let is_loss = died
             || matches!(
                 why,
-                EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut | EndReason::Drained
+                EndReason::ClaimEnded
+                    | EndReason::NewIncarnation
+                    | EndReason::TimedOut
+                    | EndReason::Drained
+                    | EndReason::Unrevealed
+                    | EndReason::Mismatched
             );
         seen.losses += u32::from(is_loss && (died || live.started_us.is_some()));
         // An attempt that waited in its place for too long never began.
@@ -350,6 +375,8 @@ impl Leases {
                 rule(!said.reports.iter().any(of_this), || format!("{attempt} times out though it was reported"))
             }
             EndReason::Failed
+            | EndReason::Answered
+            | EndReason::Mismatched
             | EndReason::Returned
             | EndReason::Preempted
             | EndReason::HostDied { .. }
@@ -370,9 +397,15 @@ impl Leases {
         rule(holder == Some(&outcome.worker), || format!("{task} has an outcome of one who was not given it"))?;
         rule(seen.live.is_empty(), || format!("{task} has an outcome and a live lease"))?;
         let retries = ledger.task(task).map_or(0, |task| task.spec.retry.retries);
+        let redundancy = ledger.task(task).and_then(|task| task.spec.redundancy);
+        // What several workers answer is judged by the account of agreements.
+        if redundancy.is_some() && !matches!(outcome.verdict, Verdict::Failed(Failure::Lost, ..)) {
+            return Ok(());
+        }
+        let losses_max = self.losses_max * redundancy.map_or(1, |redundancy| redundancy.replicas.into());
         match &outcome.verdict {
             Verdict::Failed(Failure::Lost, ..) => {
-                rule(seen.losses > self.losses_max, || format!("{task} is given up after {} losses", seen.losses))
+                rule(seen.losses > losses_max, || format!("{task} is given up after {} losses", seen.losses))
             }
             // Judged by the account of deaths.
             Verdict::Failed(Failure::EndedHosts, ..) => Ok(()),
@@ -422,7 +455,7 @@ impl Leases {
 /// Whether an item of a report ends an attempt that lives: it is no checkpoint, and an authority holds what it stored.
 fn ends(item: &ReportItem, ledger: &Ledger) -> bool {
     match &item.verdict {
-        Verdict::Checkpointed { .. } => false,
+        Verdict::Checkpointed { .. } | Verdict::Committed(_) => false,
         Verdict::Succeeded(Output::Stored { delivery, .. }, ..) => ledger.authorities().contains(&delivery.holder),
         _ => true,
     }

@@ -17,8 +17,10 @@
 //! * `usage`: accounts that add up, in every way;
 //! * `workers`: what each worker's process does with what it is told;
 //! * `occurrences`: what becomes of the occurrences of recurring jobs;
+//! * `agreement`: who gets replicas of a task, when their answers are asked for, and that no lie is taken;
 //! * this module: bounds, and the end.
 
+mod agreement;
 mod chain;
 mod controls;
 pub mod deaths;
@@ -57,9 +59,9 @@ use meshwork_core::{
 use serde::Serialize;
 
 use self::{
-    chain::Chain, controls::Controls, deaths::Deaths, epochs::Epochs, leases::Leases, occurrences::Occurrences,
-    placed::Placed, room::Room, rules::Rules, shares::Shares, stored::Stored, trials::Trials, unclaimed::Unclaimed,
-    usage::Accounts, waits::Waits,
+    agreement::Agreements, chain::Chain, controls::Controls, deaths::Deaths, epochs::Epochs, leases::Leases,
+    occurrences::Occurrences, placed::Placed, room::Room, rules::Rules, shares::Shares, stored::Stored, trials::Trials,
+    unclaimed::Unclaimed, usage::Accounts, waits::Waits,
 };
 use crate::scenario::{START_US, Scenario};
 
@@ -127,6 +129,7 @@ pub struct Checks {
     unclaimed: Unclaimed,
     deaths: Deaths,
     leases: Leases,
+    agreements: Agreements,
     waits: Waits,
     controls: Controls,
     accounts: Accounts,
@@ -157,6 +160,7 @@ impl Checks {
             unclaimed: Unclaimed::default(),
             deaths: Deaths::new(scenario, genesis),
             leases: Leases::new(genesis, scenario.runs_once),
+            agreements: Agreements::default(),
             waits: Waits::default(),
             controls: Controls::default(),
             accounts: Accounts::default(),
@@ -316,6 +320,8 @@ impl Checks {
                 self.occurrences.hear(transaction, self.ledger.time());
             }
         }
+        let good = executed.block.transactions.iter().filter(|transaction| !void.contains(&transaction.id()));
+        self.agreements.check(good.map(AsRef::as_ref), &applied, &self.ledger)?;
         self.waits.check(&applied.events, &self.ledger)?;
         self.controls.check(&applied.events, &self.ledger)?;
         self.accounts.check(&self.ledger)?;

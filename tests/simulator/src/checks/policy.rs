@@ -8,10 +8,10 @@ use std::{
 
 use meshwork_core::{
     identity::PublicKey,
-    ledger::{EndReason, Ledger, LedgerEvent, PastAttempt, TaskStateView, TaskView, WorkerView},
+    ledger::{EndReason, Ledger, LedgerEvent, PastAttempt, Stage, TaskStateView, TaskView, WorkerView},
     types::{
-        AttemptId, AttemptNumber, BlockTime, Change, KeyLimit, OrderPolicy, Permission, Resources, ScheduleParameters,
-        TaskId,
+        AttemptId, AttemptNumber, BlockTime, Change, KeyLimit, OrderPolicy, Permission, Redundancy, Resources,
+        ScheduleParameters, TaskId,
     },
 };
 
@@ -178,7 +178,9 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
     for lease in &leased {
         let Leased { attempt, worker, running, speculative } = *lease;
         let (Some(task), Some(offer)) = (ledger.task(attempt.task), offers.get(&worker)) else { continue };
-        rule(may_go(lease, &task, &worker), || {
+        // The account of agreements judges where replicas go.
+        let is_replica = task.spec.redundancy.is_some();
+        rule(is_replica || may_go(lease, &task, &worker), || {
             format!("{attempt} goes to {worker}, which lost, returned or has it, though another could hold it")
         })?;
         if !running && let Some(free) = offers.values().find(|other| other.has_capacity(&task)) {
@@ -204,7 +206,12 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
         let mut given_up = offer.free();
         given_up.millicores = given_up.millicores.saturating_add(task.terms.resources.millicores);
         given_up.memory_bytes = given_up.memory_bytes.saturating_add(task.terms.resources.memory_bytes);
+        let was_leased_here = |other: &TaskView<'_>| leased.iter().any(|lease| lease.attempt.task == other.id);
         let waits_before = |other: &&TaskView<'_>| {
+            // The first replica of a task goes after all that were leased before, and the next one before others.
+            if was_leased_here(other) {
+                return false;
+            }
             let waits = Waits::of(ledger, other, other.attempts > 0);
             speculative
                 || waits.is_some_and(|waits| !other_schedule && waits.goes_before(&here, ledger.rules().schedule()))
@@ -223,7 +230,7 @@ pub(super) fn check(ledger: &Ledger, placed: &Placed, events: &[LedgerEvent], he
 
 /// The resources that a worker's running attempts take.
 fn used(ledger: &Ledger, worker: &PublicKey) -> Resources {
-    let running = ledger.leases_of(worker).into_iter().filter(|lease| lease.running);
+    let running = ledger.leases_of(worker).into_iter().filter(|lease| lease.stage == Stage::Running);
     running.map(|lease| lease.resources).fold(Resources { millicores: 0, memory_bytes: 0 }, |sum, needs| Resources {
         millicores: sum.millicores.saturating_add(needs.millicores),
         memory_bytes: sum.memory_bytes.saturating_add(needs.memory_bytes),
@@ -311,16 +318,31 @@ fn lost_by(task: &TaskView<'_>, worker: &PublicKey) -> usize {
                 | EndReason::TimedOut
                 | EndReason::HostDied { .. }
                 | EndReason::Drained
+                | EndReason::Unrevealed
+                | EndReason::Mismatched
                 | EndReason::Returned
-        )
+        ) || task.spec.redundancy.is_some() && why == EndReason::Failed
     };
     let is_avoided = |past: &&PastAttempt| avoided(past.why) || past.on_trial && past.why == EndReason::Failed;
     task.past.iter().filter(is_avoided).filter(|past| past.worker == *worker).count()
 }
 
+/// Whether a replica of a task may go to a worker whatever happened before: neither it nor who operates it had one.
+fn may_surely_compute(offers: &BTreeMap<PublicKey, Offer<'_>>, task: &TaskView<'_>, worker: &PublicKey) -> bool {
+    let operator =
+        |key: &PublicKey| offers.get(key).and_then(|offer| offer.view.claim.labels.get(Redundancy::OPERATOR));
+    let had = task.live.iter().map(|(_, holder)| holder).chain(task.past.iter().map(|past| &past.worker));
+    let is_with =
+        |other: &PublicKey| other == worker || operator(worker).is_some() && operator(other) == operator(worker);
+    !had.into_iter().any(is_with)
+}
+
 /// Whether a task may go to a worker: one that never lost or returned it, if such a claim could ever hold it;
 /// otherwise one that did so least often.
 fn permits(offers: &BTreeMap<PublicKey, Offer<'_>>, task: &TaskView<'_>, worker: &PublicKey) -> bool {
+    if task.spec.redundancy.is_some() {
+        return may_surely_compute(offers, task, worker);
+    }
     let capable: Vec<&Offer<'_>> =
         offers.values().filter(|offer| !offer.view.waits_out && offer.could_ever_hold(task)).collect();
     let had_setback = task.past.iter().any(|past| lost_by(task, &past.worker) > 0);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use meshwork_core::{
     identity::PublicKey,
-    ledger::{Gone, Ledger, LedgerEvent, RecurringState, TaskStateView},
+    ledger::{Gone, Ledger, LedgerEvent, RecurringState, Stage, TaskStateView},
     types::{Change, Genesis, KeyLimit, Limit, Permission, ScheduleParameters, TaskId},
 };
 
@@ -104,6 +104,7 @@ impl Rules {
 
 /// How many leases workers hold for a submitter's tasks.
 pub(super) fn leased_of(ledger: &Ledger, submitter: &PublicKey) -> u64 {
-    let own = ledger.jobs().filter(|job| job.submitter == *submitter);
-    own.map(|job| job.counts.running + job.counts.waiting + job.speculative).sum()
+    let leases = ledger.workers().flat_map(|worker| ledger.leases_of(&worker.key));
+    let own = leases.filter(|lease| ledger.job(lease.attempt.task.job).is_some_and(|job| job.submitter == *submitter));
+    own.filter(|lease| !matches!(lease.stage, Stage::Committed { .. })).count() as u64
 }

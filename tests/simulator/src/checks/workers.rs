@@ -53,6 +53,7 @@ struct GoesOn {
 /// A verdict that the ledger has not taken.
 struct Word {
     is_success: bool,
+    is_commitment: bool,
     report: Option<Ticket>,
     since_us: u64,
     ticks: u32,
@@ -110,6 +111,8 @@ pub struct Watch {
     preempted: BTreeSet<AttemptId>,
     deliveries: BTreeMap<AttemptId, u32>,
     redelivering: BTreeSet<AttemptId>,
+    /// The attempts for whose answers the ledger has asked.
+    asked: BTreeSet<AttemptId>,
     words: BTreeMap<AttemptId, Word>,
     reports: BTreeMap<Ticket, Sent>,
     claims: Claims,
@@ -148,6 +151,7 @@ impl Watch {
             preempted: BTreeSet::new(),
             deliveries: BTreeMap::new(),
             redelivering: BTreeSet::new(),
+            asked: BTreeSet::new(),
             words: BTreeMap::new(),
             reports: BTreeMap::new(),
             claims: Claims::default(),
@@ -233,6 +237,12 @@ impl Watch {
                     self.preempted.insert(*attempt);
                 }
                 Happened::PreemptionRequested(_) => {}
+                Happened::Committed(attempt) => {
+                    if self.words.get(attempt).is_some_and(|word| word.is_commitment) {
+                        self.words.remove(attempt);
+                    }
+                }
+                Happened::RevealAsked(attempt) => drop(self.asked.insert(*attempt)),
                 Happened::Checkpointed(attempt) => {
                     let runs = self.goes_on.get(attempt).is_some_and(|goes_on| goes_on.phase == Phase::Running);
                     if runs && self.preempted.remove(attempt) {
@@ -297,6 +307,14 @@ impl Watch {
         let gone: Vec<AttemptId> = self.leases.difference(&live).copied().collect();
         gone.into_iter().for_each(|attempt| self.ended(attempt, EndReason::TakenBack));
         self.given(&standing.leases);
+        for (attempt, is_asked) in &standing.committed {
+            if self.words.get(attempt).is_some_and(|word| word.is_commitment) {
+                self.words.remove(attempt);
+            }
+            if *is_asked {
+                self.asked.insert(*attempt);
+            }
+        }
     }
 
     fn claim_began(&mut self, incarnation: Incarnation) {
@@ -329,6 +347,12 @@ impl Watch {
                 self.comes_to(*attempt, Phase::Delivering);
             }
             Progress::Saved(..) => {}
+            Progress::Answered(attempt, commitment) => {
+                self.goes_no_further(*attempt);
+                if self.leases.contains(attempt) {
+                    self.heard(*attempt, &Verdict::Committed(*commitment));
+                }
+            }
             Progress::Ended(attempt, verdict) => {
                 self.goes_no_further(*attempt);
                 if self.leases.contains(attempt) || matches!(verdict, Verdict::Succeeded(..)) {
@@ -340,7 +364,9 @@ impl Watch {
 
     fn heard(&mut self, attempt: AttemptId, verdict: &Verdict) {
         let is_success = matches!(verdict, Verdict::Succeeded(..));
-        self.words.insert(attempt, Word { is_success, report: None, since_us: self.now_us, ticks: 0 });
+        let is_commitment = matches!(verdict, Verdict::Committed(_));
+        let (report, since_us, ticks) = (None, self.now_us, 0);
+        self.words.insert(attempt, Word { is_success, is_commitment, report, since_us, ticks });
     }
 
     fn comes_to(&mut self, attempt: AttemptId, phase: Phase) {
@@ -402,6 +428,9 @@ impl Watch {
             }
             Effect::Forget(attempt) => rule(!self.unsaid.contains(attempt), || {
                 format!("its worker forgets that it died of {attempt}, and has not said so")
+            }),
+            Effect::Reveal(attempt) => rule(self.asked.contains(attempt), || {
+                format!("its worker reveals the answer of {attempt}, for which nobody asks")
             }),
             Effect::LookUp { .. } | Effect::Left { .. } => Ok(()),
             Effect::HandIn { ticket, action: Action::Report(report), .. } => self.reports(*ticket, report),

@@ -121,6 +121,14 @@ pub enum Manner {
     LastMinute,
     /// Has its outputs held by nobody whom the ledger believes.
     Undelivered,
+    /// Says what is not so of a task that several workers compute, like all others of this manner.
+    Colludes,
+    /// The same, and all of this manner have one operator.
+    Mob,
+    /// Says what is not so of such a task, by itself.
+    Lies,
+    /// Computes no such task, and reveals what others have revealed.
+    Copies,
 }
 
 /// A fault.
@@ -203,6 +211,17 @@ pub enum Work {
         tasks: u32,
         /// After how long each does so, in milliseconds.
         after_ms: u64,
+    },
+    /// A job whose tasks several workers compute.
+    Replicated {
+        /// Through which peer.
+        through: usize,
+        /// How many tasks.
+        tasks: u32,
+        /// How long each takes, in milliseconds.
+        task_ms: u64,
+        /// How many workers compute each.
+        replicas: u8,
     },
     /// A job whose tasks need more than any worker offers.
     Unholdable {
@@ -353,6 +372,7 @@ impl Work {
             Self::Job { .. } => None,
             Self::Deadly { .. } => Some("deadly job"),
             Self::Unholdable { .. } => Some("job that no worker could hold"),
+            Self::Replicated { .. } => Some("job that several workers compute"),
             Self::Graph { .. } => Some("graph"),
             Self::Recurring { .. } => Some("recurring job"),
             Self::Govern { .. } => Some("change of authorities"),

@@ -7,13 +7,13 @@ use meshwork_core::{
     ledger::LedgerEvent,
     replica::Executed,
     types::{
-        Action, AttemptId, AttemptNumber, BlockTime, Claim, Failure, Genesis, Output, Report, ReportItem, Resources,
-        Usage, Verdict,
+        Action, Answer, AttemptId, AttemptNumber, BlockTime, Claim, Failure, Genesis, Output, Report, ReportItem,
+        Resources, TaskId, Usage, Verdict,
     },
     worker::{Happened, Input, Ticket},
 };
 
-use super::{Wish, success};
+use super::{Wish, right_answer, success};
 use crate::scenario::Manner;
 
 /// How long before its claim's end a worker renews it if it does everything at the last moment, in microseconds.
@@ -42,6 +42,31 @@ impl Mask {
 
     pub(super) const fn manner(&self) -> Manner {
         self.manner
+    }
+
+    pub(super) const fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// What it answers to a task that several workers compute.
+    pub(super) fn answers(&self, task: &TaskId) -> Answer {
+        let failed = || Answer::Failed(Failure::Exited(1), ByteString::default(), Usage::default());
+        match self.manner {
+            // All who lie alike say what the next task's answer would be.
+            Manner::Colludes | Manner::Mob => right_answer(&TaskId { index: task.index.wrapping_add(1), ..*task }),
+            Manner::Lies => {
+                right_answer(&TaskId { index: u32::from_be_bytes([1, 2, self.key.0[0], self.key.0[1]]), ..*task })
+            }
+            Manner::Fails => failed(),
+            // It has computed nothing.
+            Manner::Copies => right_answer(&TaskId { index: u32::MAX, ..*task }),
+            _ => right_answer(task),
+        }
+    }
+
+    /// What it reveals in place of its answer. Who copies says by now what others have revealed.
+    pub(super) fn reveals(&self, task: &TaskId, answer: Answer) -> Answer {
+        if self.manner == Manner::Copies { right_answer(task) } else { answer }
     }
 
     /// Whether its claims run out while it works.

@@ -20,8 +20,8 @@ use meshwork_core::{
     identity::{NetworkId, PublicKey},
     replica::{Assignment, Executed},
     types::{
-        Action, AttemptId, BlobRef, BlockTime, DeliveryStatement, Failure, Genesis, Height, InlineOutput, Labels,
-        Output, Resources, Spawn, Usage, Verdict,
+        Action, Answer, AttemptId, BlobRef, BlockTime, DeliveryStatement, Failure, Genesis, Height, InlineOutput,
+        Labels, Output, Redundancy, Resources, Salt, Spawn, TaskId, Usage, Verdict,
     },
     worker::{self, Config, Died, Effect, Input, LedgerStatus, News, Progress, Ticket},
 };
@@ -97,6 +97,7 @@ enum What {
     },
     Ran,
     Delivered,
+    Revealed,
     /// Its program brings the process down.
     Kills,
 }
@@ -152,6 +153,8 @@ pub struct Worker {
     with_runners: BTreeSet<AttemptId>,
     /// Outputs that are being delivered. Each has the number of its work, and what to report once it is delivered.
     delivering: BTreeMap<AttemptId, (u64, Usage, Vec<Spawn>)>,
+    /// The answers of replicas, with the salts of the commitments.
+    answers: BTreeMap<AttemptId, (Answer, Salt)>,
     begun: u64,
     /// What it has missed since it began to lag.
     missed: Option<Vec<News>>,
@@ -175,7 +178,7 @@ impl Worker {
             key,
             slots: SLOTS,
             resources: Resources { millicores: SLOTS * 1000, memory_bytes: MEMORY_BYTES },
-            labels: Labels::from([("zone".to_owned(), (key.0[0] % 3).to_string())]),
+            labels: labels(manner, &key),
             died_of,
         };
         let drawn = scenario.seed ^ u64::from(key.0[1]) << 48 ^ u64::from(key.0[2]) << 40 ^ life << 20;
@@ -190,6 +193,7 @@ impl Worker {
             going_on: BTreeMap::new(),
             with_runners: BTreeSet::new(),
             delivering: BTreeMap::new(),
+            answers: BTreeMap::new(),
             begun: 0,
             missed: None,
             load: 0,
@@ -309,6 +313,7 @@ impl Worker {
                     Effect::Deliver { attempt, usage, spawns, .. } => {
                         self.deliver(attempt, (usage, spawns), &mut wishes);
                     }
+                    Effect::Reveal(attempt) => self.reveal(attempt, &mut wishes),
                     Effect::Forget(attempt) => wishes.push(Wish::Forget(attempt)),
                     Effect::LookUp { blobs } => wishes.push(Wish::LookUp { blobs }),
                     Effect::HandIn { ticket, action, expires } => {
@@ -333,6 +338,7 @@ impl Worker {
         self.going_on.remove(attempt);
         self.with_runners.remove(attempt);
         self.delivering.remove(attempt);
+        self.answers.remove(attempt);
     }
 
     fn prepare(&mut self, given: Arc<Assignment>, wishes: &mut Vec<Wish>) -> Option<Progress> {
@@ -368,6 +374,11 @@ impl Worker {
         }
     }
 
+    fn reveal(&mut self, attempt: AttemptId, wishes: &mut Vec<Wish>) {
+        let after_us = self.delivery_us();
+        wishes.push(Wish::Later(after_us, Due { attempt, number: 0, what: What::Revealed }));
+    }
+
     /// How long a delivery takes, in microseconds.
     fn delivery_us(&mut self) -> u64 {
         let most_us = if self.percent(10) { 8_000_000 } else { 300_000 };
@@ -393,6 +404,11 @@ impl Worker {
             let manifest = BlobRef { digest: Digest::of(&attempt.task.index.to_be_bytes()), bytes: 10 };
             let output = self.stored(attempt, manifest, height);
             let verdict = Verdict::Succeeded(output, usage, spawns);
+            return self.tell(now, Input::Progress(vec![Progress::Ended(attempt, verdict)]));
+        }
+        if matches!(what, What::Revealed) {
+            let Some((answer, salt)) = self.answers.get(&attempt).cloned() else { return Vec::new() };
+            let verdict = Verdict::Revealed(self.mask.reveals(&attempt.task, answer), salt);
             return self.tell(now, Input::Progress(vec![Progress::Ended(attempt, verdict)]));
         }
         let Some(goes_on) = self.going_on.get(&attempt).filter(|goes_on| goes_on.number == number) else {
@@ -429,7 +445,7 @@ impl Worker {
                 };
                 vec![Progress::Saved(attempt, Verdict::Checkpointed { manifest, bytes, delivery })]
             }
-            What::Ran | What::Delivered => {
+            What::Ran | What::Delivered | What::Revealed => {
                 self.with_runners.remove(&attempt);
                 self.going_on.remove(&attempt);
                 let ran = Progress::Ran(attempt, Duration::from_micros(ran_us));
@@ -443,6 +459,13 @@ impl Worker {
     /// A program has ended. A small output is reported, any other is delivered first.
     fn ends(&mut self, given: &Arc<Assignment>, ran: Progress, wishes: &mut Vec<Wish>) -> Vec<Progress> {
         let attempt = given.attempt;
+        if given.spec.redundancy.is_some() {
+            let answer = self.mask.answers(&attempt.task);
+            let salt = Salt(self.random.random());
+            let commitment = Answer::commitment(&answer.digest(), &attempt, self.mask.key(), &salt);
+            self.answers.insert(attempt, (answer, salt));
+            return vec![ran, Progress::Answered(attempt, commitment)];
+        }
         if given.spec.arguments.iter().any(|argument| argument == "fail") {
             let failed = Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default());
             return vec![ran, Progress::Ended(attempt, failed)];
@@ -466,6 +489,22 @@ impl Worker {
         let delivery = statement.sign(&Scenario::key(holder), &self.network);
         Output::Stored { manifest, stderr: None, bytes: manifest.bytes, delivery }
     }
+}
+
+/// Each worker is in a zone. Those of one mob have the same operator.
+fn labels(manner: Manner, key: &PublicKey) -> Labels {
+    let mut labels = Labels::from([("zone".to_owned(), (key.0[0] % 3).to_string())]);
+    if matches!(manner, Manner::Mob) {
+        labels.insert(Redundancy::OPERATOR.to_owned(), "mob".to_owned());
+    }
+    labels
+}
+
+/// The one right answer to a task that several workers compute.
+#[must_use]
+pub fn right_answer(task: &TaskId) -> Answer {
+    let stdout = ByteString::from(task.index.to_be_bytes().as_slice());
+    Answer::Succeeded(Output::Inline(InlineOutput { stdout, ..InlineOutput::default() }), Usage::default())
 }
 
 /// The one right outcome of a task, with a small output.

@@ -7,7 +7,7 @@ use meshwork_core::{
     identity::SecretKey,
     types::{
         Action, AfterJob, Amendment, BlobRef, BlockTime, CatchUp, Claim, Control, Cron, Deadline, Directive, Drain,
-        Extend, Filter, Incarnation, JobId, Limits, Overlap, Recur, Recurring, Resources, Retry, Selection,
+        Extend, Filter, Incarnation, JobId, Limits, Overlap, Recur, Recurring, Redundancy, Resources, Retry, Selection,
         SignedTransaction, Submit, TaskSpec, Tasks, Times, Transaction,
     },
 };
@@ -33,6 +33,8 @@ struct Wish {
     kills: bool,
     /// Whether no worker could ever hold it.
     is_unholdable: bool,
+    /// How many workers compute each task, if several do.
+    replicas: Option<u8>,
 }
 
 /// A control of a whole job, repeated until the job has ended.
@@ -44,7 +46,8 @@ pub(super) struct Insisted {
     directive: Directive,
 }
 
-const PLAIN: Wish = Wish { tasks: 1, task_ms: 5, priority: 0, fails: false, kills: false, is_unholdable: false };
+const PLAIN: Wish =
+    Wish { tasks: 1, task_ms: 5, priority: 0, fails: false, kills: false, is_unholdable: false, replicas: None };
 
 impl World<'_> {
     pub(super) fn submit_work(&mut self, place: usize, work: &Work) {
@@ -57,6 +60,9 @@ impl World<'_> {
             }
             Work::Deadly { through, tasks, after_ms } => {
                 self.submit_job(through, &Wish { tasks, task_ms: after_ms, kills: true, ..PLAIN });
+            }
+            Work::Replicated { through, tasks, task_ms, replicas } => {
+                self.submit_job(through, &Wish { tasks, task_ms, replicas: Some(replicas), ..PLAIN });
             }
             Work::Unholdable { through, tasks } => {
                 self.submit_job(through, &Wish { tasks, is_unholdable: true, ..PLAIN });
@@ -345,7 +351,7 @@ fn retry(tasks: u32) -> Retry {
 }
 
 fn submission(wish: &Wish) -> Submit {
-    let Wish { tasks, task_ms, priority, fails, kills, is_unholdable } = *wish;
+    let Wish { tasks, task_ms, priority, fails, kills, is_unholdable, replicas } = *wish;
     let millicores = if is_unholdable { u32::MAX } else { millicores(task_ms) };
     let words = [(fails, "fail"), (kills, KILLS)].into_iter().filter(|(said, _)| *said);
     let spec = TaskSpec {
@@ -355,10 +361,11 @@ fn submission(wish: &Wish) -> Submit {
         priority,
         retry: retry(tasks),
         expected_ms: task_ms,
-        checkpoints: task_ms > 1000,
+        checkpoints: task_ms > 1000 && replicas.is_none(),
         prefers: if priority > 0 { vec![("zone".into(), "1".into()), ("zone".into(), "2".into())] } else { Vec::new() },
         spread: (tasks % 2 == 0).then(|| "zone".into()),
-        spawns: tasks == 5,
+        spawns: tasks == 5 && replicas.is_none(),
+        redundancy: replicas.map(Redundancy::of),
         ..TaskSpec::of(BlobRef { digest: Digest::ZERO, bytes: 1 })
     };
     // Fewer than all these tasks try to spawn, so that some are refused.

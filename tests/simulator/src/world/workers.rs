@@ -1,11 +1,16 @@
 //! A peer's services for its worker: brings it its inputs, looks up what claims need, signs and hands in.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use meshwork_core::{
+    identity::PublicKey,
+    ledger::{Ledger, Stage},
     pool::Refusal,
     replica::{self, Assignment},
-    types::{Action, BlockTime, Incarnation, VoidReason},
+    types::{Action, AttemptId, BlockTime, Incarnation, VoidReason},
     worker::{Input, LedgerStatus, LookedUp, Ticket},
 };
 use rand::RngExt;
@@ -46,6 +51,7 @@ impl World<'_> {
             let standing = LedgerStatus {
                 leases: leases.filter_map(|lease| given(lease.attempt, lease.incarnation)).collect(),
                 stands: ledger.worker(me).map(|worker| worker.claim.incarnation),
+                committed: committed(ledger, me),
             };
             worker.catch_up(now, standing)
         } else {
@@ -145,4 +151,14 @@ impl World<'_> {
         let signed = self.sign_with(&key, self.life_end(), Action::Claim(claim));
         self.submit(through, signed);
     }
+}
+
+/// The attempts to whose answers a worker has committed itself, each with whether it is asked for it.
+fn committed(ledger: &Ledger, worker: &PublicKey) -> BTreeMap<AttemptId, bool> {
+    let leases = ledger.leases_of(worker).into_iter();
+    let committed = leases.filter_map(|lease| match lease.stage {
+        Stage::Committed { asked } => Some((lease.attempt, asked)),
+        Stage::Waiting | Stage::Running => None,
+    });
+    committed.collect()
 }

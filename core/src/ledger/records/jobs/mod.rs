@@ -5,6 +5,7 @@
 //! is a single array, whose tasks wait for single tasks: each of these gets a state when its turn comes.
 
 mod deaths;
+mod replicas;
 mod tasks;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 pub(in crate::ledger) use deaths::{Deaths, Standing};
+pub(in crate::ledger) use replicas::{Commitment, Replica, Replicas, Reply, Step};
 pub use tasks::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub(in crate::ledger) use tasks::{Allocation, Done, Lease, Live, Phase, Preemption, Speculation, TaskState};
 
@@ -34,7 +36,7 @@ use crate::{
     },
     types::{
         After, AfterJob, AttemptId, AttemptNumber, BlobRef, BlockTime, Claim, Height, JobId, Occurrence, OutputOf,
-        Part, Producer, Source, TaskId, TaskSpec, Tasks, Terms, Times,
+        Part, Producer, Redundancy, Source, TaskId, TaskSpec, Tasks, Terms, Times,
     },
 };
 
@@ -395,10 +397,15 @@ impl Job {
     }
 
     /// A task's live attempts, oldest first.
-    pub(in crate::ledger) fn attempts(&self, index: u32) -> [Option<AttemptRef>; 2] {
+    pub(in crate::ledger) fn attempts(&self, index: u32) -> Vec<AttemptRef> {
         let task = TaskRef { job: self.record.number, index };
-        let mut leases = self.live(index).into_iter().flat_map(Live::leases);
-        std::array::from_fn(|_| leases.next().map(|lease| AttemptRef::of(task, lease.attempt)))
+        let leases = self.live(index).into_iter().flat_map(Live::leases);
+        leases.map(|lease| AttemptRef::of(task, lease.attempt)).collect()
+    }
+
+    /// A task's redundancy, if it has any.
+    pub(in crate::ledger) fn redundancy(&self, index: u32) -> Option<Redundancy> {
+        self.spec(index)?.redundancy
     }
 
     pub(in crate::ledger) fn live_mut(&mut self, index: u32) -> Option<&mut Live> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::FreshState;
+use super::{Commitment, FreshState, Replica, Replicas};
 use crate::{
     fault::{Fault, is_planted},
     identity::PublicKey,
@@ -55,6 +55,8 @@ pub(in crate::ledger) struct Live {
     /// The last checkpoint that the program saved.
     pub(in crate::ledger) checkpoint: Option<Box<Checkpoint>>,
     pub(in crate::ledger) phase: Phase,
+    /// Its replicas, if it has any.
+    replicas: Option<Box<Replicas>>,
 }
 
 /// What became of a task's ended attempts.
@@ -97,6 +99,8 @@ pub(in crate::ledger) enum Phase {
     Held,
     BackingOff(BlockTime),
     Leased(Lease),
+    /// No other replica is wanted now. (While one is, the phase says where the task stands, and the others live.)
+    Replicated,
 }
 
 /// A lease: a live attempt of a task.
@@ -122,6 +126,8 @@ pub(in crate::ledger) struct Lease {
     /// The speculative attempt at another worker, if this one is slow. Both have resources. The speculative attempt
     /// has no speculative one itself.
     pub(in crate::ledger) speculative: Option<Box<Lease>>,
+    /// What it has besides, if it is a replica.
+    pub(in crate::ledger) replica: Option<Box<Replica>>,
 }
 
 /// A request that an attempt be preempted.
@@ -158,14 +164,33 @@ pub(in crate::ledger) enum Speculation {
 }
 
 impl Lease {
-    /// When it runs out, in its present stage.
+    /// When it runs out, in its present stage. A replica that has committed itself runs out only once it is asked for its
+    /// answer.
     pub(in crate::ledger) fn ends(&self) -> LeaseTime {
+        if let Some(commitment) = self.commitment() {
+            return commitment.reveal_until.unwrap_or(LeaseTime::NEVER);
+        }
         self.allocation.map_or(self.waits_until, |allocation| allocation.ends)
+    }
+
+    /// The resources that it holds.
+    pub(in crate::ledger) fn holds(&self) -> Option<Resources> {
+        self.allocation.filter(|_| self.commitment().is_none()).map(|allocation| allocation.resources)
+    }
+
+    /// Whether it waits for resources.
+    pub(in crate::ledger) fn waits(&self) -> bool {
+        self.allocation.is_none() && self.commitment().is_none()
+    }
+
+    /// The worker's commitment to its answer.
+    pub(in crate::ledger) fn commitment(&self) -> Option<&Commitment> {
+        self.replica.as_ref()?.commitment.as_ref()
     }
 
     /// When it next changes by time alone.
     pub(in crate::ledger) fn due(&self) -> LeaseTime {
-        match self.allocation {
+        match self.allocation.filter(|_| self.commitment().is_none()) {
             Some(Allocation { speculation: Speculation::Watched(look), ends, .. }) => look.min(ends),
             _ => self.ends(),
         }
@@ -183,6 +208,7 @@ impl Lease {
 
     /// How long it has had resources, in milliseconds of lease time.
     pub(in crate::ledger) fn ran_ms(&self, now: LeaseTime) -> u64 {
+        let now = self.commitment().map_or(now, |commitment| commitment.at);
         self.allocation.map_or(0, |allocation| now.0.saturating_sub(allocation.since.0) / 1000)
     }
 }
@@ -294,8 +320,12 @@ impl TaskCounts {
                 Phase::Ready => &mut self.ready,
                 Phase::Held => &mut self.held,
                 Phase::BackingOff(_) => &mut self.backing_off,
-                Phase::Leased(Lease { allocation: Some(_), .. }) => &mut self.running,
-                Phase::Leased(_) => &mut self.waiting,
+                Phase::Leased(_) | Phase::Replicated
+                    if live.lease().is_some_and(|lease| lease.allocation.is_some()) =>
+                {
+                    &mut self.running
+                }
+                Phase::Leased(_) | Phase::Replicated => &mut self.waiting,
             },
         }
     }
@@ -330,13 +360,36 @@ impl Live {
     /// The workers that the task avoids.
     pub(in crate::ledger) fn avoidance(&self) -> Avoidance {
         let avoided = self.history().past.iter().filter(|past| past.avoided);
-        Avoidance::of(avoided.map(|past| past.worker))
+        let avoidance = Avoidance::of(avoided.map(|past| past.worker));
+        match &self.replicas {
+            Some(replicas) => avoidance.and_never(replicas.parties()),
+            None => avoidance,
+        }
+    }
+
+    /// Whether it waits to be placed.
+    pub(in crate::ledger) const fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready)
+    }
+
+    pub(in crate::ledger) fn replicas(&self) -> Option<&Replicas> {
+        self.replicas.as_deref()
+    }
+
+    pub(in crate::ledger) fn replicas_mut(&mut self) -> Option<&mut Replicas> {
+        self.replicas.as_deref_mut()
+    }
+
+    /// Its replicas, of which so many are wanted if there were none yet.
+    pub(in crate::ledger) fn replicas_wanting(&mut self, wanted: u8) -> &mut Replicas {
+        self.replicas.get_or_insert_with(|| Box::new(Replicas::wanting(wanted)))
     }
 
     /// The lease of the oldest live attempt.
-    pub(in crate::ledger) const fn lease(&self) -> Option<&Lease> {
-        match &self.phase {
-            Phase::Leased(lease) => Some(lease),
+    pub(in crate::ledger) fn lease(&self) -> Option<&Lease> {
+        match (&self.phase, &self.replicas) {
+            (Phase::Leased(lease), _) => Some(lease),
+            (_, Some(replicas)) => replicas.leases.first(),
             _ => None,
         }
     }
@@ -350,8 +403,18 @@ impl Live {
 
     /// The leases of all live attempts, oldest first.
     pub(in crate::ledger) fn leases(&self) -> impl Iterator<Item = &Lease> {
-        let oldest = self.lease();
-        oldest.into_iter().chain(oldest.and_then(|lease| lease.speculative.as_deref()))
+        let only = if let Phase::Leased(lease) = &self.phase { Some(lease) } else { None };
+        let speculative = only.and_then(|lease| lease.speculative.as_deref());
+        only.into_iter().chain(speculative).chain(self.replicas.iter().flat_map(|replicas| &replicas.leases))
+    }
+
+    /// The lease of a live attempt, to change it.
+    pub(in crate::ledger) fn lease_of_mut(&mut self, attempt: AttemptNumber) -> Option<&mut Lease> {
+        match (&mut self.phase, &mut self.replicas) {
+            (Phase::Leased(lease), _) if lease.attempt == attempt => Some(lease),
+            (_, Some(replicas)) => replicas.leases.iter_mut().find(|lease| lease.attempt == attempt),
+            _ => None,
+        }
     }
 
     /// The lease of an attempt, if it lives.
@@ -361,6 +424,10 @@ impl Live {
 
     /// Takes out an attempt's lease. If it had a speculative one, that one takes its place.
     pub(in crate::ledger) fn end_lease(&mut self, attempt: AttemptNumber) -> Option<Lease> {
+        if let Some(replicas) = &mut self.replicas {
+            let at = replicas.leases.iter().position(|lease| lease.attempt == attempt)?;
+            return Some(replicas.leases.remove(at));
+        }
         let Phase::Leased(lease) = &mut self.phase else { return None };
         if lease.attempt != attempt {
             return lease

@@ -56,13 +56,15 @@ macro_rules! figures {
 }
 
 figures! {
-    15:
+    16:
     /// Tasks submitted. Always 0 for a worker.
     tasks_submitted,
     /// Attempts leased, live ones included.
     attempts_leased,
     /// Attempts that succeeded in time.
     attempts_succeeded,
+    /// Replicas that gave an answer, whichever it was.
+    attempts_answered,
     /// Attempts that ended by their program's failure.
     attempts_failed,
     /// Attempts that were drained or lost, begun or not. An attempt is lost when its worker's claim ends, its
@@ -158,11 +160,14 @@ impl Account {
         raise(&mut self.reserved_mib_ms, reserved_mib_ms);
         let attempts = match why {
             EndReason::Succeeded => &mut self.attempts_succeeded,
+            EndReason::Answered => &mut self.attempts_answered,
             EndReason::Failed => &mut self.attempts_failed,
             EndReason::ClaimEnded
             | EndReason::NewIncarnation
             | EndReason::TimedOut
             | EndReason::HostDied { .. }
+            | EndReason::Unrevealed
+            | EndReason::Mismatched
             | EndReason::Drained => &mut self.attempts_lost,
             EndReason::Returned | EndReason::TakenBack => &mut self.attempts_returned,
             EndReason::Preempted => &mut self.attempts_preempted,
@@ -194,6 +199,7 @@ impl Account {
     #[must_use]
     pub const fn attempts_ended(&self) -> u64 {
         self.attempts_succeeded
+            .saturating_add(self.attempts_answered)
             .saturating_add(self.attempts_failed)
             .saturating_add(self.attempts_lost)
             .saturating_add(self.attempts_returned)

@@ -57,7 +57,12 @@ use crate::{
 const fn reported(verdict: &Verdict) -> Option<&Usage> {
     match verdict {
         Verdict::Succeeded(_, usage, _) | Verdict::Failed(_, _, usage) => Some(usage),
-        Verdict::Returned | Verdict::Preempted | Verdict::HostDied { .. } | Verdict::Checkpointed { .. } => None,
+        Verdict::Revealed(answer, _) => Some(answer.usage()),
+        Verdict::Returned
+        | Verdict::Preempted
+        | Verdict::HostDied { .. }
+        | Verdict::Checkpointed { .. }
+        | Verdict::Committed(_) => None,
     }
 }
 

@@ -53,14 +53,16 @@ impl Filter {
         }
     }
 
-    const fn of_state(state: &TaskState) -> Option<Self> {
+    fn of_state(state: &TaskState) -> Option<Self> {
         let TaskState::Live(live) = state else { return None };
         match &live.phase {
             Phase::Ready => Some(Self::Ready),
             Phase::Held => Some(Self::Held),
             Phase::BackingOff(_) => Some(Self::BackingOff),
-            Phase::Leased(lease) if lease.allocation.is_some() => Some(Self::Running),
-            Phase::Leased(_) => Some(Self::Waiting),
+            Phase::Leased(_) | Phase::Replicated if live.lease().is_some_and(|lease| lease.allocation.is_some()) => {
+                Some(Self::Running)
+            }
+            Phase::Leased(_) | Phase::Replicated => Some(Self::Waiting),
         }
     }
 }
@@ -239,8 +241,14 @@ impl Ledger {
     fn take_back_waiting(&mut self, number: JobNumber, selected: &[Range<u32>], applied: &mut Applied) {
         let Some(job) = known(self.records.job(number)) else { return };
         let own = selected.iter().flat_map(|run| job.record.states.range(run.clone()));
-        let waiting = own.filter(|(_, state)| Filter::of_state(state) == Some(Filter::Waiting));
-        let waiting: Vec<AttemptRef> = waiting.flat_map(|(index, _)| job.attempts(*index)).flatten().collect();
+        let live = own
+            .filter_map(|(index, state)| if let TaskState::Live(live) = state { Some((*index, live)) } else { None });
+        let waiting = live.flat_map(|(index, live)| {
+            let task = TaskRef { job: number, index };
+            let waiting = live.leases().filter(|lease| lease.waits());
+            waiting.map(move |lease| AttemptRef::of(task, lease.attempt))
+        });
+        let waiting: Vec<AttemptRef> = waiting.collect();
         for attempt in waiting {
             self.give_back(attempt, EndReason::TakenBack, applied);
         }

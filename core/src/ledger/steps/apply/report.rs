@@ -3,7 +3,7 @@
 //! The outcome of a live attempt is always accepted. A success of an attempt that was already lost is accepted while
 //! the task is outstanding, and so is the word of a worker that died of it; any other late verdict changes nothing. A
 //! large output is accepted only with a second
-//! holder's word that it has the output.
+//! holder's word that it has the output. What a replica's worker says is judged besides by `steps/agreement`.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use crate::{
     },
     schedule::recovery::Next,
     types::{
-        AttemptId, Delivery, DeliveryStatement, Failure, OutcomeReceipt, Output, Report, ReportItem, Verdict,
+        Answer, AttemptId, Delivery, DeliveryStatement, Failure, OutcomeReceipt, Output, Report, ReportItem, Verdict,
         VoidReason,
     },
 };
@@ -75,13 +75,20 @@ impl Ledger {
         } else {
             let past = live.history().past.iter().find(|past| past.number == number && past.worker == *signer);
             match (past.ok_or(IgnoredReason::NotAssigned)?.why, &item.verdict) {
-                (EndReason::Failed | EndReason::Returned | EndReason::Preempted | EndReason::HostDied { .. }, _) => {
+                (
+                    EndReason::Failed
+                    | EndReason::Answered
+                    | EndReason::Returned
+                    | EndReason::Preempted
+                    | EndReason::HostDied { .. },
+                    _,
+                ) => {
                     return Err(IgnoredReason::Repeated);
                 }
                 (_, Verdict::Succeeded(..)) if is_planted(Fault::LateSuccessDropped) => {
                     return Err(IgnoredReason::Late);
                 }
-                (_, Verdict::Succeeded(..)) => Reported::Late,
+                (_, Verdict::Succeeded(..)) if job.redundancy(id.index).is_none() => Reported::Late,
                 // The claim of the next process, or the end of its own, came before this report.
                 (EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut, Verdict::HostDied { .. }) => {
                     Reported::Late
@@ -90,19 +97,29 @@ impl Ledger {
                 _ => return Err(IgnoredReason::Late),
             }
         };
+        if job.redundancy(id.index).is_some() {
+            Self::judge_replica(lease, &item.verdict)?;
+        } else if matches!(item.verdict, Verdict::Committed(_) | Verdict::Revealed(..)) {
+            return Err(IgnoredReason::Malformed);
+        }
         let limits = &self.genesis.ledger;
         let output_bytes = job.spec(id.index).map_or(0, |spec| spec.limits.output_bytes);
         if !bounds::is_verdict_sound(limits, output_bytes, &item.verdict) {
             return Err(IgnoredReason::Malformed);
         }
         let (array, _) = job.array_index(id.index).ok_or(IgnoredReason::UnknownTask)?;
+        let output = match &item.verdict {
+            Verdict::Succeeded(output, ..) | Verdict::Revealed(Answer::Succeeded(output, _), _) => Some(output),
+            _ => None,
+        };
         if job.record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds)
-            && matches!(item.verdict, Verdict::Succeeded(Output::Inline(_), ..))
+            && matches!(output, Some(Output::Inline(_)))
         {
             return Err(IgnoredReason::NotDelivered);
         }
         let stored = match &item.verdict {
-            Verdict::Succeeded(Output::Stored { manifest, stderr, bytes, delivery }, ..) => {
+            Verdict::Succeeded(Output::Stored { manifest, stderr, bytes, delivery }, ..)
+            | Verdict::Revealed(Answer::Succeeded(Output::Stored { manifest, stderr, bytes, delivery }, _), _) => {
                 Some((*manifest, *stderr, *bytes, delivery))
             }
             Verdict::Checkpointed { manifest, bytes, delivery } => Some((*manifest, None, *bytes, delivery)),
@@ -156,6 +173,8 @@ impl Ledger {
     ) {
         let attempt = AttemptRef::of(task, item.attempt.number);
         match &item.verdict {
+            Verdict::Committed(commitment) => self.commit(attempt, *commitment, applied),
+            Verdict::Revealed(answer, salt) => self.reveal(attempt, answer, salt, applied),
             Verdict::HostDied { alone } => self.host_died(attempt, *alone, applied),
             Verdict::Returned => self.give_back(attempt, EndReason::Returned, applied),
             Verdict::Preempted => self.give_back(attempt, EndReason::Preempted, applied),
@@ -211,6 +230,9 @@ impl Ledger {
         let setback = failure.setback();
         let forgiven = if past.on_trial { self.forgive_on_trial(task) } else { None };
         let next = forgiven.unwrap_or_else(|| self.set_back(task, setback));
+        if self.redundancy(task).is_some() {
+            return self.go_on_after_failure(&past, task, next, self.outcome(worker, item), applied);
+        }
         // While another attempt lives, a setback that may be the machine's fault does not fail the task.
         let is_over = next == Next::Fail && (others == Others::None || !setback.is_of_machine());
         if is_over {
@@ -236,6 +258,7 @@ impl Ledger {
     }
 
     fn outcome(&self, worker: PublicKey, item: &ReportItem) -> OutcomeReceipt {
-        OutcomeReceipt { attempt: item.attempt, worker, height: self.height(), verdict: item.verdict.clone() }
+        let (height, verdict) = (self.height(), item.verdict.clone());
+        OutcomeReceipt { attempt: item.attempt, worker, height, verdict, agreement: None }
     }
 }

@@ -90,10 +90,15 @@ impl Ledger {
         spawns_max: u64,
         definition_bytes: u64,
     ) -> Result<(), VoidReason> {
-        let tasks = arrays.iter().map(|array| array.tasks.count() as u64).sum::<u64>().saturating_add(spawns_max);
         let trust = self.trust(Permission::Submit, signer);
         let stored = self.records.stored();
-        let more = tasks.saturating_mul(stored::task_bytes(&self.genesis.ledger)).saturating_add(definition_bytes);
+        let stored_bytes = |array: &Array| {
+            let task_bytes = stored::task_bytes(&self.genesis.ledger, array.spec.redundancy);
+            task_bytes.saturating_mul(array.tasks.count() as u64)
+        };
+        let spawned_bytes = spawns_max.saturating_mul(stored::task_bytes(&self.genesis.ledger, None));
+        let more = arrays.iter().map(stored_bytes).fold(spawned_bytes, u64::saturating_add);
+        let more = more.saturating_add(definition_bytes);
         let most_of_key = self.key_limit(signer, KeyLimit::DailyStoredBytes);
         let of_key = stored.of(signer).saturating_add(more);
         if is_planted(Fault::StoredUnbounded) {

@@ -103,7 +103,7 @@ impl Ledger {
             *looks += 1;
             let standing = self.records.worker(key).and_then(|worker| worker.record.standing.as_ref());
             standing.is_some_and(|standing| standing.could_ever_hold(&kind.needs))
-                && kind.avoidance.permits(allowed, key, self.is_on_trial(key))
+                && self.permits(&kind.avoidance, allowed, key)
         })
     }
 

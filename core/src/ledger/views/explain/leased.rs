@@ -29,9 +29,14 @@ impl Ledger {
             met: label(name) == Some(value),
         });
         let input = job.largest_input(task.index);
-        let stage = match lease.allocation {
-            Some(allocation) => LeaseStage::Running { since: allocation.started, ends: self.at(allocation.ends) },
-            None => LeaseStage::Waiting { ends: self.at(lease.waits_until) },
+        let stage = match (lease.commitment(), lease.allocation) {
+            (Some(commitment), _) => {
+                LeaseStage::Committed { reveal_until: commitment.reveal_until.map(|until| self.at(until)) }
+            }
+            (None, Some(allocation)) => {
+                LeaseStage::Running { since: allocation.started, ends: self.at(allocation.ends) }
+            }
+            (None, None) => LeaseStage::Waiting { ends: self.at(lease.waits_until) },
         };
         let capable = self.records.workers().values().filter_map(|worker| worker.record.standing.as_ref());
         let capable = capable.filter(|standing| standing.could_ever_hold(needs)).count();

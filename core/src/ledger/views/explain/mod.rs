@@ -68,7 +68,8 @@ impl Ledger {
             TaskStateView::Gone(how) => Why::Gone(self.why_gone(job, id.index, how)),
         };
         let (height, time) = (self.height(), self.time());
-        Some(Explanation { job: id.job, index: id.index, height, time, attempts: view.attempts, why })
+        let (attempts, replicas) = (view.attempts, view.replicas);
+        Some(Explanation { job: id.job, index: id.index, height, time, attempts, replicas, why })
     }
 
     /// When the first of the matching attempts has to end, if it is among the first of all attempts.

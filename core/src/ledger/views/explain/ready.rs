@@ -91,7 +91,7 @@ impl Ledger {
             }
             claims.capable += 1;
             let is_open = worker.is_open_to(&kind.needs);
-            if kind.avoidance.permits(allowed, key, worker.record.trial.is_some()) {
+            if self.permits(&kind.avoidance, allowed, key) {
                 usable.insert(*key);
                 *if is_open { &mut claims.open } else { &mut claims.full } += 1;
             } else {
@@ -139,7 +139,10 @@ impl Ledger {
         if workers.is_empty() {
             return None;
         }
-        self.first_to_end(|attempt| self.lease_of(*attempt).is_some_and(|lease| workers.contains(&lease.worker)))
+        self.first_to_end(|attempt| {
+            let lease = self.lease_of(*attempt).filter(|lease| lease.commitment().is_none());
+            lease.is_some_and(|lease| workers.contains(&lease.worker))
+        })
     }
 
     fn share_of(&self, entry: &QueueEntry, spent: bool) -> ShareNow {

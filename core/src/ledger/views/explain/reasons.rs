@@ -14,7 +14,7 @@ pub use ready::{
 use crate::{
     digest::Digest,
     identity::PublicKey,
-    ledger::{EndReason, Gone, PastAttempt},
+    ledger::{EndReason, Gone, PastAttempt, ReplicasView},
     types::{BlockTime, Height, JobId, PlacementPolicy, Setback, When},
 };
 
@@ -32,6 +32,8 @@ pub struct Explanation {
     pub time: BlockTime,
     /// How many attempts there have been, the present one included.
     pub attempts: u32,
+    /// How its replicas stand, if it is computed by several workers and has no outcome.
+    pub replicas: Option<ReplicasView>,
     /// The task's state, and why.
     pub why: Why,
 }
@@ -232,6 +234,12 @@ pub enum LeaseStage {
         /// When its wait times out.
         #[serde(rename = "ends_us")]
         ends: BlockTime,
+    },
+    /// Nothing: the worker has committed itself to its answer.
+    Committed {
+        /// Until when it has to reveal the answer, once it is asked to.
+        #[serde(rename = "reveal_until_us")]
+        reveal_until: Option<BlockTime>,
     },
 }
 

@@ -1,0 +1,163 @@
+//! Agreement: the answers of a task that several workers compute, and what is the same about them.
+//!
+//! Everything reported is public, so a worker that waits could copy what others say. Therefore a worker first *commits*
+//! itself to its answer, by a digest that says nothing of it, and *reveals* the answer once all have committed.
+
+use serde::{Deserialize, Serialize};
+use serde_tuple::{Deserialize_tuple, Serialize_tuple};
+
+use super::{AttemptId, AttemptNumber, Failure, OutcomeReceipt, Output, Redundancy, Setback, Usage, Verdict};
+use crate::{
+    codec::{self, ByteString, fixed_bytes},
+    digest::Digest,
+    identity::{PublicKey, SecretKey},
+};
+
+fixed_bytes! {
+    /// What keeps a commitment from being guessed: 32 bytes that only the worker knows until it reveals its answer.
+    Salt, 32, "a salt"
+}
+
+const CONTEXT: &str = "meshwork 1 answer";
+
+/// What a replica computed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// The program ended with status 0 and left this output.
+    Succeeded(Output, Usage),
+    /// The program failed for this reason, which is the same everywhere ([`Setback::is_of_machine`] does not hold).
+    /// With it comes the end of what it wrote to standard error, bounded by the inline limit.
+    Failed(Failure, ByteString, Usage),
+}
+
+impl Answer {
+    /// The answer in a verdict on an attempt without replicas, if it is one that workers can agree on.
+    ///
+    /// # Errors
+    ///
+    /// The verdict, if it is none: failures of the machine, tasks that were spawned, and what is no outcome.
+    pub fn of(verdict: Verdict) -> Result<Self, Box<Verdict>> {
+        match verdict {
+            Verdict::Succeeded(output, usage, spawns) if spawns.is_empty() => Ok(Self::Succeeded(output, usage)),
+            Verdict::Failed(failure, stderr, usage) if !failure.setback().is_of_machine() => {
+                Ok(Self::Failed(failure, stderr, usage))
+            }
+            other => Err(Box::new(other)),
+        }
+    }
+
+    /// The digest of what must be the same. Of a success that is standard output and the files under `/out`. Of a
+    /// failure it is its kind, and the status with which the program ended.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        match self {
+            Self::Succeeded(output, _) => Self::digest_of_success(&output.answer()),
+            Self::Failed(failure, ..) => Self::digest_of_failure(failure),
+        }
+    }
+
+    /// The digest of a success whose output has this [digest](Output::answer).
+    #[must_use]
+    pub fn digest_of_success(output: &Digest) -> Digest {
+        Digest::of_value(CONTEXT, &(None::<Setback>, output))
+    }
+
+    /// The digest of a failure.
+    #[must_use]
+    pub fn digest_of_failure(failure: &Failure) -> Digest {
+        let status = if let Failure::Exited(status) = failure { Some(*status) } else { None };
+        Digest::of_value(CONTEXT, &(Some(failure.setback()), status))
+    }
+
+    /// A worker's commitment to the answer with this digest.
+    #[must_use]
+    pub fn commitment(answer: &Digest, attempt: &AttemptId, worker: &PublicKey, salt: &Salt) -> Digest {
+        let parts: [&[u8]; 4] = [&codec::encode(attempt), &worker.0, &answer.0, &salt.0];
+        Digest::of_parts("meshwork 1 commitment", &parts)
+    }
+
+    /// The resources that the replica used.
+    #[must_use]
+    pub const fn usage(&self) -> &Usage {
+        match self {
+            Self::Succeeded(_, usage) | Self::Failed(_, _, usage) => usage,
+        }
+    }
+}
+
+impl Salt {
+    /// The salt of a worker's commitment on an attempt. It follows from the worker's key, so that it need not be stored.
+    #[must_use]
+    pub fn of(key: &SecretKey, attempt: &AttemptId) -> Self {
+        Self(key.derive("meshwork 1 salt", &codec::encode(attempt)))
+    }
+}
+
+impl From<Answer> for Verdict {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Succeeded(output, usage) => Self::Succeeded(output, usage, Vec::new()),
+            Answer::Failed(failure, stderr, usage) => Self::Failed(failure, stderr, usage),
+        }
+    }
+}
+
+/// One worker's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Answered {
+    /// The attempt.
+    pub attempt: AttemptNumber,
+    /// The worker that held it.
+    pub worker: PublicKey,
+    /// Its [answer's digest](Answer::digest).
+    pub answer: Digest,
+}
+
+/// Who gave which answer to a task that several workers computed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Agreement {
+    /// How many had to give the same answer.
+    pub quorum: u8,
+    /// All answers, by attempt; at most [`Redundancy::REPLICAS_MAX`].
+    pub answers: Vec<Answered>,
+}
+
+impl Agreement {
+    /// The answer that was given most often, and how often, unless another was given as often.
+    #[must_use]
+    pub fn most(answers: &[Answered]) -> Option<(Digest, usize)> {
+        let times = |answer: &Digest| answers.iter().filter(|other| other.answer == *answer).count();
+        let (most, answer) = answers.iter().map(|one| (times(&one.answer), one.answer)).max()?;
+        let is_tied = answers.iter().any(|one| one.answer != answer && times(&one.answer) == most);
+        (!is_tied).then_some((answer, most))
+    }
+
+    /// Whether a ledger can have decided so: all answers are of different workers and attempts; one of them, which is
+    /// the outcome's, has the quorum and more than any other; or none has, and the outcome says so.
+    #[must_use]
+    pub fn supports(&self, outcome: &OutcomeReceipt) -> bool {
+        let Self { quorum, answers } = self;
+        let are_apart = answers.is_sorted_by(|one, next| one.attempt < next.attempt)
+            && (1..answers.len()).all(|at| answers[..at].iter().all(|one| one.worker != answers[at].worker));
+        let agreed = Self::most(answers).filter(|(_, times)| *times >= usize::from(*quorum));
+        let is_known = *quorum >= 2 && answers.len() <= usize::from(Redundancy::REPLICAS_MAX) && are_apart;
+        let first = |answer: Option<Digest>| {
+            answers
+                .iter()
+                .find(|one| answer.is_none_or(|answer| one.answer == answer))
+                .is_some_and(|one| (one.attempt, one.worker) == (outcome.attempt.number, outcome.worker))
+        };
+        is_known
+            && match (agreed, &outcome.verdict) {
+                (None, Verdict::Failed(Failure::Disagreed, ..)) => first(None),
+                // What the ledger itself decided, whatever was answered by then.
+                (_, Verdict::Failed(Failure::Lost | Failure::EndedHosts, ..)) => true,
+                (_, Verdict::Failed(failure, ..)) if failure.setback().is_of_machine() => true,
+                (Some((answer, _)), verdict) => {
+                    first(Some(answer)) && Answer::of(verdict.clone()).is_ok_and(|own| own.digest() == answer)
+                }
+                (None, _) => false,
+            }
+    }
+}
