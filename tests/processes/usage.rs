@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::{mesh::path, running::program, workflows::Network};
 
-const FIGURES: [&str; 15] = [
+const FIGURES: [&str; 16] = [
     "tasks_submitted",
     "attempts_leased",
     "attempts_succeeded",
+    "attempts_answered",
     "attempts_failed",
     "attempts_lost",
     "attempts_returned",

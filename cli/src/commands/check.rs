@@ -40,7 +40,14 @@ impl Record for Checked {
             ("program", format!("{}, {}: a worker would run it", self.program.display(), ByteSize(self.bytes))),
             ("memory", format!("{} to start with (--memory must offer that), {most}", ByteSize(self.memory_bytes))),
             ("imports", list(self.imports.iter().map(String::as_str).collect())),
-            ("uses", list(self.features.clone())),
+            (
+                "features",
+                if self.features.is_empty() {
+                    "those of the first WebAssembly".to_owned()
+                } else {
+                    list(self.features.clone())
+                },
+            ),
             (
                 "result",
                 "the same on every machine, as for every task: its clock and its randomness are the task's own"

@@ -240,7 +240,8 @@ mod tests {
         };
         let takes = argument.get_action().takes_values();
         let values = if takes { VALUES.map(Some).to_vec() } else { vec![None] };
-        let needs: [&[&str]; 5] = [&[], &["--cron", "@daily"], &["--each", "x"], &["--to", "ab12"], &["--dry-run"]];
+        let needs: [&[&str]; 6] =
+            [&[], &["--cron", "@daily"], &["--each", "x"], &["--to", "ab12"], &["--dry-run"], &["--replicas", "3"]];
         let lines = values.iter().flat_map(|value| needs.iter().map(move |needed| (value, needed)));
         let line = |(value, needed): (&Option<&'static str>, &&[&'static str])| {
             let own: Vec<&str> = [flag.as_str()].into_iter().chain(*value).collect();
