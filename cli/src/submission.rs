@@ -16,8 +16,8 @@ use meshwork_core::{
 };
 
 use crate::{
-    client::Client,
-    failure::{Done, Exit, Failure},
+    client::{Client, ClientError},
+    failure::{Done, Failure},
     output::{complain, governance::amount, words::duration},
     time::{CLOCKS_DIFFER_US, milliseconds, now_us, until_ms},
 };
@@ -152,7 +152,7 @@ async fn taken(client: &Client, key: PublicKey, reason: Option<VoidReason>) -> S
 pub async fn settle(client: &Client, transaction: &SignedTransaction) -> Done {
     post(client, transaction).await?;
     let expires_us = transaction.transaction().expires.0;
-    while !is_executed(client, transaction.id(), transaction.signer()).await? {
+    while !is_executed(client, transaction.id(), transaction.signer()).await?? {
         unless_expired(expires_us)?;
         tokio::time::sleep(ASK_INTERVAL).await;
     }
@@ -162,17 +162,17 @@ pub async fn settle(client: &Client, transaction: &SignedTransaction) -> Done {
 /// Whether a transaction of this key is executed by now.
 ///
 /// # Errors
-/// The node does not answer, or the ledger finds it void.
-async fn is_executed(client: &Client, id: TransactionId, key: PublicKey) -> Done<bool> {
+/// Without: the node cannot say. Within: the ledger finds it void.
+async fn is_executed(client: &Client, id: TransactionId, key: PublicKey) -> Result<Done<bool>, ClientError> {
     match client.transaction(id).await {
-        Ok(TransactionView { void: None, .. }) => Ok(true),
+        Ok(TransactionView { void: None, .. }) => Ok(Ok(true)),
         Ok(TransactionView { void: Some(why), reason, .. }) => {
             let more = more(client, key, reason).await;
             let why = why.trim_end_matches('.');
-            Err(Failure::failed(format!("The ledger did not take it: {why}{more}.")))
+            Ok(Err(Failure::failed(format!("The ledger did not take it: {why}{more}."))))
         }
-        Err(error) if error.is_absent() => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) if error.is_absent() => Ok(Ok(false)),
+        Err(error) => Err(error),
     }
 }
 
@@ -190,9 +190,9 @@ pub async fn is_on_ledger(client: &Client, id: TransactionId, key: PublicKey) ->
     loop {
         match is_executed(client, id, key).await {
             // It was accepted, whatever became of the node since.
-            Err(failure) if failure.exit == Exit::Unreachable => return Ok(false),
-            Ok(false) if Instant::now() < until => tokio::time::sleep(ASK_INTERVAL).await,
-            answer => return answer,
+            Err(_) => return Ok(false),
+            Ok(Ok(false)) if Instant::now() < until => tokio::time::sleep(ASK_INTERVAL).await,
+            Ok(answer) => return answer,
         }
     }
 }

@@ -7,7 +7,7 @@ use meshwork_core::types::JobId;
 use tokio::time::Instant;
 
 use crate::{
-    client::{Client, Events},
+    client::{Client, ClientError, Events},
     failure::{Done, Failure},
     output::words,
     time::{CLOCKS_DIFFER_US, now_us},
@@ -86,14 +86,15 @@ async fn follow(
             Err(error) => {
                 tracing::debug!(%error, "asking again");
                 silence += 1;
+                let is_silence = matches!(error, ClientError::Unreachable { .. } | ClientError::Busy { .. });
                 match &mut again {
-                    Some(again) => {
+                    Some(again) if is_silence => {
                         // Until the node is there again, the old place is as good as any.
                         client = again(silence).unwrap_or(client);
                         events = client.events(Some(job)).await.ok();
                     }
                     None if silence < SILENCE_MAX => {}
-                    None => return Err(error.into()),
+                    _ => return Err(error.into()),
                 }
             }
         }

@@ -100,13 +100,13 @@ pub async fn run(context: &Context, options: Options) -> Done {
     let client = context.settings.client()?;
     let (genesis, trust) = context.settings.genesis_or_ask(&client).await?;
     let job = find_job(&client, &options.job).await?;
-    for directory in [&options.out, &options.proofs].into_iter().flatten() {
-        result_directory::claim(directory, job)?;
-    }
     let proved = match options.index {
         Some(index) => vec![outcomes::of_task(&client, TaskId { job, index }, &genesis).await?],
         None => outcomes::of_job(&client, job, &genesis).await?,
     };
+    for directory in [&options.out, &options.proofs].into_iter().flatten() {
+        result_directory::claim(directory, job)?;
+    }
     save_proofs(&options, &proved)?;
     let views = fetch(context, &client, &options, &proved).await?;
     if trust == Trust::Node {

@@ -305,6 +305,9 @@ fn job_name(options: &Options, program: &Path) -> String {
 /// How many workers are to agree, if several compute each task.
 fn redundancy(options: &Options) -> Done<Option<Redundancy>> {
     let Some(replicas) = options.replicas else { return Ok(None) };
+    if replicas == 1 && options.quorum.is_none() && options.replicas_max.is_none() {
+        return Ok(None);
+    }
     let usual = Redundancy::of(replicas);
     let quorum = options.quorum.unwrap_or(usual.quorum);
     let redundancy = Redundancy { quorum, replicas_max: options.replicas_max.unwrap_or(usual.replicas_max), ..usual };

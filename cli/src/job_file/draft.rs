@@ -257,8 +257,13 @@ impl Reading<'_> {
                 }
             };
         };
-        if replicas.value == 1 && task.replicas.is_some() {
-            return Ok(None);
+        if replicas.value == 1 {
+            return match task.quorum.as_ref().or(task.replicas_max.as_ref()) {
+                None => Ok(None),
+                Some(idle) => {
+                    Err(Problem::new(&idle.at, "One worker computes this, and agrees with itself", "leave it out"))
+                }
+            };
         }
         let usual = Redundancy::of(replicas.value);
         let value = |one: Option<&At<u8>>, other: u8| one.map_or(other, |value| value.value);

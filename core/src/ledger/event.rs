@@ -243,6 +243,11 @@ impl EndReason {
         )
     }
 
+    /// Whether the worker committed itself to an answer that it did not give. So it had begun, also in a waiting place.
+    pub(super) const fn breaks_commitment(self) -> bool {
+        matches!(self, Self::Unrevealed | Self::Mismatched)
+    }
+
     /// Whether the task avoids this worker afterwards.
     pub(super) const fn is_avoided(self) -> bool {
         self.is_loss() || matches!(self, Self::Returned)

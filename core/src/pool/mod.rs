@@ -31,6 +31,11 @@ pub const KEY_TRANSACTIONS_MAX: usize = 8_192;
 /// claim.
 pub const KEY_WORKER_TRANSACTIONS_MAX: usize = 64;
 
+/// How many transactions that came in at this peer never give way to others.
+const LOCAL_PROTECTED_MAX: usize = TRANSACTIONS_MAX / 4;
+/// How many of a lane's last transactions are looked at for what gives way.
+const LOOKS_MAX: usize = 256;
+
 /// Why a transaction is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Refusal {
@@ -69,6 +74,8 @@ pub struct Pool {
     turns: Turns,
     bytes: usize,
     arrivals: u64,
+    /// How many blocks became final.
+    settled: u64,
     in_flight: BTreeSet<TransactionId>,
     by_expiry: BTreeSet<(BlockTime, TransactionId)>,
 }
@@ -113,16 +120,16 @@ impl Pool {
         if self.entries.contains_key(&transaction.id()) {
             return Err(Refusal::Known);
         }
+        let place = self.next_place(transaction, of);
         let replaced = self.replaced(transaction)?;
-        let of_key_max = match Class::of(transaction) {
+        let of_key_max = match place.lane.class {
             Class::Workers => KEY_WORKER_TRANSACTIONS_MAX,
             Class::Submitters => KEY_TRANSACTIONS_MAX,
         };
-        if replaced.is_none() && self.turns.waiting(&transaction.signer()) >= of_key_max {
+        if replaced.is_none() && self.turns.waiting(&transaction.signer(), place.lane) >= of_key_max {
             return Err(Refusal::KeyFull);
         }
-        let fits = self.has_capacity(transaction) || replaced.is_some();
-        if fits || self.gives_way_to(&self.next_place(transaction, of)).is_some() { Ok(()) } else { Err(Refusal::Full) }
+        self.make_room(transaction, &place, replaced).map(|_| ())
     }
 
     /// Takes a transaction whose signature has been checked by the strict rule. A claim takes the place of an older one that waits. If the pool is full, whatever would have waited longest
@@ -133,18 +140,17 @@ impl Pool {
     pub fn insert(&mut self, transaction: Arc<SignedTransaction>, of: Signer, local: bool) -> Result<(), Refusal> {
         self.admits(&transaction, of)?;
         let mut place = self.next_place(&transaction, of);
-        if let Some(older) = self.replaced(&transaction)? {
-            place.turn = place.turn.min(older.turn);
-            self.remove_at(&older);
+        let replaced = self.replaced(&transaction)?;
+        for gone in self.make_room(&transaction, &place, replaced)? {
+            self.remove_at(&gone);
         }
-        while !self.has_capacity(&transaction) {
-            let least = self.gives_way_to(&place).ok_or(Refusal::Full)?;
-            self.remove_at(&least);
+        if let Some(older) = replaced.filter(|older| older.lane == place.lane) {
+            place.turn = place.turn.min(older.turn);
         }
         self.arrivals += 1;
         self.bytes += transaction.wire_bytes();
         self.by_expiry.insert((transaction.transaction().expires, transaction.id()));
-        self.turns.add(&transaction, place.turn);
+        self.turns.add(&transaction, &place);
         self.order.insert(place, transaction.id());
         if local {
             self.local.insert(place, transaction.id());
@@ -153,13 +159,9 @@ impl Pool {
         Ok(())
     }
 
-    fn has_capacity(&self, transaction: &SignedTransaction) -> bool {
-        self.entries.len() < TRANSACTIONS_MAX && self.bytes + transaction.wire_bytes() <= BYTES_MAX
-    }
-
     fn next_place(&self, transaction: &SignedTransaction, of: Signer) -> Place {
-        let (lane, turn) = (Lane::new(transaction, of), self.turns.next(&transaction.signer()));
-        Place { lane, turn, arrival: self.arrivals }
+        let lane = Lane::new(transaction, of);
+        Place { lane, turn: self.turns.next(&transaction.signer(), lane), arrival: self.arrivals }
     }
 
     /// The place of the older claim that a claim replaces, if one waits outside every block.
@@ -173,16 +175,43 @@ impl Pool {
         Ok(older.map(|entry| entry.place))
     }
 
-    /// The place of what gives way to a transaction at `place` if the pool is full: it would have waited longest, and
-    /// neither came in at this peer nor is in a block.
-    fn gives_way_to(&self, place: &Place) -> Option<Place> {
+    /// What is to go so that a transaction at `place` fits: the older claim that it replaces, and what would have waited
+    /// longest, if that is longer than the transaction itself. What a block here holds stays, and so does what came in
+    /// at this peer, as long as that is not too much.
+    fn make_room(
+        &self,
+        transaction: &SignedTransaction,
+        place: &Place,
+        replaced: Option<Place>,
+    ) -> Result<Vec<Place>, Refusal> {
+        let bytes_of = |place: &Place| {
+            let entry = self.order.get(place).and_then(|id| self.entries.get(id));
+            entry.map_or(0, |entry| entry.transaction.wire_bytes())
+        };
+        let mut goes: Vec<Place> = replaced.into_iter().collect();
+        let mut count = self.entries.len() - goes.len();
+        let mut bytes = self.bytes - goes.iter().map(bytes_of).sum::<usize>();
         let gives_way = |(place, id): &(&Place, &TransactionId)| {
             let waits = self.entries.get(id).is_some_and(|entry| entry.in_flight.is_none());
-            waits && !self.local.contains_key(place)
+            waits
+                && Some(**place) != replaced
+                && (self.local.len() > LOCAL_PROTECTED_MAX || !self.local.contains_key(place))
         };
-        let last = |lane: Lane| self.order.range(lane.places()).rev().find(gives_way).map(|(place, _)| *place);
-        let least = Lane::ALL.into_iter().filter_map(last).max_by_key(Place::expendable)?;
-        (least.expendable() > place.expendable()).then_some(least)
+        let last = |lane: Lane| {
+            let from_last = self.order.range(lane.places()).rev().take(LOOKS_MAX);
+            from_last.filter(gives_way).map(|(place, _)| *place).peekable()
+        };
+        let mut lanes = Lane::ALL.map(last);
+        while count >= TRANSACTIONS_MAX || bytes + transaction.wire_bytes() > BYTES_MAX {
+            let expendable = lanes.each_mut().map(|lane| lane.peek().map(|place| self.turns.expendable(place)));
+            let least = lanes.iter_mut().zip(expendable).max_by_key(|(_, expendable)| *expendable);
+            let least = least.and_then(|(lane, _)| lane.next());
+            let least = least.filter(|least| self.turns.expendable(least) > self.turns.expendable(place));
+            let least = least.ok_or(Refusal::Full)?;
+            (count, bytes) = (count - 1, bytes - bytes_of(&least));
+            goes.push(least);
+        }
+        Ok(goes)
     }
 
     fn remove_at(&mut self, place: &Place) {
@@ -198,7 +227,7 @@ impl Pool {
         self.bytes -= entry.transaction.wire_bytes();
         self.in_flight.remove(&id);
         self.by_expiry.remove(&(entry.transaction.transaction().expires, id));
-        self.turns.remove(&entry.transaction);
+        self.turns.remove(&entry.transaction, &entry.place);
         Some(entry.place)
     }
 
@@ -218,9 +247,10 @@ impl Pool {
     pub fn settle(&mut self, block: &Block, latest: BlockTime) {
         for transaction in &block.transactions {
             if let Some(place) = self.remove(transaction.id()) {
-                self.turns.passed(place.turn);
+                self.turns.passed(&place);
             }
         }
+        self.settled = self.settled.wrapping_add(1);
         let Self { entries, in_flight, .. } = self;
         in_flight.retain(|id| {
             let Some(entry) = known(entries.get_mut(id)) else { return false };
@@ -266,7 +296,10 @@ mod tests {
     use crate::{
         digest::Digest,
         identity::{NetworkId, SecretKey},
-        types::{Claim, Control, Drain, Epoch, Header, JobId, Report, Role, Transaction, View},
+        types::{
+            AttemptId, AttemptNumber, Claim, Control, Drain, Epoch, Header, JobId, Report, ReportItem, Role, Submit,
+            TaskId, Transaction, Verdict, View,
+        },
     };
 
     fn transaction(nonce: u64, action: Action, expires: u64) -> Arc<SignedTransaction> {
@@ -398,6 +431,10 @@ mod tests {
         pool.insert(cancel(1), Signer::Trusted, false).expect("room for what it submits");
     }
 
+    fn attempt() -> AttemptId {
+        AttemptId { task: TaskId { job: JobId(Digest::ZERO), index: 0 }, number: AttemptNumber(0) }
+    }
+
     fn by(seed: u64, nonce: u64, action: Action) -> Arc<SignedTransaction> {
         let mut bytes = [7; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -475,6 +512,65 @@ mod tests {
     }
 
     #[test]
+    fn what_one_lane_has_come_to_is_nothing_to_another() {
+        let mut pool = Pool::default();
+        let submitted = |seed: u64, nonce| by(seed, nonce, Action::Control(Control::cancel(JobId(Digest::ZERO))));
+        for nonce in 0..50 {
+            pool.insert(submitted(1, nonce), Signer::Trusted, false).expect("room");
+            pool.insert(submitted(2, nonce), Signer::Stranger, false).expect("room");
+        }
+        pool.settle(&block(1, 1, (0..50).map(|nonce| submitted(1, nonce)).collect()), BlockTime(u64::MAX));
+        // The trusted key's own report, and another stranger's job, go before the fifty of the other stranger.
+        pool.insert(submitted(1, 99), Signer::Trusted, false).expect("room");
+        let report = by(1, 100, Action::Report(Report { items: Vec::new() }));
+        pool.insert(Arc::clone(&report), Signer::Trusted, false).expect("room");
+        let other = submitted(3, 1);
+        pool.insert(Arc::clone(&other), Signer::Stranger, false).expect("room");
+        let chosen = all(&pool);
+        assert_eq!(chosen.first(), Some(&report));
+        let place = chosen.iter().position(|one| *one == other);
+        assert_eq!(place, Some(3), "behind the report, the trusted job and one of the other's");
+    }
+
+    #[test]
+    fn what_is_larger_than_its_lanes_share_has_a_block_now_and_then() {
+        let mut pool = Pool::default();
+        for nonce in 0..400 {
+            let many = Report { items: vec![ReportItem { attempt: attempt(), verdict: Verdict::Returned }; 20] };
+            pool.insert(by(nonce, nonce, Action::Report(many)), Signer::Trusted, false).expect("room");
+        }
+        let job = Submit { name: "x".repeat(60_000), ..Submit::named("") };
+        let large = by(9_000, 9_000, Action::Submit(job));
+        pool.insert(Arc::clone(&large), Signer::Stranger, false).expect("room");
+        let mut had = 0;
+        for height in 1..=16 {
+            let chosen = pool.select(&BTreeSet::new(), &always(), 80_000, 4096);
+            had += usize::from(chosen.contains(&large));
+            assert!(chosen.iter().map(|one| one.wire_bytes()).sum::<usize>() <= 80_000);
+            assert!(chosen.iter().map(|one| one.id()).collect::<BTreeSet<_>>().len() == chosen.len(), "each once");
+            pool.settle(&block(height, 1, Vec::new()), BlockTime(u64::MAX));
+        }
+        assert_eq!(had, 4, "one block in four");
+    }
+
+    #[test]
+    fn nothing_is_given_up_for_what_does_not_fit_anyhow() {
+        let mut pool = Pool::default();
+        let claim_of = |sequence, labels: usize| {
+            let labels = (0..labels).map(|number| (format!("{number:04}"), "x".repeat(60))).collect();
+            by(1, sequence, Action::Claim(Claim { sequence, labels, ..Claim::default() }))
+        };
+        let older = claim_of(1, 0);
+        pool.insert(Arc::clone(&older), Signer::Stranger, false).expect("room");
+        let small = by(2, 0, Action::Drain(Drain { sequence: 0 }));
+        pool.insert(Arc::clone(&small), Signer::Stranger, false).expect("room");
+        pool.bytes = BYTES_MAX;
+        assert_eq!(pool.insert(claim_of(2, 60), Signer::Stranger, false), Err(Refusal::Full));
+        assert_eq!(pool.insert(claim_of(3, 60), Signer::Trusted, false), Err(Refusal::Full));
+        assert_eq!(all(&pool), [older, small]);
+    }
+
+    #[test]
     fn a_full_pool_gives_up_what_would_have_waited_longest_and_nothing_of_its_own() {
         let mut pool = Pool::default();
         let first = by(0, 0, Action::Drain(Drain { sequence: 0 }));
@@ -483,11 +579,11 @@ mod tests {
         pool.insert(Arc::clone(&flood), Signer::Stranger, false).expect("room");
         let later = by(1, 1, Action::Drain(Drain { sequence: 1 }));
         pool.insert(Arc::clone(&later), Signer::Stranger, false).expect("room");
-        pool.bytes = BYTES_MAX;
         let honest = by(2, 0, Action::Report(Report { items: vec![] }));
-        assert_eq!(pool.admits(&by(0, 1, Action::Drain(Drain { sequence: 1 })), Signer::Stranger), Err(Refusal::Full));
-        pool.admits(&honest, Signer::Stranger).expect("what comes a turn later gives way");
         pool.bytes = BYTES_MAX - honest.wire_bytes() + 1;
+        let own = by(0, 1, Action::Report(Report { items: vec![] }));
+        assert_eq!(pool.admits(&own, Signer::Stranger), Err(Refusal::Full), "it comes as late as what would go");
+        pool.admits(&honest, Signer::Stranger).expect("what comes a turn later gives way");
         pool.insert(Arc::clone(&honest), Signer::Stranger, false).expect("room");
         assert_eq!(all(&pool), [Arc::clone(&first), flood, Arc::clone(&honest)]);
         let trusted = by(3, 0, Action::Report(Report { items: vec![] }));

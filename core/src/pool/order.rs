@@ -4,8 +4,8 @@
 //! go with the workers'. Transactions of trusted keys have lanes of their own ([`Lane`]).
 //!
 //! Within a lane, signers take turns, so that however much some keys send, another key's next transaction waits for at
-//! most one of each. A transaction's *turn* is one above that of its signer's last one that waits, and at least the
-//! turn that the pool has come to. (Start-time fair queueing: Goyal, Vin and Cheng, SIGCOMM 1996.)
+//! most one of each. A transaction's *turn* is one above that of its signer's last one that waits in the lane, and at
+//! least the turn that the lane has come to. (Start-time fair queueing: Goyal, Vin and Cheng, SIGCOMM 1996.)
 
 use std::collections::BTreeMap;
 
@@ -59,6 +59,18 @@ impl Lane {
         Self { of, class: Class::of(transaction) }
     }
 
+    /// Its place in [`Lane::ALL`].
+    const fn index(self) -> usize {
+        let first = match self.of {
+            Signer::Trusted => 0,
+            Signer::Stranger => 2,
+        };
+        match self.class {
+            Class::Workers => first,
+            Class::Submitters => first + 1,
+        }
+    }
+
     /// All places of this lane.
     pub(super) const fn places(self) -> std::ops::RangeInclusive<Place> {
         Place { lane: self, turn: 0, arrival: 0 }..=Place { lane: self, turn: u64::MAX, arrival: u64::MAX }
@@ -73,34 +85,29 @@ pub(super) struct Place {
     pub(super) arrival: u64,
 }
 
-impl Place {
-    /// How readily it gives way when the pool is full: a larger one goes first.
-    pub(super) const fn expendable(&self) -> (Signer, u64) {
-        (self.lane.of, self.turn)
-    }
-}
-
-/// What waits of one signer.
+/// What waits of one signer, by lane.
 #[derive(Debug, Default)]
 struct Waiting {
-    count: usize,
-    last_turn: u64,
+    counts: [usize; Lane::ALL.len()],
+    /// The turn of the last one, where any wait.
+    last_turns: [u64; Lane::ALL.len()],
     /// The claim that waits, by its sequence number.
     claim: Option<(u64, TransactionId)>,
 }
 
-/// The signers of what waits, and whose turn it is.
+/// The signers of what waits, and whose turn it is in each lane. Lanes are served at different rates, so each has a
+/// count of its own.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
-    /// The latest turn of a transaction that was ordered.
-    now: u64,
+    /// The latest turn of a transaction that was ordered, by lane.
+    now: [u64; Lane::ALL.len()],
     signers: BTreeMap<PublicKey, Waiting>,
 }
 
 impl Turns {
-    /// How many transactions of a signer wait.
-    pub(super) fn waiting(&self, signer: &PublicKey) -> usize {
-        self.signers.get(signer).map_or(0, |signer| signer.count)
+    /// How many transactions of a signer wait in a lane.
+    pub(super) fn waiting(&self, signer: &PublicKey, lane: Lane) -> usize {
+        self.signers.get(signer).map_or(0, |waiting| waiting.counts[lane.index()])
     }
 
     /// The claim of a signer that waits, and its sequence number.
@@ -108,37 +115,47 @@ impl Turns {
         self.signers.get(signer)?.claim
     }
 
-    /// The turn of a signer's next transaction.
-    pub(super) fn next(&self, signer: &PublicKey) -> u64 {
-        self.signers.get(signer).map_or(self.now, |signer| self.now.max(signer.last_turn.saturating_add(1)))
+    /// The turn of a signer's next transaction in a lane.
+    pub(super) fn next(&self, signer: &PublicKey, lane: Lane) -> u64 {
+        let (at, now) = (lane.index(), self.now[lane.index()]);
+        let waiting = self.signers.get(signer).filter(|waiting| waiting.counts[at] > 0);
+        waiting.map_or(now, |waiting| now.max(waiting.last_turns[at].saturating_add(1)))
+    }
+
+    /// How readily what waits at a place gives way when the pool is full: a larger value goes first. Strangers' goes
+    /// before others', and of either what is most turns away.
+    pub(super) fn expendable(&self, place: &Place) -> (Signer, u64) {
+        (place.lane.of, place.turn.saturating_sub(self.now[place.lane.index()]))
     }
 
     /// Counts a transaction that waits from now on.
-    pub(super) fn add(&mut self, transaction: &SignedTransaction, turn: u64) {
-        let signer = self.signers.entry(transaction.signer()).or_default();
-        signer.count += 1;
-        signer.last_turn = signer.last_turn.max(turn);
+    pub(super) fn add(&mut self, transaction: &SignedTransaction, place: &Place) {
+        let (at, waiting) = (place.lane.index(), self.signers.entry(transaction.signer()).or_default());
+        let is_first = waiting.counts[at] == 0;
+        waiting.counts[at] += 1;
+        waiting.last_turns[at] = if is_first { place.turn } else { waiting.last_turns[at].max(place.turn) };
         if let Action::Claim(claim) = &transaction.transaction().action
-            && signer.claim.is_none_or(|(sequence, _)| sequence < claim.sequence)
+            && waiting.claim.is_none_or(|(sequence, _)| sequence < claim.sequence)
         {
-            signer.claim = Some((claim.sequence, transaction.id()));
+            waiting.claim = Some((claim.sequence, transaction.id()));
         }
     }
 
     /// Counts a transaction that no longer waits.
-    pub(super) fn remove(&mut self, transaction: &SignedTransaction) {
-        let key = transaction.signer();
-        let Some(signer) = self.signers.get_mut(&key) else { return };
-        signer.count = signer.count.saturating_sub(1);
-        signer.claim.take_if(|(_, id)| *id == transaction.id());
-        if signer.count == 0 {
+    pub(super) fn remove(&mut self, transaction: &SignedTransaction, place: &Place) {
+        let (at, key) = (place.lane.index(), transaction.signer());
+        let Some(waiting) = self.signers.get_mut(&key) else { return };
+        waiting.counts[at] = waiting.counts[at].saturating_sub(1);
+        waiting.claim.take_if(|(_, id)| *id == transaction.id());
+        if waiting.counts.iter().all(|count| *count == 0) {
             self.signers.remove(&key);
         }
     }
 
-    /// Notes that a transaction with this turn was ordered.
-    pub(super) fn passed(&mut self, turn: u64) {
-        self.now = self.now.max(turn);
+    /// Notes that a transaction at this place was ordered.
+    pub(super) fn passed(&mut self, place: &Place) {
+        let now = &mut self.now[place.lane.index()];
+        *now = (*now).max(place.turn);
     }
 
     #[cfg(test)]

@@ -11,10 +11,17 @@ use crate::{
     types::{BlockTime, SignedTransaction, TransactionId},
 };
 
+/// Every so many blocks one may begin with a large transaction.
+const LARGE_EVERY: u64 = 4;
+/// A transaction is large if it takes more than one in so many parts of a block, which is the least that a lane has.
+const LEAST_SHARE: usize = 16;
+
 impl Pool {
     /// The transactions that fit a block, in order. Leaves out those in `taken`, and those whose expiry is not
     /// within `timely`. A quarter of the block is reserved for strangers, and a quarter of what they or the others
-    /// have is reserved for submitters; what is reserved in vain goes to whoever waits.
+    /// have is reserved for submitters; what is reserved in vain goes to whoever waits. A transaction may be larger than
+    /// all that is reserved for its lane, so one block in [`LARGE_EVERY`] begins with the first of a lane, if it is
+    /// large.
     #[must_use]
     pub fn select(
         &self,
@@ -23,7 +30,10 @@ impl Pool {
         bytes_max: usize,
         transactions_max: usize,
     ) -> Vec<Arc<SignedTransaction>> {
-        let mut selection = Selection { pool: self, taken, timely, bytes: 0, chosen: Vec::new() };
+        let mut selection = Selection { pool: self, taken, timely, bytes: 0, chosen: Vec::new(), large: None };
+        if self.settled.is_multiple_of(LARGE_EVERY) {
+            selection.begin_with_large(bytes_max, transactions_max);
+        }
         let mut behind = Vec::new();
         for lane in Lane::ALL {
             let up_to = |most: usize, now: usize| {
@@ -46,9 +56,26 @@ struct Selection<'a> {
     timely: &'a RangeInclusive<BlockTime>,
     bytes: usize,
     chosen: Vec<Arc<SignedTransaction>>,
+    /// The one that the block begins with out of turn.
+    large: Option<TransactionId>,
 }
 
 impl Selection<'_> {
+    /// Adds the first transaction of a lane, if it is large. Lanes take turns.
+    fn begin_with_large(&mut self, bytes_max: usize, transactions_max: usize) {
+        let pool = self.pool;
+        let turn = (pool.settled / LARGE_EVERY % Lane::ALL.len() as u64) as usize;
+        let first = |lane: Lane| pool.order.range(lane.places()).find(|(_, id)| !self.taken.contains(id));
+        let is_large = |(_, id): &(&Place, &TransactionId)| {
+            pool.entries.get(id).is_some_and(|entry| entry.transaction.wire_bytes() > bytes_max / LEAST_SHARE)
+        };
+        let mut lanes = Lane::ALL.into_iter().cycle().skip(turn).take(Lane::ALL.len()).filter_map(first);
+        if let Some(large) = lanes.find(is_large) {
+            self.add(std::iter::once(large), bytes_max, transactions_max);
+            self.large = Some(*large.1).filter(|_| !self.chosen.is_empty());
+        }
+    }
+
     /// Adds the transactions that fit. Returns those, of the ones it looked at, that only the bounds keep out.
     fn add<'a>(
         &mut self,
@@ -59,7 +86,10 @@ impl Selection<'_> {
         let mut behind = Vec::new();
         for (place, id) in places {
             let Some(PoolEntry { transaction, .. }) = known(self.pool.entries.get(id)) else { continue };
-            if self.taken.contains(id) || !self.timely.contains(&transaction.transaction().expires) {
+            if self.taken.contains(id)
+                || self.large == Some(*id)
+                || !self.timely.contains(&transaction.transaction().expires)
+            {
                 continue;
             }
             let larger = self.bytes + transaction.wire_bytes();

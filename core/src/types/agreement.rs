@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::{AttemptId, AttemptNumber, Failure, OutcomeReceipt, Output, Redundancy, Setback, Usage, Verdict};
+use super::{AttemptId, AttemptNumber, BlobRef, Failure, OutcomeReceipt, Output, Redundancy, Setback, Usage, Verdict};
 use crate::{
     codec::{self, ByteString, fixed_bytes},
     digest::Digest,
@@ -57,9 +57,10 @@ impl Answer {
         }
     }
 
-    /// The digest of a success whose output has this [digest](Output::answer).
+    /// The digest of a success whose output has this [name](Output::answer). Its size is part of it, because who knows
+    /// only a wrong size cannot fetch the output.
     #[must_use]
-    pub fn digest_of_success(output: &Digest) -> Digest {
+    pub fn digest_of_success(output: &BlobRef) -> Digest {
         Digest::of_value(CONTEXT, &(None::<Setback>, output))
     }
 

@@ -193,15 +193,15 @@ pub enum Output {
 }
 
 impl Output {
-    /// The digest that names the answer: standard output and the files under `/out`. It is the same whether the output
-    /// is inline or stored, and whoever computed it.
+    /// What names the answer, which is standard output and the files under `/out`: its encoded manifest. It is the same
+    /// whether the output is inline or stored, and whoever computed it.
     #[must_use]
-    pub fn answer(&self) -> Digest {
+    pub fn answer(&self) -> BlobRef {
         match self {
-            Self::Stored { manifest, .. } => manifest.digest,
+            Self::Stored { manifest, .. } => *manifest,
             Self::Inline(InlineOutput { stdout, files, .. }) => {
                 let files = files.iter().map(|(path, content)| (path.clone(), content.to_vec())).collect();
-                Manifest::of(stdout.to_vec(), files).manifest.digest()
+                BlobRef::of(&codec::encode(&Manifest::of(stdout.to_vec(), files).manifest))
             }
         }
     }

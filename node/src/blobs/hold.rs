@@ -10,8 +10,8 @@ use meshwork_core::{
 };
 
 use super::{
-    BLOB_BYTES_MAX, BlobStore, Blobs, DeliveryId, Kept, blocking, error::StoreError, packs, turns::Turns,
-    writer::BlobWriter,
+    BLOB_BYTES_MAX, BlobStore, Blobs, DeliveryId, Kept, blocking, error::StoreError, packs, sealed::Seals,
+    turns::Turns, writer::BlobWriter,
 };
 use crate::{
     mesh::{Incoming, Stream},
@@ -151,7 +151,7 @@ async fn take_one(
         Ok(height) => height,
         Err(Refusal(reason)) => return refuse(stream, &reason).await,
     };
-    let Ok((here, lacking)) = sort(store.clone(), parts.clone()).await else {
+    let Ok((here, lacking)) = sort(store.clone(), Arc::clone(&blobs.0.seals), parts.clone()).await else {
         return refuse(stream, "it could not be looked for here").await;
     };
     let sizes: Vec<u64> = lacking.iter().map(|(_, part)| part.bytes).chain([offer.manifest.len() as u64]).collect();
@@ -190,13 +190,18 @@ async fn take_one(
     Ok(Ended::Answered)
 }
 
-/// The parts that are here, checked, and those that are lacking, each with its place among all of them.
-async fn sort(store: BlobStore, parts: Vec<BlobRef>) -> Result<(Vec<Kept>, Vec<(u32, BlobRef)>), StoreError> {
+/// The parts that are here, checked, and those that are lacking, each with its place among all of them. What is sealed
+/// counts as lacking, so that nobody learns of it by offering it.
+async fn sort(
+    store: BlobStore,
+    seals: Arc<Seals>,
+    parts: Vec<BlobRef>,
+) -> Result<(Vec<Kept>, Vec<(u32, BlobRef)>), StoreError> {
     blocking(move || {
         let (mut here, mut lacking) = (Vec::new(), Vec::new());
         for (place, part) in (0..).zip(parts) {
             match store.check(&part.digest)? {
-                Some(kept) if kept.blob() == part => here.push(kept),
+                Some(kept) if kept.blob() == part && !seals.has(&part.digest) => here.push(kept),
                 _ => lacking.push((place, part)),
             }
         }

@@ -21,6 +21,7 @@ mod index;
 mod packs;
 mod pool;
 mod room;
+mod sealed;
 mod serve;
 mod store;
 #[cfg(test)]
@@ -45,9 +46,10 @@ pub use holdings::{DeliveryId, Standing, Whose};
 pub use index::DELIVERIES;
 pub use packs::holds;
 pub use room::Obligations;
+pub use sealed::Seal;
 pub use store::{BlobInfo, BlobStore, Quota, UPLOAD_KEPT_FOR};
 
-use self::{fetch::Fetching, pool::Pool, serve::ServeBounds};
+use self::{fetch::Fetching, pool::Pool, sealed::Seals, serve::ServeBounds};
 use crate::mesh::MeshHandle;
 
 /// The most bytes of one blob.
@@ -65,6 +67,7 @@ struct Inner {
     deliveries: Pool,
     fetching: Mutex<BTreeMap<BlobRef, Fetching>>,
     obligations: OnceLock<Arc<dyn Obligations>>,
+    seals: Arc<Seals>,
     /// When a search for blobs to evict last found too few; held during a search.
     searched: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -98,10 +101,18 @@ impl Blobs {
             key,
             fetching: Mutex::default(),
             obligations: OnceLock::new(),
+            seals: Arc::default(),
             searched: tokio::sync::Mutex::default(),
         }));
         tokio::spawn(serve::serve(incoming, blobs.clone(), bounds));
         blobs
+    }
+
+    /// Keeps blobs from other peers until the seal is opened or dropped: those of them that are not here yet. Others
+    /// may have those that are, and know it.
+    #[must_use]
+    pub fn seal(&self, blobs: impl IntoIterator<Item = Digest>) -> Seal {
+        self.0.seals.seal(blobs.into_iter().filter(|blob| !self.0.store.has(blob)).collect())
     }
 
     /// The store.

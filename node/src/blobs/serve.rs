@@ -100,7 +100,7 @@ async fn serve_one(
     };
     read_all(stream, &mut request[1..]).await?;
     let Request { digest, offset } = Request::decode(&request);
-    if blobs.0.store.get(&digest).is_none_or(|blob| offset > blob.bytes) {
+    if blobs.0.seals.has(&digest) || blobs.0.store.get(&digest).is_none_or(|blob| offset > blob.bytes) {
         return answer(stream, Head::Missing).await;
     }
     let Some(_turn) = turns.take(from, bounds.turn_max).await else { return answer(stream, Head::Busy).await };

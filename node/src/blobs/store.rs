@@ -220,11 +220,13 @@ impl BlobStore {
         infos.collect()
     }
 
-    /// The newest blobs of at least `bytes_min` bytes, at most `count` of them.
+    /// The newest blobs of at least `bytes_min` bytes, at most `count` of them, that people may have stored: those of no
+    /// output or checkpoint.
     #[must_use]
     pub fn newest(&self, bytes_min: u64, count: usize) -> Vec<Digest> {
         let state = self.lock();
         let large = state.blobs.iter().filter(|(_, stored)| stored.entry.bytes >= bytes_min);
+        let large = large.filter(|(digest, _)| !state.holdings.has(digest));
         let mut large: Vec<(u64, Digest)> = large.map(|(digest, stored)| (stored.entry.added_ms, *digest)).collect();
         drop(state);
         large.sort_unstable_by(|one, other| other.cmp(one));

@@ -210,6 +210,13 @@ impl Dialer {
         if let Some(target) = self.targets.iter_mut().find(|target| target.dialing == Some(connection)) {
             target.dialing = None;
             target.found = Some(peer);
+        }
+        self.reached(peer);
+    }
+
+    /// Reports that there is a connection with `peer`, whoever made it.
+    pub(super) fn reached(&mut self, peer: PeerId) {
+        for target in self.targets.iter_mut().filter(|target| target.peer() == Some(peer)) {
             target.trouble = None;
         }
     }

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -18,8 +18,11 @@ use libp2p::{
     multiaddr::Protocol,
 };
 use thiserror::Error;
-use tokio::{net::lookup_host, time::timeout};
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
+/// How many names are looked up at a time. A lookup holds a thread until the system gives up, however long that takes,
+/// and strangers may have this peer dial any number of names.
+const LOOKUPS_MAX: usize = 8;
 /// How long the system may take to look a name up.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most addresses of one name that are tried.
@@ -69,10 +72,19 @@ fn name_of(address: &Multiaddr) -> Option<(String, Kind)> {
     }
 }
 
-async fn look_up(name: String, kind: Kind) -> Result<Vec<IpAddr>, NameError> {
+async fn look_up(name: String, kind: Kind, lookups: Arc<Semaphore>) -> Result<Vec<IpAddr>, NameError> {
     let unknown = |reason: String| NameError::Unknown { name: name.clone(), reason };
-    let found = timeout(LOOKUP_TIMEOUT, lookup_host((name.as_str(), 0))).await;
-    let found = found.map_err(|_| unknown(format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs())))?;
+    let asked = name.clone();
+    let found = timeout(LOOKUP_TIMEOUT, async {
+        let turn = lookups.acquire_owned().await.map_err(io::Error::other)?;
+        spawn_blocking(move || {
+            let found = (asked.as_str(), 0).to_socket_addrs();
+            drop(turn);
+            found
+        })
+        .await?
+    });
+    let found = found.await.map_err(|_| unknown(format!("no answer within {} s", LOOKUP_TIMEOUT.as_secs())))?;
     let found = found.map_err(|error| unknown(error.to_string()))?;
     let mut seen = BTreeSet::new();
     let wanted = found.map(|address: SocketAddr| address.ip()).filter(|ip| kind.includes(ip) && seen.insert(*ip));
@@ -83,11 +95,12 @@ async fn look_up(name: String, kind: Kind) -> Result<Vec<IpAddr>, NameError> {
 /// A transport that also takes names.
 pub(super) struct Named<O> {
     inner: Arc<Mutex<Boxed<O>>>,
+    lookups: Arc<Semaphore>,
 }
 
 impl<O> Named<O> {
     pub(super) fn new(inner: Boxed<O>) -> Self {
-        Self { inner: Arc::new(Mutex::new(inner)) }
+        Self { inner: Arc::new(Mutex::new(inner)), lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)) }
     }
 
     fn inner(&self) -> MutexGuard<'_, Boxed<O>> {
@@ -113,10 +126,10 @@ impl<O: 'static> Transport for Named<O> {
         let Some((name, kind)) = name_of(&address) else {
             return self.inner().dial(address, options).map(FutureExt::boxed);
         };
-        let transport = Self { inner: self.inner.clone() };
+        let transport = Self { inner: self.inner.clone(), lookups: self.lookups.clone() };
         let dial = async move {
             let mut failed = io::Error::other(NameError::NoAddress(name.clone()));
-            for ip in look_up(name, kind).await.map_err(io::Error::other)? {
+            for ip in look_up(name, kind, transport.lookups.clone()).await.map_err(io::Error::other)? {
                 let Some(at) = address.replace(0, |_| Some(ip.into())) else { continue };
                 let dial = transport.inner().dial(at, options);
                 let dialled = match dial {
@@ -153,9 +166,10 @@ mod tests {
 
     #[tokio::test]
     async fn names_are_looked_up_by_the_system_and_unknown_ones_are_named() {
-        let found = look_up("localhost".into(), Kind::Ip4).await.unwrap();
+        let lookups = Arc::new(Semaphore::new(1));
+        let found = look_up("localhost".into(), Kind::Ip4, lookups.clone()).await.unwrap();
         assert!(found.iter().all(|ip| ip.is_loopback() && ip.is_ipv4()), "{found:?}");
-        let error = look_up("no-such-host.invalid".into(), Kind::Any).await.unwrap_err();
+        let error = look_up("no-such-host.invalid".into(), Kind::Any, lookups.clone()).await.unwrap_err();
         assert!(error.to_string().contains("no-such-host.invalid"), "{error}");
     }
 }

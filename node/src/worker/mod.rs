@@ -92,7 +92,7 @@ impl Worker {
         disk_space: DiskSpace,
         context: Arc<TaskContext>,
     ) -> (Self, mpsc::UnboundedReceiver<Heard>) {
-        // Bounded by what the worker claims to hold: each attempt says three things at most.
+        // Bounded by what the worker claims to hold: each attempt says a few things at most.
         let (sender, heard) = mpsc::unbounded_channel();
         let WorkerConfig { slots, millicores, memory_bytes, labels, .. } = config;
         let resources = Resources { millicores, memory_bytes };

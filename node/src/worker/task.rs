@@ -32,7 +32,7 @@ use super::{
     spawns,
 };
 use crate::{
-    blobs::{BlobStore, Blobs, DeliverError, Delivered, FetchError, Kept, StoreError},
+    blobs::{BlobStore, Blobs, DeliverError, Delivered, FetchError, Kept, Seal, StoreError},
     driver::Handle,
     mesh::MeshHandle,
     metrics::Metrics,
@@ -114,7 +114,7 @@ pub enum Unrevealed {
     /// There is nothing to deliver.
     Whole(Answer),
     /// A success, whose output is stored here and not delivered yet.
-    Stored(StoredOutput, Usage),
+    Stored(StoredOutput, Usage, Arc<Seal>),
 }
 
 impl Unrevealed {
@@ -123,7 +123,7 @@ impl Unrevealed {
         match self {
             Self::Whole(answer) => answer.digest(),
             // What names an output is its manifest.
-            Self::Stored(stored, _) => Answer::digest_of_success(&stored.manifest.digest),
+            Self::Stored(stored, ..) => Answer::digest_of_success(&stored.manifest),
         }
     }
 }
@@ -133,7 +133,7 @@ enum CameTo {
     /// This is its verdict.
     Said(Verdict),
     /// Its output is stored here, to be delivered.
-    Stored(StoredOutput, Usage, Vec<Spawn>),
+    Stored(StoredOutput, Usage, Vec<Spawn>, Option<Seal>),
 }
 
 /// Why no holder has an output.
@@ -259,8 +259,8 @@ impl TaskContext {
     ) {
         while saves.changed().await.is_ok() {
             let Some(files) = saves.borrow_and_update().clone() else { continue };
-            let stored = self.store(attempt, Vec::new(), Vec::new(), files.to_vec()).await;
-            let stored = match stored {
+            let stored = self.store(attempt, Vec::new(), Vec::new(), files.to_vec(), false).await;
+            let (stored, _) = match stored {
                 Ok(stored) => stored,
                 Err(error) => {
                     warn!(%attempt, %error, "a checkpoint cannot be stored here");
@@ -364,10 +364,10 @@ impl TaskContext {
                 Err(verdict) => ended(*verdict),
             },
             CameTo::Said(verdict) => ended(verdict),
-            CameTo::Stored(stored, usage, _) if task.has_replicas() => {
-                Heard::Answered(attempt, Unrevealed::Stored(stored, usage))
+            CameTo::Stored(stored, usage, _, Some(seal)) => {
+                Heard::Answered(attempt, Unrevealed::Stored(stored, usage, Arc::new(seal)))
             }
-            CameTo::Stored(stored, usage, spawns) => {
+            CameTo::Stored(stored, usage, spawns, None) => {
                 match self.deliver_success(attempt, stored, (usage, spawns), &stop).await {
                     Some(verdict) => ended(verdict),
                     None => return,
@@ -387,7 +387,10 @@ impl TaskContext {
     ) -> Option<Option<Answer>> {
         let (stored, usage) = match answer {
             Unrevealed::Whole(answer) => return Some(Some(answer)),
-            Unrevealed::Stored(stored, usage) => (stored, usage),
+            Unrevealed::Stored(stored, usage, seal) => {
+                seal.open();
+                (stored, usage)
+            }
         };
         let verdict = self.deliver_success(attempt, stored, (usage, Vec::new()), stop).await?;
         Some(Answer::of(verdict).ok())
@@ -442,8 +445,8 @@ impl TaskContext {
                 return CameTo::Said(Verdict::Succeeded(Output::Inline(output), usage, spawns));
             }
         }
-        match self.store(attempt, stdout, stderr, files).await {
-            Ok(stored) => CameTo::Stored(stored, usage, spawns),
+        match self.store(attempt, stdout, stderr, files, task.has_replicas()).await {
+            Ok((stored, seal)) => CameTo::Stored(stored, usage, spawns, seal),
             // No holder would take it.
             Err(StoreError::TooLarge { .. }) => {
                 CameTo::Said(Verdict::Failed(Failure::OutputTooLarge, ByteString::default(), usage))
@@ -455,7 +458,7 @@ impl TaskContext {
         }
     }
 
-    /// Stores an output with its manifest in one go.
+    /// Stores an output with its manifest in one go, under a seal if others are not to know it yet.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] also if the paths of its files are more than a manifest holds.
@@ -465,21 +468,25 @@ impl TaskContext {
         stdout: Vec<u8>,
         stderr: Vec<u8>,
         files: Vec<(String, Vec<u8>)>,
-    ) -> Result<StoredOutput, StoreError> {
+        sealed: bool,
+    ) -> Result<(StoredOutput, Option<Seal>), StoreError> {
         let packing = tokio::task::spawn_blocking(move || {
             let Packed { manifest, mut blobs } = Manifest::of(stdout, files);
             let named = (!stderr.is_empty()).then(|| BlobRef::of(&stderr));
             if named.is_some() {
                 blobs.push(stderr);
             }
-            (codec::encode(&manifest), named, blobs)
+            let encoding = codec::encode(&manifest);
+            let all = blobs.iter().chain([&encoding]).filter(|_| sealed).map(|blob| Digest::of(blob)).collect();
+            (encoding, named, blobs, all)
         });
-        let (encoding, stderr, blobs) = packing.await.map_err(std::io::Error::other)?;
+        let (encoding, stderr, blobs, all): (_, _, _, Vec<Digest>) = packing.await.map_err(std::io::Error::other)?;
         if encoding.len() > MANIFEST_BYTES_MAX {
             return Err(StoreError::TooLarge { bytes_max: MANIFEST_BYTES_MAX as u64 });
         }
+        let seal = sealed.then(|| self.blobs.seal(all));
         let manifest = self.blobs.put_output(attempt, encoding, blobs).await?;
-        Ok(StoredOutput { manifest, stderr })
+        Ok((StoredOutput { manifest, stderr }, seal))
     }
 
     /// Delivers an output to f + 1 others, so that it outlives this worker and any authorities that may be lost with

@@ -29,7 +29,8 @@ impl Worker {
     }
 
     fn holds_nothing(&self) -> bool {
-        self.leases().running().is_empty() && self.leases().waiting().is_empty()
+        let leases = self.leases();
+        leases.running().is_empty() && leases.waiting().is_empty() && leases.committed().is_empty()
     }
 }
 
@@ -47,7 +48,7 @@ impl Ledger {
         let Some(trial) = self.records.worker(&key).map(|worker| worker.record.trial) else { return false };
         let is_of_trial = self.is_of_trial(lease);
         let begins = self.genesis.ledger.trial_wait_ms > 0
-            && lease.allocation.is_some()
+            && (lease.allocation.is_some() || why.breaks_commitment())
             && why.is_loss()
             && why != EndReason::Drained
             && self.trust(Permission::Work, &key) == Trust::Unproven;

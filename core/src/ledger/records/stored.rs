@@ -27,10 +27,14 @@ const STORED_KEYS_MAX: usize = 16_384;
 /// What each answer of a task with replicas takes in its receipt, in bytes.
 const ANSWER_BYTES: u64 = 80;
 
-/// The most that one task makes a peer store for good, in bytes.
+/// The most that one task makes a peer store, in bytes: for good, or, with replicas, until its answers have been
+/// compared.
 pub(in crate::ledger) fn task_bytes(limits: &LedgerLimits, redundancy: Option<Redundancy>) -> u64 {
-    let answers = redundancy.map_or(0, |redundancy| u64::from(redundancy.replicas_max));
-    RECEIPT_BYTES.saturating_add(limits.inline_bytes_max as u64).saturating_add(answers * ANSWER_BYTES)
+    let inline_bytes = limits.inline_bytes_max as u64;
+    let answers = redundancy.map_or(inline_bytes, |redundancy| {
+        u64::from(redundancy.replicas_max).saturating_mul(ANSWER_BYTES.saturating_add(inline_bytes))
+    });
+    RECEIPT_BYTES.saturating_add(answers)
 }
 
 /// What a task with this outcome makes a peer store for good, in bytes.

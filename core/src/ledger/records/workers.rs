@@ -15,6 +15,10 @@ use crate::{
     types::{BlockTime, Claim, Height, Incarnation, Resources},
 };
 
+/// How many replicas a worker may have committed itself to at a time. They hold none of its resources, so nothing else
+/// bounds them.
+const COMMITTED_MAX: usize = 1024;
+
 /// How many past standings of a worker are remembered. A second holder's word may name a height in any of them.
 pub const STANDINGS_KEPT: usize = 8;
 
@@ -154,7 +158,7 @@ impl Worker {
     pub(in crate::ledger) fn scores(&self, policies: &Policies) -> [Option<Score>; 2] {
         let Some(standing) = &self.record.standing else { return [None; 2] };
         let Claim { slots, waiting: places, load, .. } = standing.claim;
-        if slots == 0 || !self.may_have_another() {
+        if slots == 0 || !self.may_have_another() || self.leases().committed().len() >= COMMITTED_MAX {
             return [None; 2];
         }
         let (running, waiting) = (self.leases().running().len() as u32, self.leases().waiting().len() as u32);

@@ -9,8 +9,9 @@
 //!   has lost the attempt. All that were asked are waited for, although a quorum may stand before: otherwise whoever sees
 //!   that it is in the minority could keep silent, and never be found wrong.
 //! - **Answers** are successes and those failures that are the same everywhere. A failure that may be the machine's
-//!   ends the attempt as it would without replicas, but ends the task only after a quorum of workers has seen one: no
-//!   worker alone fails a task. A failure on which workers agree is final, because the program would fail again.
+//!   ends the attempt as it would without replicas, but ends the task only after a quorum of workers has seen one, or
+//!   after so many that nobody else seems to be left. So no worker alone fails a task that another could take. A failure
+//!   on which workers agree is final, because the program would fail again.
 //! - **The outcome** is the answer that has the quorum, and more votes than any other, as the first of its attempts gave
 //!   it. Without one, another replica is wanted, up to the task's bound; once none could decide any more, the task fails
 //!   ([`Failure::Disagreed`]). The receipt holds who answered what.
@@ -31,7 +32,7 @@ use crate::{
         records::jobs::{AttemptRef, Commitment, Lease, Phase, Reply, Step, TaskRef},
     },
     schedule::recovery::{Next, Party},
-    types::{Agreement, Answer, Failure, OutcomeReceipt, Redundancy, Salt, Usage, Verdict},
+    types::{Agreement, Answer, Failure, OutcomeReceipt, Output, Redundancy, Salt, Usage, Verdict},
 };
 
 impl Ledger {
@@ -52,8 +53,10 @@ impl Ledger {
             // One worker's word is not enough for these.
             Verdict::Succeeded(..) => Err(IgnoredReason::Malformed),
             Verdict::Failed(failure, ..) if !failure.setback().is_of_machine() => Err(IgnoredReason::Malformed),
-            // Nothing is left for the worker to do but to reveal its answer.
-            Verdict::Failed(..) if commitment.is_some() => Err(IgnoredReason::Malformed),
+            Verdict::HostDied { .. } => Ok(()),
+            // Nothing is left for the worker to do but to reveal its answer. Who finds itself in the minority cannot
+            // give the attempt back.
+            _ if commitment.is_some() => Err(IgnoredReason::Malformed),
             _ => Ok(()),
         }
     }
@@ -93,7 +96,7 @@ impl Ledger {
         if !is_kept && !is_planted(Fault::CommitmentUnchecked) {
             return self.give_back(attempt, EndReason::Mismatched, applied);
         }
-        let ran_ms = lease.ran_ms(self.lease_time());
+        let ran_ms = lease.allocation.map(|_| lease.ran_ms(self.lease_time()));
         let operator = lease.replica.as_ref().and_then(|replica| replica.operator.clone());
         let party = Party { worker: lease.worker, operator };
         let verdict = Verdict::from(answer.clone());
@@ -182,7 +185,7 @@ impl Ledger {
         let Some(program) = known(job.spec(task.index).map(|spec| spec.program_blob().digest)) else { return };
         let Some(replicas) = known(job.live_mut(task.index).and_then(|live| live.replicas_mut())) else { return };
         let agreed = replicas.answers.iter().filter(|reply| reply.answer == *answer);
-        let agreed: Vec<(PublicKey, u64)> = agreed.map(|reply| (reply.party.worker, reply.ran_ms)).collect();
+        let agreed: Vec<(PublicKey, Option<u64>)> = agreed.map(|reply| (reply.party.worker, reply.ran_ms)).collect();
         let Some(first) = known(replicas.take_out(answer)) else { return };
         let Some(verdict) = known(first.verdict) else { return };
         let attempt = job.attempt_id(task.index, first.attempt);
@@ -190,14 +193,14 @@ impl Ledger {
         let succeeded = matches!(*verdict, Verdict::Succeeded(..));
         for (worker, ran_ms) in agreed {
             self.end_trial(worker);
-            if succeeded {
+            if let Some(ran_ms) = ran_ms.filter(|_| succeeded) {
                 self.records.estimates_mut().learn(program, ran_ms, now);
             }
         }
         if succeeded {
             self.pardon(task);
         }
-        let (worker, verdict, agreement) = (first.party.worker, *verdict, Some(agreement));
+        let (worker, verdict, agreement) = (first.party.worker, as_agreed(*verdict), Some(agreement));
         self.finish(task, OutcomeReceipt { attempt, worker, height, verdict, agreement }, applied);
     }
 
@@ -265,5 +268,16 @@ impl Ledger {
         self.attach_phase(task);
         self.release(task, EndReason::Superseded, applied);
         self.finish(task, outcome, applied);
+    }
+}
+
+/// What workers have agreed on, of what one of them says. Where standard error is stored is that one's word alone, and a
+/// word that leads nowhere must not spoil the output.
+fn as_agreed(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Succeeded(Output::Stored { manifest, bytes, delivery, .. }, usage, spawns) => {
+            Verdict::Succeeded(Output::Stored { manifest, stderr: None, bytes, delivery }, usage, spawns)
+        }
+        verdict => verdict,
     }
 }

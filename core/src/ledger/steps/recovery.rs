@@ -130,7 +130,10 @@ impl Ledger {
         let (live, needs) = known(job.live(task.index).zip(job.needs(task.index)))?;
         let failed = || live.history().past.iter().filter(|past| past.on_trial && past.why == EndReason::Failed);
         let has_failed = |key: &PublicKey| failed().any(|past| past.worker == *key);
-        let is_somebody_else = |(key, worker): (&PublicKey, &Worker)| !worker.record.waits_out() && !has_failed(key);
+        let avoidance = live.avoidance();
+        let is_somebody_else = |(key, worker): (&PublicKey, &Worker)| {
+            !worker.record.waits_out() && !has_failed(key) && !self.is_party(&avoidance, key)
+        };
         let next = recovery::after_failure_on_trial(u32::try_from(failed().count()).unwrap_or(u32::MAX))?;
         self.records.able(needs).any(is_somebody_else).then_some(next)
     }

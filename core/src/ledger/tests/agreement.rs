@@ -8,7 +8,7 @@ use super::mesh::*;
 use crate::{
     codec::ByteString,
     digest::Digest,
-    identity::SecretKey,
+    identity::{SecretKey, Signature},
     ledger::{Applied, EndReason, IgnoredReason, Ledger, LedgerEvent, Owed, Stage, TaskStateView},
     types::*,
 };
@@ -369,6 +369,42 @@ fn a_task_of_which_nothing_was_leased_has_no_state_of_its_own() {
     mesh.next();
     let states = mesh.ledger.records.jobs().values().map(|job| job.record.states.len()).sum::<usize>();
     assert_eq!(states, 1, "three workers hold replicas of one task");
+}
+
+#[test]
+fn a_committed_attempt_cannot_be_given_back_and_keeps_a_worker_on_trial_from_another() {
+    let mut genesis = genesis();
+    genesis.ledger.trial_wait_ms = 10_000;
+    let mut mesh = Mesh::new(genesis);
+    let worker = key(1);
+    mesh.claim(&worker, Claim { waiting: 0, ..slot(1) });
+    mesh.submit(&key(100), 3, redundant(2));
+    mesh.next();
+    // It loses one, and holds one at a time from then on.
+    mesh.claim(&worker, Claim { incarnation: Incarnation(2), ..slot(1) });
+    mesh.next();
+    commit(&mut mesh, 1, &says("a"));
+    mesh.next();
+    let attempt = held(&mesh, 1).expect("its replica, which waits for another worker's");
+    let holds = |mesh: &Mesh| {
+        let leases = mesh.ledger.records.worker(&worker.public()).expect("known").leases();
+        (leases.running().len() + leases.waiting().len(), leases.committed().len())
+    };
+    assert_eq!(holds(&mesh), (0, 1), "its slot is free, and it gets nothing");
+    mesh.report(&worker, attempt, Verdict::Returned);
+    mesh.next();
+    assert_eq!(holds(&mesh), (0, 1), "it has only its answer left to give");
+}
+
+#[test]
+fn one_who_names_the_right_output_with_a_wrong_size_does_not_agree() {
+    let stored = |bytes| {
+        let manifest = BlobRef { digest: Digest::of(b"manifest"), bytes };
+        let delivery = Delivery { holder: key(1).public(), height: Height(1), signature: Signature([0; 64]) };
+        Answer::Succeeded(Output::Stored { manifest, stderr: None, bytes, delivery }, Usage::default())
+    };
+    assert_ne!(stored(7).digest(), stored(8).digest());
+    assert_eq!(stored(7).digest(), Answer::digest_of_success(&BlobRef { digest: Digest::of(b"manifest"), bytes: 7 }));
 }
 
 #[test]

@@ -138,7 +138,11 @@ fn bad_input(path: &str) -> Failure {
 
 /// What the end of a program means: success, its failure, or no verdict if this machine failed.
 fn verdict(error: Option<wasmtime::Error>, state: &State) -> Result<Result<(), Failure>, String> {
-    let well = || if state.allowance.stream_cut { Err(Failure::OutputTooLarge) } else { Ok(()) };
+    let well = || match &state.allowance {
+        Allowance { stream_cut: true, output_refused: true, .. } => Err(Failure::OutputTooLarge),
+        Allowance { stream_cut: true, .. } => Err(Failure::OutOfMemory),
+        _ => Ok(()),
+    };
     let Some(error) = error else { return Ok(well()) };
     let end = error.downcast_ref::<End>();
     match end {

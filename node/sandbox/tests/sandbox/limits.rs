@@ -356,3 +356,16 @@ async fn times_cannot_be_set_to_two_things_and_directories_have_no_size_to_set()
     );
     bench.succeed(execution).await;
 }
+
+#[tokio::test]
+async fn a_stream_that_was_cut_fails_the_program_for_what_it_lacked_even_if_it_passes_over_that() {
+    let bench = Bench::new(1);
+    let mut execution = with_arguments(program("echo"), &[&"x".repeat(100_000)]);
+    execution.limits.output_bytes = 10;
+    assert_eq!(bench.fail(execution.clone()).await, Failure::OutputTooLarge);
+    execution.limits.output_bytes = 1 << 30;
+    let ran = bench.run(execution.clone()).await;
+    ran.outcome.unwrap();
+    execution.memory_bytes = ran.usage.memory_bytes - 1;
+    assert_eq!(bench.fail(execution).await, Failure::OutOfMemory);
+}

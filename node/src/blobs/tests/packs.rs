@@ -59,3 +59,26 @@ fn sorted(files: &[Vec<u8>]) -> Vec<&Vec<u8>> {
 async fn all_connected_to(one: &Node, other: &Node) {
     until(|| one.mesh.handle.is_connected(&other.mesh.key()) && other.mesh.handle.is_connected(&one.mesh.key())).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_has_or_hears_of_what_is_sealed_until_it_is_opened() {
+    let nodes = nodes(2).await;
+    let (other, worker) = (&nodes[0], &nodes[1]);
+    worker.blobs.hold(Arc::new(Anyone));
+    let large = bytes(2 << 20, 1);
+    let Packed { manifest, blobs } = packed(&[large.clone()]);
+    let encoding = codec::encode(&manifest);
+    let named = [blob(&large), blob(&encoding)];
+    let seal = worker.blobs.seal(named.map(|blob| blob.digest));
+    worker.blobs.put_output(attempt(0), encoding.clone(), blobs.clone()).await.unwrap();
+    assert!(worker.blobs.store().newest(1 << 20, 64).is_empty(), "claims name what people stored, not outputs");
+    for blob in named {
+        within(other.blobs.fetch(blob, &[worker.mesh.key()])).await.unwrap_err();
+    }
+    // Who offers the same has it taken, as if it were not there.
+    let offered = other.blobs.put_output(attempt(1), encoding, blobs).await.unwrap();
+    within(other.blobs.deliver(worker.mesh.key(), attempt(1), offered.digest, None)).await.unwrap();
+    seal.open();
+    other.blobs.remove(named[0].digest).await.unwrap();
+    within(other.blobs.fetch(named[0], &[worker.mesh.key()])).await.unwrap();
+}

@@ -170,6 +170,15 @@ fn what_stands_in_a_targets_way_is_known_until_it_is_connected() {
     assert_eq!(unreached.len(), 1, "{unreached:?}");
     assert_eq!((unreached[0].why.as_str(), unreached[0].dials), ("refused", 8));
     assert!((1..=4).contains(&told), "{told}");
+    // Whoever made the connection, what was in the way before is over.
+    let named = format!("/ip4/127.0.0.1/tcp/3/p2p/{peer}");
+    let mut other = Dialer::new(PeerId::random(), &[named.parse().unwrap()], [].into_iter(), now);
+    let connection = other.due(now, false, |_| false)[0].connection_id();
+    other.trouble(connection, "refused".into(), now);
+    other.failed(connection, false, true, now, 0.5);
+    assert_eq!(other.unreached(|_| false).len(), 1);
+    other.reached(peer);
+    assert!(other.unreached(|_| false).is_empty());
     now += WAIT_MAX * 2;
     let dials = dialer.due(now, false, |known| *known == peer);
     dialer.connected(dials[0].connection_id(), PeerId::random());

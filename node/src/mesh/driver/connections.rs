@@ -83,6 +83,8 @@ impl Driver {
         if endpoint.is_dialer() {
             self.dialer.connected(connection, peer);
             self.note_known();
+        } else {
+            self.dialer.reached(peer);
         }
         let entry = self.peers.entry(peer).or_insert_with(|| Peer {
             connections: HashMap::new(),

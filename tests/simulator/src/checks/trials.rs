@@ -106,9 +106,10 @@ impl Trials {
             LedgerEvent::Ended { attempt, worker, why, .. } => {
                 let seen = self.workers.entry(*worker).or_default();
                 let is_lost = matches!(why, EndReason::ClaimEnded | EndReason::NewIncarnation | EndReason::TimedOut);
+                let breaks_commitment = matches!(why, EndReason::Unrevealed | EndReason::Mismatched);
                 let ran = self.running.remove(attempt);
                 // One that has a quota needs no trial.
-                if is_lost && ran && !room.is_vouched(worker) {
+                if (is_lost && ran || breaks_commitment) && !room.is_vouched(worker) {
                     seen.held.get_or_insert_default();
                 }
                 // What it was given before it lost one is not of its trial.

@@ -56,8 +56,8 @@ pub(in crate::ledger) struct Reply {
     pub(in crate::ledger) attempt: AttemptNumber,
     pub(in crate::ledger) party: Party,
     pub(in crate::ledger) answer: Digest,
-    /// How long the attempt ran, in milliseconds of lease time.
-    pub(in crate::ledger) ran_ms: u64,
+    /// How long the attempt ran, in milliseconds of lease time, if it had resources.
+    pub(in crate::ledger) ran_ms: Option<u64>,
     /// The whole answer, unless an earlier attempt gave the same one.
     pub(in crate::ledger) verdict: Option<Box<Verdict>>,
 }

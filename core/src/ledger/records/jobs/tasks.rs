@@ -237,7 +237,8 @@ pub struct PastAttempt {
 impl PastAttempt {
     /// Whether it counts towards the bound on losses. What workers on trial lose says nothing of the task.
     pub(in crate::ledger) fn is_counted_loss(&self) -> bool {
-        let has_begun = self.started.is_some() || matches!(self.why, EndReason::HostDied { .. });
+        let has_begun =
+            self.started.is_some() || matches!(self.why, EndReason::HostDied { .. }) || self.why.breaks_commitment();
         has_begun && self.why.is_loss() && !self.on_trial
             || is_planted(Fault::ReturnsCount) && matches!(self.why, EndReason::Returned)
     }
