@@ -66,7 +66,7 @@ async fn nobody_has_or_hears_of_what_is_sealed_until_it_is_opened() {
     let (other, worker) = (&nodes[0], &nodes[1]);
     worker.blobs.hold(Arc::new(Anyone));
     let large = bytes(2 << 20, 1);
-    let Packed { manifest, blobs } = packed(&[large.clone()]);
+    let Packed { manifest, blobs } = packed(std::slice::from_ref(&large));
     let encoding = codec::encode(&manifest);
     let named = [blob(&large), blob(&encoding)];
     let seal = worker.blobs.seal(named.map(|blob| blob.digest));

@@ -172,7 +172,7 @@ fn what_stands_in_a_targets_way_is_known_until_it_is_connected() {
     assert!((1..=4).contains(&told), "{told}");
     // Whoever made the connection, what was in the way before is over.
     let named = format!("/ip4/127.0.0.1/tcp/3/p2p/{peer}");
-    let mut other = Dialer::new(PeerId::random(), &[named.parse().unwrap()], [].into_iter(), now);
+    let mut other = Dialer::new(PeerId::random(), &[named.parse().unwrap()], [], now);
     let connection = other.due(now, false, |_| false)[0].connection_id();
     other.trouble(connection, "refused".into(), now);
     other.failed(connection, false, true, now, 0.5);
