@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     commands::{
         amend, bench, check, demo, explain, genesis, govern, health, jobs, logs, quota, recurring, result, selection,
-        status, submit, timeline, up, usage, verify, wait,
+        status, submit, timeline, up, usage, verify, wait, workers,
     },
     failure::Exit,
     settings::GlobalOptions,
@@ -72,8 +72,8 @@ pub enum Command {
     /// List recurring jobs; pause, resume or delete your own
     #[command(subcommand)]
     Recurring(recurring::RecurringCommand),
-    /// List the workers whose claims stand
-    Workers,
+    /// List the workers whose claims stand, with what became of what they computed
+    Workers(workers::Options),
     /// List the peers that the node is connected to
     Peers,
     /// Show what a key may do and how much of its quota is used

@@ -12,8 +12,8 @@ use std::{
 
 use meshwork_api::{
     AdmissionView, ArrayView, BlockRange, BlockView, ErrorView, ExplanationView, GovernanceView, JobView, KeyView,
-    PROOFS_MAX, Page, PeerView, RecurringView, StatusView, TaskState, TaskView, TimelineView, TransactionView,
-    WorkerView,
+    PROOFS_MAX, Page, PeerView, RecordView, RecurringView, StatusView, TaskState, TaskView, TimelineView,
+    TransactionView, WorkerView,
 };
 use meshwork_core::{
     codec,
@@ -266,6 +266,11 @@ impl Client {
     /// The workers whose claims stand.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, ClientError> {
         self.get("/v1/workers").await
+    }
+
+    /// The track record of a worker whose claim stands, by submitter and program.
+    pub async fn records(&self, worker: PublicKey) -> Result<Vec<RecordView>, ClientError> {
+        self.get(&format!("/v1/workers/{worker}/records")).await
     }
 
     /// The peers that the node is connected to.

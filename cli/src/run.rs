@@ -46,7 +46,7 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Amend(options) => amend::run(&context, options).await,
         Command::Cancel(options) => cancel::run(&context, options).await,
         Command::Recurring(command) => recurring::run(&context, command).await,
-        Command::Workers => workers::run(&context).await,
+        Command::Workers(options) => workers::run(&context, options).await,
         Command::Peers => peers::run(&context).await,
         Command::Quota(options) => quota::run(&context, options).await,
         Command::Usage(options) => usage::run(&context, options).await,

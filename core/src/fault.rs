@@ -182,6 +182,18 @@ faults! {
     CommitmentUnchecked,
     /// A replica's failure is its task's outcome.
     FailureOfOne,
+    /// Whether an answer is compared is drawn in the block that takes the commitment.
+    DrawnAtOnce,
+    /// No answer of a worker that is relied on is compared.
+    NeverCompared,
+    /// A wrong answer does not end a row of agreed ones.
+    MismatchForgiven,
+    /// An answer that was not compared counts as agreed.
+    UncheckedCounts,
+    /// A record with one submitter counts for all.
+    RecordOfAnyone,
+    /// A restored snapshot takes all agreed answers for one row.
+    MismatchLostInSnapshot,
     /// Workers on trial hold as many attempts as they offer.
     TrialsIgnored,
     /// A failure at a worker on trial counts like any other.

@@ -110,6 +110,10 @@ pub struct Options {
     /// How many answers there may be in all while no answer has the quorum. Default: twice the replicas
     #[arg(long, value_name = "N", requires = "replicas")]
     replicas_max: Option<u8>,
+    /// Let a worker that has agreed with others ten times in a row on your tasks of this program compute a task alone,
+    /// but for some that are drawn
+    #[arg(long, requires = "replicas")]
+    adaptive: bool,
     /// Label that a worker must offer. Repeat for each label
     #[arg(long = "require", value_name = "KEY=VALUE", value_parser = parse_pair)]
     labels: Vec<(String, String)>,
@@ -305,12 +309,13 @@ fn job_name(options: &Options, program: &Path) -> String {
 /// How many workers are to agree, if several compute each task.
 fn redundancy(options: &Options) -> Done<Option<Redundancy>> {
     let Some(replicas) = options.replicas else { return Ok(None) };
-    if replicas == 1 && options.quorum.is_none() && options.replicas_max.is_none() {
+    if replicas == 1 && options.quorum.is_none() && options.replicas_max.is_none() && !options.adaptive {
         return Ok(None);
     }
     let usual = Redundancy::of(replicas);
     let quorum = options.quorum.unwrap_or(usual.quorum);
-    let redundancy = Redundancy { quorum, replicas_max: options.replicas_max.unwrap_or(usual.replicas_max), ..usual };
+    let replicas_max = options.replicas_max.unwrap_or(usual.replicas_max);
+    let redundancy = Redundancy { quorum, replicas_max, adaptive: options.adaptive, ..usual };
     if redundancy.is_sound() {
         return Ok(Some(redundancy));
     }

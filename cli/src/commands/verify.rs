@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use meshwork_core::{
     proof::Proof,
-    types::{Agreement, Answer, Answered, Genesis, OutcomeReceipt, Receipt, Verdict},
+    types::{Agreement, Answer, Answered, Basis, Genesis, OutcomeReceipt, Receipt, Verdict},
 };
 use serde::Serialize;
 
@@ -130,8 +130,11 @@ fn verify(path: &Path, bytes: &[u8], genesis: &Genesis) -> Verified {
                     verified.error = Some("the answers that it names do not support its outcome".into());
                 }
                 let alike = verified.answers.iter().filter(|answer| answer.is_outcome).count();
-                verified.outcome =
-                    format!("{}; {alike} of {} answers are this", verified.outcome, verified.answers.len());
+                let basis = match agreement.basis {
+                    Basis::Quorum(_) => format!("{alike} of {} answers are this", verified.answers.len()),
+                    Basis::Relied(row) => format!("not compared, after {row} agreed answers of its worker in a row"),
+                };
+                verified.outcome = format!("{}; {basis}", verified.outcome);
             }
         }
         Some(Receipt::Transaction(receipt)) => {

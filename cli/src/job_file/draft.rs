@@ -249,27 +249,28 @@ impl Reading<'_> {
 
     /// How many workers compute each task. One is as good as none, so that a task can set a default aside.
     fn redundancy(task: &Task, default: &Task) -> Checked<Option<Redundancy>> {
+        let lone = || {
+            let numbers = task.quorum.as_ref().or(task.replicas_max.as_ref()).map(|number| &number.at);
+            numbers.or(task.adaptive.as_ref().map(|adaptive| &adaptive.at))
+        };
         let Some(replicas) = either(&task.replicas, &default.replicas) else {
-            return match task.quorum.as_ref().or(task.replicas_max.as_ref()) {
+            return match lone() {
                 None => Ok(None),
-                Some(lone) => {
-                    Err(Problem::new(&lone.at, "Nothing says how many workers compute this", "add replicas = 3"))
-                }
+                Some(at) => Err(Problem::new(at, "Nothing says how many workers compute this", "add replicas = 3")),
             };
         };
         if replicas.value == 1 {
-            return match task.quorum.as_ref().or(task.replicas_max.as_ref()) {
+            return match lone() {
                 None => Ok(None),
-                Some(idle) => {
-                    Err(Problem::new(&idle.at, "One worker computes this, and agrees with itself", "leave it out"))
-                }
+                Some(at) => Err(Problem::new(at, "One worker computes this, and agrees with itself", "leave it out")),
             };
         }
         let usual = Redundancy::of(replicas.value);
         let value = |one: Option<&At<u8>>, other: u8| one.map_or(other, |value| value.value);
         let quorum = value(either(&task.quorum, &default.quorum), usual.quorum);
         let replicas_max = value(either(&task.replicas_max, &default.replicas_max), usual.replicas_max);
-        let redundancy = Redundancy { quorum, replicas_max, ..usual };
+        let adaptive = either(&task.adaptive, &default.adaptive).is_some_and(|adaptive| adaptive.value);
+        let redundancy = Redundancy { quorum, replicas_max, adaptive, ..usual };
         if !redundancy.is_sound() {
             let what = format!(
                 "A quorum of {quorum} of {replicas} replicas, at most {replicas_max}, cannot be",

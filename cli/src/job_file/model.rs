@@ -118,6 +118,9 @@ pub struct Task {
     pub quorum: Option<At<u8>>,
     /// How many answers there may be in all while no answer has the quorum, at most 16. Default: twice `replicas`.
     pub replicas_max: Option<At<u8>>,
+    /// Whether a worker that has agreed with others ten times in a row, on your tasks of this program, computes a task
+    /// alone, but for some that are drawn. Default: false.
+    pub adaptive: Option<At<bool>>,
     /// Labels that a worker must offer.
     pub requires: Named<At<Scalar>>,
     /// Labels that a worker should offer, as "key=value", the most important first; at most four.

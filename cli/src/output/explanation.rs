@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use meshwork_api::{ExplanationView, ReplicasView, ended_in_words};
+use meshwork_api::{Comparison, ExplanationView, ReplicasView, ended_in_words};
 use meshwork_core::{
     ledger::{
         Gone,
@@ -49,10 +49,19 @@ impl Record for ExplanationView {
 
 /// How far the workers have come that compute a task.
 fn replicas_in_words(replicas: &ReplicasView) -> String {
-    let ReplicasView { quorum, wanted, most, held, committed, asked, revealed, alike } = *replicas;
+    let ReplicasView { quorum, comparison, wanted, most, held, committed, asked, revealed, alike } = *replicas;
     let missing = wanted.saturating_sub(held).saturating_sub(committed).saturating_sub(revealed);
     let are_asked = if asked { ", and are asked for their answers" } else { "" };
     let answers = if revealed > 0 { format!(", of which {alike} are alike") } else { String::new() };
+    match comparison {
+        Comparison::Undrawn => {
+            return "its worker is relied on: once it has an answer, it is drawn whether that is compared".into();
+        }
+        Comparison::Relied(row) => {
+            return format!("its worker is relied on, after {row} agreed answers in a row: its answer is not compared");
+        }
+        Comparison::Quorum => {}
+    }
     format!(
         "{wanted} answers are wanted, of which {quorum} must be the same: {missing} wait for a worker, {held} are being \
          computed, {committed} have a commitment{are_asked}, {revealed} are revealed{answers}; at most {most} in all"
@@ -272,6 +281,7 @@ const fn policy(policy: PlacementPolicy) -> &'static str {
         PlacementPolicy::RoundRobin => "round robin",
         PlacementPolicy::Random => "random",
         PlacementPolicy::Pack => "pack",
+        PlacementPolicy::Trusted => "trusted",
         PlacementPolicy::Locality => "locality",
     }
 }

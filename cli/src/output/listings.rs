@@ -1,6 +1,8 @@
 //! The API's listings as rows of tables.
 
-use meshwork_api::{ArrayView, JobView, OccurrencesView, PeerView, RecurringView, TaskView, WorkerView};
+use meshwork_api::{
+    ArrayView, JobView, OccurrencesView, PeerView, RecordView, RecurringView, TaskView, TrackView, WorkerView,
+};
 
 use super::{
     Listing,
@@ -87,7 +89,7 @@ impl Listing for TaskView {
 
 impl Listing for WorkerView {
     const COLUMNS: &'static [&'static str] =
-        &["worker", "running", "slots", "waiting", "places", "load", "cores", "memory", "labels", "stands"];
+        &["worker", "running", "slots", "waiting", "places", "load", "cores", "memory", "labels", "stands", "record"];
     fn row(&self) -> Vec<String> {
         let labels: Vec<String> = self.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         vec![
@@ -101,6 +103,37 @@ impl Listing for WorkerView {
             bytes(self.memory_bytes),
             labels.join(","),
             duration(self.stands_ms),
+            in_words(&self.record),
+        ]
+    }
+}
+
+/// A track record, without what did not happen.
+fn in_words(record: &TrackView) -> String {
+    let TrackView { agreed, wrong, accepted, late, lost, returned, .. } = *record;
+    let counts = [
+        (agreed, "agreed"),
+        (wrong, "wrong"),
+        (accepted, "accepted"),
+        (late, "late"),
+        (lost, "lost"),
+        (returned, "returned"),
+    ];
+    let some = counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    some.collect::<Vec<_>>().join(", ")
+}
+
+impl Listing for RecordView {
+    const COLUMNS: &'static [&'static str] = &["submitter", "program", "record", "in a row", "cpu", "first", "last"];
+    fn row(&self) -> Vec<String> {
+        vec![
+            short(&self.submitter),
+            short(&self.program),
+            in_words(&self.record),
+            self.row.to_string(),
+            duration(self.record.cpu_ms),
+            moment(self.record.first_us),
+            moment(self.record.last_us),
         ]
     }
 }

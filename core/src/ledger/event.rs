@@ -157,6 +157,15 @@ pub enum LedgerEvent {
         /// Who holds it.
         worker: PublicKey,
     },
+    /// It was drawn whether the answer of a worker that is relied on is compared with others.
+    ComparisonDrawn {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// Who holds it.
+        worker: PublicKey,
+        /// Whether it is compared.
+        compared: bool,
+    },
     /// A replica's worker is asked to reveal its answer, because all that were asked for have committed themselves.
     RevealAsked {
         /// Which.

@@ -14,7 +14,8 @@
 //!
 //! # The order within a block
 //!
-//! 1. *Time*: block time and [`LeaseTime`] advance, and expired memories are dropped (`steps/deadlines`).
+//! 1. *Time*: block time and [`LeaseTime`] advance, and expired memories are dropped (`steps/deadlines`). It is drawn
+//!    which answers that workers have committed themselves to before this block are compared (`steps/agreement`).
 //! 2. *Transactions*, in block order. Each is executed, or void with the [`VoidReason`] in its receipt
 //!    (`steps/apply`, one file for each kind).
 //! 3. *Expiry*: first claims by key, then attempts by id, then back-offs and jobs' times (`steps/deadlines`). Then
@@ -59,10 +60,11 @@ pub use event::{EndReason, IgnoredReason, LedgerEvent};
 pub use records::{
     Counters,
     governance::{PROPOSAL_LIFE_MS, PROPOSALS_MAX, ProposalView},
-    jobs::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, ProducedInput, TaskCounts},
+    jobs::{ATTEMPTS_KEPT, Checkpoint, Comparison, Gone, PastAttempt, ProducedInput, TaskCounts},
     lease_time::LeaseTime,
     recurring::{PAST_KEPT, PastOccurrences, RecurringEndReason},
     rules::{Admission, QuotaUse, Rules},
+    tracks::{HALF_LIFE_DAYS, ROW_MAX, TRACKS_KEPT, Track, TrackOf},
     trust::{MERIT_DAYS, MERITS_MAX, PROVEN_DAYS, Trust},
     usage::{ACCOUNTS_MAX, Account, AccountView, DAY_ACCOUNTS_MAX, DAYS_KEPT, Day, Side},
     workers::STANDINGS_KEPT,
@@ -193,6 +195,7 @@ impl Ledger {
         if is_planted(Fault::RunOutsFirst) {
             self.end_what_has_run_out(&mut applied);
         }
+        self.draw_comparisons(&mut applied);
         for transaction in &block.transactions {
             self.execute(transaction, &mut applied);
         }

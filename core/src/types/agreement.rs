@@ -18,6 +18,9 @@ fixed_bytes! {
     Salt, 32, "a salt"
 }
 
+/// From so many agreed answers in a row on, a worker is relied on.
+pub const RELIED_FROM: u16 = 10;
+
 const CONTEXT: &str = "meshwork 1 answer";
 
 /// What a replica computed.
@@ -115,11 +118,22 @@ pub struct Answered {
     pub answer: Digest,
 }
 
-/// Who gave which answer to a task that several workers computed.
+/// Why an answer is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Basis {
+    /// So many workers had to give the same one.
+    Quorum(u8),
+    /// The one worker is relied on, because so many of its answers in a row were those of others, on tasks of the same
+    /// submitter and program. Its answer was not compared.
+    Relied(u16),
+}
+
+/// Who gave which answer to a task that several workers compute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Agreement {
-    /// How many had to give the same answer.
-    pub quorum: u8,
+    /// Why an answer is enough.
+    pub basis: Basis,
     /// All answers, by attempt; at most [`Redundancy::REPLICAS_MAX`].
     pub answers: Vec<Answered>,
 }
@@ -138,11 +152,15 @@ impl Agreement {
     /// the outcome's, has the quorum and more than any other; or none has, and the outcome says so.
     #[must_use]
     pub fn supports(&self, outcome: &OutcomeReceipt) -> bool {
-        let Self { quorum, answers } = self;
+        let Self { basis, answers } = self;
+        let (quorum, is_known) = match basis {
+            Basis::Quorum(quorum) => (usize::from(*quorum), *quorum >= 2),
+            Basis::Relied(row) => (1, *row >= RELIED_FROM && answers.len() <= 1),
+        };
         let are_apart = answers.is_sorted_by(|one, next| one.attempt < next.attempt)
             && (1..answers.len()).all(|at| answers[..at].iter().all(|one| one.worker != answers[at].worker));
-        let agreed = Self::most(answers).filter(|(_, times)| *times >= usize::from(*quorum));
-        let is_known = *quorum >= 2 && answers.len() <= usize::from(Redundancy::REPLICAS_MAX) && are_apart;
+        let agreed = Self::most(answers).filter(|(_, times)| *times >= quorum);
+        let is_known = is_known && answers.len() <= usize::from(Redundancy::REPLICAS_MAX) && are_apart;
         let first = |answer: Option<Digest>| {
             answers
                 .iter()

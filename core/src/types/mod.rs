@@ -17,7 +17,7 @@ mod task;
 mod transaction;
 mod vote;
 
-pub use agreement::{Agreement, Answer, Answered, Salt};
+pub use agreement::{Agreement, Answer, Answered, Basis, RELIED_FROM, Salt};
 pub use authorities::{AuthoritySet, AuthoritySetError};
 pub use block::{Block, Closing, Header, Proposal, Role, SnapshotDigest};
 pub use control::{Amendment, Control, Deadline, Directive, Filter, Selection, Terms};

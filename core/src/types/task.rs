@@ -195,6 +195,10 @@ pub struct Redundancy {
     /// How many answers there may be in all: at least `replicas`, at most [`Redundancy::REPLICAS_MAX`]. While no answer
     /// has the quorum, one more replica is wanted.
     pub replicas_max: u8,
+    /// Whether a worker that is relied on may compute a task alone. It is relied on once it has agreed with others often
+    /// enough in a row, on tasks of the same submitter and program. Whether its answer is compared nevertheless is drawn
+    /// once it has committed itself to it.
+    pub adaptive: bool,
 }
 
 impl Redundancy {
@@ -207,7 +211,7 @@ impl Redundancy {
     #[must_use]
     pub fn of(replicas: u8) -> Self {
         let replicas_max = replicas.saturating_mul(2).min(Self::REPLICAS_MAX);
-        Self { replicas, quorum: replicas / 2 + 1, replicas_max }
+        Self { replicas, quorum: replicas / 2 + 1, replicas_max, adaptive: false }
     }
 
     /// Whether the numbers make sense.

@@ -34,6 +34,7 @@ struct Item {
 struct Sent {
     at: Monotonic,
     id: Option<TransactionId>,
+    /// None if they are reported again.
     items: Vec<AttemptId>,
 }
 
@@ -153,7 +154,8 @@ impl Outbox {
     /// The next report, if there is something to report and not too much on its way.
     pub(super) fn next(&mut self, now: Monotonic, ticket: Ticket) -> Option<Report> {
         let waits = self.refused.is_some_and(|at| now < at.plus_us(AGAIN_AFTER_US));
-        if self.sent.len() >= ON_THEIR_WAY_MAX || waits {
+        let on_their_way = self.sent.values().filter(|sent| !sent.items.is_empty()).count();
+        if on_their_way >= ON_THEIR_WAY_MAX || waits {
             return None;
         }
         let mut items = Vec::new();
@@ -205,12 +207,20 @@ impl Outbox {
 
     /// Gives up reports that have been on their way for too long.
     pub(super) fn give_up_on_lost(&mut self, now: Monotonic) {
-        let lost = |sent: &Sent| now > sent.at.plus_us(LOST_AFTER_US);
-        while let Some((ticket, _)) = self.sent.iter().find(|(_, sent)| lost(sent)) {
-            let ticket = *ticket;
-            let Some(sent) = self.sent.remove(&ticket) else { return };
-            for attempt in sent.items {
-                if let Some(item) = self.items.get_mut(&attempt).filter(|item| item.report == Some(ticket))
+        let is_lost = |sent: &Sent| now > sent.at.plus_us(LOST_AFTER_US);
+        self.report_again(is_lost);
+        self.sent.retain(|_, sent| !is_lost(sent));
+    }
+
+    /// Reports again what is on its way: blocks were missed, and may have executed it. The ledger ignores what it has.
+    pub(super) fn report_all_again(&mut self) {
+        self.report_again(|_| true);
+    }
+
+    fn report_again(&mut self, is_meant: impl Fn(&Sent) -> bool) {
+        for (ticket, sent) in self.sent.iter_mut().filter(|(_, sent)| is_meant(sent)) {
+            for attempt in std::mem::take(&mut sent.items) {
+                if let Some(item) = self.items.get_mut(&attempt).filter(|item| item.report == Some(*ticket))
                     && !is_planted(Fault::LostReportForgotten)
                 {
                     item.report = None;

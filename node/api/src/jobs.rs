@@ -124,7 +124,7 @@ pub use meshwork_core::ledger::Timeline as TimelineView;
 
 /// How the replicas of a task stand that is computed by several workers.
 #[doc(inline)]
-pub use meshwork_core::ledger::ReplicasView;
+pub use meshwork_core::ledger::{Comparison, ReplicasView};
 
 /// A checkpoint of a task.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

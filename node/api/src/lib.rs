@@ -21,10 +21,10 @@ pub use self::{
     events::EventView,
     governance::{AuthorityView, ChangeView, GovernanceView, KeyView, LimitView, ProposalView, RulesView},
     jobs::{
-        ArrayView, AttemptView, CheckpointView, ExplanationView, JobView, ReceiptPosition, ReplicasView, TaskCounts,
-        TaskState, TaskView, TimelineView, ended_in_words,
+        ArrayView, AttemptView, CheckpointView, Comparison, ExplanationView, JobView, ReceiptPosition, ReplicasView,
+        TaskCounts, TaskState, TaskView, TimelineView, ended_in_words,
     },
-    node::{Keep, NodeFile, PeerView, Progress, Role, StatusView, WorkerView},
+    node::{Keep, NodeFile, PeerView, Progress, RecordView, Role, StatusView, TrackView, WorkerView},
     queries::{
         BLOCKS_DEFAULT, BLOCKS_MAX, BlockRange, EventFilter, LIST_MAX, PROOFS_MAX, Page, USAGE_ROWS_MAX, UsageQuery,
     },

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use meshwork_core::{
+    digest::Digest,
     identity::{NetworkId, PublicKey},
     types::Height,
 };
@@ -132,6 +133,47 @@ pub struct WorkerView {
     pub waiting: usize,
     /// How long the claim will stand, in milliseconds of lease time from the last block.
     pub stands_ms: u64,
+    /// What became of what the worker computed, in all.
+    pub record: TrackView,
+}
+
+/// A worker's track record: what became of what it computed. Counts are halved every 30 days.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct TrackView {
+    /// Answers with which a quorum of workers agreed.
+    pub agreed: u32,
+    /// Answers against which a quorum decided.
+    pub wrong: u32,
+    /// Outcomes that were accepted without comparison.
+    pub accepted: u32,
+    /// Successes that were accepted after their attempts had been lost.
+    pub late: u32,
+    /// Attempts that it lost.
+    pub lost: u32,
+    /// Attempts that it returned.
+    pub returned: u32,
+    /// Processor time of attempts that ended with an outcome or an answer, in milliseconds, as the worker reported it.
+    pub cpu_ms: u64,
+    /// When the first of all this happened, in microseconds since 1970; 0 if nothing has.
+    pub first_us: u64,
+    /// When the last of it happened, likewise.
+    pub last_us: u64,
+    /// The share of what it computed that went wrong, in thousandths, as it is estimated for placement.
+    pub faults_permille: u16,
+}
+
+/// `GET /v1/workers/{key}/records` (an array): a worker's track record, by submitter and program. Its claim stands.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RecordView {
+    /// Who submitted the tasks.
+    pub submitter: PublicKey,
+    /// Their program.
+    pub program: Digest,
+    /// What became of them.
+    pub record: TrackView,
+    /// How many answers in a row were agreed: from 10 on, the worker computes adaptive tasks alone, but for one in so
+    /// many.
+    pub row: u16,
 }
 
 /// `GET /v1/peers` (an array): the peers that the node is connected to, then those that it is to be connected to and

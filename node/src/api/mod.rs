@@ -80,6 +80,7 @@ impl Api {
             .route("/v1/governance", get(governance::governance))
             .route("/v1/keys/{key}", get(governance::key))
             .route("/v1/workers", get(network::workers))
+            .route("/v1/workers/{key}/records", get(network::records))
             .route("/v1/usage", get(usage::usage))
             .route("/v1/peers", get(network::peers))
             .route("/v1/transactions/{id}", get(transactions::one))

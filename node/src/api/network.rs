@@ -7,11 +7,11 @@ use std::{
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Path, State},
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use meshwork_api::{PeerView, Role, StatusView, WorkerView};
+use meshwork_api::{PeerView, RecordView, Role, StatusView, TrackView, WorkerView};
 use meshwork_core::{
     consensus::{Evidence, VotingStatus},
     identity::PublicKey,
@@ -100,10 +100,44 @@ pub(super) async fn workers(State(api): State<Api>) -> Result<Json<Vec<WorkerVie
             running: worker.running as usize,
             waiting: worker.waiting as usize,
             stands_ms: worker.until.0.saturating_sub(now.0) / 1000,
+            record: track_view(&worker.track),
         };
         replica.ledger().workers().map(view).collect()
     });
     Ok(Json(views.await?))
+}
+
+fn track_view(track: &ledger::Track) -> TrackView {
+    let ledger::Track { agreed, wrong, accepted, late, lost, returned, cpu_ms, first, last, .. } = *track;
+    TrackView {
+        agreed,
+        wrong,
+        accepted,
+        late,
+        lost,
+        returned,
+        cpu_ms,
+        first_us: first.0,
+        last_us: last.0,
+        faults_permille: track.faults_permille(),
+    }
+}
+
+pub(super) async fn records(
+    State(api): State<Api>,
+    Path(key): Path<PublicKey>,
+) -> Result<Json<Vec<RecordView>>, ApiError> {
+    let views = api.driver.query(move |replica| {
+        let view = |(of, track): (&ledger::TrackOf, &ledger::Track)| RecordView {
+            submitter: of.submitter,
+            program: of.program,
+            record: track_view(track),
+            row: track.row,
+        };
+        replica.ledger().worker(&key).map(|worker| worker.tracks.iter().map(view).collect())
+    });
+    let views: Option<Vec<RecordView>> = views.await?;
+    views.map(Json).ok_or_else(|| ApiError::not_found("no claim of this worker stands"))
 }
 
 pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Vec<PeerView>>, ApiError> {

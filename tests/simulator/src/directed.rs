@@ -53,6 +53,7 @@ pub const FAMILIES: &[(&str, Family)] = &[
     ("unholdable", unholdable),
     ("deceived", deceived),
     ("operated", operated),
+    ("relied-on", relied_on),
     ("heavy", volunteers::heavy),
     ("preemption", volunteers::preemption),
     ("undelivered", volunteers::undelivered),
@@ -71,7 +72,8 @@ pub fn family(name: &str) -> Option<Family> {
 }
 
 /// Four authorities and these workers in one room, nothing wrong, and one small job.
-pub(crate) fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
+#[must_use]
+pub fn calm(seed: u64, workers: Vec<Manner>) -> Scenario {
     let authorities = 4;
     Scenario {
         seed,
@@ -110,7 +112,7 @@ pub fn deceived(seed: u64) -> Scenario {
     let bad = [bad[seed as usize % 4], bad[(seed / 4 + seed) as usize % 4]];
     let mut scenario = calm(seed, [vec![Manner::Honest; 6], bad.to_vec()].concat());
     for at in 0..6 {
-        let work = Work::Replicated { through: at as usize % 4, tasks: 8, task_ms: 300, replicas: 5 };
+        let work = Work::Replicated { through: at as usize % 4, tasks: 8, task_ms: 300, replicas: 5, adaptive: false };
         scenario.work.push((at * 2 * SECOND_US, work));
     }
     scenario
@@ -121,9 +123,24 @@ pub fn deceived(seed: u64) -> Scenario {
 pub fn operated(seed: u64) -> Scenario {
     let mut scenario = calm(seed, [vec![Manner::Honest; 5], vec![Manner::Mob; 3]].concat());
     for at in 0..6 {
-        let work = Work::Replicated { through: at as usize % 4, tasks: 8, task_ms: 300, replicas: 3 };
+        let work = Work::Replicated { through: at as usize % 4, tasks: 8, task_ms: 300, replicas: 3, adaptive: false };
         scenario.work.push((at * 2 * SECOND_US, work));
     }
+    scenario
+}
+
+/// Two workers compute each task at first, and one alone once it is relied on. Of six workers one lies from then on. Two
+/// people submit the tasks.
+#[must_use]
+pub fn relied_on(seed: u64) -> Scenario {
+    let mut scenario = calm(seed, [vec![Manner::Honest; 5], vec![Manner::Turns]].concat());
+    for at in 0..8 {
+        let work = Work::Replicated { through: at as usize % 2, tasks: 70, task_ms: 20, replicas: 2, adaptive: true };
+        scenario.work.push((at * SECOND_US, work));
+    }
+    scenario.faults.push((5 * SECOND_US, Fault::Crash(2)));
+    scenario.faults.push((8 * SECOND_US, Fault::LoseDisk(2)));
+    scenario.faults.push((9 * SECOND_US, Fault::Start(2)));
     scenario
 }
 

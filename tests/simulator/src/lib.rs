@@ -37,6 +37,6 @@ pub mod worker;
 pub mod world;
 
 pub use checks::Violation;
-pub use scenario::Scenario;
+pub use scenario::{Manner, Scenario, Work};
 pub use summary::Summary;
 pub use world::{Outcome, run};

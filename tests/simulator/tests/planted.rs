@@ -74,6 +74,12 @@ fn sought(fault: Planted) -> Family {
             directed::deceived
         }
         Planted::OperatorsIgnored => directed::operated,
+        Planted::DrawnAtOnce
+        | Planted::NeverCompared
+        | Planted::MismatchForgiven
+        | Planted::UncheckedCounts
+        | Planted::RecordOfAnyone
+        | Planted::MismatchLostInSnapshot => directed::relied_on,
         Planted::UnclaimedWaitForEver => directed::unholdable,
         Planted::OverlapIgnored | Planted::MissedAreRun => directed::recurring,
         Planted::ShrinksAndKeeps => directed::wavering,

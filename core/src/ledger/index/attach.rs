@@ -43,6 +43,9 @@ impl Ledger {
                     self.index.ready.push(&entry, &self.sequence, self.records.shares());
                 }
             }
+            Phase::Replicated if live.awaits_draw() => {
+                self.index.due.draws.insert(task);
+            }
             Phase::Held | Phase::Replicated => {}
             Phase::BackingOff(until) => {
                 self.index.due.back_offs.insert((*until, task));
@@ -63,6 +66,9 @@ impl Ledger {
                 if let Some(entry) = known(job.entry(task.index, live)) {
                     self.index.ready.remove(&entry, &self.sequence, self.records.shares());
                 }
+            }
+            Phase::Replicated if live.awaits_draw() => {
+                self.index.due.draws.remove(&task);
             }
             Phase::Held | Phase::Replicated => {}
             Phase::BackingOff(until) => {

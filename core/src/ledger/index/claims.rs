@@ -10,6 +10,7 @@ use crate::{
         records::{
             jobs::{AttemptRef, TaskRef},
             lease_time::LeaseTime,
+            tracks::Tracks,
             workers::{StandingClaim, Worker, WorkerRecord},
         },
     },
@@ -40,8 +41,8 @@ impl Ledger {
         if self.records.worker(&key).is_none() {
             let (incarnation, last) = (Incarnation(0), self.time());
             let trial = self.first_trial(&key);
-            let record =
-                WorkerRecord { sequence: 0, incarnation, last, turn: 0, standing: None, trial, stood: Vec::new() };
+            let (standing, tracks, stood) = (None, Tracks::default(), Vec::new());
+            let record = WorkerRecord { sequence: 0, incarnation, last, turn: 0, standing, trial, tracks, stood };
             self.add_known(key, record);
         }
     }

@@ -19,6 +19,8 @@ pub(in crate::ledger) struct Deadlines {
     pub(super) claims: BTreeSet<(LeaseTime, PublicKey)>,
     /// When attempts run out, or are checked for being slow.
     pub(super) attempts: BTreeSet<(LeaseTime, AttemptRef)>,
+    /// Tasks of which it is to be drawn in the next block whether their answers are compared.
+    pub(super) draws: BTreeSet<TaskRef>,
     pub(super) back_offs: BTreeSet<(BlockTime, TaskRef)>,
     /// When slices end.
     pub(super) slices: BTreeSet<(LeaseTime, TaskRef)>,
@@ -50,6 +52,7 @@ impl Deadlines {
         Self {
             claims: BTreeSet::new(),
             attempts: BTreeSet::new(),
+            draws: BTreeSet::new(),
             back_offs: BTreeSet::new(),
             slices: BTreeSet::new(),
             preemptions: BTreeSet::new(),
@@ -92,6 +95,12 @@ impl Deadlines {
     /// Workers to forget.
     pub(in crate::ledger) fn take_workers(&mut self, now: BlockTime) -> Vec<PublicKey> {
         take_due(&mut self.workers, now)
+    }
+
+    /// The first task of which it is to be drawn whether its answers are compared. It stays in the set until it is
+    /// attached elsewhere.
+    pub(in crate::ledger) fn first_draw(&self) -> Option<TaskRef> {
+        self.draws.first().copied()
     }
 
     /// The first task whose back-off is over at `now`. It stays in the set until it is attached elsewhere.

@@ -95,6 +95,7 @@ impl Ledger {
         if others == Others::Live && !is_replica {
             self.watch(task, true);
         }
+        self.book_end(task, &lease, why, end.cpu_us());
         applied.events.push(LedgerEvent::Ended {
             attempt: id,
             worker: lease.worker,

@@ -7,7 +7,10 @@ use crate::{
     ledger::{
         Applied, Day, Ledger, LedgerEvent,
         records::{
-            jobs::{Allocation, AttemptRef, FreshState, Lease, Phase, Replica, Speculation, Step, TaskRef, TaskState},
+            jobs::{
+                Allocation, AttemptRef, FreshState, Lease, Phase, Replica, Replicas, Speculation, Step, TaskRef,
+                TaskState,
+            },
             usage::UsageEntry,
         },
     },
@@ -25,7 +28,7 @@ impl Ledger {
     pub(in crate::ledger) fn lease(&mut self, task: TaskRef, key: PublicKey, opening: Opening, applied: &mut Applied) {
         let allocation = if opening == Opening::Resources { self.allocate(task) } else { None };
         let Some(lease) = known(self.draw_up(task, key, allocation)) else { return };
-        let now = self.time();
+        let (now, row) = (self.time(), self.row(&key, task));
         let Some(job) = known(self.records.job_mut(task.job)) else { return };
         let Some(at) = known(job.segment_at(task.index)) else { return };
         let segment = &mut job.record.segments[at];
@@ -45,7 +48,8 @@ impl Ledger {
         match &redundancy {
             None => live.phase = Phase::Leased(lease),
             Some(redundancy) => {
-                let replicas = live.replicas_wanting(redundancy.replicas);
+                let replicas = live.replicas_or(|| Replicas::begun(redundancy, row));
+                replicas.rely_on(redundancy, row);
                 replicas.leases.push(lease);
                 live.phase = if replicas.next(redundancy) == Step::Want { Phase::Ready } else { Phase::Replicated };
             }

@@ -31,6 +31,7 @@ mod recurring;
 mod restore;
 mod segments;
 mod slices;
+mod tracks;
 mod trial;
 mod trust;
 mod worker;

@@ -225,6 +225,8 @@ impl Ledger {
     }
 
     fn restore_worker(&mut self, key: PublicKey, record: WorkerRecord) -> Result<(), RestoreError> {
+        rule(record.tracks.are_sound(self.time()), "a worker has a track record that it cannot have")?;
+        let record = WorkerRecord { tracks: record.tracks.restored(), ..record };
         rule(record.stood.len() <= STANDINGS_KEPT, "a worker has too many standings")?;
         let trial_is_new = record.trial.is_none_or(|trial| trial.since <= self.records.numbers().lease);
         rule(trial_is_new, "a worker's trial begins with a lease to come")?;

@@ -7,6 +7,7 @@ pub(in crate::ledger) mod recurring;
 pub(in crate::ledger) mod replay;
 pub(in crate::ledger) mod rules;
 pub(in crate::ledger) mod stored;
+pub(in crate::ledger) mod tracks;
 pub(in crate::ledger) mod trust;
 pub(in crate::ledger) mod unclaimed;
 pub(in crate::ledger) mod usage;

@@ -6,7 +6,7 @@ use crate::{
     fault::{Fault, is_planted},
     ledger::{
         index::{HeldLeases, WorkerIndex},
-        records::lease_time::LeaseTime,
+        records::{lease_time::LeaseTime, tracks::Tracks},
     },
     schedule::{
         placement::{Candidate, Opening, Policies, Score},
@@ -37,6 +37,8 @@ pub(in crate::ledger) struct WorkerRecord {
     pub(in crate::ledger) standing: Option<StandingClaim>,
     /// Its trial, until it delivers.
     pub(in crate::ledger) trial: Option<Trial>,
+    /// What became of what it computed.
+    pub(in crate::ledger) tracks: Tracks,
     /// Past standings, oldest first. Each is the first height after which the claim stood, and the first after which
     /// it did not.
     pub(in crate::ledger) stood: Vec<(Height, Height)>,
@@ -170,6 +172,7 @@ impl Worker {
             waiting,
             turn: self.record.turn,
             seat: standing.seat,
+            faults_permille: if policies.look_at_tracks { self.record.tracks.sum().faults_permille() } else { 0 },
         });
         let running = if is_planted(Fault::SlotsNotCounted) { 0 } else { running };
         let is_next = waiting == 0 || is_planted(Fault::PastTheWaiting);

@@ -16,6 +16,15 @@
 //!   it. Without one, another replica is wanted, up to the task's bound; once none could decide any more, the task fails
 //!   ([`Failure::Disagreed`]). The receipt holds who answered what.
 //!
+//! **Adaptive** tasks save most of this where workers have shown that they agree with others (`records/tracks`; the rule
+//! is that of BOINC's adaptive replication). If the first replica goes to a worker that is relied on, no other is wanted
+//! at first. Once that worker has committed itself, it is drawn whether its answer is compared: with the probability
+//! `1 / n` after `n` agreed answers in a row. The draw is made in a later block than the one that took the commitment,
+//! from the digest of its parent. So nobody knew it who chose the answer, unless it led that block itself. An answer that
+//! is not compared is the outcome at once, and its receipt says so ([`Basis::Relied`]). A worker that agreed honestly,
+//! and lies from then on, is compared after `n` lies on average, and then stands where a new one does; a loss after the
+//! commitment counts as a lie. `docs/agreement.md` has the bounds.
+//!
 //! An answer that is given after others were revealed could be a copy. The bound on what liars achieve counts whoever
 //! copies as one of them.
 
@@ -29,10 +38,13 @@ use crate::{
     invariant::known,
     ledger::{
         Applied, EndReason, IgnoredReason, Ledger, LedgerEvent, PastAttempt,
-        records::jobs::{AttemptRef, Commitment, Lease, Phase, Reply, Step, TaskRef},
+        records::{
+            jobs::{AttemptRef, Commitment, Comparison, Lease, Phase, Reply, Step, TaskRef},
+            tracks::Deed,
+        },
     },
     schedule::recovery::{Next, Party},
-    types::{Agreement, Answer, Failure, OutcomeReceipt, Output, Redundancy, Salt, Usage, Verdict},
+    types::{Agreement, Answer, Basis, Failure, OutcomeReceipt, Output, RELIED_FROM, Redundancy, Salt, Usage, Verdict},
 };
 
 impl Ledger {
@@ -77,6 +89,34 @@ impl Ledger {
         self.index_lease(attempt);
         applied.events.push(LedgerEvent::Committed { attempt: id, worker });
         self.go_on(task, Next::Ready, applied);
+        if is_planted(Fault::DrawnAtOnce) {
+            self.draw_comparisons(applied);
+        }
+    }
+
+    /// Draws whether the answers are compared to which workers that are relied on committed themselves in earlier blocks.
+    pub(in crate::ledger) fn draw_comparisons(&mut self, applied: &mut Applied) {
+        while let Some(task) = self.index.due().first_draw()
+            && known(self.draw_comparison(task, applied)).is_some()
+        {}
+    }
+
+    fn draw_comparison(&mut self, task: TaskRef, applied: &mut Applied) -> Option<()> {
+        let redundancy = self.redundancy(task)?;
+        let job = self.records.job(task.job)?;
+        let lease = job.live(task.index)?.lease()?;
+        let (number, worker, attempt) = (lease.number, lease.worker, job.attempt_id(task.index, lease.attempt));
+        let row = self.row(&worker, task);
+        let drawn = self.draw("comparison", number);
+        let (drawn, _) = drawn.0.split_first_chunk()?;
+        let is_drawn = u64::from_be_bytes(*drawn).is_multiple_of(row.into()) && !is_planted(Fault::NeverCompared);
+        let compared = row < RELIED_FROM || is_drawn;
+        let comparison = if compared { Comparison::Quorum } else { Comparison::Relied(row) };
+        self.detach_phase(task);
+        self.records.job_mut(task.job)?.live_mut(task.index)?.replicas_mut()?.set_comparison(&redundancy, comparison);
+        applied.events.push(LedgerEvent::ComparisonDrawn { attempt, worker, compared });
+        self.go_on(task, Next::Ready, applied);
+        Some(())
     }
 
     /// Takes a worker's answer.
@@ -132,7 +172,7 @@ impl Ledger {
         let step = replicas.next(&redundancy);
         match step {
             Step::Want => self.wait(task, next),
-            Step::Wait | Step::Ask => {
+            Step::Wait | Step::Draw | Step::Ask => {
                 live.phase = Phase::Replicated;
                 self.attach_phase(task);
                 if step == Step::Ask {
@@ -191,6 +231,14 @@ impl Ledger {
         let attempt = job.attempt_id(task.index, first.attempt);
         let (height, now) = (self.height(), self.time());
         let succeeded = matches!(*verdict, Verdict::Succeeded(..));
+        for one in &agreement.answers {
+            let deed = match agreement.basis {
+                Basis::Relied(_) => Deed::Accepted,
+                Basis::Quorum(_) if one.answer == *answer => Deed::Agreed,
+                Basis::Quorum(_) => Deed::Wrong,
+            };
+            self.book_deed(one.worker, task, Some(deed), 0);
+        }
         for (worker, ran_ms) in agreed {
             self.end_trial(worker);
             if let Some(ran_ms) = ran_ms.filter(|_| succeeded) {
@@ -208,7 +256,11 @@ impl Ledger {
     pub(in crate::ledger) fn agreement(&self, task: TaskRef) -> Option<Agreement> {
         let redundancy = self.redundancy(task)?;
         let replicas = self.records.job(task.job)?.live(task.index)?.replicas()?;
-        Some(Agreement { quorum: redundancy.quorum, answers: replicas.answered() })
+        let basis = match replicas.comparison {
+            Comparison::Quorum | Comparison::Undrawn => Basis::Quorum(redundancy.quorum),
+            Comparison::Relied(row) => Basis::Relied(row),
+        };
+        Some(Agreement { basis, answers: replicas.answered() })
     }
 
     /// Goes on after a replica was lost or given back.

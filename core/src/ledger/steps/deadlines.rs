@@ -13,16 +13,19 @@ use crate::{
 impl Ledger {
     /// The earliest block time at which time alone would change who holds what, if nothing stalls until then. Always
     /// later than the last block's time. It is the first time at which a claim or an attempt runs out, an attempt may
-    /// be found to be slow, a back-off is over, a job is due, or an occurrence of a recurring job comes.
+    /// be found to be slow, a back-off is over, a job is due, an occurrence of a recurring job comes, or it is drawn whether
+    /// an answer is compared.
     #[must_use]
     pub fn next_due(&self) -> Option<BlockTime> {
         // The end of a slice matters only if a task is waiting.
         let lease = self.index.due().first_by_lease_time(self.index.counts().ready > 0);
         let lease = lease.map(|at| at.as_block_time(self.lease_time(), self.time()));
         // A block may leave some of the occurrences that have come to the block after it.
+        let next = BlockTime(self.time().0.saturating_add(1));
         let moment = self.index.recurring().next_due();
-        let moment = moment.map(|at| at.max(BlockTime(self.time().0.saturating_add(1))));
-        lease.into_iter().chain(self.index.due().first_by_block_time()).chain(moment).min()
+        let moment = moment.map(|at| at.max(next));
+        let draw = self.index.due().first_draw().map(|_| next);
+        lease.into_iter().chain(self.index.due().first_by_block_time()).chain(moment).chain(draw).min()
     }
 
     /// The first step of a block.

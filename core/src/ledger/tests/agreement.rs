@@ -15,11 +15,11 @@ use crate::{
 
 const ALLOWANCE_MS: u64 = 60_000;
 
-fn redundant(replicas: u8) -> TaskSpec {
+pub(super) fn redundant(replicas: u8) -> TaskSpec {
     TaskSpec { redundancy: Some(Redundancy::of(replicas)), ..spec() }
 }
 
-fn says(text: &str) -> Answer {
+pub(super) fn says(text: &str) -> Answer {
     let output = InlineOutput { stdout: text.as_bytes().into(), ..InlineOutput::default() };
     Answer::Succeeded(Output::Inline(output), Usage::default())
 }
@@ -29,12 +29,12 @@ fn fails(failure: Failure) -> Answer {
 }
 
 /// The claim of a worker with one slot. Tasks go to worker 1 first, then to worker 2, and so on.
-fn slot(worker: u8) -> Claim {
+pub(super) fn slot(worker: u8) -> Claim {
     Claim { load: worker.into(), ..offer(1, 0) }
 }
 
 /// A network of so many workers, whose keys are 1, 2 and so on, and a job of one task.
-fn mesh_of(workers: u8, spec: TaskSpec) -> (Mesh, JobId) {
+pub(super) fn mesh_of(workers: u8, spec: TaskSpec) -> (Mesh, JobId) {
     let mut mesh = Mesh::new(genesis());
     for worker in 1..=workers {
         mesh.claim(&key(worker), slot(worker));
@@ -45,16 +45,16 @@ fn mesh_of(workers: u8, spec: TaskSpec) -> (Mesh, JobId) {
 }
 
 /// The attempt of a task that a worker holds.
-fn held(mesh: &Mesh, worker: u8) -> Option<AttemptId> {
+pub(super) fn held(mesh: &Mesh, worker: u8) -> Option<AttemptId> {
     mesh.ledger.leases_of(&key(worker).public()).first().map(|lease| lease.attempt)
 }
 
-fn stage(mesh: &Mesh, worker: u8) -> Option<Stage> {
+pub(super) fn stage(mesh: &Mesh, worker: u8) -> Option<Stage> {
     mesh.ledger.leases_of(&key(worker).public()).first().map(|lease| lease.stage)
 }
 
 /// The workers that hold something.
-fn holders(mesh: &Mesh) -> Vec<u8> {
+pub(super) fn holders(mesh: &Mesh) -> Vec<u8> {
     (1..=9).filter(|worker| held(mesh, *worker).is_some()).collect()
 }
 
@@ -68,20 +68,20 @@ fn revealed(key: &SecretKey, attempt: &AttemptId, answer: &Answer) -> Verdict {
 }
 
 /// The worker reports its commitment to this answer.
-fn commit(mesh: &mut Mesh, worker: u8, answer: &Answer) {
+pub(super) fn commit(mesh: &mut Mesh, worker: u8, answer: &Answer) {
     let attempt = held(mesh, worker).expect("it holds a replica");
     let verdict = committed(&key(worker), &attempt, answer);
     mesh.report(&key(worker), attempt, verdict);
 }
 
-fn reveal(mesh: &mut Mesh, worker: u8, answer: &Answer) {
+pub(super) fn reveal(mesh: &mut Mesh, worker: u8, answer: &Answer) {
     let attempt = held(mesh, worker).expect("it holds a replica");
     let verdict = revealed(&key(worker), &attempt, answer);
     mesh.report(&key(worker), attempt, verdict);
 }
 
 /// These workers commit themselves to answers in one block, and reveal them in the next. What happened then.
-fn answer(mesh: &mut Mesh, answers: &[(u8, Answer)]) -> Applied {
+pub(super) fn answer(mesh: &mut Mesh, answers: &[(u8, Answer)]) -> Applied {
     for (worker, answer) in answers {
         commit(mesh, *worker, answer);
     }
@@ -93,12 +93,12 @@ fn answer(mesh: &mut Mesh, answers: &[(u8, Answer)]) -> Applied {
 }
 
 /// Who was asked for an answer in this block.
-fn asked(applied: &Applied) -> usize {
+pub(super) fn asked(applied: &Applied) -> usize {
     applied.events.iter().filter(|event| matches!(event, LedgerEvent::RevealAsked { .. })).count()
 }
 
 /// The only outcome of a block, which its agreement supports.
-fn outcome(applied: &Applied) -> OutcomeReceipt {
+pub(super) fn outcome(applied: &Applied) -> OutcomeReceipt {
     let outcomes = outcomes(applied);
     assert_eq!(outcomes.len(), 1, "one outcome");
     let agreement = outcomes[0].agreement.as_ref().expect("an agreement");
@@ -183,7 +183,10 @@ fn a_later_answer_decides_between_two() {
 
 #[test]
 fn two_answers_with_the_quorum_decide_nothing_while_they_have_the_same_number() {
-    let spec = TaskSpec { redundancy: Some(Redundancy { replicas: 4, quorum: 2, replicas_max: 5 }), ..spec() };
+    let spec = TaskSpec {
+        redundancy: Some(Redundancy { replicas: 4, quorum: 2, replicas_max: 5, adaptive: false }),
+        ..spec()
+    };
     let (mut mesh, _) = mesh_of(5, spec);
     let tied = answer(&mut mesh, &[(1, says("a")), (2, says("b")), (3, says("a")), (4, says("b"))]);
     assert!(outcomes(&tied).is_empty());
@@ -344,7 +347,7 @@ fn a_commitment_of_a_lost_worker_is_replaced_before_anything_is_revealed() {
 fn numbers_that_make_no_sense_and_programs_that_cannot_be_compared_are_refused() {
     let mut mesh = Mesh::new(genesis());
     let of = |replicas, quorum, replicas_max| TaskSpec {
-        redundancy: Some(Redundancy { replicas, quorum, replicas_max }),
+        redundancy: Some(Redundancy { replicas, quorum, replicas_max, adaptive: false }),
         ..spec()
     };
     let mut refused = |spec: TaskSpec| {

@@ -1,6 +1,7 @@
 //! One test for each rule; its name is the sentence that it proves. `mesh` is a small network to tell stories with,
 //! `random` tells thousands of them.
 
+mod adaptive;
 mod admission;
 mod agreement;
 mod bookkeeper;

@@ -1,6 +1,6 @@
 //! Queries on jobs, tasks, workers and receipts.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     digest::Digest,
@@ -13,6 +13,7 @@ use crate::{
                 AttemptRef, Checkpoint, Done, FreshState, Gone, Job, Lease, PastAttempt, Phase, TaskCounts, TaskState,
             },
             lease_time::LeaseTime,
+            tracks::{Track, TrackOf},
             workers::Worker,
         },
     },
@@ -183,6 +184,10 @@ pub struct WorkerView<'a> {
     pub on_trial: bool,
     /// Whether it lost the attempt of its trial, and gets none for now.
     pub waits_out: bool,
+    /// What became of what it computed, in all.
+    pub track: Track,
+    /// Its track records, by submitter and program.
+    pub tracks: &'a BTreeMap<TrackOf, Track>,
     /// How many more could run there, counting slots only.
     pub slots_free: u32,
     /// The offered resources that are free.
@@ -519,6 +524,8 @@ fn view_of_worker(key: PublicKey, worker: &Worker) -> Option<WorkerView<'_>> {
         slots_free: claim.slots.saturating_sub(running),
         on_trial: worker.record.trial.is_some(),
         waits_out: worker.record.waits_out(),
+        track: worker.record.tracks.sum(),
+        tracks: worker.record.tracks.kept(),
         resources_free: Resources {
             millicores: u32::try_from(millicores).unwrap_or(u32::MAX),
             memory_bytes: offer.memory_bytes.saturating_sub(leases.memory_bytes()),

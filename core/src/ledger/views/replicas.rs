@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ledger::records::jobs::{Lease, Live},
+    ledger::records::jobs::{Comparison, Lease, Live},
     types::{Agreement, Redundancy},
 };
 
@@ -12,6 +12,8 @@ use crate::{
 pub struct ReplicasView {
     /// How many workers must give the same answer.
     pub quorum: u8,
+    /// Whether answers are compared.
+    pub comparison: Comparison,
     /// How many answers are wanted by now.
     pub wanted: u8,
     /// How many there may be in all.
@@ -31,8 +33,10 @@ pub struct ReplicasView {
 impl ReplicasView {
     /// Those of a task that has, or has not, been leased.
     pub(in crate::ledger) fn of(redundancy: &Redundancy, live: Option<&Live>) -> Self {
-        let Redundancy { replicas, quorum, replicas_max: most } = *redundancy;
-        let none = Self { quorum, wanted: replicas, most, held: 0, committed: 0, asked: false, revealed: 0, alike: 0 };
+        let Redundancy { replicas, quorum, replicas_max: most, .. } = *redundancy;
+        let comparison = Comparison::Quorum;
+        let (held, committed, asked, revealed, alike) = (0, 0, false, 0, 0);
+        let none = Self { quorum, comparison, wanted: replicas, most, held, committed, asked, revealed, alike };
         let Some(replicas) = live.and_then(Live::replicas) else { return none };
         let count = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
         let committed = || replicas.leases.iter().filter_map(Lease::commitment);
@@ -41,6 +45,7 @@ impl ReplicasView {
         let most_alike = Agreement::most(&answers).map(|(_, times)| times);
         let most_alike = most_alike.or_else(|| answers.iter().map(|one| alike(one.answer)).max());
         Self {
+            comparison: replicas.comparison,
             wanted: replicas.wanted,
             held: count(replicas.leases.len() - committed().count()),
             committed: count(committed().count()),

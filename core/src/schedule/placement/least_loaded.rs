@@ -25,7 +25,16 @@ mod tests {
 
     #[test]
     fn each_attempt_counts_by_its_share_of_the_slots() {
-        let small = Candidate { load: 0, slots: 2, running: 0, running_at_claim: 0, waiting: 0, turn: 0, seat: 0 };
+        let small = Candidate {
+            load: 0,
+            slots: 2,
+            running: 0,
+            running_at_claim: 0,
+            waiting: 0,
+            turn: 0,
+            seat: 0,
+            faults_permille: 0,
+        };
         let large = Candidate { slots: 8, ..small };
         let score = |claim: Candidate, running, waiting| LeastLoaded.score(&Candidate { running, waiting, ..claim });
         assert_eq!(score(small, 1, 0), score(large, 4, 0));
@@ -36,7 +45,16 @@ mod tests {
 
     #[test]
     fn what_ended_since_the_claim_lightens_it() {
-        let busy = Candidate { load: 900, slots: 4, running: 4, running_at_claim: 4, waiting: 0, turn: 0, seat: 0 };
+        let busy = Candidate {
+            load: 900,
+            slots: 4,
+            running: 4,
+            running_at_claim: 4,
+            waiting: 0,
+            turn: 0,
+            seat: 0,
+            faults_permille: 0,
+        };
         assert_eq!(LeastLoaded.score(&busy), 900_000);
         assert_eq!(LeastLoaded.score(&Candidate { running: 2, ..busy }), 400_000);
         assert_eq!(LeastLoaded.score(&Candidate { running: 0, ..busy }), 0);

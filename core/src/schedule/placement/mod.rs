@@ -11,12 +11,14 @@ mod open;
 mod pack;
 mod random;
 mod round_robin;
+mod trusted;
 
 pub use least_loaded::LeastLoaded;
 pub use open::{OpenClaims, Opening};
 pub use pack::Pack;
 pub use random::Random;
 pub use round_robin::RoundRobin;
+pub use trusted::Trusted;
 
 use crate::{
     fault::{Fault, is_planted},
@@ -40,6 +42,9 @@ pub struct Candidate {
     pub turn: u64,
     /// Its number among the standing claims: the smallest that was free when it began.
     pub seat: u32,
+    /// The share of what it computed that went wrong, in thousandths, as its track record has it; 0 if
+    /// no policy looks at that.
+    pub faults_permille: u16,
 }
 
 /// The numbers that all policies of a sequence give a claim: smaller is better.
@@ -68,6 +73,8 @@ pub struct Policies {
     scored: Vec<&'static dyn Placement>,
     /// Whether claims that hold a task's largest input come first.
     pub is_local: bool,
+    /// Whether a policy looks at workers' track records.
+    pub look_at_tracks: bool,
 }
 
 impl Policies {
@@ -83,12 +90,14 @@ impl Policies {
                 PlacementPolicy::RoundRobin => Some(&RoundRobin),
                 PlacementPolicy::Random => Some(&Random),
                 PlacementPolicy::Pack => Some(&Pack),
+                PlacementPolicy::Trusted => Some(&Trusted),
                 PlacementPolicy::Locality => None,
             }
         });
         Self {
             scored: scored.take(Self::SCORED_MAX).collect(),
             is_local: policies.contains(&PlacementPolicy::Locality),
+            look_at_tracks: policies.contains(&PlacementPolicy::Trusted),
         }
     }
 

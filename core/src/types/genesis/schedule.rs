@@ -99,6 +99,8 @@ pub enum PlacementPolicy {
     Random,
     /// The claim with the fewest free slots: work is packed.
     Pack,
+    /// The claim of the worker whose track record shows the smallest share of faults.
+    Trusted,
     /// A claim that holds the task's largest input, if that is large.
     Locality,
 }

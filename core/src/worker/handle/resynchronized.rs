@@ -30,5 +30,6 @@ impl Worker {
                 self.reveal(&attempt, effects);
             }
         }
+        self.outbox.report_all_again();
     }
 }

@@ -51,6 +51,25 @@ fn what_a_report_did_not_settle_is_reported_again() {
 }
 
 #[test]
+fn what_is_on_its_way_is_reported_again_after_missed_blocks_and_its_round_still_counts() {
+    let mut outbox = Outbox::new(1, 10_000);
+    for index in 0..3 {
+        outbox.push(attempt(index), Verdict::Returned);
+    }
+    next(&mut outbox, 1).expect("something");
+    next(&mut outbox, 2).expect("something");
+    assert!(next(&mut outbox, 3).is_none());
+    // The missed blocks executed the first report, and what it was about is over.
+    outbox.settle(&attempt(0));
+    outbox.report_all_again();
+    assert_eq!(next(&mut outbox, 3), Some(vec![2]), "nothing is in the way");
+    assert_eq!(next(&mut outbox, 4), Some(vec![1]), "and what may be lost is said again");
+    let judged = outbox.executed(super::id(Ticket(2)), true, NOW.plus_us(7_000)).expect("a round");
+    assert_eq!((judged.took.as_micros(), judged.taken_late.len()), (7_000, 0));
+    assert!(!outbox.is_empty(), "the newer report settles it");
+}
+
+#[test]
 fn what_was_refused_goes_first_after_a_while() {
     let mut outbox = Outbox::new(1, 10_000);
     outbox.push(attempt(0), Verdict::Returned);

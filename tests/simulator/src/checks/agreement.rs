@@ -6,31 +6,51 @@ use std::collections::{BTreeMap, BTreeSet};
 use meshwork_core::{
     digest::Digest,
     identity::PublicKey,
-    ledger::{Applied, EndReason, Ledger, LedgerEvent},
+    ledger::{Applied, EndReason, Ledger, LedgerEvent, ROW_MAX},
     types::{
-        Action, Answer, AttemptId, Failure, OutcomeReceipt, Receipt, Redundancy, SignedTransaction, TaskId, Verdict,
+        Action, Answer, AttemptId, Basis, Failure, OutcomeReceipt, RELIED_FROM, Receipt, Redundancy, SignedTransaction,
+        TaskId, Verdict,
     },
 };
 
 use super::{Checked, rule};
 use crate::worker::right_answer;
 
+/// How many comparisons may be due without one, in thousandths.
+const DUE_PERMILLE_MAX: u64 = 16_000;
+
 /// Who has a part in a task's answer, and who operated it when it got the replica.
 type Party = (PublicKey, Option<String>);
 
 /// What is known of a task that several workers compute.
-#[derive(Default)]
 struct Seen {
+    redundancy: Redundancy,
     live: BTreeSet<AttemptId>,
     committed: BTreeSet<AttemptId>,
     asked: BTreeSet<AttemptId>,
     parties: BTreeMap<AttemptId, Party>,
 }
 
+impl Seen {
+    fn of(redundancy: Redundancy) -> Self {
+        let (live, committed, asked) = Default::default();
+        Self { redundancy, live, committed, asked, parties: BTreeMap::new() }
+    }
+}
+
+/// How many answers of a worker in a row were agreed, and of whose tasks. All tasks here have one program.
+type Rows = BTreeMap<(PublicKey, PublicKey), u16>;
+
 /// All tasks that several workers compute.
 #[derive(Default)]
 pub(super) struct Agreements {
     tasks: BTreeMap<TaskId, Seen>,
+    rows: Rows,
+    /// The rows because of which answers are not compared.
+    relied: BTreeMap<AttemptId, u16>,
+    /// In thousandths: how many comparisons of workers that are relied on there should have been since the last one.
+    due_permille: u64,
+    lies: u64,
     /// The commitments that workers reported of what they held.
     commitments: BTreeMap<AttemptId, (PublicKey, Digest)>,
 }
@@ -64,13 +84,87 @@ impl Agreements {
             self.happened(event, &revealed, ledger)?;
         }
         for receipt in &applied.receipts {
+            // Of a job that has ended, the ledger no longer knows.
             if let Receipt::Outcome(outcome) = receipt
-                && let Some(redundancy) = ledger.task(outcome.attempt.task).and_then(|task| task.spec.redundancy)
+                && let Some(redundancy) = self.tasks.get(&outcome.attempt.task).map(|seen| seen.redundancy)
             {
-                check_outcome(outcome, &redundancy)?;
+                self.check_outcome(outcome, &redundancy)?;
+                self.count_rows(outcome, ledger);
             }
         }
         Ok(())
+    }
+
+    /// How many wrong answers were accepted, because they were not compared.
+    pub(super) const fn lies(&self) -> u64 {
+        self.lies
+    }
+
+    /// It is drawn whether an answer is compared, later than it was chosen, and often enough.
+    fn drawn(&mut self, attempt: AttemptId, worker: PublicKey, compared: bool, ledger: &Ledger) -> Checked {
+        let is_earlier = self.tasks.get(&attempt.task).is_some_and(|seen| seen.committed.contains(&attempt));
+        rule(is_earlier, || format!("it is drawn whether {attempt} is compared in the block that takes the answer"))?;
+        let row = self.row(attempt.task, worker, ledger);
+        if compared {
+            self.due_permille = 0;
+            return Ok(());
+        }
+        self.relied.insert(attempt, row);
+        rule(row >= RELIED_FROM, || format!("{attempt} is not compared after {row} agreed answers in a row"))?;
+        self.due_permille += 1000 / u64::from(row);
+        // By chance this happens once in nine million times.
+        rule(self.due_permille <= DUE_PERMILLE_MAX, || "no answer is compared any more".to_owned())
+    }
+
+    fn row(&self, task: TaskId, worker: PublicKey, ledger: &Ledger) -> u16 {
+        let submitter = ledger.job(task.job).map(|job| job.submitter);
+        submitter.and_then(|submitter| self.rows.get(&(worker, submitter)).copied()).unwrap_or(0)
+    }
+
+    /// Only answers that were compared count.
+    fn count_rows(&mut self, outcome: &OutcomeReceipt, ledger: &Ledger) {
+        let Some(submitter) = ledger.job(outcome.attempt.task.job).map(|job| job.submitter) else { return };
+        let Some(agreement) = &outcome.agreement else { return };
+        let Ok(accepted) = Answer::of(outcome.verdict.clone()).map(|answer| answer.digest()) else { return };
+        if !matches!(agreement.basis, Basis::Quorum(_)) {
+            return;
+        }
+        for one in &agreement.answers {
+            let row = self.rows.entry((one.worker, submitter)).or_default();
+            *row = if one.answer == accepted { (*row + 1).min(ROW_MAX) } else { 0 };
+        }
+    }
+
+    /// No lie is the outcome of a task whose answers are compared.
+    fn check_outcome(&mut self, outcome: &OutcomeReceipt, redundancy: &Redundancy) -> Checked {
+        let task = outcome.attempt.task;
+        let ledgers_own = matches!(
+            outcome.verdict,
+            Verdict::Failed(
+                Failure::Disagreed | Failure::Lost | Failure::EndedHosts | Failure::InputUnavailable(_),
+                ..
+            )
+        );
+        let is_right =
+            Answer::of(outcome.verdict.clone()).is_ok_and(|own| own.digest() == right_answer(&task).digest());
+        let Some(agreement) = &outcome.agreement else {
+            return rule(ledgers_own, || format!("the outcome of {task} is one worker's word"));
+        };
+        let is_based = match agreement.basis {
+            Basis::Quorum(quorum) => quorum == redundancy.quorum,
+            Basis::Relied(row) => {
+                redundancy.adaptive && self.relied.get(&outcome.attempt).is_some_and(|own| row <= *own)
+            }
+        };
+        rule(is_based && agreement.supports(outcome), || {
+            let relied = self.relied.get(&outcome.attempt);
+            format!("the answers to {task} do not support its outcome (row {relied:?}): {outcome:?}")
+        })?;
+        if matches!(agreement.basis, Basis::Relied(_)) {
+            self.lies += u64::from(!is_right && !ledgers_own);
+            return Ok(());
+        }
+        rule(ledgers_own || is_right, || format!("the outcome of {task} is a lie"))
     }
 
     fn happened(
@@ -81,12 +175,12 @@ impl Agreements {
     ) -> Checked {
         match event {
             LedgerEvent::Leased { attempt, worker, .. } => {
-                if ledger.task(attempt.task).is_none_or(|task| task.spec.redundancy.is_none()) {
+                let Some(redundancy) = ledger.task(attempt.task).and_then(|task| task.spec.redundancy) else {
                     return Ok(());
-                }
+                };
                 let labels = ledger.worker(worker).map(|worker| &worker.claim.labels);
                 let operator = labels.and_then(|labels| labels.get(Redundancy::OPERATOR)).cloned();
-                let seen = self.tasks.entry(attempt.task).or_default();
+                let seen = self.tasks.entry(attempt.task).or_insert_with(|| Seen::of(redundancy));
                 let with = |(other, name): &&Party| other == worker || operator.is_some() && *name == operator;
                 rule(!seen.parties.values().any(|party| with(&party)), || {
                     format!("{attempt} goes to one who has a part in the answer, or whose operator has")
@@ -96,15 +190,29 @@ impl Agreements {
                 Ok(())
             }
             LedgerEvent::Committed { attempt, .. } => {
-                self.tasks.entry(attempt.task).or_default().committed.insert(*attempt);
-                Ok(())
+                let seen = self.tasks.get_mut(&attempt.task);
+                rule(seen.is_some_and(|seen| seen.committed.insert(*attempt)), || {
+                    format!("{attempt} commits itself, and is no replica or has done so")
+                })
             }
             LedgerEvent::RevealAsked { attempt, .. } => {
-                let seen = self.tasks.entry(attempt.task).or_default();
+                let Some(seen) = self.tasks.get_mut(&attempt.task) else {
+                    return Err(format!("{attempt} is asked for its answer, and is no replica"));
+                };
                 seen.asked.insert(*attempt);
                 rule(seen.live.is_subset(&seen.committed), || format!("{attempt} is asked for while others compute"))
             }
-            LedgerEvent::Ended { attempt, why, .. } => self.ended(*attempt, *why, revealed),
+            LedgerEvent::ComparisonDrawn { attempt, worker, compared } => {
+                self.drawn(*attempt, *worker, *compared, ledger)
+            }
+            LedgerEvent::Ended { attempt, worker, why, .. } => {
+                let seen = self.tasks.get(&attempt.task);
+                if is_loss(*why) && seen.is_some_and(|seen| seen.committed.contains(attempt)) {
+                    let submitter = ledger.job(attempt.task.job).map(|job| job.submitter);
+                    submitter.map(|submitter| self.rows.remove(&(*worker, submitter)));
+                }
+                self.ended(*attempt, *why, revealed)
+            }
             _ => Ok(()),
         }
     }
@@ -127,18 +235,16 @@ impl Agreements {
     }
 }
 
-/// No lie is the outcome of a task.
-fn check_outcome(outcome: &OutcomeReceipt, redundancy: &Redundancy) -> Checked {
-    let task = outcome.attempt.task;
-    let ledgers_own = matches!(
-        outcome.verdict,
-        Verdict::Failed(Failure::Disagreed | Failure::Lost | Failure::EndedHosts | Failure::InputUnavailable(_), ..)
-    );
-    if let Some(agreement) = &outcome.agreement {
-        rule(agreement.supports(outcome) && agreement.quorum == redundancy.quorum, || {
-            format!("the answers to {task} do not support its outcome: {outcome:?}")
-        })?;
-    }
-    let is_right = Answer::of(outcome.verdict.clone()).is_ok_and(|own| own.digest() == right_answer(&task).digest());
-    rule(ledgers_own || is_right && outcome.agreement.is_some(), || format!("the outcome of {task} is a lie"))
+/// Whether an attempt that ends so is lost.
+const fn is_loss(why: EndReason) -> bool {
+    matches!(
+        why,
+        EndReason::ClaimEnded
+            | EndReason::NewIncarnation
+            | EndReason::TimedOut
+            | EndReason::HostDied { .. }
+            | EndReason::Drained
+            | EndReason::Unrevealed
+            | EndReason::Mismatched
+    )
 }

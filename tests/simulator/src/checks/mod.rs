@@ -196,6 +196,18 @@ impl Checks {
         self.leases.tasks()
     }
 
+    /// How many attempts were leased.
+    #[must_use]
+    pub fn leases(&self) -> u64 {
+        self.ledger.totals().ever.leases
+    }
+
+    /// How many wrong answers were accepted, because they were not compared.
+    #[must_use]
+    pub const fn lies(&self) -> u64 {
+        self.agreements.lies()
+    }
+
     /// How many speculative attempts were leased.
     #[must_use]
     pub const fn speculative(&self) -> u64 {

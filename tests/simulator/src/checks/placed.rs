@@ -144,6 +144,7 @@ impl Placed {
             // No task here has an input that is large enough to matter.
             PlacementPolicy::Locality | PlacementPolicy::Random => None,
             // A claim that was lowered may run more than it offers.
+            PlacementPolicy::Trusted => Some(i128::from(view.track.faults_permille() / 50)),
             PlacementPolicy::Pack => Some(i128::from(claim.slots.saturating_sub(view.running))),
             PlacementPolicy::RoundRobin => turns.get(&view.key).copied().unwrap_or(Some(0)).map(i128::from),
             PlacementPolicy::LeastLoaded => {

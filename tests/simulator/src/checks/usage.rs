@@ -48,8 +48,8 @@ impl Accounts {
         let ever = totals.ever;
         let counted = (ever.tasks, ever.leases, ever.lost, ever.late, ever.succeeded);
         let succeeded = all.attempts_succeeded + all.late_successes;
-        // Successes on which several workers agreed are no attempt's own.
-        let agreed = ever.succeeded.saturating_sub(succeeded).min(all.attempts_answered / 2);
+        // Successes that were compared are no attempt's own, and each took an answer at least.
+        let agreed = ever.succeeded.saturating_sub(succeeded).min(all.attempts_answered);
         let succeeded = succeeded + agreed;
         let booked = (all.tasks_submitted, all.attempts_leased, all.attempts_lost, all.late_successes, succeeded);
         rule(counted == booked, || format!("{booked:?} are booked of {counted:?}"))?;

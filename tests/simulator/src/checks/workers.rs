@@ -315,6 +315,10 @@ impl Watch {
                 self.asked.insert(*attempt);
             }
         }
+        // What was on its way may be executed by now, so it may be said again.
+        for word in self.words.values_mut() {
+            (word.report, word.ticks) = (None, 0);
+        }
     }
 
     fn claim_began(&mut self, incarnation: Incarnation) {

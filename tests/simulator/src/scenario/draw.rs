@@ -294,13 +294,19 @@ impl Scenario {
 /// No worker is barred, because there may be no other.
 fn draw_rule(draw: &mut Draw, peers: usize) -> Rule {
     use OrderPolicy::{Deadline, Fair, Fifo, Priority, Shortest};
-    use PlacementPolicy::{LeastLoaded, Pack, Random, RoundRobin};
+    use PlacementPolicy::{LeastLoaded, Pack, Random, RoundRobin, Trusted};
     match draw.below(4) {
         0 => Rule::Running(draw.between(1, 20)),
         1 => Rule::Quota(draw.below(peers), draw.one(&[None, Some(1), Some(4)])),
         _ => Rule::Schedule {
             order: draw.one(&[vec![Fair], vec![Fifo], vec![Priority, Fair], vec![Shortest], vec![Deadline]]),
-            placement: draw.one(&[vec![LeastLoaded], vec![Pack], vec![RoundRobin], vec![Random]]),
+            placement: draw.one(&[
+                vec![LeastLoaded],
+                vec![Pack],
+                vec![RoundRobin],
+                vec![Random],
+                vec![Trusted, LeastLoaded],
+            ]),
         },
     }
 }

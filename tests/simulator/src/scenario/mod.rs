@@ -127,6 +127,8 @@ pub enum Manner {
     Mob,
     /// Says what is not so of such a task, by itself.
     Lies,
+    /// Answers such tasks rightly until it is relied on, and says what is not so from then on.
+    Turns,
     /// Computes no such task, and reveals what others have revealed.
     Copies,
 }
@@ -222,6 +224,8 @@ pub enum Work {
         task_ms: u64,
         /// How many workers compute each.
         replicas: u8,
+        /// Whether a worker that is relied on computes it alone.
+        adaptive: bool,
     },
     /// A job whose tasks need more than any worker offers.
     Unholdable {

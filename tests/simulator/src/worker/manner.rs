@@ -18,6 +18,8 @@ use crate::scenario::Manner;
 
 /// How long before its claim's end a worker renews it if it does everything at the last moment, in microseconds.
 const LAST_MINUTE_US: u64 = 60_000;
+/// How many tasks a worker that turns answers rightly.
+const TURNS_AFTER: u32 = 14;
 /// The most attempts of other workers that a thief remembers.
 const OTHERS_KEPT: usize = 8;
 
@@ -32,12 +34,14 @@ pub(super) struct Mask {
     kept: Option<(Ticket, Claim, BlockTime, u64)>,
     /// The newest attempts that other workers were given.
     others: Vec<AttemptId>,
+    /// How many tasks it has answered that several workers compute.
+    answered: u32,
 }
 
 impl Mask {
     pub(super) fn new(manner: Manner, key: PublicKey, genesis: &Genesis) -> Self {
         let stands_us = genesis.ledger.claim_stands_ms_max * 1000;
-        Self { manner, key, stands_us, claims: 0, claimed_us: None, kept: None, others: Vec::new() }
+        Self { manner, key, stands_us, claims: 0, claimed_us: None, kept: None, others: Vec::new(), answered: 0 }
     }
 
     pub(super) const fn manner(&self) -> Manner {
@@ -49,7 +53,8 @@ impl Mask {
     }
 
     /// What it answers to a task that several workers compute.
-    pub(super) fn answers(&self, task: &TaskId) -> Answer {
+    pub(super) fn answers(&mut self, task: &TaskId) -> Answer {
+        self.answered += 1;
         let failed = || Answer::Failed(Failure::Exited(1), ByteString::default(), Usage::default());
         match self.manner {
             // All who lie alike say what the next task's answer would be.
@@ -57,6 +62,7 @@ impl Mask {
             Manner::Lies => {
                 right_answer(&TaskId { index: u32::from_be_bytes([1, 2, self.key.0[0], self.key.0[1]]), ..*task })
             }
+            Manner::Turns if self.answered > TURNS_AFTER => right_answer(&TaskId { index: !task.index, ..*task }),
             Manner::Fails => failed(),
             // It has computed nothing.
             Manner::Copies => right_answer(&TaskId { index: u32::MAX, ..*task }),

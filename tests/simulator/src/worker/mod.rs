@@ -374,8 +374,9 @@ impl Worker {
         }
     }
 
+    /// Answers are small here, and at hand; but now and then something holds the worker up.
     fn reveal(&mut self, attempt: AttemptId, wishes: &mut Vec<Wish>) {
-        let after_us = self.delivery_us();
+        let after_us = if self.percent(2) { self.delivery_us() } else { self.random.random_range(1..20_000) };
         wishes.push(Wish::Later(after_us, Due { attempt, number: 0, what: What::Revealed }));
     }
 

@@ -55,6 +55,10 @@ pub struct Outcome {
     pub outcomes: u64,
     /// Speculative attempts given.
     pub speculative: u64,
+    /// All attempts given.
+    pub leases: u64,
+    /// Wrong answers that were accepted, because they were not compared.
+    pub lies: u64,
     /// The faults, by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// A digest of everything that happened, in order: always the same for the same scenario.
@@ -117,6 +121,8 @@ pub fn run<'a>(scenario: &'a Scenario, tell: Option<&'a mut dyn FnMut(u64, Strin
         tasks: world.checks.tasks(),
         outcomes: world.checks.outcomes(),
         speculative: world.checks.speculative(),
+        leases: world.checks.leases(),
+        lies: world.checks.lies(),
         faults,
         trace: Digest(*world.trace.finalize().as_bytes()),
     }

@@ -34,7 +34,7 @@ struct Wish {
     /// Whether no worker could ever hold it.
     is_unholdable: bool,
     /// How many workers compute each task, if several do.
-    replicas: Option<u8>,
+    redundancy: Option<Redundancy>,
 }
 
 /// A control of a whole job, repeated until the job has ended.
@@ -47,7 +47,7 @@ pub(super) struct Insisted {
 }
 
 const PLAIN: Wish =
-    Wish { tasks: 1, task_ms: 5, priority: 0, fails: false, kills: false, is_unholdable: false, replicas: None };
+    Wish { tasks: 1, task_ms: 5, priority: 0, fails: false, kills: false, is_unholdable: false, redundancy: None };
 
 impl World<'_> {
     pub(super) fn submit_work(&mut self, place: usize, work: &Work) {
@@ -61,8 +61,9 @@ impl World<'_> {
             Work::Deadly { through, tasks, after_ms } => {
                 self.submit_job(through, &Wish { tasks, task_ms: after_ms, kills: true, ..PLAIN });
             }
-            Work::Replicated { through, tasks, task_ms, replicas } => {
-                self.submit_job(through, &Wish { tasks, task_ms, replicas: Some(replicas), ..PLAIN });
+            Work::Replicated { through, tasks, task_ms, replicas, adaptive } => {
+                let redundancy = Some(Redundancy { adaptive, ..Redundancy::of(replicas) });
+                self.submit_job(through, &Wish { tasks, task_ms, redundancy, ..PLAIN });
             }
             Work::Unholdable { through, tasks } => {
                 self.submit_job(through, &Wish { tasks, is_unholdable: true, ..PLAIN });
@@ -351,7 +352,7 @@ fn retry(tasks: u32) -> Retry {
 }
 
 fn submission(wish: &Wish) -> Submit {
-    let Wish { tasks, task_ms, priority, fails, kills, is_unholdable, replicas } = *wish;
+    let Wish { tasks, task_ms, priority, fails, kills, is_unholdable, redundancy } = *wish;
     let millicores = if is_unholdable { u32::MAX } else { millicores(task_ms) };
     let words = [(fails, "fail"), (kills, KILLS)].into_iter().filter(|(said, _)| *said);
     let spec = TaskSpec {
@@ -361,11 +362,11 @@ fn submission(wish: &Wish) -> Submit {
         priority,
         retry: retry(tasks),
         expected_ms: task_ms,
-        checkpoints: task_ms > 1000 && replicas.is_none(),
+        checkpoints: task_ms > 1000 && redundancy.is_none(),
         prefers: if priority > 0 { vec![("zone".into(), "1".into()), ("zone".into(), "2".into())] } else { Vec::new() },
         spread: (tasks % 2 == 0).then(|| "zone".into()),
-        spawns: tasks == 5 && replicas.is_none(),
-        redundancy: replicas.map(Redundancy::of),
+        spawns: tasks == 5 && redundancy.is_none(),
+        redundancy,
         ..TaskSpec::of(BlobRef { digest: Digest::ZERO, bytes: 1 })
     };
     // Fewer than all these tasks try to spawn, so that some are refused.

@@ -17,6 +17,7 @@ use std::{
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 pub(in crate::ledger) use deaths::{Deaths, Standing};
+pub use replicas::Comparison;
 pub(in crate::ledger) use replicas::{Commitment, Replica, Replicas, Reply, Step};
 pub use tasks::{ATTEMPTS_KEPT, Checkpoint, Gone, PastAttempt, TaskCounts};
 pub(in crate::ledger) use tasks::{Allocation, Done, Lease, Live, Phase, Preemption, Speculation, TaskState};

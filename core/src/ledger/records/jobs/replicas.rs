@@ -4,6 +4,7 @@
 //! resources and does not run out, because it waits for others. When as many have committed themselves as are wanted,
 //! all of them are asked to reveal their answers. `steps/agreement` has the rules.
 
+use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
 use super::Lease;
@@ -11,19 +12,33 @@ use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
     identity::PublicKey,
-    ledger::records::lease_time::LeaseTime,
+    ledger::records::{lease_time::LeaseTime, tracks::ROW_MAX},
     schedule::recovery::Party,
-    types::{Agreement, Answered, AttemptNumber, Redundancy, Verdict},
+    types::{Agreement, Answered, AttemptNumber, RELIED_FROM, Redundancy, Verdict},
 };
 
 /// How many workers are remembered that were asked to reveal their answer and did not.
 const SILENT_KEPT: usize = 16;
+
+/// Whether a task's answers are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Comparison {
+    /// They are: a quorum decides.
+    Quorum,
+    /// The first replica is at a worker that is relied on. Once it has committed itself, it is drawn whether its answer
+    /// is compared.
+    Undrawn,
+    /// They are not: the answer of the one worker counts, because of so many agreed answers in a row.
+    Relied(u16),
+}
 
 /// What has become of a task's replicas.
 #[derive(Clone, Debug, Serialize_tuple, Deserialize_tuple)]
 pub(in crate::ledger) struct Replicas {
     /// How many answers are wanted by now.
     pub(in crate::ledger) wanted: u8,
+    pub(in crate::ledger) comparison: Comparison,
     /// The leases, in the order of attempts.
     pub(in crate::ledger) leases: Vec<Lease>,
     /// The answers that were revealed, in the order of attempts.
@@ -69,6 +84,8 @@ pub(in crate::ledger) enum Step {
     Want,
     /// Those that were asked for have yet to commit themselves, or to reveal their answers.
     Wait,
+    /// The only one has committed itself to its answer. In the next block it is drawn whether that is compared.
+    Draw,
     /// All have committed themselves, and can be asked to reveal their answers.
     Ask,
     /// This answer is the task's.
@@ -78,9 +95,51 @@ pub(in crate::ledger) enum Step {
 }
 
 impl Replicas {
-    /// Those of a task that has had none.
-    pub(super) const fn wanting(wanted: u8) -> Self {
-        Self { wanted, leases: Vec::new(), answers: Vec::new(), silent: Vec::new() }
+    /// Those of a task that has had none, and whose first goes to a worker of which so many answers in a row were
+    /// agreed.
+    pub(in crate::ledger) fn begun(redundancy: &Redundancy, row: u16) -> Self {
+        let mut begun = Self {
+            wanted: redundancy.replicas,
+            comparison: Comparison::Quorum,
+            leases: Vec::new(),
+            answers: Vec::new(),
+            silent: Vec::new(),
+        };
+        begun.rely_on(redundancy, row);
+        begun
+    }
+
+    /// Before the first of them goes to a worker, and so that nothing is known of any answer: decides by its row of
+    /// agreed answers whether it may be the only one.
+    pub(in crate::ledger) fn rely_on(&mut self, redundancy: &Redundancy, row: u16) {
+        if redundancy.adaptive && self.leases.is_empty() && self.answers.is_empty() && self.silent.is_empty() {
+            let is_relied_on = row >= RELIED_FROM;
+            self.comparison = if is_relied_on { Comparison::Undrawn } else { Comparison::Quorum };
+            self.wanted = if is_relied_on { 1 } else { redundancy.replicas };
+        }
+    }
+
+    /// Sets whether answers are compared.
+    pub(in crate::ledger) const fn set_comparison(&mut self, redundancy: &Redundancy, comparison: Comparison) {
+        self.comparison = comparison;
+        if matches!(comparison, Comparison::Quorum) {
+            self.wanted = redundancy.replicas;
+        }
+    }
+
+    /// Whether it is to be drawn in the next block whether answers are compared.
+    pub(in crate::ledger) fn await_draw(&self) -> bool {
+        self.comparison == Comparison::Undrawn
+            && !self.leases.is_empty()
+            && self.leases.iter().all(|lease| lease.commitment().is_some())
+    }
+
+    /// How many must give the same answer.
+    fn quorum(&self, redundancy: &Redundancy) -> usize {
+        match self.comparison {
+            Comparison::Quorum => redundancy.quorum.into(),
+            Comparison::Undrawn | Comparison::Relied(_) => 1,
+        }
     }
 
     /// What comes next. Sets how many answers are wanted, if that changes.
@@ -96,6 +155,7 @@ impl Replicas {
             return match (lacks, have_committed) {
                 _ if early => Step::Ask,
                 (true, _) => Step::Want,
+                (false, true) if self.await_draw() => Step::Draw,
                 (false, true) => Step::Ask,
                 (false, false) => Step::Wait,
             };
@@ -103,11 +163,14 @@ impl Replicas {
         let answers = self.answered();
         let most = Agreement::most(&answers);
         if let Some((answer, times)) = most
-            && times >= usize::from(redundancy.quorum)
+            && times >= self.quorum(redundancy)
         {
             return Step::Agreed(answer);
         }
         if lacks {
+            // If the one worker has lost its attempt, the next one's record decides.
+            self.comparison = Comparison::Quorum;
+            self.wanted = self.wanted.max(redundancy.replicas);
             return Step::Want;
         }
         let times = |one: &Answered| answers.iter().filter(|other| other.answer == one.answer).count();
@@ -170,12 +233,18 @@ impl Replicas {
 
     /// Whether a ledger can have come to this.
     pub(in crate::ledger) fn are_sound(&self, redundancy: &Redundancy, attempts: u32) -> bool {
-        let Self { wanted, leases, answers, silent } = self;
+        let Self { wanted, comparison, leases, answers, silent } = self;
+        let is_compared = match comparison {
+            Comparison::Quorum => *wanted >= redundancy.replicas,
+            Comparison::Undrawn => redundancy.adaptive && *wanted == 1,
+            Comparison::Relied(row) => redundancy.adaptive && *wanted == 1 && (RELIED_FROM..=ROW_MAX).contains(row),
+        };
         let numbers = leases.iter().map(|lease| lease.attempt).chain(answers.iter().map(|reply| reply.attempt));
         let workers = leases.iter().map(|lease| lease.worker).chain(answers.iter().map(|reply| reply.party.worker));
         let workers: Vec<PublicKey> = workers.collect();
         let are_apart = (1..workers.len()).all(|at| !workers[..at].contains(&workers[at]));
-        (1..=redundancy.replicas_max).contains(wanted)
+        is_compared
+            && *wanted <= redundancy.replicas_max
             && leases.len() + answers.len() <= usize::from(*wanted)
             && leases.is_sorted_by(|one, next| one.attempt < next.attempt)
             && answers.is_sorted_by(|one, next| one.attempt < next.attempt)

@@ -381,9 +381,14 @@ impl Live {
         self.replicas.as_deref_mut()
     }
 
-    /// Its replicas, of which so many are wanted if there were none yet.
-    pub(in crate::ledger) fn replicas_wanting(&mut self, wanted: u8) -> &mut Replicas {
-        self.replicas.get_or_insert_with(|| Box::new(Replicas::wanting(wanted)))
+    /// Its replicas, which are these if there were none yet.
+    pub(in crate::ledger) fn replicas_or(&mut self, none: impl FnOnce() -> Replicas) -> &mut Replicas {
+        self.replicas.get_or_insert_with(|| Box::new(none()))
+    }
+
+    /// Whether it is to be drawn in the next block whether its answers are compared.
+    pub(in crate::ledger) fn awaits_draw(&self) -> bool {
+        self.replicas().is_some_and(Replicas::await_draw)
     }
 
     /// The lease of the oldest live attempt.

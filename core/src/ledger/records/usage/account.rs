@@ -112,7 +112,7 @@ pub(in crate::ledger) enum UsageEntry {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ledger) struct AttemptEnd {
     pub(in crate::ledger) why: EndReason,
-    cpu_us: u64,
+    pub(super) cpu_us: u64,
     slot_ms: u64,
     reserved_core_us: u64,
     reserved_mib_ms: u64,

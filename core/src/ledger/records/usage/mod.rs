@@ -88,6 +88,11 @@ impl UsageEntry {
         Self::End(AttemptEnd::new(why, resources, slot_ms, cpu_us))
     }
 
+    /// The processor time that it books, in microseconds.
+    pub(in crate::ledger) const fn cpu_us(&self) -> u64 {
+        if let Self::End(end) = self { end.cpu_us } else { 0 }
+    }
+
     /// The outcome of a task; late if its attempt had already ended. A failure books nothing here, because the end of
     /// its attempt does.
     pub(in crate::ledger) fn outcome(outcome: &OutcomeReceipt, is_late: bool) -> Option<Self> {

@@ -15,7 +15,10 @@ use crate::{
     ledger::{
         Applied, EndReason, IgnoredReason, Ledger, LedgerEvent, bounds,
         index::Others,
-        records::jobs::{AttemptRef, Checkpoint, TaskRef, TaskState},
+        records::{
+            jobs::{AttemptRef, Checkpoint, TaskRef, TaskState},
+            tracks::Deed,
+        },
     },
     schedule::recovery::Next,
     types::{
@@ -210,6 +213,7 @@ impl Ledger {
                     }
                     Reported::Late => {
                         self.records.counters_mut().late += 1;
+                        self.book_deed(worker, task, Some(Deed::Late), 0);
                         self.end_trial(worker);
                         self.release(task, EndReason::Superseded, applied);
                     }
