@@ -24,6 +24,9 @@ pub struct Options {
     /// Proof files that `meshwork result` saved
     #[arg(value_name = "PROOF", required = true)]
     proofs: Vec<PathBuf>,
+    /// Show only outcomes on which workers disagreed, and who was outvoted: the proof of a wrong answer
+    #[arg(long)]
+    disputed: bool,
 }
 
 /// What a file proves, if anything.
@@ -71,6 +74,55 @@ impl Listing for Verified {
     }
 }
 
+/// A worker's answer that was not the outcome.
+#[derive(Serialize)]
+struct Dispute {
+    task: String,
+    worker: String,
+    attempt: u32,
+    /// The digest of its answer.
+    answer: String,
+    /// The digest of the outcome's answer, if a quorum agreed on one.
+    outcome: Option<String>,
+    /// How many workers gave that one.
+    agreed: usize,
+}
+
+impl Verified {
+    /// The answers that were not the outcome.
+    fn disputes(&self) -> Vec<Dispute> {
+        let outcome = self.answers.iter().find(|answer| answer.is_outcome).map(|answer| answer.answer.clone());
+        let agreed = self.answers.iter().filter(|answer| answer.is_outcome).count();
+        let dispute = |answer: &AnswerOf| Dispute {
+            task: self.task.clone().unwrap_or_default(),
+            worker: answer.worker.clone(),
+            attempt: answer.attempt,
+            answer: answer.answer.clone(),
+            outcome: outcome.clone(),
+            agreed,
+        };
+        self.answers.iter().filter(|answer| !answer.is_outcome).map(dispute).collect()
+    }
+}
+
+impl Listing for Dispute {
+    const COLUMNS: &'static [&'static str] = &["task", "worker", "attempt", "answer", "outcome", "agreed on it"];
+    fn row(&self) -> Vec<String> {
+        let task = self
+            .task
+            .split_once('/')
+            .map_or_else(|| self.task.clone(), |(job, index)| format!("{}/{index}", short(&job)));
+        vec![
+            task,
+            short(&self.worker),
+            self.attempt.to_string(),
+            short(&self.answer),
+            self.outcome.as_ref().map_or_else(|| "none".to_owned(), short),
+            self.agreed.to_string(),
+        ]
+    }
+}
+
 /// Checks proofs and says what each one proves.
 ///
 /// # Errors
@@ -84,7 +136,12 @@ pub fn run(context: &Context, options: &Options) -> Done {
         Ok(verify(path, &bytes, &genesis))
     };
     let verified: Vec<Verified> = options.proofs.iter().map(verify).collect::<Done<_>>()?;
-    context.output.listing(&verified)?;
+    if options.disputed {
+        let disputes: Vec<Dispute> = verified.iter().filter(|one| one.holds).flat_map(Verified::disputes).collect();
+        context.output.listing(&disputes)?;
+    } else {
+        context.output.listing(&verified)?;
+    }
     let bad = verified.iter().filter(|verified| !verified.holds).count();
     match bad {
         0 => Ok(()),

@@ -50,6 +50,8 @@ pub(super) struct Agreements {
     relied: BTreeMap<AttemptId, u16>,
     /// In thousandths: how many comparisons of workers that are relied on there should have been since the last one.
     due_permille: u64,
+    /// What was committed to in this block.
+    new: BTreeSet<AttemptId>,
     lies: u64,
     /// The commitments that workers reported of what they held.
     commitments: BTreeMap<AttemptId, (PublicKey, Digest)>,
@@ -80,6 +82,7 @@ impl Agreements {
                 }
             }
         }
+        self.new.clear();
         for event in &applied.events {
             self.happened(event, &revealed, ledger)?;
         }
@@ -102,8 +105,10 @@ impl Agreements {
 
     /// It is drawn whether an answer is compared, later than it was chosen, and often enough.
     fn drawn(&mut self, attempt: AttemptId, worker: PublicKey, compared: bool, ledger: &Ledger) -> Checked {
-        let is_earlier = self.tasks.get(&attempt.task).is_some_and(|seen| seen.committed.contains(&attempt));
-        rule(is_earlier, || format!("it is drawn whether {attempt} is compared in the block that takes the answer"))?;
+        let is_committed = self.tasks.get(&attempt.task).is_some_and(|seen| seen.committed.contains(&attempt));
+        rule(is_committed && !self.new.contains(&attempt), || {
+            format!("it is drawn whether {attempt} is compared in the block that takes the answer")
+        })?;
         let row = self.row(attempt.task, worker, ledger);
         if compared {
             self.due_permille = 0;
@@ -190,6 +195,7 @@ impl Agreements {
                 Ok(())
             }
             LedgerEvent::Committed { attempt, .. } => {
+                self.new.insert(*attempt);
                 let seen = self.tasks.get_mut(&attempt.task);
                 rule(seen.is_some_and(|seen| seen.committed.insert(*attempt)), || {
                     format!("{attempt} commits itself, and is no replica or has done so")

@@ -50,7 +50,9 @@ impl Placed {
         let claims = good.filter(|transaction| matches!(transaction.transaction().action, Action::Claim(_)));
         for worker in claims.map(SignedTransaction::signer) {
             let moved = events.iter().any(|event| match event {
-                LedgerEvent::Ended { worker: by, .. } | LedgerEvent::Started { worker: by, .. } => *by == worker,
+                LedgerEvent::Ended { worker: by, .. }
+                | LedgerEvent::Started { worker: by, .. }
+                | LedgerEvent::Committed { worker: by, .. } => *by == worker,
                 _ => false,
             });
             let began = events.iter().filter(
