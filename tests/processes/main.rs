@@ -17,5 +17,6 @@ mod running;
 mod speculation;
 mod syncing;
 mod tiny;
+mod twins;
 mod usage;
 mod workflows;

@@ -57,6 +57,7 @@ impl Record for StatusView {
         if let Some(Progress { height, fetched, chunks }) = self.syncing {
             facts.push(("syncing", format!("{fetched} of {chunks} chunks of the snapshot at height {height}")));
         }
+        facts.extend(self.alarms.iter().map(|alarm| ("alarm", alarm.clone())));
         if !self.convicted.is_empty() {
             let names = self.convicted.join(", ");
             facts.push((

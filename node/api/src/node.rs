@@ -63,6 +63,8 @@ pub struct StatusView {
     pub tasks: TaskCounts,
     /// Tasks that have ended since the genesis, including those that the ledger has forgotten.
     pub tasks_ended: u64,
+    /// What is wrong with this node and only its operator can mend, a sentence each; empty if nothing is.
+    pub alarms: Vec<String>,
     /// The names of the authorities that provably broke a promise.
     pub convicted: Vec<String>,
     /// Transactions in the pool, waiting to be ordered.

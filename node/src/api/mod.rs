@@ -33,7 +33,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::{blobs::Blobs, clock::Clock, disk_space::DiskSpace, driver::Handle, mesh::MeshHandle, metrics::Metrics};
+use crate::{
+    alarms::Alarms, blobs::Blobs, clock::Clock, disk_space::DiskSpace, driver::Handle, mesh::MeshHandle,
+    metrics::Metrics,
+};
 
 pub(crate) use self::serve::listen;
 pub use self::serve::{Bound, Limits, Pace};
@@ -60,6 +63,8 @@ pub struct Api {
     pub keep: Keep,
     /// The space on its disk.
     pub disk_space: DiskSpace,
+    /// What is wrong with the node.
+    pub alarms: Alarms,
     /// By what means this machine cannot confine the processes that run tasks.
     pub confinement_lacks: Arc<[String]>,
     /// When the node started.

@@ -23,12 +23,17 @@ use super::{Api, error::ApiError};
 /// How many heartbeats a healthy node may go without a final block. The time of skipped leaders comes on top.
 const HEALTHY_HEARTBEATS: u64 = 10;
 
+/// What is wrong with this node and only its operator can mend.
+fn alarms(api: &Api) -> Vec<String> {
+    api.alarms.sentences().into_iter().chain(api.mesh.twin()).collect()
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, ApiError> {
-    let peers = api.mesh.connected().len();
+    let (peers, alarms) = (api.mesh.connected().len(), alarms(&api));
     let finality = api.metrics.finality_ms();
     let executed_ms_ago = api.metrics.since_last_block().map(millis);
     let (genesis, key, started) = (api.genesis, api.mesh.key(), api.started);
@@ -73,6 +78,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
             workers: usize::try_from(totals.workers).unwrap_or(usize::MAX),
             tasks: totals.tasks.into(),
             tasks_ended: totals.ever.succeeded + totals.ever.failed + totals.ever.cancelled + totals.ever.skipped,
+            alarms,
             convicted: round.evidence().filter_map(name_of).collect(),
             pool: replica.pool().len(),
             uptime_ms: millis(started.elapsed()),
@@ -128,11 +134,15 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Vec<PeerView>>,
     Ok(Json(connected.chain(unreached).collect()))
 }
 
-/// Whether the node sees blocks become final. Even an idle network makes one each heartbeat. A node that has just
+/// Whether the node sees blocks become final, and nothing is wrong with it that only its operator can mend. Even an idle network makes one each heartbeat. A node that has just
 /// started has as long to see its first. Nothing is waited for: the metrics know the height.
 pub(super) async fn health(State(api): State<Api>) -> Result<String, ApiError> {
     let height = api.metrics.height.get();
     let idle_ms = millis(api.metrics.since_last_block().unwrap_or_else(|| api.started.elapsed()));
+    let alarms = alarms(&api);
+    if !alarms.is_empty() {
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, alarms.join("; ")));
+    }
     let round = &api.genesis.consensus;
     if idle_ms <= HEALTHY_HEARTBEATS * round.heartbeat_ms + round.timer_ms_max {
         return Ok(format!("ok: height {height}, {idle_ms} ms ago\n"));

@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
+    alarms::{Alarm, Alarms},
     clock::Clock,
     config::WorkerConfig,
     disk_space::DiskSpace,
@@ -89,7 +90,7 @@ impl Worker {
         config: WorkerConfig,
         driver: Handle,
         clock: Clock,
-        disk_space: DiskSpace,
+        (disk_space, alarms): (DiskSpace, Alarms),
         context: Arc<TaskContext>,
     ) -> (Self, mpsc::UnboundedReceiver<Heard>) {
         // Bounded by what the worker claims to hold: each attempt says a few things at most.
@@ -107,6 +108,8 @@ impl Worker {
             load: LoadSampler::new(slots),
             measured: Instant::now(),
             score: 0,
+            slots,
+            alarms,
             going_on: BTreeMap::new(),
             heard: sender,
             has_left: false,
@@ -264,7 +267,7 @@ impl Worker {
         let (mut effects, mut looks_up) = (Vec::new(), None);
         loop {
             let Some(input) = inputs.pop_front() else {
-                let Some(blobs) = looks_up.take() else { return Ok(()) };
+                let Some(blobs) = looks_up.take() else { break };
                 inputs.push_back(self.look_up(blobs).await?);
                 continue;
             };
@@ -289,6 +292,24 @@ impl Worker {
             }
             if !prepared.is_empty() {
                 inputs.push_front(Input::Progress(prepared));
+            }
+        }
+        self.tell_of_newer();
+        Ok(())
+    }
+
+    /// Raises an alarm while a newer process of this worker's key keeps it from claiming.
+    fn tell_of_newer(&self) {
+        match self.machine.newer() {
+            Some(incarnation) => self.alarms.raise(
+                Alarm::NewerProcess,
+                format!(
+                    "another process, which began later, works with this node's own key (its incarnation is \
+                     {incarnation}), so this one takes no tasks: stop one of the two, and give it a key of its own"
+                ),
+            ),
+            None => {
+                self.alarms.end(Alarm::NewerProcess, "the other process with this node's key is gone: this one works")
             }
         }
     }
