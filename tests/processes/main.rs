@@ -7,6 +7,7 @@ mod control;
 mod deadly;
 mod explained;
 mod faults;
+mod forked;
 mod governed;
 mod health;
 mod mesh;
