@@ -74,7 +74,7 @@ fn disk(status: &StatusView) -> String {
     if status.takes_more {
         format!("{free} free")
     } else {
-        format!("nearly full, or the ledger takes all that it may; {free} free: it takes no tasks and no blobs")
+        format!("nearly full, or all that it may use (--disk) is taken; {free} free: it takes no more tasks")
     }
 }
 

@@ -201,6 +201,7 @@ pub const fn ended_in_words(why: EndReason) -> &'static str {
         EndReason::Unrevealed => "lost: its worker kept back the answer to which it had committed itself",
         EndReason::Mismatched => "lost: its worker gave another answer than it had committed itself to",
         EndReason::Returned => "given back before it began",
+        EndReason::Undelivered => "lost: its worker ran it, and could not keep or deliver what it left",
         EndReason::Preempted => "was preempted for others, at its last checkpoint",
         EndReason::ClaimEnded => "lost: its worker's claim ran out",
         EndReason::NewIncarnation => "lost: its worker was started anew",

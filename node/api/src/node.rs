@@ -38,7 +38,7 @@ pub struct StatusView {
     pub blocks_from: Option<Height>,
     /// Free bytes on the disk that holds the store.
     pub disk_free_bytes: u64,
-    /// Whether that is enough to take on more tasks and blobs.
+    /// Whether that, and what the node may use of it, is enough to take on more tasks.
     pub takes_more: bool,
     /// By what means this machine cannot confine the processes that run tasks; empty if it has all, or does not work.
     pub confinement_lacks: Vec<String>,

@@ -39,7 +39,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
     let (genesis, key, started) = (api.genesis, api.mesh.key(), api.started);
     let (keep, blocks_from, syncing) = (api.keep, api.driver.reader().lowest_block()?, api.metrics.syncing());
     let apart = api.mesh.apart();
-    let (disk_free_bytes, takes_more) = (api.disk_space.free_bytes(), api.disk_space.is_enough());
+    let (disk_free_bytes, takes_more) = (api.disk_space.free_bytes(), api.disk_space.takes_tasks());
     let confinement_lacks = api.confinement_lacks.to_vec();
     let (network, now) = (api.mesh.network(), api.clock.now());
     let view = api.driver.query(move |replica| {

@@ -45,7 +45,7 @@ pub use hold::{DeliveryPolicy, Refusal};
 pub use holdings::{DeliveryId, Standing, Whose};
 pub use index::DELIVERIES;
 pub use packs::holds;
-pub use room::Obligations;
+pub use room::{KeptRoom, Obligations};
 pub use sealed::Seal;
 pub use store::{BlobInfo, BlobStore, Quota, UPLOAD_KEPT_FOR};
 

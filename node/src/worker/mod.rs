@@ -4,6 +4,7 @@
 
 mod begun;
 mod given;
+mod room;
 mod spawns;
 mod task;
 
@@ -76,6 +77,8 @@ pub struct Worker {
     load: LoadSampler,
     measured: Instant,
     score: u16,
+    slots: u32,
+    alarms: Alarms,
     going_on: BTreeMap<AttemptId, GoesOn>,
     heard: mpsc::UnboundedSender<Heard>,
     has_left: bool,
@@ -256,8 +259,20 @@ impl Worker {
         if self.measured.elapsed() >= MEASURE_EVERY {
             self.measured = Instant::now();
             self.score = self.load.score(self.machine.running());
+            self.look_for_room();
         }
-        Input::Tick { load: self.score, has_disk_space: self.disk_space.is_enough() }
+        Input::Tick { load: self.score, has_disk_space: self.disk_space.takes_tasks() }
+    }
+
+    /// Sees whether there is room for what more tasks leave, and makes some if not.
+    fn look_for_room(&self) {
+        let wanted = self.context.room_wanted(self.slots);
+        let has_room = room::has_room(self.context.blob_store(), &wanted);
+        self.disk_space.note_room(has_room, wanted.iter().sum());
+        if !has_room {
+            let context = Arc::clone(&self.context);
+            tokio::spawn(async move { context.make_room(&wanted).await });
+        }
     }
 
     /// Has the state machine handle an input, and carries out its effects. Attempts that need no fetching or compiling
@@ -363,7 +378,7 @@ impl Worker {
         let (context, heard) = (Arc::clone(&self.context), self.heard.clone());
         tokio::spawn(async move {
             if let Some(answer) = context.reveal(attempt, answer, &stop).await {
-                let verdict = answer.map_or(Verdict::Returned, |answer| Verdict::Revealed(answer, salt));
+                let verdict = answer.map_or(Verdict::Undelivered, |answer| Verdict::Revealed(answer, salt));
                 // If this fails, the worker is gone.
                 let _ = heard.send(Heard::Progress(Progress::Ended(attempt, verdict)));
             }

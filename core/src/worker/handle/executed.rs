@@ -73,7 +73,7 @@ impl Worker {
     pub(super) fn on_ended(&mut self, attempt: &AttemptId, why: EndReason, effects: &mut Vec<Effect>) {
         use EndReason::{
             Answered, Cancelled, ClaimEnded, Drained, Failed, HostDied, Mismatched, NewIncarnation, Preempted,
-            Returned, Succeeded, Superseded, TakenBack, TimedOut, Unrevealed,
+            Returned, Succeeded, Superseded, TakenBack, TimedOut, Undelivered, Unrevealed,
         };
         let phase = self.held.get(attempt).map(|held| held.phase);
         self.forget(attempt);
@@ -84,6 +84,7 @@ impl Worker {
             | Unrevealed
             | Mismatched
             | Returned
+            | Undelivered
             | Preempted
             | HostDied { .. }
             | Superseded
