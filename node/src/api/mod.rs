@@ -107,6 +107,7 @@ impl Api {
             .merge(of_kind(Kind::Answer, answers))
             .merge(of_kind(Kind::Transactions, Router::new().route("/v1/transactions", post(transactions::submit))))
             .merge(of_kind(Kind::Upload, Router::new().route("/v1/blobs", put(blobs::put))))
+            .merge(of_kind(Kind::Answer, Router::new().route("/v1/blobs/verify", post(blobs::verify))))
             .merge(of_kind(Kind::Download, Router::new().route("/v1/blobs/{digest}", get(blobs::get))))
             .merge(of_kind(Kind::Events, Router::new().route("/v1/events", get(events::stream))))
             .layer(middleware::from_fn(guard::only_this_machine))
