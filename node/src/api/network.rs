@@ -129,7 +129,11 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Vec<PeerView>>,
         key: peer.key,
         addresses: peer.address.iter().map(ToString::to_string).collect(),
         connected_ms: None,
-        problem: Some(format!("{} ({} dials failed)", peer.why, peer.dials)),
+        problem: Some(match peer.dials {
+            1 => format!("{} (tried once)", peer.why),
+            2 => format!("{} (tried twice)", peer.why),
+            dials => format!("{} (tried {dials} times)", peer.why),
+        }),
     });
     Ok(Json(connected.chain(unreached).collect()))
 }
