@@ -196,7 +196,7 @@ pub struct ReceiptPosition {
 pub const fn ended_in_words(why: EndReason) -> &'static str {
     match why {
         EndReason::Succeeded => "succeeded",
-        EndReason::Failed => "its program failed",
+        EndReason::Failed => "its program failed, or nobody has an input of it",
         EndReason::Answered => "gave its answer",
         EndReason::Unrevealed => "lost: its worker kept back the answer to which it had committed itself",
         EndReason::Mismatched => "lost: its worker gave another answer than it had committed itself to",
