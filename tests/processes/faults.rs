@@ -231,3 +231,23 @@ fn a_peer_without_room_for_what_a_task_may_leave_does_not_run_it_and_says_so() {
     // It may have room for others, and it has.
     peer.submits().good();
 }
+
+#[test]
+fn a_stored_blob_with_a_flipped_bit_is_found_when_the_blobs_are_verified() {
+    let peer = Alone::start("exec", None, &[]);
+    peer.submits().good();
+    assert!(peer.user(&["blobs", "verify"]).good().starts_with("all "));
+    let folders = fs::read_dir(peer.home.join("data/blobs")).expect("there").flatten();
+    let of_blobs = folders.filter(|folder| folder.file_name().len() == 2);
+    let blob = of_blobs.flat_map(|folder| fs::read_dir(folder.path()).expect("there").flatten()).next();
+    let blob = blob.expect("the program").path();
+    let mut content = fs::read(&blob).expect("read");
+    content[0] ^= 1;
+    fs::write(&blob, content).expect("written");
+    let found = peer.user(&["blobs", "verify"]);
+    found.bad(1, &["1 is damaged", "set aside"]);
+    let digest = blob.file_name().expect("its digest").to_string_lossy().into_owned();
+    assert_eq!(found.stdout.trim(), digest);
+    assert!(peer.home.join("data/blobs/damaged").join(&digest).exists() && !blob.exists());
+    peer.user(&["blobs", "verify"]).good();
+}

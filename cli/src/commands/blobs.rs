@@ -42,19 +42,21 @@ async fn verify(context: &Context) -> Done {
             break;
         }
     }
-    let found = format!("{} blobs of {} together were read", all.checked, bytes(all.bytes));
     if context.output.is_json() {
         context.output.object(&all)?;
     } else if all.damaged.is_empty() {
-        context.output.lines(&format!("{found}, and all are whole"))?;
+        context.output.lines(&format!("all {} stored blobs ({}) are whole", all.checked, bytes(all.bytes)))?;
     } else {
         context.output.lines(&all.damaged.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     }
     match all.damaged.len() {
         0 => Ok(()),
         damaged => Err(Failure::failed(format!(
-            "{found}, and {damaged} were damaged: they are set aside, and fetched again if another peer has them. See to \
-             the disk."
+            "Of {} stored blobs ({}), {damaged} {} damaged, and set aside; what another peer has is fetched again. See to \
+             the disk.",
+            all.checked,
+            bytes(all.bytes),
+            if damaged == 1 { "is" } else { "are" }
         ))),
     }
 }

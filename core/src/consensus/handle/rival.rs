@@ -14,9 +14,13 @@ impl Consensus {
     /// Looks at a finalization of the tip's own view. `None` if it is of the same block, or of another view.
     pub(super) fn on_rival(&mut self, step: &mut Step<'_>, there: &Certificate) -> Option<Judgement> {
         let Statement::Finalize(view, block) = there.statement else { return None };
-        let here = self.tip.finalization.clone()?;
-        if view != self.tip.view || block == self.tip.top || there.epoch != here.epoch {
+        if view != self.tip.view || block == self.tip.top {
             return None;
+        }
+        let here = self.tip.finalization.clone().filter(|here| here.epoch == there.epoch)?;
+        // One proof is enough, and checking others would cost signatures for nothing.
+        if self.forked {
+            return Some(RIVAL);
         }
         if !self.verify_certificate(there) {
             return Some(Judgement::Reject("a finalization that does not hold"));
