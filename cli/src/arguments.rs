@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     commands::{
-        amend, bench, check, demo, explain, genesis, govern, health, jobs, logs, quota, recurring, result, selection,
-        status, submit, timeline, up, usage, verify, wait, workers,
+        amend, bench, blobs, check, demo, explain, genesis, govern, health, jobs, logs, quota, recurring, result,
+        selection, status, submit, timeline, up, usage, verify, wait, workers,
     },
     failure::Exit,
     settings::GlobalOptions,
@@ -76,6 +76,9 @@ pub enum Command {
     Workers(workers::Options),
     /// List the peers that the node is connected to
     Peers,
+    /// Look after the blobs that the node stores
+    #[command(subcommand)]
+    Blobs(blobs::BlobsCommand),
     /// Show what a key may do and how much of its quota is used
     Quota(quota::Options),
     /// Show what was submitted, used and lost, by submitter, worker, job or day

@@ -2,6 +2,7 @@
 
 pub mod amend;
 pub mod bench;
+pub mod blobs;
 pub mod cancel;
 pub mod check;
 pub mod demo;

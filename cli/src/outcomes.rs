@@ -227,6 +227,7 @@ impl Outputs {
             }
             // A receipt holds none of these.
             Verdict::Returned
+            | Verdict::Undelivered
             | Verdict::Checkpointed { .. }
             | Verdict::Preempted
             | Verdict::HostDied { .. }

@@ -7,8 +7,8 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     arguments::{Arguments, Command},
     commands::{
-        amend, bench, cancel, check, demo, explain, genesis, govern, health, hold, init, jobs, logs, peers, quota,
-        recurring, result, status, submit, timeline, up, usage, verify, wait, workers,
+        amend, bench, blobs, cancel, check, demo, explain, genesis, govern, health, hold, init, jobs, logs, peers,
+        quota, recurring, result, status, submit, timeline, up, usage, verify, wait, workers,
     },
     context::Context,
     failure::{Done, Failure},
@@ -48,6 +48,7 @@ pub async fn run(arguments: Arguments) -> Done {
         Command::Recurring(command) => recurring::run(&context, command).await,
         Command::Workers(options) => workers::run(&context, options).await,
         Command::Peers => peers::run(&context).await,
+        Command::Blobs(command) => blobs::run(&context, command).await,
         Command::Quota(options) => quota::run(&context, options).await,
         Command::Usage(options) => usage::run(&context, options).await,
         Command::Verify(options) => verify::run(&context, &options),

@@ -211,12 +211,12 @@ pub fn unless_expired(expires_us: u64) -> Done {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use meshwork_api::{Keep, Role, TaskCounts};
     use meshwork_core::types::Height;
 
-    fn status(time_us: u64, executed_ms_ago: Option<u64>, clock_off_ms: Option<i64>) -> StatusView {
+    pub(crate) fn status(time_us: u64, executed_ms_ago: Option<u64>, clock_off_ms: Option<i64>) -> StatusView {
         StatusView {
             network_name: "test".into(),
             network: NetworkId([0; 32]),
@@ -242,6 +242,7 @@ mod tests {
             workers: 0,
             tasks: TaskCounts::default(),
             tasks_ended: 0,
+            alarms: Vec::new(),
             convicted: Vec::new(),
             pool: 0,
             uptime_ms: 0,

@@ -58,30 +58,35 @@ async fn follow(
     mut seen: impl FnMut(&JobView),
 ) -> Done<JobView> {
     let mut events = client.events(Some(job)).await.ok();
-    let (mut silence, mut was_there) = (0, false);
+    let (mut silence, mut was_there) = (0, None);
     loop {
         match client.job(job).await {
             Ok(view) => {
-                if !was_there {
+                if was_there.is_none() {
                     tracing::debug!(%job, "on the ledger");
                 }
-                (silence, was_there) = (0, true);
+                (silence, was_there) = (0, Some(view.height));
                 seen(&view);
                 if view.ended_us.is_some() {
                     return Ok(view);
                 }
             }
-            // A node that was started anew may not have come to it yet.
-            Err(error) if error.is_absent() && was_there => silence = 0,
-            // Not on the ledger yet.
-            Err(error) if error.is_absent() => match expires_us {
-                None => return Err(error.into()),
-                Some(expires_us) if now_us() > expires_us.saturating_add(CLOCKS_DIFFER_US) => {
+            Err(error) if error.is_absent() => match (was_there, expires_us) {
+                // A node that was started anew may not have come to it yet.
+                (Some(submitted), _) => {
+                    silence = 0;
+                    if client.status().await.is_ok_and(|status| status.height >= submitted) {
+                        return Err(forgotten(&job));
+                    }
+                }
+                // Not on the ledger yet.
+                (None, None) => return Err(error.into()),
+                (None, Some(expires_us)) if now_us() > expires_us.saturating_add(CLOCKS_DIFFER_US) => {
                     return Err(Failure::failed(format!(
                         "Job {job} was not admitted before its expiry; see `meshwork status` for the network's health, and submit it again."
                     )));
                 }
-                Some(_) => silence = 0,
+                (None, Some(_)) => silence = 0,
             },
             Err(error) => {
                 tracing::debug!(%error, "asking again");
@@ -100,6 +105,14 @@ async fn follow(
         }
         pause(&mut events).await;
     }
+}
+
+/// A job that was on the ledger, and is known no more where the ledger has its block.
+fn forgotten(job: &JobId) -> Failure {
+    Failure::failed(format!(
+        "Job {job} has ended, and the network and this node have forgotten it since, so how it ended is not known here; \
+         ask a node that keeps every receipt (`meshwork up --keep full`)."
+    ))
 }
 
 /// Waits until an event says that the job was admitted or ended, or for a moment.
@@ -140,4 +153,60 @@ pub fn all_succeeded(job: &JobView) -> Done {
         job.tasks,
         words::short(&job.id)
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        net::TcpListener,
+        thread,
+    };
+
+    use meshwork_core::{digest::Digest, types::Height};
+
+    use super::*;
+    use crate::submission::tests::status;
+
+    /// A node that knows a job of height 1 when it is first asked, and never again. It is at this height itself.
+    fn forgetful(job: JobId, height: u64) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = Client::new(&listener.local_addr().unwrap().to_string()).unwrap();
+        let view = serde_json::json!({
+            "id": job, "name": "", "submitter": crate::keys::generate().public(), "height": 1, "submitted_us": 0,
+            "ended_us": null, "tasks": 1, "counts": TaskCounts::default(), "open_until_us": null, "occurrence_of": null,
+        });
+        let mut view = Some(view.to_string());
+        let mut own = status(0, None, None);
+        own.height = Height(height);
+        let own = serde_json::to_string(&own).unwrap();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                let path = lines.next().unwrap_or_default();
+                let _ = lines.find(String::is_empty);
+                let found = match path.split(' ').nth(1) {
+                    Some("/v1/status") => Some(own.clone()),
+                    Some(path) if path.starts_with("/v1/jobs/") => view.take(),
+                    _ => None,
+                };
+                let status = if found.is_some() { "200 OK" } else { "404 Not Found" };
+                let body = found.unwrap_or_else(|| "{\"error\":\"not here\"}".into());
+                let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close");
+                let _ = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            }
+        });
+        client
+    }
+
+    #[tokio::test]
+    async fn a_job_that_was_forgotten_is_waited_for_no_longer_and_one_that_is_yet_to_come_is() {
+        let job = JobId(Digest::of(b"job"));
+        let until =
+            |client| async move { until_ended_at_last(&client, job, None, |_| panic!("it answers"), |_| {}).await };
+        let failure = until(forgetful(job, 1)).await.unwrap_err();
+        assert!(failure.sentence.contains("forgotten"), "{}", failure.sentence);
+        let behind = tokio::time::timeout(Duration::from_secs(2), until(forgetful(job, 0))).await;
+        assert!(behind.is_err(), "the node has yet to come to it");
+    }
 }

@@ -292,6 +292,7 @@ impl Network {
                     self.carry(to, Parcel::Message(from, Message::Blocks(blocks, Box::new(certificate))));
                 }
                 Action::Closed(..) | Action::Epoch { .. } => unreachable!("nobody governs here"),
+                Action::Fork(fork) => panic!("two histories are final: {fork:?}"),
                 Action::Evidence(evidence) => self.peers[index].evidence.push(*evidence),
                 Action::VotingStatus(voting_status) => {
                     let own = self.peers[index].replica.as_ref().map(|replica| replica.consensus().evidence());

@@ -66,6 +66,7 @@ struct Inner {
     free_bytes: AtomicU64,
     store_bytes: AtomicU64,
     is_enough: AtomicBool,
+    has_room: AtomicBool,
 }
 
 /// The space that is left. Cheap to clone.
@@ -93,6 +94,7 @@ impl DiskSpace {
             free_bytes: AtomicU64::new(u64::MAX),
             store_bytes: AtomicU64::new(0),
             is_enough: AtomicBool::new(true),
+            has_room: AtomicBool::new(true),
         }));
         space.look();
         space
@@ -102,6 +104,25 @@ impl DiskSpace {
     #[must_use]
     pub fn is_enough(&self) -> bool {
         self.0.is_enough.load(Relaxed)
+    }
+
+    /// Whether there is enough, and room for what more tasks leave within what this peer may use.
+    #[must_use]
+    pub fn takes_tasks(&self) -> bool {
+        self.is_enough() && self.0.has_room.load(Relaxed)
+    }
+
+    /// Records whether there is room for so many bytes that tasks leave. Without it no more tasks are taken.
+    pub(crate) fn note_room(&self, has_room: bool, bytes: u64) {
+        match (self.0.has_room.swap(has_room, Relaxed), has_room) {
+            (true, false) => warn!(
+                bytes,
+                "there is no room for what tasks may leave, so no more tasks are taken until there is. Give this peer more \
+                 space (--disk)"
+            ),
+            (false, true) => info!("there is room for what tasks leave again"),
+            _ => {}
+        }
     }
 
     /// Free bytes, as of the last check.

@@ -8,17 +8,18 @@ use std::sync::Arc;
 
 use meshwork_core::{
     codec,
-    consensus::{Judgement, VotingStatus},
+    consensus::{Fork, Judgement, VotingStatus},
     identity::PublicKey,
     pool::Refusal,
     replica::{self, Action, Executed, Gossip, Installation, Message, Replica, message_bytes_max},
-    types::{AuthoritySet, Epoch, SignedTransaction, TransactionId},
+    types::{AuthorityIndex, AuthoritySet, Certificate, Epoch, SignedTransaction, TransactionId},
 };
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use crate::{
+    alarms::{Alarm, Alarms},
     clock::Clock,
     mesh::{Acceptance, MeshEvent, MeshEvents, MeshHandle, Topic},
     metrics::Metrics,
@@ -146,6 +147,7 @@ pub struct Driver {
     mesh: MeshHandle,
     events: MeshEvents,
     metrics: Arc<Metrics>,
+    alarms: Alarms,
     clock: Clock,
     /// How many blocks in a row have shown this machine's clock to be wrong.
     blocks_off: u32,
@@ -161,7 +163,7 @@ impl Driver {
         replica: Replica,
         store: Store,
         mesh: (MeshHandle, MeshEvents),
-        metrics: Arc<Metrics>,
+        (metrics, alarms): (Arc<Metrics>, Alarms),
         clock: Clock,
     ) -> (Self, Handle) {
         let (mesh, events) = mesh;
@@ -178,6 +180,7 @@ impl Driver {
             mesh,
             events,
             metrics,
+            alarms,
             clock,
             blocks_off: 0,
             commands,
@@ -192,6 +195,9 @@ impl Driver {
     /// The store failed: the replica can keep no promise any more.
     pub async fn run(mut self) -> Result<(), StoreError> {
         self.show();
+        if let Some(fork) = self.replica.fork() {
+            self.tell_of_fork(fork);
+        }
         loop {
             let wake = self.replica.next_wake(self.clock.now()).map(|at| self.clock.instant(at));
             let until = [wake, self.store.sync_due()].into_iter().flatten().min();
@@ -351,6 +357,7 @@ impl Driver {
                     self.metrics.evidence.inc();
                     warn!(authority = %evidence.culprit(), "an authority broke a promise and signed the proof");
                 }
+                Action::Fork(fork) => self.tell_of_fork(&fork),
                 Action::VotingStatus(voting_status) => explain(voting_status),
             }
         }
@@ -360,6 +367,31 @@ impl Driver {
         }
         self.show();
         Ok(())
+    }
+
+    /// Raises the alarm that there are two histories.
+    fn tell_of_fork(&self, fork: &Fork) {
+        let present = self.replica.consensus().authorities();
+        let name = |signer: AuthorityIndex| {
+            let authority = present.authorities().get(usize::from(signer.0));
+            let known = authority.filter(|_| fork.here.epoch == self.replica.consensus().epoch());
+            known.map_or_else(|| format!("authority {signer}"), |authority| authority.name.clone())
+        };
+        let both: Vec<String> = fork.signed_both().into_iter().map(name).collect();
+        let block = |certificate: &Certificate| certificate.statement.block().map(|block| block.to_string());
+        self.alarms.raise(
+            Alarm::Fork,
+            format!(
+                "the network has two histories: block {} of view {} is final here, and block {} of view {} elsewhere, which \
+                 does not stand on it. Signed for both: {}. See which of these run from an old copy of their data, or \
+                 twice. This node follows the first history; with an empty data directory it can follow the other",
+                block(&fork.here).unwrap_or_default(),
+                fork.here.statement.view(),
+                block(&fork.there).unwrap_or_default(),
+                fork.there.statement.view(),
+                both.join(", ")
+            ),
+        );
     }
 
     /// Sets the metrics that say where the replica is.

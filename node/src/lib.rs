@@ -8,6 +8,7 @@
 //! Start at [`node::run`], which takes a [`config::NodeConfig`] and runs a node until it is told to stop.
 #![deny(unsafe_code)]
 
+pub mod alarms;
 pub mod api;
 pub mod blobs;
 pub mod clock;

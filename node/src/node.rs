@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::{
+    alarms::Alarms,
     api::{self, Api},
     blobs::{self, BlobStore, Blobs, Quota},
     clock::Clock,
@@ -225,8 +226,9 @@ async fn run_opened(
         BlobStore::open(&config.data_dir, store.database(), quota, disk_space.clone(), Arc::clone(&metrics))?;
     let clock = Clock::start(config.clock_steps.clone());
     let replica_config = replica::Config { genesis: Arc::clone(&genesis), key: config.key.clone() };
-    let (driver, handle) =
-        Driver::new(replica_config, replica, store, (mesh.clone(), events), Arc::clone(&metrics), clock.clone());
+    let alarms = Alarms::default();
+    let told = (Arc::clone(&metrics), alarms.clone());
+    let (driver, handle) = Driver::new(replica_config, replica, store, (mesh.clone(), events), told, clock.clone());
     let driver_ended = on_its_own_thread(driver, stored_in(data))?;
     let blobs = Blobs::start(blob_store, mesh.clone(), config.key.clone());
     blobs.hold(Arc::new(PromisedOutputs::new(handle.clone())));
@@ -250,6 +252,7 @@ async fn run_opened(
     let executor = config.worker.as_ref().map(|worker| executor(config, worker)).transpose()?;
     let confinement_lacks = executor.as_ref().map(lacking).unwrap_or_default();
     let parts = Parts {
+        alarms,
         genesis,
         mesh,
         handle,
@@ -374,6 +377,7 @@ fn write_node_file(config: &NodeConfig, mesh: &MeshHandle, listener: &TcpListene
 
 /// The parts that the node's services share.
 struct Parts {
+    alarms: Alarms,
     genesis: Arc<Genesis>,
     mesh: MeshHandle,
     handle: Handle,
@@ -424,6 +428,7 @@ impl Parts {
             clock: self.clock.clone(),
             keep: self.keep,
             disk_space: self.disk_space.clone(),
+            alarms: self.alarms.clone(),
             confinement_lacks: Arc::clone(&self.confinement_lacks),
             started: Instant::now(),
             limits: api::Limits::default(),
@@ -454,7 +459,7 @@ impl Parts {
             worker.clone(),
             self.handle.clone(),
             self.clock.clone(),
-            self.disk_space.clone(),
+            (self.disk_space.clone(), self.alarms.clone()),
             Arc::new(context),
         );
         let stop = stop.clone();

@@ -212,3 +212,42 @@ fn a_full_disk_stops_a_peer_from_taking_more_and_it_goes_on_when_there_is_room()
     let peer = Alone { api, ..peer };
     until("it works again", || peer.submits().status == Some(0));
 }
+
+#[test]
+fn a_peer_without_room_for_what_a_task_may_leave_does_not_run_it_and_says_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = directory.path().join("peer");
+    fs::create_dir(&home).expect("created");
+    fs::write(home.join("config.toml"), "[up]\ndisk = \"24MiB\"\n").expect("written");
+    let peer = Alone::start("exec", Some(home), &[]);
+    peer.submits().good();
+    let noop = program("noop.wasm");
+    let large = ["submit", path(&noop), "--memory", "64MiB", "--output-limit", "48MiB"];
+    let job = peer.user(&large).good().to_owned();
+    until("it says so", || peer.user(&["status"]).stdout.contains("takes no more tasks"));
+    until("it offers nothing", || peer.user(&["workers", "--json"]).stdout.contains("\"slots\": 0"));
+    assert!(peer.log().contains("no room for what tasks may leave") && peer.log().contains("(--disk)"));
+    assert!(peer.user(&["timeline", &job]).good().contains("given back before it began"), "its program never ran");
+    // It may have room for others, and it has.
+    peer.submits().good();
+}
+
+#[test]
+fn a_stored_blob_with_a_flipped_bit_is_found_when_the_blobs_are_verified() {
+    let peer = Alone::start("exec", None, &[]);
+    peer.submits().good();
+    assert!(peer.user(&["blobs", "verify"]).good().starts_with("all "));
+    let folders = fs::read_dir(peer.home.join("data/blobs")).expect("there").flatten();
+    let of_blobs = folders.filter(|folder| folder.file_name().len() == 2);
+    let blob = of_blobs.flat_map(|folder| fs::read_dir(folder.path()).expect("there").flatten()).next();
+    let blob = blob.expect("the program").path();
+    let mut content = fs::read(&blob).expect("read");
+    content[0] ^= 1;
+    fs::write(&blob, content).expect("written");
+    let found = peer.user(&["blobs", "verify"]);
+    found.bad(1, &["1 is damaged", "set aside"]);
+    let digest = blob.file_name().expect("its digest").to_string_lossy().into_owned();
+    assert_eq!(found.stdout.trim(), digest);
+    assert!(peer.home.join("data/blobs/damaged").join(&digest).exists() && !blob.exists());
+    peer.user(&["blobs", "verify"]).good();
+}

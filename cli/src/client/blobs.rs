@@ -6,11 +6,11 @@ use std::{
     path::Path,
 };
 
-use meshwork_api::BlobView;
+use meshwork_api::{After, BlobView, VerifiedView};
 use meshwork_core::{digest::Digest, identity::PublicKey, types::BlobRef};
 use reqwest::Method;
 
-use super::{Client, ClientError, Patience};
+use super::{ANSWER_TIMEOUT, Client, ClientError, Patience};
 use crate::failure::{Done, Failure};
 
 /// The most bytes of a pipe's content: those of any blob.
@@ -41,6 +41,13 @@ fn regular(path: &Path) -> Done<File> {
 }
 
 impl Client {
+    /// Has the node compare the blobs that it stores after this one with their digests: about as many as it reads in a
+    /// second.
+    pub async fn verify_blobs(&self, after: Option<Digest>) -> Result<VerifiedView, ClientError> {
+        let request = self.request(Method::POST, "/v1/blobs/verify").query(&After { after }).timeout(ANSWER_TIMEOUT);
+        self.json(self.send(request).await?).await
+    }
+
     /// Uploads a file, or what a pipe gives, to the node.
     ///
     /// # Errors

@@ -20,10 +20,10 @@ pub struct Options {
     stuck_after: Duration,
 }
 
-/// Checks that the node answers and keeps executing blocks.
+/// Checks that the node answers, keeps executing blocks, and has no alarm.
 ///
 /// # Errors
-/// The node does not answer, or is stuck.
+/// The node does not answer, is stuck, or has an alarm.
 pub async fn run(context: &Context, options: Options) -> Done {
     let client = context.settings.client()?;
     let status = match client.status().await {
@@ -43,6 +43,9 @@ pub async fn run(context: &Context, options: Options) -> Done {
             duration(idle_ms),
             status.peers
         )));
+    }
+    if !status.alarms.is_empty() {
+        return Err(Failure::failed(format!("The node needs its operator: {}.", status.alarms.join("; "))));
     }
     if context.output.is_json() {
         return context.output.object(&status);

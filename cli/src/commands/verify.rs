@@ -223,6 +223,7 @@ pub fn describe(verdict: &Verdict) -> String {
         Verdict::Succeeded(..) => "succeeded".into(),
         Verdict::Failed(failure, ..) => format!("failed: {failure}"),
         Verdict::Returned => "returned".into(),
+        Verdict::Undelivered => "was not delivered".into(),
         Verdict::Checkpointed { .. } => "saved a checkpoint".into(),
         Verdict::Preempted => "was preempted".into(),
         Verdict::HostDied { .. } => "ended its worker".into(),

@@ -42,6 +42,11 @@ impl Record for ExplanationView {
         }
         if let Some(replicas) = &self.replicas {
             facts.push(("replicas", replicas_in_words(replicas)));
+            let missing = u32::from(replicas.missing());
+            if let Some(able) = self.could_join.filter(|able| *able < missing) {
+                let needed = of(missing, "more worker");
+                facts.push(("lacks", format!("{needed} of different operators, which could hold it; {able} claim")));
+            }
         }
         facts
     }
@@ -50,7 +55,7 @@ impl Record for ExplanationView {
 /// How far the workers have come that compute a task.
 fn replicas_in_words(replicas: &ReplicasView) -> String {
     let ReplicasView { quorum, comparison, wanted, most, held, committed, asked, revealed, alike } = *replicas;
-    let missing = wanted.saturating_sub(held).saturating_sub(committed).saturating_sub(revealed);
+    let missing = replicas.missing();
     let are_asked = if asked { ", and are asked for their answers" } else { "" };
     let answers = if revealed > 0 { format!(", of which {alike} are alike") } else { String::new() };
     match comparison {
@@ -290,7 +295,11 @@ fn leased(why: &Leased, now: BlockTime, facts: &mut Facts) {
     facts.push(match why.stage {
         LeaseStage::Running { since: began, ends } => (
             "state",
-            format!("running since {}; it times out {} if nothing stalls", since(began, now), within(ends, now)),
+            format!(
+                "its worker fetches what it needs, and runs it, since {}; it times out {} if nothing stalls",
+                since(began, now),
+                within(ends, now)
+            ),
         ),
         LeaseStage::Committed { reveal_until: Some(until) } => {
             ("state", format!("it has run; its worker has to reveal its answer {}", within(until, now)))

@@ -57,6 +57,7 @@ impl Record for StatusView {
         if let Some(Progress { height, fetched, chunks }) = self.syncing {
             facts.push(("syncing", format!("{fetched} of {chunks} chunks of the snapshot at height {height}")));
         }
+        facts.extend(self.alarms.iter().map(|alarm| ("alarm", alarm.clone())));
         if !self.convicted.is_empty() {
             let names = self.convicted.join(", ");
             facts.push((
@@ -73,7 +74,7 @@ fn disk(status: &StatusView) -> String {
     if status.takes_more {
         format!("{free} free")
     } else {
-        format!("nearly full, or the ledger takes all that it may; {free} free: it takes no tasks and no blobs")
+        format!("nearly full, or all that it may use (--disk) is taken; {free} free: it takes no more tasks")
     }
 }
 

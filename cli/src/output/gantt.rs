@@ -85,6 +85,7 @@ impl Meaning {
                 | EndReason::HostDied { .. }
                 | EndReason::Unrevealed
                 | EndReason::Mismatched
+                | EndReason::Undelivered
                 | EndReason::Drained,
             ) => Self::Lost,
             Some(EndReason::Returned | EndReason::Preempted | EndReason::TakenBack) => Self::GivenBack,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Evidence, Message, Record};
+use super::{Evidence, Fork, Message, Record};
 use crate::types::{AuthorityIndex, AuthoritySet, Block, Certificate, Closing, Epoch, Height, Proposal, View, Vote};
 
 /// What the driver is to do, in this order.
@@ -60,6 +60,9 @@ pub enum Effect {
     /// An authority broke a promise, and this is the proof that it signed. Keep it, publish it, show it. At
     /// most one for each liar.
     Evidence(Evidence),
+    /// A block is final elsewhere that conflicts with what is final here. Keep the proof, and show it. At most one comes
+    /// after each start.
+    Fork(Box<Fork>),
     /// A final block, or an ancestor of it, is missing here. Fetch blocks by range and hand them in as
     /// [`super::Input::Blocks`]. Comes again every retry interval while it lasts.
     Behind {

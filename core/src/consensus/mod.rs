@@ -115,6 +115,7 @@ mod effect;
 mod evidence;
 #[cfg(feature = "explore")]
 mod explore;
+mod fork;
 mod handle;
 mod input;
 mod journal;
@@ -130,6 +131,7 @@ pub use effect::{Effect, VotingStatus};
 pub use evidence::Evidence;
 #[cfg(feature = "explore")]
 pub use explore::Detail;
+pub use fork::Fork;
 pub use input::{Ask, Config, Input, Judgement, Message, Monotonic, Now, Tell};
 pub use journal::Record;
 pub use rules::RUN_BYTES;
@@ -210,6 +212,8 @@ pub struct Consensus {
     /// was.
     silence: Vec<u32>,
     evidence: BTreeMap<AuthorityIndex, Evidence>,
+    /// Whether a fork was shown since this node started.
+    forked: bool,
 }
 
 /// How much a node keeps of what others said.
@@ -296,6 +300,7 @@ impl Consensus {
             gossip_at: None,
             silence,
             evidence: of_epoch.map(|proof| (proof.culprit(), proof)).collect(),
+            forked: false,
             rules,
         };
         consensus.restore(journal);

@@ -393,7 +393,11 @@ fn are_spawns_few(spawns: &[Spawn]) -> bool {
 /// Whether a worker may give this verdict on an attempt whose task may leave at most `output_bytes`.
 pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::Returned | Verdict::Preempted | Verdict::HostDied { .. } | Verdict::Committed(_) => true,
+        Verdict::Returned
+        | Verdict::Undelivered
+        | Verdict::Preempted
+        | Verdict::HostDied { .. }
+        | Verdict::Committed(_) => true,
         Verdict::Succeeded(output, _, spawns) => {
             is_output_sound(limits, output_bytes, output) && are_spawns_few(spawns)
         }

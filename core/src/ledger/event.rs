@@ -212,8 +212,10 @@ pub enum EndReason {
     Unrevealed,
     /// Its worker revealed another answer than it had committed itself to.
     Mismatched,
-    /// Its worker gave it back.
+    /// Its worker gave it back before it began.
     Returned,
+    /// Its worker ran it, and could not keep or deliver what it left.
+    Undelivered,
     /// It was preempted, at its last checkpoint.
     Preempted,
     /// Its worker's claim ran out.
@@ -249,6 +251,7 @@ impl EndReason {
                 | Self::Drained
                 | Self::Unrevealed
                 | Self::Mismatched
+                | Self::Undelivered
         )
     }
 

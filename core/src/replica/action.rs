@@ -2,7 +2,7 @@
 
 use super::{Executed, Gossip, Message};
 use crate::{
-    consensus::{Evidence, Record, VotingStatus},
+    consensus::{Evidence, Fork, Record, VotingStatus},
     identity::PublicKey,
     proof::Handover,
     types::{Closing, Epoch, Height, View},
@@ -49,6 +49,9 @@ pub enum Action {
     },
     /// Keep and show the proof that an authority broke a promise. There is at most one for each authority.
     Evidence(Box<Evidence>),
+    /// Keep and show the proof that a block is final elsewhere which conflicts with what is final here. There is at most
+    /// one, the first.
+    Fork(Box<Fork>),
     /// Tell people that this authority has stopped voting, and why.
     VotingStatus(VotingStatus),
 }

@@ -74,6 +74,12 @@ impl Replica {
                     // If the evidence came by gossip, gossip drops this as a duplicate.
                     actions.push(Action::Gossip(Gossip::Evidence(Box::new(evidence))));
                 }
+                Effect::Fork(fork) => {
+                    if self.fork.is_none() {
+                        self.fork = Some((*fork).clone());
+                        actions.push(Action::Fork(fork));
+                    }
+                }
                 Effect::Behind { finalization, .. } => {
                     self.behind = self.behind.max(Some(place_of(&finalization)));
                 }

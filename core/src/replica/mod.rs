@@ -36,7 +36,7 @@ pub use recover::{RecoverError, Recovered};
 pub use shared::share_execution;
 
 use crate::{
-    consensus::{self, Consensus, FinalTip, Input, Judgement, Monotonic, Now},
+    consensus::{self, Consensus, FinalTip, Fork, Input, Judgement, Monotonic, Now},
     digest::Digest,
     fault::{Fault, is_planted},
     identity::{NetworkId, PublicKey, SecretKey},
@@ -78,6 +78,7 @@ pub struct Replica {
     has_pending: bool,
     offer_at: Monotonic,
     network_time: NetworkTime,
+    fork: Option<Fork>,
 }
 
 impl Replica {
@@ -87,8 +88,18 @@ impl Replica {
     /// The stored parts do not fit together.
     pub fn new(config: Config, recovered: Recovered) -> Result<Self, RecoverError> {
         let Config { genesis, key } = config;
-        let Recovered { snapshot, blocks, tip, closing, mut roots, mut snapshots, journal, evidence, voting_status } =
-            recovered;
+        let Recovered {
+            snapshot,
+            blocks,
+            tip,
+            closing,
+            mut roots,
+            mut snapshots,
+            journal,
+            evidence,
+            fork,
+            voting_status,
+        } = recovered;
         let mut ledger = match snapshot {
             Some(bytes) => Ledger::restore(Arc::clone(&genesis), &bytes)?,
             None => Ledger::new(Arc::clone(&genesis)),
@@ -140,6 +151,7 @@ impl Replica {
             has_pending: false,
             offer_at: Monotonic(0),
             network_time,
+            fork,
             genesis,
         })
     }
@@ -331,6 +343,13 @@ impl Replica {
     #[must_use]
     pub const fn consensus(&self) -> &Consensus {
         &self.consensus
+    }
+
+    /// The proof that a block is final elsewhere which conflicts with what was final here, if there is one. It outlasts
+    /// restarts.
+    #[must_use]
+    pub const fn fork(&self) -> Option<&Fork> {
+        self.fork.as_ref()
     }
 
     /// The transactions that wait.

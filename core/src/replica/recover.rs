@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use thiserror::Error;
 
 use crate::{
-    consensus::{Evidence, Record, VotingStatus},
+    consensus::{Evidence, Fork, Record, VotingStatus},
     digest::Digest,
     ledger::RestoreError,
     types::{Block, Certificate, Closing, Header, Height},
@@ -32,6 +32,8 @@ pub struct Recovered {
     pub journal: Vec<Record>,
     /// Proofs that authorities broke promises.
     pub evidence: Vec<Evidence>,
+    /// The stored proof of a fork.
+    pub fork: Option<Fork>,
     /// Whether the journal is the one that belongs to this key.
     pub voting_status: VotingStatus,
 }
@@ -49,6 +51,7 @@ impl Recovered {
             snapshots: BTreeMap::new(),
             journal: Vec::new(),
             evidence: Vec::new(),
+            fork: None,
             voting_status,
         }
     }

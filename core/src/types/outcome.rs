@@ -36,6 +36,8 @@ pub enum Verdict {
     Failed(Failure, ByteString, Usage),
     /// The worker gives back an attempt that it has not begun.
     Returned,
+    /// The program has run, and the worker could not keep or deliver what it left: that work is lost.
+    Undelivered,
     /// The program has saved a checkpoint and goes on. A second holder has the checkpoint.
     Checkpointed {
         /// A [`Manifest`] of the files of the checkpoint, with an empty standard output.

@@ -104,7 +104,10 @@ pub enum Happened {
     /// A claim of the worker's key began to stand. It may be that of another process, which replaces the one before.
     ClaimBegan(Incarnation),
     /// The claim of the worker's key has ended.
-    ClaimEnded,
+    ClaimEnded {
+        /// Whether its process drained. Otherwise the claim ran out.
+        drained: bool,
+    },
     /// An attempt is to be preempted at its next checkpoint.
     PreemptionRequested(AttemptId),
     /// The ledger knows a checkpoint of an attempt.
@@ -154,7 +157,9 @@ impl Happened {
                 Some(Self::Ignored { attempt: *attempt, why: *why })
             }
             LedgerEvent::ClaimBegan { worker, incarnation } if worker == key => Some(Self::ClaimBegan(*incarnation)),
-            LedgerEvent::ClaimEnded { worker, .. } if worker == key => Some(Self::ClaimEnded),
+            LedgerEvent::ClaimEnded { worker, drained } if worker == key => {
+                Some(Self::ClaimEnded { drained: *drained })
+            }
             LedgerEvent::PreemptionRequested { attempt, worker } if worker == key => {
                 Some(Self::PreemptionRequested(*attempt))
             }

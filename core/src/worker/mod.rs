@@ -26,7 +26,7 @@
 //! | A claim is due | First looks up what its key signed last, and signs above it. Until one of its own claims has stood, it also takes a newer incarnation. It does not claim while it lacks known blocks, because it would not hear what it is given | `handle/claim.rs` |
 //! | The process before this one died | Reports what that process compiled and ran, and claims once the ledger has heard of it | `handle/died.rs` |
 //! | An attempt is to run alone | Prepares and runs it once nothing is prepared or runs but its program for its job, and prepares nothing else until it has ended | `handle/begin.rs` |
-//! | A newer incarnation of its key claims | Neither claims nor drains until that claim has ended. Then it exceeds that incarnation | `handle/executed.rs`, `handle/drain.rs` |
+//! | A newer incarnation of its key claims | Neither claims nor drains until that process is gone: it has drained, or its claim ran out and nothing came of it for as long as a claim stands. Then it exceeds that incarnation | `offer.rs`, `handle/executed.rs`, `handle/drain.rs` |
 //! | The disk has no space | Claims no slots and no waiting places. What it holds goes on | `offer.rs` |
 //! | It is paused | Claims no slots and no waiting places, and returns what has not begun. What runs goes on | `handle/pause.rs` |
 //! | It is told to leave | Returns what has not begun, and stops what runs. It waits at most five seconds until the ledger has taken everything that has run. Then it drains, and waits at most as long for the drain to be executed | `handle/drain.rs` |
@@ -183,6 +183,13 @@ impl Worker {
             stage: Stage::Working,
             config,
         }
+    }
+
+    /// The newer process of the same key because of which this one claims nothing, if there is one. Each has the other's
+    /// key: their machines were cloned, or one directory was copied.
+    #[must_use]
+    pub fn newer(&self) -> Option<Incarnation> {
+        self.offer.newer()
     }
 
     /// The number of attempts that it holds.

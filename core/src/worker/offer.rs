@@ -45,8 +45,15 @@ pub(super) struct Offer {
     held: Option<Monotonic>,
     sent: Option<Sent>,
     has_stood: bool,
-    /// A newer process of the same key has a standing claim.
-    superseded: bool,
+    newer: Option<Newer>,
+}
+
+/// A newer process of the same key.
+#[derive(Clone, Copy)]
+struct Newer {
+    incarnation: Incarnation,
+    /// When it counts as gone; `None` while its claim stands.
+    gone: Option<Monotonic>,
 }
 
 impl Offer {
@@ -61,7 +68,7 @@ impl Offer {
             held: None,
             sent: None,
             has_stood: false,
-            superseded: false,
+            newer: None,
         }
     }
 
@@ -97,7 +104,7 @@ impl Offer {
 
     /// Whether to claim now, if this many waiting places are wanted.
     pub(super) fn is_due(&self, waiting: u32, now: Monotonic) -> bool {
-        if self.superseded {
+        if self.newer.is_some() {
             return false;
         }
         let Some(sent) = &self.sent else { return true };
@@ -160,22 +167,36 @@ impl Offer {
         self.has_stood
     }
 
-    /// A newer process of the same key has a standing claim. This process claims nothing while that stands.
-    pub(super) const fn supersede(&mut self) {
-        self.superseded = true;
+    /// The claim of a newer process of the same key stands. This process claims nothing until that one is gone.
+    pub(super) const fn supersede(&mut self, incarnation: Incarnation) {
+        self.newer = Some(Newer { incarnation, gone: None });
     }
 
-    /// Whether a newer process of the same key has a standing claim.
-    pub(super) const fn is_superseded(&self) -> bool {
-        self.superseded
+    /// The newer process of the same key that is not known to be gone.
+    pub(super) fn newer(&self) -> Option<Incarnation> {
+        self.newer.map(|newer| newer.incarnation)
     }
 
-    /// No claim of this key stands any more, so another is due at once. After a newer process's claim, it must exceed
-    /// that one.
-    pub(super) fn lapsed(&mut self) {
+    /// No claim of this key stands any more. If it was this process's own, another is due at once. A newer process that
+    /// has drained is gone, and one whose claim ran out is gone when it has claimed nothing for as long as a claim
+    /// stands: it may only have lost touch for a while, and two that take turns would get nothing done.
+    pub(super) fn lapsed(&mut self, drained: bool, now: Monotonic) {
         self.sent = None;
-        if self.superseded {
-            (self.superseded, self.has_stood) = (false, false);
+        match &mut self.newer {
+            Some(newer) if !drained => newer.gone = newer.gone.or(Some(now.plus_us(self.stands_us))),
+            Some(_) => self.forget_newer(),
+            None => {}
         }
+    }
+
+    /// Forgets a newer process that is gone by now. The next claim must exceed that one's.
+    pub(super) fn forget_if_gone(&mut self, now: Monotonic) {
+        if self.newer.is_some_and(|newer| newer.gone.is_some_and(|gone| now >= gone)) {
+            self.forget_newer();
+        }
+    }
+
+    const fn forget_newer(&mut self) {
+        (self.newer, self.has_stood) = (None, false);
     }
 }

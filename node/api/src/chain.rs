@@ -80,6 +80,20 @@ pub struct BlobView {
     pub bytes: u64,
 }
 
+/// `POST /v1/blobs/verify?after=DIGEST` answers with this: what came of comparing the next stored blobs, in the order of
+/// their digests, with their digests.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct VerifiedView {
+    /// How many blobs were read.
+    pub checked: u64,
+    /// Their sizes together.
+    pub bytes: u64,
+    /// Those that were damaged and are set aside.
+    pub damaged: Vec<Digest>,
+    /// The digest after which to go on; nothing if these were the last.
+    pub next: Option<Digest>,
+}
+
 /// Every refusal, with a status of 400 or more.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ErrorView {

@@ -196,11 +196,12 @@ pub struct ReceiptPosition {
 pub const fn ended_in_words(why: EndReason) -> &'static str {
     match why {
         EndReason::Succeeded => "succeeded",
-        EndReason::Failed => "its program failed",
+        EndReason::Failed => "its program failed, or nobody has an input of it",
         EndReason::Answered => "gave its answer",
         EndReason::Unrevealed => "lost: its worker kept back the answer to which it had committed itself",
         EndReason::Mismatched => "lost: its worker gave another answer than it had committed itself to",
         EndReason::Returned => "given back before it began",
+        EndReason::Undelivered => "lost: its worker ran it, and could not keep or deliver what it left",
         EndReason::Preempted => "was preempted for others, at its last checkpoint",
         EndReason::ClaimEnded => "lost: its worker's claim ran out",
         EndReason::NewIncarnation => "lost: its worker was started anew",

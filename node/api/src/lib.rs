@@ -17,7 +17,7 @@ mod recurring;
 mod usage;
 
 pub use self::{
-    chain::{AcceptedView, AdmissionView, BlobView, BlockView, ErrorView, TransactionView},
+    chain::{AcceptedView, AdmissionView, BlobView, BlockView, ErrorView, TransactionView, VerifiedView},
     events::EventView,
     governance::{AuthorityView, ChangeView, GovernanceView, KeyView, LimitView, ProposalView, RulesView},
     jobs::{
@@ -26,7 +26,8 @@ pub use self::{
     },
     node::{Keep, NodeFile, PeerView, Progress, RecordView, Role, StatusView, TrackView, WorkerView},
     queries::{
-        BLOCKS_DEFAULT, BLOCKS_MAX, BlockRange, EventFilter, LIST_MAX, PROOFS_MAX, Page, USAGE_ROWS_MAX, UsageQuery,
+        After, BLOCKS_DEFAULT, BLOCKS_MAX, BlockRange, EventFilter, LIST_MAX, PROOFS_MAX, Page, USAGE_ROWS_MAX,
+        UsageQuery,
     },
     recurring::{OccurrenceView, OccurrencesView, RecurringState, RecurringView},
     usage::{AccountView, UsageBy, UsagePageView, UsageSide, UsageView},

@@ -39,7 +39,7 @@ pub struct StatusView {
     pub blocks_from: Option<Height>,
     /// Free bytes on the disk that holds the store.
     pub disk_free_bytes: u64,
-    /// Whether that is enough to take on more tasks and blobs.
+    /// Whether that, and what the node may use of it, is enough to take on more tasks.
     pub takes_more: bool,
     /// By what means this machine cannot confine the processes that run tasks; empty if it has all, or does not work.
     pub confinement_lacks: Vec<String>,
@@ -64,6 +64,8 @@ pub struct StatusView {
     pub tasks: TaskCounts,
     /// Tasks that have ended since the genesis, including those that the ledger has forgotten.
     pub tasks_ended: u64,
+    /// What is wrong with this node and only its operator can mend, a sentence each; empty if nothing is.
+    pub alarms: Vec<String>,
     /// The names of the authorities that provably broke a promise.
     pub convicted: Vec<String>,
     /// Transactions in the pool, waiting to be ordered.

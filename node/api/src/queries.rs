@@ -1,6 +1,6 @@
 //! The parameters of requests: the part of an address after the `?`.
 
-use meshwork_core::types::JobId;
+use meshwork_core::{digest::Digest, types::JobId};
 use serde::{Deserialize, Serialize};
 
 use crate::{TaskState, UsageBy, UsageSide};
@@ -72,4 +72,11 @@ pub struct UsageQuery {
     pub after: Option<String>,
     /// The most rows in the answer.
     pub limit: Option<usize>,
+}
+
+/// The query of `POST /v1/blobs/verify`: from where to go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct After {
+    /// The digest after which to begin. Default: with the lowest
+    pub after: Option<Digest>,
 }

@@ -16,7 +16,8 @@
 //! from the program itself. NaNs are canonical, relaxed SIMD is deterministic, and there are no threads. Only the
 //! task's bound refuses memory, never the host's. Three things still differ. The depth of calls that fits the stack
 //! depends on the processor and the compiler's version. The fuel of an instruction depends on the compiler's version.
-//! The wall time at which a program is ended is the machine's own.
+//! The wall time at which a program is ended is the machine's own. While the process is stopped or the machine suspended,
+//! none passes.
 //!
 //! Every limit ends the program with the [`Failure`](meshwork_core::types::Failure) of its name. Wall time also holds
 //! inside calls, and work done there for the program is charged to its fuel. Memory is linear memory, exceptions
@@ -33,6 +34,7 @@ mod confinement;
 mod engine;
 mod host;
 mod program;
+mod run_clock;
 mod runner;
 mod wasi;
 mod wire;

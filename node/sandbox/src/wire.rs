@@ -11,7 +11,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use meshwork_core::codec;
@@ -19,6 +19,8 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAnci
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
+
+use crate::run_clock::Until;
 
 /// The most bytes of a message: the paths of 10,000 files of 1,024 bytes, and what is around them.
 const MESSAGE_BYTES_MAX: u32 = 16 << 20;
@@ -70,14 +72,14 @@ pub(crate) struct Watch {
     /// Stops waiting when cancelled.
     pub stop: CancellationToken,
     /// When to give up.
-    pub until: Option<Instant>,
+    pub until: Option<Until>,
 }
 
 impl Watch {
     fn check(&self) -> Result<(), WireError> {
         if self.stop.is_cancelled() {
             Err(WireError::Stopped)
-        } else if self.until.is_some_and(|until| Instant::now() >= until) {
+        } else if self.until.as_ref().is_some_and(|until| until.left().is_none()) {
             Err(WireError::TooLate)
         } else {
             Ok(())

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::{
     Extension, Json,
     body::Body,
-    extract::{Path, RawQuery, Request, State},
+    extract::{Path, Query, RawQuery, Request, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures::TryStreamExt;
-use meshwork_api::BlobView;
+use meshwork_api::{After, BlobView, VerifiedView};
 use meshwork_core::{digest::Digest, identity::PublicKey, types::BlobRef};
 use tokio_util::io::{ReaderStream, StreamReader};
 
@@ -19,10 +19,12 @@ use super::{
     error::ApiError,
     serve::{Refused, TooSlow, Visit, broken, declared_bytes},
 };
-use crate::blobs::{BLOB_BYTES_MAX, FetchError, StoreError};
+use crate::blobs::{BLOB_BYTES_MAX, FetchError, StoreError, Verified};
 
 /// The most peers that a request may name as holders of a blob.
 const HINTS_MAX: usize = 16;
+/// About how many bytes of blobs one request has compared with their digests.
+const VERIFY_BYTES_MAX: u64 = 256 << 20;
 
 fn refuse(error: &StoreError) -> ApiError {
     let status = match error {
@@ -56,6 +58,17 @@ pub(super) async fn put(
     let BlobRef { digest, bytes } = api.blobs.put_stream(bytes, BLOB_BYTES_MAX).await.map_err(refuse_blob)?;
     api.blobs.announce(digest).await;
     Ok(Json(BlobView { digest, bytes }))
+}
+
+/// Compares the next stored blobs with their digests.
+pub(super) async fn verify(
+    State(api): State<Api>,
+    Query(After { after }): Query<After>,
+) -> Result<Json<VerifiedView>, ApiError> {
+    let verified = api.blobs.verify(after, VERIFY_BYTES_MAX).await.map_err(|error| refuse(&error))?;
+    let Verified { blobs, bytes, damaged, last } = verified;
+    let damaged = damaged.into_iter().map(|blob| blob.digest).collect();
+    Ok(Json(VerifiedView { checked: blobs, bytes, damaged, next: last }))
 }
 
 /// The query of a download: `bytes=N`, and any number of `from=KEY`.

@@ -54,7 +54,7 @@ fn forgotten(task: TaskId, ended: EndedTask, height: Height, time: BlockTime) ->
         EndedTask::Failed(height, receipt) => done(false, height, receipt),
         EndedTask::Gone(how) => Why::Gone(NoOutcome { how, arrays: Vec::new(), tasks: Vec::new() }),
     };
-    Explanation { job: task.job, index: task.index, height, time, attempts: 0, replicas: None, why }
+    Explanation { job: task.job, index: task.index, height, time, attempts: 0, replicas: None, could_join: None, why }
 }
 
 /// Adds what only the receipt says.

@@ -33,7 +33,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::{blobs::Blobs, clock::Clock, disk_space::DiskSpace, driver::Handle, mesh::MeshHandle, metrics::Metrics};
+use crate::{
+    alarms::Alarms, blobs::Blobs, clock::Clock, disk_space::DiskSpace, driver::Handle, mesh::MeshHandle,
+    metrics::Metrics,
+};
 
 pub(crate) use self::serve::listen;
 pub use self::serve::{Bound, Limits, Pace};
@@ -60,6 +63,8 @@ pub struct Api {
     pub keep: Keep,
     /// The space on its disk.
     pub disk_space: DiskSpace,
+    /// What is wrong with the node.
+    pub alarms: Alarms,
     /// By what means this machine cannot confine the processes that run tasks.
     pub confinement_lacks: Arc<[String]>,
     /// When the node started.
@@ -103,6 +108,7 @@ impl Api {
             .merge(of_kind(Kind::Answer, answers))
             .merge(of_kind(Kind::Transactions, Router::new().route("/v1/transactions", post(transactions::submit))))
             .merge(of_kind(Kind::Upload, Router::new().route("/v1/blobs", put(blobs::put))))
+            .merge(of_kind(Kind::Answer, Router::new().route("/v1/blobs/verify", post(blobs::verify))))
             .merge(of_kind(Kind::Download, Router::new().route("/v1/blobs/{digest}", get(blobs::get))))
             .merge(of_kind(Kind::Events, Router::new().route("/v1/events", get(events::stream))))
             .layer(middleware::from_fn(guard::only_this_machine))

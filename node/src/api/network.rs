@@ -23,18 +23,23 @@ use super::{Api, error::ApiError};
 /// How many heartbeats a healthy node may go without a final block. The time of skipped leaders comes on top.
 const HEALTHY_HEARTBEATS: u64 = 10;
 
+/// What is wrong with this node and only its operator can mend.
+fn alarms(api: &Api) -> Vec<String> {
+    api.alarms.sentences().into_iter().chain(api.mesh.twin()).collect()
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, ApiError> {
-    let peers = api.mesh.connected().len();
+    let (peers, alarms) = (api.mesh.connected().len(), alarms(&api));
     let finality = api.metrics.finality_ms();
     let executed_ms_ago = api.metrics.since_last_block().map(millis);
     let (genesis, key, started) = (api.genesis, api.mesh.key(), api.started);
     let (keep, blocks_from, syncing) = (api.keep, api.driver.reader().lowest_block()?, api.metrics.syncing());
     let apart = api.mesh.apart();
-    let (disk_free_bytes, takes_more) = (api.disk_space.free_bytes(), api.disk_space.is_enough());
+    let (disk_free_bytes, takes_more) = (api.disk_space.free_bytes(), api.disk_space.takes_tasks());
     let confinement_lacks = api.confinement_lacks.to_vec();
     let (network, now) = (api.mesh.network(), api.clock.now());
     let view = api.driver.query(move |replica| {
@@ -73,6 +78,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusView>, A
             workers: usize::try_from(totals.workers).unwrap_or(usize::MAX),
             tasks: totals.tasks.into(),
             tasks_ended: totals.ever.succeeded + totals.ever.failed + totals.ever.cancelled + totals.ever.skipped,
+            alarms,
             convicted: round.evidence().filter_map(name_of).collect(),
             pool: replica.pool().len(),
             uptime_ms: millis(started.elapsed()),
@@ -157,16 +163,24 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Vec<PeerView>>,
         key: peer.key,
         addresses: peer.address.iter().map(ToString::to_string).collect(),
         connected_ms: None,
-        problem: Some(format!("{} ({} dials failed)", peer.why, peer.dials)),
+        problem: Some(match peer.dials {
+            1 => format!("{} (tried once)", peer.why),
+            2 => format!("{} (tried twice)", peer.why),
+            dials => format!("{} (tried {dials} times)", peer.why),
+        }),
     });
     Ok(Json(connected.chain(unreached).collect()))
 }
 
-/// Whether the node sees blocks become final. Even an idle network makes one each heartbeat. A node that has just
+/// Whether the node sees blocks become final, and nothing is wrong with it that only its operator can mend. Even an idle network makes one each heartbeat. A node that has just
 /// started has as long to see its first. Nothing is waited for: the metrics know the height.
 pub(super) async fn health(State(api): State<Api>) -> Result<String, ApiError> {
     let height = api.metrics.height.get();
     let idle_ms = millis(api.metrics.since_last_block().unwrap_or_else(|| api.started.elapsed()));
+    let alarms = alarms(&api);
+    if !alarms.is_empty() {
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, alarms.join("; ")));
+    }
     let round = &api.genesis.consensus;
     if idle_ms <= HEALTHY_HEARTBEATS * round.heartbeat_ms + round.timer_ms_max {
         return Ok(format!("ok: height {height}, {idle_ms} ms ago\n"));

@@ -23,6 +23,9 @@ const DAMAGED_MAX: usize = 16;
 /// The most bytes of damaged files that are kept: one blob of the largest size.
 const DAMAGED_BYTES_MAX: u64 = super::BLOB_BYTES_MAX;
 
+/// The most blobs that are verified in one go.
+const VERIFIED_MAX: u64 = 4096;
+
 /// How a file looked when it was known to be its blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
@@ -35,6 +38,19 @@ impl Stamp {
     pub(super) fn of(metadata: &Metadata) -> Option<Self> {
         Some(Self { bytes: metadata.len(), modified: metadata.modified().ok()? })
     }
+}
+
+/// What came of comparing stored blobs with their digests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// How many were read.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those that were damaged.
+    pub damaged: Vec<BlobRef>,
+    /// The last that was read, if there are more.
+    pub last: Option<Digest>,
 }
 
 /// A stored blob that was checked. While this lives, the blob is not evicted.
@@ -91,17 +107,60 @@ impl BlobStore {
         if stamp.is_some() && stamp == self.stamp(digest) {
             return Ok(Some(kept));
         }
+        Ok(self.compare(digest, &file, stamp).then_some(kept))
+    }
+
+    /// Compares a blob's file with its digest. Sets it aside if it is damaged.
+    fn compare(&self, digest: &Digest, file: &File, stamp: Option<Stamp>) -> bool {
         let mut hasher = blake3::Hasher::new();
         let why = match hasher.update_reader(file).map(|hasher| hasher.finalize()) {
             Ok(found) if found.as_bytes() == digest.as_bytes() => {
                 self.set_stamp(digest, stamp);
-                return Ok(Some(kept));
+                return true;
             }
             Ok(_) => "its bytes have another digest".to_owned(),
             Err(error) => error.to_string(),
         };
         self.set_aside(digest, &why);
-        Ok(None)
+        false
+    }
+
+    /// Compares the stored blobs with their digests, whether or not that was done before: those after this one, in the
+    /// order of their digests, until so many bytes are read or all are done. Nothing is used by this.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn verify(&self, after: Option<Digest>, bytes_max: u64) -> Result<Verified, StoreError> {
+        let mut blobs: Vec<BlobRef> = self.list().into_iter().map(|info| info.blob).collect();
+        blobs.retain(|blob| after.is_none_or(|after| blob.digest > after));
+        blobs.sort_unstable_by_key(|blob| blob.digest);
+        let mut verified = Verified::default();
+        for blob in blobs {
+            if verified.bytes >= bytes_max || verified.blobs >= VERIFIED_MAX {
+                return Ok(verified);
+            }
+            verified.last = Some(blob.digest);
+            let is_whole = match File::open(self.place(&blob.digest)) {
+                // It may have been given up just now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !self.has(&blob.digest) => continue,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.set_aside(&blob.digest, "it is gone");
+                    false
+                }
+                Err(error) => return Err(error.into()),
+                Ok(file) => {
+                    let stamp = Stamp::of(&file.metadata()?);
+                    self.compare(&blob.digest, &file, stamp)
+                }
+            };
+            verified.blobs += 1;
+            verified.bytes += blob.bytes;
+            if !is_whole {
+                verified.damaged.push(blob);
+            }
+        }
+        verified.last = None;
+        Ok(verified)
     }
 
     /// [`BlobStore::check`], if that takes no reading: `None` also if the file has yet to be compared with its digest.

@@ -58,6 +58,14 @@ pub enum StoreError {
     Index(String),
 }
 
+impl StoreError {
+    /// Whether there was no room for it. Room may be made.
+    #[must_use]
+    pub const fn is_lack_of_room(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::TooMany(_) | Self::NoDiskSpace { .. })
+    }
+}
+
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> Self {
         Self::Io(Arc::new(error))

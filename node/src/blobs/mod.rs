@@ -38,14 +38,14 @@ use std::{
 use meshwork_core::{digest::Digest, identity::SecretKey, types::BlobRef};
 use tokio::{io::AsyncRead, task::spawn_blocking};
 
-pub use checked::Kept;
+pub use checked::{Kept, Verified};
 pub use deliver::Delivered;
 pub use error::{DeliverError, FetchError, StoreError};
 pub use hold::{DeliveryPolicy, Refusal};
 pub use holdings::{DeliveryId, Standing, Whose};
 pub use index::DELIVERIES;
 pub use packs::holds;
-pub use room::Obligations;
+pub use room::{KeptRoom, Obligations};
 pub use sealed::Seal;
 pub use store::{BlobInfo, BlobStore, Quota, UPLOAD_KEPT_FOR};
 
@@ -153,14 +153,30 @@ impl Blobs {
         let store = self.0.store.clone();
         let kept = blocking(move || store.check(&digest)).await?;
         if kept.is_none() {
-            let blobs = self.clone();
-            tokio::spawn(async move {
-                if let Err(error) = blobs.fetch(blob, &[]).await {
-                    tracing::warn!(%error, "a damaged blob could not be fetched again");
-                }
-            });
+            self.fetch_again(blob);
         }
         Ok(kept)
+    }
+
+    /// Compares stored blobs with their digests ([`BlobStore::verify`]), and has damaged ones fetched again.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub async fn verify(&self, after: Option<Digest>, bytes_max: u64) -> Result<Verified, StoreError> {
+        let store = self.0.store.clone();
+        let verified = blocking(move || store.verify(after, bytes_max)).await?;
+        verified.damaged.iter().for_each(|blob| self.fetch_again(*blob));
+        Ok(verified)
+    }
+
+    /// Fetches a damaged blob again, without waiting for it.
+    fn fetch_again(&self, blob: BlobRef) {
+        let blobs = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = blobs.fetch(blob, &[]).await {
+                tracing::warn!(%error, "a damaged blob could not be fetched again");
+            }
+        });
     }
 
     /// A blob's bytes, checked; `None` if it is not in the store.

@@ -20,6 +20,7 @@ use meshwork_core::{
 use super::{
     Blobs, StoreError, blocking,
     holdings::{DeliveryId, Standing, UNDECIDED_MAX, Whose, given_up},
+    store::Reservation,
 };
 
 /// The most deliveries that one question is about.
@@ -34,6 +35,11 @@ pub trait Obligations: Send + Sync + 'static {
 
     /// Those of these blobs that are the program or an input of unfinished tasks; `None` if that cannot be said now.
     fn needed(&self, blobs: HashSet<Digest>) -> BoxFuture<'_, Option<HashSet<Digest>>>;
+}
+
+/// Room in the store that nobody else takes while this lives.
+pub struct KeptRoom {
+    _space: Reservation,
 }
 
 impl Blobs {
@@ -87,6 +93,15 @@ impl Blobs {
             self.evict(costs, sizes.len()).await;
         }
         *searched = (!store.has_room(costs, sizes.len())).then(Instant::now);
+    }
+
+    /// Keeps room for so many bytes of blobs that are yet to come.
+    ///
+    /// # Errors
+    /// There is none, whatever is evicted.
+    pub async fn keep_room(&self, bytes: u64) -> Result<KeptRoom, StoreError> {
+        self.make_room(&[bytes]).await;
+        Ok(KeptRoom { _space: self.0.store.reserve(bytes)? })
     }
 
     async fn evict(&self, costs: u64, blobs: usize) {

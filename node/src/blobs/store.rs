@@ -245,6 +245,12 @@ impl BlobStore {
         Quota { bytes_max: quota.bytes_max.saturating_sub(disk_space.store_bytes()), ..*quota }
     }
 
+    /// How much all blobs may [cost], after the ledger's store has taken its part.
+    #[must_use]
+    pub fn bytes_max(&self) -> u64 {
+        self.quota().bytes_max
+    }
+
     /// How much more the quota allows to be used.
     #[must_use]
     pub fn free(&self) -> u64 {
@@ -426,7 +432,7 @@ impl BlobStore {
     }
 
     /// Whether so many blobs of these costs would fit.
-    pub(super) fn has_room(&self, costs: u64, blobs: usize) -> bool {
+    pub(crate) fn has_room(&self, costs: u64, blobs: usize) -> bool {
         let Quota { bytes_max, blobs_max } = self.quota();
         self.lock().has_room(costs, blobs, bytes_max, blobs_max)
     }

@@ -235,19 +235,24 @@ impl Dialer {
         self.targets.iter().filter(is_away).filter_map(Target::unreached).collect()
     }
 
-    /// Reports that a dial failed; `itself` if it reached this very peer, and `is_away` if nobody was there. Whoever is
-    /// away refuses nothing, so it is not left alone for as long. Returns the peer whose addresses should be looked up.
+    /// Reports that an address is this very peer's. It is not dialled.
+    pub(super) fn met_itself(&mut self, address: &Multiaddr) {
+        for target in self.targets.iter_mut().filter(|target| target.address.as_ref() == Some(address)) {
+            target.itself = true;
+        }
+    }
+
+    /// Reports that a dial failed; `is_away` if nobody was there. Whoever is away refuses nothing, so it is not left
+    /// alone for as long. Returns the peer whose addresses should be looked up.
     pub(super) fn failed(
         &mut self,
         connection: ConnectionId,
-        itself: bool,
         is_away: bool,
         now: Instant,
         jitter: f64,
     ) -> Option<PeerId> {
         let target = self.targets.iter_mut().find(|target| target.dialing == Some(connection))?;
         target.dialing = None;
-        target.itself |= itself;
         if is_away {
             target.refusals = 0;
         }

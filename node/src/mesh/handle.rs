@@ -131,6 +131,7 @@ pub(super) struct Shared {
     pub(super) links: Arc<Links>,
     pub(super) listening: watch::Receiver<Vec<Multiaddr>>,
     pub(super) apart: watch::Receiver<Option<String>>,
+    pub(super) twin: watch::Receiver<Option<String>>,
     pub(super) counters: Arc<Counters>,
     /// Dropping the last handle stops the mesh.
     pub(super) stop: CancellationToken,
@@ -258,6 +259,12 @@ impl MeshHandle {
     #[must_use]
     pub fn apart(&self) -> Option<String> {
         self.0.apart.borrow().clone()
+    }
+
+    /// That another process has this peer's own key, in a sentence; `None` if none was met lately.
+    #[must_use]
+    pub fn twin(&self) -> Option<String> {
+        self.0.twin.borrow().clone()
     }
 
     /// Announces in the Kademlia table that this peer has a blob, and repeats that twice a day. A few announcements

@@ -42,6 +42,7 @@ mod scores;
 mod streams;
 mod transport;
 mod trouble;
+mod twin;
 
 #[cfg(test)]
 pub(crate) mod testing;

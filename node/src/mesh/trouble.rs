@@ -54,7 +54,6 @@ pub(super) fn in_words(error: &DialError) -> Option<String> {
         DialError::WrongPeerId { obtained, .. } => {
             format!("who answers there is {obtained}, and not the peer that the address names")
         }
-        DialError::LocalPeerId { .. } => "that is this peer itself".to_owned(),
         DialError::NoAddresses => "no address of it is known".to_owned(),
         DialError::Denied { cause } => deepest(cause).to_string(),
         DialError::Transport(errors) => {
@@ -62,7 +61,8 @@ pub(super) fn in_words(error: &DialError) -> Option<String> {
             reasons.dedup();
             reasons.join("; ")
         }
-        DialError::DialPeerConditionFalse(_) | DialError::Aborted => return None,
+        // Its own id is there: this peer's, or another process' with its key, which is told otherwise.
+        DialError::LocalPeerId { .. } | DialError::DialPeerConditionFalse(_) | DialError::Aborted => return None,
     })
 }
 

@@ -284,6 +284,7 @@ fn set_up(database: &Database, network: &NetworkId) -> Result<(), StoreError> {
         write.open_table(tables::JOURNAL)?;
         write.open_table(tables::ENDED_JOBS)?;
         write.open_table(tables::EVIDENCE)?;
+        write.open_table(tables::FORKS)?;
     }
     write.commit()?;
     Ok(())
@@ -315,6 +316,9 @@ fn store_action(write: &redb::WriteTransaction, action: &Action, keep: Keep) -> 
             if place < EVIDENCE_MAX {
                 table.insert(place, codec::encode(evidence).as_slice())?;
             }
+        }
+        Action::Fork(fork) => {
+            write.open_table(tables::FORKS)?.insert(0, codec::encode(fork).as_slice())?;
         }
         Action::Send { .. } | Action::Gossip(_) | Action::ServeBlocks { .. } | Action::VotingStatus(_) => {}
     }

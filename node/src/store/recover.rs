@@ -60,6 +60,10 @@ impl Store {
         for entry in read.open_table(tables::EVIDENCE)?.iter()? {
             evidence.push(decode("a proof of a broken promise", entry?.1.value())?);
         }
+        let fork = match read.open_table(tables::FORKS)?.get(0)? {
+            Some(entry) => Some(decode("the proof of a fork", entry.value())?),
+            None => None,
+        };
         // Generous: a digest is due only a lag after its height, and old ones are ignored.
         let snapshots_from = result_height.saturating_sub(1 << 16);
         Ok(Recovered {
@@ -71,6 +75,7 @@ impl Store {
             snapshots: digests(&read, tables::SNAPSHOT_DIGESTS, snapshots_from)?,
             journal,
             evidence,
+            fork,
             voting_status,
         })
     }

@@ -53,6 +53,7 @@ pub fn salvage(
     from.some(&write, tables::HISTORY)?;
     from.some(&write, tables::ENDED_JOBS)?;
     from.some(&write, tables::EVIDENCE)?;
+    from.some(&write, tables::FORKS)?;
     others.iter().try_for_each(|table| from.some(&write, *table))?;
     write.commit()?;
     Ok(())

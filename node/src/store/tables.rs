@@ -5,7 +5,7 @@ use redb::TableDefinition;
 use super::long;
 
 /// The store's format. A store of another format is refused.
-pub(super) const FORMAT: u64 = 8;
+pub(super) const FORMAT: u64 = 9;
 
 /// Facts about the store itself: see the keys below.
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
@@ -42,5 +42,7 @@ pub(super) const SNAPSHOT_DIGESTS: TableDefinition<u64, &[u8]> = TableDefinition
 pub(super) const JOURNAL: TableDefinition<(u64, u64, u64), &[u8]> = TableDefinition::new("journal");
 /// Ended jobs by id, so that they can be found after the ledger has forgotten them.
 pub(super) const ENDED_JOBS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("ended_jobs");
+/// The proof that a block is final elsewhere which conflicts with one that is final here, under the key 0.
+pub(super) const FORKS: TableDefinition<u64, &[u8]> = TableDefinition::new("forks");
 /// Proofs that an authority broke a promise, in the order in which they were found.
 pub(super) const EVIDENCE: TableDefinition<u64, &[u8]> = TableDefinition::new("evidence");

@@ -6,8 +6,8 @@ use meshwork_api::Keep;
 use meshwork_core::{
     consensus::{Monotonic, Now, VotingStatus},
     identity::{PublicKey, SecretKey},
-    replica::{Config, Installation, Recovered, Replica},
-    types::{BlockTime, Genesis, Height},
+    replica::{Config, Gossip, Installation, Recovered, Replica},
+    types::{AuthorityIndex, BlockTime, Genesis, Height},
 };
 use redb::{Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use tempfile::TempDir;
@@ -72,6 +72,26 @@ fn what_is_kept_of_the_past_is_what_was_asked_for() {
         let proof = replica.ledger().height().0 - INTERVAL;
         assert!(store.reader().proofs(&[(Height(1), 0), (Height(proof), 0)]).is_ok(), "{keep:?}");
     }
+}
+
+#[test]
+fn the_proof_that_an_authority_went_on_from_an_old_copy_outlasts_a_restart() {
+    let (_dir, mut store, mut replica) = with_blocks(Keep::Full, 6);
+    let at = |now| Now { monotonic: Monotonic(now), clock: BlockTime(now) };
+    let mut copy = Replica::new(config(), Recovered::nothing(VotingStatus::Voting)).expect("nothing to contradict");
+    let mut now = 500;
+    while copy.consensus().tip().view < replica.consensus().tip().view {
+        now += 1_500_000;
+        copy.tick(at(now), &mut Vec::new());
+    }
+    let there = copy.consensus().finalization().cloned().expect("its newest block is final");
+    let mut actions = Vec::new();
+    replica.gossip(at(100_000_000), Gossip::Finalization(there.clone()), &mut actions);
+    store.write(&actions).expect("stored");
+    let again = Replica::new(config(), store.recover(VotingStatus::Voting).expect("read")).expect("it fits together");
+    let fork = again.fork().expect("a fork");
+    assert_eq!((&fork.there, fork.signed_both()), (&there, vec![AuthorityIndex(0)]));
+    assert_ne!(replica.consensus().voting_status(), VotingStatus::Voting, "its key signs elsewhere");
 }
 
 #[test]

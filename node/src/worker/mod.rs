@@ -4,6 +4,7 @@
 
 mod begun;
 mod given;
+mod room;
 mod spawns;
 mod task;
 
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
+    alarms::{Alarm, Alarms},
     clock::Clock,
     config::WorkerConfig,
     disk_space::DiskSpace,
@@ -75,6 +77,8 @@ pub struct Worker {
     load: LoadSampler,
     measured: Instant,
     score: u16,
+    slots: u32,
+    alarms: Alarms,
     going_on: BTreeMap<AttemptId, GoesOn>,
     heard: mpsc::UnboundedSender<Heard>,
     has_left: bool,
@@ -89,7 +93,7 @@ impl Worker {
         config: WorkerConfig,
         driver: Handle,
         clock: Clock,
-        disk_space: DiskSpace,
+        (disk_space, alarms): (DiskSpace, Alarms),
         context: Arc<TaskContext>,
     ) -> (Self, mpsc::UnboundedReceiver<Heard>) {
         // Bounded by what the worker claims to hold: each attempt says a few things at most.
@@ -107,6 +111,8 @@ impl Worker {
             load: LoadSampler::new(slots),
             measured: Instant::now(),
             score: 0,
+            slots,
+            alarms,
             going_on: BTreeMap::new(),
             heard: sender,
             has_left: false,
@@ -253,8 +259,20 @@ impl Worker {
         if self.measured.elapsed() >= MEASURE_EVERY {
             self.measured = Instant::now();
             self.score = self.load.score(self.machine.running());
+            self.look_for_room();
         }
-        Input::Tick { load: self.score, has_disk_space: self.disk_space.is_enough() }
+        Input::Tick { load: self.score, has_disk_space: self.disk_space.takes_tasks() }
+    }
+
+    /// Sees whether there is room for what more tasks leave, and makes some if not.
+    fn look_for_room(&self) {
+        let wanted = self.context.room_wanted(self.slots);
+        let has_room = room::has_room(self.context.blob_store(), &wanted);
+        self.disk_space.note_room(has_room, wanted.iter().sum());
+        if !has_room {
+            let context = Arc::clone(&self.context);
+            tokio::spawn(async move { context.make_room(&wanted).await });
+        }
     }
 
     /// Has the state machine handle an input, and carries out its effects. Attempts that need no fetching or compiling
@@ -264,7 +282,7 @@ impl Worker {
         let (mut effects, mut looks_up) = (Vec::new(), None);
         loop {
             let Some(input) = inputs.pop_front() else {
-                let Some(blobs) = looks_up.take() else { return Ok(()) };
+                let Some(blobs) = looks_up.take() else { break };
                 inputs.push_back(self.look_up(blobs).await?);
                 continue;
             };
@@ -289,6 +307,24 @@ impl Worker {
             }
             if !prepared.is_empty() {
                 inputs.push_front(Input::Progress(prepared));
+            }
+        }
+        self.tell_of_newer();
+        Ok(())
+    }
+
+    /// Raises an alarm while a newer process of this worker's key keeps it from claiming.
+    fn tell_of_newer(&self) {
+        match self.machine.newer() {
+            Some(incarnation) => self.alarms.raise(
+                Alarm::NewerProcess,
+                format!(
+                    "another process, which began later, works with this node's own key (its incarnation is \
+                     {incarnation}), so this one takes no tasks: stop one of the two, and give it a key of its own"
+                ),
+            ),
+            None => {
+                self.alarms.end(Alarm::NewerProcess, "the other process with this node's key is gone: this one works")
             }
         }
     }
@@ -342,7 +378,7 @@ impl Worker {
         let (context, heard) = (Arc::clone(&self.context), self.heard.clone());
         tokio::spawn(async move {
             if let Some(answer) = context.reveal(attempt, answer, &stop).await {
-                let verdict = answer.map_or(Verdict::Returned, |answer| Verdict::Revealed(answer, salt));
+                let verdict = answer.map_or(Verdict::Undelivered, |answer| Verdict::Revealed(answer, salt));
                 // If this fails, the worker is gone.
                 let _ = heard.send(Heard::Progress(Progress::Ended(attempt, verdict)));
             }

@@ -29,6 +29,7 @@ use tracing::{debug, warn};
 use super::{
     BegunJournal, Heard,
     given::{Content, saved_before, taken_from},
+    room::Room,
     spawns,
 };
 use crate::{
@@ -154,6 +155,7 @@ pub struct TaskContext {
     driver: Handle,
     metrics: Arc<Metrics>,
     begun: BegunJournal,
+    room: Room,
     preparing: Semaphore,
     /// Programs that are compiled on this machine, oldest first.
     compiled: Mutex<VecDeque<Digest>>,
@@ -172,13 +174,24 @@ impl TaskContext {
         metrics: Arc<Metrics>,
     ) -> Self {
         let preparing = Semaphore::new(PREPARE_MAX);
-        Self { genesis, me, blobs, executor, mesh, driver, metrics, begun, preparing, compiled: Mutex::default() }
+        let (room, compiled) = Default::default();
+        Self { genesis, me, blobs, executor, mesh, driver, metrics, begun, room, preparing, compiled }
     }
 
     /// The blobs on this machine.
     #[must_use]
     pub fn blob_store(&self) -> &BlobStore {
         self.blobs.store()
+    }
+
+    /// The sizes of the blobs for which there is to be room before more tasks are taken.
+    pub fn room_wanted(&self, slots: u32) -> Vec<u64> {
+        self.room.wanted(slots, self.blobs.store())
+    }
+
+    /// Makes room for blobs of these sizes, as far as what is here is owed to nobody.
+    pub async fn make_room(&self, sizes: &[u64]) {
+        self.blobs.make_room(sizes).await;
     }
 
     /// The journal of what is compiled and run.
@@ -310,6 +323,9 @@ impl TaskContext {
                     return Err(failed(Failure::InputUnavailable(blob.digest)));
                 }
                 (Err(error), _) => {
+                    if matches!(&error, FetchError::Store(error) if error.is_lack_of_room()) {
+                        self.room.lacks(blob.bytes);
+                    }
                     // The trouble is this machine's or a holder's, and no fault of the task's.
                     warn!(blob = %blob.digest, %error, "a blob cannot be fetched here, and its attempt is given back");
                     return Err(Verdict::Returned);
@@ -326,8 +342,19 @@ impl TaskContext {
         stop: CancellationToken,
         heard: mpsc::UnboundedSender<Heard>,
     ) {
-        let began = Instant::now();
         let attempt = task.0.attempt;
+        let output_bytes = task.0.spec.limits.output_bytes;
+        let room = match self.blobs.keep_room(output_bytes).await {
+            Ok(room) => room,
+            Err(error) => {
+                warn!(%attempt, %error, "there is no room for what an attempt may leave, and it is given back");
+                self.room.lacks(output_bytes);
+                // If this fails, the worker is gone.
+                let _ = heard.send(Heard::Progress(Progress::Ended(attempt, Verdict::Returned)));
+                return;
+            }
+        };
+        let began = Instant::now();
         let (saves, saved) = watch::channel(None);
         let execution = self.execution(&task, &prepared, saves);
         let begun = self.begun.begin(attempt, task.program().digest);
@@ -346,6 +373,7 @@ impl TaskContext {
         self.metrics.tasks_run.inc();
         // If this fails, the worker is gone; here and below.
         let _ = heard.send(Heard::Progress(Progress::Ran(attempt, began.elapsed())));
+        drop(room);
         let packed = match ran {
             Ok(ran) => match ran.outcome {
                 Ok(success) => self.pack(&task, success, ran.usage).await,
@@ -445,6 +473,7 @@ impl TaskContext {
                 return CameTo::Said(Verdict::Succeeded(Output::Inline(output), usage, spawns));
             }
         }
+        let output_bytes = total as u64;
         match self.store(attempt, stdout, stderr, files, task.has_replicas()).await {
             Ok((stored, seal)) => CameTo::Stored(stored, usage, spawns, seal),
             // No holder would take it.
@@ -452,8 +481,11 @@ impl TaskContext {
                 CameTo::Said(Verdict::Failed(Failure::OutputTooLarge, ByteString::default(), usage))
             }
             Err(error) => {
-                warn!(%attempt, %error, "an output cannot be stored here, and its attempt is given back");
-                CameTo::Said(Verdict::Returned)
+                warn!(%attempt, %error, "what an attempt left cannot be stored here, and its work is lost");
+                if error.is_lack_of_room() {
+                    self.room.lacks(output_bytes);
+                }
+                CameTo::Said(Verdict::Undelivered)
             }
         }
     }
@@ -546,7 +578,7 @@ impl TaskContext {
                 Some(Verdict::Succeeded(Output::Stored { manifest, stderr, bytes, delivery }, usage, spawns))
             }
             Err(Undelivered::Stopped) => None,
-            Err(Undelivered::Lost) => Some(Verdict::Returned),
+            Err(Undelivered::Lost) => Some(Verdict::Undelivered),
         }
     }
 

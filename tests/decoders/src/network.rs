@@ -161,7 +161,7 @@ impl Run {
                     }
                 }
                 Action::Closed(..) | Action::Epoch { .. } => unreachable!("nobody governs here"),
-                Action::Evidence(_) | Action::VotingStatus(_) => {}
+                Action::Evidence(_) | Action::Fork(_) | Action::VotingStatus(_) => {}
             }
         }
     }
@@ -236,6 +236,7 @@ impl Store {
             snapshots: self.digests.clone(),
             journal,
             evidence: Vec::new(),
+            fork: None,
             voting_status: VotingStatus::Voting,
         }
     }

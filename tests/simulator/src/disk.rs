@@ -89,7 +89,11 @@ impl Transaction {
                 Action::Epoch { epoch, handover } => Write::Handover(*epoch, (**handover).clone()),
                 Action::Executed(executed) => Write::executed(executed),
                 Action::Evidence(evidence) => Write::Evidence((**evidence).clone()),
-                Action::Send { .. } | Action::Gossip(_) | Action::ServeBlocks { .. } | Action::VotingStatus(_) => {
+                Action::Send { .. }
+                | Action::Gossip(_)
+                | Action::ServeBlocks { .. }
+                | Action::Fork(_)
+                | Action::VotingStatus(_) => {
                     continue;
                 }
             };
@@ -187,6 +191,7 @@ impl Disk {
             closing: newest.and_then(|stored| stored.closing.clone()),
             journal: state.journal.values().cloned().collect(),
             evidence: state.evidence.clone(),
+            fork: None,
             voting_status,
         }
     }

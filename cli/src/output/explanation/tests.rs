@@ -21,6 +21,7 @@ fn said(why: Why) -> String {
         time: now,
         attempts: 0,
         replicas: None,
+        could_join: None,
         why,
     };
     let lines: Vec<String> = explanation.facts().iter().map(|(name, value)| format!("{name}: {value}")).collect();

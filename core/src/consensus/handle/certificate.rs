@@ -22,6 +22,9 @@ impl Consensus {
             }
             return Judgement::Ignore("a certificate of another epoch");
         }
+        if let Some(judgement) = self.on_rival(step, &certificate) {
+            return judgement;
+        }
         if view <= self.gossiped || view < self.tip.view {
             return Judgement::Ignore("a finalization that is known");
         }
@@ -42,6 +45,9 @@ impl Consensus {
         let (view, kind) = (certificate.statement.view(), Kind::of(&certificate.statement));
         if certificate.epoch != self.tip.epoch {
             return Judgement::Ignore("a certificate of another epoch");
+        }
+        if let Some(judgement) = self.on_rival(step, &certificate) {
+            return judgement;
         }
         if view <= self.tip.view || self.round(view).is_some_and(|round| round.certificates.contains_key(&kind)) {
             if is_planted(Fault::OldOwnVoteStops) && self.verify_certificate(&certificate) {

@@ -6,6 +6,7 @@ mod epoch;
 mod finality;
 mod proposal;
 mod propose;
+mod rival;
 mod sync;
 mod tell;
 mod timer;

@@ -26,6 +26,9 @@ impl Consensus {
         if last.header.view <= self.tip.view {
             return Judgement::Ignore("blocks that are known");
         }
+        if let Some(judgement) = self.on_rival_chain(step, &blocks, &finalization) {
+            return judgement;
+        }
         let known = self.tip.view;
         blocks.retain(|block| block.header.view > known);
         if blocks.first().is_some_and(|first| first.header.height > self.tip.height.next()) {

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod epochs;
+mod forks;
 mod lone;
 mod network;
 mod node;

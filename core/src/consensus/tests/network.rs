@@ -276,6 +276,7 @@ impl Network {
             }
             Effect::Finalized { blocks, finalization } => self.finalized(node, &blocks, finalization),
             Effect::Closed { .. } | Effect::Epoch { .. } => unreachable!("nothing is approved here"),
+            Effect::Fork(fork) => panic!("two histories are final: {fork:?}"),
             Effect::Evidence(evidence) => {
                 assert!(evidence.verify(&self.genesis.authority_set(), &self.genesis.network_id()));
                 self.nodes[node].evidence.push(evidence);

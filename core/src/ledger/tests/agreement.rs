@@ -107,6 +107,29 @@ pub(super) fn outcome(applied: &Applied) -> OutcomeReceipt {
 }
 
 #[test]
+fn that_too_few_workers_of_different_operators_claim_is_explained() {
+    let could_join = |mesh: &Mesh, job| mesh.ledger.explain(TaskId { job, index: 0 }).expect("a task").could_join;
+    let (mesh, job) = mesh_of(2, redundant(3));
+    assert_eq!(could_join(&mesh, job), Some(0), "both workers have a part in the answer");
+    let (mesh, job) = mesh_of(3, redundant(3));
+    assert_eq!(could_join(&mesh, job), None, "no more are wanted");
+    let mut mesh = Mesh::new(genesis());
+    let labels = Labels::from([(Redundancy::OPERATOR.to_owned(), "one".to_owned())]);
+    for worker in [1, 2] {
+        mesh.claim(&key(worker), Claim { labels: labels.clone(), ..offer(1, 0) });
+    }
+    mesh.submit(&key(100), 2, spec());
+    mesh.next();
+    let job = mesh.submit(&key(100), 1, redundant(3));
+    mesh.next();
+    assert_eq!(could_join(&mesh, job), Some(1), "two of one operator count as one, and are busy");
+    mesh.claim(&key(3), offer(1, 0));
+    mesh.next();
+    assert!(held(&mesh, 3).is_some());
+    assert_eq!(could_join(&mesh, job), Some(1));
+}
+
+#[test]
 fn replicas_go_to_different_workers_at_once_and_a_commitment_frees_its_worker() {
     let (mut mesh, job) = mesh_of(4, redundant(3));
     assert_eq!(holders(&mesh), [1, 2, 3]);

@@ -111,6 +111,7 @@ impl Bookkeeper {
                             | EndReason::TimedOut
                             | EndReason::Unrevealed
                             | EndReason::Mismatched
+                            | EndReason::Undelivered
                             | EndReason::Drained => {
                                 account.attempts_lost += 1;
                                 account.lost_core_us += core_us;

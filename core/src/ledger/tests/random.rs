@@ -381,6 +381,7 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
                     2 => failure(),
                     3 => Verdict::Returned,
                     4 => Verdict::Preempted,
+                    5 if which % 3 == 0 => Verdict::Undelivered,
                     5 => Verdict::HostDied { alone: which % 2 == 0 },
                     _ => checkpoint(mesh, attempt),
                 };

@@ -141,6 +141,24 @@ fn what_was_returned_counts_for_nothing() {
 }
 
 #[test]
+fn work_that_its_worker_could_not_deliver_is_a_loss() {
+    let mut genesis = genesis();
+    genesis.ledger.losses_max = 1;
+    let mut mesh = Mesh::new(genesis);
+    mesh.claim(&key(1), offer(1, 0));
+    let job = mesh.submit(&key(100), 1, with_retry(0, 0));
+    mesh.next();
+    mesh.report(&key(1), attempt(job, 0, 0), Verdict::Undelivered);
+    assert_eq!(ends(&mesh.next()), [(0, 0, EndReason::Undelivered)]);
+    let task = mesh.ledger.task(TaskId { job, index: 0 }).expect("a task");
+    assert_eq!((task.failures, task.losses), (0, 1));
+    assert_eq!(mesh.ledger.totals().ever.lost, 1);
+    // It cannot be said again, and a success cannot follow.
+    mesh.report(&key(1), attempt(job, 0, 0), success());
+    assert_eq!(outcomes(&mesh.next()).len(), 0);
+}
+
+#[test]
 fn a_task_does_not_go_back_while_another_claim_could_ever_hold_it_even_if_that_is_full() {
     let mut mesh = Mesh::new(genesis());
     mesh.claim(&key(2), offer(1, 0));

@@ -31,6 +31,12 @@ pub struct ReplicasView {
 }
 
 impl ReplicasView {
+    /// How many of the wanted answers wait for a worker.
+    #[must_use]
+    pub const fn missing(&self) -> u8 {
+        self.wanted.saturating_sub(self.held).saturating_sub(self.committed).saturating_sub(self.revealed)
+    }
+
     /// Those of a task that has, or has not, been leased.
     pub(in crate::ledger) fn of(redundancy: &Redundancy, live: Option<&Live>) -> Self {
         let Redundancy { replicas, quorum, replicas_max: most, .. } = *redundancy;

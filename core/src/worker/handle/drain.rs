@@ -31,7 +31,7 @@ impl Worker {
     /// time is up.
     pub(super) fn go_on_leaving(&mut self, now: Now, effects: &mut Vec<Effect>) {
         match self.stage {
-            Stage::Finishing { .. } if self.offer.is_superseded() => {
+            Stage::Finishing { .. } if self.offer.newer().is_some() => {
                 // The standing claim is another process's, so a drain would end the wrong one.
                 self.leave(false, effects);
             }

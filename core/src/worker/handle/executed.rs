@@ -21,7 +21,7 @@ impl Worker {
                 Happened::Ended { attempt, why } => self.on_ended(attempt, *why, effects),
                 Happened::Ignored { attempt, why } => self.on_ignored(attempt, *why, &news, effects),
                 Happened::ClaimBegan(incarnation) => self.on_claim_began(*incarnation),
-                Happened::ClaimEnded => self.offer.lapsed(),
+                Happened::ClaimEnded { drained } => self.offer.lapsed(*drained, now.monotonic),
                 Happened::PreemptionRequested(attempt) => {
                     if self.held.contains_key(attempt) {
                         self.preempted.insert(*attempt);
@@ -73,7 +73,7 @@ impl Worker {
     pub(super) fn on_ended(&mut self, attempt: &AttemptId, why: EndReason, effects: &mut Vec<Effect>) {
         use EndReason::{
             Answered, Cancelled, ClaimEnded, Drained, Failed, HostDied, Mismatched, NewIncarnation, Preempted,
-            Returned, Succeeded, Superseded, TakenBack, TimedOut, Unrevealed,
+            Returned, Succeeded, Superseded, TakenBack, TimedOut, Undelivered, Unrevealed,
         };
         let phase = self.held.get(attempt).map(|held| held.phase);
         self.forget(attempt);
@@ -84,6 +84,7 @@ impl Worker {
             | Unrevealed
             | Mismatched
             | Returned
+            | Undelivered
             | Preempted
             | HostDied { .. }
             | Superseded
@@ -174,7 +175,7 @@ impl Worker {
         // Until a claim of this process has stood, its next claim exceeds this one. Afterwards, this one is a newer
         // process's.
         if self.offer.has_stood() && incarnation > self.incarnation && !is_planted(Fault::ClaimsPastNewer) {
-            self.offer.supersede();
+            self.offer.supersede(incarnation);
         }
     }
 }

@@ -14,7 +14,7 @@ impl Worker {
         let LedgerStatus { leases, stands, committed } = standing;
         match stands {
             Some(incarnation) if incarnation > self.incarnation => self.on_claim_began(incarnation),
-            _ if self.offer.is_superseded() => self.offer.lapsed(),
+            _ if self.offer.newer().is_some() => self.offer.lapsed(false, now.monotonic),
             _ => {}
         }
         let own = leases.iter().filter(|assignment| assignment.incarnation == self.incarnation);

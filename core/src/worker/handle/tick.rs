@@ -10,6 +10,7 @@ use crate::{
 impl Worker {
     pub(super) fn on_tick(&mut self, now: Now, load: u16, has_disk_space: bool, effects: &mut Vec<Effect>) {
         self.offer.measured(load, has_disk_space);
+        self.offer.forget_if_gone(now.monotonic);
         self.outbox.give_up_on_lost(now.monotonic);
         self.return_what_waits_too_long(now, effects);
     }

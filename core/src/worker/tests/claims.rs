@@ -34,7 +34,7 @@ fn a_claim_that_is_not_executed_is_followed_by_another() {
 #[test]
 fn the_end_of_a_claim_is_answered_with_another_at_once() {
     let mut story = Story::standing();
-    assert_eq!(story.happens(vec![Happened::ClaimEnded]), ["look up", "claim 2 and 2"]);
+    assert_eq!(story.happens(vec![Happened::ClaimEnded { drained: false }]), ["look up", "claim 2 and 2"]);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_process_signs_above_what_its_key_signed_before_whatever_its_clock_says() {
 }
 
 #[test]
-fn once_a_newer_process_of_its_key_stands_it_claims_no_more_until_that_claim_has_ended() {
+fn once_a_newer_process_of_its_key_stands_it_claims_no_more_until_that_one_has_drained() {
     let mut story = Story::running(&[0]);
     let newer = Incarnation(BEGAN + 5);
     let news =
@@ -102,8 +102,28 @@ fn once_a_newer_process_of_its_key_stands_it_claims_no_more_until_that_claim_has
     assert_eq!(story.happens(news), ["stop 0"]);
     story.last = Some((9 * BEGAN, newer));
     assert_eq!(story.after(10 * stands_ms(&story)), nothing());
-    assert_eq!(claims(&story.happens(vec![Happened::ClaimEnded])).len(), 1);
+    assert_eq!(story.worker.newer(), Some(newer));
+    assert_eq!(claims(&story.happens(vec![Happened::ClaimEnded { drained: true }])).len(), 1);
     assert_eq!((story.claim().sequence, story.claim().incarnation), (9 * BEGAN + 1, newer.next()));
+    assert_eq!(story.worker.newer(), None);
+}
+
+#[test]
+fn a_newer_process_whose_claim_ran_out_is_gone_when_it_claims_nothing_for_as_long_as_a_claim_stands() {
+    let mut story = Story::standing();
+    let (newer, stands) = (Incarnation(BEGAN + 5), stands_ms(&story));
+    story.happens(vec![Happened::ClaimBegan(newer)]);
+    assert_eq!(story.happens(vec![Happened::ClaimEnded { drained: false }]), nothing());
+    assert_eq!(story.after(stands - 1), nothing());
+    // It is back in time.
+    story.happens(vec![Happened::ClaimBegan(newer)]);
+    assert_eq!(story.after(2 * stands), nothing());
+    assert_eq!(story.happens(vec![Happened::ClaimEnded { drained: false }]), nothing());
+    story.last = Some((9 * BEGAN, newer));
+    assert_eq!(story.after(stands - 1), nothing());
+    assert_eq!(story.worker.newer(), Some(newer));
+    assert_eq!(claims(&story.after(1)).len(), 1);
+    assert_eq!((story.worker.newer(), story.claim().incarnation), (None, newer.next()));
 }
 
 #[test]
@@ -112,7 +132,11 @@ fn a_newer_process_is_noticed_after_missed_blocks_too_and_so_is_its_end() {
     let standing = |stands| Input::Resynchronized(LedgerStatus { stands, ..LedgerStatus::default() });
     assert_eq!(story.tell(standing(Some(Incarnation(BEGAN + 5)))), nothing());
     assert_eq!(story.after(stands_ms(&story)), nothing());
-    assert_eq!(claims(&story.tell(standing(None))).len(), 1);
+    assert_eq!(story.tell(standing(None)), nothing());
+    assert_eq!(story.after(stands_ms(&story) - 1), nothing());
+    // Hearing the same again does not put it off.
+    assert_eq!(story.tell(standing(None)), nothing());
+    assert_eq!(claims(&story.after(1)).len(), 1);
 }
 
 #[test]

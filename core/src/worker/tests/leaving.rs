@@ -57,7 +57,7 @@ fn what_comes_while_it_leaves_is_left_to_the_drain() {
     story.ran(0, 1000);
     story.tell(Input::Drain);
     assert_eq!(story.gives(&[1]), nothing());
-    assert_eq!(story.happens(vec![Happened::ClaimEnded]), nothing());
+    assert_eq!(story.happens(vec![Happened::ClaimEnded { drained: true }]), nothing());
 }
 
 #[test]

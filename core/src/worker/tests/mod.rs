@@ -74,6 +74,7 @@ fn word(verdict: &Verdict) -> String {
         Verdict::Succeeded(..) => "succeeded".into(),
         Verdict::Failed(..) => "failed".into(),
         Verdict::Returned => "returned".into(),
+        Verdict::Undelivered => "undelivered".into(),
         Verdict::Preempted => "preempted".into(),
         Verdict::HostDied { alone: true } => "died alone".into(),
         Verdict::HostDied { alone: false } => "died".into(),

@@ -14,7 +14,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::{
@@ -33,6 +33,7 @@ use super::{
 };
 use crate::{
     check::{BadModule, MODULE_BYTES_MAX},
+    run_clock::{RunClock, Until},
     wire::{Watch, WireError},
     words::{Reply, Request, Role},
 };
@@ -322,8 +323,8 @@ fn compile(
     let mut process = Process::start(starts, Role::Compile).map_err(|error| host(&error))?;
     process.limit_memory(budget.memory_bytes).map_err(|error| host(&error))?;
     process.limit_cpu(budget.cpu).map_err(|error| host(&error))?;
-    let until = Instant::now().checked_add(budget.cpu * WALL_FACTOR + WALL_EXTRA);
-    process.channel.heed(Watch { stop, until });
+    let until = Until::after(&RunClock::start(), budget.cpu * WALL_FACTOR + WALL_EXTRA);
+    process.channel.heed(Watch { stop, until: Some(until) });
     match compile_with(&mut process, program) {
         Ok(compiled) => compiled.map_err(RoundError::Ends),
         Err(WireError::Closed) => match process.end() {

@@ -14,6 +14,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use crate::{
     confinement::Confinement,
     program::ExecuteError,
+    run_clock::{RunClock, Until},
     wire::{Channel, Watch, WireError},
     words::{Reply, Role},
 };
@@ -74,7 +75,7 @@ impl Process {
             .spawn()
             .map_err(|error| cannot(&error))?;
         let mut child = Killed(Some(child));
-        channel.heed(Watch { until: Some(Instant::now() + START_WITHIN), ..Watch::default() });
+        channel.heed(Watch { until: Some(Until::after(&RunClock::start(), START_WITHIN)), ..Watch::default() });
         let ready = channel.receive().map_err(|error| cannot(&error))?;
         let Reply::Ready { confinement, compiler } = ready else {
             return Err(cannot(&"it says something else first"));

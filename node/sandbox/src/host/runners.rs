@@ -29,6 +29,7 @@ use super::{
 use crate::{
     confinement::Confinement,
     program::{ExecuteError, Execution, Failed, InputFile, NamedFile, Ran, Saved, Success},
+    run_clock::{RunClock, Until},
     wire::{Watch, WireError},
     words::{Announced, Ended, Given, Reply, Request, Role, Run},
 };
@@ -187,7 +188,7 @@ pub(super) fn run(
         .limit_memory(memory)
         .map_err(|error| ExecuteError::Host(format!("a runner's memory cannot be limited: {error}")))?;
     let wall = Duration::from_millis(execution.limits.wall_ms);
-    process.channel.heed(Watch { stop, until: started.checked_add(wall.saturating_add(GRACE)) });
+    process.channel.heed(Watch { stop, until: Some(Until::after(&RunClock::start(), wall.saturating_add(GRACE))) });
 
     let saves = execution.checkpoint.as_ref().map(|checkpoint| &checkpoint.saves);
     let bounds = Bounds { bytes: output_bytes.min(memory_bytes), tail_bytes: execution.stderr_tail_bytes_max };

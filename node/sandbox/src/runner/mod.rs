@@ -106,7 +106,7 @@ impl Runner {
                         return Err(WireError::Malformed("nothing to run".into()));
                     };
                     let ticking = self.ticker.tick();
-                    let ran = run::run(&self.engine, program, *request, files, &self.saver);
+                    let ran = run::run(&self.engine, program, *request, files, &self.saver, self.ticker.clock());
                     drop(ticking);
                     self.priority.lower_when_due();
                     self.saver.flush()?;

@@ -1,10 +1,6 @@
 //! One run of one program, from its first instruction to its verdict.
 
-use std::{
-    fs::File,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fs::File, sync::Arc, time::Duration};
 
 use meshwork_core::types::{Failure, Usage};
 use rustix::time::{ClockId, clock_gettime};
@@ -14,6 +10,7 @@ use super::saver::Saver;
 use crate::{
     check::cut,
     program::{Failed, Ran, Success},
+    run_clock::{RunClock, Until},
     wasi::{Allowance, Deadline, End, HostFile, Saves, Start, State, Unfit},
     wire::{Channel, WireError},
     words::{Announced, Ended, Given, Reply, Run},
@@ -26,14 +23,13 @@ pub(super) fn run(
     run: Run,
     files: Vec<File>,
     saver: &Arc<Saver>,
+    clock: &RunClock,
 ) -> Result<Ran, String> {
-    let (started, cpu_before) = (Instant::now(), thread_cpu_us());
+    let (started, cpu_before) = (clock.look(), thread_cpu_us());
     let limits = run.limits;
     let tail_bytes_max = usize::try_from(run.stderr_tail_bytes_max).unwrap_or(usize::MAX);
     let wall = Duration::from_millis(limits.wall_ms);
-    // A deadline too far away for the platform never comes.
-    let at = started.checked_add(wall).unwrap_or_else(|| started + Duration::from_secs(u64::from(u32::MAX)));
-    let mut store = match State::new(start(run, files, Deadline(at), saver)?) {
+    let mut store = match State::new(start(run, files, Deadline(Until::after(clock, wall)), saver)?) {
         Ok(state) => Store::new(engine, state),
         Err(Unfit::Input(path)) => return Ok(Ran::failed(bad_input(&path), Usage::default())),
         Err(Unfit::Checkpoint(end)) => return Ok(Ran::failed(failure_of(&end), Usage::default())),
@@ -61,7 +57,7 @@ pub(super) fn run(
             Err(Failed { failure, stderr_tail })
         }
     };
-    let wall_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let wall_us = u64::try_from(clock.look().saturating_sub(started).as_micros()).unwrap_or(u64::MAX);
     let cpu_us = thread_cpu_us().saturating_sub(cpu_before);
     Ok(Ran { outcome, usage: Usage { wall_us, cpu_us, fuel, memory_bytes: state.allowance.memory_peak } })
 }

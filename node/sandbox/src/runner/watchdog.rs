@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use wasmtime::Engine;
 
 use super::priority::Priority;
-use crate::wire::Channel;
+use crate::{run_clock::RunClock, wire::Channel};
 
 /// How often a running program is checked. A program notices at most this late that its time is up.
 const TICK: Duration = Duration::from_millis(10);
@@ -24,11 +24,14 @@ const IDLE_TICKS_MAX: u32 = 100;
 /// The tick. It stands still while nothing runs.
 pub(super) struct Ticker {
     runs: Arc<AtomicBool>,
+    clock: RunClock,
     thread: thread::Thread,
 }
 
 impl Ticker {
     pub(super) fn start(engine: &Engine, priority: Arc<Priority>) -> io::Result<Self> {
+        let clock = RunClock::start();
+        let ticking = clock.clone();
         let runs = Arc::new(AtomicBool::new(false));
         let (engine, is_running) = (engine.weak(), Arc::clone(&runs));
         let thread = thread::Builder::new().name("task-tick".into()).spawn(move || {
@@ -41,6 +44,7 @@ impl Ticker {
                     idle = 0;
                 }
                 let Some(engine) = engine.upgrade() else { return };
+                ticking.look();
                 engine.increment_epoch();
                 if is_running.load(Ordering::SeqCst) {
                     idle = 0;
@@ -50,7 +54,12 @@ impl Ticker {
                 }
             }
         })?;
-        Ok(Self { runs, thread: thread.thread().clone() })
+        Ok(Self { runs, clock, thread: thread.thread().clone() })
+    }
+
+    /// The clock that goes while this ticks.
+    pub(super) const fn clock(&self) -> &RunClock {
+        &self.clock
     }
 
     /// Ticks until the value is dropped.

@@ -20,10 +20,7 @@ mod streams;
 mod tests;
 mod tree;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use wasmtime::{Caller, Engine, FuncType, Linker, Store};
 
@@ -39,7 +36,10 @@ use self::{
     files::Files,
     memory::Memory,
 };
-use crate::program::NamedFile;
+use crate::{
+    program::NamedFile,
+    run_clock::{RunClock, Until},
+};
 
 /// The module name from which programs import these functions.
 pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
@@ -49,18 +49,21 @@ const BYTES_PER_FUEL: u64 = 32;
 const ROOT: u32 = 3;
 
 /// When a run must end, whatever it does.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(pub Instant);
+#[derive(Clone, Debug)]
+pub(crate) struct Deadline(pub Until);
 
 impl Deadline {
     /// Fails once the time is up.
-    pub(crate) fn check(self) -> Result<(), End> {
-        if Instant::now() >= self.0 { Err(End::TimedOut) } else { Ok(()) }
+    pub(crate) fn check(&self) -> Result<(), End> {
+        self.0.left().map(drop).ok_or(End::TimedOut)
     }
 
     /// Waits for `wait`. Fails as soon as the time is up.
-    fn sleep(self, wait: Duration) -> Result<(), End> {
-        std::thread::sleep(wait.min(self.0.saturating_duration_since(Instant::now())));
+    fn sleep(&self, wait: Duration) -> Result<(), End> {
+        let awake = self.0.later(wait);
+        while let Some(wait) = awake.left() {
+            std::thread::sleep(wait.min(self.0.left().ok_or(End::TimedOut)?));
+        }
         self.check()
     }
 }
@@ -165,8 +168,8 @@ impl State {
         })
     }
 
-    pub(crate) const fn deadline(&self) -> Deadline {
-        self.deadline
+    pub(crate) const fn deadline(&self) -> &Deadline {
+        &self.deadline
     }
 
     /// Takes the program's files under `/out`.
@@ -260,7 +263,7 @@ pub(crate) fn types(engine: &Engine, linker: &Linker<State>) -> Vec<(String, Fun
         inputs: Vec::new(),
         allowance: Allowance::new(0, 0),
         seed: [0; 32],
-        deadline: Deadline(Instant::now()),
+        deadline: Deadline(Until::after(&RunClock::start(), Duration::ZERO)),
         checkpoint: None,
     };
     let Ok(state) = State::new(nobody) else { return Vec::new() };

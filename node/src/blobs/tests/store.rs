@@ -126,3 +126,36 @@ async fn what_is_too_large_or_does_not_fit_is_refused_and_leaves_nothing() {
     assert_eq!(put(4 << 20, BLOB_BYTES_MAX).await.unwrap().bytes, 4 << 20);
     assert_eq!(store.free(), quota - cost(4 << 20));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn room_that_is_kept_nobody_else_takes() {
+    let node = node(mesh(config(1, &[])).await);
+    let kept = node.blobs.keep_room(40 << 20).await.unwrap();
+    assert!(node.blobs.keep_room(40 << 20).await.is_err_and(|error| error.is_lack_of_room()));
+    drop(kept);
+    node.blobs.keep_room(40 << 20).await.unwrap();
+}
+
+#[test]
+fn to_verify_reads_everything_again_and_sets_aside_what_is_damaged() {
+    let (store, _dir) = store();
+    let mut all: Vec<Digest> = (0..9u8).map(|seed| store.put(&bytes(1000, seed)).unwrap().digest).collect();
+    all.sort_unstable();
+    let whole = store.verify(None, u64::MAX).unwrap();
+    assert_eq!((whole.blobs, whole.bytes, whole.damaged.len(), whole.last), (9, 9000, 0, None));
+    // The time of modification says nothing of this.
+    let path = store.place(&all[4]);
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let mut content = fs::read(&path).unwrap();
+    content[500] ^= 1;
+    fs::write(&path, content).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    assert!(store.check(&all[4]).unwrap().is_some(), "its use goes by the time of modification");
+    let first = store.verify(None, 3000).unwrap();
+    assert_eq!((first.blobs, first.damaged.len(), first.last), (3, 0, Some(all[2])));
+    let rest = store.verify(first.last, u64::MAX).unwrap();
+    let damaged: Vec<Digest> = rest.damaged.iter().map(|blob| blob.digest).collect();
+    assert_eq!((rest.blobs, damaged, rest.last), (6, vec![all[4]], None));
+    assert!(!store.has(&all[4]));
+    assert_eq!(store.verify(None, u64::MAX).unwrap().blobs, 8);
+}

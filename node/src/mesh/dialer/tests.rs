@@ -23,7 +23,7 @@ fn a_target_is_dialled_for_ever_ever_more_slowly() {
         };
         waits.push(now - start);
         assert_eq!(dialer.due(now, false, |_| false).len(), 0, "not while it is being dialled");
-        dialer.failed(dials[0].connection_id(), false, true, now, 0.5);
+        dialer.failed(dials[0].connection_id(), true, now, 0.5);
     }
     assert_eq!(waits[..4], [0, 100, 200, 400].map(Duration::from_millis));
     assert_eq!(waits[11], WAIT_MAX);
@@ -110,20 +110,19 @@ fn a_peer_that_refused_and_then_is_away_is_dialled_as_often_as_any_that_is_away(
     for (is_away, wait) in [(false, CONTENT_WAIT_MAX), (true, WAIT_MAX)] {
         now += CONTENT_WAIT_MAX;
         let dials = dialer.due(now, true, |_| false);
-        dialer.failed(dials[0].connection_id(), false, is_away, now, 0.5);
+        dialer.failed(dials[0].connection_id(), is_away, now, 0.5);
         assert!(dialer.due(now + wait - Duration::from_millis(1), true, |_| false).is_empty());
         let dials = dialer.due(now + wait, true, |_| false);
-        dialer.failed(dials[0].connection_id(), false, false, now, 0.5);
+        dialer.failed(dials[0].connection_id(), false, now, 0.5);
     }
 }
 
 #[test]
-fn this_peers_own_address_is_dialled_once_only() {
+fn this_peers_own_address_is_not_dialled() {
     let now = Instant::now();
     let mut dialer = dialer(&["/ip4/127.0.0.1/tcp/1"], &[], now);
-    let dials = dialer.due(now, false, |_| false);
-    dialer.failed(dials[0].connection_id(), true, false, now, 0.5);
-    assert_eq!(dialer.due(now + Duration::from_secs(3600), false, |_| false).len(), 0);
+    dialer.met_itself(&"/ip4/127.0.0.1/tcp/1".parse().unwrap());
+    assert_eq!(dialer.due(now, false, |_| false).len(), 0);
 }
 
 #[test]
@@ -161,7 +160,7 @@ fn what_stands_in_a_targets_way_is_known_until_it_is_connected() {
         let dials = dialer.due(now, false, |_| false);
         let connection = dials[0].connection_id();
         told += usize::from(dialer.trouble(connection, "refused".into(), now).is_some());
-        dialer.failed(connection, false, true, now, 0.5);
+        dialer.failed(connection, true, now, 0.5);
         if dials.len() > 1 {
             dialer.connected(dials[1].connection_id(), peer);
         }
@@ -175,7 +174,7 @@ fn what_stands_in_a_targets_way_is_known_until_it_is_connected() {
     let mut other = Dialer::new(PeerId::random(), &[named.parse().unwrap()], [], now);
     let connection = other.due(now, false, |_| false)[0].connection_id();
     other.trouble(connection, "refused".into(), now);
-    other.failed(connection, false, true, now, 0.5);
+    other.failed(connection, true, now, 0.5);
     assert_eq!(other.unreached(|_| false).len(), 1);
     other.reached(peer);
     assert!(other.unreached(|_| false).is_empty());

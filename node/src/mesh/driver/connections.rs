@@ -145,9 +145,13 @@ impl Driver {
                 "a peer cannot be reached: {}. It is dialled again, ever more slowly", told.why
             );
         }
-        let itself = matches!(error, DialError::LocalPeerId { .. });
+        let now = Instant::now();
+        self.meetings.failed(now);
+        if let DialError::LocalPeerId { address } = error {
+            self.meetings.dialled(address.clone(), now);
+        }
         let is_away = matches!(error, DialError::Transport(_)) && !was_there(error);
-        let missing = self.dialer.failed(connection, itself, is_away, Instant::now(), rand::random::<f64>());
+        let missing = self.dialer.failed(connection, is_away, now, rand::random::<f64>());
         match peer.or(missing) {
             // Another dial to the same peer is under way, or it is connected. The result of that counts.
             Some(_) if matches!(error, DialError::DialPeerConditionFalse(_)) => {}

@@ -13,7 +13,12 @@ use std::{
 };
 
 use futures::StreamExt;
-use libp2p::{Multiaddr, PeerId, Swarm, core::transport::ListenerId, gossipsub, kad, swarm::SwarmEvent};
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    core::transport::ListenerId,
+    gossipsub, kad,
+    swarm::{ListenError, SwarmEvent},
+};
 use lru::LruCache;
 use meshwork_core::{
     digest::Digest,
@@ -39,6 +44,7 @@ use super::{
     peer::{keys, peer_id, public_key},
     protocols::Versions,
     scores::{BAN_FOR, BAN_POINTS, BANS_MAX, Scores},
+    twin::Meetings,
 };
 
 pub use start::start;
@@ -62,6 +68,9 @@ struct Driver {
     local: PeerId,
     network: NetworkId,
     versions: Versions,
+    /// That another process has this peer's key, in a sentence, if it is there.
+    twin: watch::Sender<Option<String>>,
+    meetings: Meetings,
     /// Why the last peer with an incompatible protocol version could not be worked with.
     apart: watch::Sender<Option<String>>,
     topics: Topics,
@@ -275,6 +284,7 @@ impl Driver {
             SwarmEvent::NewListenAddr { listener_id, address } => {
                 tracing::info!(%address, "listening");
                 self.listeners.insert(listener_id);
+                self.dialer.met_itself(&address);
                 self.note_listening();
             }
             SwarmEvent::ExpiredListenAddr { .. } => self.note_listening(),
@@ -291,6 +301,10 @@ impl Driver {
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, cause, .. } => {
                 tracing::debug!(peer = %peer_id, ?cause, "a connection ended");
                 self.on_closed(peer_id, connection_id, num_established, cause.is_some());
+            }
+            SwarmEvent::IncomingConnection { .. } => self.meetings.incoming(Instant::now()),
+            SwarmEvent::IncomingConnectionError { error: ListenError::LocalPeerId { .. }, send_back_addr, .. } => {
+                self.meetings.taken(send_back_addr, Instant::now());
             }
             SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
                 self.on_dial_failed(connection_id, peer_id, &error);
@@ -368,6 +382,22 @@ impl Driver {
         }
     }
 
+    /// Tells when another process with this peer's key is met, and when it has not been met for a while.
+    fn note_twin(&mut self, now: Instant) {
+        let twin = self.meetings.twin(now);
+        self.twin.send_if_modified(|told| {
+            if *told == twin {
+                return false;
+            }
+            match &twin {
+                Some(sentence) => tracing::error!("{sentence}"),
+                None => tracing::info!("no other process with this peer's key has been met for a while"),
+            }
+            *told = twin;
+            true
+        });
+    }
+
     fn note_listening(&self) {
         let addresses =
             self.swarm.listeners().filter_map(|address| address.clone().with_p2p(self.local).ok()).collect();
@@ -379,6 +409,7 @@ impl Driver {
         self.lift_throttles(now);
         if self.ticks.is_multiple_of(SLOW_TICKS) {
             self.drop_unidentified(now);
+            self.note_twin(now);
             self.swarm.behaviour_mut().admission.tick(now);
             for (peer, points) in self.scores.fade(now) {
                 self.note_points(&peer, points);

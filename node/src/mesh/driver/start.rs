@@ -42,6 +42,7 @@ use crate::mesh::{
     scores::Scores,
     transport::transport,
     trouble::deepest,
+    twin::Meetings,
 };
 
 /// How long it may take until an address is listened on.
@@ -84,6 +85,7 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
     let (verdicts, verdicts_receiver) = mpsc::unbounded_channel();
     let (listening_sender, listening) = watch::channel(Vec::new());
     let (apart_sender, apart) = watch::channel(None);
+    let (twin_sender, twin) = watch::channel(None);
     let (authorities_sender, authorities_receiver) = watch::channel(keys(&authorities));
     let (stopped_sender, stopped) = watch::channel(());
     let stop = CancellationToken::new();
@@ -103,6 +105,8 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
         network: config.network,
         versions: config.versions,
         apart: apart_sender,
+        twin: twin_sender,
+        meetings: Meetings::default(),
         topics,
         dialer: Dialer::new(local, &config.peers, authorities.iter().copied(), Instant::now()),
         authorities,
@@ -160,6 +164,7 @@ pub async fn start(config: MeshConfig) -> Result<(MeshHandle, MeshEvents), MeshE
         links,
         listening,
         apart,
+        twin,
         counters,
         stop: stop.clone(),
         _stop_guard: stop.drop_guard(),

@@ -66,6 +66,22 @@ async fn a_peer_whose_bootstrap_starts_later_still_joins_and_joins_again_when_it
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_notices_another_process_with_its_own_key_and_does_not_take_itself_for_one() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address: libp2p::Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+    let mut first = config(1, &[]);
+    (first.listen, first.peers) = (vec![address.clone()], vec![address.clone()]);
+    let first = mesh(first).await;
+    let mut second = config(1, &[]);
+    second.peers = vec![address];
+    let second = mesh(second).await;
+    until(|| first.handle.twin().is_some() && second.handle.twin().is_some()).await;
+    assert!(first.handle.twin().is_some_and(|sentence| sentence.contains("dials this one from")));
+    assert!(second.handle.twin().is_some_and(|sentence| sentence.contains("answers at")));
+    assert_eq!(first.handle.metrics().dials_failed, 0, "it does not dial itself");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_authority_is_found_and_kept_without_being_told_its_address() {
     let hub = mesh(config(1, &[])).await;
     let mut wanting = config(2, &[&hub]);

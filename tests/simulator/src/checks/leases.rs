@@ -69,6 +69,7 @@ impl Said<'_> {
                 (&item.verdict, why),
                 (Verdict::Failed(..), EndReason::Failed)
                     | (Verdict::Returned, EndReason::Returned)
+                    | (Verdict::Undelivered, EndReason::Undelivered)
                     | (Verdict::HostDied { .. }, EndReason::HostDied { .. })
                     | (Verdict::Preempted, EndReason::Preempted)
                     | (Verdict::Succeeded(..), EndReason::Succeeded)
@@ -378,6 +379,7 @@ impl Leases {
             | EndReason::Answered
             | EndReason::Mismatched
             | EndReason::Returned
+            | EndReason::Undelivered
             | EndReason::Preempted
             | EndReason::HostDied { .. }
             | EndReason::Succeeded => rule(said.ends(&worker, &attempt, why), || {

@@ -321,6 +321,7 @@ fn lost_by(task: &TaskView<'_>, worker: &PublicKey) -> usize {
                 | EndReason::Unrevealed
                 | EndReason::Mismatched
                 | EndReason::Returned
+                | EndReason::Undelivered
         ) || task.spec.redundancy.is_some() && why == EndReason::Failed
     };
     let is_avoided = |past: &&PastAttempt| avoided(past.why) || past.on_trial && past.why == EndReason::Failed;

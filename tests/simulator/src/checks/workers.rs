@@ -66,6 +66,12 @@ struct Sent {
     attempts: Vec<AttemptId>,
 }
 
+/// A newer process of the key: since when its claim stands no more, if it does not.
+#[derive(Clone, Copy)]
+struct Newer {
+    ended_us: Option<u64>,
+}
+
 /// The claims of a process.
 #[derive(Default)]
 struct Claims {
@@ -73,7 +79,7 @@ struct Claims {
     id: Option<TransactionId>,
     has_stood: bool,
     is_executed: bool,
-    superseded: bool,
+    newer: Option<Newer>,
     /// Whether a look-up for a claim is under way.
     looks_up: bool,
     /// The sequence number that the next claim must exceed.
@@ -177,6 +183,10 @@ impl Watch {
             Input::Resynchronized(standing) => self.resynchronized(standing),
             Input::Progress(progress) => progress.iter().for_each(|progress| self.progressed(progress)),
             Input::Tick { .. } => {
+                let ended_us = self.claims.newer.and_then(|newer| newer.ended_us);
+                if ended_us.is_some_and(|ended_us| self.now_us >= ended_us + 3 * self.third_us) {
+                    self.newer_is_gone();
+                }
                 self.words.values_mut().for_each(|word| word.ticks += 1);
                 let lost = self.reports.iter().filter(|(_, sent)| self.now_us - sent.at_us > LOST_AFTER_US);
                 let lost: Vec<Ticket> = lost.map(|(ticket, _)| *ticket).collect();
@@ -232,7 +242,7 @@ impl Watch {
                     }
                 }
                 Happened::ClaimBegan(incarnation) => self.claim_began(*incarnation),
-                Happened::ClaimEnded => self.claim_ended(),
+                Happened::ClaimEnded { drained } => self.claim_ended(*drained),
                 Happened::PreemptionRequested(attempt) if self.leases.contains(attempt) => {
                     self.preempted.insert(*attempt);
                 }
@@ -299,7 +309,7 @@ impl Watch {
         let own = self.claims.last.map(|(.., incarnation)| incarnation);
         match standing.stands {
             Some(incarnation) if own.is_some_and(|own| incarnation > own) => self.claim_began(incarnation),
-            _ if self.claims.superseded => self.claim_ended(),
+            _ if self.claims.newer.is_some() => self.claim_ended(false),
             _ => {}
         }
         let live = standing.leases.iter().filter(|given| Some(given.incarnation) == own);
@@ -323,14 +333,23 @@ impl Watch {
 
     fn claim_began(&mut self, incarnation: Incarnation) {
         let is_newer = self.claims.last.is_some_and(|(.., own)| incarnation > own);
-        self.claims.superseded |= is_newer && self.claims.has_stood;
+        if is_newer && self.claims.has_stood {
+            self.claims.newer = Some(Newer { ended_us: None });
+        }
     }
 
-    fn claim_ended(&mut self) {
+    fn claim_ended(&mut self, drained: bool) {
         self.claims.last = self.claims.last.map(|(ticket, _, incarnation)| (ticket, self.now_us, incarnation));
-        if self.claims.superseded {
-            (self.claims.superseded, self.claims.has_stood, self.claims.is_executed) = (false, false, false);
+        match &mut self.claims.newer {
+            Some(newer) if !drained => newer.ended_us = newer.ended_us.or(Some(self.now_us)),
+            Some(_) => self.newer_is_gone(),
+            None => {}
         }
+    }
+
+    fn newer_is_gone(&mut self) {
+        (self.claims.newer, self.claims.has_stood, self.claims.is_executed) = (None, false, false);
+        self.claims.last = self.claims.last.map(|(ticket, _, incarnation)| (ticket, self.now_us, incarnation));
     }
 
     fn progressed(&mut self, progress: &Progress) {
@@ -503,7 +522,7 @@ impl Watch {
     }
 
     fn claims(&mut self, ticket: Ticket, claim: &Claim) -> Checked {
-        rule(!self.claims.superseded, || "its worker claims though a newer process of its key stands".into())?;
+        rule(self.claims.newer.is_none(), || "its worker claims though a newer process of its key is not gone".into())?;
         rule(self.unsaid.is_empty(), || {
             "its worker claims, and has not said what the process before it died of".into()
         })?;
@@ -535,7 +554,7 @@ impl Watch {
 
     fn drains(&self, now: Now) -> Checked {
         let Some(since_us) = self.leaves_us else { return Err("its worker drains unasked".into()) };
-        rule(!self.claims.superseded, || "its worker ends the claim of a newer process of its key".into())?;
+        rule(self.claims.newer.is_none(), || "its worker ends the claim of a newer process of its key".into())?;
         if now.monotonic.0 >= since_us + DRAIN_US {
             return Ok(());
         }
@@ -587,9 +606,9 @@ impl Watch {
         if let Some((attempt, _)) = unsaid {
             return Err(format!("what became of {attempt} was not taken, and its worker does not say it again"));
         }
-        let Claims { last, superseded, looks_up, .. } = self.claims;
+        let Claims { last, newer, looks_up, .. } = self.claims;
         let is_due = last.is_some_and(|(_, at_us, _)| self.now_us - at_us >= self.third_us);
-        let has_to = self.leaves_us.is_none() && !superseded && is_due;
+        let has_to = self.leaves_us.is_none() && newer.is_none() && is_due;
         rule(!has_to || looks_up, || "its worker does not renew its claim after a third of its life".into())
     }
 }

@@ -146,6 +146,7 @@ impl Honest {
             | Effect::GossipFinalization(_)
             | Effect::Behind { .. }
             | Effect::Evidence(_)
+            | Effect::Fork(_)
             | Effect::VotingStatus(_) => {}
             Effect::Closed { closing, .. } => {
                 self.disk.chain.retain(|block| !block.header.role.is_closing());

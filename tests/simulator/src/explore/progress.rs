@@ -191,6 +191,7 @@ impl Network {
             | Effect::Prune { .. }
             | Effect::Finalized { .. }
             | Effect::Evidence(_)
+            | Effect::Fork(_)
             | Effect::VotingStatus(_) => {}
             Effect::Closed { .. } | Effect::Epoch { .. } => unreachable!("no view here reaches a gate"),
         }

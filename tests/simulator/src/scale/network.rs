@@ -223,6 +223,7 @@ impl<'a> Network<'a> {
                 }
                 Action::Gossip(gossip) => self.publish(full, gossip),
                 Action::ServeBlocks { to, from, .. } => self.serve(full, to, from),
+                Action::Fork(fork) => panic!("two histories are final: {fork:?}"),
                 Action::Evidence(evidence) => panic!("nobody lies here, and yet there is {evidence:?}"),
             }
         }

@@ -117,7 +117,7 @@ impl Mask {
         if let Input::Executed(news) = &mut input
             && self.lets_lapse()
         {
-            news.happened.retain(|happened| !matches!(happened, Happened::Ended { .. } | Happened::ClaimEnded));
+            news.happened.retain(|happened| !matches!(happened, Happened::Ended { .. } | Happened::ClaimEnded { .. }));
         }
         input
     }

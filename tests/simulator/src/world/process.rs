@@ -165,6 +165,7 @@ impl World<'_> {
                         self.send(index, to, &Arc::new(message));
                     }
                 }
+                Action::Fork(_) => self.violate(index, "two histories are final".into()),
                 Action::Evidence(evidence) => {
                     let Some(culprit) = self.culprit(&evidence) else {
                         self.violate(index, "there is evidence against nobody".into());

@@ -168,6 +168,7 @@ impl Account {
             | EndReason::HostDied { .. }
             | EndReason::Unrevealed
             | EndReason::Mismatched
+            | EndReason::Undelivered
             | EndReason::Drained => &mut self.attempts_lost,
             EndReason::Returned | EndReason::TakenBack => &mut self.attempts_returned,
             EndReason::Preempted => &mut self.attempts_preempted,

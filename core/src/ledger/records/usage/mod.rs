@@ -59,6 +59,7 @@ const fn reported(verdict: &Verdict) -> Option<&Usage> {
         Verdict::Succeeded(_, usage, _) | Verdict::Failed(_, _, usage) => Some(usage),
         Verdict::Revealed(answer, _) => Some(answer.usage()),
         Verdict::Returned
+        | Verdict::Undelivered
         | Verdict::Preempted
         | Verdict::HostDied { .. }
         | Verdict::Checkpointed { .. }

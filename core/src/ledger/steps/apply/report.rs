@@ -82,6 +82,7 @@ impl Ledger {
                     EndReason::Failed
                     | EndReason::Answered
                     | EndReason::Returned
+                    | EndReason::Undelivered
                     | EndReason::Preempted
                     | EndReason::HostDied { .. },
                     _,
@@ -180,6 +181,7 @@ impl Ledger {
             Verdict::Revealed(answer, salt) => self.reveal(attempt, answer, salt, applied),
             Verdict::HostDied { alone } => self.host_died(attempt, *alone, applied),
             Verdict::Returned => self.give_back(attempt, EndReason::Returned, applied),
+            Verdict::Undelivered => self.give_back(attempt, EndReason::Undelivered, applied),
             Verdict::Preempted => self.give_back(attempt, EndReason::Preempted, applied),
             Verdict::Checkpointed { manifest, .. } => {
                 let (number, time) = (item.attempt.number, self.time());

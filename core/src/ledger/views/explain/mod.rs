@@ -12,13 +12,15 @@ mod leased;
 mod ready;
 pub mod reasons;
 
+use std::collections::BTreeSet;
+
 use reasons::{Attempt, BackingOff, Done, Explanation, Why};
 
 use crate::{
     ledger::{
         Ledger, TaskStateView,
         records::{
-            jobs::{AttemptRef, TaskRef},
+            jobs::{AttemptRef, Job, Live, TaskRef},
             lease_time::LeaseTime,
         },
     },
@@ -69,7 +71,20 @@ impl Ledger {
         };
         let (height, time) = (self.height(), self.time());
         let (attempts, replicas) = (view.attempts, view.replicas);
-        Some(Explanation { job: id.job, index: id.index, height, time, attempts, replicas, why })
+        let could_join =
+            if replicas.is_some_and(|replicas| replicas.missing() > 0) { self.could_join(job, id.index) } else { None };
+        Some(Explanation { job: id.job, index: id.index, height, time, attempts, replicas, could_join, why })
+    }
+
+    /// How many workers of different operators claim that could ever hold a replica of a task, and have no part in its
+    /// answer.
+    fn could_join(&self, job: &Job, index: u32) -> Option<u32> {
+        let avoidance = job.live(index).map(Live::avoidance).unwrap_or_default();
+        let mut operators = BTreeSet::new();
+        let able = self.records.able(job.needs(index)?).filter(|(key, _)| !self.is_party(&avoidance, key));
+        let apart =
+            able.filter(|(key, _)| self.operator_of(key).is_none_or(|operator| operators.insert(operator.to_owned())));
+        u32::try_from(apart.count()).ok()
     }
 
     /// When the first of the matching attempts has to end, if it is among the first of all attempts.

@@ -34,6 +34,9 @@ pub struct Explanation {
     pub attempts: u32,
     /// How its replicas stand, if it is computed by several workers and has no outcome.
     pub replicas: Option<ReplicasView>,
+    /// If another replica is wanted than those that workers have: how many workers of different operators have a standing
+    /// claim that could ever hold one, and no part in the answer yet.
+    pub could_join: Option<u32>,
     /// The task's state, and why.
     pub why: Why,
 }

@@ -1,0 +1,87 @@
+//! The time that passes for a run. While its process is stopped, or its machine is suspended, none does.
+//!
+//! A clock of the system does not say whether a process was stopped meanwhile. So somebody looks at this clock every few
+//! milliseconds while something runs, and a long gap between two looks was a pause.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// The shortest gap between two looks that is a pause. A process that merely has to wait for a processor looks sooner.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+struct Seen {
+    ran: Duration,
+    at: Instant,
+}
+
+/// A clock that stands still during pauses. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct RunClock(Arc<Mutex<Seen>>);
+
+impl RunClock {
+    pub(crate) fn start() -> Self {
+        Self(Arc::new(Mutex::new(Seen { ran: Duration::ZERO, at: Instant::now() })))
+    }
+
+    /// How long it has run since its start.
+    pub(crate) fn look(&self) -> Duration {
+        self.look_at(Instant::now())
+    }
+
+    fn look_at(&self, now: Instant) -> Duration {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gap = now.saturating_duration_since(seen.at);
+        if gap < PAUSE {
+            seen.ran += gap;
+        }
+        seen.at = seen.at.max(now);
+        seen.ran
+    }
+}
+
+/// A moment on such a clock.
+#[derive(Clone, Debug)]
+pub(crate) struct Until {
+    clock: RunClock,
+    at: Duration,
+}
+
+impl Until {
+    /// The moment after this much time on a clock.
+    pub(crate) fn after(clock: &RunClock, time: Duration) -> Self {
+        Self { clock: clock.clone(), at: clock.look().saturating_add(time) }
+    }
+
+    /// How long it is until then; `None` once it is past.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.at.checked_sub(self.clock.look()).filter(|left| !left.is_zero())
+    }
+
+    /// The moment after this much time from now, on the same clock.
+    pub(crate) fn later(&self, time: Duration) -> Self {
+        Self::after(&self.clock, time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_passes_in_a_pause() {
+        let clock = RunClock::start();
+        let mut now = Instant::now();
+        let before = clock.look_at(now);
+        for _ in 0..50 {
+            now += Duration::from_millis(10);
+            clock.look_at(now);
+        }
+        now += Duration::from_secs(12);
+        assert_eq!(clock.look_at(now) - before, Duration::from_millis(500));
+        now += Duration::from_millis(10);
+        assert_eq!(clock.look_at(now) - before, Duration::from_millis(510));
+    }
+}
