@@ -17,5 +17,6 @@ mod running;
 mod speculation;
 mod syncing;
 mod tiny;
+mod trees;
 mod usage;
 mod workflows;
