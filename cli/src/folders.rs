@@ -64,17 +64,15 @@ pub enum FolderError {
     LargeFile(PathBuf),
     /// There are too many files, or they are too large together.
     #[error(
-        "it has more than {} files and empty folders, or {} bytes, or their list takes more than {MANIFEST_BYTES_MAX} bytes",
-        Manifest::FILES_MAX,
-        Manifest::BYTES_MAX
+        "{} has more than {} files and empty folders, or {} bytes, or the list of them takes more than {MANIFEST_BYTES_MAX}",
+        .0.display(), Manifest::FILES_MAX, Manifest::BYTES_MAX
     )]
-    TooMuch,
+    TooMuch(PathBuf),
 }
 
-impl FolderError {
-    /// The failure of a command that was given this folder.
-    pub fn of(&self, folder: &Path) -> Failure {
-        Failure::usage(format!("The folder {} cannot be given to a task: {self}.", folder.display()))
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Self {
+        Self::usage(format!("{error}; give a folder of files."))
     }
 }
 
@@ -91,7 +89,7 @@ impl Folder {
         files.sort_by(|one, other| one.path.cmp(&other.path));
         empty_folders.sort();
         let found = Self { files, empty_folders };
-        if found.list_bytes() > MANIFEST_BYTES_MAX { Err(FolderError::TooMuch) } else { Ok(found) }
+        if found.list_bytes() > MANIFEST_BYTES_MAX { Err(FolderError::TooMuch(folder.to_owned())) } else { Ok(found) }
     }
 
     /// The most bytes that the manifest can take: that of files with some digest, and a name for each pack.
@@ -205,7 +203,7 @@ impl Scan {
     fn check(&self) -> Result<(), FolderError> {
         let count = self.found.files.len() + self.found.empty_folders.len();
         if count > Manifest::FILES_MAX || self.bytes > Manifest::BYTES_MAX {
-            return Err(FolderError::TooMuch);
+            return Err(FolderError::TooMuch(self.root.clone()));
         }
         Ok(())
     }
@@ -264,8 +262,8 @@ mod tests {
         assert!(matches!(wrong(".."), FolderError::LeadsOut(_)));
         assert!(matches!(wrong("."), FolderError::Circle(_)));
         assert!(matches!(wrong("nowhere"), FolderError::Io(..)));
-        let sentence = wrong("/etc").of(directory.path()).sentence;
-        assert!(sentence.contains("wrong is a symbolic link that leads out of the folder"), "{sentence}");
+        let failure = Failure::from(wrong("/etc"));
+        assert!(failure.sentence.contains("wrong is a symbolic link that leads out of the folder"), "{failure}");
     }
 
     #[cfg(unix)]

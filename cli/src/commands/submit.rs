@@ -346,7 +346,7 @@ fn given_inputs(options: &Options) -> Done<Vec<GivenInput<'_>>> {
     for split in inputs.chain(mounts) {
         let (path, place) = split?;
         let folder = match path.is_dir() {
-            true => Some(Folder::scan(path).map_err(|error| error.of(path))?),
+            true => Some(Folder::scan(path)?),
             false => None,
         };
         given.push(GivenInput { place, path, folder });

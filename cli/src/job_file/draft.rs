@@ -202,8 +202,7 @@ impl Reading<'_> {
     pub fn folder(&self, path: &str, at: &Span) -> Checked<PathBuf> {
         let full = self.directory.join(path);
         let next = "paths are relative to the job file; give a folder of files";
-        let wrong = |error| Problem::new(at, format!("{} cannot be given to a task: {error}", full.display()), next);
-        Folder::scan(&full).map_err(wrong)?;
+        Folder::scan(&full).map_err(|error| Problem::new(at, error.to_string(), next))?;
         Ok(full)
     }
 

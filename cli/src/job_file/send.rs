@@ -104,7 +104,7 @@ pub async fn upload(client: &Client, plan: &Plan) -> Done<Vec<Array>> {
     for content in needed {
         let blob = match &content {
             Content::File(path) => client.put_file(path).await?,
-            Content::Folder(path) => Folder::scan(path).map_err(|error| error.of(path))?.send(client).await?,
+            Content::Folder(path) => Folder::scan(path)?.send(client).await?,
             Content::Text(text) => client.put_bytes(text.clone().into_bytes()).await?,
         };
         blobs.insert(content, blob);

@@ -73,7 +73,7 @@ fn a_mount_over_the_tasks_own_folders_or_another_input_is_refused_at_its_place()
         assert_said(&text, "4:12", &["Nothing can be mounted at", place, "absolute path"]);
     }
     let text = mounts("\"/usr/share\" = { text = \"x\" }, \"/usr/share/x\" = { text = \"x\" }");
-    assert_said(&text, "4:44", &["/usr/share/x, below another"]);
+    assert_said(&text, "4:43", &["/usr/share/x, below another"]);
     let text = format!("{NOOP}[tasks.a]\ninputs = {{ \"/share\" = {{ text = \"x\" }} }}\n");
     assert_said(&text, "4:12", &["\"/share\" is not a path below /in"]);
 }
@@ -81,8 +81,8 @@ fn a_mount_over_the_tasks_own_folders_or_another_input_is_refused_at_its_place()
 #[test]
 fn a_folder_that_is_none_and_an_input_of_two_kinds_are_refused_at_their_place() {
     let inputs = |source: &str| format!("{NOOP}[tasks.a]\ninputs = {{ x = {{ {source} }} }}\n");
-    assert_said(&inputs("folder = \"none\""), "4:25", &["none cannot be given to a task", "relative to the job file"]);
-    assert_said(&inputs("folder = \"noop.wasm\""), "4:25", &["noop.wasm cannot be read"]);
+    assert_said(&inputs("folder = \"none\""), "4:27", &["none cannot be read", "relative to the job file"]);
+    assert_said(&inputs("folder = \"noop.wasm\""), "4:27", &["noop.wasm cannot be read"]);
     assert_said(&inputs("folder = \"x\", text = \"y\""), "4:16", &["exactly one of `folder`"]);
     assert_said(&inputs("folder = \"x\", file = \"y\""), "4:16", &["exactly one of `folder`"]);
     let text = format!("{NOOP}[tasks.a]\nstdin = {{ folder = \"x\" }}\n");
