@@ -65,7 +65,7 @@ fn a_job_file_gives_folders_of_this_machine_and_folders_that_tasks_left() {
     let shown = network.run(&["submit", &file, "--dry-run"]).good().to_owned();
     assert!(shown.contains("/in/include = all in ") && shown.contains("/left = first"), "{shown}");
     let job = network.run(&["submit", &file, "--wait"]).good().trim().to_owned();
-    let said = |task: u32| network.run(&["result", &job, &task.to_string()]).good().to_owned();
+    let said = |task: u32| network.run(&["result", &job, "--index", &task.to_string()]).good().to_owned();
     assert_eq!(said(0).trim(), format!("one\n/in/include {} files {lines} lines 1 empty", FILES + 1));
     assert_eq!(said(1).trim(), "task\n/left 1 files 1 lines 1 empty\n/conf 1 files 1 lines 0 empty");
 }
