@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use meshwork_core::{digest::Digest, ledger::bounds::is_path_sound};
+use meshwork_core::{digest::Digest, types::is_path_sound};
 
 /// The most bytes of one part of a path that common file systems take.
 const PART_BYTES_MAX: usize = 255;

@@ -17,6 +17,7 @@ pub mod context;
 pub mod failure;
 pub mod figures;
 pub mod file_names;
+pub mod folders;
 pub mod interrupt;
 pub mod job_file;
 pub mod keys;

@@ -183,6 +183,8 @@ pub struct Outputs {
     pub stderr: Content,
     /// The files under `/out`, by path.
     pub files: Vec<(String, Content)>,
+    /// The folders under `/out` that have nothing in them.
+    pub empty_folders: Vec<String>,
     holders: Vec<PublicKey>,
     /// The packs that were fetched, each as a file without a name.
     packs: Mutex<HashMap<Digest, File>>,
@@ -202,6 +204,7 @@ impl Outputs {
                 stdout: inline(&output.stdout),
                 stderr: inline(&output.stderr),
                 files: output.files.iter().map(|(path, bytes)| (path.clone(), inline(bytes))).collect(),
+                empty_folders: output.empty_folders.clone(),
                 holders,
                 packs,
             }),
@@ -220,11 +223,17 @@ impl Outputs {
                 let files = manifest.files().iter().map(|file| (file.path.clone(), stored(file.content))).collect();
                 let stderr =
                     stderr.map_or_else(nothing, |blob| Content::Stored(Piece { content: blob, blob, offset: 0 }));
-                Ok(Self { stdout: stored(manifest.stdout()), stderr, files, holders, packs })
+                let empty_folders = manifest.empty_folders().to_vec();
+                Ok(Self { stdout: stored(manifest.stdout()), stderr, files, empty_folders, holders, packs })
             }
-            Verdict::Failed(_, stderr, _) => {
-                Ok(Self { stdout: nothing(), stderr: inline(stderr), files: Vec::new(), holders, packs })
-            }
+            Verdict::Failed(_, stderr, _) => Ok(Self {
+                stdout: nothing(),
+                stderr: inline(stderr),
+                files: Vec::new(),
+                empty_folders: Vec::new(),
+                holders,
+                packs,
+            }),
             // A receipt holds none of these.
             Verdict::Returned
             | Verdict::Undelivered
@@ -232,9 +241,14 @@ impl Outputs {
             | Verdict::Preempted
             | Verdict::HostDied { .. }
             | Verdict::Committed(_)
-            | Verdict::Revealed(..) => {
-                Ok(Self { stdout: nothing(), stderr: nothing(), files: Vec::new(), holders, packs })
-            }
+            | Verdict::Revealed(..) => Ok(Self {
+                stdout: nothing(),
+                stderr: nothing(),
+                files: Vec::new(),
+                empty_folders: Vec::new(),
+                holders,
+                packs,
+            }),
         }
     }
 
@@ -279,7 +293,7 @@ impl Outputs {
         Err(Failure::proof(format!("The worker left other bytes than {}, which its list names.", piece.content.digest)))
     }
 
-    /// Writes everything below `directory`: `stdout`, `stderr`, and the files under `out`. A file appears under its
+    /// Writes everything below `directory`: `stdout`, `stderr`, and the files and folders under `out`. A file appears under its
     /// name only once it is complete. Returns the files that this platform has no such name for, each with the name
     /// that it has instead.
     ///
@@ -296,6 +310,17 @@ impl Outputs {
                 continue;
             };
             self.write_one(client, content, &directory.join("out").join(&place.path)).await?;
+            if place.is_escaped {
+                escaped.push((path.clone(), place));
+            }
+        }
+        for path in &self.empty_folders {
+            let Some(place) = file_names::place(path) else {
+                astray.push(path);
+                continue;
+            };
+            let folder = directory.join("out").join(&place.path);
+            fs::create_dir_all(&folder).map_err(|error| Failure::file("create", &folder, &error))?;
             if place.is_escaped {
                 escaped.push((path.clone(), place));
             }

@@ -35,6 +35,11 @@ pub fn parse_variable(text: &str) -> Result<(String, String), String> {
     Ok((name, value))
 }
 
+/// Where a task finds an input with this path: below `/in` unless it is mounted elsewhere.
+pub fn place_of(path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("/in/{path}") }
+}
+
 /// The value with this name.
 ///
 /// # Errors

@@ -17,8 +17,14 @@ use crate::{
     types::{AttemptId, BlobRef, Delivery, Manifest},
 };
 
+/// The most bytes of one blob.
+pub const BLOB_BYTES_MAX: u64 = 256 << 20;
 /// The most bytes of a manifest's encoding.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// The most files and folders that one task is given, all its inputs together.
+pub const GIVEN_FILES_MAX: usize = 8 * Manifest::FILES_MAX;
+/// The most bytes of their paths.
+pub const GIVEN_PATHS_BYTES_MAX: usize = 8 << 20;
 /// The most bytes of an offer or an answer: an offer with its manifest.
 pub const FRAME_BYTES_MAX: usize = MANIFEST_BYTES_MAX + 1024;
 /// The most bytes of a refusal's reason.
@@ -246,7 +252,7 @@ mod tests {
         let just_too_large = Manifest::PACKED_BYTES_MAX as usize + 1;
         for (count, length) in [(10_000, 170), (500, 0), (300, 65_536), (100, just_too_large), (0, 0)] {
             let files = (0..count).map(|seed| (format!("{seed}"), content(length, seed))).collect();
-            let manifest = Manifest::of(Vec::new(), files).manifest;
+            let manifest = Manifest::of(Vec::new(), files, Vec::new()).manifest;
             let encoding_bytes = codec::encode(&manifest).len() as u64;
             let (parts, bytes) = parts(&manifest, Some(BlobRef::of(b"warning")), encoding_bytes).expect("sound");
             let sizes = parts.iter().map(|part| part.bytes).chain([encoding_bytes]);
@@ -259,7 +265,7 @@ mod tests {
         let large = vec![7; Manifest::PACKED_BYTES_MAX as usize + 1];
         let file = |path: &str, content: &[u8]| (path.to_owned(), content.to_vec());
         let files = vec![file("x", b"aa"), file("y", &large), file("z", &large)];
-        let packed = Manifest::of(b"bbb".to_vec(), files);
+        let packed = Manifest::of(b"bbb".to_vec(), files, Vec::new());
         let [pack, own] = [b"bbbaa", large.as_slice()].map(BlobRef::of);
         let both = pack.bytes + own.bytes;
         assert_eq!(parts(&packed.manifest, None, 10), Ok((vec![pack, own], both + 10)));

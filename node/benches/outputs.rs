@@ -111,7 +111,7 @@ async fn main() {
         let attempt = AttemptId { task: TaskId { job: JobId(Digest::ZERO), index: round }, number: AttemptNumber(0) };
         let files = files(round, count, bytes);
         let began = Instant::now();
-        let Packed { manifest, blobs } = Manifest::of(b"done\n".to_vec(), files);
+        let Packed { manifest, blobs } = Manifest::of(b"done\n".to_vec(), files, Vec::new());
         let encoding = codec::encode(&manifest);
         let digests: Vec<Digest> = blobs.iter().chain([&encoding]).map(|blob| Digest::of(blob)).collect();
         synced += syncs(digests.iter());

@@ -18,6 +18,7 @@ mod running;
 mod speculation;
 mod syncing;
 mod tiny;
+mod trees;
 mod twins;
 mod usage;
 mod workflows;

@@ -57,7 +57,7 @@ impl Network {
         let up = |name: &str, more: &[&str]| up(directory.path(), name, more);
         let peers = [up("peer", &["--no-work"]), up("worker", &["--slots", "2", "--memory", "512MiB"])];
         let api = api_of(&peer, directory.path());
-        for name in ["noop", "echo", "wordcount", "render", "exit3", "tree", "tiny"] {
+        for name in ["noop", "echo", "wordcount", "render", "exit3", "tree", "tiny", "walk"] {
             let name = format!("{name}.wasm");
             fs::copy(program(&name), directory.path().join(&name)).expect("copied");
         }

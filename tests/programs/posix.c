@@ -63,9 +63,9 @@ static void inputs(void) {
     FAILS(open("/in/sub/given/x", O_RDONLY), ENOTDIR);
     FAILS(open("/in/sub/given/", O_RDONLY), ENOTDIR);
     FAILS(open("/in/none", O_RDONLY), ENOENT);
-    FAILS(open("/new", O_CREAT | O_WRONLY, 0644), EROFS);
-    FAILS(rmdir("/out"), EROFS);
-    FAILS(rename("/out", "/gone"), EROFS);
+    FAILS(rmdir("/in"), EBUSY);
+    FAILS(rmdir("/out"), EBUSY);
+    FAILS(rename("/out", "/gone"), EBUSY);
 }
 
 static void ways_out(void) {
@@ -197,8 +197,22 @@ static void temporary(void) {
     CHECK(unlink("/out/tree/in/t") == 0 && rmdir("/out/tree/in") == 0 && rmdir("/out/tree") == 0);
 }
 
+/* Relative paths begin at "/", which is like /tmp. */
+static void working(void) {
+    char here[16];
+    CHECK(getcwd(here, sizeof here) != NULL && strcmp(here, "/") == 0);
+    write_file("scratch", "mine");
+    CHECK(strcmp(read_file("/scratch"), "mine") == 0);
+    CHECK(mkdir("d", 0755) == 0 && rename("scratch", "d/s") == 0);
+    CHECK(strcmp(read_file("d/../d/s"), "mine") == 0);
+    CHECK(chdir("d") == 0 && strcmp(read_file("s"), "mine") == 0 && strcmp(read_file("/in/sub/given"), "given\n") == 0);
+    CHECK(chdir("/") == 0 && unlink("d/s") == 0 && rmdir("d") == 0);
+    CHECK(strcmp(read_file("in/sub/given"), "given\n") == 0);
+}
+
 int main(void) {
     inputs();
+    working();
     ways_out();
     writing();
     directories();

@@ -7,14 +7,11 @@ use std::{
 };
 
 use meshwork_api::{After, BlobView, VerifiedView};
-use meshwork_core::{digest::Digest, identity::PublicKey, types::BlobRef};
+use meshwork_core::{blobs::BLOB_BYTES_MAX, digest::Digest, identity::PublicKey, types::BlobRef};
 use reqwest::Method;
 
 use super::{ANSWER_TIMEOUT, Client, ClientError, Patience};
 use crate::failure::{Done, Failure};
-
-/// The most bytes of a pipe's content: those of any blob.
-const PIPE_BYTES_MAX: u64 = 256 << 20;
 
 /// Opens a file. What a pipe or a terminal gives is read to its end first, since it can be read only once.
 ///
@@ -31,9 +28,9 @@ fn regular(path: &Path) -> Done<File> {
         return Ok(given);
     }
     let mut content = tempfile::tempfile().map_err(|error| Failure::file("create", &std::env::temp_dir(), &error))?;
-    let bytes = std::io::copy(&mut given.take(PIPE_BYTES_MAX + 1), &mut content).map_err(io)?;
-    if bytes > PIPE_BYTES_MAX {
-        let sentence = format!("{} is not a regular file, and gives more than {PIPE_BYTES_MAX} bytes.", path.display());
+    let bytes = std::io::copy(&mut given.take(BLOB_BYTES_MAX + 1), &mut content).map_err(io)?;
+    if bytes > BLOB_BYTES_MAX {
+        let sentence = format!("{} is not a regular file, and gives more than {BLOB_BYTES_MAX} bytes.", path.display());
         return Err(Failure::usage(sentence));
     }
     content.rewind().map_err(io)?;

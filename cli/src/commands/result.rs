@@ -55,6 +55,7 @@ struct ResultView {
     stdout_bytes: u64,
     stderr_bytes: u64,
     files: Vec<FileView>,
+    empty_folders: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -68,8 +69,8 @@ impl Listing for ResultView {
         &["task", "outcome", "attempt", "worker", "height", "stdout", "stderr", "files"];
     fn row(&self) -> Vec<String> {
         let index = self.task.rsplit('/').next().unwrap_or_default();
-        let files: Vec<String> =
-            self.files.iter().map(|file| format!("{} ({})", file.path, bytes(file.bytes))).collect();
+        let files = self.files.iter().map(|file| format!("{} ({})", file.path, bytes(file.bytes)));
+        let files: Vec<String> = files.chain(self.empty_folders.iter().map(|folder| format!("{folder}/"))).collect();
         vec![
             index.to_owned(),
             self.outcome.clone(),
@@ -182,6 +183,7 @@ fn view(proved: &Proved, outputs: &Outputs) -> ResultView {
             .iter()
             .map(|(path, content)| FileView { path: path.clone(), bytes: content.bytes() })
             .collect(),
+        empty_folders: outputs.empty_folders.clone(),
     }
 }
 

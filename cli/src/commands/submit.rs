@@ -15,10 +15,9 @@ use clap::Args;
 use meshwork_api::WorkerView;
 use meshwork_core::{
     identity::PublicKey,
-    ledger::bounds::is_path_sound,
     types::{
-        Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Recur, Redundancy, Resources, Retry, Submit,
-        TaskSpec, Tasks, Times, TransactionId,
+        Action, BlobRef, BlockTime, Genesis, Input, JobId, Limits, Part, Recur, Redundancy, Resources, Retry, Source,
+        Submit, TaskSpec, Tasks, Times, TransactionId, is_mount_sound, is_path_sound,
     },
 };
 
@@ -26,8 +25,9 @@ use crate::{
     client::Client,
     context::Context,
     failure::{Done, Failure},
+    folders::Folder,
     output::progress,
-    parse::{parse_pair, parse_variable},
+    parse::{parse_pair, parse_variable, place_of},
     programs, submission,
     time::{milliseconds, now_us, parse_moment},
     watch,
@@ -54,9 +54,15 @@ pub struct Options {
     /// Make this many tasks that differ only in their number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
-    /// File that every task finds at /in/NAME (default: its own name). Repeat for each file
+    /// File, or folder with all that is in it, that every task finds at /in/NAME (default: its own name). Repeat for each
     #[arg(long = "input", value_name = "PATH[=NAME]")]
     inputs: Vec<String>,
+    /// File or folder that every task finds at another absolute path, such as /share=data. Repeat for each
+    #[arg(long = "mount", value_name = "PLACE=PATH")]
+    mounts: Vec<String>,
+    /// Name by which the program is called: its argument 0
+    #[arg(long, value_name = "NAME", default_value = TaskSpec::ARGV0)]
+    argv0: String,
     /// File that every task reads from standard input
     #[arg(long, value_name = "FILE")]
     stdin: Option<PathBuf>,
@@ -163,9 +169,10 @@ pub async fn run(context: &Context, options: Options) -> Done {
     let network = genesis.network_id();
     check_bounds(&options, &genesis)?;
     let name = job_name(&options, &program);
-    let spec = common(&client, &options, module).await?;
+    let given = given_inputs(&options)?;
+    let spec = common(&client, &options, module, given).await?;
     tell_if_nobody_could_run(context, &client, [&spec]).await?;
-    let tasks = tasks(&client, &options).await?;
+    let tasks = tasks(&client, &options, &spec.inputs).await?;
     let count = tasks.count();
     let times = Times { deadline: options.deadline, ..Times::default() };
     let spawns_max = options.spawn_max.unwrap_or(0);
@@ -327,22 +334,51 @@ fn redundancy(options: &Options) -> Done<Option<Redundancy>> {
     )))
 }
 
-async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<TaskSpec> {
+/// An input that all tasks are given.
+struct GivenInput<'a> {
+    /// Where they find it: below /in if that is relative.
+    place: String,
+    path: &'a Path,
+    /// What is in it, if it is a folder.
+    folder: Option<Folder>,
+}
+
+/// The inputs that all tasks are given, each with its place. What they are is looked at before anything is sent.
+fn given_inputs(options: &Options) -> Done<Vec<GivenInput<'_>>> {
+    let inputs = options.inputs.iter().map(|input| split_input(input));
+    let mounts = options.mounts.iter().map(|mount| split_mount(mount));
+    let mut given = Vec::new();
+    for split in inputs.chain(mounts) {
+        let (path, place) = split?;
+        let folder = match path.is_dir() {
+            true => Some(Folder::scan(path)?),
+            false => None,
+        };
+        given.push(GivenInput { place, path, folder });
+    }
+    check_names(given.iter().map(|input| input.place.as_str()))?;
+    Ok(given)
+}
+
+async fn common(client: &Client, options: &Options, module: Vec<u8>, given: Vec<GivenInput<'_>>) -> Done<TaskSpec> {
     let program = client.put_bytes(module).await?;
     let stdin = match &options.stdin {
         Some(path) => Some(client.put_file(path).await?),
         None => None,
     };
     let mut inputs = Vec::new();
-    for input in &options.inputs {
-        let (path, name) = split_input(input)?;
-        inputs.push(Input::blob(name, client.put_file(path).await?));
+    for GivenInput { place, path, folder } in given {
+        let source = match folder {
+            Some(folder) => Source::Folder(folder.send(client).await?),
+            None => Source::Blob(client.put_file(path).await?),
+        };
+        inputs.push(Input { path: place, source });
     }
-    check_names(inputs.iter().map(|input| input.path.as_str()))?;
     Ok(TaskSpec {
         prefers: options.prefers.clone(),
         spread: options.spread.clone(),
         expected_ms: options.expected.map_or(0, milliseconds),
+        argv0: (options.argv0 != TaskSpec::ARGV0).then(|| options.argv0.clone()),
         arguments: options.arguments.clone(),
         environment: options.environment.iter().cloned().collect(),
         stdin,
@@ -364,11 +400,11 @@ async fn common(client: &Client, options: &Options, module: Vec<u8>) -> Done<Tas
     })
 }
 
-async fn tasks(client: &Client, options: &Options) -> Done<Tasks> {
+/// The tasks, beside whose own inputs are the common ones.
+async fn tasks(client: &Client, options: &Options, common: &[Input]) -> Done<Tasks> {
     if options.each.is_empty() {
         return Ok(Tasks::Repeat(options.count.unwrap_or(1)));
     }
-    let common: Vec<String> = options.inputs.iter().map(|input| Ok(split_input(input)?.1)).collect::<Done<_>>()?;
     let bar = progress::tasks(options.each.len() as u64);
     bar.set_message("files sent");
     // Equal content is uploaded once, however many files have it.
@@ -379,7 +415,7 @@ async fn tasks(client: &Client, options: &Options) -> Done<Tasks> {
             Some(name) => below_in(name)?,
             None => file_name(path)?,
         };
-        check_names(common.iter().map(String::as_str).chain([name.as_str()]))?;
+        check_names(common.iter().map(|input| input.path.as_str()).chain([name.as_str()]))?;
         let blob = match sent.get(path.as_path()) {
             Some(blob) => *blob,
             None => client.put_file(path).await?,
@@ -404,6 +440,20 @@ fn split_input(text: &str) -> Done<(&Path, String)> {
     }
 }
 
+/// `PLACE=PATH`.
+fn split_mount(text: &str) -> Done<(&Path, String)> {
+    let Some((place, path)) = text.split_once('=').filter(|(_, path)| !path.is_empty()) else {
+        return Err(Failure::usage(format!("{text:?} does not say what is mounted; write PLACE=PATH.")));
+    };
+    if is_mount_sound(place) {
+        return Ok((Path::new(path), place.to_owned()));
+    }
+    Err(Failure::usage(format!(
+        "Nothing can be mounted at {place:?}; write an absolute path without `..`, such as /share, outside of /in, /out, \
+         /tmp and /checkpoint, which are the task's own."
+    )))
+}
+
 fn file_name(path: &Path) -> Done<String> {
     path.file_name().and_then(|name| name.to_str()).map(str::to_owned).ok_or_else(|| {
         Failure::usage(format!(
@@ -422,12 +472,23 @@ fn below_in(name: &str) -> Done<String> {
     )))
 }
 
+/// Checks that no input of a task is where another is, or below it.
 fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Done {
-    let mut seen = std::collections::BTreeSet::new();
-    for name in names {
-        if !seen.insert(name) {
+    let mut names: Vec<&str> = names.collect();
+    // Sorted by components, so that what lies below a path comes right after it.
+    names.sort_by(|one, other| one.split('/').cmp(other.split('/')));
+    for pair in names.windows(2) {
+        let [one, other] = pair else { continue };
+        if one == other {
+            let place = place_of(one);
             return Err(Failure::usage(format!(
-                "Two inputs of one task would be /in/{name}; name one of them otherwise."
+                "Two inputs of one task would be {place}; name one of them otherwise."
+            )));
+        }
+        if other.strip_prefix(one).is_some_and(|rest| rest.starts_with('/')) {
+            let (one, other) = (place_of(one), place_of(other));
+            return Err(Failure::usage(format!(
+                "{other} would be in {one}, another input; name one of them otherwise."
             )));
         }
     }
@@ -452,5 +513,21 @@ mod tests {
         assert!(check_names(["a", "b"].into_iter()).is_ok());
         let failure = check_names(["a", "b", "a"].into_iter()).expect_err("twice");
         assert!(failure.sentence.contains("/in/a"), "{failure}");
+        assert!(check_names(["a", "a.b", "/a", "ab/c"].into_iter()).is_ok());
+        let failure = check_names(["/usr/share", "a", "/usr/share/x"].into_iter()).expect_err("below");
+        assert!(failure.sentence.starts_with("/usr/share/x would be in /usr/share"), "{failure}");
+    }
+
+    #[test]
+    fn a_mount_has_a_place_of_its_own_outside_of_what_the_task_has_anyway() {
+        assert_eq!(split_mount("/share=a=b").expect("good"), (Path::new("a=b"), "/share".to_owned()));
+        assert_eq!(split_mount("/usr/share/x=data").expect("good"), (Path::new("data"), "/usr/share/x".to_owned()));
+        for text in ["/out=a", "/tmp/x=a", "/in/x=a", "/=a", "share=a", "/a/../b=a", "/checkpoint=a"] {
+            let failure = split_mount(text).expect_err(text);
+            assert!(failure.sentence.starts_with("Nothing can be mounted at"), "{failure}");
+        }
+        for text in ["/share", "/share=", ""] {
+            assert!(split_mount(text).expect_err(text).sentence.contains("PLACE=PATH"), "{text}");
+        }
     }
 }

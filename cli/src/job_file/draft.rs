@@ -13,17 +13,19 @@ use meshwork_core::{
     ledger::bounds::{ENVIRONMENT_MAX, LABELS_MAX, TIME_MS_MAX},
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
-        BlockTime, Labels, LedgerLimits, Limits, Redundancy, Resources, Retry, Setback, Submit, TaskSpec, Times, When,
+        BlockTime, Labels, LedgerLimits, Limits, PATH_BYTES_MAX, Redundancy, Resources, Retry, Setback, Submit,
+        TaskSpec, Times, When,
     },
 };
 
 use super::{
-    model::{InputSource, JobFile, Recurs, Task},
+    model::{InputSource, InputTable, JobFile, Recurs, Task},
     problem::{Checked, Problem, Span},
     text::{Names, Template},
     values::{At, List, Named, Scalar, Text},
 };
 use crate::{
+    folders::Folder,
     parse::{check_variable, named, parse_pair},
     recurrence::{CATCH_UP, CRON_HINT, OVERLAP, Recurrence, overlap_beside, parse_cron},
     time::{milliseconds, now_us, parse_moment},
@@ -34,6 +36,8 @@ use crate::{
 pub enum Content {
     /// A file.
     File(PathBuf),
+    /// A folder, with all that is in it.
+    Folder(PathBuf),
     /// A text from the job file.
     Text(String),
 }
@@ -43,6 +47,8 @@ pub enum Content {
 pub struct Draft {
     /// The program's file.
     pub program: PathBuf,
+    /// The name by which the program is called, if the file says.
+    pub argv0: Option<String>,
     /// Environment variables.
     pub environment: BTreeMap<String, String>,
     /// Standard input.
@@ -189,6 +195,17 @@ impl Reading<'_> {
         }
     }
 
+    /// A local folder.
+    ///
+    /// # Errors
+    /// Something in it cannot be given to a task.
+    pub fn folder(&self, path: &str, at: &Span) -> Checked<PathBuf> {
+        let full = self.directory.join(path);
+        let next = "paths are relative to the job file; give a folder of files";
+        Folder::scan(&full).map_err(|error| Problem::new(at, error.to_string(), next))?;
+        Ok(full)
+    }
+
     /// The draft of an array.
     ///
     /// # Errors
@@ -217,6 +234,7 @@ impl Reading<'_> {
         let value = |one: Option<&At<u32>>, other: u32| one.map_or(other, |value| value.value);
         Ok(Draft {
             program: self.file(&self.constant(program)?, &program.at)?,
+            argv0: either(&task.argv0, &default.argv0).map(|name| self.argv0(name)).transpose()?,
             environment: self.environment(&merged(&task.environment, &default.environment))?,
             stdin: either(&task.stdin, &default.stdin).map(|stdin| self.stdin(stdin)).transpose()?,
             resources: Resources {
@@ -245,6 +263,15 @@ impl Reading<'_> {
             redundancy: Self::redundancy(task, default)?,
             feeds: task.feeds.or(default.feeds).unwrap_or(false),
         })
+    }
+
+    fn argv0(&self, name: &Text) -> Checked<String> {
+        let filled = self.constant(name)?;
+        if filled.len() > PATH_BYTES_MAX || filled.contains('\0') {
+            let next = format!("it has at most {PATH_BYTES_MAX} bytes, and none of them is 0");
+            return Err(Problem::new(&name.at, "This cannot be a program's name", next));
+        }
+        Ok(filled)
     }
 
     /// How many workers compute each task. One is as good as none, so that a task can set a default aside.
@@ -347,7 +374,7 @@ impl Reading<'_> {
                 Ok(Content::File(self.file(&path, &stdin.at)?))
             }
             InputSource::Table(table) => match &table.text {
-                Some(text) if table.from.is_none() && table.each_of.is_none() && table.file.is_none() => {
+                Some(text) if *table == (InputTable { text: table.text.clone(), ..InputTable::default() }) => {
                     Ok(Content::Text(self.constant(text)?))
                 }
                 _ => {

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use meshwork_core::{
-    ledger::bounds::{ARGUMENTS_MAX, INPUTS_MAX, is_path_sound},
-    types::{LedgerLimits, Submit, When},
+    ledger::bounds::{ARGUMENTS_MAX, INPUTS_MAX},
+    types::{LedgerLimits, Submit, When, is_mount_sound, is_path_sound},
 };
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     text::{Names, Template},
     values::{At, List, Text},
 };
+use crate::parse::place_of;
 
 /// A task or an array of tasks, with all names replaced.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ pub struct Own {
 /// An input.
 #[derive(Clone, Debug)]
 pub struct Input {
-    /// Its path below `/in`.
+    /// Its path: below `/in` if it is relative, else where it is mounted.
     pub path: String,
     /// Where its content comes from.
     pub supply: Supply,
@@ -187,12 +188,14 @@ struct Filling<'a> {
 /// An input before it is filled in.
 struct InputTemplate {
     path: Template,
+    is_mount: bool,
     supply: SupplyTemplate,
     at: Span,
 }
 
 enum SupplyTemplate {
     File(Template),
+    Folder(Template),
     Text(Template),
     Output { of: Template, each: bool, file: Option<Template> },
 }
@@ -210,7 +213,10 @@ impl Filling<'_> {
         let arguments = self.arguments(either(&task.arguments, &default.arguments))?;
         let mut inputs = Vec::new();
         for (path, source) in merged(&task.inputs, &default.inputs) {
-            inputs.push(self.input_template(path, source)?);
+            inputs.push(self.input_template(path, source, false)?);
+        }
+        for (path, source) in merged(&task.mounts, &default.mounts) {
+            inputs.push(self.input_template(path, source, true)?);
         }
         let after = [
             (either(&task.after, &default.after), When::Ok),
@@ -262,25 +268,31 @@ impl Filling<'_> {
         list.into_iter().flat_map(|list| &list.0).map(template).collect()
     }
 
-    fn input_template(&self, path: &Text, source: &At<InputSource>) -> Checked<InputTemplate> {
+    fn input_template(&self, path: &Text, source: &At<InputSource>, is_mount: bool) -> Checked<InputTemplate> {
         let supply = match &source.value {
             InputSource::File(file) => {
                 SupplyTemplate::File(self.template(&Text { value: file.clone(), at: source.at.clone() })?)
             }
             InputSource::Table(table) => {
                 let file = table.file.as_ref().map(|file| self.template(file)).transpose()?;
-                match (&table.from, &table.each_of, &table.text) {
-                    (Some(of), None, None) => SupplyTemplate::Output { of: self.template(of)?, each: false, file },
-                    (None, Some(of), None) => SupplyTemplate::Output { of: self.template(of)?, each: true, file },
-                    (None, None, Some(text)) if file.is_none() => SupplyTemplate::Text(self.template(text)?),
+                match (&table.from, &table.each_of, &table.text, &table.folder) {
+                    (Some(of), None, None, None) => {
+                        SupplyTemplate::Output { of: self.template(of)?, each: false, file }
+                    }
+                    (None, Some(of), None, None) => SupplyTemplate::Output { of: self.template(of)?, each: true, file },
+                    (None, None, Some(text), None) if file.is_none() => SupplyTemplate::Text(self.template(text)?),
+                    (None, None, None, Some(folder)) if file.is_none() => {
+                        SupplyTemplate::Folder(self.template(folder)?)
+                    }
                     _ => {
-                        let next = "write exactly one of `from`, `each-of` and `text`; `file` goes with the first two";
+                        let next = "write exactly one of `folder`, `from`, `each-of` and `text`; `file` goes with `from` \
+                                    and `each-of`";
                         return Err(Problem::new(&source.at, "This does not say where the input comes from", next));
                     }
                 }
             }
         };
-        Ok(InputTemplate { path: self.template(path)?, supply, at: path.at.clone() })
+        Ok(InputTemplate { path: self.template(path)?, is_mount, supply, at: path.at.clone() })
     }
 
     /// What one row has of its own.
@@ -305,6 +317,9 @@ impl Filling<'_> {
                 SupplyTemplate::File(path) => {
                     Supply::Content(Content::File(self.reading.file(&fill(path)?, path.at())?))
                 }
+                SupplyTemplate::Folder(path) => {
+                    Supply::Content(Content::Folder(self.reading.folder(&fill(path)?, path.at())?))
+                }
                 SupplyTemplate::Text(text) => Supply::Content(Content::Text(fill(text)?)),
                 SupplyTemplate::Output { of, each, file } => {
                     let Some(producer) = self.targets.read(&fill(of)?, *each, of.at())? else { continue };
@@ -319,7 +334,16 @@ impl Filling<'_> {
                     Supply::Output(producer, file.map(|(file, _)| file))
                 }
             };
-            own.inputs.push(Input { path: fill(&input.path)?, supply, at: input.at.clone() });
+            let path = fill(&input.path)?;
+            if input.is_mount && !is_mount_sound(&path) {
+                let next = "write an absolute path without `..`, such as \"/share\", outside of /in, /out, /tmp and \
+                            /checkpoint, which are the task's own";
+                return Err(Problem::new(&input.at, format!("Nothing can be mounted at {path:?}"), next));
+            }
+            if !input.is_mount && !is_path_sound(&path) {
+                return Err(not_below(&path, "/in", &input.at));
+            }
+            own.inputs.push(Input { path, supply, at: input.at.clone() });
         }
         for AfterTemplate { of, each, when } in after {
             let reference = self.targets.read(&fill(of)?, *each, of.at())?;
@@ -339,7 +363,7 @@ impl InputTemplate {
     fn is_constant(&self) -> bool {
         self.path.is_constant()
             && match &self.supply {
-                SupplyTemplate::File(of) | SupplyTemplate::Text(of) => of.is_constant(),
+                SupplyTemplate::File(of) | SupplyTemplate::Folder(of) | SupplyTemplate::Text(of) => of.is_constant(),
                 SupplyTemplate::Output { of, file, .. } => {
                     of.is_constant() && file.as_ref().is_none_or(Template::is_constant)
                 }
@@ -355,13 +379,10 @@ fn not_below(path: &str, below: &str, at: &Span) -> Problem {
 fn check_paths<'a>(inputs: impl Iterator<Item = &'a Input> + Clone) -> Checked {
     let mut paths: Vec<(&str, &Span)> = Vec::new();
     for input in inputs {
-        if !is_path_sound(&input.path) {
-            return Err(not_below(&input.path, "/in", &input.at));
-        }
         paths.push((&input.path, &input.at));
     }
     if let Some((_, at)) = paths.get(INPUTS_MAX) {
-        let next = format!("a task has at most {INPUTS_MAX}; take all of an array's in one folder");
+        let next = format!("a task has at most {INPUTS_MAX}; give a folder, or take all of an array's in one");
         return Err(Problem::new(at, "These are too many inputs", next));
     }
     // Sorted by components, so that what lies below a path comes right after it.
@@ -370,8 +391,8 @@ fn check_paths<'a>(inputs: impl Iterator<Item = &'a Input> + Clone) -> Checked {
         let [(one, _), (other, at)] = pair else { continue };
         if other == one || other.strip_prefix(*one).is_some_and(|rest| rest.starts_with('/')) {
             let what = match other == one {
-                true => format!("Two inputs of one task would be /in/{one}"),
-                false => format!("An input would be /in/{other}, below another input"),
+                true => format!("Two inputs of one task would be {}", place_of(one)),
+                false => format!("An input would be {}, below another input", place_of(other)),
             };
             return Err(Problem::new(at, what, "name one of them otherwise"));
         }

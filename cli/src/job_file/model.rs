@@ -72,14 +72,19 @@ pub struct Task {
     pub program: Option<Text>,
     /// Makes one task for each of these.
     pub each: Option<At<Each>>,
+    /// The name by which the program is called: its argument 0. Default: "task".
+    pub argv0: Option<Text>,
     /// The program's arguments.
     pub arguments: Option<List<String>>,
     /// Environment variables.
     pub environment: Named<At<Scalar>>,
     /// What the program reads from standard input.
     pub stdin: Option<At<InputSource>>,
-    /// Inputs below /in, by path: a local file, a text, or the output of other tasks.
+    /// Inputs below /in, by path: a local file or folder, a text, or the output of other tasks.
     pub inputs: Named<At<InputSource>>,
+    /// Inputs elsewhere, by absolute path, such as "/share". The task's own folders cannot be replaced: /in, /out, /tmp
+    /// and /checkpoint.
+    pub mounts: Named<At<InputSource>>,
     /// Tasks that must succeed before this one.
     pub after: Option<List<Reference>>,
     /// Tasks that must end before this one, in whatever way.
@@ -211,10 +216,12 @@ pub enum InputSource {
     Table(InputTable),
 }
 
-/// Where an input's content comes from: exactly one of `from`, `each-of` and `text`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+/// Where an input's content comes from: exactly one of `folder`, `from`, `each-of` and `text`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct InputTable {
+    /// A local folder, by its path, with all that is in it.
+    pub folder: Option<Text>,
     /// The output of other tasks: the files of a single task (`name`, or `name[3]`), or a folder per task of an
     /// array.
     pub from: Option<Text>,
@@ -229,7 +236,8 @@ pub struct InputTable {
 impl TextOrTable for InputSource {
     type Table = InputTable;
     const NAME: &'static str = "InputSource";
-    const EXPECTED: &'static str = "a file's path, { from = \"TASK\" }, { each-of = \"TASK\" } or { text = \"…\" }";
+    const EXPECTED: &'static str =
+        "a file's path, { folder = \"PATH\" }, { from = \"TASK\" }, { each-of = \"TASK\" } or { text = \"…\" }";
     fn from_text(text: String) -> Self {
         Self::File(text)
     }

@@ -52,7 +52,7 @@ pub struct PlannedPart {
 /// An input.
 #[derive(Clone, Debug)]
 pub struct PlannedInput {
-    /// Its path below `/in`.
+    /// Its path: below `/in` if it is relative, else where it is mounted.
     pub path: String,
     /// Where its content comes from.
     pub source: PlannedSource,

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     client::Client,
     failure::{Done, Failure},
+    folders::Folder,
     interrupt::unless_interrupted,
     output::progress,
     submission,
@@ -103,6 +104,7 @@ pub async fn upload(client: &Client, plan: &Plan) -> Done<Vec<Array>> {
     for content in needed {
         let blob = match &content {
             Content::File(path) => client.put_file(path).await?,
+            Content::Folder(path) => Folder::scan(path)?.send(client).await?,
             Content::Text(text) => client.put_bytes(text.clone().into_bytes()).await?,
         };
         blobs.insert(content, blob);
@@ -130,6 +132,7 @@ fn array_of(array: &PlannedArray, blobs: &BTreeMap<Content, BlobRef>) -> Array {
     let input = |input: &PlannedInput| Input {
         path: input.path.clone(),
         source: match &input.source {
+            PlannedSource::Content(content @ Content::Folder(_)) => Source::Folder(blob(content)),
             PlannedSource::Content(content) => Source::Blob(blob(content)),
             PlannedSource::Output(output) => Source::Output(output.clone()),
         },
@@ -137,6 +140,7 @@ fn array_of(array: &PlannedArray, blobs: &BTreeMap<Content, BlobRef>) -> Array {
     let Draft { program, environment, stdin, resources, labels, prefers, spread, limits, .. } = &*array.draft;
     let spec = TaskSpec {
         program: Program::Wasm(blob(&Content::File(program.clone()))),
+        argv0: array.draft.argv0.clone(),
         arguments: array.arguments.clone(),
         environment: environment.clone(),
         stdin: stdin.as_ref().map(blob),

@@ -14,7 +14,7 @@ use super::{
     planned::{PlannedArray, PlannedInput, PlannedPart, PlannedSource, PlannedTasks},
 };
 use crate::{
-    parse::word,
+    parse::{place_of, word},
     recurrence::{CATCH_UP, OVERLAP},
     time::moment,
 };
@@ -167,6 +167,7 @@ impl Plan {
     fn from(&self, input: &PlannedInput) -> String {
         match &input.source {
             PlannedSource::Content(Content::File(path)) => path.display().to_string(),
+            PlannedSource::Content(Content::Folder(path)) => format!("all in {}", path.display()),
             PlannedSource::Content(Content::Text(text)) => format!("{text:?}"),
             PlannedSource::Output(OutputOf { of, file }) => {
                 let of = match of {
@@ -274,7 +275,7 @@ impl TaskShown {
             if is_plain { write!(f, " {argument}")? } else { write!(f, " {argument:?}")? }
         }
         for input in inputs {
-            write!(f, "\n      /in/{} = {}", input.path, input.from)?;
+            write!(f, "\n      {} = {}", place_of(&input.path), input.from)?;
         }
         for wait in after {
             write!(f, "\n      {wait}")?;

@@ -15,8 +15,9 @@ use crate::{
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
         Action, After, Amendment, Answer, Array, BlobRef, BlockTime, Change, Claim, Deadline, Directive, Failure,
-        Govern, Input, Labels, LedgerLimits, Output, OutputOf, Producer, Recur, Recurring, Retry, Selection,
-        SignedTransaction, Source, Spawn, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
+        Govern, Input, Labels, LedgerLimits, Output, OutputOf, PATH_BYTES_MAX, Producer, Recur, Recurring, Retry,
+        Selection, SignedTransaction, Source, Spawn, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason, folders_of,
+        is_mount_sound, is_path_sound,
     },
 };
 
@@ -24,10 +25,8 @@ use crate::{
 pub const ARGUMENTS_MAX: usize = 4096;
 /// Variables in a task's environment.
 pub const ENVIRONMENT_MAX: usize = 1024;
-/// Input files of one task, common and own ones together.
+/// Inputs of one task, files and folders, common and own ones together.
 pub const INPUTS_MAX: usize = 256;
-/// Bytes of a path below `/in` or `/out`.
-pub const PATH_BYTES_MAX: usize = 1024;
 /// Labels of a claim or a task.
 pub const LABELS_MAX: usize = 64;
 /// Bytes of a label's name, and of its value.
@@ -52,12 +51,6 @@ pub const OCCURRENCES_MAX: usize = 16;
 pub const BLOCK_OCCURRENCES_MAX: usize = 256;
 /// How far a stored output may exceed the task's output limit, in bytes: its manifest.
 pub const MANIFEST_BYTES_MAX: u64 = blobs::MANIFEST_BYTES_MAX as u64;
-
-/// Whether a path names a file below a folder: relative, without empty, `.` or `..` parts.
-#[must_use]
-pub fn is_path_sound(path: &str) -> bool {
-    path.len() <= PATH_BYTES_MAX && !path.contains('\0') && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
-}
 
 fn check_label(name: &str, value: &str) -> Result<(), Unsound> {
     rule(!name.is_empty(), Rule::LabelNotEmpty)?;
@@ -102,15 +95,12 @@ fn check_moments<const N: usize>(moments: [Option<BlockTime>; N]) -> Result<(), 
     rule(moments.into_iter().flatten().all(|moment| moment <= TIME_MAX), Rule::BeforeYear2500)
 }
 
-/// The paths of input files. No path may equal another or lie below it.
+/// The paths of inputs: of those below `/in`, which are relative, and of mounts, which are absolute. No path may equal
+/// another or lie below it.
 #[derive(Default)]
 struct Paths<'a> {
     files: BTreeSet<&'a str>,
     folders: BTreeSet<&'a str>,
-}
-
-fn folders_of(path: &str) -> impl Iterator<Item = &str> {
-    path.match_indices('/').map(|(at, _)| &path[..at])
 }
 
 impl<'a> Paths<'a> {
@@ -123,9 +113,10 @@ impl<'a> Paths<'a> {
     fn add_all(&mut self, inputs: &'a [Input], beside: Option<&Self>) -> Result<(), Unsound> {
         inputs.iter().try_for_each(|input| {
             let path = input.path.as_str();
-            if !is_path_sound(path) {
-                at_most(Field::PathBytes, path.len(), PATH_BYTES_MAX)?;
-                return Err(Unsound::text(path, Rule::RelativePath));
+            at_most(Field::PathBytes, path.len(), PATH_BYTES_MAX)?;
+            let is_mount = path.starts_with('/');
+            if !(if is_mount { is_mount_sound(path) } else { is_path_sound(path) }) {
+                return Err(Unsound::text(path, if is_mount { Rule::MountPath } else { Rule::RelativePath }));
             }
             if self.clashes(path) || beside.is_some_and(|paths| paths.clashes(path)) {
                 return Err(Unsound::clash(path));
@@ -321,6 +312,7 @@ fn check_array(limits: &LedgerLimits, array: &Array) -> Result<(), Unsound> {
 /// Checks what the tasks of an array have in common, but for the paths of their inputs.
 fn check_spec(limits: &LedgerLimits, array: &Array) -> Result<(), Unsound> {
     let TaskSpec {
+        argv0,
         arguments,
         environment,
         inputs,
@@ -345,6 +337,10 @@ fn check_spec(limits: &LedgerLimits, array: &Array) -> Result<(), Unsound> {
     check_labels(labels)?;
     check_environment(environment)?;
     check_wishes(prefers, spread.as_deref())?;
+    if let Some(name) = argv0 {
+        at_most(Field::Argv0, name.len(), PATH_BYTES_MAX)?;
+        check_arguments(std::slice::from_ref(name), 0)?;
+    }
     check_arguments(arguments, 0)?;
     at_most(Field::Inputs, inputs.len(), INPUTS_MAX)
 }
@@ -415,7 +411,8 @@ fn is_output_sound(limits: &LedgerLimits, output_bytes: u64, output: &Output) ->
         Output::Inline(output) => {
             let mut paths = BTreeSet::new();
             codec::encode(output).len() <= limits.inline_bytes_max
-                && output.files.iter().all(|(path, _)| is_path_sound(path) && paths.insert(path))
+                && (output.files.iter().map(|(path, _)| path).chain(&output.empty_folders))
+                    .all(|path| is_path_sound(path) && paths.insert(path))
         }
         Output::Stored { manifest, stderr, bytes, .. } => {
             is_stored_soundly(output_bytes, manifest, stderr.as_ref(), *bytes)
@@ -426,9 +423,10 @@ fn is_output_sound(limits: &LedgerLimits, output_bytes: u64, output: &Output) ->
 fn is_failure_sound(limits: &LedgerLimits, failure: &Failure, stderr: &ByteString) -> bool {
     stderr.len() <= limits.inline_bytes_max
         && match failure {
-            Failure::Trapped(text) | Failure::BadModule(text) | Failure::TooLargeToCompile(text) => {
-                text.len() <= Failure::TEXT_BYTES_MAX
-            }
+            Failure::Trapped(text)
+            | Failure::BadModule(text)
+            | Failure::TooLargeToCompile(text)
+            | Failure::BadInput(text) => text.len() <= Failure::TEXT_BYTES_MAX,
             Failure::OutputMissing { file, .. } => is_path_sound(file),
             Failure::Lost | Failure::EndedHosts | Failure::Disagreed => false,
             _ => true,

@@ -72,7 +72,7 @@ pub use records::{
 pub use snapshot::RestoreError;
 pub use views::{
     explain::{self, reasons::Explanation},
-    owed::{NeedsSearched, Owed},
+    owed::{NeededBlobs, NeedsSearched, Owed},
     query::{ArrayView, JobView, LeaseView, Stage, TaskStateView, TaskView, Totals, WorkerView},
     recurring::{RecurringState, RecurringView},
     replicas::ReplicasView,

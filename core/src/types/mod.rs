@@ -11,6 +11,7 @@ mod ids;
 mod job;
 mod manifest;
 mod outcome;
+mod path;
 mod receipt;
 mod recurring;
 mod task;
@@ -32,8 +33,10 @@ pub use ids::{
     TaskIdError, TransactionId, View,
 };
 pub use job::{After, AfterJob, Array, Extend, Submit, Times, When};
-pub use manifest::{Manifest, ManifestError, OutputFile, Packed, Piece};
+pub use manifest::{Manifest, ManifestError, OutputFile, Packed, Packer, Piece};
 pub use outcome::{Delivery, DeliveryStatement, Failure, InlineOutput, Output, Spawn, Usage, Verdict};
+pub(crate) use path::folders_of;
+pub use path::{DEPTH_MAX, OWN_FOLDERS, PATH_BYTES_MAX, is_mount_sound, is_path_sound, is_tree_path_sound};
 pub use receipt::{OutcomeReceipt, Receipt, TransactionReceipt, VoidReason};
 pub use recurring::{CatchUp, Occurrence, Overlap, Recur, Recurring, SkipReason};
 pub use task::{

@@ -113,6 +113,9 @@ pub enum Failure {
         /// The file's path below `/out`.
         file: String,
     },
+    /// One of its inputs cannot be laid out for it, on any machine: the reason, at most [`Failure::TEXT_BYTES_MAX`]
+    /// bytes.
+    BadInput(String),
     /// Its workers lost its attempts more often than the genesis forgives. Only the ledger says so, never a
     /// worker.
     Lost,
@@ -142,7 +145,7 @@ impl Failure {
             Self::BadModule(_) => Setback::BadModule,
             Self::TooLargeToCompile(_) => Setback::TooLargeToCompile,
             Self::SpawnRefused => Setback::SpawnRefused,
-            Self::InputUnavailable(_) | Self::OutputMissing { .. } => Setback::InputUnavailable,
+            Self::InputUnavailable(_) | Self::OutputMissing { .. } | Self::BadInput(_) => Setback::InputUnavailable,
             Self::Lost | Self::Disagreed => Setback::Lost,
             Self::EndedHosts => Setback::HostDied,
         }
@@ -167,6 +170,7 @@ impl fmt::Display for Failure {
             Self::OutputMissing { task, file } => {
                 write!(f, "takes the file {file:?} of task {task}, which left none of that name")
             }
+            Self::BadInput(text) => write!(f, "has an input that cannot be given to it: {text}"),
             Self::Lost => f.write_str("was lost by its workers too often"),
             Self::EndedHosts => f.write_str("too many workers died while they ran it"),
             Self::Disagreed => f.write_str("gave different answers at different workers, none of them often enough"),
@@ -201,9 +205,9 @@ impl Output {
     pub fn answer(&self) -> BlobRef {
         match self {
             Self::Stored { manifest, .. } => *manifest,
-            Self::Inline(InlineOutput { stdout, files, .. }) => {
+            Self::Inline(InlineOutput { stdout, files, empty_folders, .. }) => {
                 let files = files.iter().map(|(path, content)| (path.clone(), content.to_vec())).collect();
-                BlobRef::of(&codec::encode(&Manifest::of(stdout.to_vec(), files).manifest))
+                BlobRef::of(&codec::encode(&Manifest::of(stdout.to_vec(), files, empty_folders.clone()).manifest))
             }
         }
     }
@@ -218,14 +222,17 @@ pub struct InlineOutput {
     pub stderr: ByteString,
     /// The files that the program left under `/out`, by path, in order.
     pub files: Vec<(String, ByteString)>,
+    /// The folders under `/out` that have nothing in them, in order.
+    pub empty_folders: Vec<String>,
 }
 
 impl InlineOutput {
-    /// The bytes of its contents and of its files' paths.
+    /// The bytes of its contents and of all paths.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let files = self.files.iter().map(|(path, content)| path.len() + content.len()).sum::<usize>();
-        (self.stdout.len() + self.stderr.len() + files) as u64
+        let folders = self.empty_folders.iter().map(String::len).sum::<usize>();
+        (self.stdout.len() + self.stderr.len() + files + folders) as u64
     }
 }
 
@@ -280,16 +287,19 @@ mod tests {
     proptest! {
         #[test]
         fn an_answer_has_one_digest_inline_and_stored_and_standard_error_is_no_part_of_it(
-            stdout: Vec<u8>, stderr: Vec<u8>, files in prop::collection::btree_map("[a-z/]{1,8}", any::<Vec<u8>>(), 0..4)
+            stdout: Vec<u8>, stderr: Vec<u8>, files in prop::collection::btree_map("[a-m]{1,8}", any::<Vec<u8>>(), 0..4),
+            folders in prop::collection::btree_set("[n-z]{1,8}", 0..4)
         ) {
+            let folders: Vec<String> = folders.into_iter().collect();
             let files: Vec<(String, Vec<u8>)> = files.into_iter().collect();
             let bytes = |content: &Vec<u8>| ByteString::from(content.as_slice());
             let inline = InlineOutput {
                 stdout: bytes(&stdout),
                 stderr: bytes(&stderr),
                 files: files.iter().map(|(path, content)| (path.clone(), bytes(content))).collect(),
+                empty_folders: folders.clone(),
             };
-            let manifest = BlobRef::of(&codec::encode(&Manifest::of(stdout, files).manifest));
+            let manifest = BlobRef::of(&codec::encode(&Manifest::of(stdout, files, folders).manifest));
             let key = SecretKey::from_seed([1; 32]);
             let delivery = Delivery {
                 holder: key.public(),

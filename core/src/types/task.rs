@@ -36,10 +36,11 @@ pub enum Program {
     Wasm(BlobRef),
 }
 
-/// A file, or a folder of files, that a task finds under `/in`.
+/// A file, or a folder of files, that a task finds under `/in` or where it is mounted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Input {
-    /// Its path below `/in`: relative, without `..`.
+    /// Its path. A relative one, without `..`, is below `/in`. An absolute one is a mount: see
+    /// [`is_mount_sound`](super::is_mount_sound).
     pub path: String,
     /// Where its content comes from.
     pub source: Source,
@@ -57,8 +58,11 @@ impl Input {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// This blob.
+    /// This blob, as a file.
     Blob(BlobRef),
+    /// A folder: the files and empty folders of the [`Manifest`](super::Manifest) that is this blob. Its standard output
+    /// is nobody's.
+    Folder(BlobRef),
     /// The output of other tasks of the job. A task that takes it waits until they have ended well.
     Output(OutputOf),
 }
@@ -229,6 +233,9 @@ impl Redundancy {
 pub struct TaskSpec {
     /// The program.
     pub program: Program,
+    /// The name by which the program is called, which it finds before its arguments; [`TaskSpec::ARGV0`] if `None`. Some
+    /// programs do by it one thing or another.
+    pub argv0: Option<String>,
     /// The program's arguments, after its name.
     pub arguments: Vec<String>,
     /// The program's environment.
@@ -274,12 +281,15 @@ pub struct TaskSpec {
 impl TaskSpec {
     /// The most labels that a task prefers.
     pub const PREFERS_MAX: usize = 4;
+    /// The name by which a program is called that is given none.
+    pub const ARGV0: &str = "task";
 
     /// A program without arguments and inputs, on one core with 128 MiB for at most five minutes.
     #[must_use]
     pub const fn of(program: BlobRef) -> Self {
         Self {
             program: Program::Wasm(program),
+            argv0: None,
             arguments: Vec::new(),
             environment: BTreeMap::new(),
             stdin: None,

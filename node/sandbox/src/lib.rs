@@ -7,9 +7,10 @@
 //! very program, started anew; [`run_runner`] is all that it does. Node and runner share a socket and nothing else.
 //! `host` is the node's side, `runner` and `wasi` the runner's.
 //!
-//! A program has arguments, an environment, standard input, and read-only files under `/in`. It leaves its output
-//! under `/out` and temporary files under `/tmp`. If it saves checkpoints, these are under `/checkpoint`. All its
-//! files are in memory: no program can fill a disk, follow a link or leave anything behind.
+//! A program has a name, arguments, an environment, standard input, and read-only files under `/in` or where they are
+//! mounted. It leaves its output under `/out` and temporary files under `/tmp` or in `/`, its working directory. If it
+//! saves checkpoints, these are under `/checkpoint`. What it writes is in memory: no program can fill a disk, follow a
+//! link or leave anything behind.
 //!
 //! A program computes the same on every machine. Its clock starts at one fixed time, and moves only when the program
 //! looks at it or sleeps. Its randomness comes from the task's seed; the times, numbers and order of its files come

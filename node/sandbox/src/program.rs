@@ -15,14 +15,19 @@ pub struct Execution {
     pub module: Digest,
     /// The file of the program.
     pub module_path: PathBuf,
-    /// The arguments after the program's name, which is always `task`.
+    /// The program's name, which it finds before its arguments.
+    pub argv0: String,
+    /// The arguments.
     pub arguments: Vec<String>,
     /// The environment.
     pub environment: BTreeMap<String, String>,
     /// Standard input, if any.
     pub stdin: Option<InputFile>,
-    /// The files under `/in`, each with its path there. They must not change meanwhile.
+    /// The files that it is given, each with its path: below `/in` if that is relative, else where it is mounted. They
+    /// must not change meanwhile.
     pub inputs: Vec<(String, InputFile)>,
+    /// The folders that it is given besides those that lead to files, likewise.
+    pub folders: Vec<String>,
     /// The most memory of the program, in bytes.
     pub memory_bytes: u64,
     /// The limits that end it.
@@ -91,7 +96,9 @@ pub struct Success {
     /// Its standard error.
     pub stderr: Vec<u8>,
     /// Its files under `/out`, by path, in order.
-    pub files: Vec<(String, Vec<u8>)>,
+    pub files: Vec<NamedFile>,
+    /// The folders under `/out` that have nothing in them, in order.
+    pub empty_folders: Vec<String>,
 }
 
 /// How a program failed.

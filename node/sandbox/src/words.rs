@@ -52,14 +52,17 @@ pub(crate) enum Request {
 /// A run. The open files that it reads from follow.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
+    pub argv0: String,
     pub arguments: Vec<String>,
     pub environment: BTreeMap<String, String>,
     /// How many open files follow.
     pub files: u32,
     /// Standard input, if there is any.
     pub stdin: Option<Given>,
-    /// Inputs, by their paths below `/in`.
+    /// Inputs, by their paths: below `/in` if they are relative, else where they are mounted.
     pub inputs: Vec<(String, Given)>,
+    /// Directories, likewise.
+    pub folders: Vec<String>,
     /// Files by their paths below `/checkpoint`, if the program saves checkpoints.
     pub checkpoint: Option<Vec<(String, Given)>>,
     pub memory_bytes: u64,
@@ -110,7 +113,7 @@ pub(crate) enum Reply {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Ended {
     /// With status 0.
-    Succeeded { stdout_bytes: u64, stderr_bytes: u64, files: Vec<Announced> },
+    Succeeded { stdout_bytes: u64, stderr_bytes: u64, files: Vec<Announced>, empty_folders: Vec<String> },
     /// Otherwise, with the end of its standard error.
     Failed(Failure, ByteString),
 }

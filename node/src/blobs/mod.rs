@@ -35,6 +35,7 @@ use std::{
     time::Instant,
 };
 
+pub use meshwork_core::blobs::BLOB_BYTES_MAX;
 use meshwork_core::{digest::Digest, identity::SecretKey, types::BlobRef};
 use tokio::{io::AsyncRead, task::spawn_blocking};
 
@@ -51,9 +52,6 @@ pub use store::{BlobInfo, BlobStore, Quota, UPLOAD_KEPT_FOR};
 
 use self::{fetch::Fetching, pool::Pool, sealed::Seals, serve::ServeBounds};
 use crate::mesh::MeshHandle;
-
-/// The most bytes of one blob.
-pub const BLOB_BYTES_MAX: u64 = 256 << 20;
 
 /// A store and the mesh, joined. Cheap to clone.
 #[derive(Clone)]

@@ -12,13 +12,14 @@ use std::{
 
 use futures::future::BoxFuture;
 use meshwork_core::{
-    blobs::costs,
+    blobs::{costs, decode_manifest, parts},
     digest::Digest,
+    ledger::NeededBlobs,
     types::{AttemptId, BlobRef},
 };
 
 use super::{
-    Blobs, StoreError, blocking,
+    BlobStore, Blobs, StoreError, blocking,
     holdings::{DeliveryId, Standing, UNDECIDED_MAX, Whose, given_up},
     store::Reservation,
 };
@@ -33,8 +34,21 @@ pub trait Obligations: Send + Sync + 'static {
     /// What these deliveries are to the ledger, in the same order; `None` if that cannot be said now.
     fn standings(&self, deliveries: Vec<DeliveryId>) -> BoxFuture<'_, Option<Vec<Standing>>>;
 
-    /// Those of these blobs that are the program or an input of unfinished tasks; `None` if that cannot be said now.
-    fn needed(&self, blobs: HashSet<Digest>) -> BoxFuture<'_, Option<HashSet<Digest>>>;
+    /// Those of these blobs that are the program or an input of unfinished tasks, and all folders that these are given;
+    /// `None` if that cannot be said now.
+    fn needed(&self, blobs: HashSet<Digest>) -> BoxFuture<'_, Option<NeededBlobs>>;
+}
+
+/// The blobs of which these folders consist, as far as their manifests are here.
+fn of_folders(store: &BlobStore, folders: &HashSet<Digest>) -> Result<HashSet<Digest>, StoreError> {
+    let mut needed = HashSet::new();
+    for folder in folders {
+        let Some(encoding) = store.read(folder)? else { continue };
+        let Ok(manifest) = decode_manifest(&encoding) else { continue };
+        let Ok((parts, _)) = parts(&manifest, None, 0) else { continue };
+        needed.extend(parts.into_iter().map(|part| part.digest));
+    }
+    Ok(needed)
 }
 
 /// Room in the store that nobody else takes while this lives.
@@ -108,9 +122,13 @@ impl Blobs {
         let Some(obligations) = self.0.obligations.get() else { return };
         let mut unused = self.0.store.evictable();
         let Some(needed) = obligations.needed(unused.iter().copied().collect()).await else { return };
-        unused.retain(|digest| !needed.contains(digest));
         let store = self.0.store.clone();
-        match blocking(move || store.evict(&unused, costs, blobs)).await {
+        let evicted = blocking(move || {
+            let in_folders = of_folders(&store, &needed.folders)?;
+            unused.retain(|digest| !needed.named.contains(digest) && !in_folders.contains(digest));
+            store.evict(&unused, costs, blobs)
+        });
+        match evicted.await {
             Ok(evicted) => {
                 tracing::info!(blobs = evicted.len(), "blobs that nobody is owed made room for others");
                 for blob in evicted.into_iter().filter(|blob| blob.announced) {

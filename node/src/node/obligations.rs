@@ -8,7 +8,7 @@ use std::{
 use futures::future::BoxFuture;
 use meshwork_core::{
     digest::Digest,
-    ledger::{LedgerEvent, Owed},
+    ledger::{LedgerEvent, NeededBlobs, Owed},
     types::{Height, Output, Receipt, Verdict},
 };
 use tokio::sync::broadcast::error::RecvError;
@@ -80,10 +80,10 @@ impl Obligations for LedgersWord {
         })
     }
 
-    fn needed(&self, blobs: HashSet<Digest>) -> BoxFuture<'_, Option<HashSet<Digest>>> {
+    fn needed(&self, blobs: HashSet<Digest>) -> BoxFuture<'_, Option<NeededBlobs>> {
         Box::pin(async move {
             let blobs = Arc::new(blobs);
-            let (mut needed, mut searched) = (HashSet::new(), None);
+            let (mut needed, mut searched) = (NeededBlobs::default(), None);
             loop {
                 let asked = Arc::clone(&blobs);
                 let look = self.0.query(move |replica| {
@@ -91,12 +91,13 @@ impl Obligations for LedgersWord {
                     if replica.lacks_blocks() {
                         return None;
                     }
-                    let mut needed = HashSet::new();
+                    let mut needed = NeededBlobs::default();
                     let on = replica.ledger().needed_blobs(searched, TASKS_AT_ONCE, &asked, &mut needed);
                     Some((needed, on))
                 });
                 let (more, on) = look.await.ok()??;
-                needed.extend(more);
+                needed.named.extend(more.named);
+                needed.folders.extend(more.folders);
                 if on.is_none() {
                     return Some(needed);
                 }

@@ -14,13 +14,13 @@ use meshwork_core::{
     identity::PublicKey,
     replica::Assignment,
     types::{
-        Answer, AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, Packed, Source,
-        Spawn, Usage, Verdict,
+        Answer, AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Input, Manifest, Output, OutputOf,
+        Packed, Producer, Source, Spawn, TaskSpec, Usage, Verdict,
     },
     worker::Progress,
 };
 use meshwork_sandbox::{
-    Budget, Checkpoint, ExecuteError, Execution, Executor, InputFile, PrepareError, Saved, Success,
+    Budget, Checkpoint, ExecuteError, Execution, Executor, InputFile, NamedFile, PrepareError, Saved, Success,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 
 use super::{
     BegunJournal, Heard,
-    given::{Content, saved_before, taken_from},
+    given::{Fetches, Given, TrueManifests, saved_before},
     room::Room,
     spawns,
 };
@@ -71,13 +71,9 @@ impl Task {
         Budget::of_task(resources.memory_bytes, &spec.limits)
     }
 
-    /// The inputs that are the submitter's blobs, each with its path.
-    fn blobs(&self) -> impl Iterator<Item = (&str, BlobRef)> {
+    fn inputs(&self) -> impl Iterator<Item = &Input> {
         let own = self.0.part.iter().flat_map(|part| &part.inputs);
-        self.0.spec.inputs.iter().chain(own).filter_map(|input| match &input.source {
-            Source::Blob(blob) => Some((input.path.as_str(), *blob)),
-            Source::Output(_) => None,
-        })
+        self.0.spec.inputs.iter().chain(own)
     }
 
     /// Whether other workers compute its task too.
@@ -86,10 +82,7 @@ impl Task {
     }
 
     fn is_without_inputs(&self) -> bool {
-        self.0.checkpoint.is_none()
-            && self.0.spec.stdin.is_none()
-            && self.0.produced.is_empty()
-            && self.blobs().next().is_none()
+        self.0.checkpoint.is_none() && self.0.spec.stdin.is_none() && self.inputs().next().is_none()
     }
 }
 
@@ -97,9 +90,9 @@ impl Task {
 pub struct Prepared {
     program: Kept,
     stdin: Option<Kept>,
-    inputs: Vec<(String, Content)>,
+    inputs: Given,
     /// The checkpoint of an earlier attempt.
-    checkpoint: Vec<(String, Content)>,
+    checkpoint: Given,
 }
 
 /// The names of an output that is stored here.
@@ -159,6 +152,7 @@ pub struct TaskContext {
     preparing: Semaphore,
     /// Programs that are compiled on this machine, oldest first.
     compiled: Mutex<VecDeque<Digest>>,
+    manifests: TrueManifests,
 }
 
 impl TaskContext {
@@ -174,8 +168,8 @@ impl TaskContext {
         metrics: Arc<Metrics>,
     ) -> Self {
         let preparing = Semaphore::new(PREPARE_MAX);
-        let (room, compiled) = Default::default();
-        Self { genesis, me, blobs, executor, mesh, driver, metrics, begun, room, preparing, compiled }
+        let (room, compiled, manifests) = Default::default();
+        Self { genesis, me, blobs, executor, mesh, driver, metrics, begun, room, preparing, compiled, manifests }
     }
 
     /// The blobs on this machine.
@@ -207,7 +201,7 @@ impl TaskContext {
             return None;
         }
         let program = self.blobs.store().checked_already(&program.digest)?;
-        Some(Prepared { program, stdin: None, inputs: Vec::new(), checkpoint: Vec::new() })
+        Some(Prepared { program, stdin: None, inputs: Given::default(), checkpoint: Given::default() })
     }
 
     /// Fetches and compiles what an attempt needs.
@@ -241,12 +235,21 @@ impl TaskContext {
             }
         };
         let inputs = async {
-            let mut inputs = Vec::new();
-            for (path, blob) in task.blobs() {
-                inputs.push((path.to_owned(), self.fetch(blob).await?.into()));
+            let mut inputs = Given::default();
+            for Input { path, source } in task.inputs() {
+                match source {
+                    Source::Blob(blob) => inputs.take_file(self, path, *blob).await?,
+                    Source::Folder(folder) => inputs.take_folder(self, &self.manifests, path, *folder).await?,
+                    // What is in it follows, as the ledger says.
+                    Source::Output(OutputOf { of, file }) => {
+                        if file.is_none() || matches!(of, Producer::All(_)) {
+                            inputs.add_folder(path)?;
+                        }
+                    }
+                }
             }
             for taken in &task.0.produced {
-                taken_from(self, taken, &mut inputs).await?;
+                inputs.take_output(self, &self.manifests, taken).await?;
             }
             let stdin = match task.0.spec.stdin {
                 Some(blob) => Some(self.fetch(blob).await?),
@@ -256,8 +259,8 @@ impl TaskContext {
         };
         let ((), (inputs, stdin)) = tokio::try_join!(compiled, inputs)?;
         let checkpoint = match task.0.checkpoint {
-            Some(manifest) => saved_before(self, task.0.attempt, manifest).await,
-            None => Vec::new(),
+            Some(manifest) => saved_before(self, &self.manifests, task.0.attempt, manifest).await,
+            None => Given::default(),
         };
         Ok(Prepared { program: path, stdin, inputs, checkpoint })
     }
@@ -272,7 +275,7 @@ impl TaskContext {
     ) {
         while saves.changed().await.is_ok() {
             let Some(files) = saves.borrow_and_update().clone() else { continue };
-            let stored = self.store(attempt, Vec::new(), Vec::new(), files.to_vec(), false).await;
+            let stored = self.store(attempt, Vec::new(), Vec::new(), (files.to_vec(), Vec::new()), false).await;
             let (stored, _) = match stored {
                 Ok(stored) => stored,
                 Err(error) => {
@@ -299,38 +302,6 @@ impl TaskContext {
                 compiled.pop_front();
             }
             compiled.push_back(program);
-        }
-    }
-
-    /// Fetches a blob that an attempt needs.
-    ///
-    /// # Errors
-    /// The verdict on the attempt, if the blob is not to be had.
-    pub(super) async fn fetch(&self, blob: BlobRef) -> Result<Kept, Verdict> {
-        let mut waits = FETCH_AGAIN_AFTER.into_iter();
-        loop {
-            match (self.blobs.fetch(blob, &[]).await, waits.next()) {
-                (Ok(kept), _) => return Ok(kept),
-                // A peer that has it may be away or busy for a moment, or be found only later.
-                (Err(FetchError::NotFound { .. } | FetchError::Unanswered { .. } | FetchError::Busy), Some(wait)) => {
-                    tokio::time::sleep(wait).await
-                }
-                (
-                    Err(error @ (FetchError::NotFound { .. } | FetchError::TooLarge(_) | FetchError::WrongSize { .. })),
-                    _,
-                ) => {
-                    debug!(blob = %blob.digest, %error, "a blob is not to be had");
-                    return Err(failed(Failure::InputUnavailable(blob.digest)));
-                }
-                (Err(error), _) => {
-                    if matches!(&error, FetchError::Store(error) if error.is_lack_of_room()) {
-                        self.room.lacks(blob.bytes);
-                    }
-                    // The trouble is this machine's or a holder's, and no fault of the task's.
-                    warn!(blob = %blob.digest, %error, "a blob cannot be fetched here, and its attempt is given back");
-                    return Err(Verdict::Returned);
-                }
-            }
         }
     }
 
@@ -426,8 +397,6 @@ impl TaskContext {
 
     fn execution(&self, task: &Task, prepared: &Prepared, saves: watch::Sender<Saved>) -> Execution {
         let whole = |kept: &Kept| InputFile::from(kept.path().to_owned());
-        let given =
-            |files: &[(String, Content)]| files.iter().map(|(name, file)| (name.clone(), file.file())).collect();
         let Assignment { spec, resources, part, array_index, attempt, .. } = &*task.0;
         let own = part.iter().flat_map(|part| &part.arguments);
         let mut environment = spec.environment.clone();
@@ -437,14 +406,16 @@ impl TaskContext {
         Execution {
             module: task.program().digest,
             module_path: prepared.program.path().to_owned(),
+            argv0: spec.argv0.clone().unwrap_or_else(|| TaskSpec::ARGV0.to_owned()),
             arguments: spec.arguments.iter().chain(own).cloned().collect(),
             environment,
             stdin: prepared.stdin.as_ref().map(whole),
-            inputs: given(&prepared.inputs),
+            inputs: prepared.inputs.files(),
+            folders: prepared.inputs.folders().to_vec(),
             memory_bytes: resources.memory_bytes,
             limits: spec.limits,
             seed: seed.0,
-            checkpoint: spec.checkpoints.then(|| Checkpoint { files: given(&prepared.checkpoint), saves }),
+            checkpoint: spec.checkpoints.then(|| Checkpoint { files: prepared.checkpoint.files(), saves }),
             stderr_tail_bytes_max: self.genesis.ledger.inline_bytes_max,
         }
     }
@@ -453,7 +424,7 @@ impl TaskContext {
     /// delivered to a second holder.
     async fn pack(&self, task: &Task, success: Success, usage: Usage) -> CameTo {
         let attempt = task.0.attempt;
-        let Success { stdout, stderr, mut files } = success;
+        let Success { stdout, stderr, mut files, empty_folders } = success;
         let spawns = if task.0.spec.spawns { spawns::take(&mut files) } else { Ok(Vec::new()) };
         let spawns = match spawns {
             Ok(spawns) => spawns,
@@ -462,19 +433,21 @@ impl TaskContext {
                 return CameTo::Said(Verdict::Failed(Failure::SpawnRefused, why.into_bytes().into(), usage));
             }
         };
-        let total =
-            stdout.len() + stderr.len() + files.iter().map(|(path, file)| path.len() + file.len()).sum::<usize>();
+        let paths =
+            files.iter().map(|(path, file)| path.len() + file.len()).chain(empty_folders.iter().map(String::len));
+        let total = stdout.len() + stderr.len() + paths.sum::<usize>();
         let inline_bytes_max = self.genesis.ledger.inline_bytes_max;
         if total <= inline_bytes_max && !task.0.feeds {
             let bytes = ByteString::from;
             let files = files.iter().map(|(path, file)| (path.clone(), bytes(file.as_slice()))).collect();
-            let output = InlineOutput { stdout: bytes(stdout.as_slice()), stderr: bytes(stderr.as_slice()), files };
+            let (stdout, stderr) = (bytes(stdout.as_slice()), bytes(stderr.as_slice()));
+            let output = InlineOutput { stdout, stderr, files, empty_folders: empty_folders.clone() };
             if codec::encode(&output).len() <= inline_bytes_max {
                 return CameTo::Said(Verdict::Succeeded(Output::Inline(output), usage, spawns));
             }
         }
         let output_bytes = total as u64;
-        match self.store(attempt, stdout, stderr, files, task.has_replicas()).await {
+        match self.store(attempt, stdout, stderr, (files, empty_folders), task.has_replicas()).await {
             Ok((stored, seal)) => CameTo::Stored(stored, usage, spawns, seal),
             // No holder would take it.
             Err(StoreError::TooLarge { .. }) => {
@@ -499,11 +472,11 @@ impl TaskContext {
         attempt: AttemptId,
         stdout: Vec<u8>,
         stderr: Vec<u8>,
-        files: Vec<(String, Vec<u8>)>,
+        (files, empty_folders): (Vec<NamedFile>, Vec<String>),
         sealed: bool,
     ) -> Result<(StoredOutput, Option<Seal>), StoreError> {
         let packing = tokio::task::spawn_blocking(move || {
-            let Packed { manifest, mut blobs } = Manifest::of(stdout, files);
+            let Packed { manifest, mut blobs } = Manifest::of(stdout, files, empty_folders);
             let named = (!stderr.is_empty()).then(|| BlobRef::of(&stderr));
             if named.is_some() {
                 blobs.push(stderr);
@@ -617,6 +590,36 @@ impl TaskContext {
             return Some(Verdict::Succeeded(output, usage, spawns));
         };
         self.deliver_success(attempt, StoredOutput { manifest, stderr }, (usage, spawns), &stop).await
+    }
+}
+
+impl Fetches for TaskContext {
+    async fn fetch(&self, blob: BlobRef) -> Result<Kept, Verdict> {
+        let mut waits = FETCH_AGAIN_AFTER.into_iter();
+        loop {
+            match (self.blobs.fetch(blob, &[]).await, waits.next()) {
+                (Ok(kept), _) => return Ok(kept),
+                // A peer that has it may be away or busy for a moment, or be found only later.
+                (Err(FetchError::NotFound { .. } | FetchError::Unanswered { .. } | FetchError::Busy), Some(wait)) => {
+                    tokio::time::sleep(wait).await
+                }
+                (
+                    Err(error @ (FetchError::NotFound { .. } | FetchError::TooLarge(_) | FetchError::WrongSize { .. })),
+                    _,
+                ) => {
+                    debug!(blob = %blob.digest, %error, "a blob is not to be had");
+                    return Err(failed(Failure::InputUnavailable(blob.digest)));
+                }
+                (Err(error), _) => {
+                    if matches!(&error, FetchError::Store(error) if error.is_lack_of_room()) {
+                        self.room.lacks(blob.bytes);
+                    }
+                    // The trouble is this machine's or a holder's, and no fault of the task's.
+                    warn!(blob = %blob.digest, %error, "a blob cannot be fetched here, and its attempt is given back");
+                    return Err(Verdict::Returned);
+                }
+            }
+        }
     }
 }
 

@@ -47,6 +47,9 @@ fn the_examples_are_shown_as_the_page_says() {
     assert!(shown.contains("tiles: 12 tasks of") && shown.contains("… and 9 more"), "{shown}");
     assert!(shown.contains("/in/tiles = all of tiles"), "{shown}");
     assert!(shown.contains("/in/first.rgb = tile.rgb out of tiles[0]"), "{shown}");
+    let shown = example("folders.toml").to_string();
+    assert!(shown.contains("/in/words = all in ") && shown.contains("/usr/share/words = all in "), "{shown}");
+    assert!(shown.contains("/before = all\n") || shown.ends_with("/before = all"), "{shown}");
     let arguments = |name: &str, array: &str| -> Vec<Vec<String>> {
         let view = serde_json::to_value(example(name).view()).expect("JSON");
         let arrays = view["arrays"].as_array().expect("arrays").iter();

@@ -30,7 +30,7 @@ fn programs() -> PathBuf {
 /// A directory with the task programs and nothing else.
 fn directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
-    for name in ["noop", "echo", "wordcount", "render", "exit3", "tree"] {
+    for name in ["noop", "echo", "wordcount", "render", "exit3", "tree", "walk"] {
         let name = format!("{name}.wasm");
         fs::copy(programs().join(&name), directory.path().join(&name)).expect("copied");
     }

@@ -66,6 +66,32 @@ fn a_circle_is_named() {
 }
 
 #[test]
+fn a_mount_over_the_tasks_own_folders_or_another_input_is_refused_at_its_place() {
+    let mounts = |mounts: &str| format!("{NOOP}[tasks.a]\nmounts = {{ {mounts} }}\n");
+    for place in ["/out", "/tmp/x", "/in/x", "/", "share", "/a/../b"] {
+        let text = mounts(&format!("\"{place}\" = {{ text = \"x\" }}"));
+        assert_said(&text, "4:12", &["Nothing can be mounted at", place, "absolute path"]);
+    }
+    let text = mounts("\"/usr/share\" = { text = \"x\" }, \"/usr/share/x\" = { text = \"x\" }");
+    assert_said(&text, "4:43", &["/usr/share/x, below another"]);
+    let text = format!("{NOOP}[tasks.a]\ninputs = {{ \"/share\" = {{ text = \"x\" }} }}\n");
+    assert_said(&text, "4:12", &["\"/share\" is not a path below /in"]);
+}
+
+#[test]
+fn a_folder_that_is_none_and_an_input_of_two_kinds_are_refused_at_their_place() {
+    let inputs = |source: &str| format!("{NOOP}[tasks.a]\ninputs = {{ x = {{ {source} }} }}\n");
+    assert_said(&inputs("folder = \"none\""), "4:27", &["none cannot be read", "relative to the job file"]);
+    assert_said(&inputs("folder = \"noop.wasm\""), "4:27", &["noop.wasm cannot be read"]);
+    assert_said(&inputs("folder = \"x\", text = \"y\""), "4:16", &["exactly one of `folder`"]);
+    assert_said(&inputs("folder = \"x\", file = \"y\""), "4:16", &["exactly one of `folder`"]);
+    let text = format!("{NOOP}[tasks.a]\nstdin = {{ folder = \"x\" }}\n");
+    assert_said(&text, "4:9", &["a file or a text"]);
+    let text = format!("{NOOP}[tasks.a]\nargv0 = \"a\\u0000\"\n");
+    assert_said(&text, "4:9", &["cannot be a program's name"]);
+}
+
+#[test]
 fn a_missing_file_is_named() {
     assert_said("[tasks.a]\nprogram = \"nothing.wasm\"\n", "2:11", &["nothing.wasm", "relative to the job file"]);
     let text = format!("{NOOP}[tasks.a]\ninputs = {{ x = \"nothing\" }}\n");

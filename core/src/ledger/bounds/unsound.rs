@@ -79,6 +79,7 @@ pub enum Field {
     LabelName,
     LabelValue,
     Preferred,
+    Argv0,
     Arguments,
     Variables,
     Inputs,
@@ -111,6 +112,7 @@ pub enum Rule {
     NoByteZero,
     VariableName,
     RelativePath,
+    MountPath,
     LabelNotEmpty,
     BeforeYear2500,
     RecursByItself,
@@ -182,6 +184,7 @@ impl Field {
             | Self::ArrayName
             | Self::LabelName
             | Self::LabelValue
+            | Self::Argv0
             | Self::PathBytes => Unit::Bytes,
             Self::RunLimit | Self::LiveLimit | Self::DeadlineSpan | Self::Timeout | Self::RetryDelay => {
                 Unit::Milliseconds
@@ -211,6 +214,7 @@ impl Field {
             Self::LabelName => "the length of a label's name",
             Self::LabelValue => "the length of a label's value",
             Self::Preferred => "the number of preferred labels",
+            Self::Argv0 => "the length of the program's name",
             Self::Arguments => "the number of arguments",
             Self::Variables => "the number of environment variables",
             Self::Inputs => "the number of inputs",
@@ -230,6 +234,10 @@ impl Rule {
             Self::NoByteZero => "has a byte 0",
             Self::VariableName => "cannot be a variable's name, which is not empty and has no `=` and no byte 0",
             Self::RelativePath => "is not a path below /in: write a relative one without empty, `.` and `..` parts",
+            Self::MountPath => {
+                "is not a path to mount at: write an absolute one without empty, `.` and `..` parts, outside of /in, /out, \
+                 /tmp and /checkpoint"
+            }
             Self::LabelNotEmpty => "a label has an empty name",
             Self::BeforeYear2500 => "a time lies beyond the year 2500",
             Self::RecursByItself => {
@@ -339,6 +347,14 @@ mod tests {
         assert!(long.starts_with("`tiles`: the retry delay is 400d 1s 500ms, and may be at most "), "{long}");
         let below = spec(|spec| spec.inputs = vec![input("a"), input("a/b")]);
         assert_eq!(below, "`tiles`: the input \"a/b\" would be at the same path as another, or below it");
+        let shadows = spec(|spec| spec.inputs = vec![input("/tmp/a")]);
+        assert!(shadows.starts_with("`tiles`: \"/tmp/a\" is not a path to mount at"), "{shadows}");
+        let twice = spec(|spec| spec.inputs = vec![input("/usr/share"), input("/usr/share/x")]);
+        assert_eq!(twice, "`tiles`: the input \"/usr/share/x\" would be at the same path as another, or below it");
+        assert_eq!(spec(|spec| spec.inputs = vec![input("share"), input("/share"), input("/usr/lib")]), "");
+        let called = spec(|spec| spec.argv0 = Some("x".repeat(1025)));
+        assert_eq!(called, "`tiles`: the length of the program's name is 1025 bytes, and may be at most 1024 bytes");
+        assert!(spec(|spec| spec.argv0 = Some("\0".into())).contains("has a byte 0"));
         let none = spec(|spec| spec.limits.wall_ms = 0);
         assert!(none.contains("the timeout is 0ms, and may be 1ms to "), "{none}");
         let astray = spec(|spec| spec.inputs = vec![input("../a")]);

@@ -85,7 +85,7 @@ impl Consequences {
 fn producers(inputs: &[Input]) -> impl Iterator<Item = Producer> + '_ {
     inputs.iter().filter_map(|input| match &input.source {
         Source::Output(output) => Some(output.of),
-        Source::Blob(_) => None,
+        Source::Blob(_) | Source::Folder(_) => None,
     })
 }
 

@@ -162,7 +162,7 @@ fn different_needs_are_bounded_for_each_key() {
 #[test]
 fn fields_that_make_no_sense_are_refused() {
     let malformed = Err(VoidReason::Malformed);
-    for path in ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a/.", "a/", "a\0b"] {
+    for path in ["", "/", "/out/x", "/a/../b", "../x", "a/../../x", "a//b", "a/.", "a/", "a\0b"] {
         assert_eq!(with_spec(|spec| spec.inputs = vec![input(path)]), malformed, "{path:?}");
     }
     assert_eq!(with_spec(|spec| spec.inputs = vec![input("a/b..c/.d"), input("a/e")]), Ok(()));

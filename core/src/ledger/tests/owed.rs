@@ -3,7 +3,11 @@
 use std::collections::HashSet;
 
 use super::mesh::*;
-use crate::{digest::Digest, ledger::Owed, types::*};
+use crate::{
+    digest::Digest,
+    ledger::{NeededBlobs, Owed},
+    types::*,
+};
 
 fn named(what: &[u8]) -> BlobRef {
     BlobRef { digest: Digest::of(what), bytes: 10 }
@@ -73,14 +77,35 @@ fn what_a_cancelled_task_has_left_is_owed_to_nobody_nor_is_what_no_job_is_known_
 
 /// All of these that are needed, searched a few tasks at a time.
 fn needed(mesh: &Mesh, tasks_max: usize, blobs: &[&[u8]]) -> Vec<bool> {
+    let found = search(mesh, tasks_max, blobs).named;
+    blobs.iter().map(|blob| found.contains(&Digest::of(blob))).collect()
+}
+
+fn search(mesh: &Mesh, tasks_max: usize, blobs: &[&[u8]]) -> NeededBlobs {
     let wanted: HashSet<Digest> = blobs.iter().map(|blob| Digest::of(blob)).collect();
-    let (mut found, mut searched) = (HashSet::new(), None);
+    let (mut found, mut searched) = (NeededBlobs::default(), None);
     loop {
         searched = mesh.ledger.needed_blobs(searched, tasks_max, &wanted, &mut found);
         if searched.is_none() {
-            return blobs.iter().map(|blob| found.contains(&Digest::of(blob))).collect();
+            return found;
         }
     }
+}
+
+#[test]
+fn a_folder_that_a_task_is_given_is_needed_whether_it_was_asked_about_or_not() {
+    let mut mesh = Mesh::new(genesis());
+    let folder = |what: &[u8]| Input { path: "/share".into(), source: Source::Folder(named(what)) };
+    let parts = Tasks::Each(vec![Part { inputs: vec![folder(b"own")], ..Part::default() }]);
+    let common = TaskSpec { inputs: vec![Input { path: "in".into(), ..folder(b"common") }], ..spec() };
+    let job = JobId(mesh.sign(&key(100), Action::Submit(Submit::new("folders", common, parts))).0);
+    mesh.next();
+    let all = [b"own".as_slice(), b"common"].map(Digest::of);
+    assert_eq!(needed(&mesh, 1, &[b"own", b"other"]), [true, false]);
+    assert_eq!(search(&mesh, 1, &[b"own"]).folders, HashSet::from(all));
+    mesh.cancel(&key(100), job);
+    mesh.next();
+    assert_eq!(search(&mesh, 1, &[b"own"]), NeededBlobs::default());
 }
 
 #[test]

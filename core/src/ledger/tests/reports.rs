@@ -168,20 +168,28 @@ fn an_output_on_the_ledger_is_bounded_and_so_is_what_a_failure_says() {
     let most = LedgerLimits::default().inline_bytes_max;
     let inline = |stdout: ByteString, files: Vec<(String, ByteString)>| {
         Verdict::Succeeded(
-            Output::Inline(InlineOutput { stdout, stderr: long(0), files }),
+            Output::Inline(InlineOutput { stdout, stderr: long(0), files, empty_folders: Vec::new() }),
             Usage::default(),
             Vec::new(),
         )
     };
+    let with_folders = |folders: &[&str]| {
+        let empty_folders = folders.iter().map(|folder| (*folder).to_owned()).collect();
+        let output = InlineOutput { empty_folders, ..InlineOutput::default() };
+        Verdict::Succeeded(Output::Inline(output), Usage::default(), Vec::new())
+    };
     let failed = |failure, stderr| Verdict::Failed(failure, stderr, Usage::default());
-    // An array of three, a byte string of three header bytes, one of one, an empty list.
+    // An array of four, a byte string of three header bytes, one of one, two empty lists.
     let refused = [
-        inline(long(most - 5), Vec::new()),
+        inline(long(most - 6), Vec::new()),
         inline(long(0), vec![("../escape".into(), long(1))]),
         inline(long(0), vec![("a".into(), long(1)), ("a".into(), long(2))]),
+        with_folders(&["../escape"]),
+        with_folders(&["a", "a"]),
         failed(Failure::Exited(1), long(most + 1)),
         failed(Failure::Trapped("x".repeat(257)), long(0)),
         failed(Failure::BadModule("x".repeat(257)), long(0)),
+        failed(Failure::BadInput("x".repeat(257)), long(0)),
         failed(Failure::Lost, long(0)),
     ];
     for verdict in refused {
@@ -191,7 +199,7 @@ fn an_output_on_the_ledger_is_bounded_and_so_is_what_a_failure_says() {
         assert_eq!(mesh.held(&key(1)), [(0, 0, true)], "its attempt lives on");
     }
     let taken = [
-        inline(long(most - 6), Vec::new()),
+        inline(long(most - 7), Vec::new()),
         failed(Failure::Exited(1), long(most)),
         failed(Failure::Trapped("x".repeat(256)), long(0)),
     ];

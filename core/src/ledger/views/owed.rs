@@ -34,6 +34,16 @@ pub enum Owed {
     Nobody,
 }
 
+/// Blobs that unfinished tasks need, as far as a search has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NeededBlobs {
+    /// Those of the blobs asked about that are a program, a file or the manifest of a folder.
+    pub named: HashSet<Digest>,
+    /// The manifests of all folders that tasks are given, asked about or not. The blobs of which a folder consists are
+    /// needed as well, and only the manifest names them.
+    pub folders: HashSet<Digest>,
+}
+
 /// Where a search through the programs and inputs of unfinished tasks has come to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NeedsSearched {
@@ -59,18 +69,22 @@ impl Ledger {
     }
 
     /// Adds to `needed` those of `blobs` that are the program or an input of unfinished tasks, or of recurring jobs
-    /// that have not ended. Looks at `tasks_max` tasks, arrays and jobs, at least one, and returns where to go on;
+    /// that have not ended, and the folders that they are given. Looks at `tasks_max` tasks, arrays and jobs, at least one, and returns where to go on;
     /// `None` once it has looked at all.
     pub fn needed_blobs(
         &self,
         searched: Option<NeedsSearched>,
         tasks_max: usize,
         blobs: &HashSet<Digest>,
-        needed: &mut HashSet<Digest>,
+        needed: &mut NeededBlobs,
     ) -> Option<NeedsSearched> {
-        let mut need = |digest: &Digest| {
-            if let Some(digest) = blobs.get(digest) {
-                needed.insert(*digest);
+        let mut need = |need: Need| {
+            if let Need::Folder(digest) = need {
+                needed.folders.insert(digest);
+            }
+            let (Need::Blob(digest) | Need::Folder(digest)) = need;
+            if blobs.contains(&digest) {
+                needed.named.insert(digest);
             }
         };
         if searched.is_none() {
@@ -100,7 +114,7 @@ impl Ledger {
         job: &Job,
         (from, mut task): (usize, usize),
         left: &mut usize,
-        need: &mut impl FnMut(&Digest),
+        need: &mut impl FnMut(Need),
     ) -> Option<(usize, usize)> {
         if job.counts().unfinished() == 0 {
             return None;
@@ -134,25 +148,36 @@ fn answered(task: &TaskView<'_>, attempt: AttemptId) -> bool {
     task.past.iter().any(|past| past.number == attempt.number && past.why == EndReason::Answered)
 }
 
-fn need_array(array: &Array, need: &mut impl FnMut(&Digest)) {
+/// What a task needs.
+#[derive(Clone, Copy, Debug)]
+enum Need {
+    /// A program or a file.
+    Blob(Digest),
+    /// A folder, by its manifest.
+    Folder(Digest),
+}
+
+fn need_array(array: &Array, need: &mut impl FnMut(Need)) {
     need_spec(&array.spec, need);
     if let Tasks::Each(parts) = &*array.tasks {
         parts.iter().for_each(|part| need_inputs(&part.inputs, need));
     }
 }
 
-fn need_spec(spec: &TaskSpec, need: &mut impl FnMut(&Digest)) {
-    need(&spec.program_blob().digest);
+fn need_spec(spec: &TaskSpec, need: &mut impl FnMut(Need)) {
+    need(Need::Blob(spec.program_blob().digest));
     if let Some(stdin) = &spec.stdin {
-        need(&stdin.digest);
+        need(Need::Blob(stdin.digest));
     }
     need_inputs(&spec.inputs, need);
 }
 
-fn need_inputs(inputs: &[Input], need: &mut impl FnMut(&Digest)) {
+fn need_inputs(inputs: &[Input], need: &mut impl FnMut(Need)) {
     for input in inputs {
-        if let Source::Blob(blob) = &input.source {
-            need(&blob.digest);
+        match &input.source {
+            Source::Blob(blob) => need(Need::Blob(blob.digest)),
+            Source::Folder(manifest) => need(Need::Folder(manifest.digest)),
+            Source::Output(_) => {}
         }
     }
 }

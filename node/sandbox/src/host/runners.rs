@@ -44,7 +44,7 @@ const RUNS_MAX: u32 = 1000;
 const GRACE: Duration = Duration::from_secs(5);
 /// The least time between two checkpoints of one run.
 const SAVED_EVERY: Duration = Duration::from_millis(100);
-/// The most files of an output or checkpoint.
+/// The most files and empty folders of an output or checkpoint.
 const FILES_MAX: usize = 10_000;
 
 /// A runner that has loaded a program.
@@ -194,7 +194,7 @@ pub(super) fn run(
     let bounds = Bounds { bytes: output_bytes.min(memory_bytes), tail_bytes: execution.stderr_tail_bytes_max };
     let usage =
         || Usage { wall_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX), ..Usage::default() };
-    match converse(process, request, &files, saves, &bounds) {
+    match converse(process, request, files, saves, &bounds) {
         Ok(Ok(ran)) => {
             loaded.runs += 1;
             if ran.usage.memory_bytes <= KEPT_BYTES_MAX && loaded.runs < RUNS_MAX {
@@ -258,11 +258,13 @@ fn open(execution: &Execution) -> Result<(Run, Vec<File>), ExecuteError> {
     let inputs = open.give_all(&execution.inputs)?;
     let checkpoint = execution.checkpoint.as_ref().map(|saved| open.give_all(&saved.files)).transpose()?;
     let run = Run {
+        argv0: execution.argv0.clone(),
         arguments: execution.arguments.clone(),
         environment: execution.environment.clone(),
         files: open.files.len() as u32,
         stdin,
         inputs,
+        folders: execution.folders.clone(),
         checkpoint,
         memory_bytes: execution.memory_bytes,
         limits: execution.limits,
@@ -295,13 +297,14 @@ impl Bounds {
 fn converse(
     process: &mut Process,
     run: Run,
-    files: &[File],
+    files: Vec<File>,
     saves: Option<&watch::Sender<Saved>>,
     bounds: &Bounds,
 ) -> Result<Result<Ran, String>, WireError> {
     process.channel.send(&Request::Run(Box::new(run)))?;
-    let files: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
-    process.channel.send_files(&files)?;
+    process.channel.send_files(&files.iter().map(AsFd::as_fd).collect::<Vec<BorrowedFd<'_>>>())?;
+    // The runner has them now. There may be thousands.
+    drop(files);
     loop {
         match process.channel.receive()? {
             Reply::Saved(announced) => {
@@ -318,12 +321,12 @@ fn converse(
                     Ended::Failed(failure, tail) if tail.len() <= bounds.tail_bytes => {
                         Err(Failed { failure, stderr_tail: tail.to_vec() })
                     }
-                    Ended::Succeeded { stdout_bytes, stderr_bytes, files } => {
+                    Ended::Succeeded { stdout_bytes, stderr_bytes, files, empty_folders } => {
                         let lengths = files.iter().map(|(_, bytes)| *bytes).chain([stdout_bytes, stderr_bytes]);
-                        bounds.check(lengths, files.len())?;
+                        bounds.check(lengths, files.len().saturating_add(empty_folders.len()))?;
                         let stdout = process.channel.receive_bytes(stdout_bytes)?;
                         let stderr = process.channel.receive_bytes(stderr_bytes)?;
-                        Ok(Success { stdout, stderr, files: contents(process, files)? })
+                        Ok(Success { stdout, stderr, files: contents(process, files)?, empty_folders })
                     }
                     ended => return Err(WireError::Malformed(format!("{ended:?}"))),
                 };

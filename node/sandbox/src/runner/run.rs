@@ -49,8 +49,9 @@ pub(super) fn run(
     let mut state = store.into_data();
     let ended = verdict(ended.err(), &state)?.and_then(|()| state.take_output().map_err(|end| failure_of(&end)));
     let outcome = match ended {
-        Ok(files) => {
-            Ok(Success { stdout: std::mem::take(&mut state.stdout), stderr: std::mem::take(&mut state.stderr), files })
+        Ok((files, empty_folders)) => {
+            let (stdout, stderr) = (std::mem::take(&mut state.stdout), std::mem::take(&mut state.stderr));
+            Ok(Success { stdout, stderr, files, empty_folders })
         }
         Err(failure) => {
             let stderr_tail = state.stderr.split_off(state.stderr.len().saturating_sub(tail_bytes_max));
@@ -93,12 +94,13 @@ fn start(run: Run, files: Vec<File>, deadline: Deadline, saver: &Arc<Saver>) -> 
         None => None,
     };
     let mut arguments = run.arguments;
-    arguments.insert(0, "task".into());
+    arguments.insert(0, run.argv0);
     Ok(Start {
         arguments,
         environment: run.environment.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
         stdin,
         inputs,
+        folders: run.folders,
         allowance: Allowance::new(run.memory_bytes, run.limits.output_bytes),
         seed: run.seed,
         deadline,
@@ -118,10 +120,11 @@ pub(super) fn tell(channel: &mut Channel, ran: Result<Ran, String>) -> Result<()
             return channel.send(&Reply::Ended(Ended::Failed(failure, stderr_tail.into()), usage));
         }
     };
-    let Success { stdout, stderr, files } = success;
+    let Success { stdout, stderr, files, empty_folders } = success;
     let announced: Vec<Announced> = files.iter().map(|(path, content)| (path.clone(), content.len() as u64)).collect();
     let (stdout_bytes, stderr_bytes) = (stdout.len() as u64, stderr.len() as u64);
-    channel.send(&Reply::Ended(Ended::Succeeded { stdout_bytes, stderr_bytes, files: announced }, usage))?;
+    let ended = Ended::Succeeded { stdout_bytes, stderr_bytes, files: announced, empty_folders };
+    channel.send(&Reply::Ended(ended, usage))?;
     for content in [&stdout, &stderr].into_iter().chain(files.iter().map(|(_, content)| content)) {
         channel.send_bytes(content)?;
     }
@@ -129,7 +132,8 @@ pub(super) fn tell(channel: &mut Channel, ran: Result<Ran, String>) -> Result<()
 }
 
 fn bad_input(path: &str) -> Failure {
-    Failure::Trapped(format!("`{}` cannot be the path of an input", cut(path, 128).escape_debug()))
+    let text = format!("`{}` cannot be the path of an input, or is taken", cut(path, 128).escape_debug());
+    Failure::BadInput(cut(&text, Failure::TEXT_BYTES_MAX).to_owned())
 }
 
 /// What the end of a program means: success, its failure, or no verdict if this machine failed.

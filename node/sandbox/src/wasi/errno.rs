@@ -5,6 +5,7 @@
 #[repr(u16)]
 pub(crate) enum Errno {
     BadDescriptor = 8,
+    Busy = 10,
     Exists = 20,
     Fault = 21,
     TooLarge = 22,

@@ -1,23 +1,31 @@
 //! A program's file system, which exists in memory only. Nothing that a program does here touches the host's.
 //!
-//! * `/in` holds the inputs, read-only.
+//! * `/in` holds the inputs, read-only. Inputs are also mounted elsewhere, as the task says.
 //! * `/out` holds the output.
 //! * `/tmp` holds temporary files, which count as the program's memory.
 //! * `/checkpoint` holds checkpoints, for a program that saves them.
+//! * `/` itself is the working directory, and all else in it is like what is in `/tmp`.
+//!
+//! What is there at the start keeps its name: a program can neither move nor remove it.
 //!
 //! There are no links. Numbers, times and orders are the same on every machine.
 
-use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    ops::Bound::{Excluded, Unbounded},
+    os::unix::fs::FileExt,
+    sync::Arc,
+};
+
+use meshwork_core::types::{DEPTH_MAX, PATH_BYTES_MAX, is_mount_sound, is_path_sound};
 
 use super::{
     allowance::{Allowance, ENTRIES_MAX},
     errno::{Answer, End, Errno},
 };
+use crate::program::NamedFile;
 
-/// The most bytes of a path under `/in`, `/out`, `/tmp` or `/checkpoint`.
-pub(crate) const PATH_BYTES_MAX: usize = 1024;
-/// The most directories between `/out`, `/tmp` or `/checkpoint` and a file there.
-pub(crate) const DEPTH_MAX: usize = 64;
 /// The most bytes of one name in a path.
 pub(crate) const NAME_BYTES_MAX: usize = 255;
 
@@ -28,11 +36,11 @@ pub(crate) type NodeId = u64;
 /// it counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// `/` itself, `/in` and all below.
+    /// `/in`, what is mounted, and all below.
     Fixed,
     /// `/out`.
     Output,
-    /// `/tmp`.
+    /// `/`, `/tmp`, and what the program makes there.
     Temporary,
     /// `/checkpoint`, which counts as output.
     Checkpoint,
@@ -69,10 +77,44 @@ enum Content {
     Directory {
         parent: NodeId,
         name_bytes: usize,
-        entries: BTreeMap<String, NodeId>,
+        entries: Entries,
     },
     Written(Vec<u8>),
     Given(HostFile),
+}
+
+/// The entries of a directory.
+#[derive(Debug, Default)]
+struct Entries {
+    by_name: BTreeMap<Arc<str>, NodeId>,
+    /// In the order of their creation, so that a large directory is listed in parts at no cost for what was listed.
+    by_number: BTreeMap<NodeId, Arc<str>>,
+}
+
+impl Entries {
+    fn get(&self, name: &str) -> Option<NodeId> {
+        self.by_name.get(name).copied()
+    }
+
+    fn insert(&mut self, name: &str, id: NodeId) {
+        let name: Arc<str> = name.into();
+        self.by_name.insert(Arc::clone(&name), id);
+        self.by_number.insert(id, name);
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(id) = self.by_name.remove(name) {
+            self.by_number.remove(&id);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, NodeId)> {
+        self.by_name.iter().map(|(name, id)| (&**name, *id))
+    }
 }
 
 #[derive(Debug)]
@@ -82,6 +124,8 @@ struct Node {
     times: Times,
     /// Whether a directory entry names it.
     named: bool,
+    /// Whether it was there at the start, so that its name stays.
+    stays: bool,
     /// How many descriptors have it open.
     opened: u32,
 }
@@ -117,6 +161,7 @@ pub(crate) struct Files {
     nodes: BTreeMap<NodeId, Node>,
     next: NodeId,
     root: NodeId,
+    input: NodeId,
     out: NodeId,
     checkpoint: Option<NodeId>,
 }
@@ -125,16 +170,13 @@ impl Files {
     /// The directory `/` with `in`, `out` and `tmp`.
     pub(super) fn new(now_ns: u64) -> Self {
         // Listings use the first two numbers for `.` and `..`.
-        let mut files = Self { nodes: BTreeMap::new(), next: 3, root: 3, out: 0, checkpoint: None };
-        let root = files.insert(
-            Content::Directory { parent: 3, name_bytes: 0, entries: BTreeMap::new() },
-            Place::Fixed,
-            now_ns,
-        );
-        files.root = root;
-        files.link_directory(root, "in", Place::Fixed, now_ns);
-        files.out = files.link_directory(root, "out", Place::Output, now_ns);
-        files.link_directory(root, "tmp", Place::Temporary, now_ns);
+        let mut files = Self { nodes: BTreeMap::new(), next: 3, root: 3, input: 0, out: 0, checkpoint: None };
+        let root = Content::Directory { parent: 3, name_bytes: 0, entries: Entries::default() };
+        files.root = files.insert(root, Place::Temporary, now_ns);
+        files.node_mut(files.root).stays = true;
+        files.input = files.link_standing(files.root, "in", Place::Fixed, now_ns);
+        files.out = files.link_standing(files.root, "out", Place::Output, now_ns);
+        files.link_standing(files.root, "tmp", Place::Temporary, now_ns);
         files
     }
 
@@ -142,38 +184,59 @@ impl Files {
         let id = self.next;
         self.next += 1;
         let times = Times { accessed_ns: now_ns, modified_ns: now_ns };
-        self.nodes.insert(id, Node { content, place, times, named: true, opened: 0 });
+        self.nodes.insert(id, Node { content, place, times, named: true, stays: false, opened: 0 });
         id
     }
 
     fn link_directory(&mut self, parent: NodeId, name: &str, place: Place, now_ns: u64) -> NodeId {
-        let id =
-            self.insert(Content::Directory { parent, name_bytes: name.len(), entries: BTreeMap::new() }, place, now_ns);
-        self.entries_mut(parent).insert(name.to_owned(), id);
+        let id = self.insert(
+            Content::Directory { parent, name_bytes: name.len(), entries: Entries::default() },
+            place,
+            now_ns,
+        );
+        self.entries_mut(parent).insert(name, id);
         id
     }
 
-    /// Puts an input at `path` below `/in`. Returns false if the path is invalid or taken.
-    pub(super) fn add_input(&mut self, path: &str, file: HostFile, now_ns: u64) -> bool {
-        if path.len() > PATH_BYTES_MAX || path.contains('\0') {
-            return false;
-        }
-        let mut directory = self.entries_mut(self.root)["in"];
-        let mut names = path.split('/').peekable();
+    /// A directory that is there at the start and keeps its name.
+    fn link_standing(&mut self, parent: NodeId, name: &str, place: Place, now_ns: u64) -> NodeId {
+        let id = self.link_directory(parent, name, place, now_ns);
+        self.node_mut(id).stays = true;
+        id
+    }
+
+    /// Puts an input at its path: below `/in` if that is relative, and otherwise where it is mounted. An input is a file,
+    /// or a directory, which comes before what is in it. Returns false if the path is invalid or taken.
+    pub(super) fn add_input(&mut self, path: &str, file: Option<HostFile>, now_ns: u64) -> bool {
+        let (mut directory, below) = match path.strip_prefix('/') {
+            Some(below) if is_mount_sound(path) => (self.root, below),
+            None if is_path_sound(path) => (self.input, path),
+            _ => return false,
+        };
+        let mut names = below.split('/').peekable();
         while let Some(name) = names.next() {
-            if name.is_empty() || name == "." || name == ".." || name.len() > NAME_BYTES_MAX {
+            if name.len() > NAME_BYTES_MAX {
                 return false;
             }
-            let existing = self.entries_mut(directory).get(name).copied();
+            let existing = self.entries_mut(directory).get(name);
             match (names.peek(), existing) {
                 (None, None) => {
-                    let id = self.insert(Content::Given(file), Place::Fixed, now_ns);
-                    self.entries_mut(directory).insert(name.to_owned(), id);
+                    let id = match file {
+                        Some(file) => {
+                            let id = self.insert(Content::Given(file), Place::Fixed, now_ns);
+                            self.entries_mut(directory).insert(name, id);
+                            id
+                        }
+                        None => self.link_directory(directory, name, Place::Fixed, now_ns),
+                    };
+                    self.node_mut(id).stays = true;
                     return true;
                 }
-                (Some(_), None) => directory = self.link_directory(directory, name, Place::Fixed, now_ns),
+                (None, Some(id)) => return file.is_none() && self.is_directory(id) && self.place(id) == Place::Fixed,
+                // What leads to a mount is like the directory that it is in.
+                (Some(_), None) => directory = self.link_standing(directory, name, self.place(directory), now_ns),
                 (Some(_), Some(id)) if self.is_directory(id) => directory = id,
-                _ => return false,
+                (Some(_), Some(_)) => return false,
             }
         }
         false
@@ -187,14 +250,14 @@ impl Files {
         now_ns: u64,
         allowance: &mut Allowance,
     ) -> Result<(), End> {
-        let root = self.link_directory(self.root, "checkpoint", Place::Checkpoint, now_ns);
+        let root = self.link_standing(self.root, "checkpoint", Place::Checkpoint, now_ns);
         self.checkpoint = Some(root);
         for (path, content) in saved {
             let mut directory = root;
             let (names, name) =
                 path.rsplit_once('/').map_or((None, path.as_str()), |(names, name)| (Some(names), name));
             for part in names.into_iter().flat_map(|names| names.split('/')) {
-                directory = match self.entries_mut(directory).get(part).copied() {
+                directory = match self.entries_mut(directory).get(part) {
                     Some(id) if self.is_directory(id) => id,
                     Some(_) => return Err(End::Broke("its checkpoint is no tree of files")),
                     None => {
@@ -208,7 +271,7 @@ impl Files {
             allowance.take_entry().map_err(|_| End::OutputTooLarge)?;
             allowance.take_output(content.len() as u64).map_err(|_| End::OutputTooLarge)?;
             let id = self.insert(Content::Written(content), Place::Checkpoint, now_ns);
-            self.entries_mut(directory).insert(name.to_owned(), id);
+            self.entries_mut(directory).insert(name, id);
         }
         Ok(())
     }
@@ -223,7 +286,7 @@ impl Files {
                 Content::Written(content) => saved.push((path, content.clone())),
                 Content::Directory { entries, .. } => {
                     let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-                    waiting.extend(entries.iter().map(|(name, id)| (below(name), *id)));
+                    waiting.extend(entries.iter().map(|(name, id)| (below(name), id)));
                 }
                 Content::Given(_) => {}
             }
@@ -252,14 +315,14 @@ impl Files {
         self.nodes.get_mut(&id).expect("nodes live while something names or opens them")
     }
 
-    fn entries_mut(&mut self, id: NodeId) -> &mut BTreeMap<String, NodeId> {
+    fn entries_mut(&mut self, id: NodeId) -> &mut Entries {
         match &mut self.node_mut(id).content {
             Content::Directory { entries, .. } => entries,
             _ => unreachable!("asked only of directories"),
         }
     }
 
-    fn entries(&self, id: NodeId) -> Answer<&BTreeMap<String, NodeId>> {
+    fn entries(&self, id: NodeId) -> Answer<&Entries> {
         match &self.node(id).content {
             Content::Directory { entries, .. } => Ok(entries),
             _ => Err(Errno::NotDirectory.into()),
@@ -280,7 +343,7 @@ impl Files {
     }
 
     pub(super) fn lookup(&self, directory: NodeId, name: &str) -> Answer<Option<NodeId>> {
-        Ok(self.entries(directory)?.get(name).copied())
+        Ok(self.entries(directory)?.get(name))
     }
 
     pub(super) fn stat(&self, id: NodeId) -> Stat {
@@ -301,6 +364,10 @@ impl Files {
 
     fn must_be_writable(&self, id: NodeId) -> Answer {
         if self.place(id) == Place::Fixed { Err(Errno::ReadOnly.into()) } else { Ok(()) }
+    }
+
+    fn must_be_movable(&self, id: NodeId) -> Answer {
+        if self.node(id).stays { Err(Errno::Busy.into()) } else { Ok(()) }
     }
 
     pub(super) fn open(&mut self, id: NodeId) {
@@ -340,12 +407,12 @@ impl Files {
         self.must_be_short(parent, name, Extent::default())?;
         allowance.take_entry()?;
         let content = if directory {
-            Content::Directory { parent, name_bytes: name.len(), entries: BTreeMap::new() }
+            Content::Directory { parent, name_bytes: name.len(), entries: Entries::default() }
         } else {
             Content::Written(Vec::new())
         };
         let id = self.insert(content, self.place(parent), now_ns);
-        self.entries_mut(parent).insert(name.to_owned(), id);
+        self.entries_mut(parent).insert(name, id);
         self.node_mut(parent).times.modified_ns = now_ns;
         Ok(id)
     }
@@ -357,6 +424,7 @@ impl Files {
         if self.is_directory(id) {
             return Err(Errno::IsDirectory.into());
         }
+        self.must_be_movable(id)?;
         self.unlink(parent, name, id, now_ns, allowance);
         Ok(())
     }
@@ -370,6 +438,7 @@ impl Files {
     ) -> Answer {
         let id = self.lookup(parent, name)?.ok_or(Errno::NoEntry)?;
         self.must_be_writable(parent)?;
+        self.must_be_movable(id)?;
         if !self.entries(id)?.is_empty() {
             return Err(Errno::NotEmpty.into());
         }
@@ -397,6 +466,8 @@ impl Files {
         let replaced = self.lookup(to.0, to.1)?;
         self.must_be_writable(from.0)?;
         self.must_be_writable(to.0)?;
+        self.must_be_movable(id)?;
+        replaced.map_or(Ok(()), |other| self.must_be_movable(other))?;
         if self.is_removed(to.0) {
             return Err(Errno::NoEntry.into());
         }
@@ -429,7 +500,7 @@ impl Files {
             self.set_place(id, new_place);
         }
         self.entries_mut(from.0).remove(from.1);
-        self.entries_mut(to.0).insert(to.1.to_owned(), id);
+        self.entries_mut(to.0).insert(to.1, id);
         self.node_mut(from.0).times.modified_ns = now_ns;
         self.node_mut(to.0).times.modified_ns = now_ns;
         if let Content::Directory { parent, name_bytes, .. } = &mut self.node_mut(id).content {
@@ -441,7 +512,7 @@ impl Files {
     /// The bytes of all files at a node and below it.
     fn bytes_within(&self, id: NodeId) -> u64 {
         match &self.node(id).content {
-            Content::Directory { entries, .. } => entries.values().map(|id| self.bytes_within(*id)).sum(),
+            Content::Directory { entries, .. } => entries.iter().map(|(_, id)| self.bytes_within(id)).sum(),
             _ => self.stat(id).bytes,
         }
     }
@@ -451,7 +522,7 @@ impl Files {
         let node = self.node_mut(id);
         node.place = place;
         if let Content::Directory { entries, .. } = &node.content {
-            for below in entries.values().copied().collect::<Vec<_>>() {
+            for below in entries.iter().map(|(_, id)| id).collect::<Vec<_>>() {
                 self.set_place(below, place);
             }
         }
@@ -479,7 +550,7 @@ impl Files {
             extent = Extent { depth: extent.depth.max(at.depth), bytes: extent.bytes.max(at.bytes) };
             if let Content::Directory { entries, .. } = &self.node(id).content {
                 let below = |name: &str| Extent { depth: at.depth + 1, bytes: at.bytes + 1 + name.len() };
-                waiting.extend(entries.iter().map(|(name, id)| (*id, below(name))));
+                waiting.extend(entries.iter().map(|(name, id)| (id, below(name))));
             }
         }
         extent
@@ -488,7 +559,7 @@ impl Files {
     /// How many files and directories are at a node and below it.
     pub(super) fn count(&self, id: NodeId) -> u64 {
         match &self.node(id).content {
-            Content::Directory { entries, .. } => 1 + entries.values().map(|id| self.count(*id)).sum::<u64>(),
+            Content::Directory { entries, .. } => 1 + entries.iter().map(|(_, id)| self.count(id)).sum::<u64>(),
             _ => 1,
         }
     }
@@ -506,15 +577,9 @@ impl Files {
 
     /// The directory's entries with numbers above `after`, in the order of their numbers, which is the order of their
     /// creation. So adding and removing entries does not disturb a program that lists the directory in parts.
-    pub(super) fn list(&self, directory: NodeId, after: NodeId) -> Answer<Vec<(NodeId, &str)>> {
-        let mut list: Vec<(NodeId, &str)> = self
-            .entries(directory)?
-            .iter()
-            .filter(|(_, id)| **id > after)
-            .map(|(name, id)| (*id, name.as_str()))
-            .collect();
-        list.sort_unstable();
-        Ok(list)
+    pub(super) fn list(&self, directory: NodeId, after: NodeId) -> Answer<impl Iterator<Item = (NodeId, &str)>> {
+        let entries = &self.entries(directory)?.by_number;
+        Ok(entries.range((Excluded(after), Unbounded)).map(|(id, name)| (*id, &**name)))
     }
 
     /// Reads into `buffer` from `offset`. Fills it, except at the end of the file.
@@ -591,30 +656,37 @@ impl Files {
     pub(super) fn held(&self) -> (u64, u64, usize) {
         let bytes =
             |place| self.nodes.iter().filter(|(_, node)| node.place == place).map(|(id, _)| self.stat(*id).bytes).sum();
-        // `/out` and `/tmp` themselves do not count as the program's.
-        let made = self.nodes.values().filter(|node| node.place != Place::Fixed).count() - 2;
+        // What was there at the start does not count as the program's.
+        let made = self.nodes.values().filter(|node| node.place != Place::Fixed && !node.stays).count();
         (bytes(Place::Output) + bytes(Place::Checkpoint), bytes(Place::Temporary), made)
     }
 
-    /// Takes all files under `/out`, by path, in order.
-    pub(super) fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>, End> {
-        let mut output = Vec::new();
+    /// Takes all files under `/out`, by path, and the paths of the directories there that have nothing in them; both in
+    /// order.
+    pub(super) fn take_output(&mut self) -> Result<(Vec<NamedFile>, Vec<String>), End> {
+        let (mut output, mut empty_folders) = (Vec::new(), Vec::new());
         let mut waiting = vec![(String::new(), self.out)];
         while let Some((path, id)) = waiting.pop() {
             match &mut self.node_mut(id).content {
                 Content::Written(content) => output.push((path, std::mem::take(content))),
+                Content::Directory { entries, .. } if entries.is_empty() => {
+                    if !path.is_empty() {
+                        empty_folders.push(path);
+                    }
+                }
                 Content::Directory { entries, .. } => {
-                    for (name, id) in entries {
-                        let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-                        waiting.push((path, *id));
+                    for (name, id) in entries.iter() {
+                        let path = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+                        waiting.push((path, id));
                     }
                 }
                 Content::Given(_) => unreachable!("inputs cannot be moved"),
             }
         }
-        debug_assert!(output.len() <= ENTRIES_MAX);
+        debug_assert!(output.len() + empty_folders.len() <= ENTRIES_MAX);
         output.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        Ok(output)
+        empty_folders.sort_unstable();
+        Ok((output, empty_folders))
     }
 }
 

@@ -93,7 +93,10 @@ pub(crate) struct Start {
     /// As `NAME=value`.
     pub environment: Vec<String>,
     pub stdin: Option<HostFile>,
+    /// Files, each with its path: below `/in` if it is relative, else where it is mounted.
     pub inputs: Vec<(String, HostFile)>,
+    /// The directories that there are besides those that lead to files, likewise.
+    pub folders: Vec<String>,
     pub allowance: Allowance,
     pub seed: [u8; 32],
     pub deadline: Deadline,
@@ -128,7 +131,9 @@ impl State {
             Some(file) => Open::File { id: files.add_unnamed(file, now_ns), offset: 0, read: true, write: false },
             None => Open::Nothing,
         };
-        let mut inputs = start.inputs;
+        let folders = start.folders.into_iter().map(|path| (path, None));
+        let mut inputs: Vec<_> =
+            folders.chain(start.inputs.into_iter().map(|(path, file)| (path, Some(file)))).collect();
         // Sorted by path, so that numbers and listings do not depend on the order in which the inputs were given.
         inputs.sort_by(|one, other| one.0.cmp(&other.0));
         for (path, file) in inputs {
@@ -172,8 +177,8 @@ impl State {
         &self.deadline
     }
 
-    /// Takes the program's files under `/out`.
-    pub(crate) fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>, End> {
+    /// Takes the program's files under `/out`, and the paths of the empty directories there.
+    pub(crate) fn take_output(&mut self) -> Result<(Vec<NamedFile>, Vec<String>), End> {
         self.files.take_output()
     }
 
@@ -261,6 +266,7 @@ pub(crate) fn types(engine: &Engine, linker: &Linker<State>) -> Vec<(String, Fun
         environment: Vec::new(),
         stdin: None,
         inputs: Vec::new(),
+        folders: Vec::new(),
         allowance: Allowance::new(0, 0),
         seed: [0; 32],
         deadline: Deadline(Until::after(&RunClock::start(), Duration::ZERO)),

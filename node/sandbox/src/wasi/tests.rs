@@ -1,11 +1,12 @@
 //! The counts are always exactly what is kept.
 
+use meshwork_core::types::{DEPTH_MAX, PATH_BYTES_MAX};
 use proptest::prelude::*;
 
 use super::{
     allowance::{Allowance, ENTRIES_MAX},
     errno::{Errno, Fault},
-    files::{DEPTH_MAX, Files, NodeId, PATH_BYTES_MAX},
+    files::{Files, HostFile, NodeId},
     path,
 };
 
@@ -23,8 +24,25 @@ enum Step {
     Close { index: usize },
 }
 
-const PATHS: [&str; 10] =
-    ["out/a", "out/b", "out/d", "out/d/a", "out/d/e", "out/d/e/b", "tmp/a", "tmp/d", "tmp/d/a", "in/a"];
+const PATHS: [&str; 17] = [
+    "out/a",
+    "out/b",
+    "out/d",
+    "out/d/a",
+    "out/d/e",
+    "out/d/e/b",
+    "tmp/a",
+    "tmp/d",
+    "tmp/d/a",
+    "in/a",
+    "a",
+    "d",
+    "d/a",
+    "out",
+    "usr",
+    "usr/share",
+    "usr/a",
+];
 
 fn step() -> impl Strategy<Value = Step> {
     let path = || 0..PATHS.len();
@@ -87,6 +105,7 @@ proptest! {
     #[test]
     fn what_files_hold_is_what_was_taken_for_them(steps in proptest::collection::vec(step(), 0..200)) {
         let mut files = Files::new(0);
+        prop_assert!(files.add_input("/usr/share", None, 0));
         let mut allowance = Allowance::new(MEMORY_MAX, OUTPUT_MAX);
         let mut open = Vec::new();
         for step in &steps {
@@ -99,7 +118,11 @@ proptest! {
         for id in open {
             files.close(id, &mut allowance);
         }
-        let output: u64 = files.take_output().unwrap().iter().map(|(_, content)| content.len() as u64).sum();
+        for path in ["in", "out", "tmp", "usr", "usr/share"] {
+            let id = path::find(&files, files.root(), path);
+            prop_assert!(id.is_ok_and(|id| files.is_directory(id)), "{} is where it was", path);
+        }
+        let output: u64 = files.take_output().unwrap().0.iter().map(|(_, content)| content.len() as u64).sum();
         prop_assert_eq!(output, allowance.taken().0);
     }
 
@@ -116,6 +139,40 @@ proptest! {
             prop_assert!(id == out || id >= inner, "{} led to {}", path, id);
         }
     }
+}
+
+#[test]
+fn the_working_directory_is_writable_and_what_stands_in_it_stays() {
+    let (mut files, mut allowance) = (Files::new(0), Allowance::new(MEMORY_MAX, OUTPUT_MAX));
+    let given = || Some(HostFile::new(std::sync::Arc::new(tempfile::tempfile().unwrap()), 0, 0));
+    for (path, file) in [("/conf", given()), ("/usr/share/tool", None), ("/usr/share/tool/a", given()), ("b", None)] {
+        assert!(files.add_input(path, file, 0), "{path}");
+    }
+    for path in ["/in/x", "/tmp", "/out/x", "/", "relative/../x", "/conf", "/conf/x", "b"] {
+        assert!(!files.add_input(path, given(), 0), "{path}");
+    }
+    assert!(!files.add_input("/usr/share", None, 0), "what leads to a mount is no mount");
+    let find = |files: &Files, path: &str| path::find(files, files.root(), path).unwrap();
+    let root = files.root();
+    let own = files.create(root, "own", false, 0, &mut allowance).unwrap();
+    files.write(own, 0, b"twelve bytes", 0, &mut allowance).unwrap();
+    assert_eq!(allowance.taken(), (0, 12, 1), "it counts as memory");
+    let (out, share, tool) = (find(&files, "out"), find(&files, "usr/share"), find(&files, "usr/share/tool"));
+    files.create(share, "beside", true, 0, &mut allowance).unwrap();
+    assert_eq!(files.create(tool, "x", false, 0, &mut allowance), Err(Errno::ReadOnly.into()));
+    assert_eq!(files.remove_file(tool, "a", 0, &mut allowance), Err(Errno::ReadOnly.into()));
+    assert_eq!(files.remove_file(root, "conf", 0, &mut allowance), Err(Errno::Busy.into()));
+    for name in ["in", "tmp", "usr"] {
+        assert_eq!(files.remove_directory(root, name, 0, &mut allowance), Err(Errno::Busy.into()), "{name}");
+        assert_eq!(files.rename((root, name), (out, name), 0, &mut allowance), Err(Errno::Busy.into()), "{name}");
+    }
+    assert_eq!(files.rename((root, "own"), (root, "conf"), 0, &mut allowance), Err(Errno::Busy.into()));
+    files.rename((root, "own"), (out, "own"), 0, &mut allowance).unwrap();
+    files.create(out, "nothing", true, 0, &mut allowance).unwrap();
+    assert_eq!(allowance.taken().0, 12, "and as output once it is there");
+    let (output, empty_folders) = files.take_output().unwrap();
+    assert_eq!(output, [("own".to_owned(), b"twelve bytes".to_vec())]);
+    assert_eq!(empty_folders, ["nothing"]);
 }
 
 #[test]
@@ -149,7 +206,8 @@ fn no_path_gets_too_long_or_too_deep_however_it_is_made() {
     }
     files.create(deep, "file", false, 0, &mut allowance).unwrap();
     assert_eq!(files.create(deep, "e", true, 0, &mut allowance).map(|_| ()), Ok(()));
-    assert!(files.take_output().unwrap().iter().all(|(path, _)| path.len() <= PATH_BYTES_MAX));
+    let (output, empty_folders) = files.take_output().unwrap();
+    assert!(output.iter().map(|(path, _)| path).chain(&empty_folders).all(|path| path.len() <= PATH_BYTES_MAX));
     // Moving one tree below another makes paths of both.
     let top = files.create(out, "top", true, 0, &mut allowance).unwrap();
     assert_eq!(files.rename((out, "e"), (top, "e"), 0, &mut allowance), Err(Errno::NameTooLong.into()));

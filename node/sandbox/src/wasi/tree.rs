@@ -166,8 +166,7 @@ fn list(memory: &mut Memory<'_>, state: &mut State, number: u32, start: u32, byt
     let found = state.files.list(directory, cookie)?;
     // Numbers 1 and 2 stand for these two. No file has them.
     let special = [(1, "."), (2, "..")].into_iter().filter(|(id, _)| *id > cookie);
-    let listed = found.len() as u64;
-    let mut written = 0;
+    let (mut written, mut listed) = (0, 0);
     for (id, name) in special.chain(found) {
         let (inode, kind) = if id < 3 { (directory, 3) } else { (id, kind(state.files.stat(id))) };
         let mut entry = Vec::with_capacity(ENTRY_BYTES + name.len());
@@ -179,6 +178,7 @@ fn list(memory: &mut Memory<'_>, state: &mut State, number: u32, start: u32, byt
         let fits = entry.len().min(buffer.len() - written);
         buffer[written..written + fits].copy_from_slice(&entry[..fits]);
         written += fits;
+        listed += 1;
         if written == buffer.len() {
             break;
         }

@@ -92,10 +92,12 @@ fn execution(module: Digest, module_path: PathBuf) -> Execution {
     Execution {
         module,
         module_path,
+        argv0: "task".into(),
         arguments: Vec::new(),
         environment: BTreeMap::new(),
         stdin: None,
         inputs: Vec::new(),
+        folders: Vec::new(),
         memory_bytes: 64 << 20,
         limits: Limits { wall_ms: 60_000, fuel: 10_000_000_000, output_bytes: 16 << 20 },
         seed: [7; 32],

@@ -23,6 +23,7 @@ use meshwork_core::{
     codec::{self, ByteString},
     digest::Digest,
     identity::{PublicKey, SecretKey},
+    ledger::NeededBlobs,
     types::{
         AttemptId, AttemptNumber, BlobRef, DeliveryStatement, Height, JobId, Manifest, Packed, TaskId, TransactionId,
     },
@@ -124,7 +125,8 @@ fn stderr() -> Option<BlobRef> {
 
 /// An output with these files, of which the small ones lie in a pack.
 fn packed(files: &[Vec<u8>]) -> Packed {
-    Manifest::of(Vec::new(), files.iter().enumerate().map(|(n, content)| (format!("{n}"), content.clone())).collect())
+    let files = files.iter().enumerate().map(|(n, content)| (format!("{n}"), content.clone())).collect();
+    Manifest::of(Vec::new(), files, Vec::new())
 }
 
 /// Stores an output with these files, and returns its manifest and the sum of bytes.

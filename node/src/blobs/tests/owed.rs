@@ -8,6 +8,7 @@ use super::*;
 struct Says {
     standings: Mutex<HashMap<Digest, Standing>>,
     needed: HashSet<Digest>,
+    folders: HashSet<Digest>,
 }
 
 impl Says {
@@ -23,8 +24,9 @@ impl Obligations for Says {
         ready(Some(deliveries.iter().map(standing).collect())).boxed()
     }
 
-    fn needed(&self, blobs: HashSet<Digest>) -> BoxFuture<'_, Option<HashSet<Digest>>> {
-        ready(Some(blobs.intersection(&self.needed).copied().collect())).boxed()
+    fn needed(&self, blobs: HashSet<Digest>) -> BoxFuture<'_, Option<NeededBlobs>> {
+        let named = blobs.intersection(&self.needed).copied().collect();
+        ready(Some(NeededBlobs { named, folders: self.folders.clone() })).boxed()
     }
 }
 
@@ -61,6 +63,30 @@ async fn a_full_store_evicts_what_nobody_is_owed_the_least_recently_used_first()
     node.blobs.put(bytes(1000, 10)).await.unwrap();
     assert_eq!(here(&node), [true, true, true, true, false, false, false]);
     drop(in_use);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_needed_folder_consists_of_is_kept_though_the_ledger_names_only_its_manifest() {
+    let node = node_with_quota(mesh(config(1, &[])).await, Quota { bytes_max: 40 * cost(1000), blobs_max: 6 });
+    let folder = |seed: u8| packed(&[bytes(70_000, seed), bytes(10, seed)]);
+    let encoded = |seed: u8| codec::encode(&folder(seed).manifest);
+    let mut says = Says::default();
+    says.folders.insert(Digest::of(&encoded(1)));
+    says.needed.insert(Digest::of(&encoded(1)));
+    node.blobs.owe(Arc::new(says));
+    for seed in [1, 2] {
+        for content in folder(seed).blobs.into_iter().chain([encoded(seed)]) {
+            node.blobs.put(content).await.unwrap();
+        }
+    }
+    for seed in 3..6 {
+        node.blobs.put(bytes(1000, seed)).await.unwrap();
+    }
+    let here = |seed: u8| {
+        let blobs = folder(seed).blobs.into_iter().chain([encoded(seed)]);
+        blobs.filter(|content| node.blobs.store().has(&Digest::of(content))).count()
+    };
+    assert_eq!((here(1), here(2)), (3, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -265,10 +265,12 @@ fn stored(network: &Network, seeds: &mut Seeds) {
 fn blobs(network: &Network, seeds: &mut Seeds) {
     let file = |path: &str, content: &[u8]| (path.to_owned(), content.to_vec());
     let large = vec![1; Manifest::PACKED_BYTES_MAX as usize + 1];
-    seeds.value("blob-manifest", &Manifest::of(Vec::new(), Vec::new()).manifest);
-    let small = Manifest::of(b"out".to_vec(), vec![file("a", b"one"), file("b/c", b"out")]).manifest;
+    seeds.value("blob-manifest", &Manifest::of(Vec::new(), Vec::new(), Vec::new()).manifest);
+    let small =
+        Manifest::of(b"out".to_vec(), vec![file("a", b"one"), file("b/c", b"out")], vec!["d/e".into()]).manifest;
     seeds.value("blob-manifest", &small);
-    let mixed = Manifest::of(large.clone(), vec![file("a", b"one"), file("b", &large), file("c", b"")]).manifest;
+    let mixed =
+        Manifest::of(large.clone(), vec![file("a", b"one"), file("b", &large), file("c", b"")], Vec::new()).manifest;
     seeds.value("blob-manifest", &mixed);
     let receipts = || network.receipts().values().flatten();
     let attempt = receipts().find_map(|receipt| match receipt {

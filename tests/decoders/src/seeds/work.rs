@@ -103,6 +103,7 @@ fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
             failed(Failure::OutputMissing { task: attempt.task.index / 2, file: "a/b.csv".into() })
         }
         3 => failed(Failure::InputUnavailable(Digest::of(b"input"))),
+        4 if attempt.task.index.is_multiple_of(2) => failed(Failure::BadInput("its paths do not rise".into())),
         4 => failed(Failure::BadModule("no _start".into())),
         5 => failed(
             [Failure::OutOfMemory, Failure::TimedOut, Failure::OutOfFuel][attempt.task.index as usize % 3].clone(),
@@ -137,7 +138,8 @@ fn spawns(index: u32) -> Vec<Spawn> {
 /// A small output with a file.
 pub(crate) fn inline() -> InlineOutput {
     let bytes = |text: &str| ByteString::from(text.as_bytes());
-    InlineOutput { stdout: bytes("49\n"), stderr: bytes("ok"), files: vec![("a/b".into(), bytes("c"))] }
+    let files = vec![("a/b".into(), bytes("c"))];
+    InlineOutput { stdout: bytes("49\n"), stderr: bytes("ok"), files, empty_folders: vec!["d".into()] }
 }
 
 fn claim(sequence: u64, slots: u32, waiting: u32) -> Claim {
@@ -244,10 +246,14 @@ fn spec() -> TaskSpec {
 /// With a value in every field.
 fn whole_spec() -> TaskSpec {
     TaskSpec {
+        argv0: Some("count".into()),
         arguments: vec!["--count".into(), "ä".into()],
         environment: [("LANG".to_owned(), "C".to_owned())].into(),
         stdin: Some(blob(b"stdin")),
-        inputs: vec![Input::blob("texts/common", blob(b"common"))],
+        inputs: vec![
+            Input::blob("texts/common", blob(b"common")),
+            Input { path: "/usr/share".into(), source: Source::Folder(blob(b"manifest")) },
+        ],
         labels: [("os".to_owned(), "linux".to_owned())].into(),
         recovery: [(Setback::Lost, Retry { jitter_permille: 100, elsewhere: true, ..Retry::of(2, 50) })].into(),
         checkpoints: true,

@@ -165,7 +165,7 @@ pub(in crate::ledger) struct Job {
 pub struct ProducedInput {
     /// The other task's index in the job.
     pub producer: u32,
-    /// Where the task finds it below `/in`: a file if `file` is given, otherwise a folder.
+    /// Where the task finds it, as [`Input::path`](crate::types::Input::path) says: a file if `file` is given, otherwise a folder.
     pub path: String,
     /// The manifest of the other task's output.
     pub manifest: BlobRef,
@@ -348,7 +348,8 @@ impl Job {
         let own = self.part(index).into_iter().flat_map(|part| &part.inputs);
         let inputs = spec.inputs.iter().chain(own).filter_map(|input| match &input.source {
             Source::Blob(blob) => Some(*blob),
-            Source::Output(_) => None,
+            // How large a folder is, only its manifest says.
+            Source::Folder(_) | Source::Output(_) => None,
         });
         let largest = inputs.chain(spec.stdin).max_by_key(|blob| (blob.bytes, blob.digest))?;
         (largest.bytes >= Claim::BLOB_BYTES_MIN).then_some(largest.digest)
