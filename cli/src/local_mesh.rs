@@ -36,6 +36,9 @@ const MEET_WITHIN: Duration = Duration::from_secs(60);
 /// Memory that a worker offers per slot, in bytes.
 const SLOT_MEMORY_BYTES: u64 = 256 << 20;
 
+/// The most peers of a mesh.
+const PEERS_MAX: usize = 64;
+
 /// The layout of a mesh.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -47,6 +50,8 @@ pub struct Plan {
     pub authorities: usize,
     /// The number of workers.
     pub workers: usize,
+    /// The number of further workers, which lie.
+    pub liars: usize,
     /// Tasks that each worker runs at once.
     pub slots: u32,
     /// Blocks between two snapshots of the ledger.
@@ -63,7 +68,6 @@ impl Plan {
     /// # Errors
     /// There are no authorities, no workers or no slots, or far too many.
     pub fn new(name: &str, authorities: usize, workers: usize, slots: u32) -> Done<Self> {
-        const PEERS_MAX: usize = 64;
         if authorities == 0 || workers == 0 || slots == 0 || authorities + workers > PEERS_MAX {
             return Err(Failure::usage(format!(
                 "A mesh here has at least one authority, one worker and one slot, and at most {PEERS_MAX} peers."
@@ -77,11 +81,23 @@ impl Plan {
             name: name.to_owned(),
             authorities,
             workers,
+            liars: 0,
             slots,
             snapshot_interval: ConsensusParameters::default().snapshot_interval,
             log: "info".to_owned(),
             may_outlive: false,
         })
+    }
+
+    /// The plan with so many further workers, which falsify what their tasks leave.
+    ///
+    /// # Errors
+    /// There are far too many.
+    pub fn with_liars(self, liars: usize) -> Done<Self> {
+        if self.authorities + self.workers + liars > PEERS_MAX {
+            return Err(Failure::usage(format!("A mesh here has at most {PEERS_MAX} peers, the liars among them.")));
+        }
+        Ok(Self { liars, ..self })
     }
 }
 
@@ -126,6 +142,9 @@ impl LocalMesh {
         for index in 0..mesh.plan.workers {
             mesh.add(format!("worker-{}", index + 1), &keys::generate(), true)?;
         }
+        for index in 0..mesh.plan.liars {
+            mesh.add(format!("liar-{}", index + 1), &keys::generate(), true)?;
+        }
         for peer in &mut mesh.peers {
             peer.ready(START_WITHIN).await?;
         }
@@ -137,7 +156,11 @@ impl LocalMesh {
         let home = self.root.join(&name);
         keys::create(&home.join("key"), key)?;
         let mut peer = Peer::new(name, key.public(), home, works, self.plan.may_outlive);
-        peer.start(&self.plan.executable, &self.arguments(works), &[])?;
+        let mut arguments = self.arguments(works);
+        if self.lies(self.peers.len()) {
+            arguments.push("--lie".to_owned());
+        }
+        peer.start(&self.plan.executable, &arguments, &[])?;
         self.peers.push(peer);
         Ok(())
     }
@@ -224,7 +247,13 @@ impl LocalMesh {
         Ok(())
     }
 
-    /// The peers: authorities first, then workers.
+    /// Whether a peer lies, by its index.
+    pub fn lies(&self, index: usize) -> bool {
+        let honest = self.plan.authorities + self.plan.workers;
+        (honest..honest + self.plan.liars).contains(&index)
+    }
+
+    /// The peers: authorities first, then workers, then those that lie.
     pub fn peers(&self) -> &[Peer] {
         &self.peers
     }

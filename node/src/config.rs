@@ -57,6 +57,8 @@ pub struct WorkerConfig {
     pub labels: Labels,
     /// Whether this peer refuses to work if the machine lacks a means to confine tasks.
     pub require_confinement: bool,
+    /// Whether what its tasks leave is falsified, for tests.
+    pub lies: bool,
     /// How a process is started that compiles or runs programs.
     pub runner: RunnerCommand,
 }

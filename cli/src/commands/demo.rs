@@ -12,6 +12,7 @@ mod tally;
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
+use meshwork_core::types::Redundancy;
 
 use self::{scene::Scene, story::Story};
 use crate::{
@@ -31,6 +32,12 @@ pub struct Options {
     /// Number of workers; one is killed halfway if there are at least 2
     #[arg(long, value_name = "N", default_value_t = 3)]
     workers: usize,
+    /// Number of further workers, each of which falsifies what its tasks leave
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "replicas")]
+    liars: usize,
+    /// Workers that compute each tile, of whom more than half must agree
+    #[arg(long, value_name = "N")]
+    replicas: Option<u8>,
     /// Tasks that each worker runs at once
     #[arg(long, value_name = "N", default_value_t = 1)]
     slots: u32,
@@ -83,17 +90,22 @@ pub async fn run(context: &Context, options: Options) -> Done {
 
 async fn play(context: &Context, options: Options) -> Done {
     let scene = Scene::new(options.size.width, options.size.height, options.tile, options.samples)?;
-    let mut plan = Plan::new("demo", options.authorities, options.workers, options.slots)?;
+    let redundancy = redundancy(&options)?;
+    let mut plan = Plan::new("demo", options.authorities, options.workers, options.slots)?.with_liars(options.liars)?;
     plan.may_outlive = options.keep;
     if let Some(log) = &context.settings.options.log {
         plan.log.clone_from(log);
     }
+    let lie = match options.liars {
+        0 => String::new(),
+        liars => format!(", and {liars} that lie"),
+    };
     context.output.note(&format!(
-        "Starting {} authorities and {} volunteers, each a process of its own …",
+        "Starting {} authorities and {} volunteers{lie}, each a process of its own …",
         options.authorities, options.workers
     ));
     let mut mesh = LocalMesh::start(plan).await?;
-    let told = tell(context, &options, &scene, &mut mesh).await;
+    let told = tell(context, &options, (&scene, redundancy), &mut mesh).await;
     if told.is_err() && mesh.peers().iter().any(|peer| peer.log_path().exists()) {
         mesh.keep_directory();
         context.output.note(&format!("The peers' logs and stores are kept in {}.", mesh.root().display()));
@@ -101,8 +113,33 @@ async fn play(context: &Context, options: Options) -> Done {
     told
 }
 
-async fn tell(context: &Context, options: &Options, scene: &Scene, mesh: &mut LocalMesh) -> Done {
-    let mut story = Story::begin(mesh, scene, context.output).await?;
+/// How many workers compute each tile. Without the one that is killed, enough honest ones must be left.
+fn redundancy(options: &Options) -> Done<Option<Redundancy>> {
+    let Some(replicas) = options.replicas.filter(|replicas| *replicas != 1) else {
+        return match options.liars {
+            0 => Ok(None),
+            _ => Err(Failure::usage("Nobody finds a liar out alone; have 3 or more compute each tile, by --replicas 3.")),
+        };
+    };
+    let redundancy = Redundancy::of(replicas);
+    let honest = usize::from(redundancy.quorum) + 1;
+    if !redundancy.is_sound() || options.workers + options.liars <= usize::from(replicas) || options.workers < honest {
+        return Err(Failure::usage(format!(
+            "With {replicas} replicas there are at least {honest} workers that do not lie, and with the liars more than \
+             {replicas}, because one is killed; the most replicas are {}.",
+            Redundancy::REPLICAS_MAX
+        )));
+    }
+    Ok(Some(redundancy))
+}
+
+async fn tell(
+    context: &Context,
+    options: &Options,
+    (scene, redundancy): (&Scene, Option<Redundancy>),
+    mesh: &mut LocalMesh,
+) -> Done {
+    let mut story = Story::begin(mesh, scene, redundancy, context.output).await?;
     let told = tokio::time::timeout(options.timeout, story.tell(&options.output)).await;
     let (summary, job, api) = told.map_err(|_| {
         Failure::failed(format!(

@@ -104,6 +104,9 @@ pub struct Options {
     /// Run no tasks: only follow, and vote if the genesis lists this key
     #[arg(long)]
     no_work: bool,
+    /// Falsify what tasks leave, for tests: what a liar does
+    #[arg(long, conflicts_with = "no_work")]
+    lie: bool,
     /// Refuse to run tasks if this machine lacks a means to confine them, such as landlock or namespaces. Otherwise
     /// `status` says what is lacking
     #[arg(long, conflicts_with = "no_work")]
@@ -281,7 +284,8 @@ fn offer(options: Options, file: &UpConfig, is_authority: bool) -> Done<Option<W
     ]);
     labels.extend(file.labels.clone());
     labels.extend(options.labels);
-    Ok(Some(WorkerConfig { slots, millicores, memory_bytes, labels, require_confinement, runner: runner()? }))
+    let (lies, runner) = (options.lie, runner()?);
+    Ok(Some(WorkerConfig { slots, millicores, memory_bytes, labels, require_confinement, lies, runner }))
 }
 
 /// How this program is started anew as a process that compiles or runs programs.

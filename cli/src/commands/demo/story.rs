@@ -8,14 +8,14 @@ use std::{
 };
 
 use meshwork_core::{
-    identity::SecretKey,
-    types::{BlobRef, Input, JobId, Limits, Part, Resources, Retry, SignedTransaction, TaskSpec, Tasks, Verdict},
+    identity::{PublicKey, SecretKey},
+    types::{Answer, BlobRef, Input, JobId, Limits, Part, Redundancy, Resources, Retry, SignedTransaction, TaskSpec, Tasks, Verdict},
 };
 
 use super::{
     observer::Observer,
     scene::{self, Scene},
-    summary::{Figures, Summary},
+    summary::{Figures, Liars, Summary},
     tally::Lease,
 };
 use crate::{
@@ -67,18 +67,24 @@ impl<'a> Story<'a> {
     ///
     /// # Errors
     /// A peer does not answer, or refuses.
-    pub(super) async fn begin(mesh: &'a mut LocalMesh, scene: &'a Scene, output: Output) -> Done<Self> {
+    pub(super) async fn begin(
+        mesh: &'a mut LocalMesh,
+        scene: &'a Scene,
+        redundancy: Option<Redundancy>,
+        output: Output,
+    ) -> Done<Self> {
         let key = keys::generate();
         keys::create(&mesh.root().join("submitter/key"), &key)?;
         let survivors = survivors(mesh);
         let client = mesh.peers()[survivors[0]].client()?;
-        let transaction = prepare(&client, scene, &key, mesh).await?;
+        let transaction = prepare(&client, (scene, redundancy), &key, mesh).await?;
         let job = submission::job_of(&transaction);
         let mut observers = Vec::new();
         for index in &survivors {
             observers.push(Observer::start(mesh.peers()[*index].client()?, job, scene.count()).await?);
         }
-        let is_candidate = |index: &usize| mesh.peers()[*index].works() && !survivors.contains(index);
+        let is_candidate =
+            |index: &usize| mesh.peers()[*index].works() && !mesh.lies(*index) && !survivors.contains(index);
         let candidates = (0..mesh.peers().len()).filter(is_candidate).collect();
         Ok(Self { mesh, scene, output, transaction, observers, candidates, struck: None })
     }
@@ -281,6 +287,7 @@ impl<'a> Story<'a> {
             finality_ms_p50: rounded(finality.unwrap_or(f64::NAN)),
             blocks,
             output: image.display().to_string(),
+            liars: self.liars(proved),
         };
         let held_by_killed = match &self.struck {
             Some(struck) => struck.worker.map(|_| struck.held.len()),
@@ -288,6 +295,28 @@ impl<'a> Story<'a> {
             None => (!self.candidates.is_empty()).then_some(0),
         };
         Summary { figures, held_by_killed }
+    }
+
+    /// What was found out about the liars, if there are any.
+    fn liars(&self, proved: &[Proved]) -> Option<Liars> {
+        let lie = |key: &PublicKey| {
+            self.mesh.peers().iter().enumerate().any(|(index, peer)| peer.key() == *key && self.mesh.lies(index))
+        };
+        let liars = (0..self.mesh.peers().len()).filter(|index| self.mesh.lies(*index)).count();
+        let mut found = Liars { liars, found: 0, outvoted: 0, wronged: 0, believed: 0 };
+        let mut outvoted: BTreeSet<PublicKey> = BTreeSet::new();
+        for outcome in proved.iter().map(|one| &one.outcome) {
+            found.believed += usize::from(lie(&outcome.worker));
+            let Some(agreement) = &outcome.agreement else { continue };
+            let accepted = Answer::of(outcome.verdict.clone()).map(|answer| answer.digest()).ok();
+            for one in agreement.answers.iter().filter(|one| Some(one.answer) != accepted) {
+                found.outvoted += 1;
+                found.wronged += usize::from(!lie(&one.worker));
+                outvoted.insert(one.worker);
+            }
+        }
+        found.found = outvoted.iter().filter(|key| lie(key)).count();
+        (liars > 0).then_some(found)
     }
 
     /// The number of tasks with a second outcome, as seen by any peer that missed no event.
@@ -330,14 +359,19 @@ fn survivors(mesh: &LocalMesh) -> Vec<usize> {
     (0..mesh.peers().len()).filter(|index| Some(*index) != doomed).take(2).collect()
 }
 
-async fn prepare(client: &Client, scene: &Scene, key: &SecretKey, mesh: &LocalMesh) -> Done<SignedTransaction> {
+async fn prepare(
+    client: &Client,
+    (scene, redundancy): (&Scene, Option<Redundancy>),
+    key: &SecretKey,
+    mesh: &LocalMesh,
+) -> Done<SignedTransaction> {
     let program = client.put_bytes(programs::RENDER.to_vec()).await?;
     let mut parts = Vec::with_capacity(scene.count());
     for input in scene.inputs() {
         let blob = client.put_bytes(input.into_bytes()).await?;
         parts.push(Part { inputs: vec![Input::blob(scene::INPUT, blob)], ..Part::default() });
     }
-    let spec = Arc::new(spec(program));
+    let spec = Arc::new(TaskSpec { redundancy, ..spec(program) });
     let tasks = Tasks::Each(parts);
     Ok(submission::sign_job("demo image", spec, tasks, submission::EXPIRY_DEFAULT, key, &mesh.network()))
 }

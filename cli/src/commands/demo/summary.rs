@@ -34,6 +34,24 @@ pub(super) struct Figures {
     pub blocks: u64,
     /// The image's file.
     pub output: String,
+    /// What was found out about liars, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub liars: Option<Liars>,
+}
+
+/// What was found out about liars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Liars {
+    /// How many there were.
+    pub liars: usize,
+    /// How many of them gave an answer that a quorum refused.
+    pub found: usize,
+    /// Answers that a quorum refused.
+    pub outvoted: usize,
+    /// How many of these were honest workers'.
+    pub wronged: usize,
+    /// Outcomes that are a liar's answer.
+    pub believed: usize,
 }
 
 /// The figures, and what they must agree with.
@@ -47,7 +65,7 @@ pub(super) struct Summary {
 
 impl Record for Figures {
     fn facts(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut facts = vec![
             ("tasks", format!("{}, {} completed", self.tasks, self.completed)),
             ("lost", self.lost.to_string()),
             ("accepted twice", self.accepted_twice.to_string()),
@@ -61,7 +79,11 @@ impl Record for Figures {
             ("blocks", self.blocks.to_string()),
             ("finality", format!("{:.1} ms median", self.finality_ms_p50)),
             ("image", self.output.clone()),
-        ]
+        ];
+        if let Some(Liars { liars, found, outvoted, .. }) = self.liars {
+            facts.insert(4, ("wrong answers", format!("{outvoted} refused; {found} of {liars} liars found out")));
+        }
+        facts
     }
 }
 
@@ -96,6 +118,14 @@ impl Summary {
         if !figures.iter().all(|figure| figure.is_finite() && *figure > 0.0) || self.figures.blocks == 0 {
             wrong.push("a figure was not measured".to_owned());
         }
+        if let Some(Liars { liars, found, wronged, believed, .. }) = self.figures.liars {
+            if found != liars || wronged != 0 {
+                wrong.push(format!("{found} of {liars} liars were found out, and {wronged} honest answers refused"));
+            }
+            if believed != 0 {
+                wrong.push(format!("{believed} lies were believed"));
+            }
+        }
         if wrong.is_empty() { Ok(()) } else { Err(Failure::failed(format!("Not all is right: {}.", wrong.join("; ")))) }
     }
 }
@@ -118,6 +148,7 @@ mod tests {
             finality_ms_p50: 1.0,
             blocks: 3,
             output: "image.png".into(),
+            liars: Some(Liars { liars: 1, found: 1, outvoted: 3, wronged: 0, believed: 0 }),
         };
         Summary { figures, held_by_killed: Some(2) }
     }
@@ -138,6 +169,13 @@ mod tests {
         for change in wrong {
             let mut summary = good();
             change(&mut summary);
+            assert!(summary.check().is_err(), "{summary:?}");
+        }
+        let wrong: [fn(&mut Liars); 3] =
+            [|liars| liars.found = 0, |liars| liars.wronged = 1, |liars| liars.believed = 1];
+        for change in wrong {
+            let mut summary = good();
+            summary.figures.liars.as_mut().map(change);
             assert!(summary.check().is_err(), "{summary:?}");
         }
         let mut nobody_killed = good();
