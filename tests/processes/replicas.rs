@@ -51,12 +51,12 @@ async fn three_of_four_volunteers_compute_each_task_and_their_answer_is_proven()
 
     let small = outcomes_of(&mesh, &client, "noop.wasm", Vec::new()).await;
     check_agreed(&small);
-    assert!(small.iter().all(|outcome| matches!(outcome.verdict, Verdict::Succeeded(Output::Inline(_), ..))));
+    assert!(small.iter().all(|outcome| matches!(outcome.verdict, Verdict::Succeeded(_, Output::Inline(_), ..))));
 
     let tile = client.put_bytes(b"image 64 64\ntile 0 0 64 64\nsamples 1\n".to_vec()).await.expect("taken");
     let large = outcomes_of(&mesh, &client, "render.wasm", vec![Input::blob("tile", tile)]).await;
     check_agreed(&large);
-    assert!(large.iter().all(|outcome| matches!(outcome.verdict, Verdict::Succeeded(Output::Stored { .. }, ..))));
+    assert!(large.iter().all(|outcome| matches!(outcome.verdict, Verdict::Succeeded(_, Output::Stored { .. }, ..))));
 
     let failed = outcomes_of(&mesh, &client, "exit3.wasm", Vec::new()).await;
     check_agreed(&failed);

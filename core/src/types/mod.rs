@@ -14,6 +14,7 @@ mod outcome;
 mod receipt;
 mod recurring;
 mod task;
+mod task_limit;
 mod transaction;
 mod vote;
 
@@ -33,12 +34,15 @@ pub use ids::{
 };
 pub use job::{After, AfterJob, Array, Extend, Submit, Times, When};
 pub use manifest::{Manifest, ManifestError, OutputFile, Packed, Piece};
-pub use outcome::{Delivery, DeliveryStatement, Failure, InlineOutput, Output, Spawn, Usage, Verdict};
+pub use outcome::{
+    Delivery, DeliveryStatement, Failure, FailureKind, InlineOutput, Output, Remains, Spawn, Usage, Verdict,
+};
 pub use receipt::{OutcomeReceipt, Receipt, TransactionReceipt, VoidReason};
 pub use recurring::{CatchUp, Occurrence, Overlap, Recur, Recurring, SkipReason};
 pub use task::{
     BlobRef, Edges, Input, Labels, Limits, OutputOf, Part, Producer, Program, Redundancy, Resources, Retry, Setback,
     Source, TaskSpec, Tasks,
 };
+pub use task_limit::{MemoryUse, OutputUse, TaskLimit};
 pub use transaction::{Action, Claim, Drain, Envelope, Report, ReportItem, SignedTransaction, Transaction};
 pub use vote::{Certificate, Signers, Statement, Vote};

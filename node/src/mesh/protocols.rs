@@ -36,7 +36,7 @@ pub struct Versions {
 impl Versions {
     /// The versions of this program. A change on the wire or in the rules raises the newest. The lowest follows a
     /// release later, so that a network can be upgraded peer by peer.
-    pub const OWN: Self = Self { lowest: 5, newest: 5 };
+    pub const OWN: Self = Self { lowest: 6, newest: 6 };
 
     /// Why peers that speak these and those versions cannot work together, in words; `None` if they can.
     fn apart_from(self, theirs: Self) -> Option<String> {

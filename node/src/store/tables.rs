@@ -5,7 +5,7 @@ use redb::TableDefinition;
 use super::long;
 
 /// The store's format. A store of another format is refused.
-pub(super) const FORMAT: u64 = 8;
+pub(super) const FORMAT: u64 = 9;
 
 /// Facts about the store itself: see the keys below.
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");

@@ -189,6 +189,7 @@ impl Files {
     ) -> Result<(), End> {
         let root = self.link_directory(self.root, "checkpoint", Place::Checkpoint, now_ns);
         self.checkpoint = Some(root);
+        let too_long = End::Broke("a path of its checkpoint is too long");
         for (path, content) in saved {
             let mut directory = root;
             let (names, name) =
@@ -198,15 +199,15 @@ impl Files {
                     Some(id) if self.is_directory(id) => id,
                     Some(_) => return Err(End::Broke("its checkpoint is no tree of files")),
                     None => {
-                        self.must_be_short(directory, part, Extent::default()).map_err(|_| End::OutputTooLarge)?;
-                        allowance.take_entry().map_err(|_| End::OutputTooLarge)?;
+                        self.must_be_short(directory, part, Extent::default()).map_err(|_| too_long.clone())?;
+                        allowance.take_entry().map_err(|_| allowance.exceeded())?;
                         self.link_directory(directory, part, Place::Checkpoint, now_ns)
                     }
                 };
             }
-            self.must_be_short(directory, name, Extent::default()).map_err(|_| End::OutputTooLarge)?;
-            allowance.take_entry().map_err(|_| End::OutputTooLarge)?;
-            allowance.take_output(content.len() as u64).map_err(|_| End::OutputTooLarge)?;
+            self.must_be_short(directory, name, Extent::default()).map_err(|_| too_long.clone())?;
+            let fits = allowance.take_entry().and_then(|()| allowance.take_output(content.len() as u64));
+            fits.map_err(|_| allowance.exceeded())?;
             let id = self.insert(Content::Written(content), Place::Checkpoint, now_ns);
             self.entries_mut(directory).insert(name.to_owned(), id);
         }
@@ -597,7 +598,7 @@ impl Files {
     }
 
     /// Takes all files under `/out`, by path, in order.
-    pub(super) fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>, End> {
+    pub(super) fn take_output(&mut self) -> Vec<(String, Vec<u8>)> {
         let mut output = Vec::new();
         let mut waiting = vec![(String::new(), self.out)];
         while let Some((path, id)) = waiting.pop() {
@@ -614,7 +615,7 @@ impl Files {
         }
         debug_assert!(output.len() <= ENTRIES_MAX);
         output.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        Ok(output)
+        output
     }
 }
 

@@ -170,7 +170,7 @@ impl State {
     }
 
     /// Takes the program's files under `/out`.
-    pub(crate) fn take_output(&mut self) -> Result<Vec<(String, Vec<u8>)>, End> {
+    pub(crate) fn take_output(&mut self) -> Vec<(String, Vec<u8>)> {
         self.files.take_output()
     }
 

@@ -117,9 +117,9 @@ fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
             let statement = DeliveryStatement { attempt, manifest, stderr, bytes: 900, height };
             let delivery = statement.sign(&holder, id);
             let output = Output::Stored { manifest, stderr, bytes: 900, delivery };
-            Verdict::Succeeded(output, usage, spawns(attempt.task.index))
+            Verdict::Succeeded(0, output, usage, spawns(attempt.task.index))
         }
-        _ => Verdict::Succeeded(Output::Inline(inline()), usage, spawns(attempt.task.index)),
+        _ => Verdict::Succeeded(0, Output::Inline(inline()), usage, spawns(attempt.task.index)),
     }
 }
 

@@ -50,7 +50,7 @@ impl Mask {
 
     /// What it answers to a task that several workers compute.
     pub(super) fn answers(&self, task: &TaskId) -> Answer {
-        let failed = || Answer::Failed(Failure::Exited(1), ByteString::default(), Usage::default());
+        let failed = || Answer::Failed(Failure::Exited(1), Remains::default(), Usage::default());
         match self.manner {
             // All who lie alike say what the next task's answer would be.
             Manner::Colludes | Manner::Mob => right_answer(&TaskId { index: task.index.wrapping_add(1), ..*task }),
@@ -152,7 +152,7 @@ impl Mask {
             (Manner::Returns, _) => Verdict::Returned,
             (Manner::Dies, Verdict::Succeeded(..)) => Verdict::HostDied { alone: true },
             (Manner::Fails | Manner::Late, Verdict::Succeeded(..)) => {
-                Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default())
+                Verdict::Failed(Failure::Exited(1), Remains::default(), Usage::default())
             }
             _ => verdict.clone(),
         }
@@ -165,7 +165,7 @@ impl Mask {
             item.attempt.task.index = item.attempt.task.index.wrapping_add(1);
             item.attempt.number = AttemptNumber(0);
             // Each holder signs for one attempt only.
-            if matches!(item.verdict, Verdict::Succeeded(Output::Stored { .. }, ..)) {
+            if matches!(item.verdict, Verdict::Succeeded(_, Output::Stored { .. }, ..)) {
                 item.verdict = success(&item.attempt);
             }
         }

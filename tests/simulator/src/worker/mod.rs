@@ -403,7 +403,7 @@ impl Worker {
             let Some((_, usage, spawns)) = self.delivering.remove(&attempt) else { return Vec::new() };
             let manifest = BlobRef { digest: Digest::of(&attempt.task.index.to_be_bytes()), bytes: 10 };
             let output = self.stored(attempt, manifest, height);
-            let verdict = Verdict::Succeeded(output, usage, spawns);
+            let verdict = Verdict::Succeeded(0, output, usage, spawns);
             return self.tell(now, Input::Progress(vec![Progress::Ended(attempt, verdict)]));
         }
         if matches!(what, What::Revealed) {
@@ -428,7 +428,7 @@ impl Worker {
                 self.with_runners.remove(&attempt);
                 self.going_on.remove(&attempt);
                 let unavailable = Failure::InputUnavailable(Digest::ZERO);
-                let failed = Verdict::Failed(unavailable, ByteString::default(), Usage::default());
+                let failed = Verdict::Failed(unavailable, Remains::default(), Usage::default());
                 let verdict = if self.percent(50) { failed } else { Verdict::Returned };
                 vec![Progress::Prepared(attempt, Err(verdict))]
             }
@@ -467,7 +467,7 @@ impl Worker {
             return vec![ran, Progress::Answered(attempt, commitment)];
         }
         if given.spec.arguments.iter().any(|argument| argument == "fail") {
-            let failed = Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default());
+            let failed = Verdict::Failed(Failure::Exited(1), Remains::default(), Usage::default());
             return vec![ran, Progress::Ended(attempt, failed)];
         }
         // Every other task that may spawn spawns one task.
@@ -477,8 +477,8 @@ impl Worker {
             self.deliver(attempt, (Usage::default(), spawns), wishes);
             return vec![ran];
         }
-        let Verdict::Succeeded(output, usage, _) = success(&attempt) else { return vec![ran] };
-        vec![ran, Progress::Ended(attempt, Verdict::Succeeded(output, usage, spawns))]
+        let Verdict::Succeeded(_, output, usage, _) = success(&attempt) else { return vec![ran] };
+        vec![ran, Progress::Ended(attempt, Verdict::Succeeded(0, output, usage, spawns))]
     }
 
     /// An output that a second holder signs for. The ledger does not believe every holder.
@@ -504,12 +504,12 @@ fn labels(manner: Manner, key: &PublicKey) -> Labels {
 #[must_use]
 pub fn right_answer(task: &TaskId) -> Answer {
     let stdout = ByteString::from(task.index.to_be_bytes().as_slice());
-    Answer::Succeeded(Output::Inline(InlineOutput { stdout, ..InlineOutput::default() }), Usage::default())
+    Answer::Succeeded(0, Output::Inline(InlineOutput { stdout, ..InlineOutput::default() }), Usage::default())
 }
 
 /// The one right outcome of a task, with a small output.
 fn success(attempt: &AttemptId) -> Verdict {
     let stdout = ByteString::from(attempt.task.index.to_be_bytes().as_slice());
     let output = InlineOutput { stdout, ..InlineOutput::default() };
-    Verdict::Succeeded(Output::Inline(output), Usage::default(), Vec::new())
+    Verdict::Succeeded(0, Output::Inline(output), Usage::default(), Vec::new())
 }
