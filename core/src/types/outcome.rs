@@ -69,6 +69,19 @@ impl Verdict {
             _ => None,
         }
     }
+
+    /// The status with which the program ended, if it came to that.
+    #[must_use]
+    pub const fn status(&self) -> Option<i32> {
+        match self {
+            Self::Succeeded(status, ..)
+            | Self::Failed(Failure::Exited(status), ..)
+            | Self::Revealed(Answer::Succeeded(status, ..) | Answer::Failed(Failure::Exited(status), ..), _) => {
+                Some(*status)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What is kept of what a failed program wrote.

@@ -20,6 +20,8 @@ pub enum TaskLimit {
     Output(u64, OutputUse),
     /// Files and directories at one time. No task can have more.
     Files(u64),
+    /// Bytes of one file under `/out`. No task can have more.
+    File(u64),
     /// Bytes of the list of the files under `/out`, with their paths. No task can have more.
     FileList(u64),
 }
@@ -58,7 +60,7 @@ impl TaskLimit {
             Self::Time(_) => Some("timeout"),
             Self::Fuel(_) => Some("fuel"),
             Self::Output(..) => Some("output-limit"),
-            Self::Files(_) | Self::FileList(_) => None,
+            Self::Files(_) | Self::File(_) | Self::FileList(_) => None,
         }
     }
 
@@ -69,7 +71,7 @@ impl TaskLimit {
             Self::Memory(..) => Setback::OutOfMemory,
             Self::Time(_) => Setback::TimedOut,
             Self::Fuel(_) => Setback::OutOfFuel,
-            Self::Output(..) | Self::Files(_) | Self::FileList(_) => Setback::OutputTooLarge,
+            Self::Output(..) | Self::Files(_) | Self::File(_) | Self::FileList(_) => Setback::OutputTooLarge,
         }
     }
 }
@@ -109,6 +111,7 @@ impl fmt::Display for TaskLimit {
                 write!(f, "wrote too much to /out: with its output streams, it may have {}", bytes(most))?;
             }
             Self::Files(most) => write!(f, "made too many files: it may have {most} files and directories at a time")?,
+            Self::File(most) => write!(f, "left too large a file under /out: one may have {}", bytes(most))?,
             Self::FileList(most) => {
                 write!(f, "left too many files under /out: their list, with their paths, may have {}", bytes(most))?;
             }

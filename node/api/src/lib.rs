@@ -22,7 +22,7 @@ pub use self::{
     governance::{AuthorityView, ChangeView, GovernanceView, KeyView, LimitView, ProposalView, RulesView},
     jobs::{
         ArrayView, AttemptView, CheckpointView, ExplanationView, JobView, ReceiptPosition, ReplicasView, TaskCounts,
-        TaskState, TaskView, TimelineView, ended_in_words,
+        TaskState, TaskView, TimelineView, attempt_in_words, ended_in_words, outcome_in_words, setback_in_words,
     },
     node::{Keep, NodeFile, PeerView, Progress, Role, StatusView, WorkerView},
     queries::{

@@ -19,8 +19,7 @@ use meshwork_core::{
     ledger::Stage,
     replica::Assignment,
     types::{
-        Action, Answer, AttemptId, BlockTime, Claim, Genesis, Output, Resources, Salt, SignedTransaction, Spawn,
-        Transaction, Usage, Verdict,
+        Action, Answer, AttemptId, BlockTime, Claim, Genesis, Resources, Salt, SignedTransaction, Transaction, Verdict,
     },
     worker::{self, Config, Effect, Happened, Input, LedgerStatus, LookedUp, News, Progress, Ticket},
 };
@@ -275,9 +274,7 @@ impl Worker {
                     Effect::Prepare(assignment) => prepared.extend(self.prepare(assignment)),
                     Effect::Run(assignment) => self.spawn_run(assignment),
                     Effect::Stop(attempt) => self.stop(&attempt),
-                    Effect::Deliver { attempt, output, usage, spawns } => {
-                        self.deliver(attempt, output, (usage, spawns))
-                    }
+                    Effect::Deliver { attempt, verdict } => self.deliver(attempt, verdict),
                     Effect::HandIn { ticket, action, expires } => {
                         inputs.push_back(self.hand_in(ticket, action, expires));
                     }
@@ -349,13 +346,13 @@ impl Worker {
         });
     }
 
-    fn deliver(&mut self, attempt: AttemptId, output: Output, (usage, spawns): (Usage, Vec<Spawn>)) {
+    fn deliver(&mut self, attempt: AttemptId, verdict: Verdict) {
         warn!(%attempt, "the ledger does not believe who holds an output, and it is delivered again");
         let stop = CancellationToken::new();
         self.going_on.insert(attempt, GoesOn { stop: stop.clone(), prepared: None, answer: None });
         let (context, heard) = (Arc::clone(&self.context), self.heard.clone());
         tokio::spawn(async move {
-            if let Some(verdict) = context.deliver_again(attempt, output, (usage, spawns), stop).await {
+            if let Some(verdict) = context.deliver_again(attempt, verdict, stop).await {
                 // If this fails, the worker is gone.
                 let _ = heard.send(Heard::Progress(Progress::Ended(attempt, verdict)));
             }

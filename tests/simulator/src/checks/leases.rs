@@ -454,9 +454,11 @@ impl Leases {
 
 /// Whether an item of a report ends an attempt that lives: it is no checkpoint, and an authority holds what it stored.
 fn ends(item: &ReportItem, ledger: &Ledger) -> bool {
-    match &item.verdict {
-        Verdict::Checkpointed { .. } | Verdict::Committed(_) => false,
-        Verdict::Succeeded(_, Output::Stored { delivery, .. }, ..) => ledger.authorities().contains(&delivery.holder),
+    match (&item.verdict, item.verdict.output()) {
+        (Verdict::Checkpointed { .. } | Verdict::Committed(_), _) => false,
+        (Verdict::Succeeded(..) | Verdict::Failed(..), Some(Output::Stored { delivery, .. })) => {
+            ledger.authorities().contains(&delivery.holder)
+        }
         _ => true,
     }
 }

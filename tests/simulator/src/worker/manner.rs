@@ -1,13 +1,12 @@
 //! Bad workers: they change what the worker's machine hears and says.
 
 use meshwork_core::{
-    codec::ByteString,
     consensus::Now,
     identity::PublicKey,
     ledger::LedgerEvent,
     replica::Executed,
     types::{
-        Action, Answer, AttemptId, AttemptNumber, BlockTime, Claim, Failure, Genesis, Output, Report, ReportItem,
+        Action, Answer, AttemptId, AttemptNumber, BlockTime, Claim, Failure, Genesis, Output, Remains, Report, ReportItem,
         Resources, TaskId, Usage, Verdict,
     },
     worker::{Happened, Input, Ticket},
@@ -165,7 +164,7 @@ impl Mask {
             item.attempt.task.index = item.attempt.task.index.wrapping_add(1);
             item.attempt.number = AttemptNumber(0);
             // Each holder signs for one attempt only.
-            if matches!(item.verdict, Verdict::Succeeded(_, Output::Stored { .. }, ..)) {
+            if matches!(item.verdict.output(), Some(Output::Stored { .. })) {
                 item.verdict = success(&item.attempt);
             }
         }

@@ -358,6 +358,7 @@ fn submission(wish: &Wish) -> Submit {
         arguments: words.map(|(_, word)| word.to_owned()).collect(),
         resources: Resources { millicores, memory_bytes: memory_bytes(tasks) },
         limits: Limits { wall_ms: 10_000, fuel: task_ms, output_bytes: 1000 },
+        success: SUCCESS.into(),
         priority,
         retry: retry(tasks),
         expected_ms: task_ms,
