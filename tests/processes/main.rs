@@ -15,6 +15,7 @@ mod readme;
 mod replicas;
 mod running;
 mod speculation;
+mod statuses;
 mod syncing;
 mod tiny;
 mod usage;

@@ -9,7 +9,7 @@ use std::{
 
 use meshwork_core::{
     consensus::Now,
-    ledger::EndReason,
+    ledger::{EndReason, IgnoredReason},
     replica::Assignment,
     types::{Action, AttemptId, Claim, Genesis, Incarnation, Report, TransactionId, Verdict},
     worker::{Config, Effect, Happened, Input, LedgerStatus, News, Progress, Ticket},

@@ -18,7 +18,7 @@ use super::{Event, LIFE_MS, World, graph};
 use crate::{
     checks::deaths::KILLS,
     scenario::{START_US, Work},
-    worker::{MEMORY_BYTES, SLOTS},
+    worker::{MEMORY_BYTES, SLOTS, SUCCESS},
 };
 
 /// How long after its submission a large array is cancelled, and again until that succeeds, in microseconds.
