@@ -10,7 +10,8 @@ use meshwork::{
     submission, watch,
 };
 use meshwork_core::types::{
-    BlobRef, Failure, Input, JobId, Limits, OutcomeReceipt, Output, Redundancy, Remains, Resources, TaskSpec, Tasks, Verdict,
+    BlobRef, Failure, Input, JobId, Limits, OutcomeReceipt, Output, Redundancy, Remains, Resources, TaskSpec, Tasks,
+    Verdict,
 };
 
 use crate::running::{local_mesh, program};

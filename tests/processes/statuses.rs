@@ -84,14 +84,18 @@ fn the_submitter_says_which_statuses_are_successes_and_the_proof_shows_which_it_
     );
     let by_file = network.run(&["submit", &file, "--wait"]);
     by_file.good();
-    let none = network.run(&["submit", &network.write("none.toml", "[tasks.none]\nprogram = \"sat.wasm\"\nsuccess = []\n")]);
+    let none =
+        network.run(&["submit", &network.write("none.toml", "[tasks.none]\nprogram = \"sat.wasm\"\nsuccess = []\n")]);
     none.bad(2, &["No status would mean success", "success = [0]"]);
     assert_eq!(by_flag.1, Some(0));
     let (model, proof) = fetch(&network, &by_flag.0, 0);
     assert_eq!(model, MODEL);
     let verified = verified(&network, &proof);
     assert_eq!((&verified["outcome"], &verified["status"]), (&"succeeded with status 10".into(), &10.into()));
-    assert!(said(&network, &by_flag.0).iter().all(|text| text.contains("10")), "the status is shown");
+    let words = ["succeeded with status 10", "10, which its task counts as a success", "succeeded with status 10"];
+    for (text, words) in said(&network, &by_flag.0).iter().zip(words) {
+        assert!(text.contains(words), "{words:?} is not in {text}");
+    }
     let listed: Value = serde_json::from_str(network.run(&["result", &by_flag.0, "--json"]).good()).expect("JSON");
     assert_eq!((&listed[0]["succeeded"], &listed[0]["status"]), (&true.into(), &10.into()));
 }

@@ -328,7 +328,9 @@ fn done(why: &Done, now: BlockTime, facts: &mut Facts) {
     facts.push(("state", format!("{state} at height {}{ended}", why.height)));
     match (&why.failure, why.status) {
         (Some(failure), _) => facts.push(("why", failure.to_string())),
-        (None, Some(status)) if status != 0 => facts.push(("status", format!("{status}, which its task counts as a success"))),
+        (None, Some(status)) if status != 0 => {
+            facts.push(("status", format!("{status}, which its task counts as a success")))
+        }
         _ => {}
     }
     let worker = why.worker.map_or_else(|| "nobody knows any more".into(), |worker| worker.to_string());

@@ -9,8 +9,7 @@ pub use self::unsound::{ArrayPlace, Field, Flaw, Rule, Unit, Unsound};
 use self::unsound::{amount, at_most, rule};
 
 use crate::{
-    blobs,
-    codec,
+    blobs, codec,
     ledger::{index::edges, records::jobs::Job},
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{

@@ -135,10 +135,7 @@ mod tests {
             "ran out of memory: it may have 128 MiB (--memory raises that)"
         );
         assert!(said(TaskLimit::Memory(1000, MemoryUse::Temporary)).contains("1000 bytes, which its files under /tmp"));
-        assert_eq!(
-            said(TaskLimit::Time(90_000)),
-            "ran out of time: an attempt may take 90s (--timeout raises that)"
-        );
+        assert_eq!(said(TaskLimit::Time(90_000)), "ran out of time: an attempt may take 90s (--timeout raises that)");
         assert_eq!(said(TaskLimit::Fuel(7)), "ran out of fuel: an attempt may spend 7 (--fuel raises that)");
         let streams = said(TaskLimit::Output(16 << 20, OutputUse::Streams));
         assert!(streams.contains("output streams") && streams.ends_with("16 MiB (--output-limit raises that)"));

@@ -61,5 +61,8 @@ mod tests {
         assert!(error("3").contains("line 1"));
         assert!(error(&"{}\n".repeat(Spawn::SPAWNS_MAX + 1)).contains("lines"));
         assert!(error(&format!("{{\"arguments\":[\"{}\"]}}", "x".repeat(Spawn::BYTES_MAX))).contains("bytes"));
+        let mut left = files("3");
+        take(&mut left).expect_err("bad");
+        assert_eq!(left, files("3"), "it is kept for whoever looks for what is wrong");
     }
 }

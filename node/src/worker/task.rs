@@ -175,9 +175,7 @@ impl Ending {
     /// The verdict with an output that goes onto the ledger itself.
     fn with_inline(self, output: InlineOutput) -> Verdict {
         match self {
-            Self::Succeeded(status, usage, spawns) => {
-                Verdict::Succeeded(status, Output::Inline(output), usage, spawns)
-            }
+            Self::Succeeded(status, usage, spawns) => Verdict::Succeeded(status, Output::Inline(output), usage, spawns),
             Self::Failed(failure, _, usage) => Verdict::Failed(failure, Remains::whole(Output::Inline(output)), usage),
         }
     }

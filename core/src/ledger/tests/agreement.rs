@@ -327,7 +327,8 @@ fn a_failure_that_is_stored_is_agreed_on_with_the_end_of_one_workers_standard_er
 
 #[test]
 fn what_may_be_the_machines_fault_fails_a_task_once_a_quorum_has_seen_it() {
-    let timed_out = || Verdict::Failed(Failure::Exceeded(TaskLimit::Time(10_000)), Remains::default(), Usage::default());
+    let timed_out =
+        || Verdict::Failed(Failure::Exceeded(TaskLimit::Time(10_000)), Remains::default(), Usage::default());
     let (mut mesh, _) = mesh_of(4, redundant(3));
     let first = held(&mesh, 1).expect("a replica");
     mesh.report(&key(1), first, timed_out());
@@ -448,7 +449,10 @@ fn one_who_names_the_right_output_with_a_wrong_size_does_not_agree() {
         Answer::Succeeded(0, Output::Stored { manifest, stderr: None, bytes, delivery }, Usage::default())
     };
     assert_ne!(stored(7).digest(), stored(8).digest());
-    assert_eq!(stored(7).digest(), Answer::digest_of_success(0, &BlobRef { digest: Digest::of(b"manifest"), bytes: 7 }));
+    assert_eq!(
+        stored(7).digest(),
+        Answer::digest_of_success(0, &BlobRef { digest: Digest::of(b"manifest"), bytes: 7 })
+    );
 }
 
 #[test]

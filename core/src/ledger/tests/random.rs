@@ -421,7 +421,10 @@ fn answer(mesh: &Mesh, by: &SecretKey, attempt: AttemptId, which: usize) -> Verd
 fn left(mesh: &Mesh, attempt: AttemptId, which: usize) -> Verdict {
     let remains = match which % 4 {
         0 => Remains::tail(b"it said so".as_slice()),
-        1 => Remains::whole(Output::Inline(InlineOutput { stdout: b"half".as_slice().into(), ..InlineOutput::default() })),
+        1 => Remains::whole(Output::Inline(InlineOutput {
+            stdout: b"half".as_slice().into(),
+            ..InlineOutput::default()
+        })),
         kept => {
             let (manifest, height) = (BlobRef { digest: Digest::of(b"left"), bytes: 10 }, mesh.ledger.height());
             let statement = DeliveryStatement { attempt, manifest, stderr: None, bytes: 50, height };

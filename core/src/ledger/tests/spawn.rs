@@ -136,7 +136,8 @@ fn what_is_asked_for_takes_what_the_asking_task_left() {
     let job = submit(&mut mesh, 10, spawning(), true);
     let id = attempt(job, 0, 0);
     let stored = |spawns| {
-        let Verdict::Succeeded(_, output, usage, _) = super::reports::stored(&mesh, id, &key(200), mesh.ledger.height())
+        let Verdict::Succeeded(_, output, usage, _) =
+            super::reports::stored(&mesh, id, &key(200), mesh.ledger.height())
         else {
             unreachable!()
         };

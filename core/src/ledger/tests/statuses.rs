@@ -14,11 +14,7 @@ use crate::{
 fn running(success: &[i32], retries: u32) -> (Mesh, JobId) {
     let mut mesh = Mesh::new(genesis());
     mesh.claim(&key(1), offer(1, 0));
-    let spec = TaskSpec {
-        success: success.iter().copied().collect(),
-        retry: Retry::of(retries, 0),
-        ..spec()
-    };
+    let spec = TaskSpec { success: success.iter().copied().collect(), retry: Retry::of(retries, 0), ..spec() };
     let job = mesh.submit(&key(100), 1, spec);
     mesh.next();
     mesh.next();

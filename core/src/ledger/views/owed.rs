@@ -50,7 +50,9 @@ impl Ledger {
         let Some(task) = self.task(attempt.task) else { return Owed::Nobody };
         match task.state {
             // If the answers of replicas were too different, the outcome names one of them and is none.
-            TaskStateView::Done { succeeded: false, .. } if ended_as(&task, attempt, EndReason::Answered) => Owed::Compared,
+            TaskStateView::Done { succeeded: false, .. } if ended_as(&task, attempt, EndReason::Answered) => {
+                Owed::Compared
+            }
             TaskStateView::Done { attempt: number, height, receipt, .. } if number == attempt.number => {
                 Owed::IfOutput { height, receipt }
             }

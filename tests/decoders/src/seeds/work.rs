@@ -12,8 +12,8 @@ use meshwork_core::{
         Action, After, AfterJob, Amendment, Array, AttemptId, BlobRef, CatchUp, Claim, Control, Cron,
         DeliveryStatement, Directive, Drain, Edges, Extend, Failure, Filter, Incarnation, InlineOutput, Input, Labels,
         Limits, MemoryUse, Output, OutputOf, OutputUse, Overlap, Part, Producer, Recur, Recurring, Remains, Report,
-        ReportItem, Resources, Retry, Selection, Setback, Source, Spawn, Submit, TaskLimit, TaskSpec, Tasks, Times, Usage,
-        Verdict, When,
+        ReportItem, Resources, Retry, Selection, Setback, Source, Spawn, Submit, TaskLimit, TaskSpec, Tasks, Times,
+        Usage, Verdict, When,
     },
 };
 
@@ -114,11 +114,8 @@ fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
         3 => failed(Failure::InputUnavailable(Digest::of(b"input"))),
         4 => failed(Failure::BadModule("no _start".into())),
         5 => {
-            let limits = [
-                TaskLimit::Memory(1 << 20, MemoryUse::Temporary),
-                TaskLimit::Time(60_000),
-                TaskLimit::Fuel(1_000_000),
-            ];
+            let limits =
+                [TaskLimit::Memory(1 << 20, MemoryUse::Temporary), TaskLimit::Time(60_000), TaskLimit::Fuel(1_000_000)];
             failed(Failure::Exceeded(limits[attempt.task.index as usize % 3]))
         }
         6 if attempt.task.index.is_multiple_of(2) => failed(Failure::TooLargeToCompile("more than 1 MiB".into())),

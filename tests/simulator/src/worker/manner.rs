@@ -6,8 +6,8 @@ use meshwork_core::{
     ledger::LedgerEvent,
     replica::Executed,
     types::{
-        Action, Answer, AttemptId, AttemptNumber, BlockTime, Claim, Failure, Genesis, Output, Remains, Report, ReportItem,
-        Resources, TaskId, Usage, Verdict,
+        Action, Answer, AttemptId, AttemptNumber, BlockTime, Claim, Failure, Genesis, Output, Remains, Report,
+        ReportItem, Resources, TaskId, Usage, Verdict,
     },
     worker::{Happened, Input, Ticket},
 };

@@ -520,7 +520,11 @@ const fn status(task: &TaskId) -> i32 {
 #[must_use]
 pub fn right_answer(task: &TaskId) -> Answer {
     let stdout = ByteString::from(task.index.to_be_bytes().as_slice());
-    Answer::Succeeded(status(task), Output::Inline(InlineOutput { stdout, ..InlineOutput::default() }), Usage::default())
+    Answer::Succeeded(
+        status(task),
+        Output::Inline(InlineOutput { stdout, ..InlineOutput::default() }),
+        Usage::default(),
+    )
 }
 
 /// The one right outcome of a task, with a small output.
