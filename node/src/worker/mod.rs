@@ -3,6 +3,7 @@
 //! peer.
 
 mod begun;
+mod ending;
 mod given;
 mod spawns;
 mod task;
@@ -46,7 +47,7 @@ pub enum Heard {
     /// Everything that an attempt needs is here.
     Prepared(AttemptId, task::Prepared),
     /// The answer of a replica is known, and stays here until the ledger asks for it.
-    Answered(AttemptId, task::Unrevealed),
+    Answered(AttemptId, ending::Unrevealed),
     /// The outcome of an attempt, or how far it has come.
     Progress(Progress),
     /// This peer's own replica refused a transaction.
@@ -59,7 +60,7 @@ struct GoesOn {
     /// What it needs, while it waits for a slot.
     prepared: Option<task::Prepared>,
     /// The answer to which this worker has committed itself.
-    answer: Option<task::Unrevealed>,
+    answer: Option<ending::Unrevealed>,
 }
 
 /// A worker and everything that it works with.
@@ -306,7 +307,7 @@ impl Worker {
             let news = match context.prepare(&task, stop).await {
                 Ok(prepared) => Heard::Prepared(attempt, prepared),
                 Err(verdict) if task.has_replicas() => match Answer::of(verdict) {
-                    Ok(answer) => Heard::Answered(attempt, task::Unrevealed::Whole(answer)),
+                    Ok(answer) => Heard::Answered(attempt, ending::Unrevealed::Whole(answer)),
                     Err(verdict) => Heard::Progress(Progress::Prepared(attempt, Err(*verdict))),
                 },
                 Err(verdict) => Heard::Progress(Progress::Prepared(attempt, Err(verdict))),

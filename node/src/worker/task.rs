@@ -15,7 +15,7 @@ use meshwork_core::{
     replica::Assignment,
     types::{
         Answer, AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Manifest, Output, Packed, Remains,
-        Source, Spawn, TaskLimit, Usage, Verdict,
+        Source, TaskLimit, Usage, Verdict,
     },
     worker::Progress,
 };
@@ -28,6 +28,7 @@ use tracing::{debug, warn};
 
 use super::{
     BegunJournal, Heard,
+    ending::{Ending, StoredOutput, Unrevealed},
     given::{Content, saved_before, taken_from},
     spawns,
 };
@@ -50,7 +51,6 @@ const MORE_HOLDERS_WITHIN: Duration = Duration::from_secs(2);
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 /// How long to wait before asking again when all holders have refused.
 const DELIVER_AGAIN_AFTER: Duration = Duration::from_millis(200);
-
 /// How long holders are asked again and again that refuse what a failed program left.
 const FAILED_TRIES_FOR: Duration = Duration::from_secs(10);
 
@@ -102,91 +102,6 @@ pub struct Prepared {
     inputs: Vec<(String, Content)>,
     /// The checkpoint of an earlier attempt.
     checkpoint: Vec<(String, Content)>,
-}
-
-/// The names of an output that is stored here.
-#[derive(Clone, Copy, Debug)]
-pub struct StoredOutput {
-    manifest: BlobRef,
-    stderr: Option<BlobRef>,
-}
-
-impl StoredOutput {
-    /// The output with its second holder's receipt.
-    fn at(self, Delivered { bytes, delivery }: Delivered) -> Output {
-        let Self { manifest, stderr } = self;
-        Output::Stored { manifest, stderr, bytes, delivery }
-    }
-}
-
-/// The answer of a replica, which stays here until the ledger asks for it.
-#[derive(Clone, Debug)]
-pub enum Unrevealed {
-    /// There is nothing to deliver.
-    Whole(Answer),
-    /// Its output is stored here and not delivered yet.
-    Stored(StoredOutput, Ending, Arc<Seal>),
-}
-
-impl Unrevealed {
-    /// The answer's digest.
-    pub fn digest(&self) -> Digest {
-        match self {
-            Self::Whole(answer) => answer.digest(),
-            // What names an output is its manifest.
-            Self::Stored(stored, Ending::Succeeded(status, ..), _) => {
-                Answer::digest_of_success(*status, &stored.manifest)
-            }
-            Self::Stored(stored, Ending::Failed(failure, ..), _) => {
-                Answer::digest_of_failure(failure, Some(&stored.manifest))
-            }
-        }
-    }
-}
-
-/// What there is to say of an attempt besides where its output is.
-#[derive(Clone, Debug)]
-pub enum Ending {
-    /// The status of a success, what it used, and the tasks that it spawns.
-    Succeeded(i32, Usage, Vec<Spawn>),
-    /// A failure, with the end of standard error.
-    Failed(Failure, ByteString, Usage),
-}
-
-impl Ending {
-    /// Whether workers can agree on it.
-    const fn is_answer(&self) -> bool {
-        match self {
-            Self::Succeeded(..) => true,
-            Self::Failed(failure, ..) => !failure.setback().is_of_machine(),
-        }
-    }
-
-    /// The verdict with an output that another peer holds.
-    fn with_stored(self, output: Output) -> Verdict {
-        match self {
-            Self::Succeeded(status, usage, spawns) => Verdict::Succeeded(status, output, usage, spawns),
-            Self::Failed(failure, stderr_tail, usage) => {
-                Verdict::Failed(failure, Remains { output: Some(output), stderr_tail }, usage)
-            }
-        }
-    }
-
-    /// The verdict with an output that goes onto the ledger itself.
-    fn with_inline(self, output: InlineOutput) -> Verdict {
-        match self {
-            Self::Succeeded(status, usage, spawns) => Verdict::Succeeded(status, Output::Inline(output), usage, spawns),
-            Self::Failed(failure, _, usage) => Verdict::Failed(failure, Remains::whole(Output::Inline(output)), usage),
-        }
-    }
-
-    /// The verdict if the output is lost. A success is worth nothing without it, and its task runs again elsewhere.
-    fn without_output(self) -> Verdict {
-        match self {
-            Self::Succeeded(..) => Verdict::Returned,
-            Self::Failed(failure, stderr_tail, usage) => Verdict::Failed(failure, Remains::tail(stderr_tail), usage),
-        }
-    }
 }
 
 /// What an attempt has come to.
