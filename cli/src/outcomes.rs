@@ -16,7 +16,7 @@ use meshwork_core::{
     digest::Digest,
     identity::PublicKey,
     proof::Proof,
-    types::{BlobRef, Genesis, JobId, OutcomeReceipt, Output, Piece, Receipt, TaskId, Verdict},
+    types::{BlobRef, Genesis, InlineOutput, JobId, OutcomeReceipt, Output, Piece, Receipt, TaskId, Verdict},
 };
 use tokio::sync::Mutex;
 
@@ -179,7 +179,7 @@ impl Content {
 pub struct Outputs {
     /// What it wrote to standard output.
     pub stdout: Content,
-    /// Standard error; only its end if the program failed.
+    /// Standard error; only its end if nothing more is kept of a failed program.
     pub stderr: Content,
     /// The files under `/out`, by path.
     pub files: Vec<(String, Content)>,
@@ -191,24 +191,36 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// What the program of a proved outcome left. A failed program leaves only the end of its standard error.
+    /// What the program of a proved outcome left, whether it succeeded or failed.
     ///
     /// # Errors
     /// The manifest of the output cannot be fetched.
     pub async fn of(client: &Client, outcome: &OutcomeReceipt) -> Done<Self> {
         let inline = |bytes: &ByteString| Content::Inline(bytes.clone());
-        let nothing = || Content::Inline(ByteString::default());
+        // Of a failure, the end of standard error may be on the ledger, wherever the rest is.
+        let tail = match &outcome.verdict {
+            Verdict::Failed(_, remains, _) => remains.stderr_tail.clone(),
+            _ => ByteString::default(),
+        };
         let (holders, packs) = (Vec::new(), Mutex::default());
-        match &outcome.verdict {
-            Verdict::Succeeded(Output::Inline(output), ..) => Ok(Self {
-                stdout: inline(&output.stdout),
-                stderr: inline(&output.stderr),
-                files: output.files.iter().map(|(path, bytes)| (path.clone(), inline(bytes))).collect(),
-                empty_folders: output.empty_folders.clone(),
+        match outcome.verdict.output() {
+            None => Ok(Self {
+                stdout: Content::Inline(ByteString::default()),
+                stderr: Content::Inline(tail),
+                files: Vec::new(),
+                empty_folders: Vec::new(),
                 holders,
                 packs,
             }),
-            Verdict::Succeeded(Output::Stored { manifest, stderr, delivery, .. }, ..) => {
+            Some(Output::Inline(InlineOutput { stdout, stderr, files, empty_folders })) => Ok(Self {
+                stdout: inline(stdout),
+                stderr: inline(stderr),
+                files: files.iter().map(|(path, bytes)| (path.clone(), inline(bytes))).collect(),
+                empty_folders: empty_folders.clone(),
+                holders,
+                packs,
+            }),
+            Some(Output::Stored { manifest, stderr, delivery, .. }) => {
                 let holders = vec![delivery.holder, outcome.worker];
                 let mut encoded = Vec::new();
                 client.get_blob(manifest, &holders, &mut encoded).await?;
@@ -221,34 +233,11 @@ impl Outputs {
                     Content::Stored(pieces.get(&blob.digest).copied().unwrap_or(own))
                 };
                 let files = manifest.files().iter().map(|file| (file.path.clone(), stored(file.content))).collect();
-                let stderr =
-                    stderr.map_or_else(nothing, |blob| Content::Stored(Piece { content: blob, blob, offset: 0 }));
+                let whole = |blob| Content::Stored(Piece { content: blob, blob, offset: 0 });
+                let stderr = stderr.map_or(Content::Inline(tail), whole);
                 let empty_folders = manifest.empty_folders().to_vec();
                 Ok(Self { stdout: stored(manifest.stdout()), stderr, files, empty_folders, holders, packs })
             }
-            Verdict::Failed(_, stderr, _) => Ok(Self {
-                stdout: nothing(),
-                stderr: inline(stderr),
-                files: Vec::new(),
-                empty_folders: Vec::new(),
-                holders,
-                packs,
-            }),
-            // A receipt holds none of these.
-            Verdict::Returned
-            | Verdict::Undelivered
-            | Verdict::Checkpointed { .. }
-            | Verdict::Preempted
-            | Verdict::HostDied { .. }
-            | Verdict::Committed(_)
-            | Verdict::Revealed(..) => Ok(Self {
-                stdout: nothing(),
-                stderr: nothing(),
-                files: Vec::new(),
-                empty_folders: Vec::new(),
-                holders,
-                packs,
-            }),
         }
     }
 

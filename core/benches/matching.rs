@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use mesh::*;
 // The tests' miniature network refers to these as modules of its own crate.
-use meshwork_core::{codec, digest, identity, ledger, types};
+use meshwork_core::{digest, identity, ledger, types};
 use types::*;
 
 #[allow(dead_code, reason = "tests use the rest")]

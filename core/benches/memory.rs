@@ -6,7 +6,7 @@
 
 use mesh::*;
 // The tests' miniature network refers to these as modules of its own crate.
-use meshwork_core::{codec, digest, identity, ledger, types};
+use meshwork_core::{digest, identity, ledger, types};
 use peak_alloc::PeakAlloc;
 use types::*;
 

@@ -210,7 +210,7 @@ impl Network {
 
     fn report(&mut self, index: usize, attempt: AttemptId) {
         let output = InlineOutput { stdout: ByteString::from(&b"done"[..]), ..InlineOutput::default() };
-        let verdict = Verdict::Succeeded(Output::Inline(output), Usage::default(), Vec::new());
+        let verdict = Verdict::Succeeded(0, Output::Inline(output), Usage::default(), Vec::new());
         let report = Report { items: vec![ReportItem { attempt, verdict }] };
         let signed = self.sign(index, types::Action::Report(report));
         self.post(self.now, index, Parcel::Submit(signed));

@@ -126,7 +126,7 @@ impl Peer {
         let given: Vec<Assignment> = self.given.drain(..).collect();
         let item = |given: &Assignment| ReportItem {
             attempt: given.attempt,
-            verdict: Verdict::Succeeded(Output::Inline(output.clone()), Usage::default(), Vec::new()),
+            verdict: Verdict::Succeeded(0, Output::Inline(output.clone()), Usage::default(), Vec::new()),
         };
         let items: Vec<ReportItem> = given.iter().map(item).collect();
         let reports = items.chunks(self.genesis.ledger.report_items_max / 2);

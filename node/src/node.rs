@@ -453,6 +453,7 @@ impl Parts {
             self.handle.clone(),
             Arc::clone(&self.metrics),
         );
+        let context = context.lying(worker.lies);
         let (worker, heard) = Worker::new(
             config.key.clone(),
             &self.genesis,

@@ -16,6 +16,7 @@ mod readme;
 mod replicas;
 mod running;
 mod speculation;
+mod statuses;
 mod syncing;
 mod tiny;
 mod trees;

@@ -190,6 +190,11 @@ fn by_hand_from_a_new_network_to_a_verified_result() {
     failing.bad(3, &["1 failed"]);
     let logs = user_runs(&["logs", failing.stdout.trim()]);
     assert!(logs.stderr.contains("exited with status 3"), "{logs:#?}");
+    // Nobody else is there to hold what this one leaves, and it fails all the same.
+    let large = user_runs(&["submit", path(&program("sat.wasm")), "--wait", "--", "large"]);
+    large.bad(3, &["1 failed"]);
+    let logs = user_runs(&["logs", large.stdout.trim()]);
+    assert_eq!((logs.good(), logs.stderr.contains("exited with status 10")), ("as it turns out", true), "{logs:#?}");
 
     let endless = user_runs(&["submit", path(&program("sleep.wasm")), "--timeout", "1h"]).good().to_owned();
     user_runs(&["cancel", &endless]).good();

@@ -2,9 +2,16 @@
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
-use meshwork::{client::Client, keys, local_mesh::LocalMesh, outcomes, submission, watch};
+use meshwork::{
+    client::Client,
+    keys,
+    local_mesh::LocalMesh,
+    outcomes::{self, Outputs},
+    submission, watch,
+};
 use meshwork_core::types::{
-    BlobRef, Failure, Input, JobId, Limits, OutcomeReceipt, Output, Redundancy, Resources, TaskSpec, Tasks, Verdict,
+    BlobRef, Failure, Input, JobId, Limits, OutcomeReceipt, Output, Redundancy, Remains, Resources, TaskSpec, Tasks,
+    Verdict,
 };
 
 use crate::running::{local_mesh, program};
@@ -13,9 +20,16 @@ use crate::running::{local_mesh, program};
 const LONG: Duration = Duration::from_secs(300);
 const TASKS: u32 = 6;
 
-async fn outcomes_of(mesh: &LocalMesh, client: &Client, name: &str, inputs: Vec<Input>) -> Vec<OutcomeReceipt> {
+async fn outcomes_of(
+    mesh: &LocalMesh,
+    client: &Client,
+    name: &str,
+    arguments: &[&str],
+    inputs: Vec<Input>,
+) -> Vec<OutcomeReceipt> {
     let module: BlobRef = client.put_bytes(fs::read(program(name)).expect("a program")).await.expect("taken");
     let spec = TaskSpec {
+        arguments: arguments.iter().map(ToString::to_string).collect(),
         inputs,
         resources: Resources { millicores: 1000, memory_bytes: 64 << 20 },
         limits: Limits { wall_ms: 60_000, fuel: u64::MAX, output_bytes: 1 << 20 },
@@ -49,17 +63,32 @@ async fn three_of_four_volunteers_compute_each_task_and_their_answer_is_proven()
     let mesh = local_mesh("replicas", 1, 4).await;
     let client = mesh.peers()[0].client().expect("running");
 
-    let small = outcomes_of(&mesh, &client, "noop.wasm", Vec::new()).await;
+    let small = outcomes_of(&mesh, &client, "noop.wasm", &[], Vec::new()).await;
     check_agreed(&small);
-    assert!(small.iter().all(|outcome| matches!(outcome.verdict, Verdict::Succeeded(Output::Inline(_), ..))));
+    assert!(small.iter().all(|outcome| matches!(outcome.verdict, Verdict::Succeeded(_, Output::Inline(_), ..))));
 
     let tile = client.put_bytes(b"image 64 64\ntile 0 0 64 64\nsamples 1\n".to_vec()).await.expect("taken");
-    let large = outcomes_of(&mesh, &client, "render.wasm", vec![Input::blob("tile", tile)]).await;
+    let large = outcomes_of(&mesh, &client, "render.wasm", &[], vec![Input::blob("tile", tile)]).await;
     check_agreed(&large);
-    assert!(large.iter().all(|outcome| matches!(outcome.verdict, Verdict::Succeeded(Output::Stored { .. }, ..))));
+    assert!(large.iter().all(|outcome| matches!(outcome.verdict, Verdict::Succeeded(_, Output::Stored { .. }, ..))));
 
-    let failed = outcomes_of(&mesh, &client, "exit3.wasm", Vec::new()).await;
+    let failed = outcomes_of(&mesh, &client, "exit3.wasm", &[], Vec::new()).await;
     check_agreed(&failed);
     let exited = |outcome: &OutcomeReceipt| matches!(outcome.verdict, Verdict::Failed(Failure::Exited(3), ..));
     assert!(failed.iter().all(exited), "{failed:?}");
+
+    // What it leaves is part of what they agree on, small and large.
+    for (arguments, is_stored) in [(&[][..], false), (&["large"], true)] {
+        let failed = outcomes_of(&mesh, &client, "sat.wasm", arguments, Vec::new()).await;
+        check_agreed(&failed);
+        for outcome in &failed {
+            let Verdict::Failed(Failure::Exited(10), Remains { output: Some(output), .. }, _) = &outcome.verdict else {
+                panic!("{outcome:?}");
+            };
+            assert_eq!(matches!(output, Output::Stored { .. }), is_stored);
+            let left = Outputs::of(&client, outcome).await.expect("fetched");
+            let bytes: u64 = left.files.iter().map(|(_, content)| content.bytes()).sum();
+            assert_eq!(bytes, if is_stored { 100 << 10 } else { 8 });
+        }
+    }
 }

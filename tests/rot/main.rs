@@ -294,7 +294,7 @@ async fn submit(client: &Client, genesis: &Genesis, name: &str, spec: TaskSpec, 
 
 /// The blobs of a task's output, if it is stored.
 async fn stored(client: &Client, outcome: &OutcomeReceipt) -> Vec<BlobRef> {
-    let Verdict::Succeeded(Output::Stored { manifest, .. }, ..) = &outcome.verdict else { return Vec::new() };
+    let Verdict::Succeeded(_, Output::Stored { manifest, .. }, ..) = &outcome.verdict else { return Vec::new() };
     let outputs = Outputs::of(client, outcome).await.expect("its output");
     let contents = [outputs.stdout, outputs.stderr].into_iter().chain(outputs.files.into_iter().map(|(_, file)| file));
     let blobs = contents.filter_map(|content| match content {

@@ -55,6 +55,7 @@ impl Peer {
             memory_bytes: 512 << 20,
             labels: Default::default(),
             require_confinement: false,
+            lies: false,
             runner,
         };
         let config = NodeConfig {

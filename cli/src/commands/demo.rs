@@ -118,7 +118,9 @@ fn redundancy(options: &Options) -> Done<Option<Redundancy>> {
     let Some(replicas) = options.replicas.filter(|replicas| *replicas != 1) else {
         return match options.liars {
             0 => Ok(None),
-            _ => Err(Failure::usage("Nobody finds a liar out alone; have 3 or more compute each tile, by --replicas 3.")),
+            _ => {
+                Err(Failure::usage("Nobody finds a liar out alone; have 3 or more compute each tile, by --replicas 3."))
+            }
         };
     };
     let redundancy = Redundancy::of(replicas);

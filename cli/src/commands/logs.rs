@@ -1,11 +1,10 @@
 //! `meshwork logs`: shows what programs wrote to standard output and standard error.
 
 use clap::Args;
-use meshwork_api::{JobView, TaskCounts};
+use meshwork_api::{JobView, TaskCounts, outcome_in_words};
 use meshwork_core::types::TaskId;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::verify::describe;
 use crate::{
     client::Client,
     context::{Context, find_job},
@@ -136,7 +135,7 @@ async fn read(client: &Client, proved: &Proved, options: &Options) -> Done<Log> 
     Ok(Log {
         task: proved.outcome.attempt.task.to_string(),
         worker: proved.outcome.worker.to_string(),
-        outcome: describe(&proved.outcome.verdict),
+        outcome: outcome_in_words(&proved.outcome.verdict),
         stdout,
         stderr,
     })

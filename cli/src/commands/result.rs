@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use meshwork_api::TaskCounts;
+use meshwork_api::{TaskCounts, outcome_in_words};
 use meshwork_core::{
     codec,
     types::{JobId, TaskId, Verdict},
 };
 use serde::Serialize;
 
-use super::{result_directory, verify::describe};
+use super::result_directory;
 use crate::{
     client::Client,
     context::{Context, find_job},
@@ -48,6 +48,8 @@ struct ResultView {
     task: String,
     outcome: String,
     succeeded: bool,
+    /// The status with which the program ended, if it came to that.
+    status: Option<i32>,
     attempt: u32,
     worker: String,
     height: u64,
@@ -169,8 +171,9 @@ fn view(proved: &Proved, outputs: &Outputs) -> ResultView {
     let outcome = &proved.outcome;
     ResultView {
         task: outcome.attempt.task.to_string(),
-        outcome: describe(&outcome.verdict),
+        outcome: outcome_in_words(&outcome.verdict),
         succeeded: matches!(outcome.verdict, Verdict::Succeeded(..)),
+        status: outcome.verdict.status(),
         attempt: outcome.attempt.number.0,
         worker: outcome.worker.to_string(),
         height: outcome.height.0,

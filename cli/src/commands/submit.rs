@@ -90,6 +90,9 @@ pub struct Options {
     /// Bytes that a task may write, to /out and its output streams together
     #[arg(long, value_name = "SIZE", default_value = "16MiB")]
     output_limit: ByteSize,
+    /// Statuses with which the program may end for a task to succeed, such as 0,10,20
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', default_value = "0", allow_negative_numbers = true)]
+    success: Vec<i32>,
     /// Failures of a task's program that are forgiven
     #[arg(long, value_name = "N", default_value_t = 0)]
     retries: u32,
@@ -390,6 +393,7 @@ async fn common(client: &Client, options: &Options, module: Vec<u8>, given: Vec<
             fuel: options.fuel.unwrap_or(u64::MAX),
             output_bytes: options.output_limit.as_u64(),
         },
+        success: options.success.iter().copied().collect(),
         priority: options.priority,
         retry: Retry::of(options.retries, milliseconds(options.retry_delay)),
         checkpoints: options.checkpoints,

@@ -6,9 +6,10 @@ use std::{
 };
 
 use clap::Args;
+use meshwork_api::outcome_in_words;
 use meshwork_core::{
     proof::Proof,
-    types::{Agreement, Answer, Answered, Basis, Genesis, OutcomeReceipt, Receipt, Verdict},
+    types::{Agreement, Answer, Answered, Basis, Genesis, OutcomeReceipt, Receipt},
 };
 use serde::Serialize;
 
@@ -40,6 +41,8 @@ struct Verified {
     attempt: Option<u32>,
     worker: Option<String>,
     outcome: String,
+    /// The status with which the program ended, if it came to that.
+    status: Option<i32>,
     /// Who answered what, if several workers computed the task.
     answers: Vec<AnswerOf>,
 }
@@ -172,6 +175,7 @@ fn verify(path: &Path, bytes: &[u8], genesis: &Genesis) -> Verified {
         attempt: None,
         worker: None,
         outcome: String::new(),
+        status: None,
         answers: Vec::new(),
     };
     match proof.map(|proof| proof.receipt) {
@@ -179,7 +183,8 @@ fn verify(path: &Path, bytes: &[u8], genesis: &Genesis) -> Verified {
             verified.task = Some(outcome.attempt.task.to_string());
             verified.attempt = Some(outcome.attempt.number.0);
             verified.worker = Some(outcome.worker.to_string());
-            verified.outcome = describe(&outcome.verdict);
+            verified.outcome = outcome_in_words(&outcome.verdict);
+            verified.status = outcome.verdict.status();
             if let Some(agreement) = &outcome.agreement {
                 verified.answers = answers(agreement, &outcome);
                 if !agreement.supports(&outcome) {
@@ -215,19 +220,4 @@ fn answers(agreement: &Agreement, outcome: &OutcomeReceipt) -> Vec<AnswerOf> {
         is_outcome: Some(one.answer) == accepted,
     };
     agreement.answers.iter().map(answer).collect()
-}
-
-/// An outcome in a word or two.
-pub fn describe(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Succeeded(..) => "succeeded".into(),
-        Verdict::Failed(failure, ..) => format!("failed: {failure}"),
-        Verdict::Returned => "returned".into(),
-        Verdict::Undelivered => "was not delivered".into(),
-        Verdict::Checkpointed { .. } => "saved a checkpoint".into(),
-        Verdict::Preempted => "was preempted".into(),
-        Verdict::HostDied { .. } => "ended its worker".into(),
-        Verdict::Committed(_) => "has an answer".into(),
-        Verdict::Revealed(..) => "gave an answer".into(),
-    }
 }

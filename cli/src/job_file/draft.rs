@@ -3,7 +3,7 @@
 //! A draft combines an array's own keys with the file's defaults.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -63,6 +63,8 @@ pub struct Draft {
     pub spread: Option<String>,
     /// The limits at which an attempt ends.
     pub limits: Limits,
+    /// The statuses that mean success.
+    pub success: BTreeSet<i32>,
     /// The priority; tasks with a larger one go first.
     pub priority: i16,
     /// How long an attempt is expected to run, in milliseconds.
@@ -253,6 +255,7 @@ impl Reading<'_> {
                 fuel: either(&task.fuel, &default.fuel).map_or(of.limits.fuel, |fuel| fuel.value),
                 output_bytes,
             },
+            success: Self::success(either(&task.success, &default.success))?,
             priority: either(&task.priority, &default.priority).map_or(0, |priority| priority.value),
             expected_ms: self.duration_ms(either(&task.expected, &default.expected), 0, 0..=TIME_MS_MAX)?,
             retry: Retry::of(value(retries, 0), self.duration_ms(delay, 1000, 0..=BACK_OFF_MS_MAX)?),
@@ -272,6 +275,20 @@ impl Reading<'_> {
             return Err(Problem::new(&name.at, "This cannot be a program's name", next));
         }
         Ok(filled)
+    }
+
+    /// The statuses that mean success.
+    fn success(statuses: Option<&At<Vec<i32>>>) -> Checked<BTreeSet<i32>> {
+        let Some(At { value, at }) = statuses else { return Ok(BTreeSet::from([0])) };
+        let success: BTreeSet<i32> = value.iter().copied().collect();
+        match success.len() {
+            0 => Err(Problem::new(at, "No status would mean success", "write success = [0], or others")),
+            1..=TaskSpec::SUCCESS_MAX => Ok(success),
+            _ => {
+                let next = format!("there are at most {}", TaskSpec::SUCCESS_MAX);
+                Err(Problem::new(at, "These are too many statuses", next))
+            }
+        }
     }
 
     /// How many workers compute each task. One is as good as none, so that a task can set a default aside.

@@ -101,6 +101,8 @@ pub struct Task {
     pub fuel: Option<At<u64>>,
     /// Bytes that the task may write, to /out and its output streams together, such as "16MiB".
     pub output_limit: Option<Text>,
+    /// Statuses with which the program may end for the task to succeed, such as [0, 10, 20]. Default: 0.
+    pub success: Option<At<Vec<i32>>>,
     /// Failures of the program that are forgiven.
     pub retries: Option<At<u32>>,
     /// Wait after the first failure; each further failure doubles it.

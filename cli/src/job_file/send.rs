@@ -150,6 +150,7 @@ fn array_of(array: &PlannedArray, blobs: &BTreeMap<Content, BlobRef>) -> Array {
         prefers: prefers.clone(),
         spread: spread.clone(),
         limits: *limits,
+        success: array.draft.success.clone(),
         priority: array.draft.priority,
         expected_ms: array.draft.expected_ms,
         retry: array.draft.retry,

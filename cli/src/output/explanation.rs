@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use meshwork_api::{Comparison, ExplanationView, ReplicasView, ended_in_words};
+use meshwork_api::{Comparison, ExplanationView, ReplicasView, attempt_in_words, ended_in_words, setback_in_words};
 use meshwork_core::{
     ledger::{
         Gone,
@@ -12,7 +12,7 @@ use meshwork_core::{
             NoOutcome, Precedence, Ready, Requirement, ShareNow, SpeculationNow, Why,
         },
     },
-    types::{BlockTime, OrderPolicy, PlacementPolicy, Setback, When},
+    types::{BlockTime, OrderPolicy, PlacementPolicy, When},
 };
 
 use super::{
@@ -132,7 +132,7 @@ fn blocked(why: &Blocked, now: BlockTime, facts: &mut Facts) {
 fn backing_off(why: &BackingOff, now: BlockTime, facts: &mut Facts) {
     facts.push(("state", format!("backing off: it is ready again {}", within(why.until, now))));
     if let Some(after) = &why.after {
-        let how = ended_in_words(after.why);
+        let how = attempt_in_words(after.why, after.failure);
         facts.push((
             "after",
             format!("#{} on {}: {how}, {}", after.number, short(&after.worker), since(after.ended, now)),
@@ -141,25 +141,7 @@ fn backing_off(why: &BackingOff, now: BlockTime, facts: &mut Facts) {
     let BackingOff { failures, losses, returns, .. } = why;
     facts.push(("counted", format!("failures: {failures}, losses: {losses}, returns: {returns}")));
     for (kind, times) in &why.setbacks {
-        facts.push(("", format!("of these, {}: {times}", setback(*kind))));
-    }
-}
-
-const fn setback(setback: Setback) -> &'static str {
-    match setback {
-        Setback::Lost => "lost",
-        Setback::Drained => "drained",
-        Setback::HostDied => "its worker died while it ran",
-        Setback::Exited => "exited with a status other than 0",
-        Setback::Trapped => "trapped",
-        Setback::TimedOut => "ran out of time",
-        Setback::OutOfMemory => "ran out of memory",
-        Setback::OutOfFuel => "ran out of fuel",
-        Setback::OutputTooLarge => "wrote too much",
-        Setback::InputUnavailable => "program or input not to be had",
-        Setback::BadModule => "no program that can run",
-        Setback::TooLargeToCompile => "too large to compile",
-        Setback::SpawnRefused => "asked for tasks that there may not be",
+        facts.push(("", format!("of these, {}: {times}", setback_in_words(*kind))));
     }
 }
 
@@ -363,6 +345,13 @@ fn done(why: &Done, now: BlockTime, facts: &mut Facts) {
     let state = if why.succeeded { "succeeded" } else { "failed, for good" };
     let ended = why.ended.map(|ended| format!(", {}", since(ended, now))).unwrap_or_default();
     facts.push(("state", format!("{state} at height {}{ended}", why.height)));
+    match (&why.failure, why.status) {
+        (Some(failure), _) => facts.push(("why", failure.to_string())),
+        (None, Some(status)) if status != 0 => {
+            facts.push(("status", format!("{status}, which its task counts as a success")))
+        }
+        _ => {}
+    }
     let worker = why.worker.map_or_else(|| "nobody knows any more".into(), |worker| worker.to_string());
     facts.push(("worker", format!("{worker} (attempt #{})", why.attempt)));
 }

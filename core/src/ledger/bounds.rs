@@ -9,15 +9,14 @@ pub use self::unsound::{ArrayPlace, Field, Flaw, Rule, Unit, Unsound};
 use self::unsound::{amount, at_most, rule};
 
 use crate::{
-    blobs,
-    codec::{self, ByteString},
+    blobs, codec,
     ledger::{index::edges, records::jobs::Job},
     schedule::recovery::BACK_OFF_MS_MAX,
     types::{
         Action, After, Amendment, Answer, Array, BlobRef, BlockTime, Change, Claim, Deadline, Directive, Failure,
-        Govern, Input, Labels, LedgerLimits, Output, OutputOf, PATH_BYTES_MAX, Producer, Recur, Recurring, Retry,
-        Selection, SignedTransaction, Source, Spawn, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason, folders_of,
-        is_mount_sound, is_path_sound,
+        Govern, Input, Labels, LedgerLimits, Output, OutputOf, PATH_BYTES_MAX, Producer, Recur, Recurring, Remains,
+        Retry, Selection, SignedTransaction, Source, Spawn, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
+        folders_of, is_mount_sound, is_path_sound,
     },
 };
 
@@ -320,6 +319,7 @@ fn check_spec(limits: &LedgerLimits, array: &Array) -> Result<(), Unsound> {
         prefers,
         spread,
         limits: wanted,
+        success,
         retry,
         recovery,
         redundancy,
@@ -329,6 +329,7 @@ fn check_spec(limits: &LedgerLimits, array: &Array) -> Result<(), Unsound> {
     rule(redundancy.is_none_or(|redundancy| redundancy.is_sound()), Rule::ReplicasInOrder)?;
     at_most(Field::Jobs, array.after.len(), Submit::AFTER_MAX)?;
     amount(Field::Timeout, wanted.wall_ms, 1..=limits.wall_ms_max)?;
+    amount(Field::Success, success.len() as u64, 1..=TaskSpec::SUCCESS_MAX as u64)?;
     for forgiven in [retry].into_iter().chain(recovery.values()) {
         amount(Field::Retries, forgiven.retries.into(), 0..=limits.retries_max.into())?;
         amount(Field::RetryDelay, forgiven.delay_ms, 0..=BACK_OFF_MS_MAX)?;
@@ -386,24 +387,30 @@ fn are_spawns_few(spawns: &[Spawn]) -> bool {
     spawns.is_empty() || spawns.len() <= Spawn::SPAWNS_MAX && codec::encode(spawns).len() <= Spawn::BYTES_MAX
 }
 
-/// Whether a worker may give this verdict on an attempt whose task may leave at most `output_bytes`.
-pub(super) fn is_verdict_sound(limits: &LedgerLimits, output_bytes: u64, verdict: &Verdict) -> bool {
+/// Whether a worker may give this verdict on an attempt of a task with this specification.
+pub(super) fn is_verdict_sound(limits: &LedgerLimits, spec: &TaskSpec, verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Returned
         | Verdict::Undelivered
         | Verdict::Preempted
         | Verdict::HostDied { .. }
         | Verdict::Committed(_) => true,
-        Verdict::Succeeded(output, _, spawns) => {
-            is_output_sound(limits, output_bytes, output) && are_spawns_few(spawns)
+        Verdict::Succeeded(status, output, _, spawns) => {
+            is_success_sound(limits, spec, *status, output) && are_spawns_few(spawns)
         }
-        Verdict::Checkpointed { manifest, bytes, .. } => is_stored_soundly(output_bytes, manifest, None, *bytes),
-        Verdict::Failed(failure, stderr, _) => is_failure_sound(limits, failure, stderr),
-        Verdict::Revealed(Answer::Succeeded(output, _), _) => is_output_sound(limits, output_bytes, output),
-        Verdict::Revealed(Answer::Failed(failure, stderr, _), _) => {
-            !failure.setback().is_of_machine() && is_failure_sound(limits, failure, stderr)
+        Verdict::Checkpointed { manifest, bytes, .. } => {
+            is_stored_soundly(spec.limits.output_bytes, manifest, None, *bytes)
+        }
+        Verdict::Failed(failure, remains, _) => is_failure_sound(limits, spec, failure, remains),
+        Verdict::Revealed(Answer::Succeeded(status, output, _), _) => is_success_sound(limits, spec, *status, output),
+        Verdict::Revealed(Answer::Failed(failure, remains, _), _) => {
+            !failure.setback().is_of_machine() && is_failure_sound(limits, spec, failure, remains)
         }
     }
+}
+
+fn is_success_sound(limits: &LedgerLimits, spec: &TaskSpec, status: i32, output: &Output) -> bool {
+    spec.success.contains(&status) && is_output_sound(limits, spec.limits.output_bytes, output)
 }
 
 fn is_output_sound(limits: &LedgerLimits, output_bytes: u64, output: &Output) -> bool {
@@ -420,15 +427,25 @@ fn is_output_sound(limits: &LedgerLimits, output_bytes: u64, output: &Output) ->
     }
 }
 
-fn is_failure_sound(limits: &LedgerLimits, failure: &Failure, stderr: &ByteString) -> bool {
-    stderr.len() <= limits.inline_bytes_max
+fn is_failure_sound(limits: &LedgerLimits, spec: &TaskSpec, failure: &Failure, remains: &Remains) -> bool {
+    let are_remains_sound = remains.stderr_tail.len() <= limits.inline_bytes_max
+        && match &remains.output {
+            None => true,
+            Some(output) => {
+                failure.leaves_output()
+                    && is_output_sound(limits, spec.limits.output_bytes, output)
+                    && (matches!(output, Output::Stored { .. }) || remains.stderr_tail.is_empty())
+            }
+        };
+    are_remains_sound
         && match failure {
+            Failure::Exited(status) => !spec.success.contains(status),
             Failure::Trapped(text)
             | Failure::BadModule(text)
             | Failure::TooLargeToCompile(text)
             | Failure::BadInput(text) => text.len() <= Failure::TEXT_BYTES_MAX,
             Failure::OutputMissing { file, .. } => is_path_sound(file),
             Failure::Lost | Failure::EndedHosts | Failure::Disagreed => false,
-            _ => true,
+            Failure::Exceeded(_) | Failure::SpawnRefused | Failure::InputUnavailable(_) => true,
         }
 }

@@ -6,9 +6,11 @@
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::{AttemptId, AttemptNumber, BlobRef, Failure, OutcomeReceipt, Output, Redundancy, Setback, Usage, Verdict};
+use super::{
+    AttemptId, AttemptNumber, BlobRef, Failure, OutcomeReceipt, Output, Redundancy, Remains, Setback, Usage, Verdict,
+};
 use crate::{
-    codec::{self, ByteString, fixed_bytes},
+    codec::{self, fixed_bytes},
     digest::Digest,
     identity::{PublicKey, SecretKey},
 };
@@ -27,11 +29,11 @@ const CONTEXT: &str = "meshwork 1 answer";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// The program ended with status 0 and left this output.
-    Succeeded(Output, Usage),
-    /// The program failed for this reason, which is the same everywhere ([`Setback::is_of_machine`] does not hold).
-    /// With it comes the end of what it wrote to standard error, bounded by the inline limit.
-    Failed(Failure, ByteString, Usage),
+    /// The program ended with this status, which its task counts as a success, and left this output.
+    Succeeded(i32, Output, Usage),
+    /// The program failed for this reason, which is the same everywhere ([`Setback::is_of_machine`] does not hold), and
+    /// this remains of what it wrote.
+    Failed(Failure, Remains, Usage),
 }
 
 impl Answer {
@@ -42,36 +44,42 @@ impl Answer {
     /// The verdict, if it is none: failures of the machine, tasks that were spawned, and what is no outcome.
     pub fn of(verdict: Verdict) -> Result<Self, Box<Verdict>> {
         match verdict {
-            Verdict::Succeeded(output, usage, spawns) if spawns.is_empty() => Ok(Self::Succeeded(output, usage)),
-            Verdict::Failed(failure, stderr, usage) if !failure.setback().is_of_machine() => {
-                Ok(Self::Failed(failure, stderr, usage))
+            Verdict::Succeeded(status, output, usage, spawns) if spawns.is_empty() => {
+                Ok(Self::Succeeded(status, output, usage))
+            }
+            Verdict::Failed(failure, remains, usage) if !failure.setback().is_of_machine() => {
+                Ok(Self::Failed(failure, remains, usage))
             }
             other => Err(Box::new(other)),
         }
     }
 
-    /// The digest of what must be the same. Of a success that is standard output and the files under `/out`. Of a
-    /// failure it is its kind, and the status with which the program ended.
+    /// The digest of what must be the same: how the program ended, standard output, and the files under `/out`.
     #[must_use]
     pub fn digest(&self) -> Digest {
         match self {
-            Self::Succeeded(output, _) => Self::digest_of_success(&output.answer()),
-            Self::Failed(failure, ..) => Self::digest_of_failure(failure),
+            Self::Succeeded(status, output, _) => Self::digest_of_success(*status, &output.answer()),
+            Self::Failed(failure, remains, _) => Self::digest_of_failure(failure, remains.answer().as_ref()),
         }
     }
 
-    /// The digest of a success whose output has this [name](Output::answer). Its size is part of it, because who knows
-    /// only a wrong size cannot fetch the output.
+    /// The digest of a success with this status, whose output has this [name](Output::answer). Its size is part of it,
+    /// because who knows only a wrong size cannot fetch the output.
     #[must_use]
-    pub fn digest_of_success(output: &BlobRef) -> Digest {
-        Digest::of_value(CONTEXT, &(None::<Setback>, output))
+    pub fn digest_of_success(status: i32, output: &BlobRef) -> Digest {
+        Self::digest_of(None, Some(status), Some(output))
     }
 
-    /// The digest of a failure.
+    /// The digest of a failure of this kind, whose output, if it is kept, has this [name](Output::answer). Reasons in
+    /// words are no part of it.
     #[must_use]
-    pub fn digest_of_failure(failure: &Failure) -> Digest {
+    pub fn digest_of_failure(failure: &Failure, output: Option<&BlobRef>) -> Digest {
         let status = if let Failure::Exited(status) = failure { Some(*status) } else { None };
-        Digest::of_value(CONTEXT, &(Some(failure.setback()), status))
+        Self::digest_of(Some(failure.setback()), status, output)
+    }
+
+    fn digest_of(setback: Option<Setback>, status: Option<i32>, output: Option<&BlobRef>) -> Digest {
+        Digest::of_value(CONTEXT, &(setback, status, output))
     }
 
     /// A worker's commitment to the answer with this digest.
@@ -85,7 +93,7 @@ impl Answer {
     #[must_use]
     pub const fn usage(&self) -> &Usage {
         match self {
-            Self::Succeeded(_, usage) | Self::Failed(_, _, usage) => usage,
+            Self::Succeeded(_, _, usage) | Self::Failed(_, _, usage) => usage,
         }
     }
 }
@@ -101,8 +109,8 @@ impl Salt {
 impl From<Answer> for Verdict {
     fn from(answer: Answer) -> Self {
         match answer {
-            Answer::Succeeded(output, usage) => Self::Succeeded(output, usage, Vec::new()),
-            Answer::Failed(failure, stderr, usage) => Self::Failed(failure, stderr, usage),
+            Answer::Succeeded(status, output, usage) => Self::Succeeded(status, output, usage, Vec::new()),
+            Answer::Failed(failure, remains, usage) => Self::Failed(failure, remains, usage),
         }
     }
 }

@@ -15,6 +15,7 @@ mod path;
 mod receipt;
 mod recurring;
 mod task;
+mod task_limit;
 mod transaction;
 mod vote;
 
@@ -34,7 +35,9 @@ pub use ids::{
 };
 pub use job::{After, AfterJob, Array, Extend, Submit, Times, When};
 pub use manifest::{Manifest, ManifestError, OutputFile, Packed, Packer, Piece};
-pub use outcome::{Delivery, DeliveryStatement, Failure, InlineOutput, Output, Spawn, Usage, Verdict};
+pub use outcome::{
+    Delivery, DeliveryStatement, Failure, FailureKind, InlineOutput, Output, Remains, Spawn, Usage, Verdict,
+};
 pub(crate) use path::folders_of;
 pub use path::{DEPTH_MAX, OWN_FOLDERS, PATH_BYTES_MAX, is_mount_sound, is_path_sound, is_tree_path_sound};
 pub use receipt::{OutcomeReceipt, Receipt, TransactionReceipt, VoidReason};
@@ -43,5 +46,6 @@ pub use task::{
     BlobRef, Edges, Input, Labels, Limits, OutputOf, Part, Producer, Program, Redundancy, Resources, Retry, Setback,
     Source, TaskSpec, Tasks,
 };
+pub use task_limit::{MemoryUse, OutputUse, TaskLimit};
 pub use transaction::{Action, Claim, Drain, Envelope, Report, ReportItem, SignedTransaction, Transaction};
 pub use vote::{Certificate, Signers, Statement, Vote};

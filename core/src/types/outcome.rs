@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
 
-use super::{Answer, AttemptId, BlobRef, Height, Manifest, Salt, Setback};
+use super::{Answer, AttemptId, BlobRef, Height, Manifest, Salt, Setback, TaskLimit};
 use crate::{
     codec::{self, ByteString},
     digest::Digest,
@@ -29,11 +29,11 @@ pub struct Usage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The program ended with status 0, left this output, and spawns these tasks, at most [`Spawn::SPAWNS_MAX`].
-    Succeeded(Output, Usage, Vec<Spawn>),
-    /// The program failed for this reason. With it comes the end of what it wrote to standard error, bounded by
-    /// the inline limit.
-    Failed(Failure, ByteString, Usage),
+    /// The program ended with this status, which its task counts as a success, left this output, and spawns these tasks,
+    /// at most [`Spawn::SPAWNS_MAX`].
+    Succeeded(i32, Output, Usage, Vec<Spawn>),
+    /// The program failed for this reason, and this remains of what it wrote.
+    Failed(Failure, Remains, Usage),
     /// The worker gives back an attempt that it has not begun.
     Returned,
     /// The program has run, and the worker could not keep or deliver what it left: that work is lost.
@@ -61,6 +61,69 @@ pub enum Verdict {
     Revealed(Answer, Salt),
 }
 
+impl Verdict {
+    /// The output that comes with it: what a program left that succeeded, or that failed for good.
+    #[must_use]
+    pub const fn output(&self) -> Option<&Output> {
+        match self {
+            Self::Succeeded(_, output, ..) | Self::Revealed(Answer::Succeeded(_, output, _), _) => Some(output),
+            Self::Failed(_, remains, _) | Self::Revealed(Answer::Failed(_, remains, _), _) => remains.output.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The status with which the program ended, if it came to that.
+    #[must_use]
+    pub const fn status(&self) -> Option<i32> {
+        match self {
+            Self::Succeeded(status, ..)
+            | Self::Failed(Failure::Exited(status), ..)
+            | Self::Revealed(Answer::Succeeded(status, ..) | Answer::Failed(Failure::Exited(status), ..), _) => {
+                Some(*status)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What is kept of what a failed program wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
+pub struct Remains {
+    /// All that it left. `None` if there was no program that ran, if the task is tried again, or if nobody took it in
+    /// time.
+    pub output: Option<Output>,
+    /// The end of what it wrote to standard error, bounded by the inline limit. Nothing if the output, with all of
+    /// standard error, is on the ledger itself.
+    pub stderr_tail: ByteString,
+}
+
+impl Remains {
+    /// Only the end of standard error, whose bound the caller keeps.
+    #[must_use]
+    pub fn tail(stderr_tail: impl Into<ByteString>) -> Self {
+        Self { output: None, stderr_tail: stderr_tail.into() }
+    }
+
+    /// All that a program left.
+    #[must_use]
+    pub fn whole(output: Output) -> Self {
+        Self { output: Some(output), stderr_tail: ByteString::default() }
+    }
+
+    /// What names the output, if it is kept.
+    #[must_use]
+    pub fn answer(&self) -> Option<BlobRef> {
+        self.output.as_ref().map(Output::answer)
+    }
+
+    /// The bytes that it takes on the ledger itself.
+    #[must_use]
+    pub fn inline_bytes(&self) -> u64 {
+        let of_output = if let Some(Output::Inline(output)) = &self.output { output.bytes() } else { 0 };
+        of_output.saturating_add(self.stderr_tail.len() as u64)
+    }
+}
+
 /// A task that a program spawns: one more like the spawning task, in the same job.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize_tuple, Deserialize_tuple)]
 pub struct Spawn {
@@ -85,18 +148,12 @@ impl Spawn {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Failure {
-    /// It ended with a status other than 0.
+    /// It ended with this status, which its task does not count as a success.
     Exited(i32),
     /// It trapped: the sandbox's reason, at most [`Failure::TEXT_BYTES_MAX`] bytes.
     Trapped(String),
-    /// It asked for more memory than its resources have.
-    OutOfMemory,
-    /// It ran longer than its wall time.
-    TimedOut,
-    /// It used up its fuel.
-    OutOfFuel,
-    /// It wrote more than its output limit.
-    OutputTooLarge,
+    /// It reached this limit.
+    Exceeded(TaskLimit),
     /// It is not a module that can run here: the reason, at most [`Failure::TEXT_BYTES_MAX`] bytes.
     BadModule(String),
     /// It takes more memory or time to compile than its task offers: the reason, at most
@@ -132,16 +189,19 @@ impl Failure {
 }
 
 impl Failure {
+    /// Whether a program ran that may have left something.
+    #[must_use]
+    pub const fn leaves_output(&self) -> bool {
+        matches!(self, Self::Exited(_) | Self::Trapped(_) | Self::Exceeded(_) | Self::SpawnRefused)
+    }
+
     /// The kind of setback that this failure is.
     #[must_use]
     pub const fn setback(&self) -> Setback {
         match self {
             Self::Exited(_) => Setback::Exited,
             Self::Trapped(_) => Setback::Trapped,
-            Self::OutOfMemory => Setback::OutOfMemory,
-            Self::TimedOut => Setback::TimedOut,
-            Self::OutOfFuel => Setback::OutOfFuel,
-            Self::OutputTooLarge => Setback::OutputTooLarge,
+            Self::Exceeded(limit) => limit.setback(),
             Self::BadModule(_) => Setback::BadModule,
             Self::TooLargeToCompile(_) => Setback::TooLargeToCompile,
             Self::SpawnRefused => Setback::SpawnRefused,
@@ -157,10 +217,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Exited(status) => write!(f, "exited with status {status}"),
             Self::Trapped(text) => write!(f, "trapped: {text}"),
-            Self::OutOfMemory => f.write_str("out of memory"),
-            Self::TimedOut => f.write_str("ran out of time"),
-            Self::OutOfFuel => f.write_str("ran out of fuel"),
-            Self::OutputTooLarge => f.write_str("wrote more than its output limit"),
+            Self::Exceeded(limit) => limit.fmt(f),
             Self::BadModule(text) => write!(f, "not a module that can run: {text}"),
             Self::TooLargeToCompile(text) => write!(f, "too large to compile: {text}"),
             Self::SpawnRefused => {
@@ -178,7 +235,29 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What a successful program left: on the ledger itself if it is small, elsewhere if not.
+/// How a program failed, in brief: what the ledger remembers of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// It ended with this status.
+    Exited(i32),
+    /// It reached this limit.
+    Exceeded(TaskLimit),
+    /// It failed otherwise.
+    Other(Setback),
+}
+
+impl From<&Failure> for FailureKind {
+    fn from(failure: &Failure) -> Self {
+        match failure {
+            Failure::Exited(status) => Self::Exited(*status),
+            Failure::Exceeded(limit) => Self::Exceeded(*limit),
+            other => Self::Other(other.setback()),
+        }
+    }
+}
+
+/// What a program left: on the ledger itself if it is small, elsewhere if not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Output {

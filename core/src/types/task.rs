@@ -1,6 +1,6 @@
 //! Tasks: programs, inputs, resources and limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_tuple::{Deserialize_tuple, Serialize_tuple};
@@ -150,7 +150,7 @@ pub enum Setback {
     Drained,
     /// Its worker's process died while it compiled or ran the program, and said so when it was back.
     HostDied,
-    /// Its program ended with a status other than 0.
+    /// Its program ended with a status that its task does not count as a success.
     Exited,
     /// Its program trapped.
     Trapped,
@@ -255,6 +255,9 @@ pub struct TaskSpec {
     pub spread: Option<String>,
     /// The limits of each attempt.
     pub limits: Limits,
+    /// The statuses with which the program may end for its attempt to be a success: at least one, at most
+    /// [`TaskSpec::SUCCESS_MAX`]. A program that returns from its start function ends with 0.
+    pub success: BTreeSet<i32>,
     /// A larger number goes first, where the order policy looks at it.
     pub priority: i16,
     /// How long an attempt is expected to run, in milliseconds; 0 if unknown. What the ledger has learned about
@@ -283,10 +286,13 @@ impl TaskSpec {
     pub const PREFERS_MAX: usize = 4;
     /// The name by which a program is called that is given none.
     pub const ARGV0: &str = "task";
+    /// The most statuses that mean success.
+    pub const SUCCESS_MAX: usize = 256;
 
-    /// A program without arguments and inputs, on one core with 128 MiB for at most five minutes.
+    /// A program without arguments and inputs, on one core with 128 MiB for at most five minutes. Only status 0 means
+    /// success.
     #[must_use]
-    pub const fn of(program: BlobRef) -> Self {
+    pub fn of(program: BlobRef) -> Self {
         Self {
             program: Program::Wasm(program),
             argv0: None,
@@ -299,6 +305,7 @@ impl TaskSpec {
             prefers: Vec::new(),
             spread: None,
             limits: Limits { wall_ms: 300_000, fuel: u64::MAX, output_bytes: 16 << 20 },
+            success: BTreeSet::from([0]),
             priority: 0,
             expected_ms: 0,
             retry: Retry::of(0, 0),

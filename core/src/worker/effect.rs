@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     replica::Assignment,
-    types::{Action, AttemptId, BlockTime, Output, Spawn, Usage},
+    types::{Action, AttemptId, BlockTime, Verdict},
 };
 
 /// The worker's name for a transaction until it hears the id.
@@ -23,17 +23,13 @@ pub enum Effect {
     Run(Arc<Assignment>),
     /// Stop all work for an attempt, and drop what was prepared. No answer is needed, and no outcome counts.
     Stop(AttemptId),
-    /// Deliver an output to another holder, because the ledger did not believe the last one. Then answer
+    /// Deliver the output of a verdict to another holder, because the ledger did not believe the last one. Then answer
     /// [`super::Progress::Ended`].
     Deliver {
         /// The attempt.
         attempt: AttemptId,
-        /// The output.
-        output: Output,
-        /// What the attempt used.
-        usage: Usage,
-        /// The tasks that its program spawns.
-        spawns: Vec<Spawn>,
+        /// Its verdict, which names the last holder.
+        verdict: Verdict,
     },
     /// Reveal the answer of a replica ([`super::Progress::Answered`]): deliver its output, if it is large, to a holder
     /// that did not have it before. Then answer [`super::Progress::Ended`]. This may be asked for again, if the ledger

@@ -4,7 +4,7 @@ use meshwork_core::{
     digest::Digest,
     identity::PublicKey,
     ledger::{self, EndReason},
-    types::{Height, JobId},
+    types::{FailureKind, Height, JobId, Setback, Verdict},
 };
 use serde::{Deserialize, Serialize};
 
@@ -189,6 +189,54 @@ pub struct ReceiptPosition {
     pub height: Height,
     /// Its index among that block's receipts.
     pub index: u32,
+}
+
+/// How an attempt ended, in words for people, and how its program failed if that ended it.
+#[must_use]
+pub fn attempt_in_words(why: EndReason, failure: Option<FailureKind>) -> String {
+    match failure {
+        Some(FailureKind::Exited(status)) => format!("exited with status {status}"),
+        Some(FailureKind::Exceeded(limit)) => limit.to_string(),
+        Some(FailureKind::Other(setback)) => setback_in_words(setback).to_owned(),
+        None => ended_in_words(why).to_owned(),
+    }
+}
+
+/// A kind of setback, in words for people.
+#[must_use]
+pub const fn setback_in_words(setback: Setback) -> &'static str {
+    match setback {
+        Setback::Lost => "lost",
+        Setback::Drained => "drained",
+        Setback::HostDied => "its worker died while it ran",
+        Setback::Exited => "exited with a status that is no success",
+        Setback::Trapped => "trapped",
+        Setback::TimedOut => "ran out of time",
+        Setback::OutOfMemory => "ran out of memory",
+        Setback::OutOfFuel => "ran out of fuel",
+        Setback::OutputTooLarge => "wrote too much",
+        Setback::InputUnavailable => "program or input not to be had",
+        Setback::BadModule => "no program that can run",
+        Setback::TooLargeToCompile => "too large to compile",
+        Setback::SpawnRefused => "asked for tasks that there may not be",
+    }
+}
+
+/// An outcome, in words for people.
+#[must_use]
+pub fn outcome_in_words(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Succeeded(0, ..) => "succeeded".into(),
+        Verdict::Succeeded(status, ..) => format!("succeeded with status {status}"),
+        Verdict::Failed(failure, ..) => format!("failed: {failure}"),
+        Verdict::Returned => "returned".into(),
+        Verdict::Undelivered => "was not delivered".into(),
+        Verdict::Checkpointed { .. } => "saved a checkpoint".into(),
+        Verdict::Preempted => "was preempted".into(),
+        Verdict::HostDied { .. } => "ended its worker".into(),
+        Verdict::Committed(_) => "has an answer".into(),
+        Verdict::Revealed(..) => "gave an answer".into(),
+    }
 }
 
 /// How an attempt ended, in words for people.

@@ -22,7 +22,8 @@ pub use self::{
     governance::{AuthorityView, ChangeView, GovernanceView, KeyView, LimitView, ProposalView, RulesView},
     jobs::{
         ArrayView, AttemptView, CheckpointView, Comparison, ExplanationView, JobView, ReceiptPosition, ReplicasView,
-        TaskCounts, TaskState, TaskView, TimelineView, ended_in_words,
+        TaskCounts, TaskState, TaskView, TimelineView, attempt_in_words, ended_in_words, outcome_in_words,
+        setback_in_words,
     },
     node::{Keep, NodeFile, PeerView, Progress, RecordView, Role, StatusView, TrackView, WorkerView},
     queries::{

@@ -20,7 +20,8 @@
 //! The wall time at which a program is ended is the machine's own. While the process is stopped or the machine suspended,
 //! none passes.
 //!
-//! Every limit ends the program with the [`Failure`](meshwork_core::types::Failure) of its name. Wall time also holds
+//! Every limit ends the program with a [`Failure`](meshwork_core::types::Failure) that names it. However a program ends,
+//! what it had written by then is kept, unless it takes its process down. Wall time also holds
 //! inside calls, and work done there for the program is charged to its fuel. Memory is linear memory, exceptions
 //! and temporary files together. Growth beyond the bound is refused, and a program that then gives up ran out of memory. Output is
 //! standard output, standard error and the sizes of all files under `/out`, holes included, at every moment; removing
@@ -45,6 +46,6 @@ pub use self::{
     check::{About, BadModule, MODULE_BYTES_MAX, check, describe, given},
     confinement::{Confinement, Measure},
     host::{Budget, CompileBounds, Executor, ExecutorConfig, PrepareError, RunnerCommand},
-    program::{Checkpoint, ExecuteError, Execution, Failed, InputFile, NamedFile, Ran, Saved, Success},
+    program::{Checkpoint, ExecuteError, Execution, InputFile, Left, NamedFile, Ran, Saved},
     runner::run_runner,
 };

@@ -1,6 +1,11 @@
 //! A program's run, as the node sees it: what it is given, and what it left.
 
-use std::{collections::BTreeMap, ops::Range, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use meshwork_core::{
     digest::Digest,
@@ -32,12 +37,12 @@ pub struct Execution {
     pub memory_bytes: u64,
     /// The limits that end it.
     pub limits: Limits,
+    /// The statuses with which it may end to have succeeded.
+    pub success: BTreeSet<i32>,
     /// The seed of its randomness.
     pub seed: [u8; 32],
     /// Its checkpoints, if it saves any: it then has `/checkpoint`.
     pub checkpoint: Option<Checkpoint>,
-    /// How much of the end of its standard error is kept if it fails, in bytes.
-    pub stderr_tail_bytes_max: usize,
 }
 
 /// What a program may read: a file of the host, or a range of one.
@@ -76,21 +81,24 @@ pub type Saved = Option<Arc<Vec<NamedFile>>>;
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {
-    /// What the program left, or how it failed.
-    pub outcome: Result<Success, Failed>,
+    /// The status with which the program succeeded, or how it failed.
+    pub ended: Result<i32, Failure>,
+    /// What it left, however it ended. Nothing if it took its process down with it.
+    pub left: Left,
     /// What it used.
     pub usage: Usage,
 }
 
 impl Ran {
-    pub(crate) const fn failed(failure: Failure, usage: Usage) -> Self {
-        Self { outcome: Err(Failed { failure, stderr_tail: Vec::new() }), usage }
+    /// A program that failed and left nothing.
+    pub(crate) fn failed(failure: Failure, usage: Usage) -> Self {
+        Self { ended: Err(failure), left: Left::default(), usage }
     }
 }
 
-/// What a program left that ended with status 0: together at most its output limit.
+/// What a program left: together at most its output limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Success {
+pub struct Left {
     /// Its standard output.
     pub stdout: Vec<u8>,
     /// Its standard error.
@@ -99,15 +107,6 @@ pub struct Success {
     pub files: Vec<NamedFile>,
     /// The folders under `/out` that have nothing in them, in order.
     pub empty_folders: Vec<String>,
-}
-
-/// How a program failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failed {
-    /// The reason.
-    pub failure: Failure,
-    /// The end of its standard error.
-    pub stderr_tail: Vec<u8>,
 }
 
 /// Why a run has no verdict. None of these is the program's fault, and it may run elsewhere.

@@ -3,10 +3,9 @@
 //! A runner first says [`Reply::Ready`]. Then it answers each request in turn. While a program runs, it says
 //! [`Reply::Saved`] now and then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use meshwork_core::{
-    codec::ByteString,
     digest::Digest,
     types::{Failure, Limits, Usage},
 };
@@ -67,8 +66,9 @@ pub(crate) struct Run {
     pub checkpoint: Option<Vec<(String, Given)>>,
     pub memory_bytes: u64,
     pub limits: Limits,
+    /// The statuses that mean success.
+    pub success: BTreeSet<i32>,
     pub seed: [u8; 32],
-    pub stderr_tail_bytes_max: u64,
 }
 
 /// What a program may read: a range of one of the open files of its [`Run`]. Many may be of one.
@@ -103,17 +103,19 @@ pub(crate) enum Reply {
     Loaded,
     /// A checkpoint. The contents of its files follow.
     Saved(Vec<Announced>),
-    /// The program has ended. If it succeeded, standard output, standard error and the contents of its files follow.
+    /// The program has ended. Standard output, standard error and the contents of its files follow.
     Ended(Ended, Usage),
     /// This machine failed.
     HostFailed(String),
 }
 
-/// How a program ended.
+/// How a program ended, and what it left.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Ended {
-    /// With status 0.
-    Succeeded { stdout_bytes: u64, stderr_bytes: u64, files: Vec<Announced>, empty_folders: Vec<String> },
-    /// Otherwise, with the end of its standard error.
-    Failed(Failure, ByteString),
+pub(crate) struct Ended {
+    /// The status of a success, or the failure.
+    pub how: Result<i32, Failure>,
+    pub stdout_bytes: u64,
+    pub stderr_bytes: u64,
+    pub files: Vec<Announced>,
+    pub empty_folders: Vec<String>,
 }

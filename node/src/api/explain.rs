@@ -8,7 +8,7 @@ use meshwork_api::{ExplanationView, LIST_MAX, Page, TimelineView};
 use meshwork_core::{
     ledger::explain::reasons::{Done, Explanation, NoOutcome, Why},
     replica::EndedTask,
-    types::{BlockTime, Height, Receipt, TaskId},
+    types::{BlockTime, Height, Receipt, TaskId, Verdict},
 };
 
 use super::{
@@ -36,10 +36,8 @@ pub(super) async fn explanation(
         }
     };
     let mut explanation = found.ok_or_else(|| ApiError::not_found(format!("job {id} has no task {index}")))?;
-    if let Why::Done(done) = &mut explanation.why
-        && done.worker.is_none()
-    {
-        add_worker(&api, done)?;
+    if let Why::Done(done) = &mut explanation.why {
+        add_outcome(&api, done)?;
     }
     Ok(Json(explanation))
 }
@@ -47,7 +45,8 @@ pub(super) async fn explanation(
 /// What is known about a task whose job the ledger has forgotten.
 fn forgotten(task: TaskId, ended: EndedTask, height: Height, time: BlockTime) -> Explanation {
     let done = |succeeded, height, receipt| {
-        Why::Done(Done { succeeded, attempt: 0, worker: None, height, receipt, ended: None })
+        let (worker, status, failure, ended) = (None, None, None, None);
+        Why::Done(Done { succeeded, attempt: 0, worker, status, failure, height, receipt, ended })
     };
     let why = match ended {
         EndedTask::Succeeded(height, receipt) => done(true, height, receipt),
@@ -58,11 +57,15 @@ fn forgotten(task: TaskId, ended: EndedTask, height: Height, time: BlockTime) ->
 }
 
 /// Adds what only the receipt says.
-fn add_worker(api: &Api, done: &mut Done) -> Result<(), ApiError> {
+fn add_outcome(api: &Api, done: &mut Done) -> Result<(), ApiError> {
     let receipts = api.driver.reader().receipts(done.height)?;
     if let Some(Receipt::Outcome(outcome)) = receipts.get(done.receipt as usize) {
         done.attempt = outcome.attempt.number.0;
         done.worker = Some(outcome.worker);
+        done.status = outcome.verdict.status();
+        if let Verdict::Failed(failure, ..) = &outcome.verdict {
+            done.failure = Some(failure.clone());
+        }
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use axum::{
 };
 use meshwork_api::{
     ArrayView, AttemptView, CheckpointView, JobView, LIST_MAX, OccurrenceView, PROOFS_MAX, Page, ReceiptPosition,
-    TaskCounts, TaskState, TaskView, ended_in_words,
+    TaskCounts, TaskState, TaskView, attempt_in_words, outcome_in_words,
 };
 use meshwork_core::{
     codec,
@@ -18,7 +18,7 @@ use meshwork_core::{
     ledger::{self, Gone, TaskStateView},
     proof::Proof,
     replica::{EndedJob, EndedTask},
-    types::{Height, JobId, Receipt, TaskId},
+    types::{Height, JobId, Receipt, TaskId, Verdict},
 };
 
 use super::{Api, error::ApiError};
@@ -137,7 +137,7 @@ fn task_view(task: &ledger::TaskView<'_>) -> TaskView {
         .map(|past| AttemptView {
             number: past.number.0,
             worker: past.worker,
-            ended: Some(ended_in_words(past.why).to_owned()),
+            ended: Some(attempt_in_words(past.why, past.failure)),
         })
         .collect();
     let live = task.live.iter().map(|(number, worker)| AttemptView { number: number.0, worker: *worker, ended: None });
@@ -189,8 +189,8 @@ fn add_workers(api: &Api, views: &mut [TaskView]) -> Result<(), ApiError> {
         };
         if let Some(Receipt::Outcome(outcome)) = of_block.get(place.index as usize) {
             let ended = match &outcome.verdict {
-                meshwork_core::types::Verdict::Failed(failure, ..) => failure.to_string(),
-                _ => "succeeded".to_owned(),
+                Verdict::Failed(failure, ..) => failure.to_string(),
+                verdict => outcome_in_words(verdict),
             };
             view.worker = Some(outcome.worker);
             let number = outcome.attempt.number.0;
@@ -316,7 +316,7 @@ pub(super) async fn proofs(
 pub(super) fn outcome_of(receipt: &Receipt) -> Option<(TaskId, u32, PublicKey, TaskState, Option<String>)> {
     let Receipt::Outcome(outcome) = receipt else { return None };
     let (state, why) = match &outcome.verdict {
-        meshwork_core::types::Verdict::Failed(failure, ..) => (TaskState::Failed, Some(failure.to_string())),
+        Verdict::Failed(failure, ..) => (TaskState::Failed, Some(failure.to_string())),
         _ => (TaskState::Succeeded, None),
     };
     Some((outcome.attempt.task, outcome.attempt.number.0, outcome.worker, state, why))

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use meshwork_core::{
     digest::Digest,
     ledger::{LedgerEvent, NeededBlobs, Owed},
-    types::{Height, Output, Receipt, Verdict},
+    types::{Height, Output, Receipt},
 };
 use tokio::sync::broadcast::error::RecvError;
 
@@ -38,8 +38,8 @@ impl LedgersWord {
             let Ok(receipts) = self.0.reader().receipts(*height) else { continue };
             for index in indices {
                 if let Some(Receipt::Outcome(outcome)) = receipts.get(*index as usize) {
-                    let manifest = match &outcome.verdict {
-                        Verdict::Succeeded(Output::Stored { manifest, .. }, ..) => Some(manifest.digest),
+                    let manifest = match outcome.verdict.output() {
+                        Some(Output::Stored { manifest, .. }) => Some(manifest.digest),
                         _ => None,
                     };
                     accepted.insert((*height, *index), manifest);

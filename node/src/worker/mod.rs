@@ -3,6 +3,7 @@
 //! peer.
 
 mod begun;
+mod ending;
 mod given;
 mod room;
 mod spawns;
@@ -20,8 +21,7 @@ use meshwork_core::{
     ledger::Stage,
     replica::Assignment,
     types::{
-        Action, Answer, AttemptId, BlockTime, Claim, Genesis, Output, Resources, Salt, SignedTransaction, Spawn,
-        Transaction, Usage, Verdict,
+        Action, Answer, AttemptId, BlockTime, Claim, Genesis, Resources, Salt, SignedTransaction, Transaction, Verdict,
     },
     worker::{self, Config, Effect, Happened, Input, LedgerStatus, LookedUp, News, Progress, Ticket},
 };
@@ -49,7 +49,7 @@ pub enum Heard {
     /// Everything that an attempt needs is here.
     Prepared(AttemptId, task::Prepared),
     /// The answer of a replica is known, and stays here until the ledger asks for it.
-    Answered(AttemptId, task::Unrevealed),
+    Answered(AttemptId, ending::Unrevealed),
     /// The outcome of an attempt, or how far it has come.
     Progress(Progress),
     /// This peer's own replica refused a transaction.
@@ -62,7 +62,7 @@ struct GoesOn {
     /// What it needs, while it waits for a slot.
     prepared: Option<task::Prepared>,
     /// The answer to which this worker has committed itself.
-    answer: Option<task::Unrevealed>,
+    answer: Option<ending::Unrevealed>,
 }
 
 /// A worker and everything that it works with.
@@ -293,9 +293,7 @@ impl Worker {
                     Effect::Prepare(assignment) => prepared.extend(self.prepare(assignment)),
                     Effect::Run(assignment) => self.spawn_run(assignment),
                     Effect::Stop(attempt) => self.stop(&attempt),
-                    Effect::Deliver { attempt, output, usage, spawns } => {
-                        self.deliver(attempt, output, (usage, spawns))
-                    }
+                    Effect::Deliver { attempt, verdict } => self.deliver(attempt, verdict),
                     Effect::HandIn { ticket, action, expires } => {
                         inputs.push_back(self.hand_in(ticket, action, expires));
                     }
@@ -345,7 +343,7 @@ impl Worker {
             let news = match context.prepare(&task, stop).await {
                 Ok(prepared) => Heard::Prepared(attempt, prepared),
                 Err(verdict) if task.has_replicas() => match Answer::of(verdict) {
-                    Ok(answer) => Heard::Answered(attempt, task::Unrevealed::Whole(answer)),
+                    Ok(answer) => Heard::Answered(attempt, ending::Unrevealed::Whole(answer)),
                     Err(verdict) => Heard::Progress(Progress::Prepared(attempt, Err(*verdict))),
                 },
                 Err(verdict) => Heard::Progress(Progress::Prepared(attempt, Err(verdict))),
@@ -385,13 +383,13 @@ impl Worker {
         });
     }
 
-    fn deliver(&mut self, attempt: AttemptId, output: Output, (usage, spawns): (Usage, Vec<Spawn>)) {
+    fn deliver(&mut self, attempt: AttemptId, verdict: Verdict) {
         warn!(%attempt, "the ledger does not believe who holds an output, and it is delivered again");
         let stop = CancellationToken::new();
         self.going_on.insert(attempt, GoesOn { stop: stop.clone(), prepared: None, answer: None });
         let (context, heard) = (Arc::clone(&self.context), self.heard.clone());
         tokio::spawn(async move {
-            if let Some(verdict) = context.deliver_again(attempt, output, (usage, spawns), stop).await {
+            if let Some(verdict) = context.deliver_again(attempt, verdict, stop).await {
                 // If this fails, the worker is gone.
                 let _ = heard.send(Heard::Progress(Progress::Ended(attempt, verdict)));
             }

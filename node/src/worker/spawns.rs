@@ -13,14 +13,13 @@ struct Line {
     inputs: BTreeMap<String, String>,
 }
 
-/// Removes the spawn file from a program's output, and reads it. Without such a file, there are no spawns.
+/// Reads the spawn file, and removes it from a program's output. Without such a file, there are no spawns.
 ///
 /// # Errors
-/// A sentence on what is wrong with the file: it cannot be parsed, or it spawns too much at once.
+/// A sentence on what is wrong with the file, which remains: it cannot be parsed, or it spawns too much at once.
 pub(super) fn take(files: &mut Vec<(String, Vec<u8>)>) -> Result<Vec<Spawn>, String> {
     let Some(at) = files.iter().position(|(path, _)| path == Spawn::FILE) else { return Ok(Vec::new()) };
-    let (_, content) = files.remove(at);
-    let text = str::from_utf8(&content).map_err(|error| format!("{} is not UTF-8: {error}", Spawn::FILE))?;
+    let text = str::from_utf8(&files[at].1).map_err(|error| format!("{} is not UTF-8: {error}", Spawn::FILE))?;
     let mut spawns = Vec::new();
     for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let Line { arguments, inputs } =
@@ -33,6 +32,7 @@ pub(super) fn take(files: &mut Vec<(String, Vec<u8>)>) -> Result<Vec<Spawn>, Str
     if codec::encode(&spawns).len() > Spawn::BYTES_MAX {
         return Err(format!("{} asks in more than {} bytes", Spawn::FILE, Spawn::BYTES_MAX));
     }
+    files.remove(at);
     Ok(spawns)
 }
 
@@ -61,5 +61,8 @@ mod tests {
         assert!(error("3").contains("line 1"));
         assert!(error(&"{}\n".repeat(Spawn::SPAWNS_MAX + 1)).contains("lines"));
         assert!(error(&format!("{{\"arguments\":[\"{}\"]}}", "x".repeat(Spawn::BYTES_MAX))).contains("bytes"));
+        let mut left = files("3");
+        take(&mut left).expect_err("bad");
+        assert_eq!(left, files("3"), "it is kept for whoever looks for what is wrong");
     }
 }

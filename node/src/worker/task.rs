@@ -15,12 +15,12 @@ use meshwork_core::{
     replica::Assignment,
     types::{
         Answer, AttemptId, AuthoritySet, BlobRef, Failure, Genesis, InlineOutput, Input, Manifest, Output, OutputOf,
-        Packed, Producer, Source, Spawn, TaskSpec, Usage, Verdict,
+        Packed, Producer, Remains, Source, TaskLimit, TaskSpec, Usage, Verdict,
     },
     worker::Progress,
 };
 use meshwork_sandbox::{
-    Budget, Checkpoint, ExecuteError, Execution, Executor, InputFile, NamedFile, PrepareError, Saved, Success,
+    Budget, Checkpoint, ExecuteError, Execution, Executor, InputFile, Left, NamedFile, PrepareError, Ran, Saved,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ use tracing::{debug, warn};
 
 use super::{
     BegunJournal, Heard,
+    ending::{Ending, StoredOutput, Unrevealed},
     given::{Fetches, Given, TrueManifests, saved_before},
     room::Room,
     spawns,
@@ -51,6 +52,8 @@ const MORE_HOLDERS_WITHIN: Duration = Duration::from_secs(2);
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 /// How long to wait before asking again when all holders have refused.
 const DELIVER_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// How long holders are asked again and again that refuse what a failed program left.
+const FAILED_TRIES_FOR: Duration = Duration::from_secs(10);
 
 /// An attempt and its assignment.
 #[derive(Clone)]
@@ -95,39 +98,12 @@ pub struct Prepared {
     checkpoint: Given,
 }
 
-/// The names of an output that is stored here.
-#[derive(Clone, Copy, Debug)]
-pub struct StoredOutput {
-    manifest: BlobRef,
-    stderr: Option<BlobRef>,
-}
-
-/// The answer of a replica, which stays here until the ledger asks for it.
-#[derive(Clone, Debug)]
-pub enum Unrevealed {
-    /// There is nothing to deliver.
-    Whole(Answer),
-    /// A success, whose output is stored here and not delivered yet.
-    Stored(StoredOutput, Usage, Arc<Seal>),
-}
-
-impl Unrevealed {
-    /// The answer's digest.
-    pub fn digest(&self) -> Digest {
-        match self {
-            Self::Whole(answer) => answer.digest(),
-            // What names an output is its manifest.
-            Self::Stored(stored, ..) => Answer::digest_of_success(&stored.manifest),
-        }
-    }
-}
-
 /// What an attempt has come to.
 enum CameTo {
     /// This is its verdict.
     Said(Verdict),
     /// Its output is stored here, to be delivered.
-    Stored(StoredOutput, Usage, Vec<Spawn>, Option<Seal>),
+    Stored(StoredOutput, Ending, Option<Seal>),
 }
 
 /// Why no holder has an output.
@@ -136,6 +112,8 @@ enum Undelivered {
     Stopped,
     /// The output is no longer here: its files were damaged.
     Lost,
+    /// For as long as it may take, nobody took it.
+    Refused,
 }
 
 /// What the worker's tasks share.
@@ -153,6 +131,8 @@ pub struct TaskContext {
     /// Programs that are compiled on this machine, oldest first.
     compiled: Mutex<VecDeque<Digest>>,
     manifests: TrueManifests,
+    /// Whether what programs leave is falsified, for tests.
+    lies: bool,
 }
 
 impl TaskContext {
@@ -168,8 +148,14 @@ impl TaskContext {
         metrics: Arc<Metrics>,
     ) -> Self {
         let preparing = Semaphore::new(PREPARE_MAX);
-        let (room, compiled, manifests) = Default::default();
-        Self { genesis, me, blobs, executor, mesh, driver, metrics, begun, room, preparing, compiled, manifests }
+        let (room, compiled, manifests, lies) = Default::default();
+        Self { genesis, me, blobs, executor, mesh, driver, metrics, begun, room, preparing, compiled, manifests, lies }
+    }
+
+    /// The same for a worker that falsifies what programs leave, if `lies`: for tests.
+    #[must_use]
+    pub const fn lying(self, lies: bool) -> Self {
+        Self { lies, ..self }
     }
 
     /// The blobs on this machine.
@@ -283,10 +269,10 @@ impl TaskContext {
                     continue;
                 }
             };
-            let Delivered { bytes, delivery } = match self.deliver(attempt, stored, &stop).await {
+            let Delivered { bytes, delivery } = match self.deliver(attempt, stored, None, &stop).await {
                 Ok(delivered) => delivered,
                 Err(Undelivered::Stopped) => return,
-                Err(Undelivered::Lost) => continue,
+                Err(Undelivered::Lost | Undelivered::Refused) => continue,
             };
             // If this fails, the worker is gone.
             let saved = Progress::Saved(attempt, Verdict::Checkpointed { manifest: stored.manifest, bytes, delivery });
@@ -346,10 +332,7 @@ impl TaskContext {
         let _ = heard.send(Heard::Progress(Progress::Ran(attempt, began.elapsed())));
         drop(room);
         let packed = match ran {
-            Ok(ran) => match ran.outcome {
-                Ok(success) => self.pack(&task, success, ran.usage).await,
-                Err(failed) => CameTo::Said(Verdict::Failed(failed.failure, failed.stderr_tail.into(), ran.usage)),
-            },
+            Ok(ran) => self.pack(&task, ran).await,
             Err(ExecuteError::Stopped) => return,
             Err(error) => {
                 warn!(%attempt, %error, "an attempt cannot be run here and is given back");
@@ -363,11 +346,13 @@ impl TaskContext {
                 Err(verdict) => ended(*verdict),
             },
             CameTo::Said(verdict) => ended(verdict),
-            CameTo::Stored(stored, usage, _, Some(seal)) => {
-                Heard::Answered(attempt, Unrevealed::Stored(stored, usage, Arc::new(seal)))
+            CameTo::Stored(stored, ending, Some(seal)) => {
+                Heard::Answered(attempt, Unrevealed::Stored(stored, ending, Arc::new(seal)))
             }
-            CameTo::Stored(stored, usage, spawns, None) => {
-                match self.deliver_success(attempt, stored, (usage, spawns), &stop).await {
+            CameTo::Stored(stored, ending, None) => {
+                let wall = Duration::from_millis(task.0.spec.limits.wall_ms);
+                let failed_within = wall.saturating_sub(began.elapsed()).saturating_add(self.failed_allowance());
+                match self.deliver_as(attempt, stored, ending, failed_within, &stop).await {
                     Some(verdict) => ended(verdict),
                     None => return,
                 }
@@ -384,15 +369,19 @@ impl TaskContext {
         answer: Unrevealed,
         stop: &CancellationToken,
     ) -> Option<Option<Answer>> {
-        let (stored, usage) = match answer {
+        let (stored, ending) = match answer {
             Unrevealed::Whole(answer) => return Some(Some(answer)),
-            Unrevealed::Stored(stored, usage, seal) => {
+            Unrevealed::Stored(stored, ending, seal) => {
                 seal.open();
-                (stored, usage)
+                (stored, ending)
             }
         };
-        let verdict = self.deliver_success(attempt, stored, (usage, Vec::new()), stop).await?;
-        Some(Answer::of(verdict).ok())
+        // The worker has committed itself to what it left, however the program ended, so there is no way without.
+        match self.deliver(attempt, stored, None, stop).await {
+            Ok(delivered) => Some(Answer::of(ending.with_stored(stored.at(delivered))).ok()),
+            Err(Undelivered::Stopped) => None,
+            Err(Undelivered::Lost | Undelivered::Refused) => Some(None),
+        }
     }
 
     fn execution(&self, task: &Task, prepared: &Prepared, saves: watch::Sender<Saved>) -> Execution {
@@ -414,53 +403,91 @@ impl TaskContext {
             folders: prepared.inputs.folders().to_vec(),
             memory_bytes: resources.memory_bytes,
             limits: spec.limits,
+            success: spec.success.clone(),
             seed: seed.0,
             checkpoint: spec.checkpoints.then(|| Checkpoint { files: prepared.checkpoint.files(), saves }),
-            stderr_tail_bytes_max: self.genesis.ledger.inline_bytes_max,
         }
     }
 
     /// Puts a small output that no other task takes into the outcome itself. Stores any other output in blobs, to be
-    /// delivered to a second holder.
-    async fn pack(&self, task: &Task, success: Success, usage: Usage) -> CameTo {
+    /// delivered to a second holder. Of a failure after which the task is tried again, only the end of standard error is
+    /// kept.
+    async fn pack(&self, task: &Task, Ran { mut ended, mut left, usage }: Ran) -> CameTo {
         let attempt = task.0.attempt;
-        let Success { stdout, stderr, mut files, empty_folders } = success;
-        let spawns = if task.0.spec.spawns { spawns::take(&mut files) } else { Ok(Vec::new()) };
-        let spawns = match spawns {
-            Ok(spawns) => spawns,
-            Err(mut why) => {
-                why.truncate(why.floor_char_boundary(self.genesis.ledger.inline_bytes_max));
-                return CameTo::Said(Verdict::Failed(Failure::SpawnRefused, why.into_bytes().into(), usage));
+        if self.lies {
+            falsify(&self.me, &mut left);
+        }
+        let mut spawned = Vec::new();
+        if ended.is_ok() && task.0.spec.spawns {
+            match spawns::take(&mut left.files) {
+                Ok(spawns) => spawned = spawns,
+                Err(why) => {
+                    left.stderr.extend_from_slice(why.as_bytes());
+                    left.stderr.push(b'\n');
+                    ended = Err(Failure::SpawnRefused);
+                }
+            }
+        }
+        let inline_bytes_max = self.genesis.ledger.inline_bytes_max;
+        let (ending, feeds) = match ended {
+            Ok(status) => (Ending::Succeeded(status, usage, spawned), task.0.feeds),
+            Err(failure) => {
+                let tail = left.stderr.len().saturating_sub(inline_bytes_max);
+                let tail = ByteString::from(&left.stderr[tail..]);
+                if !failure.leaves_output() || !self.keeps(task, &failure).await {
+                    return CameTo::Said(Verdict::Failed(failure, Remains::tail(tail), usage));
+                }
+                (Ending::Failed(failure, tail, usage), false)
             }
         };
+        let Left { stdout, stderr, files, empty_folders } = left;
         let paths =
             files.iter().map(|(path, file)| path.len() + file.len()).chain(empty_folders.iter().map(String::len));
         let total = stdout.len() + stderr.len() + paths.sum::<usize>();
-        let inline_bytes_max = self.genesis.ledger.inline_bytes_max;
-        if total <= inline_bytes_max && !task.0.feeds {
+        if total <= inline_bytes_max && !feeds {
             let bytes = ByteString::from;
             let files = files.iter().map(|(path, file)| (path.clone(), bytes(file.as_slice()))).collect();
             let (stdout, stderr) = (bytes(stdout.as_slice()), bytes(stderr.as_slice()));
             let output = InlineOutput { stdout, stderr, files, empty_folders: empty_folders.clone() };
             if codec::encode(&output).len() <= inline_bytes_max {
-                return CameTo::Said(Verdict::Succeeded(Output::Inline(output), usage, spawns));
+                return CameTo::Said(ending.with_inline(output));
             }
         }
+        let sealed = task.has_replicas() && ending.is_answer();
         let output_bytes = total as u64;
-        match self.store(attempt, stdout, stderr, (files, empty_folders), task.has_replicas()).await {
-            Ok((stored, seal)) => CameTo::Stored(stored, usage, spawns, seal),
+        match self.store(attempt, stdout, stderr, (files, empty_folders), sealed).await {
+            Ok((stored, seal)) => CameTo::Stored(stored, ending, seal),
             // No holder would take it.
-            Err(StoreError::TooLarge { .. }) => {
-                CameTo::Said(Verdict::Failed(Failure::OutputTooLarge, ByteString::default(), usage))
-            }
+            Err(StoreError::TooLarge { bytes_max }) => CameTo::Said(match ending {
+                Ending::Succeeded(_, usage, _) => {
+                    let limit = if bytes_max == MANIFEST_BYTES_MAX as u64 {
+                        TaskLimit::FileList(bytes_max)
+                    } else {
+                        TaskLimit::File(bytes_max)
+                    };
+                    Verdict::Failed(Failure::Exceeded(limit), Remains::default(), usage)
+                }
+                failed => failed.without_output(),
+            }),
             Err(error) => {
-                warn!(%attempt, %error, "what an attempt left cannot be stored here, and its work is lost");
+                warn!(%attempt, %error, "what an attempt left cannot be stored here");
                 if error.is_lack_of_room() {
                     self.room.lacks(output_bytes);
                 }
-                CameTo::Said(Verdict::Undelivered)
+                CameTo::Said(if sealed { Verdict::Undelivered } else { ending.without_output() })
             }
         }
+    }
+
+    /// Whether what a failed program left is worth keeping: other workers have to have left the same, or its task is not
+    /// tried again.
+    async fn keeps(&self, task: &Task, failure: &Failure) -> bool {
+        let (attempt, setback) = (task.0.attempt, failure.setback());
+        if task.has_replicas() && !setback.is_of_machine() {
+            return true;
+        }
+        let is_last = self.driver.query(move |replica| replica.ledger().would_end(attempt, setback));
+        is_last.await.unwrap_or(false)
     }
 
     /// Stores an output with its manifest in one go, under a seal if others are not to know it yet.
@@ -495,11 +522,13 @@ impl TaskContext {
     }
 
     /// Delivers an output to f + 1 others, so that it outlives this worker and any authorities that may be lost with
-    /// it. One holder is enough to report the output; the others have [`MORE_HOLDERS_WITHIN`] more.
+    /// it. One holder is enough to report the output; the others have [`MORE_HOLDERS_WITHIN`] more. If nobody takes it,
+    /// all are asked again until `tries_until`, or without end.
     async fn deliver(
         &self,
         attempt: AttemptId,
         StoredOutput { manifest, stderr }: StoredOutput,
+        tries_until: Option<Instant>,
         stop: &CancellationToken,
     ) -> Result<Delivered, Undelivered> {
         let wanted = self.authorities().await.faulty_max() + 1;
@@ -530,6 +559,9 @@ impl TaskContext {
                 let _ = tokio::time::timeout(MORE_HOLDERS_WITHIN, others).await;
                 return Ok(first);
             }
+            if tries_until.is_some_and(|until| Instant::now() >= until) {
+                return Err(Undelivered::Refused);
+            }
             tokio::select! {
                 () = tokio::time::sleep(DELIVER_AGAIN_AFTER) => {}
                 () = stop.cancelled() => return Err(Undelivered::Stopped),
@@ -537,22 +569,38 @@ impl TaskContext {
         }
     }
 
-    /// Delivers the output of a success, and says the verdict; `None` if the attempt is stopped meanwhile.
-    async fn deliver_success(
+    /// Delivers an output, and says the verdict; `None` if the attempt is stopped meanwhile. That a program failed is said
+    /// within this time at the latest, with its output or without.
+    async fn deliver_as(
         &self,
         attempt: AttemptId,
         stored: StoredOutput,
-        (usage, spawns): (Usage, Vec<Spawn>),
+        ending: Ending,
+        failed_within: Duration,
         stop: &CancellationToken,
     ) -> Option<Verdict> {
-        match self.deliver(attempt, stored, stop).await {
-            Ok(Delivered { bytes, delivery }) => {
-                let StoredOutput { manifest, stderr } = stored;
-                Some(Verdict::Succeeded(Output::Stored { manifest, stderr, bytes, delivery }, usage, spawns))
+        let delivered = match &ending {
+            Ending::Succeeded(..) => self.deliver(attempt, stored, None, stop).await,
+            Ending::Failed(..) => {
+                let tries_until = Instant::now() + FAILED_TRIES_FOR;
+                let delivered = self.deliver(attempt, stored, Some(tries_until), stop);
+                tokio::time::timeout(failed_within, delivered).await.unwrap_or(Err(Undelivered::Refused))
             }
+        };
+        match delivered {
+            Ok(delivered) => Some(ending.with_stored(stored.at(delivered))),
             Err(Undelivered::Stopped) => None,
-            Err(Undelivered::Lost) => Some(Verdict::Undelivered),
+            Err(Undelivered::Lost | Undelivered::Refused) => {
+                debug!(%attempt, "nobody holds what an attempt left");
+                Some(ending.without_output())
+            }
         }
+    }
+
+    /// How long after its wall time an attempt that failed may still be delivered: the ledger ends its lease twice as
+    /// late.
+    fn failed_allowance(&self) -> Duration {
+        Duration::from_millis(self.genesis.ledger.allowance_ms / 2)
     }
 
     /// The authorities of the newest block's epoch, or those of the genesis once the replica has stopped.
@@ -578,18 +626,20 @@ impl TaskContext {
         workers.await.unwrap_or_default()
     }
 
-    /// Delivers an output to another holder, because the ledger did not believe the last one.
+    /// Delivers a verdict's output to another holder, because the ledger did not believe the last one.
     pub async fn deliver_again(
         &self,
         attempt: AttemptId,
-        output: Output,
-        (usage, spawns): (Usage, Vec<Spawn>),
+        verdict: Verdict,
         stop: CancellationToken,
     ) -> Option<Verdict> {
-        let Output::Stored { manifest, stderr, .. } = output else {
-            return Some(Verdict::Succeeded(output, usage, spawns));
+        let Some(&Output::Stored { manifest, stderr, .. }) = verdict.output() else { return Some(verdict) };
+        let ending = match verdict {
+            Verdict::Succeeded(status, _, usage, spawns) => Ending::Succeeded(status, usage, spawns),
+            Verdict::Failed(failure, remains, usage) => Ending::Failed(failure, remains.stderr_tail, usage),
+            other => return Some(other),
         };
-        self.deliver_success(attempt, StoredOutput { manifest, stderr }, (usage, spawns), &stop).await
+        self.deliver_as(attempt, StoredOutput { manifest, stderr }, ending, self.failed_allowance(), &stop).await
     }
 }
 
@@ -623,7 +673,17 @@ impl Fetches for TaskContext {
     }
 }
 
+/// Changes what a program left, at each worker otherwise.
+fn falsify(me: &PublicKey, left: &mut Left) {
+    let [mask, ..] = me.0;
+    if left.stdout.is_empty() && left.files.is_empty() {
+        left.stdout = me.0.to_vec();
+    }
+    let contents = left.files.iter_mut().map(|(_, content)| content).chain([&mut left.stdout]);
+    contents.flatten().for_each(|byte| *byte ^= mask | 1);
+}
+
 /// The verdict on an attempt that failed before its program ran.
 pub(super) fn failed(failure: Failure) -> Verdict {
-    Verdict::Failed(failure, ByteString::default(), Usage::default())
+    Verdict::Failed(failure, Remains::default(), Usage::default())
 }

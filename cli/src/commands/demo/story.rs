@@ -9,7 +9,10 @@ use std::{
 
 use meshwork_core::{
     identity::{PublicKey, SecretKey},
-    types::{Answer, BlobRef, Input, JobId, Limits, Part, Redundancy, Resources, Retry, SignedTransaction, TaskSpec, Tasks, Verdict},
+    types::{
+        Answer, BlobRef, Input, JobId, Limits, Part, Redundancy, Resources, Retry, SignedTransaction, TaskSpec, Tasks,
+        Verdict,
+    },
 };
 
 use super::{

@@ -45,6 +45,14 @@ fn a_wrong_type_is_named() {
 }
 
 #[test]
+fn statuses_that_mean_success_are_some_and_not_too_many() {
+    assert_said(&format!("{NOOP}[tasks.a]\nsuccess = []\n"), "4:11", &["No status would mean success", "[0]"]);
+    let many: Vec<String> = (0..257).map(|status| status.to_string()).collect();
+    let text = format!("{NOOP}[tasks.a]\nsuccess = [{}]\n", many.join(", "));
+    assert_said(&text, "4:11", &["too many statuses", "at most 256"]);
+}
+
+#[test]
 fn an_unknown_task_is_answered_with_the_closest() {
     let text = format!("{NOOP}[tasks.tiles]\n[tasks.join]\nafter = [\"tile\"]\n");
     assert_said(&text, "5:10", &["`tile`", "did you mean `tiles`"]);

@@ -7,7 +7,7 @@ use meshwork_core::{
         EndReason,
         explain::reasons::{AheadBy, Attempt, Claims, Explanation, JobAhead},
     },
-    types::{Height, JobId},
+    types::{Failure, FailureKind, Height, JobId, MemoryUse, Setback, TaskLimit},
 };
 
 use super::*;
@@ -112,7 +112,9 @@ fn what_is_waited_for_is_named_and_counted() {
     for words in ["array map to end well: 3 of 9 tasks ended", "task 8 to fail", "4 more tasks", "in 1m"] {
         assert!(said_of.contains(words), "{words:?} is not in\n{said_of}");
     }
-    let after = Attempt { number: 2, worker: PublicKey([1; 32]), ended: BlockTime(0), why: EndReason::Failed };
+    let (worker, ended) = (PublicKey([1; 32]), BlockTime(0));
+    let failure = Some(FailureKind::Exceeded(TaskLimit::Memory(64 << 20, MemoryUse::Temporary)));
+    let after = Attempt { number: 2, worker, ended, why: EndReason::Failed, failure };
     let until = BlockTime(1_500_000);
     let setbacks = [(Setback::Exited, 3)].into();
     let backing_off = BackingOff { until, after: Some(after), failures: 3, losses: 0, returns: 1, setbacks };
@@ -120,7 +122,29 @@ fn what_is_waited_for_is_named_and_counted() {
     assert!(
         said_of.contains("ready again in 500ms")
             && said_of.contains("failures: 3, losses: 0, returns: 1")
-            && said_of.contains("other than 0: 3"),
+            && said_of.contains("a status that is no success: 3")
+            && said_of.contains("it may have 64 MiB, which its files under /tmp take part of (--memory raises that)"),
         "{said_of}"
     );
+}
+
+#[test]
+fn how_a_task_failed_and_by_which_status_it_succeeded_is_said() {
+    let done = |succeeded, status, failure| {
+        said(Why::Done(Done {
+            succeeded,
+            attempt: 0,
+            worker: None,
+            status,
+            failure,
+            height: Height(3),
+            receipt: 0,
+            ended: None,
+        }))
+    };
+    let failed = done(false, None, Some(Failure::Exceeded(TaskLimit::Time(2000))));
+    assert!(failed.contains("why: ran out of time: an attempt may take 2s (--timeout raises that)"), "{failed}");
+    let answered = done(true, Some(10), None);
+    assert!(answered.contains("status: 10, which its task counts as a success"), "{answered}");
+    assert!(!done(true, Some(0), None).contains("status"));
 }

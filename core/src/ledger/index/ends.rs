@@ -70,6 +70,10 @@ impl Ledger {
             started: lease.allocation.map(|allocation| allocation.started),
             ended: now,
             why,
+            failure: match said {
+                Some(Verdict::Failed(failure, ..)) if why == EndReason::Failed => Some(failure.into()),
+                _ => None,
+            },
             avoided: why.is_avoided() || on_trial && why == EndReason::Failed,
             on_trial,
         };
@@ -154,7 +158,7 @@ impl Ledger {
         let Some((array, _)) = known(job.array_index(task.index)) else { return };
         let feeds = job.record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds);
         let manifest = match &outcome.verdict {
-            Verdict::Succeeded(Output::Stored { manifest, .. }, ..) if feeds => Some(Box::new(*manifest)),
+            Verdict::Succeeded(_, Output::Stored { manifest, .. }, ..) if feeds => Some(Box::new(*manifest)),
             _ => None,
         };
         let past = job.live_mut(task.index).map(|live| std::mem::take(&mut live.history_mut().past).into_boxed_slice());

@@ -41,8 +41,8 @@ pub(in crate::ledger) fn task_bytes(limits: &LedgerLimits, redundancy: Option<Re
 pub(in crate::ledger) fn outcome_bytes(outcome: &OutcomeReceipt) -> u64 {
     let answers = outcome.agreement.as_ref().map_or(0, |agreement| agreement.answers.len() as u64);
     let own = match &outcome.verdict {
-        Verdict::Succeeded(Output::Inline(output), ..) => output.bytes(),
-        Verdict::Failed(_, said, _) => said.len() as u64,
+        Verdict::Succeeded(_, Output::Inline(output), ..) => output.bytes(),
+        Verdict::Failed(_, remains, _) => remains.inline_bytes(),
         _ => 0,
     };
     RECEIPT_BYTES.saturating_add(own).saturating_add(answers * ANSWER_BYTES)

@@ -31,7 +31,6 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    codec::ByteString,
     digest::Digest,
     fault::{Fault, is_planted},
     identity::PublicKey,
@@ -44,7 +43,10 @@ use crate::{
         },
     },
     schedule::recovery::{Next, Party},
-    types::{Agreement, Answer, Basis, Failure, OutcomeReceipt, Output, RELIED_FROM, Redundancy, Salt, Usage, Verdict},
+    types::{
+        Agreement, Answer, Basis, Failure, OutcomeReceipt, Output, RELIED_FROM, Redundancy, Remains, Salt, Usage,
+        Verdict,
+    },
 };
 
 impl Ledger {
@@ -188,7 +190,7 @@ impl Ledger {
                     attempt: job.attempt_id(task.index, first.attempt),
                     worker: first.worker,
                     height: self.height(),
-                    verdict: Verdict::Failed(Failure::Disagreed, ByteString::default(), Usage::default()),
+                    verdict: Verdict::Failed(Failure::Disagreed, Remains::default(), Usage::default()),
                     agreement: Some(agreement),
                 };
                 self.finish(task, outcome, applied);
@@ -281,7 +283,7 @@ impl Ledger {
             attempt: job.attempt_id(task.index, past.number),
             worker: past.worker,
             height: self.height(),
-            verdict: Verdict::Failed(failure, ByteString::default(), Usage::default()),
+            verdict: Verdict::Failed(failure, Remains::default(), Usage::default()),
             agreement: self.agreement(task),
         };
         self.finish_replicas(task, outcome, applied);
@@ -325,11 +327,14 @@ impl Ledger {
 
 /// What workers have agreed on, of what one of them says. Where standard error is stored is that one's word alone, and a
 /// word that leads nowhere must not spoil the output.
-fn as_agreed(verdict: Verdict) -> Verdict {
-    match verdict {
-        Verdict::Succeeded(Output::Stored { manifest, bytes, delivery, .. }, usage, spawns) => {
-            Verdict::Succeeded(Output::Stored { manifest, stderr: None, bytes, delivery }, usage, spawns)
-        }
-        verdict => verdict,
+fn as_agreed(mut verdict: Verdict) -> Verdict {
+    let output = match &mut verdict {
+        Verdict::Succeeded(_, output, ..) => Some(output),
+        Verdict::Failed(_, remains, _) => remains.output.as_mut(),
+        _ => None,
+    };
+    if let Some(Output::Stored { stderr, .. }) = output {
+        *stderr = None;
     }
+    verdict
 }

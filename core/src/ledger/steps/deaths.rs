@@ -22,7 +22,6 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use crate::{
-    codec::ByteString,
     digest::Digest,
     fault::{Fault, is_planted},
     identity::PublicKey,
@@ -32,7 +31,7 @@ use crate::{
         records::jobs::{AttemptRef, Job, Standing, TaskRef, TaskState},
     },
     schedule::ready::JobNumber,
-    types::{BlockTime, Failure, OutcomeReceipt, TaskId, Usage, Verdict},
+    types::{BlockTime, Failure, OutcomeReceipt, Remains, TaskId, Usage, Verdict},
 };
 
 /// How often a task that should run alone may be returned until it runs beside others again: it must not wait for ever
@@ -86,7 +85,7 @@ impl Ledger {
     pub(in crate::ledger) fn finish_deadly(&mut self, task: TaskRef, last: &PastAttempt, applied: &mut Applied) {
         let Some(job) = known(self.records.job(task.job)) else { return };
         let (attempt, worker, height) = (job.attempt_id(task.index, last.number), last.worker, self.height());
-        let verdict = Verdict::Failed(Failure::EndedHosts, ByteString::default(), Usage::default());
+        let verdict = Verdict::Failed(Failure::EndedHosts, Remains::default(), Usage::default());
         let agreement = self.agreement(task);
         self.finish(task, OutcomeReceipt { attempt, worker, height, verdict, agreement }, applied);
     }

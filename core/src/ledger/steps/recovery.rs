@@ -2,7 +2,6 @@
 //! for them decide ([`schedule::recovery`](crate::schedule::recovery)).
 
 use crate::{
-    codec::ByteString,
     fault::{Fault, is_planted},
     identity::PublicKey,
     invariant::known,
@@ -15,7 +14,7 @@ use crate::{
         },
     },
     schedule::recovery::{self, Next},
-    types::{Failure, OutcomeReceipt, Setback, Usage, Verdict},
+    types::{Failure, OutcomeReceipt, Remains, Setback, Usage, Verdict},
 };
 
 impl Ledger {
@@ -53,7 +52,7 @@ impl Ledger {
         let Some(job) = known(self.records.job(task.job)) else { return };
         let attempt = job.attempt_id(task.index, past.number);
         if next == Next::Fail {
-            let verdict = Verdict::Failed(Failure::Lost, ByteString::default(), Usage::default());
+            let verdict = Verdict::Failed(Failure::Lost, Remains::default(), Usage::default());
             let outcome = OutcomeReceipt { attempt, worker: past.worker, height, verdict, agreement: None };
             self.finish(task, outcome, applied);
         } else {

@@ -21,11 +21,11 @@ pub(super) fn redundant(replicas: u8) -> TaskSpec {
 
 pub(super) fn says(text: &str) -> Answer {
     let output = InlineOutput { stdout: text.as_bytes().into(), ..InlineOutput::default() };
-    Answer::Succeeded(Output::Inline(output), Usage::default())
+    Answer::Succeeded(0, Output::Inline(output), Usage::default())
 }
 
 fn fails(failure: Failure) -> Answer {
-    Answer::Failed(failure, ByteString::default(), Usage::default())
+    Answer::Failed(failure, Remains::default(), Usage::default())
 }
 
 /// The claim of a worker with one slot. Tasks go to worker 1 first, then to worker 2, and so on.
@@ -175,7 +175,7 @@ fn standard_error_is_no_part_of_what_must_be_the_same() {
             stderr: noise.as_bytes().into(),
             ..InlineOutput::default()
         };
-        Answer::Succeeded(Output::Inline(output), Usage::default())
+        Answer::Succeeded(0, Output::Inline(output), Usage::default())
     };
     let (mut mesh, _) = mesh_of(2, redundant(2));
     let applied = answer(&mut mesh, &[(1, noisy("here")), (2, noisy("there"))]);
@@ -308,8 +308,53 @@ fn a_failure_on_which_workers_agree_is_final() {
 }
 
 #[test]
+fn what_a_program_left_is_part_of_the_answer_however_it_ended() {
+    let left = |stdout: &[u8], stderr: &[u8]| {
+        Output::Inline(InlineOutput { stdout: stdout.into(), stderr: stderr.into(), files: Vec::new() })
+    };
+    let exited = |stdout: &[u8], stderr: &[u8]| {
+        Answer::Failed(Failure::Exited(10), Remains::whole(left(stdout, stderr)), Usage::default())
+    };
+    assert_eq!(exited(b"a", b"x").digest(), exited(b"a", b"y").digest(), "standard error is no part of it");
+    assert_ne!(exited(b"a", b"").digest(), exited(b"b", b"").digest());
+    assert_ne!(exited(b"a", b"").digest(), fails(Failure::Exited(10)).digest());
+    let succeeded = |status| Answer::Succeeded(status, left(b"a", b""), Usage::default());
+    assert_ne!(succeeded(0).digest(), succeeded(10).digest());
+    assert_ne!(succeeded(10).digest(), exited(b"a", b"").digest());
+
+    let (mut mesh, _) = mesh_of(3, redundant(3));
+    let answers = [(1, exited(b"lie", b"")), (2, exited(b"42", b"")), (3, exited(b"42", b""))];
+    let applied = answer(&mut mesh, &answers);
+    let outcome = outcome(&applied);
+    assert_eq!(outcome.verdict, Verdict::from(exited(b"42", b"")));
+    assert!(outcome.agreement.as_ref().is_some_and(|agreement| agreement.supports(&outcome)));
+}
+
+#[test]
+fn a_failure_that_is_stored_is_agreed_on_with_the_end_of_one_workers_standard_error() {
+    let (mut mesh, job) = mesh_of(2, redundant(2));
+    let left = |mesh: &Mesh, worker: u8| {
+        let attempt = held(mesh, worker).expect("a replica");
+        let (manifest, stderr) = (BlobRef { digest: Digest::of(b"left"), bytes: 10 }, BlobRef::of(b"of one"));
+        let (bytes, stderr, height) = (50, Some(stderr), mesh.ledger.height());
+        let statement = DeliveryStatement { attempt, manifest, stderr, bytes, height };
+        let delivery = statement.sign(&key(200), &mesh.ledger.network());
+        let output = Some(Output::Stored { manifest, stderr, bytes, delivery });
+        let remains = Remains { output, stderr_tail: ByteString::from(&b"one"[..]) };
+        Answer::Failed(Failure::Exited(10), remains, Usage::default())
+    };
+    let answers = [(1, left(&mesh, 1)), (2, left(&mesh, 2))];
+    let applied = answer(&mut mesh, &answers);
+    let Verdict::Failed(_, remains, _) = &outcome(&applied).verdict else { panic!("it failed") };
+    assert!(matches!(remains.output, Some(Output::Stored { stderr: None, .. })));
+    assert_eq!(&*remains.stderr_tail, b"one");
+    assert_eq!(mesh.ledger.owed(attempt(job, 0, 0), &Digest::of(b"left")), Owed::Compared);
+}
+
+#[test]
 fn what_may_be_the_machines_fault_fails_a_task_once_a_quorum_has_seen_it() {
-    let timed_out = || Verdict::Failed(Failure::TimedOut, ByteString::default(), Usage::default());
+    let timed_out =
+        || Verdict::Failed(Failure::Exceeded(TaskLimit::Time(10_000)), Remains::default(), Usage::default());
     let (mut mesh, _) = mesh_of(4, redundant(3));
     let first = held(&mesh, 1).expect("a replica");
     mesh.report(&key(1), first, timed_out());
@@ -319,7 +364,7 @@ fn what_may_be_the_machines_fault_fails_a_task_once_a_quorum_has_seen_it() {
     mesh.report(&key(3), second, timed_out());
     let applied = mesh.next();
     let failed = outcomes(&applied);
-    assert!(matches!(failed[..], [OutcomeReceipt { verdict: Verdict::Failed(Failure::TimedOut, ..), .. }]));
+    assert!(matches!(failed[..], [OutcomeReceipt { verdict: Verdict::Failed(Failure::Exceeded(_), ..), .. }]));
     assert!(ends(&applied).contains(&(0, 1, EndReason::Superseded)), "the others end with it");
 }
 
@@ -427,10 +472,13 @@ fn one_who_names_the_right_output_with_a_wrong_size_does_not_agree() {
     let stored = |bytes| {
         let manifest = BlobRef { digest: Digest::of(b"manifest"), bytes };
         let delivery = Delivery { holder: key(1).public(), height: Height(1), signature: Signature([0; 64]) };
-        Answer::Succeeded(Output::Stored { manifest, stderr: None, bytes, delivery }, Usage::default())
+        Answer::Succeeded(0, Output::Stored { manifest, stderr: None, bytes, delivery }, Usage::default())
     };
     assert_ne!(stored(7).digest(), stored(8).digest());
-    assert_eq!(stored(7).digest(), Answer::digest_of_success(&BlobRef { digest: Digest::of(b"manifest"), bytes: 7 }));
+    assert_eq!(
+        stored(7).digest(),
+        Answer::digest_of_success(0, &BlobRef { digest: Digest::of(b"manifest"), bytes: 7 })
+    );
 }
 
 #[test]
@@ -487,7 +535,7 @@ fn what_feeds_others_is_stored_and_passes_on_the_output_that_was_agreed_on() {
         let (manifest, bytes, height) = (BlobRef { digest: Digest::of(b"left"), bytes: 10 }, 50, mesh.ledger.height());
         let statement = DeliveryStatement { attempt, manifest, stderr: None, bytes, height };
         let delivery = statement.sign(&key(200), &mesh.ledger.network());
-        Answer::Succeeded(Output::Stored { manifest, stderr: None, bytes, delivery }, Usage::default())
+        Answer::Succeeded(0, Output::Stored { manifest, stderr: None, bytes, delivery }, Usage::default())
     };
     let answers = [stored(&mesh, 1), stored(&mesh, 2)];
     commit(&mut mesh, 1, &answers[0]);

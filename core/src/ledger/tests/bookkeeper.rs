@@ -127,7 +127,7 @@ impl Bookkeeper {
         }
         for receipt in &applied.receipts {
             let Receipt::Outcome(outcome) = receipt else { continue };
-            let Verdict::Succeeded(Output::Inline(output), ..) = &outcome.verdict else { continue };
+            let Verdict::Succeeded(_, Output::Inline(output), ..) = &outcome.verdict else { continue };
             self.agreed += u64::from(outcome.agreement.is_some());
             let is_late =
                 outcome.agreement.is_none() && self.ended.get(&outcome.attempt) != Some(&EndReason::Succeeded);

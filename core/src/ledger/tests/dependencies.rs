@@ -163,6 +163,7 @@ fn what_a_task_takes_of_another_it_waits_for_and_finds() {
         let statement = DeliveryStatement { attempt, manifest, stderr: None, bytes: 100, height };
         let delivery = statement.sign(&key(200), &mesh.ledger.network());
         Verdict::Succeeded(
+            0,
             Output::Stored { manifest, stderr: None, bytes: 100, delivery },
             Usage::default(),
             Vec::new(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::{
-    codec::ByteString,
     digest::Digest,
     identity::{PublicKey, SecretKey},
     ledger::{Applied, EndReason, IgnoredReason, Ledger, LedgerEvent, Stage, TaskStateView},
@@ -64,11 +63,11 @@ pub(crate) fn offer(slots: u32, waiting: u32) -> Claim {
 
 pub(crate) fn success() -> Verdict {
     let output = InlineOutput { stdout: b"done".as_slice().into(), ..InlineOutput::default() };
-    Verdict::Succeeded(Output::Inline(output), Usage::default(), Vec::new())
+    Verdict::Succeeded(0, Output::Inline(output), Usage::default(), Vec::new())
 }
 
 pub(crate) fn failure() -> Verdict {
-    Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default())
+    Verdict::Failed(Failure::Exited(1), Remains::default(), Usage::default())
 }
 
 /// A ledger with the block that is being written.

@@ -26,6 +26,7 @@ mod setbacks;
 mod snapshots;
 mod spawn;
 mod speculation;
+mod statuses;
 mod stored;
 mod strangers;
 mod timeline;

@@ -26,7 +26,7 @@ fn checkpoint(mesh: &Mesh, attempt: AttemptId, what: &[u8]) -> Verdict {
 fn stored(mesh: &Mesh, attempt: AttemptId, what: &[u8]) -> Verdict {
     let manifest = named(what);
     let output = Output::Stored { manifest, stderr: None, bytes: 50, delivery: delivered(mesh, attempt, manifest) };
-    Verdict::Succeeded(output, Usage::default(), Vec::new())
+    Verdict::Succeeded(0, output, Usage::default(), Vec::new())
 }
 
 fn owed(mesh: &Mesh, attempt: AttemptId, what: &[u8]) -> Owed {

@@ -378,19 +378,19 @@ fn perform(mesh: &mut Mesh, witness: &mut Witness, act: &Act) {
                 let mut verdict = match verdict {
                     0..3 if is_replica && which % 7 > 0 => answer(mesh, &by, attempt, which),
                     0 | 1 => success(),
-                    2 => failure(),
+                    2 => left(mesh, attempt, which),
                     3 => Verdict::Returned,
                     4 => Verdict::Preempted,
                     5 if which % 3 == 0 => Verdict::Undelivered,
                     5 => Verdict::HostDied { alone: which % 2 == 0 },
                     _ => checkpoint(mesh, attempt),
                 };
-                if let Verdict::Succeeded(_, _, spawns) = &mut verdict
+                if let Verdict::Succeeded(.., spawns) = &mut verdict
                     && which % 3 == 0
                 {
                     spawns.resize_with(which % 4, Spawn::default);
                 }
-                if let Verdict::Succeeded(_, usage, _) | Verdict::Failed(_, _, usage) = &mut verdict {
+                if let Verdict::Succeeded(_, _, usage, _) | Verdict::Failed(_, _, usage) = &mut verdict {
                     usage.cpu_us = bookkeeper::cpu_us(attempt);
                 }
                 mesh.report(&by, attempt, verdict);
@@ -408,14 +408,32 @@ fn answer(mesh: &Mesh, by: &SecretKey, attempt: AttemptId, which: usize) -> Verd
     let differs = (attempt.number.0 + u32::from(by.public().0[0] % 2)).is_multiple_of(3) || breaks_its_word;
     let usage = Usage { cpu_us: bookkeeper::cpu_us(attempt), ..Usage::default() };
     let answer = match success() {
-        Verdict::Succeeded(output, ..) if !differs => Answer::Succeeded(output, usage),
-        _ => Answer::Failed(Failure::Exited(1), crate::codec::ByteString::default(), usage),
+        Verdict::Succeeded(_, output, ..) if !differs => Answer::Succeeded(0, output, usage),
+        _ => Answer::Failed(Failure::Exited(1), Remains::whole(Output::Inline(InlineOutput::default())), usage),
     };
     let salt = Salt::of(by, &attempt);
     match stage {
         Some(Stage::Committed { .. }) => Verdict::Revealed(answer, salt),
         _ => Verdict::Committed(Answer::commitment(&answer.digest(), &attempt, &by.public(), &salt)),
     }
+}
+
+/// A failure. Its program has left nothing, a little, or something that the authority holds, or that nobody holds.
+fn left(mesh: &Mesh, attempt: AttemptId, which: usize) -> Verdict {
+    let remains = match which % 4 {
+        0 => Remains::tail(b"it said so".as_slice()),
+        1 => Remains::whole(Output::Inline(InlineOutput {
+            stdout: b"half".as_slice().into(),
+            ..InlineOutput::default()
+        })),
+        kept => {
+            let (manifest, height) = (BlobRef { digest: Digest::of(b"left"), bytes: 10 }, mesh.ledger.height());
+            let statement = DeliveryStatement { attempt, manifest, stderr: None, bytes: 50, height };
+            let delivery = statement.sign(&key(if kept == 2 { 200 } else { 9 }), &mesh.ledger.network());
+            Remains::whole(Output::Stored { manifest, stderr: None, bytes: 50, delivery })
+        }
+    };
+    Verdict::Failed(Failure::Exited(1), remains, Usage::default())
 }
 
 fn checkpoint(mesh: &Mesh, attempt: AttemptId) -> Verdict {

@@ -168,6 +168,7 @@ fn an_output_on_the_ledger_is_bounded_and_so_is_what_a_failure_says() {
     let most = LedgerLimits::default().inline_bytes_max;
     let inline = |stdout: ByteString, files: Vec<(String, ByteString)>| {
         Verdict::Succeeded(
+            0,
             Output::Inline(InlineOutput { stdout, stderr: long(0), files, empty_folders: Vec::new() }),
             Usage::default(),
             Vec::new(),
@@ -176,9 +177,9 @@ fn an_output_on_the_ledger_is_bounded_and_so_is_what_a_failure_says() {
     let with_folders = |folders: &[&str]| {
         let empty_folders = folders.iter().map(|folder| (*folder).to_owned()).collect();
         let output = InlineOutput { empty_folders, ..InlineOutput::default() };
-        Verdict::Succeeded(Output::Inline(output), Usage::default(), Vec::new())
+        Verdict::Succeeded(0, Output::Inline(output), Usage::default(), Vec::new())
     };
-    let failed = |failure, stderr| Verdict::Failed(failure, stderr, Usage::default());
+    let failed = |failure, stderr| Verdict::Failed(failure, Remains::tail(stderr), Usage::default());
     // An array of four, a byte string of three header bytes, one of one, two empty lists.
     let refused = [
         inline(long(most - 6), Vec::new()),
@@ -218,6 +219,7 @@ pub(super) fn stored(mesh: &Mesh, attempt: AttemptId, holder: &SecretKey, height
     let statement = DeliveryStatement { attempt, manifest: MANIFEST, stderr: STDERR, bytes: 1000, height };
     let delivery = statement.sign(holder, &mesh.ledger.network());
     Verdict::Succeeded(
+        0,
         Output::Stored { manifest: MANIFEST, stderr: STDERR, bytes: 1000, delivery },
         Usage::default(),
         Vec::new(),
@@ -249,7 +251,7 @@ fn a_large_output_needs_the_word_of_an_authority_or_of_a_worker_that_stood() {
     assert_eq!(verdict_on(&|mesh| stored(mesh, other, &authority, Height(1))), not_delivered, "of another attempt");
     let forged = |mesh: &mut Mesh| {
         let mut verdict = stored(mesh, id, &authority, Height(1));
-        if let Verdict::Succeeded(Output::Stored { bytes, .. }, ..) = &mut verdict {
+        if let Verdict::Succeeded(_, Output::Stored { bytes, .. }, ..) = &mut verdict {
             *bytes += 1;
         }
         verdict
@@ -257,7 +259,7 @@ fn a_large_output_needs_the_word_of_an_authority_or_of_a_worker_that_stood() {
     assert_eq!(verdict_on(&forged), not_delivered);
     let other_words = |mesh: &mut Mesh| {
         let mut verdict = stored(mesh, id, &authority, Height(1));
-        if let Verdict::Succeeded(Output::Stored { stderr, .. }, ..) = &mut verdict {
+        if let Verdict::Succeeded(_, Output::Stored { stderr, .. }, ..) = &mut verdict {
             *stderr = None;
         }
         verdict
@@ -291,7 +293,7 @@ fn a_stored_output_is_no_larger_than_was_promised() {
         let statement = DeliveryStatement { attempt: id, manifest: MANIFEST, stderr, bytes, height: Height(1) };
         let delivery = statement.sign(&key(200), &mesh.ledger.network());
         let output = Output::Stored { manifest: MANIFEST, stderr, bytes, delivery };
-        mesh.report(&key(1), id, Verdict::Succeeded(output, Usage::default(), Vec::new()));
+        mesh.report(&key(1), id, Verdict::Succeeded(0, output, Usage::default(), Vec::new()));
         assert_eq!(ignored(&mesh.next()), [IgnoredReason::Malformed], "{bytes}");
     }
 }

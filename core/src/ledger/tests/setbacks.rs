@@ -4,14 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::mesh::*;
 use crate::{
-    codec::ByteString,
     digest::Digest,
     ledger::{EndReason, IgnoredReason, Ledger, LedgerEvent, TaskStateView},
     types::*,
 };
 
 fn failed(failure: Failure) -> Verdict {
-    Verdict::Failed(failure, ByteString::default(), Usage::default())
+    Verdict::Failed(failure, Remains::default(), Usage::default())
 }
 
 fn with_rules(rules: &[(Setback, Retry)]) -> TaskSpec {
@@ -38,7 +37,10 @@ fn each_kind_of_failure_has_its_rule_and_its_budget() {
     assert!(matches!(fail(&mut mesh, Failure::Exited(1)), TaskStateView::Leased { .. }), "the one that is forgiven");
     assert_eq!(fail(&mut mesh, trapped()), TaskStateView::BackingOff { until: mesh.now.plus_ms(1000) });
     mesh.idle(1100);
-    assert!(matches!(fail(&mut mesh, Failure::OutOfMemory), TaskStateView::Done { succeeded: false, .. }));
+    assert!(matches!(
+        fail(&mut mesh, Failure::Exceeded(TaskLimit::Memory(100, MemoryUse::Own))),
+        TaskStateView::Done { succeeded: false, .. }
+    ));
 }
 
 #[test]

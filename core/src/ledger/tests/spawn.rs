@@ -27,8 +27,8 @@ fn spawns(count: u32) -> Vec<Spawn> {
 
 /// The first attempt of a task ends well and asks for so much.
 fn ask(mesh: &mut Mesh, job: JobId, index: u32, spawns: Vec<Spawn>) -> Applied {
-    let Verdict::Succeeded(output, usage, _) = success() else { unreachable!() };
-    mesh.report(&key(1), attempt(job, index, 0), Verdict::Succeeded(output, usage, spawns));
+    let Verdict::Succeeded(_, output, usage, _) = success() else { unreachable!() };
+    mesh.report(&key(1), attempt(job, index, 0), Verdict::Succeeded(0, output, usage, spawns));
     mesh.next()
 }
 
@@ -89,8 +89,8 @@ fn the_bound_is_that_of_all_tasks_together_and_a_retry_may_ask_for_less() {
     ask(&mut mesh, job, 0, spawns(2));
     let applied = ask(&mut mesh, job, 1, spawns(2));
     assert_eq!(outcomes(&applied).len(), 0, "the failure is forgiven");
-    let Verdict::Succeeded(output, usage, _) = success() else { unreachable!() };
-    mesh.report(&key(1), attempt(job, 1, 1), Verdict::Succeeded(output, usage, spawns(1)));
+    let Verdict::Succeeded(_, output, usage, _) = success() else { unreachable!() };
+    mesh.report(&key(1), attempt(job, 1, 1), Verdict::Succeeded(0, output, usage, spawns(1)));
     mesh.next();
     assert_eq!(mesh.ledger.job(job).expect("a job").count, 4);
 }
@@ -136,11 +136,12 @@ fn what_is_asked_for_takes_what_the_asking_task_left() {
     let job = submit(&mut mesh, 10, spawning(), true);
     let id = attempt(job, 0, 0);
     let stored = |spawns| {
-        let Verdict::Succeeded(output, usage, _) = super::reports::stored(&mesh, id, &key(200), mesh.ledger.height())
+        let Verdict::Succeeded(_, output, usage, _) =
+            super::reports::stored(&mesh, id, &key(200), mesh.ledger.height())
         else {
             unreachable!()
         };
-        Verdict::Succeeded(output, usage, spawns)
+        Verdict::Succeeded(0, output, usage, spawns)
     };
     let verdict = stored(takes("in"));
     mesh.report(&key(1), id, verdict);

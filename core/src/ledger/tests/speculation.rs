@@ -227,7 +227,7 @@ fn a_task_is_placed_again_once_both_are_lost() {
 fn a_failure_of_the_program_is_the_tasks_but_what_the_machine_may_be_to_blame_for_is_not_while_another_lives() {
     let (mut mesh, job) = slow();
     let [first, second] = holders(&mesh, job);
-    let timed_out = Verdict::Failed(Failure::TimedOut, Default::default(), Usage::default());
+    let timed_out = Verdict::Failed(Failure::Exceeded(TaskLimit::Time(10_000)), Remains::default(), Usage::default());
     mesh.report(&first, attempt(job, 0, 0), timed_out);
     let applied = mesh.next();
     assert_eq!((ends(&applied), outcomes(&applied).len()), (vec![(0, 0, EndReason::Failed)], 0));

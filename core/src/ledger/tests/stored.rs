@@ -94,8 +94,8 @@ fn a_full_day_keeps_nobody_from_cancelling_or_from_what_was_promised() {
     let applied = mesh.next();
     assert_eq!(result_of(&applied, again), Err(VoidReason::KeyDailyStoredFull));
     let spawns: Vec<Spawn> = (0..40).map(|at| Spawn { arguments: vec![at.to_string()], ..Spawn::default() }).collect();
-    let Verdict::Succeeded(output, usage, _) = success() else { unreachable!() };
-    mesh.report(&key(1), attempt(job, 0, 0), Verdict::Succeeded(output, usage, spawns));
+    let Verdict::Succeeded(_, output, usage, _) = success() else { unreachable!() };
+    mesh.report(&key(1), attempt(job, 0, 0), Verdict::Succeeded(0, output, usage, spawns));
     mesh.next();
     assert_eq!(mesh.ledger.job(job).expect("a job").count, 70);
     assert_eq!(submit(&mut mesh, 100, 1).1, Err(VoidReason::KeyDailyStoredFull), "which was charged");

@@ -18,8 +18,8 @@ fn ample(slots: u32, waiting: u32) -> Claim {
 }
 
 fn success_of(cpu_us: u64) -> Verdict {
-    let Verdict::Succeeded(output, usage, spawns) = success() else { unreachable!() };
-    Verdict::Succeeded(output, Usage { cpu_us, ..usage }, spawns)
+    let Verdict::Succeeded(_, output, usage, spawns) = success() else { unreachable!() };
+    Verdict::Succeeded(0, output, Usage { cpu_us, ..usage }, spawns)
 }
 
 fn by_day(mesh: &Mesh, side: Side) -> Vec<(u32, Account)> {

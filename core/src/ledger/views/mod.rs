@@ -3,6 +3,7 @@
 pub mod explain;
 mod forecast;
 mod governance;
+mod last_failure;
 pub(in crate::ledger) mod owed;
 pub(in crate::ledger) mod query;
 pub(in crate::ledger) mod recurring;

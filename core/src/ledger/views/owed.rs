@@ -19,7 +19,7 @@ pub enum Owed {
     Checkpoint,
     /// Its task has no outcome, and the ledger has not recorded it. It may have yet to come.
     Undecided,
-    /// Its attempt has ended its task with a success. It is owed if it is that output, which the receipt says:
+    /// Its attempt has ended its task. It is owed if it is that output, which the receipt says:
     /// `Applied::receipts[receipt]` of this height.
     IfOutput {
         /// The height at which the outcome was accepted.
@@ -30,7 +30,8 @@ pub enum Owed {
     /// Its attempt gave one of the answers that were compared. It is kept for a while, so that whoever submitted the task
     /// can see what differed.
     Compared,
-    /// Nobody asks for it any more: its job is forgotten, or its task has another outcome or will have none.
+    /// Nobody asks for it any more: its job is forgotten, its task has another outcome or will have none, or its attempt
+    /// failed and the task is tried again.
     Nobody,
 }
 
@@ -58,12 +59,17 @@ impl Ledger {
     pub fn owed(&self, attempt: AttemptId, manifest: &Digest) -> Owed {
         let Some(task) = self.task(attempt.task) else { return Owed::Nobody };
         match task.state {
-            TaskStateView::Done { succeeded: true, attempt: number, height, receipt } if number == attempt.number => {
+            // If the answers of replicas were too different, the outcome names one of them and is none.
+            TaskStateView::Done { succeeded: false, .. } if ended_as(&task, attempt, EndReason::Answered) => {
+                Owed::Compared
+            }
+            TaskStateView::Done { attempt: number, height, receipt, .. } if number == attempt.number => {
                 Owed::IfOutput { height, receipt }
             }
-            TaskStateView::Done { .. } if answered(&task, attempt) => Owed::Compared,
+            TaskStateView::Done { .. } if ended_as(&task, attempt, EndReason::Answered) => Owed::Compared,
             TaskStateView::Done { .. } | TaskStateView::Gone(_) => Owed::Nobody,
             _ if task.checkpoint.is_some_and(|checkpoint| checkpoint.manifest.digest == *manifest) => Owed::Checkpoint,
+            _ if ended_as(&task, attempt, EndReason::Failed) => Owed::Nobody,
             _ => Owed::Undecided,
         }
     }
@@ -143,9 +149,9 @@ impl Ledger {
     }
 }
 
-/// Whether an attempt gave one of a task's answers.
-fn answered(task: &TaskView<'_>, attempt: AttemptId) -> bool {
-    task.past.iter().any(|past| past.number == attempt.number && past.why == EndReason::Answered)
+/// Whether an attempt of a task ended for this reason.
+fn ended_as(task: &TaskView<'_>, attempt: AttemptId, why: EndReason) -> bool {
+    task.past.iter().any(|past| past.number == attempt.number && past.why == why)
 }
 
 /// What a task needs.

@@ -7,7 +7,7 @@ use crate::{
     fault::{Fault, is_planted},
     ledger::{EndReason, IgnoredReason},
     replica::Assignment,
-    types::{AttemptId, Incarnation, Verdict},
+    types::{AttemptId, Incarnation, Remains, Verdict},
     worker::{Effect, Happened, Held, News, Phase, Stage, Worker},
 };
 
@@ -132,10 +132,14 @@ impl Worker {
                     self.give_up(attempt);
                 }
             }
-            (IgnoredReason::NotDelivered, Verdict::Succeeded(output, usage, spawns)) => {
+            (IgnoredReason::NotDelivered, verdict @ (Verdict::Succeeded(..) | Verdict::Failed(..))) => {
                 if self.may_deliver_again(attempt) {
                     self.free(attempt, Phase::Delivering);
-                    effects.push(Effect::Deliver { attempt: *attempt, output, usage, spawns });
+                    effects.push(Effect::Deliver { attempt: *attempt, verdict });
+                } else if let Verdict::Failed(failure, remains, usage) = verdict {
+                    // That the program failed is known, even if nobody keeps what it left.
+                    let remains = Remains { output: None, ..remains };
+                    self.outbox.push(*attempt, Verdict::Failed(failure, remains, usage));
                 } else {
                     self.give_up(attempt);
                 }

@@ -10,13 +10,12 @@ mod words;
 
 use super::*;
 use crate::{
-    codec::ByteString,
     digest::Digest,
     identity::SecretKey,
     ledger::{EndReason, IgnoredReason},
     types::{
         Access, AttemptNumber, Authority, BlobRef, ConsensusParameters, Delivery, Failure, Height, InlineOutput, JobId,
-        Labels, LedgerLimits, Output, Resources, ScheduleParameters, TaskId, TaskSpec, Usage, Verdict,
+        Labels, LedgerLimits, Output, Remains, Resources, ScheduleParameters, TaskId, TaskSpec, Usage, Verdict,
     },
 };
 
@@ -53,16 +52,16 @@ fn delivery() -> Delivery {
 }
 
 fn success() -> Verdict {
-    Verdict::Succeeded(Output::Inline(InlineOutput::default()), Usage::default(), Vec::new())
+    Verdict::Succeeded(0, Output::Inline(InlineOutput::default()), Usage::default(), Vec::new())
 }
 
 fn stored() -> Verdict {
     let output = Output::Stored { manifest: blob(1), stderr: None, bytes: 1, delivery: delivery() };
-    Verdict::Succeeded(output, Usage::default(), Vec::new())
+    Verdict::Succeeded(0, output, Usage::default(), Vec::new())
 }
 
 fn failure() -> Verdict {
-    Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default())
+    Verdict::Failed(Failure::Exited(1), Remains::default(), Usage::default())
 }
 
 fn checkpoint(byte: u8) -> Verdict {

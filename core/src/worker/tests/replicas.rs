@@ -13,7 +13,7 @@ fn answered(story: &mut Story, index: u32) -> Vec<String> {
 
 fn revealed() -> Verdict {
     let output = Output::Inline(InlineOutput::default());
-    Verdict::Revealed(Answer::Succeeded(output, Usage::default()), Salt([1; 32]))
+    Verdict::Revealed(Answer::Succeeded(0, output, Usage::default()), Salt([1; 32]))
 }
 
 /// A worker with two slots that has reported its commitment to the answer of attempt 0.

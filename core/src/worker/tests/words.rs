@@ -118,6 +118,25 @@ fn an_output_of_which_no_holder_is_believed_is_delivered_four_times_more() {
 }
 
 #[test]
+fn a_failure_is_known_even_if_no_holder_of_what_it_left_is_believed() {
+    let mut story = Story::running(&[0]);
+    let left = || {
+        let Verdict::Succeeded(_, output, usage, _) = stored() else { unreachable!() };
+        Verdict::Failed(Failure::Exited(1), Remains::whole(output), usage)
+    };
+    story.done(0, left());
+    for _ in 0..4 {
+        assert_eq!(story.executes(0, ignored(0, IgnoredReason::NotDelivered)), ["deliver 0"]);
+        assert_eq!(story.ended(0, left()), ["report 0 failed"]);
+    }
+    assert_eq!(story.executes(0, ignored(0, IgnoredReason::NotDelivered)), ["report 0 failed"]);
+    let Some((_, Action::Report(report))) = story.handed_in.last() else { panic!("a report") };
+    assert!(report.items[0].verdict.output().is_none(), "without what nobody keeps");
+    story.ends(0, EndReason::Failed);
+    assert!(story.worker.redelivered.is_empty() && story.worker.outbox.is_empty());
+}
+
+#[test]
 fn a_stop_while_it_is_delivered_again_ends_that() {
     let mut story = Story::running(&[0]);
     story.done(0, stored());

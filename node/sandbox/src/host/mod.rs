@@ -166,8 +166,7 @@ impl Executor {
     /// does dropping the future.
     ///
     /// # Errors
-    /// The run was stopped, or this machine failed. What the program does wrong is not an error, but a
-    /// [`Failed`](crate::Failed).
+    /// The run was stopped, or this machine failed. What the program does wrong is not an error, but a [`Failure`].
     pub async fn run(&self, execution: Execution, stop: &CancellationToken) -> Result<Ran, ExecuteError> {
         let budget = Budget::of_task(execution.memory_bytes, &execution.limits);
         let prepared = tokio::select! {

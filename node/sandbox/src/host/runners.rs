@@ -16,7 +16,7 @@ use std::{
 
 use meshwork_core::{
     digest::Digest,
-    types::{Failure, Usage},
+    types::{Failure, MemoryUse, TaskLimit, Usage},
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     confinement::Confinement,
-    program::{ExecuteError, Execution, Failed, InputFile, NamedFile, Ran, Saved, Success},
+    program::{ExecuteError, Execution, InputFile, Left, NamedFile, Ran, Saved},
     run_clock::{RunClock, Until},
     wire::{Watch, WireError},
     words::{Announced, Ended, Given, Reply, Request, Role, Run},
@@ -191,9 +191,12 @@ pub(super) fn run(
     process.channel.heed(Watch { stop, until: Some(Until::after(&RunClock::start(), wall.saturating_add(GRACE))) });
 
     let saves = execution.checkpoint.as_ref().map(|checkpoint| &checkpoint.saves);
-    let bounds = Bounds { bytes: output_bytes.min(memory_bytes), tail_bytes: execution.stderr_tail_bytes_max };
-    let usage =
-        || Usage { wall_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX), ..Usage::default() };
+    let bounds = Bounds { bytes: output_bytes.min(memory_bytes) };
+    let failed_with = |failure| {
+        let wall_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Ok(Ran::failed(failure, Usage { wall_us, ..Usage::default() }))
+    };
+    let exceeded = |limit| failed_with(Failure::Exceeded(limit));
     match converse(process, request, files, saves, &bounds) {
         Ok(Ok(ran)) => {
             loaded.runs += 1;
@@ -203,14 +206,14 @@ pub(super) fn run(
             Ok(ran)
         }
         Ok(Err(text)) => Err(ExecuteError::Host(text)),
-        Err(WireError::TooLate) => Ok(Ran::failed(Failure::TimedOut, usage())),
+        Err(WireError::TooLate) => exceeded(TaskLimit::Time(execution.limits.wall_ms)),
         Err(WireError::Closed) => match process.end() {
-            Some(End::OutOfMemory) => Ok(Ran::failed(Failure::OutOfMemory, usage())),
+            Some(End::OutOfMemory) => exceeded(TaskLimit::Memory(memory_bytes, MemoryUse::Own)),
             Some(End::Crashed(signal)) => {
                 warn!(program = %compiled.program, signal, "a program ended its runner");
-                Ok(Ran::failed(Failure::Trapped(format!("it ended its runner with signal {signal}")), usage()))
+                failed_with(Failure::Trapped(format!("it ended its runner with signal {signal}")))
             }
-            Some(End::Exited) => Ok(Ran::failed(Failure::Trapped("it ended its runner".into()), usage())),
+            Some(End::Exited) => failed_with(Failure::Trapped("it ended its runner".into())),
             end => Err(ExecuteError::Host(format!("a runner ended: {end:?}"))),
         },
         Err(error) => Err(failed(&error)),
@@ -268,8 +271,8 @@ fn open(execution: &Execution) -> Result<(Run, Vec<File>), ExecuteError> {
         checkpoint,
         memory_bytes: execution.memory_bytes,
         limits: execution.limits,
+        success: execution.success.clone(),
         seed: execution.seed,
-        stderr_tail_bytes_max: execution.stderr_tail_bytes_max as u64,
     };
     Ok((run, open.files))
 }
@@ -278,8 +281,6 @@ fn open(execution: &Execution) -> Result<(Run, Vec<File>), ExecuteError> {
 struct Bounds {
     /// Bytes of output, or of one checkpoint.
     bytes: u64,
-    /// Bytes of the end of standard error.
-    tail_bytes: usize,
 }
 
 impl Bounds {
@@ -316,21 +317,13 @@ fn converse(
                 saves.send_replace(Some(Arc::new(saved)));
                 thread::sleep(SAVED_EVERY);
             }
-            Reply::Ended(ended, usage) => {
-                let outcome = match ended {
-                    Ended::Failed(failure, tail) if tail.len() <= bounds.tail_bytes => {
-                        Err(Failed { failure, stderr_tail: tail.to_vec() })
-                    }
-                    Ended::Succeeded { stdout_bytes, stderr_bytes, files, empty_folders } => {
-                        let lengths = files.iter().map(|(_, bytes)| *bytes).chain([stdout_bytes, stderr_bytes]);
-                        bounds.check(lengths, files.len().saturating_add(empty_folders.len()))?;
-                        let stdout = process.channel.receive_bytes(stdout_bytes)?;
-                        let stderr = process.channel.receive_bytes(stderr_bytes)?;
-                        Ok(Success { stdout, stderr, files: contents(process, files)?, empty_folders })
-                    }
-                    ended => return Err(WireError::Malformed(format!("{ended:?}"))),
-                };
-                return Ok(Ok(Ran { outcome, usage }));
+            Reply::Ended(Ended { how, stdout_bytes, stderr_bytes, files, empty_folders }, usage) => {
+                let lengths = files.iter().map(|(_, bytes)| *bytes).chain([stdout_bytes, stderr_bytes]);
+                bounds.check(lengths, files.len().saturating_add(empty_folders.len()))?;
+                let stdout = process.channel.receive_bytes(stdout_bytes)?;
+                let stderr = process.channel.receive_bytes(stderr_bytes)?;
+                let left = Left { stdout, stderr, files: contents(process, files)?, empty_folders };
+                return Ok(Ok(Ran { ended: how, left, usage }));
             }
             Reply::HostFailed(text) => return Ok(Err(text)),
             reply => return Err(WireError::Malformed(format!("{reply:?}"))),

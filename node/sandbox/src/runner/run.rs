@@ -1,15 +1,15 @@
 //! One run of one program, from its first instruction to its verdict.
 
-use std::{fs::File, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fs::File, sync::Arc, time::Duration};
 
-use meshwork_core::types::{Failure, Usage};
+use meshwork_core::types::{Failure, Limits, TaskLimit, Usage};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Engine, InstancePre, Store, ThrownException, Trap, UpdateDeadline};
 
 use super::saver::Saver;
 use crate::{
     check::cut,
-    program::{Failed, Ran, Success},
+    program::{Left, Ran},
     run_clock::{RunClock, Until},
     wasi::{Allowance, Deadline, End, HostFile, Saves, Start, State, Unfit},
     wire::{Channel, WireError},
@@ -26,13 +26,12 @@ pub(super) fn run(
     clock: &RunClock,
 ) -> Result<Ran, String> {
     let (started, cpu_before) = (clock.look(), thread_cpu_us());
-    let limits = run.limits;
-    let tail_bytes_max = usize::try_from(run.stderr_tail_bytes_max).unwrap_or(usize::MAX);
+    let (limits, success) = (run.limits, run.success.clone());
     let wall = Duration::from_millis(limits.wall_ms);
     let mut store = match State::new(start(run, files, Deadline(Until::after(clock, wall)), saver)?) {
         Ok(state) => Store::new(engine, state),
         Err(Unfit::Input(path)) => return Ok(Ran::failed(bad_input(&path), Usage::default())),
-        Err(Unfit::Checkpoint(end)) => return Ok(Ran::failed(failure_of(&end), Usage::default())),
+        Err(Unfit::Checkpoint(end)) => return Ok(Ran::failed(failure_of(&end, &limits), Usage::default())),
     };
     store.limiter(|state| &mut state.allowance);
     store.set_epoch_deadline(1);
@@ -47,20 +46,13 @@ pub(super) fn run(
 
     let fuel = limits.fuel - store.get_fuel().unwrap_or(0).min(limits.fuel);
     let mut state = store.into_data();
-    let ended = verdict(ended.err(), &state)?.and_then(|()| state.take_output().map_err(|end| failure_of(&end)));
-    let outcome = match ended {
-        Ok((files, empty_folders)) => {
-            let (stdout, stderr) = (std::mem::take(&mut state.stdout), std::mem::take(&mut state.stderr));
-            Ok(Success { stdout, stderr, files, empty_folders })
-        }
-        Err(failure) => {
-            let stderr_tail = state.stderr.split_off(state.stderr.len().saturating_sub(tail_bytes_max));
-            Err(Failed { failure, stderr_tail })
-        }
-    };
+    let ended = verdict(ended.err(), &state, &limits, &success)?;
+    let (files, empty_folders) = state.take_output();
+    let (stdout, stderr) = (std::mem::take(&mut state.stdout), std::mem::take(&mut state.stderr));
+    let left = Left { stdout, stderr, files, empty_folders };
     let wall_us = u64::try_from(clock.look().saturating_sub(started).as_micros()).unwrap_or(u64::MAX);
     let cpu_us = thread_cpu_us().saturating_sub(cpu_before);
-    Ok(Ran { outcome, usage: Usage { wall_us, cpu_us, fuel, memory_bytes: state.allowance.memory_peak } })
+    Ok(Ran { ended, left, usage: Usage { wall_us, cpu_us, fuel, memory_bytes: state.allowance.memory_peak } })
 }
 
 /// The processor time of the current thread so far, in microseconds. A program runs in one thread.
@@ -110,20 +102,13 @@ fn start(run: Run, files: Vec<File>, deadline: Deadline, saver: &Arc<Saver>) -> 
 
 /// Tells the node how a run went.
 pub(super) fn tell(channel: &mut Channel, ran: Result<Ran, String>) -> Result<(), WireError> {
-    let Ran { outcome, usage } = match ran {
+    let Ran { ended: how, left: Left { stdout, stderr, files, empty_folders }, usage } = match ran {
         Ok(ran) => ran,
         Err(text) => return channel.send(&Reply::HostFailed(text)),
     };
-    let success = match outcome {
-        Ok(success) => success,
-        Err(Failed { failure, stderr_tail }) => {
-            return channel.send(&Reply::Ended(Ended::Failed(failure, stderr_tail.into()), usage));
-        }
-    };
-    let Success { stdout, stderr, files, empty_folders } = success;
     let announced: Vec<Announced> = files.iter().map(|(path, content)| (path.clone(), content.len() as u64)).collect();
     let (stdout_bytes, stderr_bytes) = (stdout.len() as u64, stderr.len() as u64);
-    let ended = Ended::Succeeded { stdout_bytes, stderr_bytes, files: announced, empty_folders };
+    let ended = Ended { how, stdout_bytes, stderr_bytes, files: announced, empty_folders };
     channel.send(&Reply::Ended(ended, usage))?;
     for content in [&stdout, &stderr].into_iter().chain(files.iter().map(|(_, content)| content)) {
         channel.send_bytes(content)?;
@@ -136,50 +121,52 @@ fn bad_input(path: &str) -> Failure {
     Failure::BadInput(cut(&text, Failure::TEXT_BYTES_MAX).to_owned())
 }
 
-/// What the end of a program means: success, its failure, or no verdict if this machine failed.
-fn verdict(error: Option<wasmtime::Error>, state: &State) -> Result<Result<(), Failure>, String> {
-    let well = || match &state.allowance {
-        Allowance { stream_cut: true, output_refused: true, .. } => Err(Failure::OutputTooLarge),
-        Allowance { stream_cut: true, .. } => Err(Failure::OutOfMemory),
-        _ => Ok(()),
+/// What the end of a program means: the status of its success, its failure, or no verdict if this machine failed.
+fn verdict(
+    error: Option<wasmtime::Error>,
+    state: &State,
+    limits: &Limits,
+    success: &BTreeSet<i32>,
+) -> Result<Result<i32, Failure>, String> {
+    // A program that was refused memory or space and then gave up, in whatever way, had too little.
+    let gave_up = |failure| state.allowance.refused().map_or(failure, Failure::Exceeded);
+    let exited = |status| match state.allowance.stream_cut {
+        _ if !success.contains(&status) => Err(gave_up(Failure::Exited(status))),
+        Some(limit) => Err(Failure::Exceeded(limit)),
+        None => Ok(status),
     };
-    let Some(error) = error else { return Ok(well()) };
+    let Some(error) = error else { return Ok(exited(0)) };
     let end = error.downcast_ref::<End>();
     match end {
-        Some(End::Exited(0)) => return Ok(well()),
+        Some(End::Exited(status)) if success.contains(status) => return Ok(exited(*status)),
         Some(End::Host(text)) => return Err(text.clone()),
         _ => {}
     }
     if let Some(text) = &state.allowance.host_failed {
         return Err(text.clone());
     }
-    // A program that was refused memory or space and then gave up, in whatever way, had too little.
-    let gave_up = |failure| match &state.allowance {
-        Allowance { memory_refused: true, .. } => Failure::OutOfMemory,
-        Allowance { output_refused: true, .. } => Failure::OutputTooLarge,
-        _ => failure,
-    };
     let failure = match (end, error.downcast_ref::<Trap>()) {
-        (Some(end @ (End::Exited(_) | End::Broke(_))), _) => gave_up(failure_of(end)),
-        (Some(end), _) => failure_of(end),
-        (None, Some(Trap::OutOfFuel)) => Failure::OutOfFuel,
+        (Some(end @ (End::Exited(_) | End::Broke(_))), _) => gave_up(failure_of(end, limits)),
+        (Some(end), _) => failure_of(end, limits),
+        (None, Some(Trap::OutOfFuel)) => failure_of(&End::OutOfFuel, limits),
         (None, Some(trap)) => gave_up(Failure::Trapped(trap_text(*trap))),
-        (None, None) if state.allowance.memory_refused => Failure::OutOfMemory,
-        (None, None) if error.is::<ThrownException>() => {
-            Failure::Trapped("it threw an exception that nothing caught".to_owned())
-        }
-        (None, None) => return Err(format!("the program could not be started: {error}")),
+        (None, None) => match state.allowance.memory_refused {
+            Some(limit) => Failure::Exceeded(limit),
+            None if error.is::<ThrownException>() => {
+                Failure::Trapped("it threw an exception that nothing caught".to_owned())
+            }
+            None => return Err(format!("the program could not be started: {error}")),
+        },
     };
     Ok(Err(failure))
 }
 
-fn failure_of(end: &End) -> Failure {
+fn failure_of(end: &End, limits: &Limits) -> Failure {
     match end {
         End::Exited(status) => Failure::Exited(*status),
-        End::OutputTooLarge => Failure::OutputTooLarge,
-        End::OutOfMemory => Failure::OutOfMemory,
-        End::TimedOut => Failure::TimedOut,
-        End::OutOfFuel => Failure::OutOfFuel,
+        End::Exceeded(limit) => Failure::Exceeded(*limit),
+        End::TimedOut => Failure::Exceeded(TaskLimit::Time(limits.wall_ms)),
+        End::OutOfFuel => Failure::Exceeded(TaskLimit::Fuel(limits.fuel)),
         End::Broke(_) | End::Host(_) => Failure::Trapped(end.to_string()),
     }
 }

@@ -3,6 +3,7 @@
 //! Everything that a program can make the host keep is counted here before it is kept: linear memory, exceptions, tables, output,
 //! temporary files, names. The counts depend only on the program, so a limit ends it alike on every machine.
 
+use meshwork_core::types::{MemoryUse, OutputUse, TaskLimit};
 use wasmtime::ResourceLimiter;
 
 use super::errno::{Answer, End, Errno, Fault};
@@ -25,12 +26,12 @@ pub(crate) struct Allowance {
     temporary: u64,
     /// The most bytes of linear memory, output and temporary files together, at any time so far.
     pub memory_peak: u64,
-    /// Whether memory beyond the bound was asked for.
-    pub memory_refused: bool,
-    /// Whether the program was told that its output has no space left.
-    pub output_refused: bool,
-    /// Whether an output stream lacks something that the program wrote.
-    pub stream_cut: bool,
+    /// The bound on memory, if the program asked for more, and what for the last time.
+    pub memory_refused: Option<TaskLimit>,
+    /// The bound on output by which the program was last told that there is no space left.
+    pub output_refused: Option<TaskLimit>,
+    /// The bound because of which an output stream lacks something that the program wrote.
+    pub stream_cut: Option<TaskLimit>,
     refusals: u32,
     /// The machine's error if it could not give memory that the program is allowed.
     pub host_failed: Option<String>,
@@ -47,9 +48,9 @@ impl Allowance {
             linear: 0,
             temporary: 0,
             memory_peak: 0,
-            memory_refused: false,
-            output_refused: false,
-            stream_cut: false,
+            memory_refused: None,
+            output_refused: None,
+            stream_cut: None,
             refusals: 0,
             host_failed: None,
             output: 0,
@@ -57,16 +58,30 @@ impl Allowance {
         }
     }
 
-    /// Takes `bytes` of the output limit and of the program's memory, because the host holds them until the task has
-    /// ended.
+    /// Takes `bytes` of the output limit and of the program's memory for a file, because the host holds them until the
+    /// task has ended.
     pub(crate) fn take_output(&mut self, bytes: u64) -> Answer {
-        if self.output.checked_add(bytes).is_none_or(|sum| sum > self.output_max) {
-            return Err(self.refuse_output());
+        let fits = self.fit_output(bytes, OutputUse::Files).and_then(|()| self.fit_memory(bytes, MemoryUse::Files));
+        fits.map_err(|limit| self.refuse(limit))?;
+        self.add_output(bytes);
+        Ok(())
+    }
+
+    /// The same for an output stream. What does not fit is missing there.
+    pub(crate) fn take_stream(&mut self, bytes: u64) -> Answer {
+        let fits = self.fit_output(bytes, OutputUse::Streams).and_then(|()| self.fit_memory(bytes, MemoryUse::Streams));
+        if let Err(limit) = fits {
+            // A program that passes over this would seem to have said everything.
+            self.stream_cut = Some(limit);
+            return Err(self.refuse(limit));
         }
-        self.take_memory(bytes)?;
+        self.add_output(bytes);
+        Ok(())
+    }
+
+    fn add_output(&mut self, bytes: u64) {
         self.output += bytes;
         self.note_peak();
-        Ok(())
     }
 
     pub(crate) fn return_output(&mut self, bytes: u64) {
@@ -76,37 +91,47 @@ impl Allowance {
 
     /// Takes `bytes` of the program's memory for a temporary file.
     pub(crate) fn take_temporary(&mut self, bytes: u64) -> Answer {
-        self.take_memory(bytes)?;
+        self.fit_memory(bytes, MemoryUse::Temporary).map_err(|limit| self.refuse(limit))?;
         self.temporary += bytes;
         self.note_peak();
         Ok(())
     }
 
-    fn take_memory(&mut self, bytes: u64) -> Answer {
-        if self.held().checked_add(bytes).is_none_or(|sum| sum > self.memory_max) {
-            self.memory_refused = true;
-            return Err(self.refuse(End::OutOfMemory));
-        }
-        Ok(())
+    fn fit_memory(&self, bytes: u64, used: MemoryUse) -> Result<(), TaskLimit> {
+        let fits = self.held().checked_add(bytes).is_some_and(|sum| sum <= self.memory_max);
+        if fits { Ok(()) } else { Err(TaskLimit::Memory(self.memory_max, used)) }
     }
 
-    fn refuse_output(&mut self) -> Fault {
-        self.output_refused = true;
-        self.refuse(End::OutputTooLarge)
+    fn fit_output(&self, bytes: u64, used: OutputUse) -> Result<(), TaskLimit> {
+        let fits = self.output.checked_add(bytes).is_some_and(|sum| sum <= self.output_max);
+        if fits { Ok(()) } else { Err(TaskLimit::Output(self.output_max, used)) }
     }
 
     /// What follows a call for which there is no space: the program is told so, as by a disk. If it goes on and on, it
     /// ends.
-    fn refuse(&mut self, end: End) -> Fault {
+    fn refuse(&mut self, limit: TaskLimit) -> Fault {
+        let refused =
+            if matches!(limit, TaskLimit::Memory(..)) { &mut self.memory_refused } else { &mut self.output_refused };
+        *refused = Some(limit);
         self.refusals = self.refusals.saturating_add(1);
-        if self.refusals > REFUSALS_MAX { end.into() } else { Errno::NoSpace.into() }
+        if self.refusals > REFUSALS_MAX { End::Exceeded(limit).into() } else { Errno::NoSpace.into() }
+    }
+
+    /// The bound that was last reached, memory before output.
+    pub(crate) fn refused(&self) -> Option<TaskLimit> {
+        self.memory_refused.or(self.output_refused)
+    }
+
+    /// The end of a run that cannot go on without what was refused.
+    pub(crate) fn exceeded(&self) -> End {
+        self.refused().map_or(End::Broke("it was refused nothing"), End::Exceeded)
     }
 
     /// Counts bytes of temporary files as output from now on, if they fit besides all but `freed` bytes of the output.
     pub(crate) fn move_to_output(&mut self, bytes: u64, freed: u64) -> Answer {
         debug_assert!(bytes <= self.temporary && freed <= self.output);
         if (self.output - freed).checked_add(bytes).is_none_or(|sum| sum > self.output_max) {
-            return Err(self.refuse_output());
+            return Err(self.refuse(TaskLimit::Output(self.output_max, OutputUse::Files)));
         }
         self.temporary -= bytes;
         self.output += bytes;
@@ -133,7 +158,7 @@ impl Allowance {
     /// Takes one more file or directory.
     pub(crate) fn take_entry(&mut self) -> Answer {
         if self.entries == ENTRIES_MAX {
-            return Err(self.refuse_output());
+            return Err(self.refuse(TaskLimit::Files(ENTRIES_MAX as u64)));
         }
         self.entries += 1;
         Ok(())
@@ -160,7 +185,7 @@ impl ResourceLimiter for Allowance {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let linear = self.linear.saturating_sub(current as u64).saturating_add(desired as u64);
         if linear > self.memory_max.saturating_sub(self.temporary + self.output) {
-            self.memory_refused = true;
+            self.memory_refused = Some(TaskLimit::Memory(self.memory_max, MemoryUse::Own));
             return Ok(false);
         }
         // A program that reaches the maximum that it declared itself has not reached this bound. That growth fails by

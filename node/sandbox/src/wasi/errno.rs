@@ -1,5 +1,7 @@
 //! The answers of a preview 1 call, and the reasons that end a program from inside one.
 
+use meshwork_core::types::TaskLimit;
+
 /// The error numbers of WASI preview 1 that this host answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -30,10 +32,9 @@ pub(crate) enum Errno {
 pub(crate) enum End {
     #[error("exited with status {0}")]
     Exited(i32),
-    #[error("wrote more than its output limit")]
-    OutputTooLarge,
-    #[error("out of memory")]
-    OutOfMemory,
+    /// It went on and on although there was no space.
+    #[error("{0}")]
+    Exceeded(TaskLimit),
     #[error("ran out of time")]
     TimedOut,
     #[error("spent its fuel")]

@@ -252,6 +252,7 @@ impl Files {
     ) -> Result<(), End> {
         let root = self.link_standing(self.root, "checkpoint", Place::Checkpoint, now_ns);
         self.checkpoint = Some(root);
+        let too_long = End::Broke("a path of its checkpoint is too long");
         for (path, content) in saved {
             let mut directory = root;
             let (names, name) =
@@ -261,15 +262,15 @@ impl Files {
                     Some(id) if self.is_directory(id) => id,
                     Some(_) => return Err(End::Broke("its checkpoint is no tree of files")),
                     None => {
-                        self.must_be_short(directory, part, Extent::default()).map_err(|_| End::OutputTooLarge)?;
-                        allowance.take_entry().map_err(|_| End::OutputTooLarge)?;
+                        self.must_be_short(directory, part, Extent::default()).map_err(|_| too_long.clone())?;
+                        allowance.take_entry().map_err(|_| allowance.exceeded())?;
                         self.link_directory(directory, part, Place::Checkpoint, now_ns)
                     }
                 };
             }
-            self.must_be_short(directory, name, Extent::default()).map_err(|_| End::OutputTooLarge)?;
-            allowance.take_entry().map_err(|_| End::OutputTooLarge)?;
-            allowance.take_output(content.len() as u64).map_err(|_| End::OutputTooLarge)?;
+            self.must_be_short(directory, name, Extent::default()).map_err(|_| too_long.clone())?;
+            let fits = allowance.take_entry().and_then(|()| allowance.take_output(content.len() as u64));
+            fits.map_err(|_| allowance.exceeded())?;
             let id = self.insert(Content::Written(content), Place::Checkpoint, now_ns);
             self.entries_mut(directory).insert(name, id);
         }
@@ -663,7 +664,7 @@ impl Files {
 
     /// Takes all files under `/out`, by path, and the paths of the directories there that have nothing in them; both in
     /// order.
-    pub(super) fn take_output(&mut self) -> Result<(Vec<NamedFile>, Vec<String>), End> {
+    pub(super) fn take_output(&mut self) -> (Vec<NamedFile>, Vec<String>) {
         let (mut output, mut empty_folders) = (Vec::new(), Vec::new());
         let mut waiting = vec![(String::new(), self.out)];
         while let Some((path, id)) = waiting.pop() {
@@ -686,7 +687,7 @@ impl Files {
         debug_assert!(output.len() + empty_folders.len() <= ENTRIES_MAX);
         output.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         empty_folders.sort_unstable();
-        Ok((output, empty_folders))
+        (output, empty_folders)
     }
 }
 

@@ -178,7 +178,7 @@ impl State {
     }
 
     /// Takes the program's files under `/out`, and the paths of the empty directories there.
-    pub(crate) fn take_output(&mut self) -> Result<(Vec<NamedFile>, Vec<String>), End> {
+    pub(crate) fn take_output(&mut self) -> (Vec<NamedFile>, Vec<String>) {
         self.files.take_output()
     }
 

@@ -38,5 +38,5 @@ async fn a_checkpoint_counts_as_output_and_is_no_way_around_its_limit() {
     let bench = Bench::new(1);
     let (mut execution, _saved) = steps("8", vec![("large".to_owned(), bench.file("large", vec![0; 2000]).into())]);
     execution.limits.output_bytes = 1000;
-    assert_eq!(bench.fail(execution).await, Failure::OutputTooLarge);
+    assert_eq!(bench.exceed(execution).await, TaskLimit::Output(1000, OutputUse::Files));
 }

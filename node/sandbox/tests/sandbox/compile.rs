@@ -40,11 +40,11 @@ async fn a_program_that_takes_too_much_to_compile_fails_as_such_and_is_remembere
     let bytes = modest(4000);
     let (digest, path) = (Digest::of(&bytes), bench.file("modest", &bytes));
     let ran = executor.run(execution(digest, path.clone()), &CancellationToken::new()).await.unwrap();
-    let failed = ran.outcome.unwrap_err();
-    assert!(matches!(failed.failure, Failure::TooLargeToCompile(_)), "{:?}", failed.failure);
+    let failed = ran.ended.unwrap_err();
+    assert!(matches!(failed, Failure::TooLargeToCompile(_)), "{failed:?}");
     // Others are compiled meanwhile and afterwards.
     let ran = executor.run(program("noop"), &CancellationToken::new()).await.unwrap();
-    assert_eq!(ran.outcome, Ok(Success::default()));
+    assert_eq!((ran.ended, ran.left), (Ok(0), Left::default()));
     // It is not tried again, not even by the next process.
     drop(executor);
     let again = with_bounds(bench.dir.path(), narrow());
@@ -107,7 +107,7 @@ async fn no_flipped_bit_of_a_compiled_program_ever_runs() {
         fs::write(&file, flipped).unwrap();
         let next = Executor::new(&config(bench.dir.path(), 1)).unwrap();
         let ran = next.run(echo(), &CancellationToken::new()).await.unwrap();
-        assert_eq!(ran.outcome.as_ref(), Ok(&expected), "bit {bit}");
+        assert_eq!((ran.ended, &ran.left), (Ok(0), &expected), "bit {bit}");
         assert_eq!(next.compiled(), 1, "bit {bit} was believed");
     }
 }

@@ -197,12 +197,9 @@ async fn an_input_that_is_not_there_is_not_the_programs_fault() {
 }
 
 #[tokio::test]
-async fn a_failure_carries_its_status_and_the_end_of_standard_error() {
+async fn a_failure_carries_its_status_and_standard_error() {
     let bench = Bench::new(1);
-    let mut execution = program("exit3");
-    let failed = bench.run(execution.clone()).await.outcome.unwrap_err();
-    assert_eq!(failed.failure, Failure::Exited(3));
-    assert_eq!(failed.stderr_tail, b"three, as asked\n");
-    execution.stderr_tail_bytes_max = 6;
-    assert_eq!(bench.run(execution).await.outcome.unwrap_err().stderr_tail, b"asked\n");
+    let ran = bench.run(program("exit3")).await;
+    assert_eq!(ran.ended, Err(Failure::Exited(3)));
+    assert_eq!(ran.left.stderr, b"three, as asked\n");
 }

@@ -4,13 +4,17 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
+fn exceeded(limit: TaskLimit) -> Result<i32, Failure> {
+    Err(Failure::Exceeded(limit))
+}
+
 #[tokio::test]
 async fn a_loop_without_end_runs_out_of_fuel_having_spent_all_of_it() {
     let bench = Bench::new(1);
     let mut execution = program("spin");
     execution.limits.fuel = 1_000_000;
     let ran = bench.run(execution).await;
-    assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutOfFuel);
+    assert_eq!(ran.ended, exceeded(TaskLimit::Fuel(1_000_000)));
     assert_eq!(ran.usage.fuel, 1_000_000);
 }
 
@@ -22,7 +26,7 @@ async fn a_loop_without_end_runs_out_of_time() {
     execution.limits.wall_ms = 50;
     let started = Instant::now();
     let ran = bench.run(execution).await;
-    assert_eq!(ran.outcome.unwrap_err().failure, Failure::TimedOut);
+    assert_eq!(ran.ended, exceeded(TaskLimit::Time(50)));
     assert!(ran.usage.wall_us >= 50_000 && started.elapsed() < Duration::from_secs(10), "{:?}", ran.usage);
     assert!((1..=ran.usage.wall_us).contains(&ran.usage.cpu_us), "{:?}", ran.usage);
 }
@@ -34,7 +38,7 @@ async fn a_sleep_does_not_outlive_the_time_limit() {
     execution.limits.wall_ms = 50;
     let started = Instant::now();
     let ran = bench.run(execution).await;
-    assert_eq!(ran.outcome.unwrap_err().failure, Failure::TimedOut);
+    assert_eq!(ran.ended, exceeded(TaskLimit::Time(50)));
     assert!(ran.usage.wall_us >= 50_000 && started.elapsed() < Duration::from_secs(10), "{:?}", ran.usage);
     assert!(ran.usage.cpu_us < ran.usage.wall_us, "a sleep takes no processor: {:?}", ran.usage);
 }
@@ -45,7 +49,7 @@ async fn growing_memory_for_ever_is_out_of_memory_and_takes_no_more_than_is_allo
     let mut execution = program("hog");
     execution.memory_bytes = 10 << 20;
     let ran = bench.run(execution).await;
-    assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutOfMemory);
+    assert_eq!(ran.ended, exceeded(TaskLimit::Memory(10 << 20, MemoryUse::Own)));
     // One page to start with, then a mebibyte at a time.
     assert_eq!(ran.usage.memory_bytes, (9 << 20) + (64 << 10));
 }
@@ -55,7 +59,7 @@ async fn a_program_that_starts_with_more_memory_than_it_may_have_is_out_of_memor
     let bench = Bench::new(1);
     let mut execution = bench.text(r#"(module (memory (export "memory") 17) (func (export "_start")))"#);
     execution.memory_bytes = 1 << 20;
-    assert_eq!(bench.fail(execution.clone()).await, Failure::OutOfMemory);
+    assert_eq!(bench.exceed(execution.clone()).await, TaskLimit::Memory(1 << 20, MemoryUse::Own));
     execution.memory_bytes = 17 << 16;
     bench.succeed(execution).await;
 }
@@ -88,17 +92,19 @@ async fn temporary_files_count_as_memory() {
     execution.limits.output_bytes = 0;
     execution.memory_bytes = (1 << 20) + (64 << 10);
     let ran = bench.run(execution.clone()).await;
-    assert_eq!(ran.outcome, Ok(Success::default()));
+    assert_eq!((ran.ended, ran.left), (Ok(0), Left::default()));
     assert_eq!(ran.usage.memory_bytes, execution.memory_bytes);
     execution.memory_bytes -= 1;
-    assert_eq!(bench.fail(execution).await, Failure::OutOfMemory);
+    let limit = TaskLimit::Memory(execution.memory_bytes, MemoryUse::Temporary);
+    assert_eq!(bench.exceed(execution).await, limit);
 }
 
 #[tokio::test]
 async fn a_flood_of_output_is_cut_off_at_the_limit() {
     let bench = Bench::new(1);
     let ran = bench.run(program("flood")).await;
-    assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutputTooLarge);
+    assert_eq!(ran.ended, exceeded(TaskLimit::Output(16 << 20, OutputUse::Streams)));
+    assert_eq!(ran.left.stdout.len(), 16 << 20, "what fits is kept");
     assert!(ran.usage.fuel < 1_000_000, "{:?}", ran.usage);
 }
 
@@ -109,7 +115,7 @@ async fn output_counts_as_memory_since_it_is_held_there() {
     execution.limits.output_bytes = 1 << 40;
     execution.memory_bytes = 8 << 20;
     let ran = bench.run(execution).await;
-    assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutOfMemory);
+    assert_eq!(ran.ended, exceeded(TaskLimit::Memory(8 << 20, MemoryUse::Streams)));
     assert!(ran.usage.memory_bytes <= 8 << 20, "{:?}", ran.usage);
 }
 
@@ -120,14 +126,15 @@ async fn output_may_be_just_as_large_as_its_limit() {
     execution.limits.output_bytes = 10;
     assert_eq!(bench.succeed(execution.clone()).await.stdout, b"123456789\n");
     execution.limits.output_bytes = 9;
-    assert_eq!(bench.fail(execution).await, Failure::OutputTooLarge);
+    assert_eq!(bench.exceed(execution).await, TaskLimit::Output(9, OutputUse::Streams));
 }
 
 #[tokio::test]
 async fn a_sparse_file_counts_with_its_holes_however_it_is_made() {
     let bench = Bench::new(1);
     for how in ["size", "allocate", "seek"] {
-        assert_eq!(bench.fail(with_arguments(program("sparse"), &[how])).await, Failure::OutputTooLarge, "{how}");
+        let limit = bench.exceed(with_arguments(program("sparse"), &[how])).await;
+        assert_eq!(limit, TaskLimit::Output(16 << 20, OutputUse::Files), "{how}");
     }
 }
 
@@ -135,7 +142,7 @@ async fn a_sparse_file_counts_with_its_holes_however_it_is_made() {
 async fn endless_tiny_files_or_directories_are_too_much_output() {
     let bench = Bench::new(1);
     for what in ["files", "directories"] {
-        assert_eq!(bench.fail(with_arguments(program("files"), &[what])).await, Failure::OutputTooLarge, "{what}");
+        assert_eq!(bench.exceed(with_arguments(program("files"), &[what])).await, TaskLimit::Files(10_000), "{what}");
     }
     // It is told that its path is too long.
     assert_eq!(bench.fail(with_arguments(program("files"), &["deep"])).await, Failure::Exited(1));
@@ -165,7 +172,7 @@ async fn work_inside_calls_costs_fuel() {
             (func (export "_start") (loop $l (drop (call $random (i32.const 0) (i32.const 1048576))) (br $l))))"#,
     );
     execution.limits.fuel = 10_000_000;
-    assert_eq!(bench.fail(execution).await, Failure::OutOfFuel);
+    assert_eq!(bench.exceed(execution).await, TaskLimit::Fuel(10_000_000));
 }
 
 #[tokio::test]
@@ -210,7 +217,12 @@ async fn programs_that_fail_side_by_side_fail_only_themselves() {
         bench.fail(program("flood")),
         bench.succeed(good())
     );
-    assert_eq!([spin, hog, flood], [Failure::TimedOut, Failure::OutOfMemory, Failure::OutputTooLarge]);
+    let limits = [
+        TaskLimit::Time(200),
+        TaskLimit::Memory(1 << 20, MemoryUse::Own),
+        TaskLimit::Output(16 << 20, OutputUse::Streams),
+    ];
+    assert_eq!([spin, hog, flood], limits.map(Failure::Exceeded));
     assert!(matches!(trap, Failure::Trapped(_)));
     assert_eq!(fine.stdout, b"fine\n");
     assert_eq!(bench.succeed(good()).await.stdout, b"fine\n");
@@ -249,7 +261,7 @@ async fn exceptions_that_are_over_take_no_memory() {
     );
     execution.memory_bytes = 2 << 20;
     let ran = bench.run(execution).await;
-    assert_eq!(ran.outcome, Ok(Success::default()));
+    assert_eq!((ran.ended, ran.left), (Ok(0), Left::default()));
     assert!(ran.usage.memory_bytes <= 2 << 20, "{:?}", ran.usage);
 }
 
@@ -280,7 +292,7 @@ async fn exceptions_that_are_kept_count_as_memory() {
     let mut many = keeps(99_999);
     many.memory_bytes = 4 << 20;
     let ran = bench.run(many).await;
-    assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutOfMemory);
+    assert_eq!(ran.ended, exceeded(TaskLimit::Memory(4 << 20, MemoryUse::Own)));
     assert!(ran.usage.memory_bytes <= 4 << 20, "{:?}", ran.usage);
 }
 
@@ -325,7 +337,8 @@ async fn a_program_that_gives_up_without_space_wrote_too_much_and_so_did_one_tha
     for mut execution in [writes(&bench, 4, 3, 0), writes(&bench, u32::MAX, 0, 0)] {
         execution.limits.output_bytes = 20;
         let ran = bench.run(execution).await;
-        assert_eq!(ran.outcome.unwrap_err().failure, Failure::OutputTooLarge);
+        assert_eq!(ran.ended, exceeded(TaskLimit::Output(20, OutputUse::Files)));
+        assert_eq!(ran.left.files, [("file".to_owned(), b"text".repeat(5))], "what fits is kept");
         assert!(ran.usage.fuel < 100_000, "{:?}", ran.usage);
     }
 }
@@ -362,10 +375,11 @@ async fn a_stream_that_was_cut_fails_the_program_for_what_it_lacked_even_if_it_p
     let bench = Bench::new(1);
     let mut execution = with_arguments(program("echo"), &[&"x".repeat(100_000)]);
     execution.limits.output_bytes = 10;
-    assert_eq!(bench.fail(execution.clone()).await, Failure::OutputTooLarge);
+    assert_eq!(bench.exceed(execution.clone()).await, TaskLimit::Output(10, OutputUse::Streams));
     execution.limits.output_bytes = 1 << 30;
     let ran = bench.run(execution.clone()).await;
-    ran.outcome.unwrap();
+    ran.ended.unwrap();
     execution.memory_bytes = ran.usage.memory_bytes - 1;
-    assert_eq!(bench.fail(execution).await, Failure::OutOfMemory);
+    let limit = TaskLimit::Memory(execution.memory_bytes, MemoryUse::Streams);
+    assert_eq!(bench.exceed(execution).await, limit);
 }

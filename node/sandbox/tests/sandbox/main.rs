@@ -9,20 +9,21 @@ mod inputs;
 mod limits;
 mod modules;
 mod sameness;
+mod statuses;
 mod tiles;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use meshwork_core::{
     digest::Digest,
-    types::{Failure, Limits},
+    types::{Failure, Limits, MemoryUse, OutputUse, TaskLimit},
 };
 use meshwork_sandbox::{
-    Checkpoint, CompileBounds, ExecuteError, Execution, Executor, ExecutorConfig, InputFile, Ran, RunnerCommand, Saved,
-    Success, check, given,
+    Checkpoint, CompileBounds, ExecuteError, Execution, Executor, ExecutorConfig, InputFile, Left, Ran, RunnerCommand,
+    Saved, check, given,
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -58,15 +59,24 @@ impl Bench {
         self.executor.run(execution, &CancellationToken::new()).await.unwrap()
     }
 
-    async fn succeed(&self, execution: Execution) -> Success {
-        match self.run(execution).await.outcome {
-            Ok(success) => success,
-            Err(failed) => panic!("{}: {}", failed.failure, String::from_utf8_lossy(&failed.stderr_tail)),
+    async fn succeed(&self, execution: Execution) -> Left {
+        let ran = self.run(execution).await;
+        match ran.ended {
+            Ok(_) => ran.left,
+            Err(failure) => panic!("{failure}: {}", String::from_utf8_lossy(&ran.left.stderr)),
         }
     }
 
     async fn fail(&self, execution: Execution) -> Failure {
-        self.run(execution).await.outcome.unwrap_err().failure
+        self.run(execution).await.ended.unwrap_err()
+    }
+
+    /// The limit that ends a run.
+    async fn exceed(&self, execution: Execution) -> TaskLimit {
+        match self.fail(execution).await {
+            Failure::Exceeded(limit) => limit,
+            failure => panic!("it fails otherwise: {failure}"),
+        }
     }
 }
 
@@ -100,9 +110,9 @@ fn execution(module: Digest, module_path: PathBuf) -> Execution {
         folders: Vec::new(),
         memory_bytes: 64 << 20,
         limits: Limits { wall_ms: 60_000, fuel: 10_000_000_000, output_bytes: 16 << 20 },
+        success: BTreeSet::from([0]),
         seed: [7; 32],
         checkpoint: None,
-        stderr_tail_bytes_max: 1024,
     }
 }
 

@@ -10,7 +10,7 @@ async fn tiles_of_a_picture_fit_together() {
         let text = format!("image 960 540\ntile {tile}\n");
         execution.inputs = vec![("tile".to_owned(), bench.file("tile", text).into())];
         let ran = bench.run(execution).await;
-        let files = ran.outcome.unwrap().files;
+        let files = ran.left.files;
         assert_eq!(files[0].0, "tile.rgb");
         files[0].1.clone()
     };

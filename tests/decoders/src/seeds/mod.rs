@@ -287,7 +287,7 @@ fn blobs(network: &Network, seeds: &mut Seeds) {
     seeds.value("blob-answer", &DeliveryAnswer::Refused("there is no room for it".into()));
     for receipt in receipts() {
         if let Receipt::Outcome(outcome) = receipt
-            && let Verdict::Succeeded(meshwork_core::types::Output::Stored { delivery, .. }, ..) = &outcome.verdict
+            && let Verdict::Succeeded(_, meshwork_core::types::Output::Stored { delivery, .. }, ..) = &outcome.verdict
         {
             seeds.value("blob-answer", &DeliveryAnswer::Stored(delivery.clone()));
             break;

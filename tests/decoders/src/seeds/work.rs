@@ -11,8 +11,9 @@ use meshwork_core::{
     types::{
         Action, After, AfterJob, Amendment, Array, AttemptId, BlobRef, CatchUp, Claim, Control, Cron,
         DeliveryStatement, Directive, Drain, Edges, Extend, Failure, Filter, Incarnation, InlineOutput, Input, Labels,
-        Limits, Output, OutputOf, Overlap, Part, Producer, Recur, Recurring, Report, ReportItem, Resources, Retry,
-        Selection, Setback, Source, Spawn, Submit, TaskSpec, Tasks, Times, Usage, Verdict, When,
+        Limits, MemoryUse, Output, OutputOf, OutputUse, Overlap, Part, Producer, Recur, Recurring, Remains, Report,
+        ReportItem, Resources, Retry, Selection, Setback, Source, Spawn, Submit, TaskLimit, TaskSpec, Tasks, Times,
+        Usage, Verdict, When,
     },
 };
 
@@ -93,10 +94,18 @@ fn report(
 
 fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
     let usage = Usage { wall_us: 1_000 * turn, cpu_us: 900 * turn, fuel: 70_000, memory_bytes: 1 << 16 };
-    let failed = |failure| Verdict::Failed(failure, ByteString::from(&b"it said so"[..]), usage);
+    let failed = |failure| Verdict::Failed(failure, Remains::tail(b"it said so".as_slice()), usage);
+    let left = |failure, output| Verdict::Failed(failure, Remains::whole(output), usage);
+    let stored = |stderr| {
+        let manifest = BlobRef { digest: Digest::of(b"manifest"), bytes: 300 };
+        let height = meshwork_core::types::Height(1);
+        let statement = DeliveryStatement { attempt, manifest, stderr, bytes: 900, height };
+        let delivery = statement.sign(&SecretKey::from_seed([2; 32]), id);
+        Output::Stored { manifest, stderr, bytes: 900, delivery }
+    };
     match turn % 11 {
-        0 => failed(Failure::Exited(-3)),
-        1 => failed(Failure::Trapped("unreachable".into())),
+        0 => left(Failure::Exited(-3), stored(None)),
+        1 => left(Failure::Trapped("unreachable".into()), Output::Inline(inline())),
         2 if attempt.task.index % 3 == 1 => Verdict::HostDied { alone: attempt.task.index.is_multiple_of(2) },
         2 => Verdict::Returned,
         3 if attempt.task.index.is_multiple_of(2) => {
@@ -105,22 +114,18 @@ fn verdict(turn: u64, attempt: AttemptId, id: &NetworkId) -> Verdict {
         3 => failed(Failure::InputUnavailable(Digest::of(b"input"))),
         4 if attempt.task.index.is_multiple_of(2) => failed(Failure::BadInput("its paths do not rise".into())),
         4 => failed(Failure::BadModule("no _start".into())),
-        5 => failed(
-            [Failure::OutOfMemory, Failure::TimedOut, Failure::OutOfFuel][attempt.task.index as usize % 3].clone(),
-        ),
-        6 if attempt.task.index.is_multiple_of(2) => failed(Failure::TooLargeToCompile("more than 1 MiB".into())),
-        6 => failed(Failure::OutputTooLarge),
-        7 | 8 => {
-            let manifest = BlobRef { digest: Digest::of(b"manifest"), bytes: 300 };
-            let holder = SecretKey::from_seed([2; 32]);
-            let stderr = (turn % 11 == 7).then(|| BlobRef::of(b"warning"));
-            let height = meshwork_core::types::Height(1);
-            let statement = DeliveryStatement { attempt, manifest, stderr, bytes: 900, height };
-            let delivery = statement.sign(&holder, id);
-            let output = Output::Stored { manifest, stderr, bytes: 900, delivery };
-            Verdict::Succeeded(output, usage, spawns(attempt.task.index))
+        5 => {
+            let limits =
+                [TaskLimit::Memory(1 << 20, MemoryUse::Temporary), TaskLimit::Time(60_000), TaskLimit::Fuel(1_000_000)];
+            failed(Failure::Exceeded(limits[attempt.task.index as usize % 3]))
         }
-        _ => Verdict::Succeeded(Output::Inline(inline()), usage, spawns(attempt.task.index)),
+        6 if attempt.task.index.is_multiple_of(2) => failed(Failure::TooLargeToCompile("more than 1 MiB".into())),
+        6 => failed(Failure::Exceeded(TaskLimit::Output(1000, OutputUse::Streams))),
+        7 | 8 => {
+            let stderr = (turn % 11 == 7).then(|| BlobRef::of(b"warning"));
+            Verdict::Succeeded(10, stored(stderr), usage, spawns(attempt.task.index))
+        }
+        _ => Verdict::Succeeded(0, Output::Inline(inline()), usage, spawns(attempt.task.index)),
     }
 }
 
@@ -237,6 +242,7 @@ fn spec() -> TaskSpec {
     TaskSpec {
         resources: Resources { millicores: 1_000, memory_bytes: 1 << 20 },
         limits: Limits { wall_ms: 10_000, fuel: 1 << 40, output_bytes: 4_096 },
+        success: [0, 10].into(),
         retry: Retry::of(1, 5_000),
         spawns: true,
         ..TaskSpec::of(blob(b"program"))
@@ -256,6 +262,7 @@ fn whole_spec() -> TaskSpec {
         ],
         labels: [("os".to_owned(), "linux".to_owned())].into(),
         recovery: [(Setback::Lost, Retry { jitter_permille: 100, elsewhere: true, ..Retry::of(2, 50) })].into(),
+        success: [-1, 0, 10].into(),
         checkpoints: true,
         prefers: vec![("arch".to_owned(), "x86_64".to_owned())],
         spread: Some("region".to_owned()),

@@ -74,7 +74,7 @@ impl Said<'_> {
                     | (Verdict::Preempted, EndReason::Preempted)
                     | (Verdict::Succeeded(..), EndReason::Succeeded)
                     | (Verdict::Revealed(..), EndReason::Answered | EndReason::Mismatched)
-            ) || matches!(&item.verdict, Verdict::Succeeded(_, _, spawns) if why == EndReason::Failed && !spawns.is_empty())
+            ) || matches!(&item.verdict, Verdict::Succeeded(.., spawns) if why == EndReason::Failed && !spawns.is_empty())
         })
     }
 }
@@ -428,7 +428,7 @@ impl Leases {
             said.reports.iter().flat_map(|(signer, report)| report.items.iter().map(move |item| (signer, item)));
         // An outcome that spawns more tasks than there may be is refused.
         let successes = items.filter(|(_, item)| {
-            ends(item, ledger) && matches!(&item.verdict, Verdict::Succeeded(_, _, spawns) if spawns.is_empty())
+            ends(item, ledger) && matches!(&item.verdict, Verdict::Succeeded(.., spawns) if spawns.is_empty())
         });
         let theirs = successes.filter(|(signer, item)| {
             self.tasks.get(&item.attempt.task).is_some_and(|seen| seen.given.get(&item.attempt) == Some(signer))
@@ -456,9 +456,11 @@ impl Leases {
 
 /// Whether an item of a report ends an attempt that lives: it is no checkpoint, and an authority holds what it stored.
 fn ends(item: &ReportItem, ledger: &Ledger) -> bool {
-    match &item.verdict {
-        Verdict::Checkpointed { .. } | Verdict::Committed(_) => false,
-        Verdict::Succeeded(Output::Stored { delivery, .. }, ..) => ledger.authorities().contains(&delivery.holder),
+    match (&item.verdict, item.verdict.output()) {
+        (Verdict::Checkpointed { .. } | Verdict::Committed(_), _) => false,
+        (Verdict::Succeeded(..) | Verdict::Failed(..), Some(Output::Stored { delivery, .. })) => {
+            ledger.authorities().contains(&delivery.holder)
+        }
         _ => true,
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use meshwork_core::{
     consensus::Now,
-    ledger::EndReason,
+    ledger::{EndReason, IgnoredReason},
     replica::Assignment,
     types::{Action, AttemptId, Claim, Genesis, Incarnation, Report, TransactionId, Verdict},
     worker::{Config, Effect, Happened, Input, LedgerStatus, News, Progress, Ticket},
@@ -53,6 +53,7 @@ struct GoesOn {
 /// A verdict that the ledger has not taken.
 struct Word {
     is_success: bool,
+    is_failure: bool,
     is_commitment: bool,
     report: Option<Ticket>,
     since_us: u64,
@@ -234,11 +235,18 @@ impl Watch {
         for happened in &news.happened {
             match happened {
                 Happened::Ended { attempt, why } => self.ended(*attempt, *why),
-                Happened::Ignored { attempt, .. } => {
+                Happened::Ignored { attempt, why } => {
                     let id = |ticket: Ticket| self.reports.get(&ticket).and_then(|sent| sent.id);
                     let of = self.words.get(attempt).and_then(|word| id(word.report?));
-                    if of.is_some_and(|id| news.receipts.contains(&(id, true))) {
-                        self.words.remove(attempt);
+                    if of.is_some_and(|id| news.receipts.contains(&(id, true)))
+                        && let Some(word) = self.words.remove(attempt)
+                    {
+                        // What a failed program left is lost in the end, and that it failed is not.
+                        let times = self.deliveries.get(attempt).copied().unwrap_or(0);
+                        let is_lost = *why == IgnoredReason::NotDelivered && times == DELIVERIES_MAX;
+                        if word.is_failure && is_lost {
+                            self.words.insert(*attempt, Word { report: None, since_us: self.now_us, ticks: 0, ..word });
+                        }
                     }
                 }
                 Happened::ClaimBegan(incarnation) => self.claim_began(*incarnation),
@@ -387,9 +395,10 @@ impl Watch {
 
     fn heard(&mut self, attempt: AttemptId, verdict: &Verdict) {
         let is_success = matches!(verdict, Verdict::Succeeded(..));
+        let is_failure = matches!(verdict, Verdict::Failed(..));
         let is_commitment = matches!(verdict, Verdict::Committed(_));
         let (report, since_us, ticks) = (None, self.now_us, 0);
-        self.words.insert(attempt, Word { is_success, is_commitment, report, since_us, ticks });
+        self.words.insert(attempt, Word { is_success, is_failure, is_commitment, report, since_us, ticks });
     }
 
     fn comes_to(&mut self, attempt: AttemptId, phase: Phase) {

@@ -257,5 +257,5 @@ const fn differs(claimed: u32, wanted: u32) -> bool {
 fn success(wall_us: u64) -> Verdict {
     let stdout = ByteString::from([b'7'; OUTPUT_BYTES].as_slice());
     let usage = Usage { wall_us, cpu_us: wall_us, fuel: 1000 * wall_us, memory_bytes: 20 << 20 };
-    Verdict::Succeeded(Output::Inline(InlineOutput { stdout, ..InlineOutput::default() }), usage, Vec::new())
+    Verdict::Succeeded(0, Output::Inline(InlineOutput { stdout, ..InlineOutput::default() }), usage, Vec::new())
 }

@@ -1,14 +1,13 @@
 //! Bad workers: they change what the worker's machine hears and says.
 
 use meshwork_core::{
-    codec::ByteString,
     consensus::Now,
     identity::PublicKey,
     ledger::LedgerEvent,
     replica::Executed,
     types::{
-        Action, Answer, AttemptId, AttemptNumber, BlockTime, Claim, Failure, Genesis, Output, Report, ReportItem,
-        Resources, TaskId, Usage, Verdict,
+        Action, Answer, AttemptId, AttemptNumber, BlockTime, Claim, Failure, Genesis, Output, Remains, Report,
+        ReportItem, Resources, TaskId, Usage, Verdict,
     },
     worker::{Happened, Input, Ticket},
 };
@@ -55,7 +54,7 @@ impl Mask {
     /// What it answers to a task that several workers compute.
     pub(super) fn answers(&mut self, task: &TaskId) -> Answer {
         self.answered += 1;
-        let failed = || Answer::Failed(Failure::Exited(1), ByteString::default(), Usage::default());
+        let failed = || Answer::Failed(Failure::Exited(1), Remains::default(), Usage::default());
         match self.manner {
             // All who lie alike say what the next task's answer would be.
             Manner::Colludes | Manner::Mob => right_answer(&TaskId { index: task.index.wrapping_add(1), ..*task }),
@@ -158,7 +157,7 @@ impl Mask {
             (Manner::Returns, _) => Verdict::Returned,
             (Manner::Dies, Verdict::Succeeded(..)) => Verdict::HostDied { alone: true },
             (Manner::Fails | Manner::Late, Verdict::Succeeded(..)) => {
-                Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default())
+                Verdict::Failed(Failure::Exited(1), Remains::default(), Usage::default())
             }
             _ => verdict.clone(),
         }
@@ -171,7 +170,7 @@ impl Mask {
             item.attempt.task.index = item.attempt.task.index.wrapping_add(1);
             item.attempt.number = AttemptNumber(0);
             // Each holder signs for one attempt only.
-            if matches!(item.verdict, Verdict::Succeeded(Output::Stored { .. }, ..)) {
+            if matches!(item.verdict.output(), Some(Output::Stored { .. })) {
                 item.verdict = success(&item.attempt);
             }
         }

@@ -21,7 +21,7 @@ use meshwork_core::{
     replica::{Assignment, Executed},
     types::{
         Action, Answer, AttemptId, BlobRef, BlockTime, DeliveryStatement, Failure, Genesis, Height, InlineOutput,
-        Labels, Output, Redundancy, Resources, Salt, Spawn, TaskId, Usage, Verdict,
+        Labels, Output, Redundancy, Remains, Resources, Salt, Spawn, TaskId, Usage, Verdict,
     },
     worker::{self, Config, Died, Effect, Input, LedgerStatus, News, Progress, Ticket},
 };
@@ -151,8 +151,9 @@ pub struct Worker {
     going_on: BTreeMap<AttemptId, GoesOn>,
     /// What runners compile and run, which outlives the process.
     with_runners: BTreeSet<AttemptId>,
-    /// Outputs that are being delivered. Each has the number of its work, and what to report once it is delivered.
-    delivering: BTreeMap<AttemptId, (u64, Usage, Vec<Spawn>)>,
+    /// Outputs that are being delivered. Each has the number of its work, and what to report, with another holder, once it
+    /// is delivered.
+    delivering: BTreeMap<AttemptId, (u64, Verdict)>,
     /// The answers of replicas, with the salts of the commitments.
     answers: BTreeMap<AttemptId, (Answer, Salt)>,
     begun: u64,
@@ -310,9 +311,7 @@ impl Worker {
                     Effect::Prepare(given) => prepared.extend(self.prepare(given, &mut wishes)),
                     Effect::Run(given) => self.run(now, given, &mut wishes),
                     Effect::Stop(attempt) => self.stop(&attempt),
-                    Effect::Deliver { attempt, usage, spawns, .. } => {
-                        self.deliver(attempt, (usage, spawns), &mut wishes);
-                    }
+                    Effect::Deliver { attempt, verdict } => self.deliver(attempt, verdict, &mut wishes),
                     Effect::Reveal(attempt) => self.reveal(attempt, &mut wishes),
                     Effect::Forget(attempt) => wishes.push(Wish::Forget(attempt)),
                     Effect::LookUp { blobs } => wishes.push(Wish::LookUp { blobs }),
@@ -386,10 +385,10 @@ impl Worker {
         self.random.random_range(5_000..most_us)
     }
 
-    fn deliver(&mut self, attempt: AttemptId, (usage, spawns): (Usage, Vec<Spawn>), wishes: &mut Vec<Wish>) {
+    fn deliver(&mut self, attempt: AttemptId, verdict: Verdict, wishes: &mut Vec<Wish>) {
         self.begun += 1;
         let number = self.begun;
-        self.delivering.insert(attempt, (number, usage, spawns));
+        self.delivering.insert(attempt, (number, verdict));
         let after_us = self.delivery_us();
         wishes.push(Wish::Later(after_us, Due { attempt, number, what: What::Delivered }));
     }
@@ -398,13 +397,17 @@ impl Worker {
     fn is_due(&mut self, now: Now, height: Height, due: Due) -> Vec<Wish> {
         let Due { attempt, number, what } = due;
         if matches!(what, What::Delivered) {
-            if self.delivering.get(&attempt).is_none_or(|(delivery, ..)| *delivery != number) {
+            if self.delivering.get(&attempt).is_none_or(|(delivery, _)| *delivery != number) {
                 return Vec::new();
             }
-            let Some((_, usage, spawns)) = self.delivering.remove(&attempt) else { return Vec::new() };
+            let Some((_, verdict)) = self.delivering.remove(&attempt) else { return Vec::new() };
             let manifest = BlobRef { digest: Digest::of(&attempt.task.index.to_be_bytes()), bytes: 10 };
             let output = self.stored(attempt, manifest, height);
-            let verdict = Verdict::Succeeded(output, usage, spawns);
+            let verdict = match verdict {
+                Verdict::Succeeded(status, _, usage, spawns) => Verdict::Succeeded(status, output, usage, spawns),
+                Verdict::Failed(failure, _, usage) => Verdict::Failed(failure, Remains::whole(output), usage),
+                other => other,
+            };
             return self.tell(now, Input::Progress(vec![Progress::Ended(attempt, verdict)]));
         }
         if matches!(what, What::Revealed) {
@@ -429,7 +432,7 @@ impl Worker {
                 self.with_runners.remove(&attempt);
                 self.going_on.remove(&attempt);
                 let unavailable = Failure::InputUnavailable(Digest::ZERO);
-                let failed = Verdict::Failed(unavailable, ByteString::default(), Usage::default());
+                let failed = Verdict::Failed(unavailable, Remains::default(), Usage::default());
                 let verdict = if self.percent(50) { failed } else { Verdict::Returned };
                 vec![Progress::Prepared(attempt, Err(verdict))]
             }
@@ -468,18 +471,24 @@ impl Worker {
             return vec![ran, Progress::Answered(attempt, commitment)];
         }
         if given.spec.arguments.iter().any(|argument| argument == "fail") {
-            let failed = Verdict::Failed(Failure::Exited(1), ByteString::default(), Usage::default());
+            let Verdict::Succeeded(_, output, usage, _) = success(&attempt) else { return vec![ran] };
+            let failed = Verdict::Failed(Failure::Exited(1), Remains::whole(output), usage);
+            if self.mask.stores() || self.percent(STORED_PERCENT) {
+                self.deliver(attempt, failed, wishes);
+                return vec![ran];
+            }
             return vec![ran, Progress::Ended(attempt, failed)];
         }
         // Every other task that may spawn spawns one task.
         let spawns = given.spec.spawns && attempt.task.index.is_multiple_of(2);
         let spawns = if spawns { vec![Spawn::default()] } else { Vec::new() };
+        let Verdict::Succeeded(status, output, usage, _) = success(&attempt) else { return vec![ran] };
+        let succeeded = Verdict::Succeeded(status, output, usage, spawns);
         if given.feeds || self.mask.stores() || self.percent(STORED_PERCENT) {
-            self.deliver(attempt, (Usage::default(), spawns), wishes);
+            self.deliver(attempt, succeeded, wishes);
             return vec![ran];
         }
-        let Verdict::Succeeded(output, usage, _) = success(&attempt) else { return vec![ran] };
-        vec![ran, Progress::Ended(attempt, Verdict::Succeeded(output, usage, spawns))]
+        vec![ran, Progress::Ended(attempt, succeeded)]
     }
 
     /// An output that a second holder signs for. The ledger does not believe every holder.
@@ -501,16 +510,27 @@ fn labels(manner: Manner, key: &PublicKey) -> Labels {
     labels
 }
 
+/// The statuses that tasks count as successes. Every other program answers by one of its own.
+pub const SUCCESS: [i32; 2] = [0, 10];
+
+const fn status(task: &TaskId) -> i32 {
+    SUCCESS[task.index as usize % 2]
+}
+
 /// The one right answer to a task that several workers compute.
 #[must_use]
 pub fn right_answer(task: &TaskId) -> Answer {
     let stdout = ByteString::from(task.index.to_be_bytes().as_slice());
-    Answer::Succeeded(Output::Inline(InlineOutput { stdout, ..InlineOutput::default() }), Usage::default())
+    Answer::Succeeded(
+        status(task),
+        Output::Inline(InlineOutput { stdout, ..InlineOutput::default() }),
+        Usage::default(),
+    )
 }
 
 /// The one right outcome of a task, with a small output.
 fn success(attempt: &AttemptId) -> Verdict {
     let stdout = ByteString::from(attempt.task.index.to_be_bytes().as_slice());
     let output = InlineOutput { stdout, ..InlineOutput::default() };
-    Verdict::Succeeded(Output::Inline(output), Usage::default(), Vec::new())
+    Verdict::Succeeded(status(&attempt.task), Output::Inline(output), Usage::default(), Vec::new())
 }

@@ -18,7 +18,7 @@ use super::{Event, LIFE_MS, World, graph};
 use crate::{
     checks::deaths::KILLS,
     scenario::{START_US, Work},
-    worker::{MEMORY_BYTES, SLOTS},
+    worker::{MEMORY_BYTES, SLOTS, SUCCESS},
 };
 
 /// How long after its submission a large array is cancelled, and again until that succeeds, in microseconds.
@@ -359,6 +359,7 @@ fn submission(wish: &Wish) -> Submit {
         arguments: words.map(|(_, word)| word.to_owned()).collect(),
         resources: Resources { millicores, memory_bytes: memory_bytes(tasks) },
         limits: Limits { wall_ms: 10_000, fuel: task_ms, output_bytes: 1000 },
+        success: SUCCESS.into(),
         priority,
         retry: retry(tasks),
         expected_ms: task_ms,

@@ -11,7 +11,7 @@ use crate::{
     identity::PublicKey,
     ledger::{event::EndReason, records::lease_time::LeaseTime},
     schedule::recovery::Avoidance,
-    types::{AttemptNumber, BlobRef, BlockTime, Height, Incarnation, Resources, Setback},
+    types::{AttemptNumber, BlobRef, BlockTime, FailureKind, Height, Incarnation, Resources, Setback},
 };
 
 /// How many ended attempts of an unfinished task are remembered. A success of a forgotten attempt comes too late.
@@ -228,6 +228,8 @@ pub struct PastAttempt {
     pub ended: BlockTime,
     /// How it ended.
     pub why: EndReason,
+    /// How its program failed, if that ended it.
+    pub failure: Option<FailureKind>,
     /// Whether the task avoids that worker since.
     pub avoided: bool,
     /// Whether that worker was on trial.

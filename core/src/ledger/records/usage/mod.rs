@@ -56,7 +56,7 @@ use crate::{
 /// The usage that a worker's verdict on an attempt reports.
 const fn reported(verdict: &Verdict) -> Option<&Usage> {
     match verdict {
-        Verdict::Succeeded(_, usage, _) | Verdict::Failed(_, _, usage) => Some(usage),
+        Verdict::Succeeded(_, _, usage, _) | Verdict::Failed(_, _, usage) => Some(usage),
         Verdict::Revealed(answer, _) => Some(answer.usage()),
         Verdict::Returned
         | Verdict::Undelivered
@@ -98,7 +98,7 @@ impl UsageEntry {
     /// its attempt does.
     pub(in crate::ledger) fn outcome(outcome: &OutcomeReceipt, is_late: bool) -> Option<Self> {
         match &outcome.verdict {
-            Verdict::Succeeded(output, ..) => Some(Self::Success { output_bytes: output_bytes(output), is_late }),
+            Verdict::Succeeded(_, output, ..) => Some(Self::Success { output_bytes: output_bytes(output), is_late }),
             _ => None,
         }
     }

@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    codec::ByteString,
     fault::{Fault, is_planted},
     identity::PublicKey,
     invariant::known,
@@ -22,8 +21,8 @@ use crate::{
     },
     schedule::recovery::Next,
     types::{
-        Answer, AttemptId, Delivery, DeliveryStatement, Failure, OutcomeReceipt, Output, Report, ReportItem, Verdict,
-        VoidReason,
+        Answer, AttemptId, Delivery, DeliveryStatement, Failure, OutcomeReceipt, Output, Remains, Report, ReportItem,
+        Verdict, VoidReason,
     },
 };
 
@@ -107,26 +106,26 @@ impl Ledger {
             return Err(IgnoredReason::Malformed);
         }
         let limits = &self.genesis.ledger;
-        let output_bytes = job.spec(id.index).map_or(0, |spec| spec.limits.output_bytes);
-        if !bounds::is_verdict_sound(limits, output_bytes, &item.verdict) {
+        let spec = job.spec(id.index).ok_or(IgnoredReason::UnknownTask)?;
+        if !bounds::is_verdict_sound(limits, spec, &item.verdict) {
             return Err(IgnoredReason::Malformed);
         }
         let (array, _) = job.array_index(id.index).ok_or(IgnoredReason::UnknownTask)?;
         let output = match &item.verdict {
-            Verdict::Succeeded(output, ..) | Verdict::Revealed(Answer::Succeeded(output, _), _) => Some(output),
+            Verdict::Succeeded(_, output, ..) | Verdict::Revealed(Answer::Succeeded(_, output, _), _) => Some(output),
             _ => None,
         };
+        // Nobody takes the output of a failure.
         if job.record.arrays.get(usize::from(array)).is_some_and(|array| array.feeds)
             && matches!(output, Some(Output::Inline(_)))
         {
             return Err(IgnoredReason::NotDelivered);
         }
-        let stored = match &item.verdict {
-            Verdict::Succeeded(Output::Stored { manifest, stderr, bytes, delivery }, ..)
-            | Verdict::Revealed(Answer::Succeeded(Output::Stored { manifest, stderr, bytes, delivery }, _), _) => {
+        let stored = match (&item.verdict, item.verdict.output()) {
+            (_, Some(Output::Stored { manifest, stderr, bytes, delivery })) => {
                 Some((*manifest, *stderr, *bytes, delivery))
             }
-            Verdict::Checkpointed { manifest, bytes, delivery } => Some((*manifest, None, *bytes, delivery)),
+            (Verdict::Checkpointed { manifest, bytes, delivery }, _) => Some((*manifest, None, *bytes, delivery)),
             _ => None,
         };
         let is_undelivered = |(manifest, stderr, bytes, delivery): (_, _, _, &Delivery)| {
@@ -137,9 +136,8 @@ impl Ledger {
         if stored.is_some_and(is_undelivered) {
             return Err(IgnoredReason::NotDelivered);
         }
-        let checkpoints = job.spec(id.index).is_some_and(|spec| spec.checkpoints);
         let is_misplaced = match &item.verdict {
-            Verdict::Checkpointed { .. } => !checkpoints,
+            Verdict::Checkpointed { .. } => !spec.checkpoints,
             // An attempt can only be preempted if the ledger requested it.
             Verdict::Preempted => lease.is_none_or(|lease| lease.preemption.is_none()),
             _ => false,
@@ -150,7 +148,7 @@ impl Ledger {
         let task = TaskRef { job: job_number, index: id.index };
         // A late attempt cannot fail any more.
         if matches!(reported, Reported::Late)
-            && let Verdict::Succeeded(_, _, spawns) = &item.verdict
+            && let Verdict::Succeeded(.., spawns) = &item.verdict
             && self.check_spawn(task, spawns).is_err()
         {
             return Err(IgnoredReason::Late);
@@ -198,10 +196,10 @@ impl Ledger {
                 }
                 self.fail(worker, task, failure, item, applied);
             }
-            Verdict::Succeeded(_, usage, spawns) => {
+            Verdict::Succeeded(_, output, usage, spawns) => {
                 let Ok(spawn) = self.check_spawn(task, spawns) else {
                     let failure = Failure::SpawnRefused;
-                    let verdict = Verdict::Failed(failure.clone(), ByteString::default(), *usage);
+                    let verdict = Verdict::Failed(failure.clone(), Remains::whole(output.clone()), *usage);
                     let refused = ReportItem { attempt: item.attempt, verdict };
                     return self.fail(worker, task, &failure, &refused, applied);
                 };

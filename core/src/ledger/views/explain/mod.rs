@@ -62,6 +62,8 @@ impl Ledger {
                     succeeded,
                     attempt: attempt.0,
                     worker: accepted.map(|past| past.worker),
+                    status: None,
+                    failure: None,
                     height,
                     receipt,
                     ended: view.past.iter().map(|past| past.ended).max(),

@@ -15,7 +15,7 @@ use crate::{
     digest::Digest,
     identity::PublicKey,
     ledger::{EndReason, Gone, PastAttempt, ReplicasView},
-    types::{BlockTime, Height, JobId, PlacementPolicy, Setback, When},
+    types::{BlockTime, Failure, FailureKind, Height, JobId, PlacementPolicy, Setback, When},
 };
 
 /// A task's state and the reasons for it, at one height.
@@ -148,11 +148,13 @@ pub struct Attempt {
     pub ended: BlockTime,
     /// How it ended.
     pub why: EndReason,
+    /// How its program failed, if that ended it.
+    pub failure: Option<FailureKind>,
 }
 
 impl From<&PastAttempt> for Attempt {
     fn from(past: &PastAttempt) -> Self {
-        Self { number: past.number.0, worker: past.worker, ended: past.ended, why: past.why }
+        Self { number: past.number.0, worker: past.worker, ended: past.ended, why: past.why, failure: past.failure }
     }
 }
 
@@ -299,8 +301,8 @@ pub struct PreemptionFor {
     pub until: BlockTime,
 }
 
-/// A task's outcome: which receipt holds it, not the outcome itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A task's outcome: which receipt holds it, and what a peer that has the receipt adds from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     /// Whether the outcome is a success.
     pub succeeded: bool,
@@ -308,6 +310,10 @@ pub struct Done {
     pub attempt: u32,
     /// Who held that attempt; none if the ledger has forgotten it.
     pub worker: Option<PublicKey>,
+    /// The status with which the program ended, if the receipt is known and says one.
+    pub status: Option<i32>,
+    /// How the program failed, if it did and the receipt is known.
+    pub failure: Option<Failure>,
     /// At which height the outcome was accepted.
     pub height: Height,
     /// Which of that height's receipts it is, from 0.
