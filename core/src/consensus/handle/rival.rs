@@ -60,6 +60,11 @@ impl Consensus {
             self.stop(step);
         }
         if !std::mem::replace(&mut self.forked, true) {
+            if fork.headers.is_empty() {
+                // Whoever is in the same view of the other history sees the fork by this one's finalization, above all an
+                // authority that has forgotten what it signed.
+                step.effects.push(Effect::GossipFinalization(fork.here.clone()));
+            }
             step.effects.push(Effect::Fork(Box::new(fork)));
         }
     }

@@ -39,6 +39,8 @@ fn two_finalizations_of_one_view_show_who_signed_both() {
     assert!(matches!(judged, Judgement::Ignore(why) if why.contains("conflicts")), "{judged:?}");
     let found = fork(&lone).expect("a fork").clone();
     assert_eq!((found.here.statement, &found.there), (finalize(&block), &there));
+    let tells = |effect: &Effect| matches!(effect, Effect::GossipFinalization(here) if *here == found.here);
+    assert!(lone.effects.iter().any(tells), "the others see it too");
     // Its own finalization is by 0, 1 and 2: this authority, too, has signed both.
     assert_eq!(found.signed_both(), [0, 2].map(AuthorityIndex));
     assert_eq!(lone.round.voting_status(), VotingStatus::VoteUnknown);
