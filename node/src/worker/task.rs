@@ -154,7 +154,7 @@ impl TaskContext {
 
     /// The same for a worker that falsifies what programs leave, if `lies`: for tests.
     #[must_use]
-    pub const fn lying(self, lies: bool) -> Self {
+    pub fn lying(self, lies: bool) -> Self {
         Self { lies, ..self }
     }
 

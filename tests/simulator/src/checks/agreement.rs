@@ -252,5 +252,6 @@ const fn is_loss(why: EndReason) -> bool {
             | EndReason::Drained
             | EndReason::Unrevealed
             | EndReason::Mismatched
+            | EndReason::Undelivered
     )
 }
