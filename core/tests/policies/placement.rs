@@ -22,6 +22,7 @@ struct Offer {
     running: u32,
     turn: u64,
     seat: u32,
+    faults_permille: u16,
 }
 
 impl Offer {
@@ -36,6 +37,7 @@ impl Offer {
             waiting: 0,
             turn: self.turn,
             seat: self.seat,
+            faults_permille: self.faults_permille,
         }
     }
 
@@ -53,6 +55,7 @@ impl Offer {
             PlacementPolicy::LeastLoaded => u64::from(self.load) * 1000 + 1_000_000 * u64::from(self.running) / 3,
             PlacementPolicy::RoundRobin => self.turn,
             PlacementPolicy::Pack => u64::from(Self::SLOTS - self.running),
+            PlacementPolicy::Trusted => u64::from(self.faults_permille / 50),
             PlacementPolicy::Locality => u64::from(!wanted.is_some_and(|blob| self.claim.blobs.contains(&blob))),
             PlacementPolicy::Random => unreachable!("compared otherwise"),
         }
@@ -93,7 +96,8 @@ fn offers() -> impl Strategy<Value = Vec<Offer>> {
                 claim.labels.insert("zone".into(), zone.to_string());
             }
             let key = SecretKey::from_seed([at as u8; 32]).public();
-            Offer { key, claim, load: load / 100 * 100, running, turn: u64::from(load % 7), seat: at as u32 }
+            let (load, turn, faults_permille) = (load / 100 * 100, u64::from(load % 7), load % 11 * 90);
+            Offer { key, claim, load, running, turn, seat: at as u32, faults_permille }
         };
         offers.into_iter().enumerate().map(offer).collect()
     })
@@ -171,6 +175,7 @@ proptest! {
             vec![PlacementPolicy::LeastLoaded, PlacementPolicy::RoundRobin],
             vec![PlacementPolicy::Locality, PlacementPolicy::LeastLoaded],
             vec![PlacementPolicy::Locality, PlacementPolicy::Pack],
+            vec![PlacementPolicy::Trusted, PlacementPolicy::LeastLoaded],
         ]),
         offers in offers(),
         tasks in vec(task(), 1..4),
@@ -240,6 +245,7 @@ fn every_claim_is_drawn_about_as_often() {
         running: 0,
         turn: 0,
         seat: u32::from(at),
+        faults_permille: 500,
     };
     let market = Market::new((0..6).map(offer).collect(), &[PlacementPolicy::Random]);
     let task = Task { prefers: Vec::new(), spread: false, wants: None, refused_by: BTreeSet::new() };

@@ -2,7 +2,12 @@
 //! its process.
 #![allow(clippy::unwrap_used, reason = "all of this is tests")]
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    time::Duration,
+};
 
 use meshwork_core::{digest::Digest, types::Limits};
 use meshwork_sandbox::{CompileBounds, Execution, Executor, ExecutorConfig, Ran, RunnerCommand};
@@ -42,19 +47,21 @@ async fn no_time_passes_for_a_program_while_its_process_is_stopped() {
     let execution = Execution {
         module: Digest::of(&fs::read(&module_path).unwrap()),
         module_path,
+        argv0: "task".to_owned(),
         arguments: Vec::new(),
         environment: BTreeMap::new(),
         stdin: None,
         inputs: Vec::new(),
+        folders: Vec::new(),
         memory_bytes: 64 << 20,
         limits: Limits { wall_ms: 1500, fuel: u64::MAX, output_bytes: 1 << 20 },
+        success: BTreeSet::from([0]),
         seed: [7; 32],
         checkpoint: None,
-        stderr_tail_bytes_max: 1024,
     };
     let run = async || -> Ran { executor.run(execution.clone(), &CancellationToken::new()).await.unwrap() };
     // It is compiled now, and its runner is there.
-    assert!(run().await.outcome.is_ok());
+    assert!(run().await.ended.is_ok());
     let signal = |signal| {
         for runner in runners() {
             // One that has ended meanwhile is not this test's.
@@ -68,6 +75,6 @@ async fn no_time_passes_for_a_program_while_its_process_is_stopped() {
         signal(Signal::CONT);
     };
     let (ran, ()) = tokio::join!(run(), stopped);
-    assert!(ran.outcome.is_ok(), "{:?}", ran.outcome.map_err(|failed| failed.failure));
+    assert_eq!(ran.ended, Ok(0));
     assert!(ran.usage.wall_us < 1_500_000, "{:?}", ran.usage);
 }

@@ -310,7 +310,7 @@ fn a_failure_on_which_workers_agree_is_final() {
 #[test]
 fn what_a_program_left_is_part_of_the_answer_however_it_ended() {
     let left = |stdout: &[u8], stderr: &[u8]| {
-        Output::Inline(InlineOutput { stdout: stdout.into(), stderr: stderr.into(), files: Vec::new() })
+        Output::Inline(InlineOutput { stdout: stdout.into(), stderr: stderr.into(), ..InlineOutput::default() })
     };
     let exited = |stdout: &[u8], stderr: &[u8]| {
         Answer::Failed(Failure::Exited(10), Remains::whole(left(stdout, stderr)), Usage::default())

@@ -156,7 +156,8 @@ async fn a_tree_of_thousands_of_files_is_walked_and_read_and_costs_no_more_for_o
     let mut fuel = Vec::new();
     for folders in [1, 400] {
         let ran = run(folders).await;
-        let success = ran.outcome.unwrap();
+        assert_eq!(ran.ended, Ok(0));
+        let success = ran.left;
         assert_eq!(success.stdout, format!("{FILES} files\n").into_bytes());
         let counts = String::from_utf8(success.files[0].1.clone()).unwrap();
         assert!(counts.ends_with(&format!("{FILES} {} {} total\n", 2 * FILES, 10 * FILES)), "{counts}");

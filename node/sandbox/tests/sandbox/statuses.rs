@@ -10,6 +10,7 @@ fn left(model_bytes: usize) -> Left {
         stdout: b"s SATISFIABLE\n".to_vec(),
         stderr: b"as it turns out\n".to_vec(),
         files: vec![("model".to_owned(), model)],
+        empty_folders: Vec::new(),
     }
 }
 

@@ -6,8 +6,8 @@ use std::{
 };
 
 use meshwork_core::{
-    codec::{self, ByteString},
-    types::{AttemptNumber, JobId, Packed, TaskId, Usage},
+    codec,
+    types::{AttemptNumber, JobId, Packed, Remains, TaskId, Usage},
 };
 use redb::Database;
 use tempfile::TempDir;
@@ -80,7 +80,7 @@ fn files(files: &[(&str, &[u8])]) -> Vec<(String, Vec<u8>)> {
 fn why(result: Result<Given, Verdict>) -> String {
     match result.err() {
         Some(Verdict::Failed(Failure::BadInput(why), stderr, usage)) => {
-            assert_eq!((stderr, usage), (ByteString::default(), Usage::default()));
+            assert_eq!((stderr, usage), (Remains::default(), Usage::default()));
             why
         }
         other => panic!("{other:?}"),
