@@ -47,11 +47,10 @@ fn says(mesh: &mut Mesh, job: JobId, number: u32, verdict: &Verdict) -> Applied 
 }
 
 fn verdict_of(applied: &Applied) -> Option<&Verdict> {
-    let outcomes = applied.receipts.iter().filter_map(|receipt| match receipt {
+    applied.receipts.iter().rev().find_map(|receipt| match receipt {
         Receipt::Outcome(outcome) => Some(&outcome.verdict),
         Receipt::Transaction(_) => None,
-    });
-    outcomes.last()
+    })
 }
 
 #[test]
