@@ -166,7 +166,11 @@ mod tests {
     use super::*;
     use crate::{
         identity::SecretKey,
-        types::{Authority, AuthorityIndex, BlockTime, Signers, TransactionId, TransactionReceipt, View, Vote},
+        types::{
+            Agreement, Answer, Answered, AttemptId, AttemptNumber, Authority, AuthorityIndex, Basis, BlockTime,
+            InlineOutput, JobId, OutcomeReceipt, Output, Signers, TaskId, TransactionId, TransactionReceipt, Usage,
+            View, Vote,
+        },
     };
 
     fn receipt(byte: u8) -> Receipt {
@@ -314,6 +318,47 @@ mod tests {
         let (genesis, proof) = proof();
         let read = Proof::decode(&codec::encode(&proof)).expect("canonical");
         assert_eq!(read.verify(&genesis), Ok(()));
+    }
+
+    /// The proof of an outcome on which two of three workers agreed.
+    fn agreed() -> (Genesis, Proof) {
+        let (genesis, mut proof) = proof();
+        let answer = Answer::Succeeded(0, Output::Inline(InlineOutput::default()), Usage::default());
+        let answered = |number: u32, digest| Answered {
+            attempt: AttemptNumber(number),
+            worker: SecretKey::from_seed([number as u8 + 50; 32]).public(),
+            answer: digest,
+        };
+        let answers = vec![answered(0, answer.digest()), answered(1, Digest([9; 32])), answered(2, answer.digest())];
+        let outcome = OutcomeReceipt {
+            attempt: AttemptId { task: TaskId { job: JobId(Digest([4; 32])), index: 7 }, number: AttemptNumber(0) },
+            worker: answers[0].worker,
+            height: Height(2),
+            verdict: answer.into(),
+            agreement: Some(Agreement { basis: Basis::Quorum(2), answers }),
+        };
+        assert!(outcome.agreement.as_ref().is_some_and(|agreement| agreement.supports(&outcome)));
+        proof.receipt = Receipt::Outcome(outcome);
+        let leaves: Vec<Digest> = [receipt(2), proof.receipt.clone(), receipt(4)].iter().map(Receipt::digest).collect();
+        let roots = [merkle::root(&[receipt(1).digest()]), merkle::root(&leaves), merkle::root(&[])];
+        proof.block_path = merkle::path_of(&leaves, 1).expect("a leaf");
+        proof.history_path = merkle::path_of(&roots, 1).expect("a leaf");
+        proof.headers = vec![header(5, Digest::ZERO, 3, merkle::root(&roots))];
+        proof.finalization = finalize(&proof.headers[0], &keys(1..=4), &genesis.network_id());
+        (genesis, proof)
+    }
+
+    #[test]
+    fn a_proof_with_any_one_bit_changed_is_refused() {
+        let (genesis, proof) = agreed();
+        let good = codec::encode(&proof);
+        assert_eq!(Proof::decode(&good).expect("canonical").verify(&genesis), Ok(()));
+        for bit in 0..good.len() * 8 {
+            let mut changed = good.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let holds = Proof::decode(&changed).is_ok_and(|proof| proof.verify(&genesis).is_ok());
+            assert!(!holds, "bit {} of byte {} of {}", bit % 8, bit / 8, good.len());
+        }
     }
 
     #[test]
