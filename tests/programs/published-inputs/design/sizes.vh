@@ -1,0 +1,2 @@
+`define SLOW 14
+`define STEPS 8
