@@ -141,6 +141,39 @@ fn who_leaves_when_its_answer_is_compared_stands_where_a_liar_does() {
 }
 
 #[test]
+fn an_answer_on_which_nobody_agrees_ends_the_row_of_all_who_gave_one() {
+    let mut mesh = agreed(RELIED_FROM);
+    let narrow = Redundancy { replicas_max: 2, adaptive: true, ..Redundancy::of(2) };
+    let spec = || TaskSpec { redundancy: Some(narrow), ..spec() };
+    let compared = |mesh: &mut Network| {
+        mesh.submit(&key(100), 1, spec());
+        mesh.next();
+        commit(mesh, 1, &says("lie"));
+        mesh.next();
+        drawn(&mesh.next())[0].1
+    };
+    while !compared(&mut mesh) {
+        end_alone(&mut mesh, "lie");
+    }
+    let failed = outcome(&end_compared(&mut mesh, ["lie", "42"]));
+    assert!(matches!(failed.verdict, Verdict::Failed(Failure::Disagreed, ..)));
+    assert_eq!((track(&mesh, 1).row, track(&mesh, 2).row), (0, 0));
+    assert_eq!((track(&mesh, 1).wrong, track(&mesh, 2).wrong), (0, 0), "nobody can say who was wrong");
+}
+
+#[test]
+fn who_is_being_compared_when_the_task_is_cancelled_has_to_agree_once_more() {
+    let mut mesh = agreed(RELIED_FROM);
+    while !draw(&mut mesh, "lie") {
+        end_alone(&mut mesh, "lie");
+    }
+    let job = mesh.ledger.jobs().last().expect("a job").id;
+    mesh.cancel(&key(100), job);
+    mesh.next();
+    assert_eq!((track(&mesh, 1).row, track(&mesh, 2).row), (RELIED_FROM - 1, RELIED_FROM));
+}
+
+#[test]
 fn a_loss_before_the_answer_ends_nothing_and_the_next_worker_may_be_relied_on_too() {
     let mut mesh = agreed(RELIED_FROM);
     mesh.submit(&key(100), 1, adaptive());
