@@ -26,7 +26,7 @@ impl Room {
     /// Notes that there was no room for so many bytes that an attempt needs or leaves. What can never fit says nothing of
     /// other tasks.
     pub(super) fn lacks(&self, bytes: u64, store: &BlobStore) {
-        if costs([bytes].into_iter()) > store.bytes_max() {
+        if costs([bytes]) > store.bytes_max() {
             return;
         }
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), bytes));

@@ -4,7 +4,9 @@ use super::{agreement::*, mesh::*};
 use crate::{
     identity::PublicKey,
     ledger::{
-        Applied, Comparison, EndReason, Ledger, LedgerEvent, ROW_MAX, Track, TrackOf, tests::mesh::Mesh as Network,
+        Applied, Comparison, EndReason, Ledger, LedgerEvent, ROW_MAX, Track, TrackOf,
+        records::tracks::{Deed, Tracks},
+        tests::mesh::Mesh as Network,
     },
     types::*,
 };
@@ -199,9 +201,12 @@ fn a_record_is_of_one_submitter_and_of_one_program() {
 
 #[test]
 fn a_row_does_not_grow_beyond_its_bound() {
-    let mesh = agreed(RELIED_FROM);
-    assert_eq!(mesh.ledger.worker(&key(1).public()).expect("it claims").track.agreed, u32::from(RELIED_FROM));
-    assert!(ROW_MAX > RELIED_FROM);
+    let (mut tracks, now) = (Tracks::default(), BlockTime(1));
+    let of = TrackOf { submitter: key(100).public(), program: spec().program_blob().digest };
+    for _ in 0..ROW_MAX + 5 {
+        tracks.book(of, Some(Deed::Agreed), 0, now);
+    }
+    assert_eq!((tracks.row(&of, now), tracks.sum().agreed), (ROW_MAX, u32::from(ROW_MAX) + 5));
 }
 
 #[test]

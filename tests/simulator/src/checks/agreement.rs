@@ -131,7 +131,9 @@ impl Agreements {
         let Some(submitter) = ledger.job(outcome.attempt.task.job).map(|job| job.submitter) else { return };
         let Some(agreement) = &outcome.agreement else { return };
         if matches!(outcome.verdict, Verdict::Failed(Failure::Disagreed, ..)) {
-            agreement.answers.iter().for_each(|one| drop(self.rows.remove(&(one.worker, submitter))));
+            for one in &agreement.answers {
+                self.rows.remove(&(one.worker, submitter));
+            }
             return;
         }
         let Ok(accepted) = Answer::of(outcome.verdict.clone()).map(|answer| answer.digest()) else { return };
