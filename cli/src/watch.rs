@@ -75,7 +75,9 @@ async fn follow(
                 // A node that was started anew may not have come to it yet.
                 (Some(submitted), _) => {
                     silence = 0;
-                    if client.status().await.is_ok_and(|status| status.height >= submitted) {
+                    let has_come_to_it = client.status().await.is_ok_and(|status| status.height >= submitted);
+                    // It may have come to it since the job was asked for.
+                    if has_come_to_it && client.job(job).await.is_err_and(|error| error.is_absent()) {
                         return Err(forgotten(&job));
                     }
                 }

@@ -218,10 +218,14 @@ fn a_peer_without_room_for_what_a_task_may_leave_does_not_run_it_and_says_so() {
     let directory = tempfile::tempdir().expect("a directory");
     let home = directory.path().join("peer");
     fs::create_dir(&home).expect("created");
-    fs::write(home.join("config.toml"), "[up]\ndisk = \"24MiB\"\n").expect("written");
+    fs::write(home.join("config.toml"), "[up]\ndisk = \"64MiB\"\n").expect("written");
     let peer = Alone::start("exec", Some(home), &[]);
     peer.submits().good();
     let noop = program("noop.wasm");
+    // What somebody has just uploaded stays for a while.
+    let input = directory.path().join("input");
+    fs::write(&input, vec![7; 30 << 20]).expect("written");
+    peer.user(&["submit", path(&noop), "--input", path(&input), "--wait"]).good();
     let large = ["submit", path(&noop), "--memory", "64MiB", "--output-limit", "48MiB"];
     let job = peer.user(&large).good().to_owned();
     until("it says so", || peer.user(&["status"]).stdout.contains("takes no more tasks"));

@@ -1,4 +1,5 @@
-//! `meshwork health`: checks a node, for a supervisor that restarts unhealthy ones.
+//! `meshwork health`: checks a node, for a supervisor or whoever watches it. A restart mends neither a key in use twice nor
+//! a second history: these need a person.
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ use crate::{
         Action, After, Amendment, Answer, Array, BlobRef, BlockTime, Change, Claim, Deadline, Directive, Failure,
         Govern, Input, Labels, LedgerLimits, Output, OutputOf, PATH_BYTES_MAX, Producer, Recur, Recurring, Remains,
         Retry, Selection, SignedTransaction, Source, Spawn, Submit, TaskSpec, Tasks, Times, Verdict, VoidReason,
-        folders_of, is_mount_sound, is_path_sound,
+        folders_of, is_mount_sound, is_path_sound, is_tree_path_sound,
     },
 };
 
@@ -419,7 +419,8 @@ fn is_output_sound(limits: &LedgerLimits, output_bytes: u64, output: &Output) ->
             let mut paths = BTreeSet::new();
             codec::encode(output).len() <= limits.inline_bytes_max
                 && (output.files.iter().map(|(path, _)| path).chain(&output.empty_folders))
-                    .all(|path| is_path_sound(path) && paths.insert(path))
+                    .all(|path| is_tree_path_sound(path) && paths.insert(path.as_str()))
+                && !paths.iter().any(|path| folders_of(path).any(|folder| paths.contains(folder)))
         }
         Output::Stored { manifest, stderr, bytes, .. } => {
             is_stored_soundly(output_bytes, manifest, stderr.as_ref(), *bytes)

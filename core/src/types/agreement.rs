@@ -178,6 +178,7 @@ impl Agreement {
         is_known
             && match (agreed, &outcome.verdict) {
                 (None, Verdict::Failed(Failure::Disagreed, ..)) => first(None),
+                (Some(_), Verdict::Failed(Failure::Disagreed, ..)) => false,
                 // What the ledger itself decided, whatever was answered by then.
                 (_, Verdict::Failed(Failure::Lost | Failure::EndedHosts, ..)) => true,
                 (_, Verdict::Failed(failure, ..)) if failure.setback().is_of_machine() => true,

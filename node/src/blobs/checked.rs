@@ -15,6 +15,7 @@ use std::{
 };
 
 use meshwork_core::{digest::Digest, types::BlobRef};
+use rustix::io::Errno;
 
 use super::{error::StoreError, store::BlobStore};
 
@@ -147,9 +148,16 @@ impl BlobStore {
                     self.set_aside(&blob.digest, "it is gone");
                     false
                 }
-                Err(error) => return Err(error.into()),
+                // What cannot be read is as good as lost, but for want of descriptors.
+                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) => {
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    self.set_aside(&blob.digest, &error.to_string());
+                    false
+                }
                 Ok(file) => {
-                    let stamp = Stamp::of(&file.metadata()?);
+                    let stamp = file.metadata().ok().and_then(|metadata| Stamp::of(&metadata));
                     self.compare(&blob.digest, &file, stamp)
                 }
             };
@@ -180,7 +188,7 @@ impl BlobStore {
         Ok(Some(fs::read(kept.path())?))
     }
 
-    fn pin(&self, digest: &Digest) -> Option<Kept> {
+    pub(super) fn pin(&self, digest: &Digest) -> Option<Kept> {
         let blob = self.note_use(digest)?;
         Some(Kept { store: self.clone(), blob, path: self.place(digest) })
     }

@@ -68,6 +68,8 @@ struct Inner {
     seals: Arc<Seals>,
     /// When a search for blobs to evict last found too few; held during a search.
     searched: tokio::sync::Mutex<Option<Instant>>,
+    /// Held while stored blobs are verified: the disk is everybody's.
+    verifying: tokio::sync::Mutex<()>,
 }
 
 impl Blobs {
@@ -101,6 +103,7 @@ impl Blobs {
             obligations: OnceLock::new(),
             seals: Arc::default(),
             searched: tokio::sync::Mutex::default(),
+            verifying: tokio::sync::Mutex::default(),
         }));
         tokio::spawn(serve::serve(incoming, blobs.clone(), bounds));
         blobs
@@ -156,11 +159,13 @@ impl Blobs {
         Ok(kept)
     }
 
-    /// Compares stored blobs with their digests ([`BlobStore::verify`]), and has damaged ones fetched again.
+    /// Compares stored blobs with their digests ([`BlobStore::verify`]), and has damaged ones fetched again. One call waits
+    /// for the other.
     ///
     /// # Errors
     /// The disk fails.
     pub async fn verify(&self, after: Option<Digest>, bytes_max: u64) -> Result<Verified, StoreError> {
+        let _alone = self.0.verifying.lock().await;
         let store = self.0.store.clone();
         let verified = blocking(move || store.verify(after, bytes_max)).await?;
         verified.damaged.iter().for_each(|blob| self.fetch_again(*blob));

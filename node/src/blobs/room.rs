@@ -12,14 +12,14 @@ use std::{
 
 use futures::future::BoxFuture;
 use meshwork_core::{
-    blobs::{costs, decode_manifest, parts},
+    blobs::{MANIFEST_BYTES_MAX, costs, decode_manifest, parts},
     digest::Digest,
     ledger::NeededBlobs,
     types::{AttemptId, BlobRef},
 };
 
 use super::{
-    BlobStore, Blobs, StoreError, blocking,
+    BlobStore, Blobs, Kept, StoreError, blocking,
     holdings::{DeliveryId, Standing, UNDECIDED_MAX, Whose, given_up},
     store::Reservation,
 };
@@ -40,15 +40,26 @@ pub trait Obligations: Send + Sync + 'static {
 }
 
 /// The blobs of which these folders consist, as far as their manifests are here.
-fn of_folders(store: &BlobStore, folders: &HashSet<Digest>) -> Result<HashSet<Digest>, StoreError> {
+fn of_folders(store: &BlobStore, folders: &HashSet<Digest>) -> HashSet<Digest> {
     let mut needed = HashSet::new();
     for folder in folders {
-        let Some(encoding) = store.read(folder)? else { continue };
+        let has_size = |kept: Kept| (1..=MANIFEST_BYTES_MAX as u64).contains(&kept.blob().bytes);
+        if !store.pin(folder).is_some_and(has_size) {
+            continue;
+        }
+        let encoding = match store.read(folder) {
+            Ok(Some(encoding)) => encoding,
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::warn!(%folder, %error, "a folder's list cannot be read, and its files may be given up");
+                continue;
+            }
+        };
         let Ok(manifest) = decode_manifest(&encoding) else { continue };
         let Ok((parts, _)) = parts(&manifest, None, 0) else { continue };
         needed.extend(parts.into_iter().map(|part| part.digest));
     }
-    Ok(needed)
+    needed
 }
 
 /// Room in the store that nobody else takes while this lives.
@@ -95,7 +106,8 @@ impl Blobs {
     pub async fn make_room(&self, sizes: &[u64]) {
         let store = &self.0.store;
         let costs = costs(sizes.iter().copied());
-        if store.has_room(costs, sizes.len()) {
+        // What can never fit is worth no search.
+        if store.has_room(costs, sizes.len()) || costs > store.bytes_max() {
             return;
         }
         let mut searched = self.0.searched.lock().await;
@@ -124,7 +136,7 @@ impl Blobs {
         let Some(needed) = obligations.needed(unused.iter().copied().collect()).await else { return };
         let store = self.0.store.clone();
         let evicted = blocking(move || {
-            let in_folders = of_folders(&store, &needed.folders)?;
+            let in_folders = of_folders(&store, &needed.folders);
             unused.retain(|digest| !needed.named.contains(digest) && !in_folders.contains(digest));
             store.evict(&unused, costs, blobs)
         });

@@ -11,10 +11,11 @@ use std::{
 
 use libp2p::Multiaddr;
 
-/// How far apart the two ends of one connection are seen, at most.
-const ENDS_WITHIN: Duration = Duration::from_secs(1);
+/// How far apart the two ends of one connection are seen, at most: a router
+/// between the two may be slow.
+const ENDS_WITHIN: Duration = Duration::from_secs(3);
 /// How long after a meeting it is judged.
-const JUDGED_AFTER: Duration = Duration::from_secs(3);
+const JUDGED_AFTER: Duration = Duration::from_secs(4);
 /// How long another process counts as there after it was met. It is dialled again sooner.
 const THERE_FOR: Duration = Duration::from_secs(60);
 /// The most events of each kind that are remembered.

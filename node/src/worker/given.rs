@@ -74,6 +74,18 @@ pub(super) struct Given {
     paths_bytes: usize,
 }
 
+/// An attempt has more files, or longer paths, than one may be given.
+#[derive(Debug)]
+pub(super) struct TooMuch;
+
+impl From<TooMuch> for Verdict {
+    fn from(_: TooMuch) -> Self {
+        bad_input(&format!(
+            "all together are more than {GIVEN_FILES_MAX} files, or their paths take more than {GIVEN_PATHS_BYTES_MAX} bytes"
+        ))
+    }
+}
+
 impl Given {
     /// What the sandbox is given.
     pub(super) fn files(&self) -> Vec<(String, InputFile)> {
@@ -87,15 +99,10 @@ impl Given {
     }
 
     /// Counts so many paths, before anything is fetched for them.
-    fn count(&mut self, paths: usize, bytes: usize) -> Result<(), Verdict> {
+    fn count(&mut self, paths: usize, bytes: usize) -> Result<(), TooMuch> {
         self.paths_bytes = self.paths_bytes.saturating_add(bytes);
         let all = self.files.len().saturating_add(self.folders.len()).saturating_add(paths);
-        if all > GIVEN_FILES_MAX || self.paths_bytes > GIVEN_PATHS_BYTES_MAX {
-            return Err(bad_input(&format!(
-                "all together are more than {GIVEN_FILES_MAX} files, or their paths take more than {GIVEN_PATHS_BYTES_MAX} bytes"
-            )));
-        }
-        Ok(())
+        if all > GIVEN_FILES_MAX || self.paths_bytes > GIVEN_PATHS_BYTES_MAX { Err(TooMuch) } else { Ok(()) }
     }
 
     /// Takes a file that is a blob.
@@ -127,8 +134,8 @@ impl Given {
     /// Has a folder be there, whatever comes to be in it.
     ///
     /// # Errors
-    /// The verdict on an attempt that has too many.
-    pub(super) fn add_folder(&mut self, path: &str) -> Result<(), Verdict> {
+    /// There are too many already.
+    pub(super) fn add_folder(&mut self, path: &str) -> Result<(), TooMuch> {
         self.count(1, path.len())?;
         self.folders.push(path.to_owned());
         Ok(())

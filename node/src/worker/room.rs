@@ -23,8 +23,12 @@ const LACKS_FOR: Duration = Duration::from_secs(30);
 pub(super) struct Room(Mutex<Option<(Instant, u64)>>);
 
 impl Room {
-    /// Notes that there was no room for so many bytes that an attempt needs or leaves.
-    pub(super) fn lacks(&self, bytes: u64) {
+    /// Notes that there was no room for so many bytes that an attempt needs or leaves. What can never fit says nothing of
+    /// other tasks.
+    pub(super) fn lacks(&self, bytes: u64, store: &BlobStore) {
+        if costs([bytes]) > store.bytes_max() {
+            return;
+        }
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), bytes));
     }
 
@@ -64,11 +68,15 @@ mod tests {
         let wanted = room.wanted(2, &store);
         assert_eq!(wanted, [4 << 20; 2]);
         assert!(has_room(&store, &wanted));
-        room.lacks(1 << 30);
-        assert_eq!(room.wanted(2, &store), [1 << 30]);
-        assert!(!has_room(&store, &[1 << 30]));
+        // No store of this size ever has room for it.
+        room.lacks(1 << 30, &store);
+        assert_eq!(room.wanted(2, &store), wanted);
+        store.put(&vec![7; 40 << 20]).unwrap();
+        room.lacks(32 << 20, &store);
+        assert_eq!(room.wanted(2, &store), [32 << 20]);
+        assert!(!has_room(&store, &[32 << 20]));
         // There is room for this now.
-        room.lacks(1 << 20);
+        room.lacks(1 << 20, &store);
         assert_eq!(room.wanted(2, &store), wanted);
     }
 }

@@ -34,7 +34,7 @@ use super::{
     spawns,
 };
 use crate::{
-    blobs::{BlobStore, Blobs, DeliverError, Delivered, FetchError, Kept, Seal, StoreError},
+    blobs::{BlobStore, Blobs, DeliverError, Delivered, FetchError, Kept, KeptRoom, Seal, StoreError},
     driver::Handle,
     mesh::MeshHandle,
     metrics::Metrics,
@@ -300,12 +300,13 @@ impl TaskContext {
         heard: mpsc::UnboundedSender<Heard>,
     ) {
         let attempt = task.0.attempt;
-        let output_bytes = task.0.spec.limits.output_bytes;
+        // A program leaves no more than it holds.
+        let output_bytes = task.0.spec.limits.output_bytes.min(task.0.resources.memory_bytes);
         let room = match self.blobs.keep_room(output_bytes).await {
             Ok(room) => room,
             Err(error) => {
                 warn!(%attempt, %error, "there is no room for what an attempt may leave, and it is given back");
-                self.room.lacks(output_bytes);
+                self.room.lacks(output_bytes, self.blobs.store());
                 // If this fails, the worker is gone.
                 let _ = heard.send(Heard::Progress(Progress::Ended(attempt, Verdict::Returned)));
                 return;
@@ -330,9 +331,8 @@ impl TaskContext {
         self.metrics.tasks_run.inc();
         // If this fails, the worker is gone; here and below.
         let _ = heard.send(Heard::Progress(Progress::Ran(attempt, began.elapsed())));
-        drop(room);
         let packed = match ran {
-            Ok(ran) => self.pack(&task, ran).await,
+            Ok(ran) => self.pack(&task, ran, room).await,
             Err(ExecuteError::Stopped) => return,
             Err(error) => {
                 warn!(%attempt, %error, "an attempt cannot be run here and is given back");
@@ -412,7 +412,7 @@ impl TaskContext {
     /// Puts a small output that no other task takes into the outcome itself. Stores any other output in blobs, to be
     /// delivered to a second holder. Of a failure after which the task is tried again, only the end of standard error is
     /// kept.
-    async fn pack(&self, task: &Task, Ran { mut ended, mut left, usage }: Ran) -> CameTo {
+    async fn pack(&self, task: &Task, Ran { mut ended, mut left, usage }: Ran, room: KeptRoom) -> CameTo {
         let attempt = task.0.attempt;
         if self.lies {
             falsify(&self.me, &mut left);
@@ -455,6 +455,7 @@ impl TaskContext {
         }
         let sealed = task.has_replicas() && ending.is_answer();
         let output_bytes = total as u64;
+        drop(room);
         match self.store(attempt, stdout, stderr, (files, empty_folders), sealed).await {
             Ok((stored, seal)) => CameTo::Stored(stored, ending, seal),
             // No holder would take it.
@@ -472,7 +473,7 @@ impl TaskContext {
             Err(error) => {
                 warn!(%attempt, %error, "what an attempt left cannot be stored here");
                 if error.is_lack_of_room() {
-                    self.room.lacks(output_bytes);
+                    self.room.lacks(output_bytes, self.blobs.store());
                 }
                 CameTo::Said(if sealed { Verdict::Undelivered } else { ending.without_output() })
             }
@@ -662,7 +663,7 @@ impl Fetches for TaskContext {
                 }
                 (Err(error), _) => {
                     if matches!(&error, FetchError::Store(error) if error.is_lack_of_room()) {
-                        self.room.lacks(blob.bytes);
+                        self.room.lacks(blob.bytes, self.blobs.store());
                     }
                     // The trouble is this machine's or a holder's, and no fault of the task's.
                     warn!(blob = %blob.digest, %error, "a blob cannot be fetched here, and its attempt is given back");

@@ -19,8 +19,8 @@ fn a_worker_that_turns_is_rarely_believed_longer_than_the_bound() {
             outcome.lies
         })
         .collect();
-    // The rows at two submitters end one by one. Each is longer than 3 ROW lies with a probability below 5 %; what it was
-    // computing when it was found out comes on top.
+    // The rows at two submitters end one by one. Each is longer than 3 ROW lies with a probability below 5 %; what was
+    // accepted while it was being found out comes on top.
     let bound = 2 * 3 * ROW + 8;
     let beyond = taken.iter().filter(|lies| **lies > bound).count();
     assert!(beyond <= 1, "{taken:?}");

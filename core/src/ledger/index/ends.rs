@@ -12,7 +12,7 @@ use crate::{
     ledger::{
         Applied, Day, EndReason, Gone, Ledger, LedgerEvent,
         records::{
-            jobs::{AttemptRef, Done, PastAttempt, Phase, TaskRef, TaskState},
+            jobs::{AttemptRef, Comparison, Done, PastAttempt, Phase, TaskRef, TaskState},
             stored,
             usage::UsageEntry,
         },
@@ -62,6 +62,7 @@ impl Ledger {
         let (now, lease_time) = (self.time(), self.lease_time());
         let (job, days) = known(self.records.job_and_days(task.job))?;
         let live = known(job.live_mut(task.index))?;
+        let is_compared = live.replicas().is_some_and(|replicas| replicas.comparison == Comparison::Quorum);
         let lease = known(live.end_lease(attempt.number))?;
         let past = PastAttempt {
             number: lease.attempt,
@@ -99,7 +100,8 @@ impl Ledger {
         if others == Others::Live && !is_replica {
             self.watch(task, true);
         }
-        self.book_end(task, &lease, why, end.cpu_us());
+        let is_adaptive = self.redundancy(task).is_some_and(|redundancy| redundancy.adaptive);
+        self.book_end(task, &lease, is_adaptive && is_compared, why, end.cpu_us());
         applied.events.push(LedgerEvent::Ended {
             attempt: id,
             worker: lease.worker,

@@ -41,12 +41,16 @@ impl Ledger {
 
     /// Books the end of an attempt, and the processor time that it took, in microseconds. What becomes of a replica's answer is
     /// booked when it is compared. Whoever has committed itself and loses the attempt may have seen that its answer was
-    /// going to be compared, so that counts as a broken commitment.
-    pub(super) fn book_end(&mut self, task: TaskRef, lease: &Lease, why: EndReason, cpu_us: u64) {
+    /// going to be compared, so that counts as a broken commitment. If the task itself ends then, it may have known that
+    /// too; `is_compared` tells that this answer of an adaptive task was going to be compared.
+    pub(super) fn book_end(&mut self, task: TaskRef, lease: &Lease, is_compared: bool, why: EndReason, cpu_us: u64) {
         let has_begun = lease.allocation.is_some() || matches!(why, EndReason::HostDied { .. });
         let deed = match why {
             EndReason::Succeeded => Some(Deed::Accepted),
             why if why.is_loss() && lease.commitment().is_some() => Some(Deed::Broken),
+            EndReason::Cancelled | EndReason::Superseded if is_compared && lease.commitment().is_some() => {
+                Some(Deed::Unresolved)
+            }
             EndReason::Returned | EndReason::Drained => Some(Deed::Returned),
             why if why.is_loss() && has_begun => Some(Deed::Lost),
             _ => None,

@@ -4,13 +4,13 @@
 //! [`RELIED_FROM`](crate::types::RELIED_FROM) times in a row is relied on: adaptive tasks of the same submitter and program that it computes are
 //! compared only now and then (`steps/agreement`). The rule is that of BOINC's adaptive replication.
 //!
-//! A record belongs to one submitter and one program. So nobody earns a record by tasks of its own that counts for
-//! somebody else's, and no submitter's word about a worker reaches another submitter. A machine can also be right at one
-//! program and wrong at the next.
+//! A record belongs to one submitter and one program. So nobody is relied on for somebody else's tasks because of tasks of
+//! its own, and no submitter's word about a worker decides whether another one relies on it. A machine can also be right
+//! at one program and wrong at the next. (The placement policy `trusted` looks at the sum over all submitters.)
 //!
-//! Records are bounded. Of one worker, [`TRACKS_KEPT`] are kept; what is dropped is added to one sum. Every
-//! [`HALF_LIFE_DAYS`] days all counts are halved, and a row of agreed answers that is older counts no more. When a worker
-//! is forgotten, so are its records, and it is compared always, as a new one is.
+//! Records are bounded. Of one worker, [`TRACKS_KEPT`] are kept; what is dropped is added to one sum. When something is
+//! booked, counts are halved for every [`HALF_LIFE_DAYS`] days that are over; a row of agreed answers that is older counts
+//! no more. When a worker is forgotten, so are its records, and it is compared always, as a new one is.
 
 use std::collections::BTreeMap;
 
@@ -21,13 +21,15 @@ use crate::{
     digest::Digest,
     fault::{Fault, is_planted},
     identity::PublicKey,
-    types::BlockTime,
+    types::{BlockTime, RELIED_FROM},
 };
 
 /// How many records of one worker are kept.
 pub const TRACKS_KEPT: usize = 16;
 /// The longest row of agreed answers that counts. So at least one answer in a hundred is compared.
 pub const ROW_MAX: u16 = 100;
+/// How many times its row of agreed answers may be accepted since the last one, without comparison.
+const UNCHECKED_FACTOR: u16 = 3;
 /// After how many days counts are halved.
 pub const HALF_LIFE_DAYS: u32 = 30;
 
@@ -38,7 +40,13 @@ pub(in crate::ledger) enum Deed {
     Agreed,
     /// Its answer was compared, and a quorum gave another one.
     Wrong,
-    /// Its outcome was accepted without comparison.
+    /// Its answer was compared, and no quorum agreed on any.
+    Disputed,
+    /// Its task ended while its answer was to be compared.
+    Unresolved,
+    /// Its outcome was accepted without comparison, because it is relied on.
+    Relied,
+    /// Its outcome was accepted without comparison, as any one worker's is.
     Accepted,
     /// Its success was accepted although the attempt had been lost.
     Late,
@@ -69,6 +77,8 @@ pub struct Track {
     pub cpu_ms: u64,
     /// How many answers in a row were agreed, at most [`ROW_MAX`]. Only comparisons count. 0 in a sum.
     pub row: u16,
+    /// How many outcomes in a row were accepted without comparison, because it is relied on. 0 in a sum.
+    pub unchecked: u16,
     /// When the first of all this happened.
     pub first: BlockTime,
     /// When the last of it happened.
@@ -106,16 +116,19 @@ impl Track {
         let count = match deed {
             Deed::Agreed => &mut self.agreed,
             Deed::Wrong => &mut self.wrong,
-            Deed::Accepted => &mut self.accepted,
+            Deed::Relied | Deed::Accepted => &mut self.accepted,
+            Deed::Disputed | Deed::Unresolved => &mut 0,
             Deed::Late => &mut self.late,
             Deed::Lost | Deed::Broken => &mut self.lost,
             Deed::Returned => &mut self.returned,
         };
         *count = count.saturating_add(1);
         match deed {
-            Deed::Agreed => self.row = self.row.saturating_add(1).min(ROW_MAX),
-            Deed::Accepted if is_planted(Fault::UncheckedCounts) => self.row = self.row.saturating_add(1).min(ROW_MAX),
-            Deed::Wrong | Deed::Broken if !is_planted(Fault::MismatchForgiven) => self.row = 0,
+            Deed::Agreed => (self.row, self.unchecked) = (self.row.saturating_add(1).min(ROW_MAX), 0),
+            Deed::Relied if is_planted(Fault::UncheckedCounts) => self.row = self.row.saturating_add(1).min(ROW_MAX),
+            Deed::Relied => self.unchecked = self.unchecked.saturating_add(1),
+            Deed::Wrong | Deed::Broken | Deed::Disputed if !is_planted(Fault::MismatchForgiven) => self.row = 0,
+            Deed::Unresolved => self.row = self.row.min(RELIED_FROM - 1),
             _ => {}
         }
     }
@@ -124,6 +137,14 @@ impl Track {
     fn row_at(&self, now: BlockTime) -> u16 {
         let idle_days = Day::of(now).0.saturating_sub(Day::of(self.last).0);
         if idle_days > HALF_LIFE_DAYS { 0 } else { self.row }
+    }
+
+    /// How many answers in a row were agreed, as far as that is a reason to rely on the worker: not if too many others
+    /// were accepted since without comparison. So one whose comparisons never end is not relied on for long.
+    fn relied_row(&self, now: BlockTime) -> u16 {
+        let row = self.row_at(now);
+        let is_checked = self.unchecked < row.saturating_mul(UNCHECKED_FACTOR) || is_planted(Fault::NeverCompared);
+        if is_checked { row } else { 0 }
     }
 
     /// Adds another record to this sum.
@@ -182,27 +203,29 @@ impl Tracks {
     /// time is booked.
     pub(in crate::ledger) fn book(&mut self, of: TrackOf, deed: Option<Deed>, cpu_ms: u64, now: BlockTime) {
         if !self.kept.contains_key(&of) && self.kept.len() >= TRACKS_KEPT {
-            self.drop_least();
+            self.drop_least(now);
         }
         self.kept.entry(of).or_insert_with(|| Track::begun(now)).book(deed, cpu_ms, now);
     }
 
-    /// Drops the record with the shortest row of agreed answers, and of these the oldest one. So nobody pushes a good
-    /// record out by tasks of other programs, unless their answers agree as often.
-    fn drop_least(&mut self) {
-        let least = self.kept.iter().min_by_key(|(of, track)| (track.row, track.last, **of)).map(|(of, _)| *of);
-        if let Some(dropped) = least.and_then(|of| self.kept.remove(&of)) {
+    /// Drops the record with the shortest row of agreed answers that still counts, and of these the oldest one. So nobody
+    /// pushes a good record out by tasks of other programs, unless their answers agree as often.
+    fn drop_least(&mut self, now: BlockTime) {
+        let least = self.kept.iter().min_by_key(|(of, track)| (track.row_at(now), track.last, **of)).map(|(of, _)| *of);
+        if let Some(mut dropped) = least.and_then(|of| self.kept.remove(&of)) {
+            dropped.decay(Day::of(now));
+            self.others.decay(Day::of(now));
             self.others.add(&dropped);
         }
     }
 
-    /// How many answers in a row were agreed.
+    /// How many answers in a row were agreed; 0 if that is no reason to rely on the worker.
     pub(in crate::ledger) fn row(&self, of: &TrackOf, now: BlockTime) -> u16 {
         if is_planted(Fault::RecordOfAnyone) {
             let of_program = self.kept.iter().filter(|(other, _)| other.program == of.program);
             return of_program.map(|(_, track)| track.row).max().unwrap_or(0);
         }
-        self.kept.get(of).map_or(0, |track| track.row_at(now))
+        self.kept.get(of).map_or(0, |track| track.relied_row(now))
     }
 
     /// The records that are kept.
@@ -221,7 +244,7 @@ impl Tracks {
     pub(in crate::ledger) fn are_sound(&self, now: BlockTime) -> bool {
         self.kept.len() <= TRACKS_KEPT
             && self.kept.values().all(|track| track.is_sound(now))
-            && self.others.row == 0
+            && (self.others.row, self.others.unchecked) == (0, 0)
             && self.others.is_sound(now)
     }
 
@@ -239,7 +262,6 @@ impl Tracks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::RELIED_FROM;
 
     const DAY_US: u64 = 24 * 3600 * 1_000_000;
 
@@ -257,6 +279,7 @@ mod tests {
         for _ in 0..RELIED_FROM {
             tracks.book(of(1), Some(Deed::Agreed), 5, at(1));
             tracks.book(of(1), Some(Deed::Accepted), 5, at(1));
+            tracks.book(of(1), Some(Deed::Relied), 0, at(1));
             tracks.book(of(1), Some(Deed::Lost), 0, at(1));
         }
         assert_eq!((tracks.row(&of(1), at(1)), tracks.row(&of(2), at(1))), (RELIED_FROM, 0));
@@ -267,6 +290,25 @@ mod tests {
         assert_eq!(tracks.row(&of(1), at(1)), 0);
         tracks.book(of(1), Some(Deed::Agreed), 5, at(1));
         tracks.book(of(1), Some(Deed::Broken), 5, at(1));
+        assert_eq!(tracks.row(&of(1), at(1)), 0);
+    }
+
+    #[test]
+    fn without_a_comparison_that_ends_well_nobody_is_relied_on_for_long() {
+        let mut tracks = Tracks::default();
+        for _ in 0..RELIED_FROM {
+            tracks.book(of(1), Some(Deed::Agreed), 0, at(1));
+        }
+        for _ in 0..3 * RELIED_FROM {
+            assert_eq!(tracks.row(&of(1), at(1)), RELIED_FROM);
+            tracks.book(of(1), Some(Deed::Relied), 0, at(1));
+        }
+        assert_eq!(tracks.row(&of(1), at(1)), 0);
+        tracks.book(of(1), Some(Deed::Agreed), 0, at(1));
+        assert_eq!(tracks.row(&of(1), at(1)), RELIED_FROM + 1);
+        tracks.book(of(1), Some(Deed::Unresolved), 0, at(1));
+        assert_eq!(tracks.row(&of(1), at(1)), RELIED_FROM - 1);
+        tracks.book(of(1), Some(Deed::Disputed), 0, at(1));
         assert_eq!(tracks.row(&of(1), at(1)), 0);
     }
 

@@ -184,6 +184,9 @@ impl Ledger {
             Step::Agreed(answer) => self.agree(task, &answer, applied),
             Step::Disagreed => {
                 let Some(agreement) = known(self.agreement(task)) else { return };
+                for one in &agreement.answers {
+                    self.book_deed(one.worker, task, Some(Deed::Disputed), 0);
+                }
                 let Some(first) = known(agreement.answers.first().copied()) else { return };
                 let Some(job) = known(self.records.job(task.job)) else { return };
                 let outcome = OutcomeReceipt {
@@ -235,7 +238,7 @@ impl Ledger {
         let succeeded = matches!(*verdict, Verdict::Succeeded(..));
         for one in &agreement.answers {
             let deed = match agreement.basis {
-                Basis::Relied(_) => Deed::Accepted,
+                Basis::Relied(_) => Deed::Relied,
                 Basis::Quorum(_) if one.answer == *answer => Deed::Agreed,
                 Basis::Quorum(_) => Deed::Wrong,
             };

@@ -4,7 +4,9 @@ use super::{agreement::*, mesh::*};
 use crate::{
     identity::PublicKey,
     ledger::{
-        Applied, Comparison, EndReason, Ledger, LedgerEvent, ROW_MAX, Track, TrackOf, tests::mesh::Mesh as Network,
+        Applied, Comparison, EndReason, Ledger, LedgerEvent, ROW_MAX, Track, TrackOf,
+        records::tracks::{Deed, Tracks},
+        tests::mesh::Mesh as Network,
     },
     types::*,
 };
@@ -141,6 +143,39 @@ fn who_leaves_when_its_answer_is_compared_stands_where_a_liar_does() {
 }
 
 #[test]
+fn an_answer_on_which_nobody_agrees_ends_the_row_of_all_who_gave_one() {
+    let mut mesh = agreed(RELIED_FROM);
+    let narrow = Redundancy { replicas_max: 2, adaptive: true, ..Redundancy::of(2) };
+    let spec = || TaskSpec { redundancy: Some(narrow), ..spec() };
+    let compared = |mesh: &mut Network| {
+        mesh.submit(&key(100), 1, spec());
+        mesh.next();
+        commit(mesh, 1, &says("lie"));
+        mesh.next();
+        drawn(&mesh.next())[0].1
+    };
+    while !compared(&mut mesh) {
+        end_alone(&mut mesh, "lie");
+    }
+    let failed = outcome(&end_compared(&mut mesh, ["lie", "42"]));
+    assert!(matches!(failed.verdict, Verdict::Failed(Failure::Disagreed, ..)));
+    assert_eq!((track(&mesh, 1).row, track(&mesh, 2).row), (0, 0));
+    assert_eq!((track(&mesh, 1).wrong, track(&mesh, 2).wrong), (0, 0), "nobody can say who was wrong");
+}
+
+#[test]
+fn who_is_being_compared_when_the_task_is_cancelled_has_to_agree_once_more() {
+    let mut mesh = agreed(RELIED_FROM);
+    while !draw(&mut mesh, "lie") {
+        end_alone(&mut mesh, "lie");
+    }
+    let job = mesh.ledger.jobs().last().expect("a job").id;
+    mesh.cancel(&key(100), job);
+    mesh.next();
+    assert_eq!((track(&mesh, 1).row, track(&mesh, 2).row), (RELIED_FROM - 1, RELIED_FROM));
+}
+
+#[test]
 fn a_loss_before_the_answer_ends_nothing_and_the_next_worker_may_be_relied_on_too() {
     let mut mesh = agreed(RELIED_FROM);
     mesh.submit(&key(100), 1, adaptive());
@@ -166,9 +201,12 @@ fn a_record_is_of_one_submitter_and_of_one_program() {
 
 #[test]
 fn a_row_does_not_grow_beyond_its_bound() {
-    let mesh = agreed(RELIED_FROM);
-    assert_eq!(mesh.ledger.worker(&key(1).public()).expect("it claims").track.agreed, u32::from(RELIED_FROM));
-    assert!(ROW_MAX > RELIED_FROM);
+    let (mut tracks, now) = (Tracks::default(), BlockTime(1));
+    let of = TrackOf { submitter: key(100).public(), program: spec().program_blob().digest };
+    for _ in 0..ROW_MAX + 5 {
+        tracks.book(of, Some(Deed::Agreed), 0, now);
+    }
+    assert_eq!((tracks.row(&of, now), tracks.sum().agreed), (ROW_MAX, u32::from(ROW_MAX) + 5));
 }
 
 #[test]

@@ -32,8 +32,8 @@ pub(crate) struct Descriptor {
     pub open: Open,
     /// The flags that it was opened with, or got since.
     pub flags: u16,
-    /// Whether the program was started with it.
-    pub given: bool,
+    /// The path of the directory, if the program was started with it.
+    pub given: Option<&'static str>,
 }
 
 /// Write at the end, whatever the offset.
@@ -52,7 +52,7 @@ impl Descriptors {
         if number == self.0.len() {
             self.0.push(None);
         }
-        self.0[number] = Some(Descriptor { open, flags, given: false });
+        self.0[number] = Some(Descriptor { open, flags, given: None });
         Ok(number as u32)
     }
 

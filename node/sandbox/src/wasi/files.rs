@@ -10,18 +10,13 @@
 //!
 //! There are no links. Numbers, times and orders are the same on every machine.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    ops::Bound::{Excluded, Unbounded},
-    os::unix::fs::FileExt,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, sync::Arc};
 
 use meshwork_core::types::{DEPTH_MAX, PATH_BYTES_MAX, is_mount_sound, is_path_sound};
 
 use super::{
     allowance::{Allowance, ENTRIES_MAX},
+    entries::Entries,
     errno::{Answer, End, Errno},
 };
 use crate::program::NamedFile;
@@ -81,40 +76,6 @@ enum Content {
     },
     Written(Vec<u8>),
     Given(HostFile),
-}
-
-/// The entries of a directory.
-#[derive(Debug, Default)]
-struct Entries {
-    by_name: BTreeMap<Arc<str>, NodeId>,
-    /// In the order of their creation, so that a large directory is listed in parts at no cost for what was listed.
-    by_number: BTreeMap<NodeId, Arc<str>>,
-}
-
-impl Entries {
-    fn get(&self, name: &str) -> Option<NodeId> {
-        self.by_name.get(name).copied()
-    }
-
-    fn insert(&mut self, name: &str, id: NodeId) {
-        let name: Arc<str> = name.into();
-        self.by_name.insert(Arc::clone(&name), id);
-        self.by_number.insert(id, name);
-    }
-
-    fn remove(&mut self, name: &str) {
-        if let Some(id) = self.by_name.remove(name) {
-            self.by_number.remove(&id);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&str, NodeId)> {
-        self.by_name.iter().map(|(name, id)| (&**name, *id))
-    }
 }
 
 #[derive(Debug)]
@@ -579,8 +540,7 @@ impl Files {
     /// The directory's entries with numbers above `after`, in the order of their numbers, which is the order of their
     /// creation. So adding and removing entries does not disturb a program that lists the directory in parts.
     pub(super) fn list(&self, directory: NodeId, after: NodeId) -> Answer<impl Iterator<Item = (NodeId, &str)>> {
-        let entries = &self.entries(directory)?.by_number;
-        Ok(entries.range((Excluded(after), Unbounded)).map(|(id, name)| (*id, &**name)))
+        Ok(self.entries(directory)?.after(after))
     }
 
     /// Reads into `buffer` from `offset`. Fills it, except at the end of the file.

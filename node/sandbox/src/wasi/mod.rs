@@ -11,6 +11,7 @@ mod allowance;
 mod calls;
 mod clock;
 mod descriptors;
+mod entries;
 mod errno;
 mod files;
 mod memory;
@@ -45,8 +46,9 @@ use crate::{
 pub(crate) const MODULE: &str = "wasi_snapshot_preview1";
 /// How many bytes a call moves for one unit of fuel.
 const BYTES_PER_FUEL: u64 = 32;
-/// The descriptor of `/`.
-const ROOT: u32 = 3;
+/// The paths under which programs are started with the directory `/`, each by a descriptor from 3 on. Libraries look for
+/// an absolute path below the first; older ones for a relative path only below the second.
+const GIVEN: [&str; 2] = ["/", "."];
 
 /// When a run must end, whatever it does.
 #[derive(Clone, Debug)]
@@ -146,13 +148,15 @@ impl State {
             files.add_checkpoint(saved, now_ns, &mut start.allowance).map_err(Unfit::Checkpoint)?;
             saves = Some(sender);
         }
-        for open in [stdin, Open::Stdout, Open::Stderr, Open::Directory { id: files.root() }] {
+        let root = Open::Directory { id: files.root() };
+        let streams = [stdin, Open::Stdout, Open::Stderr].map(|open| (open, None));
+        for (open, given) in streams.into_iter().chain(GIVEN.map(|path| (root, Some(path)))) {
             if let Open::File { id, .. } | Open::Directory { id } = open {
                 files.open(id);
             }
-            descriptors.add(open, 0).expect("an empty table has room");
+            let number = descriptors.add(open, 0).expect("an empty table has room");
+            descriptors.get_mut(number).expect("added above").given = given;
         }
-        descriptors.get_mut(ROOT).expect("added above").given = true;
         let random = blake3::Hasher::new_derive_key("meshwork 2026 the randomness of a task's program")
             .update(&start.seed)
             .finalize_xof();

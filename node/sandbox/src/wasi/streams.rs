@@ -109,16 +109,15 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             Err(Errno::NotSupported.into())
         }
         fd_prestat_get(memory, state, number: u32, out: u32) {
-            if !state.descriptors.get(number)?.given {
-                return Err(Errno::BadDescriptor.into());
-            }
-            memory.write_u64(out, 1 << 32)
+            let path = state.descriptors.get(number)?.given.ok_or(Errno::BadDescriptor)?;
+            memory.write_u64(out, (path.len() as u64) << 32)
         }
         fd_prestat_dir_name(memory, state, number: u32, start: u32, bytes: u32) {
-            if !state.descriptors.get(number)?.given {
-                return Err(Errno::BadDescriptor.into());
+            let path = state.descriptors.get(number)?.given.ok_or(Errno::BadDescriptor)?;
+            if path.len() > bytes as usize {
+                return Err(Errno::NameTooLong.into());
             }
-            if bytes == 0 { Err(Errno::NameTooLong.into()) } else { memory.write(start, b"/") }
+            memory.write(start, path.as_bytes())
         }
     }
     Ok(())

@@ -78,12 +78,28 @@ fn calls(data: &str, body: &str) -> String {
             (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_prestat_get" (func $prestat (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_prestat_dir_name" (func $dir (param i32 i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
         (memory (export "memory") 1) {data}
         (func $must (param i32) (if (local.get 0) (then (call $exit (local.get 0)))))
         (func (export "_start") {body}))"#
     )
+}
+
+#[tokio::test]
+async fn a_program_is_started_with_its_working_directory_as_an_absolute_and_as_a_relative_path() {
+    let bench = Bench::new(1);
+    // What wasi-libc does at the start: asks for the length of each name, and for the name, until there is no more.
+    let body = "(call $must (call $prestat (i32.const 3) (i32.const 64)))
+        (call $must (call $prestat (i32.const 4) (i32.const 72)))
+        (if (i32.ne (call $prestat (i32.const 5) (i32.const 80)) (i32.const 8)) (then (call $exit (i32.const 98))))
+        (call $must (call $dir (i32.const 3) (i32.const 100) (i32.load (i32.const 68))))
+        (call $must (call $dir (i32.const 4) (i32.const 101) (i32.load (i32.const 76))))
+        (i32.store (i32.const 0) (i32.const 100)) (i32.store (i32.const 4) (i32.const 2))
+        (call $must (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))";
+    assert_eq!(bench.succeed(bench.text(&calls("", body))).await.stdout, b"/.");
 }
 
 #[tokio::test]

@@ -134,7 +134,13 @@ async fn gossip_reaches_everyone_once_however_often_it_is_published() {
             meshes[0].handle.publish(topic, bytes.clone());
         }
         for mesh in &mut meshes[1..] {
-            let (got_topic, got, _, id) = mesh.gossip().await;
+            // What showed that gossip flows may have been sent more than once.
+            let (got_topic, got, id) = loop {
+                let (topic, bytes, _, id) = mesh.gossip().await;
+                if topic != Topic::Transactions {
+                    break (topic, bytes, id);
+                }
+            };
             assert!(got_topic == topic && got == bytes);
             mesh.handle.judge(id, Acceptance::Accept);
         }

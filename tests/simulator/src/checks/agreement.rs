@@ -130,6 +130,12 @@ impl Agreements {
     fn count_rows(&mut self, outcome: &OutcomeReceipt, ledger: &Ledger) {
         let Some(submitter) = ledger.job(outcome.attempt.task.job).map(|job| job.submitter) else { return };
         let Some(agreement) = &outcome.agreement else { return };
+        if matches!(outcome.verdict, Verdict::Failed(Failure::Disagreed, ..)) {
+            for one in &agreement.answers {
+                self.rows.remove(&(one.worker, submitter));
+            }
+            return;
+        }
         let Ok(accepted) = Answer::of(outcome.verdict.clone()).map(|answer| answer.digest()) else { return };
         if !matches!(agreement.basis, Basis::Quorum(_)) {
             return;
