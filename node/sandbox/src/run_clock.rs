@@ -1,4 +1,5 @@
-//! The time that passes for a run. While its process is stopped, or its machine is suspended, none does.
+//! The time that passes for a run. Of the time in which its process is stopped, or its
+//! machine is suspended, a second counts at most.
 //!
 //! A clock of the system does not say whether a process was stopped meanwhile. So somebody looks at this clock every few
 //! milliseconds while something runs, and a long gap between two looks was a pause.
@@ -18,7 +19,7 @@ struct Seen {
     at: Instant,
 }
 
-/// A clock that stands still during pauses. Cheap to clone.
+/// A clock that runs for a second at most during each pause. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct RunClock(Arc<Mutex<Seen>>);
 

@@ -13,7 +13,7 @@ use meshwork_core::{
     },
 };
 
-use super::{Checked, rule};
+use super::{Checked, policy::is_loss, rule};
 use crate::worker::right_answer;
 
 /// How many comparisons may be due without one, in thousandths.
@@ -245,19 +245,4 @@ impl Agreements {
             format!("the answer of {attempt} counts, which is not what its worker committed itself to")
         })
     }
-}
-
-/// Whether an attempt that ends so is lost.
-const fn is_loss(why: EndReason) -> bool {
-    matches!(
-        why,
-        EndReason::ClaimEnded
-            | EndReason::NewIncarnation
-            | EndReason::TimedOut
-            | EndReason::HostDied { .. }
-            | EndReason::Drained
-            | EndReason::Unrevealed
-            | EndReason::Mismatched
-            | EndReason::Undelivered
-    )
 }

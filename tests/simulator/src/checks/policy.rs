@@ -308,21 +308,25 @@ pub(super) fn may_have_more(ledger: &Ledger, submitter: &PublicKey) -> bool {
         && ledger.rules().admission(Permission::Submit).includes(submitter)
 }
 
+/// Whether an attempt that ends so is lost.
+pub(super) const fn is_loss(why: EndReason) -> bool {
+    matches!(
+        why,
+        EndReason::ClaimEnded
+            | EndReason::NewIncarnation
+            | EndReason::TimedOut
+            | EndReason::HostDied { .. }
+            | EndReason::Drained
+            | EndReason::Unrevealed
+            | EndReason::Mismatched
+            | EndReason::Undelivered
+    )
+}
+
 /// How often a worker lost or returned a task.
 fn lost_by(task: &TaskView<'_>, worker: &PublicKey) -> usize {
     let avoided = |why: EndReason| {
-        matches!(
-            why,
-            EndReason::ClaimEnded
-                | EndReason::NewIncarnation
-                | EndReason::TimedOut
-                | EndReason::HostDied { .. }
-                | EndReason::Drained
-                | EndReason::Unrevealed
-                | EndReason::Mismatched
-                | EndReason::Returned
-                | EndReason::Undelivered
-        ) || task.spec.redundancy.is_some() && why == EndReason::Failed
+        is_loss(why) || why == EndReason::Returned || task.spec.redundancy.is_some() && why == EndReason::Failed
     };
     let is_avoided = |past: &&PastAttempt| avoided(past.why) || past.on_trial && past.why == EndReason::Failed;
     task.past.iter().filter(is_avoided).filter(|past| past.worker == *worker).count()
